@@ -1,0 +1,1 @@
+"""What takes results out of Kafka: the notifier and its sinks."""

@@ -1,0 +1,163 @@
+"""``yicheng judge``: the engine over files, without Kafka. One partition, records in file order."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import zstandard
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streams.cloudevents import day_incident_data, incident_data
+from streams.engine import Engine, FixPartition, new_partition
+from streams.errors import BadInput
+from streams.events import Record, Reject
+from streams.incidents import OPEN, RETRACTED, Transition, as_transition
+from streams.policy import Policy
+from streams.rates import Counts, DayJudge, DayKey, DayTransition, ScanPartition, count_scans, new_scan_partition, totals
+from streams.registry import Registry
+
+CHUNK_RECORDS = 2_000
+IDENTITY_KEY = b"yicheng"
+
+
+def judge_files(
+    policy: Policy, registry: Registry, gps: list[str], scans: list[str], out: Path, *, identity_key: bytes = IDENTITY_KEY
+) -> dict[str, Any]:
+    """Judge fixes and scans (JSONL, ``.gz`` and ``.zst`` understood, ``-`` is stdin) into four files in ``out``.
+
+    Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    started, cpu_started = time.perf_counter(), time.process_time()
+    engine = Engine(policy, registry, identity_key)
+    partition, latest, outcomes = new_partition(), dict[str, Transition](), Counter[str]()
+    scan_partition, scan_outcomes = new_scan_partition(), Counter[str]()
+
+    with (out / "rejects.jsonl").open("wb") as rejects_file, _progress() as progress:
+
+        def refuse(rejects: list[Reject], file: str, first_line: int) -> None:
+            for reject in rejects:
+                line = reject.record.offset - first_line + 1
+                row = {"reason": reject.reason, "event_id": reject.event_id, "line": line, "file": file, "error": reject.error}
+                rejects_file.write(orjson.dumps(row) + b"\n")
+
+        def judge_chunk(file: str, first_line: int, records: list[Record]) -> None:
+            verdict = engine.judge(partition, records)
+            outcomes.update(verdict.outcomes)
+            for transition in verdict.transitions:
+                latest[transition.incident_id] = transition
+            refuse(verdict.rejects, file, first_line)
+
+        def count_chunk(file: str, first_line: int, records: list[Record]) -> None:
+            tally = count_scans(scan_partition, records, policy.days)
+            for (_, _, outcome), number in tally.outcomes.items():
+                scan_outcomes[outcome] += number
+            refuse(tally.rejects, file, first_line)
+
+        _each_chunk(gps, judge_chunk, progress)
+        _each_chunk(scans, count_chunk, progress)
+
+    incidents = [incident_data(t, policy, registry) for t in _final(partition, latest) if t.state != RETRACTED]
+    counts = totals([scan_partition.counts])
+    day_transitions = DayJudge(policy, registry, identity_key).judge(counts, scan_partition.stream_time_ms)
+    final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
+    incidents += [day_incident_data(t, policy, registry) for t in final_days.values() if t.state != RETRACTED]
+    incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
+    for data in incidents:
+        del data["revision"]
+    _write_lines(out / "incidents.jsonl", incidents)
+    _write_lines(out / "rates.jsonl", [rate_row(day, counted) for day, counted in counts.items()])
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    summary = {
+        "policy": policy.name,
+        "fixes": dict(outcomes),
+        "scans": dict(scan_outcomes),
+        "vehicles": len(partition.traces),
+        "incidents": dict(Counter(data["rule_id"] for data in incidents)),
+        "seconds": round(seconds, 3),
+        "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, outcomes.total() + scan_outcomes.total()), 2),
+        "records_per_second": round((outcomes.total() + scan_outcomes.total()) / max(seconds, 1e-9)),
+    }
+    (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    return summary
+
+
+def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
+    """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
+    row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
+    row.update((name, getattr(counts, name)) for name in Counts.__struct_fields__)
+    return {**row, "electronic_rate": counts.electronic_rate, "green_rate": counts.green_rate}
+
+
+def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Transition]:
+    """The last state of every incident; those still open as they stand now, not as they were announced."""
+    for trace in partition.traces.values():
+        for incident in trace.incidents:
+            if incident.state == OPEN:
+                latest[incident.incident_id] = as_transition("updated", trace, incident)
+    return list(latest.values())
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("wb") as file:
+        file.writelines(orjson.dumps(row) + b"\n" for row in rows)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _each_chunk(files: list[str], take: Callable[[str, int, list[Record]], None], progress: Progress) -> None:
+    """Hand the non-empty lines of each file to ``take`` in chunks; offsets go on from file to file."""
+    offset = 0
+    for file in files:
+        first_line, chunk = offset, list[Record]()
+        task = progress.add_task(file, total=None if file == "-" else _size(file))
+        for line in open_lines(file, lambda done, task=task: progress.update(task, completed=done)):  # type: ignore[misc]
+            if line.strip():
+                chunk.append(Record(line, offset))
+            offset += 1
+            if len(chunk) == CHUNK_RECORDS:
+                take(file, first_line, chunk)
+                chunk = []
+        take(file, first_line, chunk)
+
+
+def _size(file: str) -> int:
+    try:
+        return Path(file).stat().st_size
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}; give a JSONL file, a .gz or .zst of one, or - for stdin") from None
+
+
+def open_lines(file: str, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """Lines of a file (``.gz``, ``.zst`` decompressed, ``-``: stdin); ``on_read`` hears the raw bytes read so far."""
+    if file == "-":
+        yield from sys.stdin.buffer
+        return
+    _size(file)
+    with Path(file).open("rb") as raw:
+        stream: BinaryIO = raw
+        if file.endswith(".gz"):
+            stream = gzip.open(raw)  # type: ignore[assignment]
+        elif file.endswith(".zst"):
+            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))  # type: ignore[arg-type,assignment]
+        try:
+            for number, line in enumerate(stream):
+                yield line
+                if number % 10_000 == 0:
+                    on_read(raw.tell())
+        except (OSError, EOFError, zstandard.ZstdError) as error:
+            raise BadInput(f"{file}: damaged or not what its name says: {error}") from None
+        on_read(raw.tell())

@@ -1,0 +1,1 @@
+"""What brings traffic into Kafka: recorded files, a seeded synthetic fleet, the registry importer."""

@@ -1,0 +1,128 @@
+"""Transitions as CloudEvents 1.0 (structured JSON), with the clause, the evidence and the reason in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from streams.incidents import CLOSED, OPEN, Transition
+from streams.policy import Policy, Rule
+from streams.rates import CITY_WIDE, DayTransition
+from streams.registry import Enterprise, Registry
+from streams.rules import RULES
+
+
+def incident_data(transition: Transition, policy: Policy, registry: Registry) -> dict[str, Any]:
+    """The ``data`` of a vehicle incident (interfaces.md)."""
+    run, offence = transition.run, transition.run.offence
+    rule = policy.rule_of_id[offence.rule_id]
+    subject = registry.subject(transition.vehicle_id, run.opened_at_ms)
+    zone_zh, zone_en = policy.zone_name(offence.zone_id)
+    words = {
+        "vehicle_id": transition.vehicle_id,
+        "zone_zh": zone_zh,
+        "zone_en": zone_en,
+        "minutes": f"{(run.last_seen_ms - run.opened_at_ms) / 60_000:.1f}",
+    }
+    first = run.evidence[0]
+    return {
+        **_common(transition, rule, policy),
+        "zone_id": offence.zone_id,
+        "vehicle_id": transition.vehicle_id,
+        "plate": (subject.vehicle.plate if subject.vehicle else None) or transition.plate,
+        "enterprise_id": subject.vehicle.enterprise_id if subject.vehicle else None,
+        "opened_at_ms": run.opened_at_ms,
+        "last_seen_ms": run.last_seen_ms,
+        "closed_at_ms": None if transition.state == OPEN else run.last_seen_ms,
+        "lon": first.lon,
+        "lat": first.lat,
+        "fix_count": run.fix_count,
+        "evidence": [
+            {"event_id": f.event_id, "event_time_ms": f.event_time_ms, "lon": f.lon, "lat": f.lat, "speed_kmh": f.speed_kmh}
+            for f in run.evidence
+        ],
+        **_reasons(rule, words),
+        "superseded_by": transition.superseded_by,
+        "synthetic": transition.synthetic,
+    }
+
+
+def day_incident_data(transition: DayTransition, policy: Policy, registry: Registry) -> dict[str, Any]:
+    """The ``data`` of a low-rate incident; its bounds are those of the local day."""
+    rule, day = transition.rule, transition.day
+    opened_at_ms, closed_at_ms = policy.days.bounds_ms(day.date)
+    name_zh, name_en = enterprise_name(day.enterprise_id, policy, registry, opened_at_ms)
+    numerator, denominator = transition.counts
+    words = {
+        "enterprise_zh": name_zh,
+        "enterprise_en": name_en,
+        "date": day.date,
+        "percent": f"{numerator / denominator:.1%}" if denominator else "–",
+        "target_percent": f"{rule.parameters.target:.0%}",
+    }
+    return {
+        **_common(transition, rule, policy),
+        "zone_id": None,
+        "vehicle_id": None,
+        "plate": None,
+        "enterprise_id": day.enterprise_id,
+        "opened_at_ms": opened_at_ms,
+        "last_seen_ms": closed_at_ms,
+        "closed_at_ms": closed_at_ms if transition.state == CLOSED else None,
+        "lon": None,
+        "lat": None,
+        "fix_count": denominator,
+        "evidence": [],
+        **_reasons(rule, words),
+        "superseded_by": None,
+        "synthetic": False,
+    }
+
+
+def cloudevent(kind: str, data: dict[str, Any]) -> tuple[str, bytes]:
+    """The message key (the subject) and the structured CloudEvent for one transition's data."""
+    subject = f"vehicle/{data['vehicle_id']}" if data["vehicle_id"] else f"enterprise/{data['enterprise_id']}"
+    moment = datetime.fromtimestamp(data["last_seen_ms"] / 1000, UTC)
+    return subject, orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": f"{data['incident_id']}/{data['revision']}",
+            "source": f"yicheng/{data['city']}",
+            "type": f"yicheng.incident.{kind}.v1",
+            "subject": subject,
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+    )
+
+
+def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, event_time_ms: int) -> tuple[str, str]:
+    """Chinese and English name of an enterprise, or of the city for ``*``."""
+    if enterprise_id == CITY_WIDE:
+        return policy.pack.city.name_zh, policy.pack.city.name_en
+    enterprise = registry.at("enterprise", enterprise_id, event_time_ms)
+    if not isinstance(enterprise, Enterprise):
+        return enterprise_id, enterprise_id
+    return enterprise.name_zh or enterprise_id, enterprise.name_en or enterprise_id
+
+
+def _common(transition: Transition | DayTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
+    return {
+        "incident_id": transition.incident_id,
+        "revision": transition.revision,
+        "state": transition.state,
+        "rule": rule.rule,
+        "rule_id": rule.id,
+        "policy": policy.name,
+        "clause": rule.clause,
+        "severity": rule.severity,
+        "city": policy.pack.city.adcode,
+    }
+
+
+def _reasons(rule: Rule, words: dict[str, str]) -> dict[str, str]:
+    module = RULES[rule.rule]
+    return {"reason_zh": module.REASON_ZH.format(**words), "reason_en": module.REASON_EN.format(**words)}

@@ -1,0 +1,38 @@
+"""Every error that Yicheng raises on purpose: one line for a person, an exit code, and whether to retry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class YichengError(Exception):
+    """Something failed that a person can act on; the text is one line saying what, where and how to fix it."""
+
+    exit_code = 1
+    retry = False
+
+
+class BadInput(YichengError):
+    """A wrong argument, policy pack, registry record or input file."""
+
+    exit_code = 2
+
+
+class Unavailable(YichengError):
+    """A part that is needed does not answer now: Kafka, a download, a port."""
+
+    retry = True
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the closest known word, else the known words.
+
+    >>> nearest("zonse", ["zones", "limit"])
+    "; did you mean 'zones'?"
+    """
+    choices = sorted(known)
+    close = get_close_matches(word, choices, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(choices[:30])}" if choices else ""

@@ -1,0 +1,118 @@
+"""Fixes and scans as they travel (interfaces.md), and the reasons for refusing one (semantics 2)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+FUTURE_TOLERANCE_MS = 5 * 60_000
+MAX_SPEED_KMH = 500.0
+
+MALFORMED = "malformed"
+INVALID_POSITION = "invalid_position"
+INVALID_TIME = "invalid_time"
+FUTURE = "future"
+INVALID_SPEED = "invalid_speed"
+DUPLICATE = "duplicate"
+LATE = "late"
+REASONS = (MALFORMED, INVALID_POSITION, INVALID_TIME, FUTURE, INVALID_SPEED, DUPLICATE, LATE)
+
+
+class Fix(msgspec.Struct, gc=False, omit_defaults=True):
+    """One position report (``courier.gps.v1``); degrees, km/h, metres, milliseconds UTC."""
+
+    event_id: str
+    event_time_ms: int
+    vehicle_id: NonEmpty
+    lon: float
+    lat: float
+    device_id: str | None = None
+    plate: str | None = None
+    coord_sys: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
+    speed_kmh: float | None = None
+    heading_deg: float | None = None
+    altitude_m: float | None = None
+    accuracy_m: float | None = None
+    ignition: bool | None = None
+    load: Literal["empty", "partial", "full"] | None = None
+    driver_id: str | None = None
+    backfill: bool = False
+    source: str | None = None
+    synthetic: bool = False
+    arrival_time_ms: int | None = None
+
+
+class Packaging(msgspec.Struct, gc=False, omit_defaults=True):
+    """What a parcel is wrapped in; ``tape_mm`` is the width of its sealing tape."""
+
+    green: bool | None = None
+    tape_mm: float | None = None
+    repackaged: bool | None = None
+    reusable_bag: bool | None = None
+
+
+class Scan(msgspec.Struct, gc=False, omit_defaults=True):
+    """One parcel scan (``courier.scan.v1``)."""
+
+    event_id: str
+    event_time_ms: int
+    waybill_id: NonEmpty
+    enterprise_id: NonEmpty
+    city: NonEmpty
+    kind: Literal["accepted", "departed", "arrived", "out_for_delivery", "delivered", "returned"]
+    outlet_id: str | None = None
+    district: str | None = None
+    waybill_kind: Literal["electronic", "paper"] | None = None
+    packaging: Packaging | None = None
+    real_name_verified: bool | None = None
+    inspected: bool | None = None
+    courier_id: str | None = None
+    vehicle_id: str | None = None
+    synthetic: bool = False
+    arrival_time_ms: int | None = None
+
+
+class Record(msgspec.Struct, gc=False):
+    """One record of an input partition or file: its bytes, where it stands, and when it arrived (ms or None)."""
+
+    value: bytes
+    offset: int
+    arrived_ms: int | None = None
+
+
+class Reject(msgspec.Struct, gc=False):
+    """A refused record; ``error`` is for people."""
+
+    record: Record
+    reason: str
+    event_id: str | None = None
+    error: str = ""
+
+
+decode_fix = msgspec.json.Decoder(Fix).decode
+decode_scan = msgspec.json.Decoder(Scan).decode
+
+
+def refuse_time(event_time_ms: int, arrived_ms: int | None) -> str | None:
+    """Semantics 2.3: ``invalid_time`` at or before 1970, ``future`` more than 5 min after arrival."""
+    if event_time_ms <= 0:
+        return INVALID_TIME
+    if arrived_ms is not None and event_time_ms > arrived_ms + FUTURE_TOLERANCE_MS:
+        return FUTURE
+    return None
+
+
+def refuse_fix(fix: Fix, arrived_ms: int | None) -> str | None:
+    """Semantics 2.2 to 2.4 in their order: the reason to refuse this fix, or None."""
+    lon, lat = fix.lon, fix.lat
+    if not (-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0) or (lon == 0.0 and lat == 0.0):
+        return INVALID_POSITION
+    if reason := refuse_time(fix.event_time_ms, fix.arrival_time_ms if arrived_ms is None else arrived_ms):
+        return reason
+    speed_kmh = fix.speed_kmh
+    if speed_kmh is not None and not 0.0 <= speed_kmh <= MAX_SPEED_KMH:
+        return INVALID_SPEED
+    return None

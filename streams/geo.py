@@ -1,0 +1,85 @@
+"""Zones and coordinates: which zones a chunk of fixes lies in, and Chinese datums back to WGS-84."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+EARTH_RADIUS_M = 6_371_008.8
+_KRASOVSKY_A_M = 6_378_245.0
+_KRASOVSKY_EE = 0.006_693_421_622_965_943
+_BD_PI = math.pi * 3000.0 / 180.0
+
+
+class ZoneIndex:
+    """Finds the zones that contain points, planar in lon/lat, boundaries inside (semantics 3)."""
+
+    def __init__(self, zones: dict[str, BaseGeometry]) -> None:
+        self.zone_ids = tuple(zones)
+        geometries = list(zones.values())
+        shapely.prepare(geometries)
+        self._tree = shapely.STRtree(geometries)
+
+    def locate(self, lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, ...]]:
+        """For n points (degrees) a list of n tuples: the ids of the zones each one is inside, in pack order."""
+        inside: list[tuple[str, ...]] = [()] * len(lons)
+        if not self.zone_ids or not inside:
+            return inside
+        points, zones = self._tree.query(shapely.points(np.asarray(lons), np.asarray(lats)), predicate="intersects")
+        order = np.lexsort((zones, points))
+        ids = self.zone_ids
+        for point, zone in zip(points[order].tolist(), zones[order].tolist(), strict=True):
+            inside[point] += (ids[zone],)
+        return inside
+
+
+def haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:
+    """Great-circle distance in metres between two WGS-84 points in degrees (R = 6 371 008.8 m, semantics 7).
+
+    >>> round(haversine_m(111.65, 40.82, 111.65, 40.83))
+    1112
+    """
+    phi_a, phi_b = math.radians(lat_a), math.radians(lat_b)
+    half = math.sin((phi_b - phi_a) / 2) ** 2
+    half += math.cos(phi_a) * math.cos(phi_b) * math.sin(math.radians(lon_b - lon_a) / 2) ** 2
+    return 2 * EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(half)))
+
+
+def to_wgs84(lon: float, lat: float, coord_sys: str) -> tuple[float, float]:
+    """Convert a ``gcj02`` or ``bd09`` position (degrees) to WGS-84; ``wgs84`` and places outside China stay."""
+    if coord_sys == "bd09":
+        x, y = lon - 0.0065, lat - 0.006
+        radius = math.hypot(x, y) - 0.00002 * math.sin(y * _BD_PI)
+        angle = math.atan2(y, x) - 0.000003 * math.cos(x * _BD_PI)
+        lon, lat = radius * math.cos(angle), radius * math.sin(angle)
+    elif coord_sys != "gcj02":
+        return lon, lat
+    if not (72.004 <= lon <= 137.8347 and 0.8293 <= lat <= 55.8271):
+        return lon, lat
+    true_lon, true_lat = lon, lat
+    for _ in range(6):  # the offset varies slowly, so this fixed-point iteration reaches < 1 mm in a few steps
+        shifted_lon, shifted_lat = wgs84_to_gcj02(true_lon, true_lat)
+        true_lon, true_lat = true_lon + lon - shifted_lon, true_lat + lat - shifted_lat
+    return true_lon, true_lat
+
+
+def wgs84_to_gcj02(lon: float, lat: float) -> tuple[float, float]:
+    """The published GCJ-02 offset applied to a WGS-84 position (degrees)."""
+    x, y = lon - 105.0, lat - 35.0
+    root = math.sqrt(abs(x))
+    wave = (20 * math.sin(6 * math.pi * x) + 20 * math.sin(2 * math.pi * x)) * 2 / 3
+    north = -100 + 2 * x + 3 * y + 0.2 * y * y + 0.1 * x * y + 0.2 * root + wave
+    north += (20 * math.sin(math.pi * y) + 40 * math.sin(math.pi / 3 * y)) * 2 / 3
+    north += (160 * math.sin(math.pi / 12 * y) + 320 * math.sin(math.pi / 30 * y)) * 2 / 3
+    east = 300 + x + 2 * y + 0.1 * x * x + 0.1 * x * y + 0.1 * root + wave
+    east += (20 * math.sin(math.pi * x) + 40 * math.sin(math.pi / 3 * x)) * 2 / 3
+    east += (150 * math.sin(math.pi / 12 * x) + 300 * math.sin(math.pi / 30 * x)) * 2 / 3
+    phi = math.radians(lat)
+    magic = 1 - _KRASOVSKY_EE * math.sin(phi) ** 2
+    lat_m = _KRASOVSKY_A_M * (1 - _KRASOVSKY_EE) / (magic * math.sqrt(magic)) * math.pi / 180
+    lon_m = _KRASOVSKY_A_M / math.sqrt(magic) * math.cos(phi) * math.pi / 180
+    return lon + east / lon_m, lat + north / lat_m

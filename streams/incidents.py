@@ -1,0 +1,309 @@
+"""Runs of violating fixes and the incidents they make (semantics 6). Pure: a trace and a fix in, transitions out.
+
+A ``Trace`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix takes
+``insert``: the fixes of the last ``lateness`` are kept in order, the runs are folded again from there, matched with the
+incidents already announced, and only the differences are published.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from streams.plan import Offence
+
+MAX_EVIDENCE = 10
+OPEN, CLOSED, RETRACTED = "open", "closed", "retracted"
+Kind = Literal["opened", "updated", "closed", "retracted"]
+
+
+class Judged(NamedTuple):
+    """An accepted fix with the offences it commits; tuples sort as semantics 6 sorts fixes."""
+
+    event_time_ms: int
+    event_id: str
+    lon: float
+    lat: float
+    speed_kmh: float | None
+    offences: tuple[Offence, ...]
+
+
+class Run(msgspec.Struct):
+    """Consecutive fixes that commit one offence."""
+
+    offence: Offence
+    opened_at_ms: int
+    opened_by: str
+    last_seen_ms: int
+    last_id: str
+    fix_count: int
+    evidence: list[Judged]
+
+    def counts(self) -> bool:
+        """Whether it lasts long enough to be an incident."""
+        return self.last_seen_ms - self.opened_at_ms >= self.offence.minimum_ms
+
+    def contains(self, key: tuple[int, str]) -> bool:
+        """Whether an accepted fix (time, id) that commits this offence is part of it."""
+        return (self.opened_at_ms, self.opened_by) <= key <= (self.last_seen_ms, self.last_id)
+
+    def extend(self, fix: Judged) -> None:
+        """Take in the next fix."""
+        self.last_seen_ms = fix.event_time_ms
+        self.last_id = fix.event_id
+        self.fix_count += 1
+        if len(self.evidence) < MAX_EVIDENCE:
+            self.evidence.append(fix)
+
+    def copy(self) -> Run:
+        """A run that can grow apart from this one."""
+        return Run(
+            self.offence, self.opened_at_ms, self.opened_by, self.last_seen_ms, self.last_id, self.fix_count, self.evidence[:]
+        )
+
+
+class Incident(msgspec.Struct):
+    """An announced incident: its identity, its latest revision and the run behind it."""
+
+    incident_id: str
+    opening: tuple[int, str]
+    revision: int
+    state: str
+    run: Run
+    superseded_by: str | None = None
+
+
+class Transition(msgspec.Struct):
+    """What is published: one revision of one incident of a vehicle. ``run`` is as it was at that moment."""
+
+    kind: Kind
+    vehicle_id: str
+    incident_id: str
+    revision: int
+    state: str
+    run: Run
+    superseded_by: str | None
+    plate: str | None
+    synthetic: bool
+
+
+class Trace(msgspec.Struct):
+    """One vehicle's state.
+
+    ``recent`` holds its accepted fixes of at least the last ``lateness`` in order, ``seen`` their ids, ``runs`` the
+    runs that contain the newest fix, ``base`` those that contained the newest fix already dropped from ``recent``,
+    ``incidents`` the announced ones that a late fix can still change, in the order of their announcement.
+    """
+
+    vehicle_id: str
+    high_water_ms: int = -(2**62)
+    recent: list[Judged] = []
+    seen: dict[str, int] = {}
+    runs: dict[Offence, Run] = {}
+    base: dict[Offence, Run] = {}
+    incidents: list[Incident] = []
+    plate: str | None = None
+    synthetic: bool = False
+
+
+def new_trace(vehicle_id: str) -> Trace:
+    """An empty trace with containers of its own."""
+    return Trace(vehicle_id, recent=[], seen={}, runs={}, base={}, incidents=[])
+
+
+def incident_id(key: bytes, policy: str, rule_id: str, vehicle_id: str, zone_id: str | None, event_id: str) -> str:
+    """First 26 base32 characters of HMAC-SHA-256 over what makes the incident itself (semantics 6)."""
+    text = "\x1f".join((policy, rule_id, vehicle_id, zone_id or "", event_id))
+    return base64.b32encode(hmac.digest(key, text.encode(), hashlib.sha256))[:26].decode()
+
+
+class Announcer:
+    """Names incidents and turns changes of runs into transitions."""
+
+    def __init__(self, identity_key: bytes, policy: str) -> None:
+        self.identity_key = identity_key
+        self.policy = policy
+
+    def advance(self, trace: Trace, fix: Judged) -> list[Transition]:
+        """Take in a fix that is newer than all before it."""
+        runs, offences, out = trace.runs, fix.offences, []
+        event_time_ms = fix.event_time_ms
+        for offence, run in list(runs.items()):
+            if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
+                counted = run.counts()
+                run.extend(fix)
+                if not counted:
+                    if run.counts():
+                        out.append(self._open(trace, run))
+                elif (incident := _incident_of(trace, run)).state == CLOSED:  # closed by stream time, and goes on after all
+                    out.append(_revise(trace, incident, "updated", OPEN, run))
+            else:
+                del runs[offence]
+                if run.counts() and (incident := _incident_of(trace, run)).state == OPEN:
+                    out.append(_revise(trace, incident, "closed", CLOSED, run))
+        for offence in offences:
+            if offence not in runs:
+                run = runs[offence] = _start(offence, fix)
+                if offence.minimum_ms <= 0:
+                    out.append(self._open(trace, run))
+        return out
+
+    def insert(self, trace: Trace, fix: Judged, stream_time_ms: int) -> list[Transition]:
+        """Take in a late fix: fold the runs again from what is kept, and publish what became different."""
+        recent = trace.recent
+        insort(recent, fix, key=_order)
+        if not fix.offences and not trace.runs and not trace.base and not trace.incidents:
+            return []
+        before = {i.incident_id: _content(i) for i in trace.incidents}
+        ended: list[Run] = []
+        active = {offence: run.copy() for offence, run in trace.base.items()}
+        for kept in recent:
+            _fold(active, kept, ended)
+        trace.runs = active
+        counting = [run for run in (*ended, *active.values()) if run.counts()]
+        counting.sort(key=lambda run: (run.opened_at_ms, run.opened_by, run.offence.rule_id, run.offence.zone_id or ""))
+        return self._match(trace, counting, before, stream_time_ms)
+
+    def close_due(self, trace: Trace, stream_time_ms: int) -> list[Transition]:
+        """Close the open incidents whose merge gap the partition's stream time has passed."""
+        return [
+            _revise(trace, incident, "closed", CLOSED, incident.run)
+            for incident in trace.incidents
+            if incident.state == OPEN and deadline_ms(incident) < stream_time_ms
+        ]
+
+    def _match(
+        self, trace: Trace, runs: Iterable[Run], before: dict[str, tuple[object, ...]], stream_time_ms: int
+    ) -> list[Transition]:
+        """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
+        out: list[Transition] = []
+        homeless = {i.incident_id: i for i in trace.incidents}
+        for run in runs:
+            mine = [i for i in homeless.values() if i.run.offence is run.offence and run.contains(i.opening)]
+            is_open = trace.runs.get(run.offence) is run and run.last_seen_ms + run.offence.merge_gap_ms >= stream_time_ms
+            state = OPEN if is_open else CLOSED
+            if not mine:
+                out.append(self._open(trace, run))
+                incident = trace.incidents[-1]
+            else:
+                incident = mine[0]
+                del homeless[incident.incident_id]
+                incident.run = run
+                incident.superseded_by = None
+                if incident.state == RETRACTED:
+                    out.append(_revise(trace, incident, "opened", OPEN, run))
+                elif _content(incident) != before[incident.incident_id] and (incident.state, state) != (OPEN, CLOSED):
+                    out.append(_revise(trace, incident, "updated", state, run))
+            if incident.state == OPEN and state == CLOSED:
+                out.append(_revise(trace, incident, "closed", CLOSED, run))
+            for other in mine[1:]:
+                del homeless[other.incident_id]
+                out.extend(_retract(trace, other, incident.incident_id))
+        for other in homeless.values():
+            out.extend(_retract(trace, other, None))
+        return out
+
+    def _open(self, trace: Trace, run: Run) -> Transition:
+        offence = run.offence
+        name = incident_id(
+            self.identity_key, self.policy, offence.rule_id, trace.vehicle_id, offence.zone_id, run.opened_by
+        )
+        incident = Incident(name, (run.opened_at_ms, run.opened_by), 0, OPEN, run)
+        trace.incidents.append(incident)
+        return _revise(trace, incident, "opened", OPEN, run)
+
+
+def as_transition(kind: Kind, trace: Trace, incident: Incident) -> Transition:
+    """An incident as it stands now, to be published."""
+    return Transition(
+        kind,
+        trace.vehicle_id,
+        incident.incident_id,
+        incident.revision,
+        incident.state,
+        incident.run.copy(),
+        incident.superseded_by,
+        trace.plate,
+        trace.synthetic,
+    )
+
+
+def deadline_ms(incident: Incident) -> int:
+    """The stream time that an open incident survives; any later one closes it."""
+    return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
+
+
+def drop_old(trace: Trace, horizon_ms: int) -> None:
+    """Forget fixes before the horizon: late ones are refused there, so their runs can no longer change."""
+    recent = trace.recent
+    cut = bisect_left(recent, horizon_ms, key=lambda fix: fix.event_time_ms)
+    if cut == 0:
+        return
+    ended: list[Run] = []
+    for fix in recent[:cut]:
+        if fix.offences or trace.base:
+            _fold(trace.base, fix, ended)
+        if trace.seen.get(fix.event_id) == fix.event_time_ms:
+            del trace.seen[fix.event_id]
+    last = recent[cut - 1]
+    del recent[:cut]
+    if trace.incidents:
+        border = (last.event_time_ms, last.event_id)
+        trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)]
+
+
+def _still_grows(trace: Trace, incident: Incident) -> bool:
+    run = trace.base.get(incident.run.offence)
+    return run is not None and run.contains(incident.opening)
+
+
+def _order(fix: Judged) -> tuple[int, str]:
+    return fix[0], fix[1]
+
+
+def _start(offence: Offence, fix: Judged) -> Run:
+    return Run(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix])
+
+
+def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
+    """One step over fixes in order: runs in ``active`` grow, end or start."""
+    offences, event_time_ms = fix.offences, fix.event_time_ms
+    if active:
+        for offence, run in list(active.items()):
+            if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
+                run.extend(fix)
+            else:
+                ended.append(active.pop(offence))
+    for offence in offences:
+        if offence not in active:
+            active[offence] = _start(offence, fix)
+
+
+def _incident_of(trace: Trace, run: Run) -> Incident:
+    """The announced incident behind a counting run."""
+    return next(i for i in reversed(trace.incidents) if i.run is run and i.state != RETRACTED)
+
+
+def _content(incident: Incident) -> tuple[object, ...]:
+    run = incident.run
+    return run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count, run.evidence
+
+
+def _revise(trace: Trace, incident: Incident, kind: Kind, state: str, run: Run) -> Transition:
+    incident.revision += 1
+    incident.state = state
+    incident.run = run
+    return as_transition(kind, trace, incident)
+
+
+def _retract(trace: Trace, incident: Incident, superseded_by: str | None) -> list[Transition]:
+    if incident.state == RETRACTED:
+        return []
+    incident.superseded_by = superseded_by
+    return [_revise(trace, incident, "retracted", RETRACTED, incident.run)]

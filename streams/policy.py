@@ -1,0 +1,478 @@
+"""Policy packs: a city's document as data, read strictly (every mistake names file, line and the nearest valid key)."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+import shapely
+import yaml
+from shapely.geometry.base import BaseGeometry
+
+from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, duration_ms, instant_ms, local_datetime
+from streams.errors import BadInput, nearest
+from streams.geo import ZoneIndex
+from streams.registry import Subject
+from streams.rules import RULES, judges_fixes
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+PACKS = Path(__file__).parent / "policies"
+
+
+class MinuteOfDay(int):
+    """A local time of day in minutes, written ``HH:MM`` up to ``24:00``."""
+
+
+class Weekdays(frozenset[int]):
+    """Days of the week (Monday 0), written ``mon-fri`` or ``sat,sun``."""
+
+
+class LocalDate(str):
+    """A local date ``YYYY-MM-DD``."""
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class City(_Strict, kw_only=True):
+    """The city a pack is for; ``adcode`` is its administrative division code (GB/T 2260)."""
+
+    adcode: str
+    name_zh: str
+    name_en: str
+    timezone: str
+
+
+class Document(_Strict, kw_only=True):
+    """The published document that the pack encodes."""
+
+    title: str
+    number: str
+    file: str
+
+
+class Identifier(_Strict, kw_only=True):
+    """The scheme of the unified vehicle number: a regular expression that must match all of it."""
+
+    pattern: str
+
+
+class DateRange(_Strict, kw_only=True):
+    """Local dates, both included."""
+
+    from_: LocalDate = msgspec.field(name="from")
+    until: LocalDate
+
+
+class Window(_Strict, kw_only=True):
+    """A weekly window of local time, half-open, wrapping past midnight when until <= from (semantics 4)."""
+
+    days: Weekdays = Weekdays(range(7))
+    from_: MinuteOfDay = msgspec.field(name="from")
+    until: MinuteOfDay
+
+    def intervals_ms(self, day: date, timezone: ZoneInfo) -> list[tuple[int, int]]:
+        """The instants it covers among those windows that start the day before, on or after ``day``."""
+        found = []
+        for start in (day - timedelta(days=1), day, day + timedelta(days=1)):
+            if start.weekday() in self.days:
+                until = self.until if self.until > self.from_ else self.until + 1440
+                found.append((instant_ms(start, self.from_, timezone), instant_ms(start, until, timezone)))
+        return found
+
+
+class Selector(_Strict, kw_only=True):
+    """Which vehicles a rule is about; all given conditions must hold, and an unknown vehicle matches none."""
+
+    classes: list[str] | None = None
+    energy: list[str] | None = None
+    body: list[str] | None = None
+
+    def matches(self, subject: Subject) -> bool:
+        """Whether the rule is about this vehicle."""
+        vehicle = subject.vehicle
+        if vehicle is None:
+            return False
+        wanted = ((self.classes, vehicle.vehicle_class), (self.energy, vehicle.energy), (self.body, vehicle.body))
+        return all(allowed is None or value in allowed for allowed, value in wanted)
+
+
+class Exemption(_Strict, kw_only=True):
+    """Any matching one means "not violating"; ``unless_credit: black`` withdraws them all from such enterprises."""
+
+    passes: list[Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]] = []
+    energy: list[Literal["electric", "hybrid", "fuel"]] = []
+    joint_delivery: bool = False
+    calendars: list[str] = []
+    unless_credit: Literal["black"] | None = None
+
+    def frees(self, subject: Subject, zone_id: str | None, calendars: frozenset[str]) -> bool:
+        """Whether this vehicle is exempt in that zone while those calendars are on."""
+        if self.unless_credit and subject.enterprise and subject.enterprise.credit == self.unless_credit:
+            return False
+        vehicle = subject.vehicle
+        return bool(
+            (calendars and not calendars.isdisjoint(self.calendars))
+            or (vehicle and vehicle.energy in self.energy)
+            or (vehicle and self.joint_delivery and vehicle.joint_delivery)
+            or (self.passes and subject.has_pass(self.passes, zone_id))
+        )
+
+
+class ZoneKind(_Strict, kw_only=True):
+    """All zones of a kind."""
+
+    kind: str
+
+
+class Rule(_Strict, kw_only=True):
+    """One rule instance of a pack; keys of its own are in ``parameters``."""
+
+    rule: str
+    id: str
+    clause: str
+    severity: Literal["violation", "warning"]
+    quote: str = ""
+    illustrative: bool = False
+    min_duration: Duration = Duration(0)
+    merge_gap: Duration = Duration(120_000)
+    zones: list[str] | ZoneKind | None = None
+    vehicles: Selector | None = None
+    permitted: list[Window] | None = None
+    exempt: Exemption | None = None
+    parameters: Any = None
+
+    @property
+    def minimum_ms(self) -> int:
+        """How long a run must last to be an incident."""
+        of_rule = getattr(RULES[self.rule], "minimum_ms", None)
+        return max(self.min_duration, of_rule(self.parameters) if of_rule else 0)
+
+
+class Pack(_Strict, kw_only=True):
+    """A policy pack; ``geometries`` holds its zones' polygons in file order, ``zone_names`` (zh, en) by id."""
+
+    policy: str
+    city: City
+    document: Document
+    valid_from: str | None = None
+    valid_until: str | None = None
+    identifier: Identifier | None = None
+    lateness: Duration = Duration(600_000)
+    calendars: dict[str, list[DateRange]] = {}
+    zones: str | None = None
+    rules: list[Rule]
+    targets: dict[str, float] = {}
+    credit: dict[str, Any] = {}
+    geometries: dict[str, BaseGeometry] = {}
+    zone_names: dict[str, tuple[str, str]] = {}
+    source: dict[str, str] = {}
+
+
+class Policy:
+    """A pack ready to be asked: zones indexed, windows and calendars resolved by instant."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.name = pack.policy
+        self.timezone = ZoneInfo(pack.city.timezone)
+        self.days = LocalDays(self.timezone)
+        self.lateness_ms = int(pack.lateness)
+        self.valid_from_ms = bound_ms(pack.valid_from, self.timezone, end=False) if pack.valid_from else BEGINNING_MS
+        self.valid_until_ms = bound_ms(pack.valid_until, self.timezone, end=True) if pack.valid_until else END_MS
+        self.fix_rules = [rule for rule in pack.rules if judges_fixes(rule.rule)]
+        self.day_rules = [rule for rule in pack.rules if not judges_fixes(rule.rule)]
+        self.rule_of_id = {rule.id: rule for rule in pack.rules}
+        self.identifier = re.compile(pack.identifier.pattern) if pack.identifier else None
+        self._calendars = {
+            name: [(bound_ms(r.from_, self.timezone, end=False), bound_ms(r.until, self.timezone, end=True)) for r in ranges]
+            for name, ranges in pack.calendars.items()
+        }
+
+    @cached_property
+    def zone_index(self) -> ZoneIndex:
+        """The index over the pack's zones."""
+        return ZoneIndex(self.pack.geometries)
+
+    def calendars_at(self, event_time_ms: int) -> frozenset[str]:
+        """Names of the calendars that are on at an instant."""
+        on = (n for n, ranges in self._calendars.items() if any(a <= event_time_ms < b for a, b in ranges))
+        return frozenset(on)
+
+    def permits(self, rule: Rule, event_time_ms: int) -> bool:
+        """Whether an instant lies in one of the rule's permitted windows."""
+        day = local_datetime(event_time_ms, self.timezone).date()
+        windows = rule.permitted or ()
+        return any(a <= event_time_ms < b for w in windows for a, b in w.intervals_ms(day, self.timezone))
+
+    def period_ms(self, event_time_ms: int) -> tuple[int, int]:
+        """The longest known ``[from, until)`` around an instant in which no window, calendar or validity changes."""
+        day = local_datetime(event_time_ms, self.timezone).date()
+        bounds = {instant_ms(day, 0, self.timezone), instant_ms(day, 1440, self.timezone), self.valid_from_ms, self.valid_until_ms}
+        for ranges in self._calendars.values():
+            bounds.update(bound for interval in ranges for bound in interval)
+        for rule in self.fix_rules:
+            for window in rule.permitted or ():
+                bounds.update(bound for interval in window.intervals_ms(day, self.timezone) for bound in interval)
+        return max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
+
+    def zone_name(self, zone_id: str | None) -> tuple[str, str]:
+        """A zone's name in Chinese and English (its id where it has none)."""
+        return self.pack.zone_names.get(zone_id or "", (zone_id or "", zone_id or ""))
+
+
+def packs() -> list[str]:
+    """Names of the packs that come with Yicheng."""
+    return sorted(path.stem for path in PACKS.glob("*.yaml"))
+
+
+def load_policy(name_or_path: str) -> Policy:
+    """Read a pack by name or path with its zones; ``BadInput`` names file, line, key and the nearest valid key."""
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        if name_or_path not in packs():
+            raise BadInput(f"policy {name_or_path!r} is not a pack{nearest(name_or_path, packs())}, nor a path to a .yaml file")
+        path = PACKS / f"{name_or_path}.yaml"
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"policy {path}: {getattr(error, 'strerror', None) or 'not UTF-8'}; give the path of a policy pack") from None
+    return parse_policy(text, str(path), lambda zones: (path.parent / zones).read_text("utf-8"))
+
+
+def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
+    """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text; ``where`` names it in errors."""
+    source = _Source(text, where)
+    raw = source.data
+    for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
+        if isinstance(entry, dict):
+            raw["rules"][index] = source.split_rule(entry, index)
+    try:
+        pack: Pack = msgspec.convert(raw, Pack, strict=False, dec_hook=_read_scalar)
+    except msgspec.ValidationError as error:
+        raise source.explain(error) from None
+    if pack.zones is not None:
+        try:
+            zones_text = read_zones(pack.zones)
+        except (OSError, UnicodeDecodeError):
+            raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read; it stands beside the pack") from None
+        pack.geometries, pack.zone_names = _read_geojson(zones_text, pack.zones)
+        pack.source = {"yaml": text, "geojson": zones_text}
+    else:
+        pack.source = {"yaml": text}
+    source.check(pack, _read_zone_kinds(pack))
+    return Policy(pack)
+
+
+def _read_scalar(kind: type, value: Any) -> Any:
+    """Decode the scalar types that packs add to YAML's."""
+    if kind is Duration:
+        return Duration(duration_ms(str(value)))
+    if kind is MinuteOfDay:
+        if match := re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", str(value)):
+            hour, minute = (int(part) for part in match.groups() if part)
+            return MinuteOfDay(hour * 60 + minute)
+        raise ValueError(f"time {value!r} is not HH:MM from 00:00 to 24:00")
+    if kind is Weekdays:
+        return Weekdays(day for part in str(value).split(",") for day in _weekday_range(part.strip()))
+    if kind is LocalDate:
+        try:
+            return LocalDate(date.fromisoformat(str(value)).isoformat())
+        except ValueError:
+            raise ValueError(f"date {value!r} is not YYYY-MM-DD") from None
+    raise NotImplementedError(kind)
+
+
+def _weekday_range(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    for word in (first, last or first):
+        if word not in WEEKDAYS:
+            raise ValueError(f"day {word!r} is not a weekday{nearest(word, WEEKDAYS)}")
+    start, end = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
+    return [(start + step) % 7 for step in range((end - start) % 7 + 1)]
+
+
+def _features(text: str, where: str) -> list[dict[str, Any]]:
+    try:
+        collection = msgspec.json.decode(text)
+        features = collection["features"]
+        if collection["type"] != "FeatureCollection" or not isinstance(features, list):
+            raise KeyError("type")
+    except (msgspec.DecodeError, KeyError, TypeError):
+        raise BadInput(f"{where}: not a GeoJSON FeatureCollection") from None
+    return features
+
+
+def _read_geojson(text: str, where: str) -> tuple[dict[str, BaseGeometry], dict[str, tuple[str, str]]]:
+    geometries: dict[str, BaseGeometry] = {}
+    names: dict[str, tuple[str, str]] = {}
+    for number, feature in enumerate(_features(text, where), 1):
+        try:
+            properties = feature["properties"]
+            zone_id = str(properties["id"])
+            geometry = shapely.from_geojson(msgspec.json.encode(feature["geometry"]))
+        except (KeyError, TypeError, shapely.errors.GEOSException) as error:
+            raise BadInput(f"{where}: feature {number} has no usable id or geometry ({error})") from None
+        if zone_id in geometries:
+            raise BadInput(f"{where}: feature {number} repeats the zone id {zone_id!r}; ids are unique")
+        if geometry.geom_type not in {"Polygon", "MultiPolygon"} or not geometry.is_valid:
+            problem = shapely.is_valid_reason(geometry) if geometry.geom_type.endswith("Polygon") else geometry.geom_type
+            raise BadInput(f"{where}: zone {zone_id!r} (feature {number}) is not a valid polygon: {problem}")
+        geometries[zone_id] = geometry
+        names[zone_id] = (str(properties.get("name_zh", zone_id)), str(properties.get("name_en", zone_id)))
+    return geometries, names
+
+
+def _read_zone_kinds(pack: Pack) -> dict[str, str]:
+    features = _features(pack.source["geojson"], pack.zones or "") if "geojson" in pack.source else []
+    return {str(f["properties"]["id"]): str(f["properties"].get("kind", "")) for f in features}
+
+
+class _Source:
+    """The YAML text of a pack with the line of every key, so that each mistake can be pointed at."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.where = where
+        self.lines: dict[tuple[Any, ...], int] = {}
+        try:
+            node = yaml.compose(text, yaml.BaseLoader)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else 1
+            raise BadInput(f"{where}:{line}: not YAML: {getattr(error, 'problem', error)}") from None
+        self.data = self._walk(node, ()) if node else {}
+        if not isinstance(self.data, dict):
+            raise BadInput(f"{where}:1: a policy pack is a mapping with the keys policy, city, document, rules, …")
+
+    def _walk(self, node: Any, path: tuple[Any, ...]) -> Any:
+        """Everything stays text here (so ``from: 20:00`` is no sexagesimal number); msgspec converts by type."""
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            found: dict[str, Any] = {}
+            for key_node, value_node in node.value:
+                key = key_node.value
+                self.lines[(*path, key)] = key_node.start_mark.line + 1
+                if key in found:
+                    raise self.bad((*path, key), f"key {key!r} is given twice")
+                found[key] = self._walk(value_node, (*path, key))
+            return found
+        if isinstance(node, yaml.SequenceNode):
+            return [self._walk(child, (*path, index)) for index, child in enumerate(node.value)]
+        return node.value
+
+    def bad(self, path: tuple[Any, ...], message: str) -> BadInput:
+        while path and path not in self.lines:
+            path = path[:-1]
+        return BadInput(f"{self.where}:{self.lines.get(path, 1)}: {message}")
+
+    def split_rule(self, entry: dict[str, Any], index: int) -> dict[str, Any]:
+        """Move a rule's own keys into ``parameters``, typed by its module."""
+        name = entry.get("rule")
+        if name not in RULES:
+            raise self.bad(("rules", index, "rule"), f"unknown rule {name!r}{nearest(str(name), RULES)}")
+        module = RULES[str(name)]
+        common = {field for field in Rule.__struct_encode_fields__ if field != "parameters"}
+        for key, use in (("zones", getattr(module, "ZONES", "none")), ("permitted", getattr(module, "PERMITTED", "none"))):
+            if use == "none":
+                common.discard(key)
+            if use == "required" and key not in entry:
+                raise self.bad(("rules", index), f"rule {name} needs the key {key!r}")
+        if not judges_fixes(str(name)):
+            common -= {"vehicles", "exempt", "min_duration", "merge_gap"}
+        own = set(module.Parameters.__struct_encode_fields__)
+        for key in entry:
+            if key not in common | own:
+                raise self.bad(("rules", index, key), f"unknown key {key!r} in rule {name}{nearest(key, common | own)}")
+        try:
+            given = {key: value for key, value in entry.items() if key in own}
+            parameters = msgspec.convert(given, module.Parameters, strict=False, dec_hook=_read_scalar)
+        except msgspec.ValidationError as error:
+            raise self.explain(error, ("rules", index)) from None
+        return {**{key: value for key, value in entry.items() if key in common}, "parameters": parameters}
+
+    def explain(self, error: msgspec.ValidationError, prefix: tuple[Any, ...] = ()) -> BadInput:
+        """Turn msgspec's path into a line, and an unknown key into the nearest valid one."""
+        message, _, where = str(error).partition(" - at `$")
+        steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where.rstrip("`"))
+        path = prefix + tuple(int(i) if i.isdigit() else name or i for name, i in steps)
+        if unknown := re.search(r"unknown field `(.+?)`", message):
+            known = _keys_at(Pack, path)
+            return self.bad((*path, unknown[1]), f"unknown key {unknown[1]!r}{nearest(unknown[1], known)}")
+        if missing := re.search(r"missing required field `(.+?)`", message):
+            place = ".".join(str(step) for step in path) or "the pack"
+            return self.bad(path, f"key {missing[1]!r} is missing in {place}")
+        key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the pack")
+        return self.bad(path, f"{key}: {message[0].lower()}{message[1:]}")
+
+    def check(self, pack: Pack, zone_kinds: dict[str, str]) -> None:
+        """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
+        try:
+            ZoneInfo(pack.city.timezone)
+        except (KeyError, ValueError, OSError):
+            raise self.bad(("city", "timezone"), f"timezone {pack.city.timezone!r} is unknown; use Asia/Shanghai") from None
+        for key in ("valid_from", "valid_until"):
+            try:
+                if text := getattr(pack, key):
+                    bound_ms(text, ZoneInfo(pack.city.timezone), end=False)
+            except ValueError as error:
+                raise self.bad((key,), f"{key}: {error}") from None
+        if pack.identifier:
+            try:
+                re.compile(pack.identifier.pattern)
+            except re.error as error:
+                raise self.bad(("identifier", "pattern"), f"identifier pattern is no regular expression: {error}") from None
+        for name, ranges in pack.calendars.items():
+            for index, range_ in enumerate(ranges):
+                if range_.until < range_.from_:
+                    raise self.bad(("calendars", name, index), f"calendar {name}: until {range_.until} is before from {range_.from_}")
+        for key, target in pack.targets.items():
+            if target < 0 or (key in {"electronic_waybill", "green_packaging"} and target > 1):
+                raise self.bad(("targets", key), f"target {key} must be a share from 0 to 1, not {target}")
+        seen: dict[str, int] = {}
+        for index, rule in enumerate(pack.rules):
+            path = ("rules", index)
+            if rule.id in seen:
+                raise self.bad((*path, "id"), f"rule id {rule.id!r} is used twice (first in line {seen[rule.id]}); ids are unique in a pack")
+            seen[rule.id] = self.lines[(*path, "id")]
+            if isinstance(rule.zones, ZoneKind):
+                wanted = rule.zones.kind
+                rule.zones = [zone for zone, kind in zone_kinds.items() if kind == wanted]
+                if not rule.zones:
+                    raise self.bad((*path, "zones"), f"no zone is of kind {wanted!r}{nearest(wanted, set(zone_kinds.values()))}")
+            for zone in rule.zones or ():
+                if zone not in zone_kinds:
+                    raise self.bad((*path, "zones"), f"zone {zone!r} is not in {pack.zones}{nearest(zone, zone_kinds)}")
+            for name in rule.exempt.calendars if rule.exempt else ():
+                if name not in pack.calendars:
+                    raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
+            if rule.rule == "malformed_identifier" and not pack.identifier:
+                raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
+
+
+def _keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:
+    """The valid keys of the struct that a path leads to."""
+    for step in path:
+        kinds = [struct]
+        if isinstance(step, str) and hasattr(struct, "__struct_fields__"):
+            names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
+            hints = msgspec.inspect.type_info(struct).fields  # type: ignore[union-attr]
+            kinds = [field.type for field in hints if field.name == names.get(step)]
+        struct = _struct_in(kinds[0]) if kinds else struct
+    return list(getattr(struct, "__struct_encode_fields__", ()))
+
+
+def _struct_in(kind: Any) -> Any:
+    """The struct inside lists, dicts and unions of msgspec's type descriptions."""
+    for attribute in ("item_type", "value_type"):
+        if inner := getattr(kind, attribute, None):
+            return _struct_in(inner)
+    for option in getattr(kind, "types", ()):
+        if found := _struct_in(option):
+            return found
+    return getattr(kind, "cls", kind if hasattr(kind, "__struct_fields__") else None)

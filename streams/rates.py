@@ -1,0 +1,244 @@
+"""Parcels and their daily rates (semantics 8). Pure: a partition's parcels and a chunk of scans in, counts out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from streams.clock import LocalDays
+from streams.events import DUPLICATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
+from streams.incidents import CLOSED, RETRACTED, Kind, incident_id
+from streams.policy import Policy, Rule
+from streams.registry import Enterprise, Registry
+from streams.rules import RULES
+
+CITY_WIDE = "*"
+NARROW_TAPE_MM = 45.0
+
+
+class Counts(msgspec.Struct):
+    """Accepted parcels of a (city, enterprise, local day), and how many of them had what."""
+
+    accepted: int = 0
+    electronic: int = 0
+    green: int = 0
+    taped: int = 0
+    narrow_tape: int = 0
+    not_repackaged: int = 0
+    reusable_bag: int = 0
+    real_name_verified: int = 0
+    inspected: int = 0
+
+    def add(self, features: Iterable[int], sign: int = 1) -> None:
+        """Count one parcel's features (0 or 1 each, in field order after ``accepted``), or take them back."""
+        self.accepted += sign
+        for name, feature in zip(FEATURES, features, strict=True):
+            if feature:
+                setattr(self, name, getattr(self, name) + sign)
+
+    def merge(self, other: Counts) -> None:
+        """Add another partition's counts."""
+        for name in Counts.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def electronic_rate(self) -> float | None:
+        """Share of electronic waybills; None where nothing was accepted."""
+        return self.electronic / self.accepted if self.accepted else None
+
+    @property
+    def green_rate(self) -> float | None:
+        """Share of green packaging; None where nothing was accepted."""
+        return self.green / self.accepted if self.accepted else None
+
+
+FEATURES = Counts.__struct_fields__[1:]
+
+
+class DayKey(NamedTuple):
+    """What parcels are counted by; ``date`` is local."""
+
+    city: str
+    enterprise_id: str
+    date: str
+
+
+class Parcel(NamedTuple):
+    """A parcel's acceptance: when, by which scan, where it counts and as what."""
+
+    event_time_ms: int
+    event_id: str
+    day: DayKey
+    features: tuple[int, ...]
+
+
+class ScanPartition(msgspec.Struct):
+    """The state of one scan partition: every parcel's acceptance and the counts that follow from them.
+
+    ``dirty_parcels``, ``dirty_days``: changed since the last checkpoint.
+    """
+
+    parcels: dict[str, Parcel] = {}
+    counts: dict[DayKey, Counts] = {}
+    stream_time_ms: int = -(2**62)
+    next_offset: int = 0
+    dirty_parcels: set[str] = set()
+    dirty_days: set[DayKey] = set()
+
+    def put(self, waybill_id: str, parcel: Parcel) -> None:
+        """Count a parcel's acceptance in place of the one counted before, if any."""
+        before = self.parcels.get(waybill_id)
+        if before is not None:
+            self.counts[before.day].add(before.features, -1)
+            self.dirty_days.add(before.day)
+        self.parcels[waybill_id] = parcel
+        self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
+        self.dirty_days.add(parcel.day)
+
+
+def new_scan_partition(next_offset: int = 0) -> ScanPartition:
+    """An empty partition with containers of its own."""
+    return ScanPartition(parcels={}, counts={}, next_offset=next_offset, dirty_parcels=set(), dirty_days=set())
+
+
+class Tally(msgspec.Struct):
+    """What a chunk of scans came to: refused records, and the number of scans by (city, kind, outcome)."""
+
+    rejects: list[Reject]
+    outcomes: Counter[tuple[str, str, str]]
+
+
+def count_scans(partition: ScanPartition, records: Sequence[Record], days: LocalDays) -> Tally:
+    """Count a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
+    rejects: list[Reject] = []
+    outcomes: Counter[tuple[str, str, str]] = Counter()
+    parcels = partition.parcels
+    for record in records:
+        if record.offset < partition.next_offset:
+            continue
+        partition.next_offset = record.offset + 1
+        try:
+            scan = decode_scan(record.value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            rejects.append(Reject(record, MALFORMED, None, str(error)))
+            outcomes["other", "other", MALFORMED] += 1
+            continue
+        arrived_ms = scan.arrival_time_ms if record.arrived_ms is None else record.arrived_ms
+        if reason := refuse_time(scan.event_time_ms, arrived_ms):
+            rejects.append(Reject(record, reason, scan.event_id))
+            outcomes[scan.city, scan.kind, reason] += 1
+            continue
+        if scan.event_time_ms > partition.stream_time_ms:
+            partition.stream_time_ms = scan.event_time_ms
+        outcome = "counted"
+        if scan.kind == "accepted":
+            known = parcels.get(scan.waybill_id)
+            if known is None or (scan.event_time_ms, scan.event_id) < known[:2]:
+                day = DayKey(scan.city, scan.enterprise_id, days.date_of(scan.event_time_ms))
+                partition.put(scan.waybill_id, Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan)))
+                partition.dirty_parcels.add(scan.waybill_id)
+            elif scan.event_id == known.event_id:
+                outcome = DUPLICATE
+        outcomes[scan.city, scan.kind, outcome] += 1
+    return Tally(rejects, outcomes)
+
+
+def features_of(scan: Scan) -> tuple[int, ...]:
+    """What an accepted scan counts for, in the order of ``FEATURES``."""
+    packaging = scan.packaging
+    tape_mm = packaging.tape_mm if packaging else None
+    return (
+        int(scan.waybill_kind == "electronic"),
+        int(packaging is not None and packaging.green is True),
+        int(tape_mm is not None),
+        int(tape_mm is not None and tape_mm <= NARROW_TAPE_MM),
+        int(packaging is not None and packaging.repackaged is False),
+        int(packaging is not None and packaging.reusable_bag is True),
+        int(scan.real_name_verified is True),
+        int(scan.inspected is True),
+    )
+
+
+def totals(partials: Iterable[Mapping[DayKey, Counts]]) -> dict[DayKey, Counts]:
+    """Sum partitions' counts, with the whole city (``*``) beside its enterprises."""
+    summed: dict[DayKey, Counts] = {}
+    for counts in partials:
+        for day, part in counts.items():
+            for key in (day, day._replace(enterprise_id=CITY_WIDE)):
+                summed.setdefault(key, Counts()).merge(part)
+    return {key: counts for key, counts in sorted(summed.items()) if counts.accepted}
+
+
+class DayIncident(msgspec.Struct):
+    """A low-rate incident about one subject's day, as last announced."""
+
+    incident_id: str
+    revision: int
+    state: str
+    counts: tuple[int, int]
+
+
+class DayTransition(msgspec.Struct):
+    """One revision of a low-rate incident. ``counts``: numerator and denominator."""
+
+    kind: Kind
+    incident_id: str
+    revision: int
+    state: str
+    rule: Rule
+    day: DayKey
+    counts: tuple[int, int]
+
+
+class DayJudge:
+    """Raises low-rate incidents for closed days, and corrects them when later scans change the counts."""
+
+    def __init__(self, policy: Policy, registry: Registry, identity_key: bytes) -> None:
+        self.policy = policy
+        self.registry = registry
+        self.identity_key = identity_key
+        self.incidents: dict[tuple[str, DayKey], DayIncident] = {}
+
+    def judge(self, counts: Mapping[DayKey, Counts], stream_time_ms: int) -> list[DayTransition]:
+        """Compare the given days with the targets, as far as they are closed."""
+        out: list[DayTransition] = []
+        for day, counted in counts.items():
+            if day.city != self.policy.pack.city.adcode:
+                continue
+            start_ms, end_ms = self.policy.days.bounds_ms(day.date)
+            valid = self.policy.valid_from_ms <= start_ms < self.policy.valid_until_ms
+            if valid and stream_time_ms >= end_ms + self.policy.lateness_ms:
+                for rule in self.policy.day_rules:
+                    out.extend(self._judge_day(rule, day, counted, start_ms))
+        return out
+
+    def _judge_day(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> list[DayTransition]:
+        numerator, denominator = RULES[rule.rule].rate(counts)
+        parameters = rule.parameters
+        low = denominator >= max(parameters.min_sample, 1) and numerator / denominator < parameters.target
+        if low and parameters.primary_brands_only:
+            enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
+            low = isinstance(enterprise, Enterprise) and enterprise.primary_brand
+        known = self.incidents.get((rule.id, day))
+        if known is None:
+            if not low:
+                return []
+            subject = f"enterprise/{day.enterprise_id}"
+            name = incident_id(self.identity_key, self.policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
+            known = self.incidents[rule.id, day] = DayIncident(name, 0, RETRACTED, (0, 0))
+        kinds: list[tuple[Kind, str]] = []
+        if low and known.state == RETRACTED:
+            kinds = [("opened", "open"), ("closed", CLOSED)]
+        elif low and known.counts != (numerator, denominator):
+            kinds = [("updated", CLOSED)]
+        elif not low and known.state != RETRACTED:
+            kinds = [("retracted", RETRACTED)]
+        out = []
+        for kind, state in kinds:
+            known.revision += 1
+            known.state, known.counts = state, (numerator, denominator)
+            out.append(DayTransition(kind, known.incident_id, known.revision, state, rule, day, known.counts))
+        return out

@@ -1,0 +1,261 @@
+"""The registry: vehicles, drivers, enterprises, outlets, passes and notices, each with its validity in time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from streams.clock import BEGINNING_MS, END_MS, bound_ms
+from streams.errors import BadInput, nearest
+from streams.events import NonEmpty
+
+
+class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What every record has. A bare date means the whole local day (semantics 1)."""
+
+    id: NonEmpty
+    valid_from: str | None = None
+    valid_until: str | None = None
+
+
+class Vehicle(Entry, tag="vehicle", kw_only=True):
+    """A courier vehicle; ``id`` is its unified number."""
+
+    plate: str | None = None
+    device_id: str | None = None
+    enterprise_id: str | None = None
+    city: str | None = None
+    vehicle_class: Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"] | None = None
+    energy: Literal["electric", "hybrid", "fuel"] | None = None
+    body: Literal["box", "open"] | None = None
+    marked: bool = True
+    status: Literal["active", "suspended", "scrapped"] = "active"
+    driver_ids: list[str] = msgspec.field(default_factory=list)
+    insured_until: str | None = None
+    joint_delivery: bool = False
+
+
+class Driver(Entry, tag="driver", kw_only=True):
+    """A driver with training and accident insurance."""
+
+    enterprise_id: str | None = None
+    trained_until: str | None = None
+    insured_until: str | None = None
+
+
+class Enterprise(Entry, tag="enterprise", kw_only=True):
+    """An express enterprise and its credit standing."""
+
+    name_zh: str | None = None
+    name_en: str | None = None
+    primary_brand: bool = False
+    cities: list[str] = msgspec.field(default_factory=list)
+    credit: Literal["red", "normal", "black"] = "normal"
+
+
+class Outlet(Entry, tag="outlet", kw_only=True):
+    """An outlet where parcels are handed in or out."""
+
+    enterprise_id: str | None = None
+    city: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    filed: bool = False
+    camera: bool = False
+    recycling_container: bool = False
+
+
+class Pass(Entry, tag="pass", kw_only=True):
+    """A pass for a vehicle, or for every vehicle of an enterprise, in zones (``*``: everywhere)."""
+
+    pass_kind: Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
+    vehicle_id: str | None = None
+    enterprise_id: str | None = None
+    zones: list[str] = msgspec.field(default_factory=lambda: ["*"])
+
+
+class Notice(Entry, tag="notice", kw_only=True):
+    """An interruption of data that was announced beforehand."""
+
+    subject: NonEmpty
+    from_: str = msgspec.field(name="from")
+    until: str
+    reason: str | None = None
+
+
+class Township(Entry, tag="township", kw_only=True):
+    """Coverage figures of one township."""
+
+    covered: bool = False
+    locker_cells: int = 0
+    service_stations: int = 0
+
+
+AnyEntry = Vehicle | Driver | Enterprise | Outlet | Pass | Notice | Township
+KINDS: dict[str, type[AnyEntry]] = {
+    "vehicle": Vehicle, "driver": Driver, "enterprise": Enterprise, "outlet": Outlet,
+    "pass": Pass, "notice": Notice, "township": Township,
+}  # fmt: skip
+_decode = msgspec.json.Decoder(AnyEntry).decode
+_decode_list = msgspec.json.Decoder(list[AnyEntry]).decode
+
+
+class Subject(msgspec.Struct):
+    """All that the registry says about one vehicle at an instant, and the period in which it stays so."""
+
+    vehicle_id: str
+    vehicle: Vehicle | None
+    enterprise: Enterprise | None
+    passes: tuple[Pass, ...]
+    from_ms: int
+    until_ms: int
+
+    def has_pass(self, kinds: Iterable[str], zone_id: str | None) -> bool:
+        """Whether a pass of such a kind covers the zone, or everything (the only kind that counts without a zone)."""
+        return any(p.pass_kind in kinds and ("*" in p.zones or zone_id in p.zones) for p in self.passes)
+
+
+class Registry:
+    """Every version of every record; answers by validity at an instant. Later records of one id add versions."""
+
+    def __init__(self, timezone: ZoneInfo) -> None:
+        self.timezone = timezone
+        self._versions: dict[tuple[str, str], list[tuple[int, int, AnyEntry]]] = {}
+        self._passes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
+        """Replace all versions of one record (none: it is deleted)."""
+        key = (kind, entry_id)
+        for _, _, old in self._versions.pop(key, ()):
+            for owner in _owners(old):
+                self._passes_of[owner].discard(entry_id)
+        self.add(entries)
+
+    def add(self, entries: Iterable[AnyEntry]) -> None:
+        """Add versions; ``BadInput`` where a validity bound is no date."""
+        for entry in entries:
+            kind = type(entry).__struct_config__.tag
+            versions = self._versions.setdefault((str(kind), entry.id), [])
+            from_ms, until_ms = validity_ms(entry, self.timezone)
+            versions.append((from_ms, until_ms, entry))
+            versions.sort(key=lambda version: version[0])
+            for owner in _owners(entry):
+                self._passes_of[owner].add(entry.id)
+
+    def at(self, kind: str, entry_id: str | None, event_time_ms: int) -> AnyEntry | None:
+        """The record valid then; of several, the one with the latest ``valid_from``."""
+        valid = None
+        for from_ms, until_ms, entry in self._versions.get((kind, entry_id or ""), ()):
+            if from_ms <= event_time_ms < until_ms:
+                valid = entry
+        return valid
+
+    def subject(self, vehicle_id: str, event_time_ms: int) -> Subject:
+        """Everything known about a vehicle at an instant."""
+        vehicle = self.at("vehicle", vehicle_id, event_time_ms)
+        assert vehicle is None or isinstance(vehicle, Vehicle)
+        enterprise_id = vehicle.enterprise_id if vehicle else None
+        enterprise = self.at("enterprise", enterprise_id, event_time_ms)
+        assert enterprise is None or isinstance(enterprise, Enterprise)
+        pass_ids = self._passes_of.get(("vehicle", vehicle_id), set())
+        if enterprise_id:
+            pass_ids = pass_ids | self._passes_of.get(("enterprise", enterprise_id), set())
+        keys = [("vehicle", vehicle_id), ("enterprise", enterprise_id or ""), *(("pass", p) for p in pass_ids)]
+        passes = [self.at("pass", pass_id, event_time_ms) for pass_id in sorted(pass_ids)]
+        bounds = [b for key in keys for version in self._versions.get(key, ()) for b in version[:2]]
+        return Subject(
+            vehicle_id,
+            vehicle,
+            enterprise,
+            tuple(p for p in passes if isinstance(p, Pass) and _covers(p, vehicle_id, enterprise_id)),
+            max((b for b in bounds if b <= event_time_ms), default=BEGINNING_MS),
+            min((b for b in bounds if b > event_time_ms), default=END_MS),
+        )
+
+    def each(self, kind: str) -> Iterator[AnyEntry]:
+        """Every version of every record of a kind."""
+        for (entry_kind, _), versions in self._versions.items():
+            if entry_kind == kind:
+                yield from (entry for _, _, entry in versions)
+
+    def grouped(self) -> Iterator[tuple[str, list[AnyEntry]]]:
+        """``kind/id`` and all its versions, as the registry topic holds them."""
+        for (kind, entry_id), versions in self._versions.items():
+            yield f"{kind}/{entry_id}", [entry for _, _, entry in versions]
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+
+def _owners(entry: AnyEntry) -> list[tuple[str, str]]:
+    if not isinstance(entry, Pass):
+        return []
+    return [(kind, owner) for kind, owner in (("vehicle", entry.vehicle_id), ("enterprise", entry.enterprise_id)) if owner]
+
+
+def _covers(held: Pass, vehicle_id: str, enterprise_id: str | None) -> bool:
+    return held.vehicle_id == vehicle_id or (enterprise_id is not None and held.enterprise_id == enterprise_id)
+
+
+def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
+    """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date or they are reversed."""
+    try:
+        from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
+        until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
+        for name in ("insured_until", "trained_until"):
+            if text := getattr(entry, name, None):
+                bound_ms(text, timezone, end=True)
+    except ValueError as error:
+        raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: {error}") from None
+    if until_ms <= from_ms:
+        raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: valid_until {entry.valid_until} is before valid_from {entry.valid_from}")
+    return from_ms, until_ms
+
+
+def load_registry(path: Path, timezone: ZoneInfo) -> Registry:
+    """Read a JSONL registry file; ``BadInput`` names the file, the line, the key and the nearest valid key."""
+    registry = Registry(timezone)
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise BadInput(f"registry {path}: {error.strerror}; give a JSONL file with one record a line") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            registry.add([decode_entry(line)])
+        except BadInput as error:
+            raise BadInput(f"{path}:{number}: {error}") from None
+    return registry
+
+
+def decode_entry(line: bytes) -> AnyEntry:
+    """One record from JSON; ``BadInput`` says what is wrong with it."""
+    try:
+        return _decode(line)
+    except msgspec.ValidationError as error:
+        raise BadInput(_explain(str(error), line)) from None
+    except msgspec.DecodeError as error:
+        raise BadInput(f"not a JSON record: {error}") from None
+
+
+def decode_versions(value: bytes) -> list[AnyEntry]:
+    """The versions of one record as the registry topic holds them: a list, or a single record."""
+    return _decode_list(value) if value.lstrip().startswith(b"[") else [decode_entry(value)]
+
+
+def _explain(message: str, line: bytes) -> str:
+    raw: dict[str, Any] = msgspec.json.decode(line) if line.lstrip().startswith(b"{") else {}
+    kind = raw.get("kind")
+    if kind not in KINDS:
+        return f"kind {kind!r} is not a registry kind{nearest(str(kind), KINDS)}"
+    if "unknown field" in message:
+        known = KINDS[kind].__struct_encode_fields__
+        unknown = next((key for key in raw if key != "kind" and key not in known), "?")
+        return f"{kind} {raw.get('id', '?')}: unknown key {unknown!r}{nearest(unknown, known)}"
+    return f"{kind} {raw.get('id', '?')}: {message.replace(' - at `$.', ' at key `')}"

@@ -1,0 +1,29 @@
+"""The rules: one small module each, whose file name is the rule's name in packs, metrics and incidents.
+
+A module that judges fixes has
+
+- ``ZONES``: ``"none"``, ``"optional"`` or ``"required"``; ``PERMITTED``: whether it takes permitted windows
+  (``"none"``, ``"optional"``, ``"required"``)
+- ``Parameters``: a struct of its own YAML keys
+- ``prepare(parameters, subject, pack)``: what the rule means for one vehicle while nothing the registry says about it
+  changes: ``False`` (cannot be violated), ``True`` (every fix violates) or a predicate of (fix, zones it is inside)
+- ``minimum_ms(parameters)`` (optional): how long a run must last to count
+- ``REASON_ZH``, ``REASON_EN``: the incident in words
+
+A module that judges a day's parcel rates has ``Parameters`` and ``rate(counts)`` instead of ``prepare``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+RULES: dict[str, ModuleType] = {
+    name: importlib.import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)
+}
+
+
+def judges_fixes(rule: str) -> bool:
+    """Whether a rule judges position fixes (else a day's parcels)."""
+    return hasattr(RULES[rule], "prepare")

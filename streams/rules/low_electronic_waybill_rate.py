@@ -1,0 +1,42 @@
+"""A day on which too few parcels had an electronic waybill.
+
+What
+    After a local day has closed: the share among the day's accepted parcels is below ``target``, for an enterprise or
+    the whole city (``*``) with at least ``min_sample`` acceptances.
+
+Clause
+    电子运单使用率达到90%以上 (Hohhot 十六); 推广使用电子面单 (Hezhou 16); 鼓励使用电子运单 (Wulong 四.1).
+
+Parameters
+    ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): judge primary brands and no one else.
+
+Example
+    >>> from streams.rates import Counts
+    >>> rate(Counts(accepted=200, electronic=170))
+    (170, 200)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streams.rates import Counts
+
+REASON_ZH = "{enterprise_zh} {date} 电子运单使用率 {percent}，低于 {target_percent}"
+REASON_EN = "{enterprise_en}: electronic waybill rate {percent} on {date}, below {target_percent}"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``target`` as a share from 0 to 1, ``min_sample`` in parcels."""
+
+    target: float = 0.90
+    min_sample: int = 100
+    primary_brands_only: bool = False
+
+
+def rate(counts: Counts) -> tuple[int, int]:
+    """Numerator and denominator."""
+    return counts.electronic, counts.accepted

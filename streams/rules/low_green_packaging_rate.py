@@ -1,0 +1,42 @@
+"""A day on which too few parcels had green packaging.
+
+What
+    After a local day has closed: the share among the day's accepted parcels is below ``target``, for an enterprise or
+    the whole city (``*``) with at least ``min_sample`` acceptances.
+
+Clause
+    快递绿色包材使用率不断提高 (Hohhot 十七); 推广绿色包装 (Hezhou 16, Yunnan 二十一, Wulong 五.2).
+
+Parameters
+    ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): judge primary brands and no one else.
+
+Example
+    >>> from streams.rates import Counts
+    >>> rate(Counts(accepted=200, green=170))
+    (170, 200)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from streams.rates import Counts
+
+REASON_ZH = "{enterprise_zh} {date} 绿色包装使用率 {percent}，低于 {target_percent}"
+REASON_EN = "{enterprise_en}: green packaging rate {percent} on {date}, below {target_percent}"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``target`` as a share from 0 to 1, ``min_sample`` in parcels."""
+
+    target: float = 0.90
+    min_sample: int = 100
+    primary_brands_only: bool = False
+
+
+def rate(counts: Counts) -> tuple[int, int]:
+    """Numerator and denominator."""
+    return counts.green, counts.accepted

@@ -1,0 +1,60 @@
+"""A permitted temporary stop that lasts longer than its limit.
+
+What
+    The fix is inside one of ``zones`` and stopped (``speed_kmh`` <= ``stopped_below_kmh``; a fix without speed is not
+    known to stand still). It is an incident when the run lasts longer than ``limit``.
+
+Clause
+    确定允许临时停车时段、时长 (Yunnan 十一); 临时停靠 (Hezhou 10, Wulong 二.2); 分时停车、错时停车 (Hohhot 十一, Shaoxing 五).
+
+Parameters
+    ``zones`` and ``limit`` are required; ``stopped_below_kmh`` (1.0).
+
+Example
+    >>> from streams.events import Fix
+    >>> from streams.registry import Subject
+    >>> stopped = prepare(Parameters(limit=Duration(600_000)), Subject("v", None, None, (), 0, 1), None)
+    >>> stopped(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",))
+    True
+    >>> minimum_ms(Parameters(limit=Duration(600_000)))  # strictly longer than ten minutes
+    600001
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.clock import Duration
+from streams.events import Fix
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "required"
+PERMITTED = "optional"
+REASON_ZH = "车辆 {vehicle_id} 在 {zone_zh} 停靠 {minutes} 分钟，超过限时"
+REASON_EN = "vehicle {vehicle_id} stood in {zone_en} for {minutes} min, longer than allowed"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``limit`` as a duration, ``stopped_below_kmh`` in km/h."""
+
+    limit: Duration
+    stopped_below_kmh: float = 1.0
+
+
+def minimum_ms(parameters: Parameters) -> int:
+    """Longer than the limit, in whole milliseconds."""
+    return parameters.limit + 1
+
+
+def prepare(
+    parameters: Parameters, subject: Subject, policy: Policy | None
+) -> Callable[[Fix, tuple[str, ...]], bool]:
+    """Stopped or not."""
+    threshold_kmh = parameters.stopped_below_kmh
+    return lambda fix, inside: fix.speed_kmh is not None and fix.speed_kmh <= threshold_kmh

@@ -1,0 +1,41 @@
+"""Inside a restricted zone outside the permitted hours.
+
+What
+    The fix is inside one of ``zones`` at a time in none of the ``permitted`` windows, and no exemption applies.
+
+Clause
+    推行夜间配送 (Hohhot 十一); 合理确定通行区域和时段 (Hezhou 10, Shaoxing 五); 通行管理政策 (Yunnan 十一).
+
+Parameters
+    ``zones`` and ``permitted`` are required; ``vehicles`` and ``exempt`` narrow whom it concerns.
+
+Example
+    >>> from streams.registry import Subject
+    >>> prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)  # zones and windows are the engine's part
+    True
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "required"
+PERMITTED = "required"
+REASON_ZH = "车辆 {vehicle_id} 在禁行时段进入 {zone_zh}"
+REASON_EN = "vehicle {vehicle_id} was in {zone_en} outside the permitted hours"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No keys of its own."""
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+    """Being inside is all it takes."""
+    return True

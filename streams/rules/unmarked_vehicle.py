@@ -1,0 +1,58 @@
+"""A registered vehicle without the unified marking, or driving with another plate than the registered one.
+
+What
+    The vehicle is registered (whatever its status) and ``marked`` is false, or the fix and the record both give a
+    plate and they differ.
+
+Clause
+    统一编号和标识管理 (Hohhot 十, Hezhou 9, Wulong 二.1); 喷涂统一专用标识 (Yunnan 十一).
+
+Parameters
+    None.
+
+Example
+    >>> from streams.events import Fix
+    >>> from streams.registry import Subject, Vehicle
+    >>> differs = prepare(Parameters(), Subject("v", Vehicle(id="v", plate="蒙A1"), None, (), 0, 1), None)
+    >>> differs(Fix("e", 1, "v", 111.0, 40.0, plate="蒙A2"), ())
+    True
+    >>> prepare(Parameters(), Subject("v", Vehicle(id="v", marked=False), None, (), 0, 1), None)
+    True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.events import Fix
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "none"
+PERMITTED = "none"
+REASON_ZH = "车辆 {vehicle_id} 未按规定喷涂标识或号牌与登记不符"
+REASON_EN = "vehicle {vehicle_id} lacks the unified marking or shows another plate than the registered one"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No keys of its own."""
+
+
+def prepare(
+    parameters: Parameters, subject: Subject, policy: Policy | None
+) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+    """Constant for an unmarked vehicle; otherwise each reported plate is compared."""
+    vehicle = subject.vehicle
+    if vehicle is None:
+        return False
+    if not vehicle.marked:
+        return True
+    registered = vehicle.plate
+    if not registered:
+        return False
+    return lambda fix, inside: bool(fix.plate) and fix.plate != registered

@@ -1,0 +1,44 @@
+"""A vehicle without a unified number on file, or whose number is not in force.
+
+What
+    There is no valid ``vehicle`` record for the fix's ``vehicle_id`` at its time, or its status is not ``active``.
+
+Clause
+    对快递服务车辆实施统一编号和标识管理 (Hohhot 十, Hezhou 9, Wulong 二.1; Shaoxing 五, Yunnan 十).
+
+Parameters
+    None.
+
+Example
+    >>> from streams.registry import Subject, Vehicle
+    >>> scrapped = Vehicle(id="HH-00001", status="scrapped")
+    >>> prepare(Parameters(), Subject("HH-00001", scrapped, None, (), 0, 1), None)
+    True
+    >>> prepare(Parameters(), Subject("HH-00001", Vehicle(id="HH-00001"), None, (), 0, 1), None)
+    False
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "none"
+PERMITTED = "none"
+REASON_ZH = "车辆 {vehicle_id} 没有有效的登记"
+REASON_EN = "vehicle {vehicle_id} is not validly registered"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No keys of its own."""
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+    """Every fix violates, or none does, for as long as the record stays the same."""
+    return subject.vehicle is None or subject.vehicle.status != "active"
