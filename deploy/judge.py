@@ -22,7 +22,7 @@ from streams.errors import BadInput
 from streams.events import Record, Reject
 from streams.incidents import OPEN, RETRACTED, Transition, as_transition
 from streams.policy import Policy
-from streams.rates import Counts, DayJudge, DayKey, DayTransition, ScanPartition, count_scans, new_scan_partition, totals
+from streams.rates import DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
 from streams.registry import Registry
 
 CHUNK_RECORDS = 2_000
@@ -89,13 +89,6 @@ def judge_files(
     }
     (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary
-
-
-def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
-    """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
-    row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
-    row.update((name, getattr(counts, name)) for name in Counts.__struct_fields__)
-    return {**row, "electronic_rate": counts.electronic_rate, "green_rate": counts.green_rate}
 
 
 def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Transition]:

@@ -25,13 +25,15 @@ ACCEPTED = "accepted"
 class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
-    ``next_offset``: records below it have been judged. ``dirty``: vehicles changed since the last checkpoint.
+    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``dirty``: vehicles
+    changed since. ``fences``: after a restart, the offset up to which a vehicle's restored state has seen the partition.
     """
 
     traces: dict[str, Trace] = {}
     fences: dict[str, int] = {}
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
+    saved_offset: int = 0
     dirty: set[str] = set()
     due: list[tuple[int, str]] = []
     queued: dict[str, int] = {}
@@ -70,6 +72,8 @@ class Engine:
         """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
         transitions: list[Transition] = []
         rejects: list[Reject] = []
+        if partition.fences and records and records[0].offset >= max(partition.fences.values()):
+            partition.fences.clear()
         accepted = self._decode(records, partition.next_offset, rejects)
         if accepted:
             inside = self.policy.zone_index.locate([fix.lon for _, fix in accepted], [fix.lat for _, fix in accepted])

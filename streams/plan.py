@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from streams.events import Fix
-from streams.policy import Policy, Rule
+from streams.policy import Policy
 from streams.registry import Registry
 from streams.rules import RULES
 
@@ -57,14 +57,12 @@ class Planner:
         self.policy = policy
         self.registry = registry
         self.latest: dict[str, Plan] = {}
-        self._offences: dict[tuple[str, str | None], Offence] = {}
+        self._offences: dict[tuple[str, str | None, int, int], Offence] = {}
 
-    def offence(self, rule: Rule, zone_id: str | None) -> Offence:
-        """The one object for a rule instance in a zone."""
-        key = (rule.id, zone_id)
-        if key not in self._offences:
-            self._offences[key] = Offence(rule.id, zone_id, int(rule.merge_gap), rule.minimum_ms)
-        return self._offences[key]
+    def offence(self, rule_id: str, zone_id: str | None, merge_gap_ms: int, minimum_ms: int) -> Offence:
+        """The one object for a rule instance in a zone with these parameters."""
+        key = (rule_id, zone_id, merge_gap_ms, minimum_ms)
+        return self._offences.setdefault(key, Offence(*key))
 
     def plan(self, vehicle_id: str, event_time_ms: int) -> Plan:
         """The vehicle's plan for the period around an instant."""
@@ -88,7 +86,7 @@ class Planner:
             for zone_id in (None,) if rule.zones is None else rule.zones:
                 if rule.exempt and rule.exempt.frees(subject, zone_id, calendars):
                     continue
-                offence = self.offence(rule, zone_id)
+                offence = self.offence(rule.id, zone_id, int(rule.merge_gap), rule.minimum_ms)
                 if zone_id is not None:
                     by_zone[zone_id] = (*by_zone.get(zone_id, ()), (offence, None if prepared is True else prepared))
                 elif prepared is True:

@@ -152,7 +152,7 @@ class Rule(_Strict, kw_only=True):
     def minimum_ms(self) -> int:
         """How long a run must last to be an incident."""
         of_rule = getattr(RULES[self.rule], "minimum_ms", None)
-        return max(self.min_duration, of_rule(self.parameters) if of_rule else 0)
+        return int(max(self.min_duration, of_rule(self.parameters) if of_rule else 0))
 
 
 class Pack(_Strict, kw_only=True):

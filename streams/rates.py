@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -85,6 +85,7 @@ class ScanPartition(msgspec.Struct):
     counts: dict[DayKey, Counts] = {}
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
+    saved_offset: int = 0
     dirty_parcels: set[str] = set()
     dirty_days: set[DayKey] = set()
 
@@ -105,16 +106,18 @@ def new_scan_partition(next_offset: int = 0) -> ScanPartition:
 
 
 class Tally(msgspec.Struct):
-    """What a chunk of scans came to: refused records, and the number of scans by (city, kind, outcome)."""
+    """What a chunk of scans came to: refused records, scans by (city, kind, outcome), parcels newly accepted by day."""
 
     rejects: list[Reject]
     outcomes: Counter[tuple[str, str, str]]
+    accepted: dict[DayKey, Counts]
 
 
 def count_scans(partition: ScanPartition, records: Sequence[Record], days: LocalDays) -> Tally:
     """Count a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
     rejects: list[Reject] = []
     outcomes: Counter[tuple[str, str, str]] = Counter()
+    accepted: dict[DayKey, Counts] = {}
     parcels = partition.parcels
     for record in records:
         if record.offset < partition.next_offset:
@@ -138,12 +141,15 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], days: Local
             known = parcels.get(scan.waybill_id)
             if known is None or (scan.event_time_ms, scan.event_id) < known[:2]:
                 day = DayKey(scan.city, scan.enterprise_id, days.date_of(scan.event_time_ms))
-                partition.put(scan.waybill_id, Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan)))
+                parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan))
+                partition.put(scan.waybill_id, parcel)
+                if known is None:
+                    accepted.setdefault(day, Counts()).add(parcel.features)
                 partition.dirty_parcels.add(scan.waybill_id)
             elif scan.event_id == known.event_id:
                 outcome = DUPLICATE
         outcomes[scan.city, scan.kind, outcome] += 1
-    return Tally(rejects, outcomes)
+    return Tally(rejects, outcomes, accepted)
 
 
 def features_of(scan: Scan) -> tuple[int, ...]:
@@ -170,6 +176,13 @@ def totals(partials: Iterable[Mapping[DayKey, Counts]]) -> dict[DayKey, Counts]:
             for key in (day, day._replace(enterprise_id=CITY_WIDE)):
                 summed.setdefault(key, Counts()).merge(part)
     return {key: counts for key, counts in sorted(summed.items()) if counts.accepted}
+
+
+def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
+    """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
+    row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
+    row.update((name, getattr(counts, name)) for name in Counts.__struct_fields__)
+    return {**row, "electronic_rate": counts.electronic_rate, "green_rate": counts.green_rate}
 
 
 class DayIncident(msgspec.Struct):

@@ -177,6 +177,10 @@ class Registry:
             min((b for b in bounds if b > event_time_ms), default=END_MS),
         )
 
+    def knows(self, kind: str, entry_id: str) -> bool:
+        """Whether there is any version of a record."""
+        return (kind, entry_id) in self._versions
+
     def each(self, kind: str) -> Iterator[AnyEntry]:
         """Every version of every record of a kind."""
         for (entry_kind, _), versions in self._versions.items():

@@ -1,0 +1,116 @@
+"""The dataflow on one page.
+
+    courier.gps.v1 ──▶ judge_fixes ──▶ courier.incidents.v1, courier.late.v1, courier.dead.v1
+    courier.scan.v1 ─▶ count_scans ──▶ courier.partials.v1 ──▶ sum_rates ──▶ courier.rates.v1, courier.incidents.v1
+    courier.registry.v1, courier.policy.v1 ──▶ reference (read whole before anything is judged, then tailed)
+
+Every agent receives chunks (transport.py); every second a checkpoint makes results, then state, then offsets durable
+(checkpoint.py). Scale out by starting more workers: partitions and their tables move together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import faust
+from yarl import URL
+
+from streams import metrics
+from streams.checkpoint import Checkpoint, guarded
+from streams.reference import Reference
+from streams.settings import Settings
+from streams.stages import FixStage, RateStage, ScanStage
+from streams.topics import GPS, PARTIALS, SCAN, Topic
+from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
+
+
+def build_app(settings: Settings, web_port: int) -> faust.App:
+    """Topics, tables and agents in the order of the flow."""
+    app = faust.App(
+        settings.group,
+        broker=[URL(f"aiokafka://{address}") for address in settings.kafka_bootstrap.split(",")],
+        datadir=str(settings.state_dir / "faust"),
+        Topic=faust.Topic,
+        topic_partitions=settings.partitions,
+        topic_allow_declare=True,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_commit_interval=3600.0,  # the checkpoint commits
+        broker_max_poll_records=settings.chunk_records,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=64,
+        web_enabled=False,
+        web_port=web_port,
+        web_bind="127.0.0.1",
+    )
+    app.transport = ChunkTransport(app.conf.broker_consumer, app)
+    ChunkConsumer.chunk_records = settings.chunk_records
+    identity_key = settings.identity_key.get_secret_value().encode()
+
+    # reference data and durability
+    reference = Reference(settings.kafka_bootstrap, settings.policy)
+    checkpoint = Checkpoint(settings.kafka_bootstrap, settings.checkpoint_dirty_keys)
+
+    # tables
+    vehicles, parcels, rates = (_table(app, name, settings) for name in ("vehicles", "parcels", "rates"))
+
+    # stages: the pure core with its state
+    fixes = FixStage(checkpoint, reference, vehicles, identity_key)
+    scans = ScanStage(checkpoint, reference, parcels)
+    sums = RateStage(checkpoint, reference, rates, identity_key)
+
+    # the flow
+    @app.agent(_topic(app, GPS), name="judge_fixes")
+    async def judge_fixes(stream: Any) -> None:
+        await _each_chunk(stream, fixes)
+
+    @app.agent(_topic(app, SCAN), name="count_scans")
+    async def count_scans(stream: Any) -> None:
+        await _each_chunk(stream, scans)
+
+    @app.agent(_topic(app, PARTIALS), name="sum_rates")
+    async def sum_rates(stream: Any) -> None:
+        await _each_chunk(stream, sums)
+
+    async def _each_chunk(stream: Any, stage: FixStage | ScanStage | RateStage) -> None:
+        async for event in stream.noack().events():
+            await guarded(_take(stream, event, stage))
+
+    async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
+        await reference.ready.wait()
+        async with checkpoint.turn:
+            await stage.take(event.value)
+            checkpoint.taken(lambda: stream.ack(event))
+
+    # around it
+    @app.on_configured.connect
+    def _configured(*_: Any, **__: Any) -> None:
+        app.consumer.before_revoke = checkpoint.before_revoke
+
+    @app.task
+    async def _checkpoints() -> None:
+        app.consumer.before_revoke = checkpoint.before_revoke
+        checkpoint.commit = app.consumer.commit
+        await app.add_runtime_dependency(reference)
+        while not app.should_stop:
+            await app.sleep(settings.checkpoint_interval_s)
+            await guarded(checkpoint.run())
+            for tp, lag in app.consumer.lag():
+                metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
+
+    @app.on_before_shutdown.connect
+    async def _drain(*_: Any, **__: Any) -> None:
+        await asyncio.wait_for(checkpoint.close(), 10)
+
+    app.ready = lambda: bool(reference.ready.is_set() and app.consumer.assignment() and not app.rebalancing and not app.in_recovery)
+    return app
+
+
+def _topic(app: faust.App, topic: Topic) -> ChunkTopic:
+    return ChunkTopic(app, topics=[topic.name], key_type=bytes, value_type=bytes, allow_empty=True)
+
+
+def _table(app: faust.App, name: str, settings: Settings) -> Any:
+    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.Table(name, key_type=bytes, value_type=bytes, partitions=settings.partitions, schema=raw)

@@ -1,0 +1,134 @@
+"""Where durability is decided: results, then state, then offsets, each awaited before the next begins.
+
+1. every incident, rate and dead letter sent since the last checkpoint has been acknowledged by the brokers;
+2. every changed key has been written to its table's changelog and acknowledged;
+3. the chunks are acked and their offsets committed.
+
+So a committed offset implies durable state, and durable state implies published results. A crash between 1 and 2 replays
+records whose results exist already: they come out again with the same ids and revisions. A crash between 2 and 3 replays
+records that the state has seen: their offsets are below the state's fence, and nothing happens. No outbox is needed.
+Anything that fails ends the process at once, before anything more is acked; the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from streams import metrics
+
+log = structlog.get_logger()
+
+
+class Change(NamedTuple):
+    """A state record to be written: the partition it belongs to, its key there and its bytes."""
+
+    partition: int
+    key: str
+    value: bytes
+
+
+class Stage(Protocol):
+    """A step of the dataflow with state: what a checkpoint needs of it."""
+
+    changelog: str
+
+    def results(self) -> Iterable[tuple[str, bytes, bytes]]:
+        """(topic, key, value) of results that are only sent once a checkpoint."""
+
+    def changes(self) -> Iterable[Change]:
+        """State changed since the last call."""
+
+    def forget(self) -> None:
+        """Drop the state in memory; it is read again from the table when next needed."""
+
+
+class Checkpoint:
+    """Owns the producer of all results and state, and the order of a checkpoint. ``turn`` keeps chunks and it apart."""
+
+    def __init__(self, bootstrap: str, dirty_keys: int) -> None:
+        self.bootstrap = bootstrap
+        self.dirty_keys = dirty_keys
+        self.turn = asyncio.Lock()
+        self.stages: list[Stage] = []
+        self.commit: Callable[[], Awaitable[Any]] | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._sends: list[asyncio.Future[Any]] = []
+        self._acks: list[Callable[[], Awaitable[Any]]] = []
+
+    async def producer(self) -> AIOKafkaProducer:
+        """The one producer, started on first use."""
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5
+            )
+            await self._producer.start()
+        return self._producer
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
+    ) -> None:
+        """Hand a record to the producer; the next checkpoint waits for its acknowledgement."""
+        producer = await self.producer()
+        self._sends.append(await producer.send(topic, value, key, partition=partition, headers=headers))
+
+    def taken(self, ack: Callable[[], Awaitable[Any]]) -> None:
+        """A chunk has been judged; ack it at the next checkpoint."""
+        self._acks.append(ack)
+
+    async def run(self) -> None:
+        """Make everything taken so far durable and commit it."""
+        async with self.turn:
+            if not self._acks:
+                return
+            started = time.perf_counter()
+            for stage in self.stages:
+                for topic, key, value in stage.results():
+                    await self.send(topic, key, value)
+            await self._settle()
+            for stage in self.stages:
+                for partition, key, value in stage.changes():
+                    await self.send(stage.changelog, f"{partition}/{key}".encode(), value, partition=partition)
+            await self._settle()
+            acks, self._acks = self._acks, []
+            for ack in acks:
+                await ack()
+            if self.commit is not None:
+                await self.commit()
+            metrics.CHECKPOINT.observe(time.perf_counter() - started)
+
+    async def _settle(self) -> None:
+        sends, self._sends = self._sends, []
+        if sends:
+            await asyncio.gather(*sends)
+
+    async def before_revoke(self) -> None:
+        """Partitions are about to go: checkpoint, then drop what is in memory."""
+        await guarded(self.run())
+        async with self.turn:
+            self._acks.clear()
+            for stage in self.stages:
+                stage.forget()
+
+    async def close(self) -> None:
+        """A last checkpoint, then the producer's end."""
+        await guarded(self.run())
+        if self._producer is not None:
+            await self._producer.stop()
+
+
+async def guarded(work: Awaitable[Any]) -> None:
+    """Await work whose failure must end the process before anything else is acked or committed."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("worker failed; it stops here and replays from its last checkpoint when started again")
+        os._exit(1)

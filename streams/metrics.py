@@ -1,0 +1,78 @@
+"""Every metric of every process, and the small server for ``/metrics``, ``/healthz`` and ``/readyz``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+
+from streams.errors import Unavailable
+
+_AGE_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200, 86400, 604800)
+_LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.3, 1, 3, 10, 60)
+
+FIXES = Counter("courier_fixes", "Fixes judged, by what became of them", ["city", "outcome"])
+SCANS = Counter("courier_scans", "Parcel scans counted, by kind and outcome", ["city", "kind", "outcome"])
+PARCELS_ACCEPTED = Counter("courier_parcels_accepted", "Parcels accepted, by kind of waybill", ["city", "enterprise", "waybill"])
+PARCELS_PACKAGED = Counter("courier_parcels_packaged", "Parcels accepted, by packaging", ["city", "enterprise", "packaging"])
+ELECTRONIC_RATIO = Gauge(
+    "courier_electronic_waybill_ratio", "Share of accepted parcels with an electronic waybill", ["city", "enterprise", "window"]
+)
+GREEN_RATIO = Gauge("courier_green_packaging_ratio", "Share of accepted parcels in green packaging", ["city", "enterprise", "window"])
+TARGET_RATIO = Gauge("courier_target_ratio", "Target that the policy sets", ["city", "measure"])
+INCIDENTS = Counter("courier_incidents", "Incident transitions published", ["city", "rule", "severity", "transition"])
+INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents open now", ["city", "rule"])
+VEHICLES_ACTIVE = Gauge("courier_vehicles_active", "Active registered vehicles, by energy", ["city", "energy"])
+NEV_RATIO = Gauge("courier_nev_ratio", "Share of electric and hybrid vehicles among the active registered ones", ["city"])
+FIX_AGE = Histogram("courier_fix_age_seconds", "From a fix's event time to its judgement, oldest of each chunk", buckets=_AGE_BUCKETS_S)
+INCIDENT_LATENCY = Histogram(
+    "courier_incident_latency_seconds", "From a record's arrival in Kafka to the incident it caused", buckets=_LATENCY_BUCKETS_S
+)
+CHECKPOINT = Histogram("courier_checkpoint_seconds", "Duration of a checkpoint")
+STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
+CONSUMER_LAG = Gauge("courier_consumer_lag", "Records not yet judged", ["topic", "partition"])
+DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", "reason"])
+NOTIFICATIONS = Counter("courier_notifications", "Incident transitions handed to a sink", ["sink", "outcome"])
+NOTIFICATION_SECONDS = Histogram("courier_notification_seconds", "Time one hand-over took", ["sink"])
+
+WORKER_PORT = 9108
+NOTIFIER_PORT = 9109
+
+
+def serve(host: str, port: int, ready: Callable[[], bool]) -> int:
+    """Serve the metrics and the two health pages from a daemon thread; returns the port (useful for port 0).
+
+    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``. Raises ``Unavailable`` when
+    the port is taken.
+    """
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+            elif self.path == "/healthz":
+                self._answer(200, b"ok\n")
+            elif self.path == "/readyz":
+                self._answer(*((200, b"ready\n") if ready() else (503, b"not ready\n")))
+            else:
+                self._answer(404, b"see /metrics, /healthz, /readyz\n")
+
+        def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Scrapes are not worth a log line."""
+
+    try:
+        server = ThreadingHTTPServer((host, port), Page)
+    except OSError as error:
+        raise Unavailable(f"port {port} on {host} cannot be used ({error.strerror}); set YICHENG_METRICS_PORT to a free one") from None
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
+    return int(server.server_address[1])

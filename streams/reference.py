@@ -1,0 +1,111 @@
+"""Reference data: the registry and the policy, tailed whole from their compacted topics by each process that needs them.
+
+A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so this is a consumer of its own, without a group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from mode import Service
+
+from streams import metrics
+from streams.errors import BadInput
+from streams.policy import Policy, parse_policy
+from streams.registry import Registry, Vehicle, decode_versions
+from streams.topics import POLICY, REGISTRY
+
+log = structlog.get_logger()
+
+
+class Reference(Service):
+    """Reads both topics to their ends, then sets ``ready`` and goes on. ``on_change`` is called after every change."""
+
+    def __init__(self, bootstrap: str, policy_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bootstrap = bootstrap
+        self.policy_name = policy_name
+        self.policy: Policy | None = None
+        self.registry: Registry | None = None
+        self.ready = asyncio.Event()
+        self.on_change: Callable[[], None] = lambda: None
+        self._waiting: list[tuple[str, bytes | None]] = []
+
+    @Service.task
+    async def _tail(self) -> None:
+        partitions = [TopicPartition(POLICY.name, 0), TopicPartition(REGISTRY.name, 0)]
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            while not self.should_stop:
+                batches = await consumer.getmany(timeout_ms=200, max_records=20_000)
+                for partition, records in sorted(batches.items(), key=lambda batch: batch[0].topic != POLICY.name):
+                    for record in records:
+                        self._apply(partition.topic, (record.key or b"").decode(), record.value)
+                if not self.ready.is_set():
+                    read = [await consumer.position(p) >= ends[p] for p in partitions]
+                    if all(read):
+                        self._become_ready()
+                elif batches:
+                    self._changed()
+        finally:
+            await consumer.stop()
+
+    def _apply(self, topic: str, key: str, value: bytes | None) -> None:
+        """One bad record is logged and skipped: the version before it stays in force."""
+        try:
+            if topic == POLICY.name:
+                if key == self.policy_name and value is not None:
+                    self.policy = decode_policy(value)
+                    if self.registry is None:
+                        self.registry = Registry(self.policy.timezone)
+                        for waiting_key, waiting_value in self._waiting:
+                            self._apply(REGISTRY.name, waiting_key, waiting_value)
+                        self._waiting.clear()
+            elif self.registry is None:
+                self._waiting.append((key, value))
+            else:
+                kind, _, entry_id = key.partition("/")
+                self.registry.put(kind, entry_id, decode_versions(value) if value else [])
+        except (BadInput, ValueError, KeyError) as error:
+            log.error("reference record refused", topic=topic, key=key, error=str(error))
+
+    def _become_ready(self) -> None:
+        if self.policy is None:
+            log.warning("policy is not published yet", policy=self.policy_name, hint="run: yicheng policy publish " + self.policy_name)
+            return
+        log.info("reference data read", policy=self.policy_name, registry_records=len(self.registry or ()))
+        self.ready.set()
+        self._changed()
+
+    def _changed(self) -> None:
+        assert self.policy is not None and self.registry is not None
+        measure_fleet(self.policy, self.registry)
+        self.on_change()
+
+
+def decode_policy(value: bytes) -> Policy:
+    """A pack from the policy topic: JSON with its ``yaml`` and ``geojson`` texts."""
+    source = msgspec.json.decode(value, type=dict[str, str])
+    return parse_policy(source["yaml"], "published policy", lambda _: source["geojson"])
+
+
+def measure_fleet(policy: Policy, registry: Registry) -> None:
+    """Set the gauges that follow from the registry and the policy alone."""
+    city = policy.pack.city.adcode
+    fleet = [v for v in registry.each("vehicle") if isinstance(v, Vehicle) and v.status == "active"]
+    by_energy = {energy: sum(v.energy == energy for v in fleet) for energy in ("electric", "hybrid", "fuel")}
+    for energy, number in by_energy.items():
+        metrics.VEHICLES_ACTIVE.labels(city, energy).set(number)
+    if fleet:
+        metrics.NEV_RATIO.labels(city).set((by_energy["electric"] + by_energy["hybrid"]) / len(fleet))
+    for measure, target in policy.pack.targets.items():
+        metrics.TARGET_RATIO.labels(city, measure).set(target)

@@ -1,0 +1,348 @@
+"""The three judging steps with their state: chunk in, results out. Thin shells around engine and rates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from streams import metrics
+from streams.checkpoint import Change, Checkpoint
+from streams.cloudevents import cloudevent, day_incident_data, incident_data
+from streams.engine import Engine, FixPartition, new_partition
+from streams.events import LATE as LATE_REASON
+from streams.events import DUPLICATE, Record, Reject
+from streams.incidents import OPEN
+from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
+from streams.reference import Reference
+from streams.registry import Registry
+from streams.state import decode_mark, decode_parcel, decode_trace, encode_mark, encode_parcel, encode_trace
+from streams.topics import DEAD, INCIDENTS, LATE, PARTIALS, RATES
+
+MARK = "@"
+"""Key of a partition's own state record among those of its vehicles or parcels."""
+
+
+class TableStage:
+    """State by partition, read from a Faust table's contents after each assignment, written through the checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any) -> None:
+        self.checkpoint = checkpoint
+        self.reference = reference
+        self.table = table
+        self.changelog = table.changelog_topic.get_topic_name()
+        self._stored: dict[int, list[tuple[str, bytes]]] | None = None
+        checkpoint.stages.append(self)
+
+    def stored(self, partition: int) -> list[tuple[str, bytes]]:
+        """(key, value) of what the table holds for a partition; the table is walked once per assignment."""
+        if self._stored is None:
+            self._stored = {}
+            for key, value in self.table.data.items():
+                owner, _, name = key.decode().partition("/")
+                self._stored.setdefault(int(owner), []).append((name, value))
+        return self._stored.pop(partition, [])
+
+    def forget(self) -> None:
+        """See ``Stage``."""
+        self._stored = None
+
+    def results(self) -> Iterable[tuple[str, bytes, bytes]]:
+        """See ``Stage``."""
+        return ()
+
+    async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
+        """Send refused records on, unchanged, with the reason: late ones apart, duplicates nowhere."""
+        keys = {record.offset: record.key for record in chunk} if rejects else {}
+        for reject in rejects:
+            if reject.reason == DUPLICATE:
+                continue
+            topic = LATE.name if reject.reason == LATE_REASON else DEAD.name
+            source = chunk[0].topic
+            headers = {
+                "reason": reject.reason, "error": reject.error, "topic": source,
+                "partition": str(chunk[0].partition), "offset": str(reject.record.offset),
+            }  # fmt: skip
+            key = keys[reject.record.offset]
+            await self.checkpoint.send(topic, key, reject.record.value, [(name, text.encode()) for name, text in headers.items()])
+            metrics.DEAD.labels(source, reject.reason).inc()
+
+
+class FixStage(TableStage):
+    """Fixes → incidents."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any, identity_key: bytes) -> None:
+        super().__init__(checkpoint, reference, table)
+        self.identity_key = identity_key
+        self.engine: Engine | None = None
+        self.partitions: dict[int, FixPartition] = {}
+        self.open: dict[str, str] = {}
+        reference.on_change = self._reference_changed
+
+    def _reference_changed(self) -> None:
+        policy, registry = self.reference.policy, self.reference.registry
+        assert policy is not None and registry is not None
+        if self.engine is None:
+            self.engine = Engine(policy, registry, self.identity_key)
+        self.engine.planner.latest.clear()
+        city = policy.pack.city.adcode
+        for rule in policy.pack.rules:
+            metrics.INCIDENTS_OPEN.labels(city, rule.rule)
+            metrics.INCIDENTS.labels(city, rule.rule, rule.severity, "opened")
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Judge a chunk of one partition's records and send what comes of it."""
+        engine = self.engine
+        assert engine is not None
+        number = chunk[0].partition
+        partition = self.partitions.get(number)
+        if partition is None:
+            partition = self.partitions[number] = self._load(number, engine)
+        verdict = engine.judge(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk])
+        policy, registry = engine.policy, engine.planner.registry
+        city = policy.pack.city.adcode
+        now_ms = time.time() * 1000
+        for transition in verdict.transitions:
+            data = incident_data(transition, policy, registry)
+            subject, value = cloudevent(transition.kind, data)
+            await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
+            metrics.INCIDENTS.labels(city, data["rule"], data["severity"], transition.kind).inc()
+            self._count_open(city, transition.incident_id, data["rule"], transition.state)
+        if verdict.transitions:
+            metrics.INCIDENT_LATENCY.observe(max(0.0, now_ms - chunk[-1].timestamp) / 1000)
+        await self.refuse(verdict.rejects, chunk)
+        for outcome, count in verdict.outcomes.items():
+            metrics.FIXES.labels(city, outcome).inc(count)
+        if verdict.accepted:
+            metrics.FIX_AGE.observe(max(0.0, now_ms - min(fix.event_time_ms for fix in verdict.accepted)) / 1000)
+        metrics.STATE_VEHICLES.set(sum(len(p.traces) for p in self.partitions.values()))
+
+    def _count_open(self, city: str, incident_id: str, rule: str, state: str) -> None:
+        if state == OPEN:
+            self.open[incident_id] = rule
+        else:
+            self.open.pop(incident_id, None)
+        metrics.INCIDENTS_OPEN.labels(city, rule).set(sum(r == rule for r in self.open.values()))
+
+    def _load(self, number: int, engine: Engine) -> FixPartition:
+        partition = new_partition()
+        for key, value in self.stored(number):
+            if key == MARK:
+                _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
+                continue
+            _, fence, trace = decode_trace(value, engine.planner)
+            partition.traces[trace.vehicle_id] = trace
+            partition.fences[trace.vehicle_id] = fence
+            partition.watch(trace)
+            for incident in trace.incidents:
+                if incident.state == OPEN:
+                    rule = engine.policy.rule_of_id.get(incident.run.offence.rule_id)
+                    self.open[incident.incident_id] = rule.rule if rule else incident.run.offence.rule_id
+        return partition
+
+    def changes(self) -> Iterator[Change]:
+        """See ``Stage``."""
+        for number, partition in self.partitions.items():
+            if partition.saved_offset == partition.next_offset:
+                continue
+            for vehicle_id in partition.dirty:
+                yield Change(number, vehicle_id, encode_trace(partition.traces[vehicle_id], number, partition.next_offset))
+            partition.dirty.clear()
+            partition.saved_offset = partition.next_offset
+            yield Change(number, MARK, encode_mark(number, partition.next_offset, partition.stream_time_ms))
+
+    def forget(self) -> None:
+        """See ``Stage``."""
+        super().forget()
+        self.partitions.clear()
+        self.open.clear()
+
+
+class ScanStage(TableStage):
+    """Scans → each partition's counts by (city, enterprise, day)."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any) -> None:
+        super().__init__(checkpoint, reference, table)
+        self.partitions: dict[int, ScanPartition] = {}
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Count a chunk of one partition's records."""
+        policy, registry = self.reference.policy, self.reference.registry
+        assert policy is not None and registry is not None
+        number = chunk[0].partition
+        partition = self.partitions.get(number)
+        if partition is None:
+            partition = self.partitions[number] = self._load(number)
+        tally = count_scans(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], policy.days)
+        await self.refuse(tally.rejects, chunk)
+        city = policy.pack.city.adcode
+        for (scan_city, kind, outcome), count in tally.outcomes.items():
+            metrics.SCANS.labels(scan_city if scan_city == city else "other", kind, outcome).inc(count)
+        for day, counted in tally.accepted.items():
+            labels = (day.city if day.city == city else "other", enterprise_label(registry, day.enterprise_id))
+            metrics.PARCELS_ACCEPTED.labels(*labels, "electronic").inc(counted.electronic)
+            metrics.PARCELS_ACCEPTED.labels(*labels, "other").inc(counted.accepted - counted.electronic)
+            metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
+            metrics.PARCELS_PACKAGED.labels(*labels, "other").inc(counted.accepted - counted.green)
+
+    def _load(self, number: int) -> ScanPartition:
+        partition = new_scan_partition()
+        for key, value in self.stored(number):
+            if key == MARK:
+                _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
+            else:
+                partition.put(key, decode_parcel(value)[1])
+        return partition
+
+    def results(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """The counts of the days that changed, whole, so that a repeated message changes nothing."""
+        for number, partition in self.partitions.items():
+            for day in partition.dirty_days:
+                row = Partial(*day, number, partition.next_offset, partition.stream_time_ms, partition.counts[day])
+                yield PARTIALS.name, day.city.encode(), msgspec.json.encode(row)
+            partition.dirty_days.clear()
+
+    def changes(self) -> Iterator[Change]:
+        """See ``Stage``."""
+        for number, partition in self.partitions.items():
+            if partition.saved_offset == partition.next_offset:
+                continue
+            for waybill_id in partition.dirty_parcels:
+                yield Change(number, waybill_id, encode_parcel(partition.parcels[waybill_id], number))
+            partition.dirty_parcels.clear()
+            partition.saved_offset = partition.next_offset
+            yield Change(number, MARK, encode_mark(number, partition.next_offset, partition.stream_time_ms))
+
+    def forget(self) -> None:
+        """See ``Stage``."""
+        super().forget()
+        self.partitions.clear()
+
+
+class Partial(msgspec.Struct):
+    """One scan partition's counts of one day, as of an offset (``courier.partials.v1``, internal)."""
+
+    city: str
+    enterprise_id: str
+    date: str
+    partition: int
+    next_offset: int
+    stream_time_ms: int
+    counts: Counts
+
+
+class RateState(msgspec.Struct):
+    """What is kept of one (city, enterprise, day): the partitions' latest counts and the incidents announced."""
+
+    partials: dict[int, tuple[int, Counts]] = {}
+    incidents: dict[str, DayIncident] = {}
+    stream_time_ms: int = -(2**62)
+
+    def total(self) -> Counts:
+        """The sum over the partitions."""
+        total = Counts()
+        for _, counts in self.partials.values():
+            total.merge(counts)
+        return total
+
+
+class RateStage(TableStage):
+    """Partial counts → rates, and incidents about closed days."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any, identity_key: bytes) -> None:
+        super().__init__(checkpoint, reference, table)
+        self.identity_key = identity_key
+        self.partitions: dict[int, dict[DayKey, RateState]] = {}
+        self.stream_time_ms: dict[int, int] = {}
+        self.dirty: set[tuple[int, DayKey]] = set()
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Sum a chunk of partial counts and publish the rates that changed."""
+        policy, registry = self.reference.policy, self.reference.registry
+        assert policy is not None and registry is not None
+        number = chunk[0].partition
+        days = self.partitions.get(number)
+        if days is None:
+            days = self.partitions[number] = self._load(number)
+        stream_time_ms = self.stream_time_ms.get(number, -(2**62))
+        touched: set[DayKey] = set()
+        for record in chunk:
+            partial = msgspec.json.decode(record.value, type=Partial)
+            stream_time_ms = max(stream_time_ms, partial.stream_time_ms)
+            day = DayKey(partial.city, partial.enterprise_id, partial.date)
+            state = days.setdefault(day, RateState(partials={}, incidents={}))
+            known = state.partials.get(partial.partition)
+            if known is None or known[0] <= partial.next_offset:
+                state.partials[partial.partition] = (partial.next_offset, partial.counts)
+                touched |= {day, day._replace(enterprise_id=CITY_WIDE)}
+        self.stream_time_ms[number] = stream_time_ms
+        totals = day_totals(days)
+        for day in sorted(touched):
+            await self._publish_rate(day, totals[day], registry)
+        await self._judge_days(number, days, totals, registry)
+        self.dirty.update((number, day) for day in touched)
+
+    async def _publish_rate(self, day: DayKey, counts: Counts, registry: Registry) -> None:
+        row = {**rate_row(day, counts), "window": day.date}
+        await self.checkpoint.send(RATES.name, "/".join(day).encode(), orjson.dumps(row))
+        label = enterprise_label(registry, day.enterprise_id)
+        if counts.accepted and label != "other":
+            metrics.ELECTRONIC_RATIO.labels(day.city, label, "day").set(counts.electronic / counts.accepted)
+            metrics.GREEN_RATIO.labels(day.city, label, "day").set(counts.green / counts.accepted)
+
+    async def _judge_days(self, number: int, days: dict[DayKey, RateState], totals: Mapping[DayKey, Counts], registry: Registry) -> None:
+        policy = self.reference.policy
+        assert policy is not None
+        judge = DayJudge(policy, registry, self.identity_key)
+        judge.incidents = {(rule_id, day): i for day, state in days.items() for rule_id, i in state.incidents.items()}
+        for transition in judge.judge(totals, self.stream_time_ms[number]):
+            data = day_incident_data(transition, policy, registry)
+            subject, value = cloudevent(transition.kind, data)
+            await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
+            metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], transition.kind).inc()
+            state = days.setdefault(transition.day, RateState(partials={}, incidents={}))
+            state.incidents[transition.rule.id] = judge.incidents[transition.rule.id, transition.day]
+            self.dirty.add((number, transition.day))
+
+    def _load(self, number: int) -> dict[DayKey, RateState]:
+        days: dict[DayKey, RateState] = {}
+        for key, value in self.stored(number):
+            state = days[DayKey(*key.split("/"))] = msgspec.msgpack.decode(value, type=RateState)
+            self.stream_time_ms[number] = max(self.stream_time_ms.get(number, -(2**62)), state.stream_time_ms)
+        return days
+
+    def changes(self) -> Iterator[Change]:
+        """See ``Stage``."""
+        for number, day in self.dirty:
+            state = self.partitions[number].setdefault(day, RateState(partials={}, incidents={}))
+            state.stream_time_ms = self.stream_time_ms[number]
+            yield Change(number, "/".join(day), msgspec.msgpack.encode(state))
+        self.dirty.clear()
+
+    def forget(self) -> None:
+        """See ``Stage``."""
+        super().forget()
+        self.partitions.clear()
+        self.stream_time_ms.clear()
+        self.dirty.clear()
+
+
+def day_totals(days: Mapping[DayKey, RateState]) -> dict[DayKey, Counts]:
+    """Counts by day and enterprise, and for the whole city."""
+    totals: dict[DayKey, Counts] = {}
+    for day, state in days.items():
+        if day.enterprise_id != CITY_WIDE:
+            total = state.total()
+            for key in (day, day._replace(enterprise_id=CITY_WIDE)):
+                totals.setdefault(key, Counts()).merge(total)
+    return totals
+
+
+def enterprise_label(registry: Registry, enterprise_id: str) -> str:
+    """A bounded metric label: the registered enterprise, ``*`` for all, else ``other``."""
+    return enterprise_id if enterprise_id == CITY_WIDE or registry.knows("enterprise", enterprise_id) else "other"
+
+

@@ -1,0 +1,42 @@
+"""The topics of interfaces.md and how each is kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DAY_MS = 86_400_000
+
+
+class Topic(NamedTuple):
+    """A topic's name and configuration; ``partitioned``: as many partitions as the input topics, else one."""
+
+    name: str
+    partitioned: bool = True
+    compacted: bool = False
+    retention_ms: int = 7 * DAY_MS
+
+
+GPS = Topic("courier.gps.v1")
+SCAN = Topic("courier.scan.v1")
+HEARTBEAT = Topic("courier.heartbeat.v1")
+REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
+POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
+PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS)
+"""Internal: each scan partition's counts by (city, enterprise, day), keyed by city so that one worker sums a city."""
+INCIDENTS = Topic("courier.incidents.v1", retention_ms=90 * DAY_MS)
+RATES = Topic("courier.rates.v1", compacted=True)
+FEEDBACK = Topic("courier.feedback.v1", retention_ms=90 * DAY_MS)
+CREDIT = Topic("courier.credit.v1", compacted=True)
+DEAD = Topic("courier.dead.v1", retention_ms=30 * DAY_MS)
+LATE = Topic("courier.late.v1", retention_ms=30 * DAY_MS)
+
+ALL = (GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE)
+CHUNKED = (GPS, SCAN, PARTIALS)
+"""The topics whose records reach an agent in chunks."""
+
+
+def kafka_config(topic: Topic) -> dict[str, str]:
+    """The topic's configuration in Kafka's words."""
+    if topic.compacted:
+        return {"cleanup.policy": "compact"}
+    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}

@@ -1,0 +1,39 @@
+"""The worker process: the app of ``app.py`` under Faust's supervisor, with its metrics page."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import faust
+import structlog
+
+from streams import metrics
+from streams.app import build_app
+from streams.settings import Settings
+
+
+def configure_logs(level: str) -> None:
+    """JSON lines on stdout, for our own events and for the libraries' warnings."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+    logging.basicConfig(level="WARNING", format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}')
+
+
+def run_worker(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; exits non-zero after a failure."""
+    configure_logs(settings.log_level)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:  # Faust binds its web port even when the web is off
+        probe.bind(("127.0.0.1", 0))
+        web_port = probe.getsockname()[1]
+    app = build_app(settings, web_port)
+    metrics.serve(settings.metrics_host, settings.metrics_port or metrics.WORKER_PORT, app.ready)
+    faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()
