@@ -6,7 +6,7 @@ import re
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, duration_ms, instant_ms, local_datetime
 from streams.errors import BadInput, nearest
 from streams.geo import ZoneIndex
-from streams.registry import Subject
+from streams.registry import PassKind, Subject
 from streams.rules import RULES, judges_fixes
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -106,7 +106,7 @@ class Selector(_Strict, kw_only=True):
 class Exemption(_Strict, kw_only=True):
     """Any matching one means "not violating"; ``unless_credit: black`` withdraws them all from such enterprises."""
 
-    passes: list[Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]] = []
+    passes: list[PassKind] = []
     energy: list[Literal["electric", "hybrid", "fuel"]] = []
     joint_delivery: bool = False
     calendars: list[str] = []
@@ -225,6 +225,9 @@ class Policy:
     def zone_name(self, zone_id: str | None) -> tuple[str, str]:
         """A zone's name in Chinese and English (its id where it has none)."""
         return self.pack.zone_names.get(zone_id or "", (zone_id or "", zone_id or ""))
+
+
+_ENUM_WORDS = {"violation", "warning", "electric", "hybrid", "fuel", "box", "open", "black", *get_args(PassKind)}
 
 
 def packs() -> list[str]:
@@ -378,17 +381,17 @@ class _Source:
             raise self.bad(("rules", index, "rule"), f"unknown rule {name!r}{nearest(str(name), RULES)}")
         module = RULES[str(name)]
         common = {field for field in Rule.__struct_encode_fields__ if field != "parameters"}
-        for key, use in (("zones", getattr(module, "ZONES", "none")), ("permitted", getattr(module, "PERMITTED", "none"))):
-            if use == "none":
-                common.discard(key)
-            if use == "required" and key not in entry:
-                raise self.bad(("rules", index), f"rule {name} needs the key {key!r}")
+        uses = {key: getattr(module, key.upper(), "none") for key in ("zones", "permitted")}
+        common -= {key for key, use in uses.items() if use == "none"}
         if not judges_fixes(str(name)):
             common -= {"vehicles", "exempt", "min_duration", "merge_gap"}
         own = set(module.Parameters.__struct_encode_fields__)
         for key in entry:
             if key not in common | own:
                 raise self.bad(("rules", index, key), f"unknown key {key!r} in rule {name}{nearest(key, common | own)}")
+        for key, use in uses.items():
+            if use == "required" and key not in entry:
+                raise self.bad(("rules", index), f"rule {name} needs the key {key!r}")
         try:
             given = {key: value for key, value in entry.items() if key in own}
             parameters = msgspec.convert(given, module.Parameters, strict=False, dec_hook=_read_scalar)
@@ -407,6 +410,8 @@ class _Source:
         if missing := re.search(r"missing required field `(.+?)`", message):
             place = ".".join(str(step) for step in path) or "the pack"
             return self.bad(path, f"key {missing[1]!r} is missing in {place}")
+        if wrong := re.search(r"[Ii]nvalid enum value '(.+?)'", message):
+            message += nearest(wrong[1], _ENUM_WORDS)
         key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the pack")
         return self.bad(path, f"{key}: {message[0].lower()}{message[1:]}")
 

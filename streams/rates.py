@@ -232,7 +232,7 @@ class DayJudge:
         numerator, denominator = RULES[rule.rule].rate(counts)
         parameters = rule.parameters
         low = denominator >= max(parameters.min_sample, 1) and numerator / denominator < parameters.target
-        if low and parameters.primary_brands_only:
+        if low and parameters.primary_brands_only and day.enterprise_id != CITY_WIDE:
             enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
             low = isinstance(enterprise, Enterprise) and enterprise.primary_brand
         known = self.incidents.get((rule.id, day))

@@ -15,6 +15,9 @@ from streams.errors import BadInput, nearest
 from streams.events import NonEmpty
 
 
+PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
+
+
 class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What every record has. A bare date means the whole local day (semantics 1)."""
 
@@ -73,7 +76,7 @@ class Outlet(Entry, tag="outlet", kw_only=True):
 class Pass(Entry, tag="pass", kw_only=True):
     """A pass for a vehicle, or for every vehicle of an enterprise, in zones (``*``: everywhere)."""
 
-    pass_kind: Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
+    pass_kind: PassKind
     vehicle_id: str | None = None
     enterprise_id: str | None = None
     zones: list[str] = msgspec.field(default_factory=lambda: ["*"])

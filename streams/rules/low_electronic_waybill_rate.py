@@ -8,7 +8,8 @@ Clause
     电子运单使用率达到90%以上 (Hohhot 十六); 推广使用电子面单 (Hezhou 16); 鼓励使用电子运单 (Wulong 四.1).
 
 Parameters
-    ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): judge primary brands and no one else.
+    ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that
+    are no primary brands; the whole city is judged all the same.
 
 Example
     >>> from streams.rates import Counts

@@ -8,7 +8,8 @@ Clause
     快递绿色包材使用率不断提高 (Hohhot 十七); 推广绿色包装 (Hezhou 16, Yunnan 二十一, Wulong 五.2).
 
 Parameters
-    ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): judge primary brands and no one else.
+    ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that
+    are no primary brands; the whole city is judged all the same.
 
 Example
     >>> from streams.rates import Counts

@@ -1,0 +1,275 @@
+"""The semantics a second time, naively: read whole files, sort everything, scan. Shares no code with the engine.
+
+Reads the policy pack, the zones, the registry and the events from their files by itself and returns plain tuples.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import yaml
+from shapely.geometry import Point, shape
+
+
+def _duration(text):
+    units = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+    return sum(int(float(n) * units[u]) for n, u in re.findall(r"([\d.]+)(ms|s|m|h|d)", str(text)))
+
+
+class Oracle:
+    """One case: ``fixes(lines)`` and ``scans(lines)`` take raw JSON lines in arrival order."""
+
+    def __init__(self, policy: Path, registry: Path | None):
+        self.pack = yaml.load(policy.read_text("utf-8"), yaml.BaseLoader)
+        self.tz = ZoneInfo(self.pack["city"]["timezone"])
+        self.lateness = _duration(self.pack.get("lateness", "10m"))
+        zones = self.pack.get("zones")
+        features = json.loads((policy.parent / zones).read_text("utf-8"))["features"] if zones else []
+        self.zones = {f["properties"]["id"]: shape(f["geometry"]) for f in features}
+        self.kinds = {f["properties"]["id"]: f["properties"].get("kind") for f in features}
+        self.records = defaultdict(list)
+        for line in registry.read_text("utf-8").splitlines() if registry else ():
+            record = json.loads(line)
+            self.records[record["kind"]].append(record)
+
+    # --- time and validity ---
+    def local(self, t):
+        return dt.datetime.fromtimestamp(t / 1000, self.tz)
+
+    def bound(self, text, end):
+        if text is None:
+            return None
+        if len(text) == 10:
+            day = dt.date.fromisoformat(text) + dt.timedelta(days=1 if end else 0)
+            return dt.datetime.combine(day, dt.time(), self.tz).timestamp() * 1000
+        moment = dt.datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=self.tz)).timestamp() * 1000
+
+    def valid(self, record, t):
+        start, end = self.bound(record.get("valid_from"), False), self.bound(record.get("valid_until"), True)
+        return (start is None or start <= t) and (end is None or t < end)
+
+    def lookup(self, kind, record_id, t):
+        found = [r for r in self.records[kind] if r["id"] == record_id and self.valid(r, t)]
+        return max(found, key=lambda r: self.bound(r.get("valid_from"), False) or float("-inf"), default=None)
+
+    # --- one fix against one rule ---
+    def permitted(self, rule, t):
+        now = self.local(t)
+        names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+        for window in rule.get("permitted", ()):
+            days = set()
+            for part in window.get("days", "mon-sun").split(","):
+                first, _, last = part.strip().partition("-")
+                i = names.index(first)
+                while True:
+                    days.add(i)
+                    if names[i] == (last or first):
+                        break
+                    i = (i + 1) % 7
+            minutes = {k: int(window[k][:2]) * 60 + int(window[k][3:]) for k in ("from", "until")}
+            length = (minutes["until"] - minutes["from"]) % 1440 or 1440
+            for back in (0, 1):
+                day = now.date() - dt.timedelta(days=back)
+                start = dt.datetime.combine(day, dt.time(), self.tz) + dt.timedelta(minutes=minutes["from"])
+                if day.weekday() in days and start <= now < start + dt.timedelta(minutes=length):
+                    return True
+        return False
+
+    def exempt(self, rule, vehicle, zone, t):
+        exempt = rule.get("exempt")
+        if not exempt:
+            return False
+        enterprise = self.lookup("enterprise", vehicle["enterprise_id"], t) if vehicle and vehicle.get("enterprise_id") else None
+        if exempt.get("unless_credit") and enterprise and enterprise.get("credit") == exempt["unless_credit"]:
+            return False
+        today = self.local(t).date().isoformat()
+        for name in exempt.get("calendars", ()):
+            if any(r["from"] <= today <= r["until"] for r in self.pack["calendars"][name]):
+                return True
+        if vehicle and vehicle.get("energy") in exempt.get("energy", ()):
+            return True
+        if vehicle and exempt.get("joint_delivery") == "true" and vehicle.get("joint_delivery"):
+            return True
+        for p in self.records["pass"]:
+            mine = p.get("vehicle_id") == self.current["vehicle_id"] or (
+                vehicle and vehicle.get("enterprise_id") and p.get("enterprise_id") == vehicle["enterprise_id"]
+            )
+            covers = "*" in p.get("zones", ["*"]) or zone in p.get("zones", ["*"])
+            if mine and covers and p["pass_kind"] in exempt.get("passes", ()) and self.valid(p, t):
+                return True
+        return False
+
+    def predicate(self, rule, fix, vehicle):
+        kind = rule["rule"]
+        if kind == "unregistered_vehicle":
+            return vehicle is None or vehicle.get("status", "active") != "active"
+        if kind == "malformed_identifier":
+            return re.fullmatch(self.pack["identifier"]["pattern"], fix["vehicle_id"]) is None
+        if kind == "unmarked_vehicle":
+            if vehicle is None:
+                return False
+            differs = fix.get("plate") and vehicle.get("plate") and fix["plate"] != vehicle["plate"]
+            return vehicle.get("marked", True) is False or bool(differs)
+        if kind == "restricted_hours":
+            return True
+        if kind == "overstayed_stop":
+            return fix.get("speed_kmh") is not None and fix["speed_kmh"] <= float(rule.get("stopped_below_kmh", 1.0))
+        raise NotImplementedError(kind)
+
+    def violates(self, rule, zone, fix):
+        t = fix["event_time_ms"]
+        self.current = fix
+        start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
+        if (start is not None and t < start) or (end is not None and t >= end):
+            return False
+        vehicle = self.lookup("vehicle", fix["vehicle_id"], t)
+        selector = rule.get("vehicles")
+        if selector is not None:
+            pairs = (("classes", "vehicle_class"), ("energy", "energy"), ("body", "body"))
+            if vehicle is None or any(k in selector and vehicle.get(a) not in selector[k] for k, a in pairs):
+                return False
+        if zone is not None and not self.zones[zone].intersects(Point(fix["lon"], fix["lat"])):
+            return False
+        if "permitted" in rule and self.permitted(rule, t):
+            return False
+        return self.predicate(rule, fix, vehicle) and not self.exempt(rule, vehicle, zone, t)
+
+    # --- fixes ---
+    @staticmethod
+    def _is(value, kinds, optional=True):
+        if value is None:
+            return optional
+        return isinstance(value, kinds) and not (isinstance(value, bool) and bool not in (kinds if isinstance(kinds, tuple) else (kinds,)))
+
+    def parse(self, line, required, optional):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return None
+        if not isinstance(event, dict):
+            return None
+        if not all(k in event and self._is(event[k], kinds, optional=False) for k, kinds in required.items()):
+            return None
+        if not all(self._is(event.get(k), kinds) for k, kinds in optional.items()):
+            return None
+        return event
+
+    def accept(self, lines):
+        """Fixes accepted, in arrival order, and the rejects by reason."""
+        rejects, accepted, high, seen = Counter(), [], {}, defaultdict(dict)
+        required = {"event_id": str, "event_time_ms": int, "vehicle_id": str, "lon": (int, float), "lat": (int, float)}
+        optional = {"plate": str, "speed_kmh": (int, float), "driver_id": str, "arrival_time_ms": int}
+        for line in lines:
+            fix = self.parse(line, required, optional)
+            if fix is None or fix["vehicle_id"] == "":
+                rejects["malformed"] += 1
+                continue
+            v, t, speed = fix["vehicle_id"], fix["event_time_ms"], fix.get("speed_kmh")
+            if not (-180 <= fix["lon"] <= 180 and -90 <= fix["lat"] <= 90) or fix["lon"] == fix["lat"] == 0:
+                rejects["invalid_position"] += 1
+            elif t <= 0:
+                rejects["invalid_time"] += 1
+            elif fix.get("arrival_time_ms") is not None and t > fix["arrival_time_ms"] + 300_000:
+                rejects["future"] += 1
+            elif speed is not None and not 0 <= speed <= 500:
+                rejects["invalid_speed"] += 1
+            elif fix["event_id"] in seen[v] and seen[v][fix["event_id"]] >= high[v] - self.lateness:
+                rejects["duplicate"] += 1
+            elif v in high and t < high[v] - self.lateness:
+                rejects["late"] += 1
+            else:
+                seen[v][fix["event_id"]] = t
+                high[v] = max(high.get(v, t), t)
+                accepted.append(fix)
+        return accepted, rejects
+
+    def fixes(self, lines):
+        """Set of final incidents (rule, rule id, vehicle, zone, opened, last seen, fixes, state), and rejects."""
+        accepted, rejects = self.accept(lines)
+        stream_time = max((f["event_time_ms"] for f in accepted), default=0)
+        by_vehicle = defaultdict(list)
+        for fix in accepted:
+            by_vehicle[fix["vehicle_id"]].append(fix)
+        found = set()
+        for vehicle, trace in by_vehicle.items():
+            trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
+            for rule in self.pack["rules"]:
+                if rule["rule"].startswith("low_"):
+                    continue
+                zones = rule.get("zones", [None])
+                if isinstance(zones, dict):
+                    zones = [z for z, kind in self.kinds.items() if kind == zones["kind"]]
+                for zone in zones:
+                    flags = [self.violates(rule, zone, f) for f in trace]
+                    found |= self.runs(vehicle, rule, zone, trace, flags, stream_time)
+        return found, rejects
+
+    def runs(self, vehicle, rule, zone, trace, flags, stream_time):
+        gap = _duration(rule.get("merge_gap", "2m"))
+        times = [f["event_time_ms"] for f in trace]
+        found, i = set(), 0
+        while i < len(trace):
+            if not flags[i]:
+                i += 1
+                continue
+            j = i
+            while j + 1 < len(trace) and flags[j + 1] and times[j + 1] - times[j] <= gap:
+                j += 1
+            duration = times[j] - times[i]
+            enough = duration >= _duration(rule.get("min_duration", "0s"))
+            if rule["rule"] == "overstayed_stop":
+                enough = enough and duration > _duration(rule["limit"])
+            if enough:
+                state = "closed" if j + 1 < len(trace) or stream_time > times[j] + gap else "open"
+                found.add((rule["rule"], rule["id"], vehicle, zone, times[i], times[j], j - i + 1, state))
+            i = j + 1
+        return found
+
+    # --- parcels ---
+    def scans(self, lines):
+        """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents."""
+        required = {k: str for k in ("event_id", "waybill_id", "enterprise_id", "city", "kind")} | {"event_time_ms": int}
+        first, stream_time = {}, 0
+        for line in lines:
+            scan = self.parse(line, required, {"waybill_kind": str, "packaging": dict})
+            if scan is None or scan["event_time_ms"] <= 0:
+                continue
+            stream_time = max(stream_time, scan["event_time_ms"])
+            if scan["kind"] == "accepted":
+                key = scan["event_time_ms"], scan["event_id"]
+                known = first.get(scan["waybill_id"])
+                if known is None or key < (known["event_time_ms"], known["event_id"]):
+                    first[scan["waybill_id"]] = scan
+        days = defaultdict(lambda: [0, 0, 0])
+        for scan in first.values():
+            for enterprise in (scan["enterprise_id"], "*"):
+                counts = days[scan["city"], enterprise, self.local(scan["event_time_ms"]).date().isoformat()]
+                counts[0] += 1
+                counts[1] += scan.get("waybill_kind") == "electronic"
+                counts[2] += bool((scan.get("packaging") or {}).get("green"))
+        return {k: tuple(v) for k, v in days.items()}, self.low_days(days, stream_time)
+
+    def low_days(self, days, stream_time):
+        found = set()
+        for rule in self.pack["rules"]:
+            if not rule["rule"].startswith("low_"):
+                continue
+            which = 1 if "electronic" in rule["rule"] else 2
+            for (city, enterprise, date), counts in days.items():
+                start = self.bound(date, False)
+                closed = stream_time >= self.bound(date, True) + self.lateness
+                if not closed or city != self.pack["city"]["adcode"] or counts[0] < int(rule.get("min_sample", 100)):
+                    continue
+                if rule.get("primary_brands_only") == "true" and enterprise != "*":
+                    record = self.lookup("enterprise", enterprise, start)
+                    if not (record and record.get("primary_brand")):
+                        continue
+                if counts[which] / counts[0] < float(rule.get("target", 0.9)):
+                    found.add((rule["id"], enterprise, date))
+        return found
