@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 
+import msgspec
 import orjson
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams import topics
 from streams.errors import Unavailable
 from streams.policy import Policy
-from streams.registry import AnyEntry
-import msgspec
+from streams.registry import AnyEntry, decode_versions
 
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
@@ -60,6 +61,48 @@ def _produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]])
         future.get(60)
     producer.close()
     return len(sent)
+
+
+def read_registry(bootstrap: str, only: str | None = None) -> Iterator[str]:
+    """Every registry record that Kafka holds (or those of one ``kind/id``), one JSON text each."""
+    latest: dict[str, bytes | None] = {}
+    for key, value in read_topic(bootstrap, topics.REGISTRY.name):
+        latest[key] = value
+    for key, value in sorted(latest.items()):
+        if value is not None and only in (None, key):
+            yield from (msgspec.json.encode(entry).decode() for entry in decode_versions(value))
+
+
+def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]:
+    """(key, value) of every record in a topic, from its beginning to its present end."""
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
+    except (KafkaError, OSError) as error:
+        raise unreachable(bootstrap) from error
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions) if partitions else {}
+        while any(consumer.position(partition) < end for partition, end in ends.items()):
+            for records in consumer.poll(timeout_ms=500).values():
+                yield from (((record.key or b"").decode(), record.value) for record in records)
+    finally:
+        consumer.close()
+
+
+def delete_topics(bootstrap: str, group: str) -> None:
+    """Delete the courier topics and the workers' changelogs, and wait until they are gone."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        ours = [name for name in admin.list_topics() if name in {t.name for t in topics.ALL} or name.startswith(f"{group}-")]
+        if ours:
+            admin.delete_topics(ours)
+        deadline = time.monotonic() + 30
+        while set(ours) & set(admin.list_topics()) and time.monotonic() < deadline:
+            time.sleep(0.1)  # polling, with a deadline
+    finally:
+        admin.close()
 
 
 def unreachable(bootstrap: str) -> Unavailable:

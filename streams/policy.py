@@ -240,7 +240,7 @@ def load_policy(name_or_path: str) -> Policy:
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         if name_or_path not in packs():
-            raise BadInput(f"policy {name_or_path!r} is not a pack{nearest(name_or_path, packs())}, nor a path to a .yaml file")
+            raise BadInput(f"policy {name_or_path!r} is neither a path to a .yaml file nor a pack{nearest(name_or_path, packs())}")
         path = PACKS / f"{name_or_path}.yaml"
     try:
         text = path.read_text("utf-8")

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     sink_file: Path | None = Field(None, description="the notifier appends incidents to this JSONL file")
     webhook_url: str | None = Field(None, description="the notifier posts incidents to this address")
     webhook_secret: SecretStr | None = Field(None, description="secret that signs webhooks (Standard Webhooks, whsec_…)")
+    webhook_real: bool = Field(False, description="the webhook reaches real police: synthetic incidents are never sent there")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
 

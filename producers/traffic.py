@@ -1,0 +1,75 @@
+"""The producer processes: traffic from a generator or from files, through faults and pace, into Kafka."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from heapq import merge
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import orjson
+
+from producers.faults import Faults, Sent, inject
+from producers.publish import Pace, RatePace, publish
+from producers.replay import read_records
+from producers.sample_registry import sample_registry
+from producers.synthetic import Fleet, parcels, spread
+from streams.events import Scan
+from streams.policy import Policy
+from streams.registry import Registry, load_registry
+
+SCANS_PER_FIX = 0.5
+SAMPLE_VEHICLES = 2_400
+
+
+def produce_synthetic(
+    bootstrap: str, policy: Policy, registry_file: Path | None, *, rate: float, duration_ms: int, speedup: float, interval_ms: int,
+    seed: int, faults: Faults, truth_file: Path | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Send ``rate`` fixes a second (and half as many scans) in simulated time that ends when the wall clock does."""
+    vehicles = max(1, math.ceil(rate * interval_ms / 1000 / speedup))
+    if registry_file:
+        registry = load_registry(registry_file, policy.timezone)
+    else:
+        registry = Registry(policy.timezone)
+        registry.add(sample_registry(policy, max(SAMPLE_VEHICLES, round(vehicles * 1.4)), seed))
+    end_ms = int(time.time() * 1000) + duration_ms
+    start_ms = end_ms - round(duration_ms * speedup)
+    fleet = Fleet(policy, registry, vehicles=vehicles, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms, seed=seed)
+    scans = parcels(policy, registry, fleet.truth, scans=max(1, round(rate * SCANS_PER_FIX * duration_ms / 1000)), end_ms=end_ms, seed=seed)
+    fixes = inject(fleet.fixes(), faults, seed, policy.lateness_ms)
+    records = merge(fixes, _scans(scans, start_ms, end_ms), key=lambda sent: sent[0])
+    sent = publish(bootstrap, records, Pace(start_ms, speedup), total=round(rate * (1 + SCANS_PER_FIX) * duration_ms / 1000), quiet=quiet)
+    if truth_file:
+        truth_file.write_bytes(msgspec.json.encode({"sent": sent, "truth": fleet.truth}))
+
+
+def _scans(scans: list[Scan], start_ms: int, end_ms: int) -> Iterator[Sent]:
+    for due, scan in spread(scans, start_ms, end_ms):
+        yield due, "scan", scan.waybill_id, msgspec.json.encode(scan)
+
+
+def produce_replay(bootstrap: str, files: list[Path], *, rate: float, speedup: float, truth_file: Path | None, quiet: bool) -> None:
+    """Send recorded files in file order; ``truth_file`` gets the numbers sent by kind."""
+    records: Iterator[Sent] = read_records(files)
+    pace: Pace = RatePace(rate)
+    if speedup:
+        first = next(records, None)
+        if first is not None:
+            pace = Pace(first[0], speedup)
+            records = chain([first], records)
+    sent = publish(bootstrap, records, pace, quiet=quiet)
+    if truth_file:
+        truth_file.write_bytes(orjson.dumps({"sent": sent}))
+
+
+def write_sample_registry(policy: Policy, vehicles: int, seed: int, out: Path) -> int:
+    """Write a sample registry as JSONL; returns the number of records."""
+    entries = list(sample_registry(policy, vehicles, seed))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        file.writelines(msgspec.json.encode(entry) + b"\n" for entry in entries)
+    return len(entries)
