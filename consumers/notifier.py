@@ -115,7 +115,7 @@ class Notifier:
                 except Unavailable as error:
                     metrics.NOTIFICATIONS.labels(sink.name, "retried").inc()
                     log.warning("sink does not answer, trying again", sink=sink.name, error=str(error))
-                    self.stopping.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                    self.stopping.wait(wait_s * random.uniform(0.5, 1.0))
                     wait_s = min(wait_s * 2, LONGEST_WAIT_S)
                     continue
                 except BadInput as error:

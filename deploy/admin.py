@@ -65,9 +65,7 @@ def _produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]])
 
 def read_registry(bootstrap: str, only: str | None = None) -> Iterator[str]:
     """Every registry record that Kafka holds (or those of one ``kind/id``), one JSON text each."""
-    latest: dict[str, bytes | None] = {}
-    for key, value in read_topic(bootstrap, topics.REGISTRY.name):
-        latest[key] = value
+    latest = dict(read_topic(bootstrap, topics.REGISTRY.name))
     for key, value in sorted(latest.items()):
         if value is not None and only in (None, key):
             yield from (msgspec.json.encode(entry).decode() for entry in decode_versions(value))

@@ -118,7 +118,7 @@ def free_port(wanted: int = 0) -> int:
 
 def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
     """Whether a broker at that address answers a metadata request."""
-    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout_s).close()
         client = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))

@@ -30,8 +30,8 @@ def minutes(duration_ms: int) -> str:
 
 def _conditions(rule: Rule, policy: Policy) -> list[str]:
     lines = []
-    if rule.zones is not None:
-        lines.append("where: " + ", ".join(policy.zone_name(zone)[1] for zone in rule.zones))  # type: ignore[union-attr]
+    if rule.zone_ids is not None:
+        lines.append("where: " + ", ".join(policy.zone_name(zone)[1] for zone in rule.zone_ids))
     if rule.vehicles is not None:
         chosen = (rule.vehicles.classes, rule.vehicles.energy, rule.vehicles.body)
         lines.append("who: " + "; ".join(", ".join(values) for values in chosen if values))

@@ -145,7 +145,7 @@ def open_lines(file: str, on_read: Callable[[int], None] = lambda _: None) -> It
         if file.endswith(".gz"):
             stream = gzip.open(raw)  # type: ignore[assignment]
         elif file.endswith(".zst"):
-            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))  # type: ignore[arg-type,assignment]
+            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
         try:
             for number, line in enumerate(stream):
                 yield line

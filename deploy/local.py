@@ -13,7 +13,7 @@ import urllib.request
 from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import orjson
@@ -31,7 +31,7 @@ from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.policy import Policy
 from streams.rates import CITY_WIDE
-from streams.registry import Registry, load_registry
+from streams.registry import load_registry
 from streams.settings import Settings
 from streams.topics import ALL, RATES
 
@@ -236,7 +236,7 @@ class Local:
                     screen.update(self._screen(reading))
                 elif time.monotonic() - shown_s > 5:
                     shown_s = time.monotonic()
-                    self.console.print(self._line(reading), highlight=False)
+                    self.console.print(self._line(reading), highlight=False, soft_wrap=True)
                 self._restart_dead()
                 time.sleep(0.25)  # the refresh of the screen
         if self.producer.child.returncode:
@@ -408,7 +408,7 @@ class Local:
 class _Quiet:
     """Stands in for the live screen where there is no terminal."""
 
-    def __enter__(self) -> _Quiet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

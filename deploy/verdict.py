@@ -65,11 +65,11 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     low_expected = len(truth.low_days)
     if len(low_found) != low_expected or {x[:2] for x in low_found} != {(rule, subject) for rule, subject, _ in truth.low_days}:
         differences.append(f"low-rate days: found {sorted(low_found)}, injected {sorted(truth.low_days)}")
-    for key, counts in truth.rates.items():
-        row = rates.get(key, {})
+    for name, counts in truth.rates.items():
+        row = rates.get(name, {})
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
-            differences.append(f"rate {key}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
-    differences += [f"rate {key} was not produced" for key in rates.keys() - truth.rates.keys()]
+            differences.append(f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
+    differences += [f"rate {name} was not produced" for name in rates.keys() - truth.rates.keys()]
     return Verdict(len(expected) + low_expected, len(standing), len(truth.rates), sorted(differences))
 
 

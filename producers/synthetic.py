@@ -157,10 +157,10 @@ class Fleet:
             self.truth.skipped[rule.id] = "the traffic is too short"
             return
         for vehicle in vehicles:
-            zone_id = self.rng.choice(rule.zones)  # type: ignore[arg-type]
+            zone_id = self.rng.choice(rule.zone_ids or [])
             self._visit(vehicle, zone_id, span // 6, span // 4, still=False)
             if not innocent:
-                self._offends.append((rule, rule.zones, vehicle.id, None))
+                self._offends.append((rule, rule.zone_ids, vehicle.id, None))
 
     def _overstay(self, rule: Rule, vehicles: list[Vehicle]) -> None:
         """Stands in a zone for longer than the limit."""
@@ -171,7 +171,7 @@ class Fleet:
             self.truth.skipped[rule.id] = f"the traffic is too short to outstay {limit_ms // 60_000} min"
             return
         for vehicle in vehicles:
-            zone_id = self.rng.choice(rule.zones)  # type: ignore[arg-type]
+            zone_id = self.rng.choice(rule.zone_ids or [])
             self._visit(vehicle, zone_id, stay_ms + self.rng.randrange(room_ms // 2 + 1), room_ms // 2 + 1, still=True)
             self._offends.append((rule, [zone_id], vehicle.id, 1.0))
 

@@ -93,8 +93,9 @@ class Checkpoint:
                     await self.send(topic, key, value)
             await self._settle()
             for stage in self.stages:
-                for partition, key, value in stage.changes():
-                    await self.send(stage.changelog, f"{partition}/{key}".encode(), value, partition=partition)
+                for change in stage.changes():
+                    key_bytes = f"{change.partition}/{change.key}".encode()
+                    await self.send(stage.changelog, key_bytes, change.value, partition=change.partition)
             await self._settle()
             acks, self._acks = self._acks, []
             for ack in acks:

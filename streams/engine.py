@@ -119,8 +119,7 @@ class Engine:
         mark_dirty = partition.dirty.add
         for (record, fix), zones in zip(fixes, inside, strict=True):
             vehicle_id, event_time_ms, event_id = fix.vehicle_id, fix.event_time_ms, fix.event_id
-            if event_time_ms > partition.stream_time_ms:
-                partition.stream_time_ms = event_time_ms
+            partition.stream_time_ms = max(partition.stream_time_ms, event_time_ms)
             if due and due[0][0] < partition.stream_time_ms:
                 self._close_due(partition, transitions)
             trace = traces.get(vehicle_id)

@@ -83,7 +83,7 @@ class Planner:
             prepared = RULES[rule.rule].prepare(rule.parameters, subject, policy)
             if prepared is False:
                 continue
-            for zone_id in (None,) if rule.zones is None else rule.zones:
+            for zone_id in (None,) if rule.zone_ids is None else rule.zone_ids:
                 if rule.exempt and rule.exempt.frees(subject, zone_id, calendars):
                     continue
                 offence = self.offence(rule.id, zone_id, int(rule.merge_gap), rule.minimum_ms)

@@ -35,6 +35,8 @@ class Weekdays(frozenset[int]):
 class LocalDate(str):
     """A local date ``YYYY-MM-DD``."""
 
+    __slots__ = ()
+
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pass
@@ -147,6 +149,11 @@ class Rule(_Strict, kw_only=True):
     permitted: list[Window] | None = None
     exempt: Exemption | None = None
     parameters: Any = None
+
+    @property
+    def zone_ids(self) -> list[str] | None:
+        """Its zones (None: not tied to any); a kind was replaced by the zones of that kind when the pack was read."""
+        return self.zones if isinstance(self.zones, list) else None
 
     @property
     def minimum_ms(self) -> int:
@@ -466,8 +473,8 @@ def _keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:
         kinds = [struct]
         if isinstance(step, str) and hasattr(struct, "__struct_fields__"):
             names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
-            hints = msgspec.inspect.type_info(struct).fields  # type: ignore[union-attr]
-            kinds = [field.type for field in hints if field.name == names.get(step)]
+            info = msgspec.inspect.type_info(struct)
+            kinds = [field.type for field in getattr(info, "fields", ()) if field.name == names.get(step)]
         struct = _struct_in(kinds[0]) if kinds else struct
     return list(getattr(struct, "__struct_encode_fields__", ()))
 

@@ -134,8 +134,7 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], days: Local
             rejects.append(Reject(record, reason, scan.event_id))
             outcomes[scan.city, scan.kind, reason] += 1
             continue
-        if scan.event_time_ms > partition.stream_time_ms:
-            partition.stream_time_ms = scan.event_time_ms
+        partition.stream_time_ms = max(partition.stream_time_ms, scan.event_time_ms)
         outcome = "counted"
         if scan.kind == "accepted":
             known = parcels.get(scan.waybill_id)

@@ -14,7 +14,6 @@ from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput, nearest
 from streams.events import NonEmpty
 
-
 PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
 
 
@@ -104,8 +103,8 @@ KINDS: dict[str, type[AnyEntry]] = {
     "vehicle": Vehicle, "driver": Driver, "enterprise": Enterprise, "outlet": Outlet,
     "pass": Pass, "notice": Notice, "township": Township,
 }  # fmt: skip
-_decode = msgspec.json.Decoder(AnyEntry).decode
-_decode_list = msgspec.json.Decoder(list[AnyEntry]).decode
+_decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
+_list_decoder: msgspec.json.Decoder[list[AnyEntry]] = msgspec.json.Decoder(list[AnyEntry])
 
 
 class Subject(msgspec.Struct):
@@ -244,7 +243,7 @@ def load_registry(path: Path, timezone: ZoneInfo) -> Registry:
 def decode_entry(line: bytes) -> AnyEntry:
     """One record from JSON; ``BadInput`` says what is wrong with it."""
     try:
-        return _decode(line)
+        return _decoder.decode(line)
     except msgspec.ValidationError as error:
         raise BadInput(_explain(str(error), line)) from None
     except msgspec.DecodeError as error:
@@ -253,7 +252,7 @@ def decode_entry(line: bytes) -> AnyEntry:
 
 def decode_versions(value: bytes) -> list[AnyEntry]:
     """The versions of one record as the registry topic holds them: a list, or a single record."""
-    return _decode_list(value) if value.lstrip().startswith(b"[") else [decode_entry(value)]
+    return _list_decoder.decode(value) if value.lstrip().startswith(b"[") else [decode_entry(value)]
 
 
 def _explain(message: str, line: bytes) -> str:

@@ -13,8 +13,8 @@ from streams import metrics
 from streams.checkpoint import Change, Checkpoint
 from streams.cloudevents import cloudevent, day_incident_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
-from streams.events import LATE as LATE_REASON
 from streams.events import DUPLICATE, Record, Reject
+from streams.events import LATE as LATE_REASON
 from streams.incidents import OPEN
 from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
 from streams.reference import Reference
@@ -53,6 +53,10 @@ class TableStage:
     def results(self) -> Iterable[tuple[str, bytes, bytes]]:
         """See ``Stage``."""
         return ()
+
+    def changes(self) -> Iterable[Change]:
+        """See ``Stage``."""
+        raise NotImplementedError
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
         """Send refused records on, unchanged, with the reason: late ones apart, duplicates nowhere."""

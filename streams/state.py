@@ -63,10 +63,14 @@ def decode_trace(value: bytes, planner: Planner) -> tuple[int, int, Trace]:
     offences = [planner.offence(*packed) for packed in packed_offences]
 
     def unpack_fix(packed: list[Any]) -> Judged:
-        return Judged(*packed[:5], tuple(offences[index] for index in packed[5]))
+        event_time_ms, event_id, lon, lat, speed_kmh, committed = packed
+        return Judged(event_time_ms, event_id, lon, lat, speed_kmh, tuple(offences[index] for index in committed))
 
     def unpack_run(packed: list[Any]) -> Run:
-        return Run(offences[packed[0]], *packed[1:6], [unpack_fix(fix) for fix in packed[6]])
+        offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence = packed
+        return Run(
+            offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, [unpack_fix(fix) for fix in evidence]
+        )
 
     runs = [unpack_run(packed) for packed in stored_runs]
     trace = Trace(

@@ -1,0 +1,120 @@
+"""Fixtures: one Kafka for all tests (given, container or embedded), shared data, and processes that are always stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+sys.path.insert(0, str(ROOT / "tests"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: minutes rather than seconds")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real traces and cases, read where they are."""
+    if not (SHARED / "data").exists():
+        pytest.skip("no ../shared/data beside the checkout: real traces and cases are read from there")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory):
+    """The cluster in YICHENG_KAFKA_BOOTSTRAP, else testcontainers' Kafka where Docker answers, else the embedded broker."""
+    if given := os.environ.get("YICHENG_KAFKA_BOOTSTRAP"):
+        yield given
+        return
+    if _docker_answers():
+        from testcontainers.community.kafka import KafkaContainer
+
+        with KafkaContainer("apache/kafka:4.1.1") as container:
+            yield container.get_bootstrap_server()
+        return
+    from deploy.broker import EmbeddedKafka
+
+    broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), port=0)
+    broker.start()
+    yield broker.bootstrap
+    broker.stop()
+
+
+def _docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode == 0
+
+
+@pytest.fixture
+def kafka(kafka_bootstrap):
+    """The cluster with fresh, empty topics."""
+    from deploy.admin import create_topics, delete_topics
+
+    delete_topics(kafka_bootstrap, "yicheng")
+    create_topics(kafka_bootstrap, 12)
+    return kafka_bootstrap
+
+
+class Command:
+    """Runs ``yicheng`` commands as a user would, in the background or to the end."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.environment = {**os.environ, "YICHENG_STATE_DIR": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+        self.children: list[subprocess.Popen] = []
+
+    def run(self, *arguments, timeout=120, **environment) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def start(self, *arguments, **environment) -> subprocess.Popen:
+        log = (self.home / f"{len(self.children)}-{arguments[0]}.log").open("wb")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
+            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.children.append(child)
+        return child
+
+
+@pytest.fixture
+def yicheng(tmp_path):
+    """The command line; whatever was started is stopped again."""
+    command = Command(tmp_path)
+    yield command
+    for child in command.children:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def wait_for(what, condition, timeout_s=60.0):
+    """Poll a condition until it is true; fails with what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.05)
+    pytest.fail(f"waited {timeout_s:.0f} s for {what}")
+
+
+def get(url: str) -> str | None:
+    """The page at a URL, None while nothing answers with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.read().decode()
+    except (urllib.error.URLError, OSError):
+        return None

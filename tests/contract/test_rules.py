@@ -1,0 +1,137 @@
+"""What every rule must have, whoever writes it; and one positive and one negative case for each."""
+
+import re
+
+import msgspec
+import pytest
+from streams.clock import Duration
+from streams.engine import Engine, new_partition
+from streams.events import Fix, Record
+from streams.policy import load_policy, packs, parse_policy
+from streams.rates import Counts, DayJudge, DayKey
+from streams.registry import Registry, decode_entry
+from streams.rules import RULES, judges_fixes
+
+HEADINGS = ("What", "Clause", "Parameters", "Example")
+FRAME = """
+policy: p
+city: {adcode: "1", name_zh: 甲, name_en: A, timezone: Asia/Shanghai}
+document: {title: t, number: n, file: f}
+identifier: {pattern: "HH-[0-9]{5}"}
+calendars: {fair: [{from: 2023-11-15, until: 2023-11-15}]}
+zones: z
+rules: [RULE]
+"""
+ZONES = """{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"id": "z", "kind": "restricted"},
+  "geometry": {"type": "Polygon", "coordinates": [[[0,0],[2,0],[2,2],[0,2],[0,0]]]}}]}"""
+NOON = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
+VEHICLE = {"kind": "vehicle", "id": "HH-00001", "plate": "蒙A1", "enterprise_id": "e", "vehicle_class": "truck", "energy": "fuel", "body": "box"}
+INSIDE, OUTSIDE = {"lon": 1.0, "lat": 1.0}, {"lon": 3.0, "lat": 3.0}
+HOURS = 'zones: [z], permitted: [{from: "20:00", until: "07:00"}]'
+
+CASES = [
+    # rule, its keys, changes to the vehicle (None: not on file), changes to the fix, further records, violates
+    ("unregistered_vehicle", "", None, {}, [], True),
+    ("unregistered_vehicle", "", {"status": "suspended"}, {}, [], True),
+    ("unregistered_vehicle", "", {"valid_until": "2023-11-14"}, {}, [], True),
+    ("unregistered_vehicle", "", {"valid_until": "2023-11-15"}, {}, [], False),
+    ("malformed_identifier", "", None, {"vehicle_id": "HH-1"}, [], True),
+    ("malformed_identifier", "", None, {"vehicle_id": "xHH-00001"}, [], True),
+    ("malformed_identifier", "", {}, {}, [], False),
+    ("unmarked_vehicle", "", {"marked": False}, {}, [], True),
+    ("unmarked_vehicle", "", {"marked": False, "status": "scrapped"}, {}, [], True),
+    ("unmarked_vehicle", "", {}, {"plate": "蒙A2"}, [], True),
+    ("unmarked_vehicle", "", {}, {"plate": "蒙A1"}, [], False),
+    ("unmarked_vehicle", "", {}, {}, [], False),
+    ("unmarked_vehicle", "", None, {"plate": "蒙A2"}, [], False),
+    ("restricted_hours", HOURS, {}, INSIDE, [], True),
+    ("restricted_hours", HOURS, {}, {"lon": 2.0, "lat": 1.0}, [], True),
+    ("restricted_hours", HOURS, {}, OUTSIDE, [], False),
+    ("restricted_hours", HOURS.replace("20:00", "12:00"), {}, INSIDE, [], False),
+    ("restricted_hours", HOURS + ", vehicles: {classes: [light_van]}", {}, INSIDE, [], False),
+    ("restricted_hours", HOURS + ", vehicles: {classes: [truck], energy: [fuel]}", {}, INSIDE, [], True),
+    ("restricted_hours", HOURS + ", vehicles: {classes: [truck]}", None, INSIDE, [], False),
+    ("restricted_hours", HOURS, None, INSIDE, [], True),
+    ("restricted_hours", HOURS + ", exempt: {energy: [fuel]}", {}, INSIDE, [], False),
+    ("restricted_hours", HOURS + ", exempt: {joint_delivery: true}", {"joint_delivery": True}, INSIDE, [], False),
+    ("restricted_hours", HOURS + ", exempt: {joint_delivery: true}", {}, INSIDE, [], True),
+    ("restricted_hours", HOURS + ", exempt: {calendars: [fair]}", {}, INSIDE, [], False),
+    ("restricted_hours", HOURS + ", exempt: {passes: [green]}", {}, INSIDE, [{"zones": ["z"], "vehicle_id": "HH-00001"}], False),
+    ("restricted_hours", HOURS + ", exempt: {passes: [green]}", {}, INSIDE, [{"zones": ["*"], "enterprise_id": "e"}], False),
+    ("restricted_hours", HOURS + ", exempt: {passes: [green]}", {}, INSIDE, [{"zones": ["y"], "vehicle_id": "HH-00001"}], True),
+    ("restricted_hours", HOURS + ", exempt: {passes: [temporary]}", {}, INSIDE, [{"zones": ["z"], "vehicle_id": "HH-00001"}], True),
+    ("restricted_hours", HOURS + ", exempt: {energy: [fuel], unless_credit: black}", {"enterprise_id": "black"}, INSIDE, [], True),
+    ("restricted_hours", HOURS + ", exempt: {energy: [fuel], unless_credit: black}", {}, INSIDE, [], False),
+    ("overstayed_stop", "zones: [z], limit: 10m", {}, {**INSIDE, "speed_kmh": 1.0}, [], True),
+    ("overstayed_stop", "zones: [z], limit: 10m", {}, {**INSIDE, "speed_kmh": 1.1}, [], False),
+    ("overstayed_stop", "zones: [z], limit: 10m", {}, INSIDE, [], False),
+    ("overstayed_stop", "zones: [z], limit: 11m", {}, {**INSIDE, "speed_kmh": 0.0}, [], False),
+    ("overstayed_stop", "zones: [z], limit: 10m", {}, {**OUTSIDE, "speed_kmh": 0.0}, [], False),
+]
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_says_what_it_is(name):
+    module = RULES[name]
+    for heading in HEADINGS:
+        assert re.search(rf"^{heading}$", module.__doc__, re.MULTILINE), f"{name}'s docstring has no {heading}"
+    assert ">>>" in module.__doc__
+    assert issubclass(module.Parameters, msgspec.Struct)
+    assert module.REASON_ZH and module.REASON_EN
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_is_used_by_a_pack_and_has_cases(name):
+    assert any(rule.rule == name for pack in packs() for rule in load_policy(pack).pack.rules)
+    if judges_fixes(name):
+        assert {case[5] for case in CASES if case[0] == name} == {True, False}
+
+
+@pytest.mark.parametrize(("rule", "keys", "vehicle", "fix", "passes", "violates"), CASES)
+def test_cases(rule, keys, vehicle, fix, passes, violates):
+    """Eleven minutes of the same fix are an incident, or none."""
+    entry = f'{{rule: {rule}, id: r, clause: "1", severity: violation{", " + keys if keys else ""}}}'
+    policy = parse_policy(FRAME.replace("RULE", entry), "test", lambda _: ZONES)
+    registry = Registry(policy.timezone)
+    records = [{"kind": "enterprise", "id": "black", "credit": "black"}, {"kind": "enterprise", "id": "e"}]
+    records += [{"kind": "pass", "id": f"p{n}", "pass_kind": "green", **p} for n, p in enumerate(passes)]
+    if vehicle is not None:
+        records.append({**VEHICLE, **vehicle})
+    registry.add(decode_entry(msgspec.json.encode(r)) for r in records)
+    fields = {"vehicle_id": "HH-00001", "lon": 1.0, "lat": 1.0, **fix}
+    values = [msgspec.json.encode(Fix(event_id=f"e{n}", event_time_ms=NOON + n * 60_000 + (n == 10), **fields)) for n in range(11)]
+    verdict = Engine(policy, registry, b"k").judge(new_partition(), [Record(v, n) for n, v in enumerate(values)])
+    assert bool(verdict.transitions) is violates
+
+
+@pytest.mark.parametrize(("rule", "field"), [("low_electronic_waybill_rate", "electronic"), ("low_green_packaging_rate", "green")])
+@pytest.mark.parametrize(
+    ("accepted", "share", "enterprise", "keys", "after_ms", "raised"),
+    [
+        (100, 89, "e", "", 600_000, True),
+        (100, 90, "e", "", 600_000, False),
+        (99, 0, "e", "", 600_000, False),
+        (99, 0, "e", ", min_sample: 99", 600_000, True),
+        (100, 89, "e", "", 599_999, False),
+        (100, 89, "*", ", primary_brands_only: true", 600_000, True),
+        (100, 89, "e", ", primary_brands_only: true", 600_000, False),
+        (100, 89, "big", ", primary_brands_only: true", 600_000, True),
+        (100, 95, "e", ", target: 0.96", 600_000, True),
+    ],
+)
+def test_days(rule, field, accepted, share, enterprise, keys, after_ms, raised):
+    policy = parse_policy(FRAME.replace("RULE", f'{{rule: {rule}, id: r, clause: "1", severity: violation{keys}}}'), "test", lambda _: ZONES)
+    registry = Registry(policy.timezone)
+    registry.add([decode_entry(b'{"kind": "enterprise", "id": "big", "primary_brand": true}'), decode_entry(b'{"kind": "enterprise", "id": "e"}')])
+    judge = DayJudge(policy, registry, b"k")
+    day = DayKey("1", enterprise, "2023-11-15")
+    _, end_ms = policy.days.bounds_ms(day.date)
+    found = judge.judge({day: Counts(**{"accepted": accepted, field: share})}, end_ms + after_ms)
+    assert [t.kind for t in found] == (["opened", "closed"] if raised else [])
+    assert judge.judge({day: Counts(**{"accepted": accepted, field: share})}, end_ms + after_ms) == []
+    if raised:
+        assert [t.kind for t in judge.judge({day: Counts(**{"accepted": accepted, field: accepted})}, end_ms + after_ms)] == ["retracted"]
+
+
+def test_a_limit_is_milliseconds():
+    assert RULES["overstayed_stop"].minimum_ms(RULES["overstayed_stop"].Parameters(limit=Duration(5))) == 6

@@ -1,0 +1,106 @@
+"""Accepting fixes and scans: every reason to refuse, in its order."""
+
+import msgspec
+import pytest
+from streams.clock import LocalDays, duration_ms
+from streams.engine import Engine, new_partition
+from streams.events import Record
+from streams.policy import load_policy
+from streams.rates import DayKey, count_scans, new_scan_partition, totals
+from streams.registry import Registry
+
+T = 1_700_000_000_000
+GOOD = {"event_id": "e", "event_time_ms": T, "vehicle_id": "v", "lon": 111.6, "lat": 40.8}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, "accepted"),
+        ({"unknown": 1}, "accepted"),
+        ({"lon": 111}, "accepted"),
+        ({"event_id": 5}, "malformed"),
+        ({"event_time_ms": 1.5}, "malformed"),
+        ({"event_time_ms": True}, "malformed"),
+        ({"vehicle_id": ""}, "malformed"),
+        ({"lon": "111"}, "malformed"),
+        ({"plate": 7}, "malformed"),
+        ({"coord_sys": "moon"}, "malformed"),
+        ({"lon": 180.1}, "invalid_position"),
+        ({"lat": -90.1}, "invalid_position"),
+        ({"lon": 0, "lat": 0}, "invalid_position"),
+        ({"lon": 0, "lat": 0.0001}, "accepted"),
+        ({"event_time_ms": 0}, "invalid_time"),
+        ({"event_time_ms": -1, "lon": 999}, "invalid_position"),
+        ({"event_time_ms": T + 300_000}, "accepted"),
+        ({"event_time_ms": T + 300_001}, "future"),
+        ({"speed_kmh": -0.1}, "invalid_speed"),
+        ({"speed_kmh": 500}, "accepted"),
+        ({"speed_kmh": 500.1}, "invalid_speed"),
+        ({"speed_kmh": None}, "accepted"),
+    ],
+)
+def test_a_fix_is_accepted_or_refused_with_one_reason(change, reason):
+    policy = load_policy("hohhot-2019")
+    engine = Engine(policy, Registry(policy.timezone), b"k")
+    verdict = engine.judge(new_partition(), [Record(msgspec.json.encode({**GOOD, **change}), 0, T)])
+    assert {k: n for k, n in verdict.outcomes.items() if n} == {reason: 1}
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"event_id": "e"}', b'"text"', b"1e999"])
+def test_what_is_no_fix_is_malformed_and_stops_nothing(value):
+    policy = load_policy("hohhot-2019")
+    engine = Engine(policy, Registry(policy.timezone), b"k")
+    verdict = engine.judge(new_partition(), [Record(value, 0, T), Record(msgspec.json.encode(GOOD), 1, T)])
+    assert verdict.outcomes["malformed"] == 1 and verdict.outcomes["accepted"] == 1
+    assert verdict.rejects[0].record.value == value
+
+
+def scan(number, seconds=0, **change):
+    event = {"event_id": f"s{number}", "event_time_ms": T + seconds * 1000, "waybill_id": "w", "enterprise_id": "e", "city": "150100", "kind": "accepted"}
+    return msgspec.json.encode({**event, **change})
+
+
+def count(*values):
+    days = LocalDays(load_policy("hohhot-2019").timezone)
+    partition = new_scan_partition()
+    tally = count_scans(partition, [Record(v, n, T + 10**9) for n, v in enumerate(values)], days)
+    return partition, tally, {(k.enterprise_id, k.date): (c.accepted, c.electronic, c.green) for k, c in totals([partition.counts]).items()}
+
+
+def test_a_parcel_counts_once_by_its_first_acceptance_whatever_the_order():
+    early = scan(1, -86_400, enterprise_id="x", waybill_kind="electronic")
+    late = scan(2, 0, waybill_kind="paper")
+    expected = {("*", "2023-11-14"): (1, 1, 0), ("x", "2023-11-14"): (1, 1, 0)}
+    for order in ((early, late), (late, early), (late, early, late), (early, early, late)):
+        assert count(*order)[2] == expected
+
+
+def test_other_scans_and_broken_ones_count_nothing():
+    _, tally, counts = count(scan(1, kind="delivered"), b"nonsense", scan(2, event_time_ms=0), scan(3, kind="lost"), scan(4, event_time_ms=T + 2 * 10**9))
+    assert counts == {}
+    assert sorted(r.reason for r in tally.rejects) == ["future", "invalid_time", "malformed", "malformed"]
+
+
+def test_features_are_counted_where_they_are_known():
+    partition, _, _ = count(
+        scan(1, waybill_id="a", packaging={"green": True, "tape_mm": 45, "repackaged": False, "reusable_bag": True}, real_name_verified=True),
+        scan(2, waybill_id="b", packaging={"tape_mm": 45.1}, inspected=True),
+        scan(3, waybill_id="c", waybill_kind="electronic"),
+    )
+    counts = partition.counts[DayKey("150100", "e", "2023-11-15")]
+    assert msgspec.structs.asdict(counts) == {
+        "accepted": 3, "electronic": 1, "green": 1, "taped": 2, "narrow_tape": 1, "not_repackaged": 1, "reusable_bag": 1,
+        "real_name_verified": 1, "inspected": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "ms"), [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("0s", 0), ("250ms", 250), ("1d", 86_400_000)])
+def test_durations(text, ms):
+    assert duration_ms(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "-5m", "5x"])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="is not a number with"):
+        duration_ms(text)

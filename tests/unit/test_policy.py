@@ -1,0 +1,122 @@
+"""Packs: windows, validity, and every mistake named with file, line and the nearest valid word."""
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pytest
+from streams.errors import BadInput
+from streams.policy import load_policy, packs, parse_policy
+
+PACK = load_policy("hohhot-2019").pack.source
+
+
+def parse(text):
+    return parse_policy(text, "pack.yaml", lambda _: PACK["geojson"])
+
+
+def at(text):
+    return int(dt.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)
+
+
+MISTAKES = [
+    ("zones: [core]", "zonse: [core]", ":42: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
+    ("zones: [core]", "zones: [cor]", ":42: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
+    ("    zones: [core]\n", "", ": rule restricted_hours needs the key 'zones'"),
+    ("severity: violation", "severity: violatin", "did you mean 'violation'?"),
+    ("rule: overstayed_stop", "rule: overstaid_stop", ": unknown rule 'overstaid_stop'; did you mean 'overstayed_stop'?"),
+    ("limit: 10m", "limit: ten", ": limit: duration 'ten' is not a number with ms, s, m, h or d"),
+    ("limit: 10m", "limt: 10m", "did you mean 'limit'?"),
+    ('from: "20:00"', 'from: "25:00"', ":44: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
+    ("lateness:", "latenes:", ":12: unknown key 'latenes'; did you mean 'lateness'?"),
+    ("timezone: Asia/Shanghai", "timzone: Asia/Shanghai", "did you mean 'timezone'?"),
+    ("timezone: Asia/Shanghai", "timezone: Asia/Shanghia", "timezone 'Asia/Shanghia' is unknown"),
+    ("id: number-scheme", "id: number-on-file", "rule id 'number-on-file' is used twice (first in line 18)"),
+    ("until: 2019-11-20", "until: 2019-10-20", "until 2019-10-20 is before from 2019-11-01"),
+    ("until: 2019-11-20", "until: 2019-11-31", "date '2019-11-31' is not YYYY-MM-DD"),
+    ("energy: [electric]", "energy: [electrc]", "did you mean 'electric'?"),
+    ("kind: loading", "kind: loadin", "no zone is of kind 'loadin'; did you mean 'loading'?"),
+    ("[double_eleven]", "[double_elven]", "calendar 'double_elven' is not defined; did you mean 'double_eleven'?"),
+    ("days: mon-sun", "days: mon-snu", "day 'snu' is not a weekday; did you mean 'sun'?"),
+    ("target: 0.90", "target: high", ": target: expected `float`, got `str`"),
+    ("electronic_waybill: 0.90", "electronic_waybill: 90", "must be a share from 0 to 1, not 90"),
+    ("rules:", "rules: [", ": not YAML"),
+    ('"HH-[0-9]{5}"', '"HH-[0-9"', "identifier pattern is no regular expression"),
+    ("policy: hohhot-2019", "policy: a\npolicy: b", ":5: key 'policy' is given twice"),
+    ("zones: zones/hohhot.geojson", "zones: zones/nowhere.geojson", "zones/nowhere.geojson"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES, ids=[m[1][:30] for m in MISTAKES])
+def test_a_mistake_is_one_line_with_the_place_and_a_suggestion(right, wrong, message, tmp_path):
+    assert right in PACK["yaml"]
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "zones" / "hohhot.geojson").write_text(PACK["geojson"], "utf-8")
+    path = tmp_path / "pack.yaml"
+    path.write_text(PACK["yaml"].replace(right, wrong, 1), "utf-8")
+    with pytest.raises(BadInput) as caught:
+        load_policy(str(path))
+    text = str(caught.value)
+    assert message in text and text.startswith(f"{path}:") and "\n" not in text
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", packs())
+def test_the_packs_that_come_along_are_sound_and_quote_their_document(name, shared):
+    pack = load_policy(name).pack
+    document = "".join((shared / "seeds" / pack.document.file).read_text("utf-8").split())
+    for rule in pack.rules:
+        assert rule.quote, f"{rule.id} quotes nothing"
+        for part in rule.quote.split("……"):
+            assert "".join(part.split()) in document, f"{rule.id}: {part} is not in the document"
+
+
+def test_a_self_crossing_polygon_is_refused_with_its_id():
+    crossing = PACK["geojson"].replace("[111.5765, 40.785], [111.5765, 40.7885]", "[111.5765, 40.7885], [111.5765, 40.785]")
+    assert crossing != PACK["geojson"]
+    with pytest.raises(BadInput, match="loading-west.*not a valid polygon: Self-intersection"):
+        parse_policy(PACK["yaml"], "pack.yaml", lambda _: crossing)
+
+
+def test_windows_are_half_open_wrap_past_midnight_and_belong_to_the_day_they_start_on():
+    text = PACK["yaml"].replace("{days: mon-sun, from: \"20:00\", until: \"07:00\"}", "{days: fri, from: \"20:00\", until: \"07:00\"}", 1)
+    policy = parse(text)
+    rule = policy.rule_of_id["core-daytime"]
+    friday = "2026-11-20"
+    assert dt.date.fromisoformat(friday).weekday() == 4
+    for moment, permitted in [
+        (f"{friday}T19:59:59.999", False), (f"{friday}T20:00", True), ("2026-11-21T06:59:59.999", True),
+        ("2026-11-21T07:00", False), ("2026-11-21T20:00", False), (f"{friday}T06:00", False),
+    ]:  # fmt: skip
+        assert policy.permits(rule, at(moment)) is permitted, moment
+
+
+def test_equal_bounds_mean_a_whole_day_and_24_00_is_allowed():
+    policy = parse(PACK["yaml"].replace('from: "20:00", until: "07:00"', 'from: "08:00", until: "08:00"', 1))
+    assert all(policy.permits(policy.rule_of_id["core-daytime"], at(f"2026-11-20T{hour:02}:00")) for hour in range(24))
+    policy = parse(PACK["yaml"].replace('from: "20:00", until: "07:00"', 'from: "12:00", until: "24:00"', 1))
+    assert policy.permits(policy.rule_of_id["core-daytime"], at("2026-11-20T23:59:59.999"))
+    assert not policy.permits(policy.rule_of_id["core-daytime"], at("2026-11-21T00:00"))
+
+
+def test_nothing_changes_within_a_period():
+    policy = load_policy("hohhot-2019")
+    for hour in range(48):
+        moment = at("2019-10-31T00:30") + hour * 3_600_000
+        from_ms, until_ms = policy.period_ms(moment)
+        assert from_ms <= moment < until_ms
+        for rule in policy.fix_rules:
+            inside = {policy.permits(rule, t) for t in (from_ms, moment, until_ms - 1)}
+            assert len(inside) == 1
+        assert policy.calendars_at(from_ms) == policy.calendars_at(until_ms - 1)
+
+
+def test_calendars_include_both_dates():
+    policy = load_policy("hohhot-2019")
+    assert policy.calendars_at(at("2019-11-01T00:00")) == {"double_eleven"}
+    assert policy.calendars_at(at("2019-11-20T23:59:59.999")) == {"double_eleven"}
+    assert policy.calendars_at(at("2019-11-21T00:00")) == frozenset()
+
+
+def test_an_unknown_pack_name_gets_a_suggestion():
+    with pytest.raises(BadInput, match="did you mean 'hohhot-2019'"):
+        load_policy("hohot-2019")

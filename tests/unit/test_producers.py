@@ -1,0 +1,118 @@
+"""Synthetic traffic with its truth, faults, and recorded formats."""
+
+import msgspec
+import pytest
+from producers.faults import Faults, inject, parse_faults
+from producers.replay import read_records
+from producers.sample_registry import sample_registry
+from producers.synthetic import Fleet, parcels
+from streams.engine import Engine, new_partition
+from streams.errors import BadInput
+from streams.events import Record
+from streams.policy import load_policy
+from streams.rates import DayJudge, DayKey, count_scans, new_scan_partition, totals
+from streams.registry import Registry
+
+NOON, MIDNIGHT = 1_782_446_400_000, 1_782_403_200_000  # 2026-06-26 12:00 and 00:00 in Shanghai
+
+
+@pytest.fixture(scope="module")
+def city():
+    policy = load_policy("hohhot-2019")
+    registry = Registry(policy.timezone)
+    registry.add(sample_registry(policy, 2_400, 7))
+    return policy, registry
+
+
+def fleet(city, end_ms, seed, minutes=30, vehicles=80):
+    return Fleet(*city, vehicles=vehicles, start_ms=end_ms - minutes * 60_000, end_ms=end_ms, interval_ms=10_000, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("end_ms", [NOON, MIDNIGHT], ids=["noon", "midnight"])
+def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(city, end_ms, seed):
+    policy, registry = city
+    made = fleet(city, end_ms, seed)
+    faults = Faults(dup=0.05, late=0.02, shuffle_ms=30_000, malformed=0.005)
+    records = [Record(sent[3], n) for n, sent in enumerate(inject(made.fixes(), faults, seed, policy.lateness_ms))]
+    verdict = Engine(policy, registry, b"k").judge(new_partition(), records)
+    final = {t.incident_id: t for t in verdict.transitions}
+    found = {
+        (t.run.offence.rule_id, t.vehicle_id, t.run.offence.zone_id, t.run.opened_at_ms, t.run.last_seen_ms, t.run.fix_count)
+        for t in final.values() if t.state != "retracted"
+    }  # fmt: skip
+    assert found == {msgspec.structs.astuple(i) for i in made.truth.incidents}, f"seed {seed}"
+    assert {i.rule_id for i in made.truth.incidents} | set(made.truth.skipped) == {rule.id for rule in policy.fix_rules}
+    assert verdict.outcomes["duplicate"] and verdict.outcomes["late"] and verdict.outcomes["malformed"]
+
+
+def test_the_same_seed_gives_the_same_traffic(city):
+    first, again, other = (list(fleet(city, NOON, seed).fixes()) for seed in (1, 1, 2))
+    assert first == again != other
+    assert all(a.event_time_ms <= b.event_time_ms for a, b in zip(first, first[1:], strict=False))
+    assert max(f.speed_kmh for f in first) < 120
+
+
+def test_parcels_meet_their_truth(city):
+    policy, registry = city
+    made = fleet(city, NOON, 3, minutes=1, vehicles=3)
+    scans = parcels(policy, registry, made.truth, scans=7_500, end_ms=NOON, seed=3)
+    partition = new_scan_partition()
+    count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], policy.days)
+    summed = totals([partition.counts])
+    assert {"/".join(k): (c.accepted, c.electronic, c.green) for k, c in summed.items()} == made.truth.rates
+    low = {(t.rule.id, t.day.enterprise_id, t.day.date) for t in DayJudge(policy, registry, b"k").judge(summed, partition.stream_time_ms)}
+    assert low == set(made.truth.low_days) and len(low) == 4
+    assert DayKey("150100", "*", "2026-06-25") in summed
+
+
+def test_traffic_too_short_for_a_rule_says_so(city):
+    truth = fleet(city, NOON, 1, minutes=5).truth
+    assert "loading-limit" in truth.skipped and "too short" in truth.skipped["loading-limit"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("dupe=0.1", "did you mean 'dup'?"), ("dup=x", "dup=x is not a share"), ("dup=2", "dup=2 is not a share"), ("shuffle=30", "shuffle=30 is not a duration")],
+)
+def test_bad_faults(text, message):
+    with pytest.raises(BadInput, match=message.replace("?", r"\?")):
+        parse_faults(text)
+
+
+def test_faults_are_read():
+    assert parse_faults("dup=0.05,late=0.02,shuffle=30s,malformed=0.001") == Faults(0.05, 0.02, 30_000, 0.001)
+
+
+def test_real_traces_are_read_with_their_clocks(shared):
+    taxi = list(read_records([shared / "data" / "tdrive_taxi_1277.txt"]))
+    assert len(taxi) == 2_202 and taxi[0][0] == 1_201_930_249_000  # 2008-02-02 13:30:49 +08:00
+    trips = list(read_records([shared / "data" / "geolife"]))
+    assert trips[0][0] == 1_224_730_384_000 and trips[0][2] == "geolife-000"  # 2008-10-23 02:53:04 UTC
+    assert len({msgspec.json.decode(t[3])["event_id"] for t in trips}) == len(trips)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "event_id,lon\n", "the header lacks event_time_ms, lat, vehicle_id"),
+        ("a.txt", "1277,yesterday,1,2\n", ":1: not a T-Drive line"),
+        ("a.plt", "x\n" * 6 + "1,2,3\n", ":7: not a GeoLife line"),
+        ("a.xml", "", "unknown format '.xml'"),
+        ("a.csv", "event_id,event_time_ms,vehicle_id,lon,lat\ne,1,v,east,2\n", ":2: could not convert string to float"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadInput) as caught:
+        list(read_records([tmp_path / name]))
+    assert message in str(caught.value) and name in str(caught.value)
+
+
+def test_csv_and_jsonl(tmp_path):
+    (tmp_path / "a.csv").write_text("event_id,event_time_ms,vehicle_id,lon,lat,plate\ne,5,v,1.5,2,\n")
+    (tmp_path / "b-scans.jsonl").write_text('{"event_time_ms": 7, "waybill_id": "w"}\nbroken\n')
+    sent = list(read_records([tmp_path]))
+    assert [s[:3] for s in sent] == [(5, "gps", "v"), (7, "scan", "w"), (0, "scan", "")]
+    assert msgspec.json.decode(sent[0][3]) == {"event_id": "e", "event_time_ms": 5, "vehicle_id": "v", "lon": 1.5, "lat": 2.0}
+    assert sent[2][3] == b"broken"

@@ -1,0 +1,92 @@
+"""The registry: validity, versions, passes, and mistakes with file and line."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+from streams.clock import bound_ms
+from streams.errors import BadInput
+from streams.policy import load_policy
+from streams.registry import Registry, Vehicle, decode_entry, load_registry
+
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+def at(text):
+    return bound_ms(text, ZONE, end=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"kind": "vehicle", "id": "v", "marked": "yes"}', "vehicle v: Expected `bool`, got `str` at key `marked`"),
+        ('{"kind": "vehicle", "id": "v", "platte": "x"}', "unknown key 'platte'; did you mean 'plate'?"),
+        ('{"kind": "vehicel", "id": "v"}', "kind 'vehicel' is not a registry kind; did you mean 'vehicle'?"),
+        ('{"kind": "vehicle", "id": ""}', "length >= 1"),
+        ('{"kind": "vehicle", "id": "v", "energy": "steam"}', "Invalid enum value 'steam'"),
+        ('{"kind": "vehicle"', "not a JSON record"),
+        ('{"kind": "vehicle", "id": "v", "valid_from": "2019-13-01"}', "neither a date such as"),
+        ('{"kind": "vehicle", "id": "v", "valid_from": "2019-02-01", "valid_until": "2019-01-01"}', "is before valid_from"),
+        ('{"kind": "pass", "id": "p"}', "missing required field `pass_kind`"),
+    ],
+)
+def test_a_wrong_line_is_named_with_its_number(line, message, tmp_path):
+    path = tmp_path / "registry.jsonl"
+    path.write_text('{"kind": "enterprise", "id": "e"}\n\n' + line + "\n")
+    with pytest.raises(BadInput) as caught:
+        load_registry(path, ZONE)
+    assert message in str(caught.value) and str(caught.value).startswith(f"{path}:3: ")
+
+
+def test_a_bare_date_is_a_whole_local_day():
+    registry = Registry(ZONE)
+    registry.add([Vehicle(id="v", valid_from="2019-11-01", valid_until="2019-11-02")])
+    assert registry.at("vehicle", "v", at("2019-11-01") - 1) is None
+    assert registry.at("vehicle", "v", at("2019-11-01")) is not None
+    assert registry.at("vehicle", "v", at("2019-11-03") - 1) is not None
+    assert registry.at("vehicle", "v", at("2019-11-03")) is None
+
+
+def test_of_several_valid_versions_the_latest_from_counts():
+    registry = Registry(ZONE)
+    registry.add([Vehicle(id="v", plate="new", valid_from="2020-01-01"), Vehicle(id="v", plate="old")])
+    assert registry.at("vehicle", "v", at("2019-06-01")).plate == "old"
+    assert registry.at("vehicle", "v", at("2020-06-01")).plate == "new"
+
+
+def test_a_subject_stays_true_for_its_whole_period():
+    registry = Registry(ZONE)
+    registry.add(
+        decode_entry(line)
+        for line in (
+            b'{"kind": "vehicle", "id": "v", "enterprise_id": "e"}',
+            b'{"kind": "enterprise", "id": "e", "credit": "black", "valid_from": "2019-05-01", "valid_until": "2019-05-31"}',
+            b'{"kind": "pass", "id": "p", "pass_kind": "green", "enterprise_id": "e", "zones": ["core"], "valid_from": "2019-05-10"}',
+        )
+    )
+    subject = registry.subject("v", at("2019-05-05"))
+    assert (subject.from_ms, subject.until_ms) == (at("2019-05-01"), at("2019-05-10"))
+    assert subject.enterprise.credit == "black" and not subject.passes
+    later = registry.subject("v", at("2019-05-20"))
+    assert later.has_pass(["green"], "core") and not later.has_pass(["green"], None) and not later.has_pass(["temporary"], "core")
+    assert registry.subject("v", at("2019-06-20")).enterprise is None
+
+
+def test_replacing_and_deleting_a_record():
+    registry = Registry(ZONE)
+    registry.put("pass", "p", [decode_entry(b'{"kind": "pass", "id": "p", "pass_kind": "green", "vehicle_id": "v"}')])
+    assert registry.subject("v", 0).passes
+    registry.put("pass", "p", [])
+    assert not registry.subject("v", 0).passes
+
+
+def test_the_sample_is_seeded_and_big_enough(tmp_path):
+    from producers.traffic import write_sample_registry
+
+    policy = load_policy("hohhot-2019")
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for path, seed in zip(files, (7, 7, 8), strict=True):
+        write_sample_registry(policy, 2_400, seed, path)
+    assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
+    registry = load_registry(files[0], ZONE)
+    numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in ("vehicle", "enterprise", "driver", "outlet", "pass")}
+    assert numbers["vehicle"] >= 2_000 and numbers["enterprise"] == 12 and min(numbers.values()) > 0
