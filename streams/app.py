@@ -80,8 +80,10 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
         await reference.ready.wait()
         async with checkpoint.turn:
+            if not app.consumer.is_current(event.message):
+                return
             await stage.take(event.value)
-            checkpoint.taken(lambda: stream.ack(event))
+            checkpoint.taken(lambda: app.consumer.judged(event.message))
 
     # around it
     @app.on_configured.connect

@@ -60,7 +60,7 @@ class Checkpoint:
         self.commit: Callable[[], Awaitable[Any]] | None = None
         self._producer: AIOKafkaProducer | None = None
         self._sends: list[asyncio.Future[Any]] = []
-        self._acks: list[Callable[[], Awaitable[Any]]] = []
+        self._acks: list[Callable[[], None]] = []
 
     async def producer(self) -> AIOKafkaProducer:
         """The one producer, started on first use."""
@@ -78,7 +78,7 @@ class Checkpoint:
         producer = await self.producer()
         self._sends.append(await producer.send(topic, value, key, partition=partition, headers=headers))
 
-    def taken(self, ack: Callable[[], Awaitable[Any]]) -> None:
+    def taken(self, ack: Callable[[], None]) -> None:
         """A chunk has been judged; ack it at the next checkpoint."""
         self._acks.append(ack)
 
@@ -99,7 +99,7 @@ class Checkpoint:
             await self._settle()
             acks, self._acks = self._acks, []
             for ack in acks:
-                await ack()
+                ack()
             if self.commit is not None:
                 await self.commit()
             metrics.CHECKPOINT.observe(time.perf_counter() - started)

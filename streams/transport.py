@@ -7,12 +7,17 @@ the last one's. Agents stay ``@app.agent(topic)``; ``async for event in stream.n
 Offsets. Each chunk is entered in a ledger when it is delivered and ticked off when it is acked; what may be committed is
 the end of the longest acked prefix. Faust's own bookkeeping (``_new_offset``, ``_add_gap``) counts single offsets, commits
 past messages still in flight (faust-streaming #606) and stays stock for changelog topics only. A failed commit does not
-advance the committed offset (#611). On revocation the owner first gets to make everything durable and to commit it
+advance the committed offset (#611).
+
+Seeks. After a table recovery Faust resumes the partitions first and seeks back to the committed offsets afterwards; what
+is fetched in between is dropped on the way or comes twice. Here fetching and seeking exclude each other, a seek empties
+the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked. On revocation the owner first gets to make everything durable and to commit it
 (``before_revoke``); only then are the ledgers cleared (#502).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -25,6 +30,25 @@ from faust.types.tuples import ConsumerMessage
 from streams.topics import CHUNKED
 
 CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)
+
+
+class _ReadOffsets(dict[TP, int | None]):
+    """Faust's read offsets, for topics that are not chunked.
+
+    Faust drops a message whose offset is below the partition's read offset. Around a rebalance that offset can be a
+    stale one, and a chunk fetched again would vanish; the judging state has a fence of its own against repeats.
+    """
+
+    def __missing__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        if tp.topic not in CHUNKED_TOPICS:
+            super().__setitem__(tp, offset)
+
+    def update(self, offsets: Mapping[TP, int | None]) -> None:  # type: ignore[override]
+        for tp, offset in offsets.items():
+            self[TP(*tp)] = offset
 
 
 async def _nothing() -> None:
@@ -41,18 +65,48 @@ class ChunkConsumer(driver.Consumer):
         self.durable: dict[TP, int] = {}
         self.before_revoke: Callable[[], Awaitable[None]] = _nothing
         super().__init__(*args, **kwargs)
+        self._read_offset = _ReadOffsets()
+        self.epoch = 0
+        self.must_seek = False
+        self._position = asyncio.Lock()
+
+    async def perform_seek(self) -> None:
+        """Go back to the committed offsets: chunks fetched before belong to an ended epoch and will be fetched again."""
+        async with self._position:
+            await self._seek_back()
+
+    async def _seek_back(self) -> None:
+        await super().perform_seek()
+        self.must_seek = False
+        self.epoch += 1
+        self.ledger.clear()
+        self.durable.clear()
+
+    def stop_flow(self) -> None:
+        """Stop deliveries. What is on its way may be dropped, so it has to be fetched again afterwards."""
+        self.must_seek = True
+        super().stop_flow()
+
+    def is_current(self, message: Message) -> bool:
+        """Whether a chunk was fetched since the last seek. An older one must be neither judged nor acked."""
+        return any(message is entry for entry in self.ledger.get(message.tp, ()))
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """One message per chunk for chunked topics, one per record for all others."""
-        records, active_partitions = await self._wait_next_records(timeout)
-        generation_id = self.app.consumer_generation_id
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        async with self._position:
+            if self.flow_active and self.must_seek and any(tp.topic in CHUNKED_TOPICS for tp in self._get_active_partitions()):
+                await self._seek_back()
+            epoch, generation_id = self.epoch, self.app.consumer_generation_id
+            records, active_partitions = await self._wait_next_records(timeout) if self.flow_active else (None, None)
         if records is None or self.should_stop:
             return
         if not self.flow_active:
             await self.perform_seek()
             return
         for tp, message in self._messages(records):
-            if not self.flow_active or self.app.consumer_generation_id != generation_id:
+            if not self.flow_active or self.epoch != epoch or self.app.consumer_generation_id != generation_id:
                 break
             if active_partitions is None or tp in active_partitions or tp in self._buffered_partitions:
                 if message.topic in CHUNKED_TOPICS:
@@ -73,15 +127,27 @@ class ChunkConsumer(driver.Consumer):
                     chunk, None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
                 )  # fmt: skip
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Keep on fetching: a full queue holds up the delivery itself, and so everything before it.
+
+        Faust would stop fetching the partition until its queue drains. A rebalance clears the queue without draining it,
+        and then nothing is ever fetched again (faust-streaming #175 and others).
+        """
+        if tp.topic not in CHUNKED_TOPICS:
+            super().on_buffer_full(tp)
+
     def ack(self, message: Message) -> bool:
-        """Tick a chunk off; chunks of an earlier generation are in no ledger and change nothing."""
+        """Called by streams. A chunk that a stream skips, as it does around rebalances, has not been judged: seek back."""
         if message.topic not in CHUNKED_TOPICS:
             return bool(super().ack(message))
-        if message.acked:
-            return False
+        self._unacked_messages.discard(message)
+        self.must_seek = self.must_seek or self.is_current(message)
+        return True
+
+    def judged(self, message: Message) -> None:
+        """Tick a chunk off: what it says is durable. One that is in no ledger any more changes nothing."""
         message.acked = True
         self._unacked_messages.discard(message)
-        return True
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)

@@ -21,7 +21,7 @@ class WebhookSink:
         self.real = real
         try:
             self._webhook = Webhook(secret)
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - the library raises several kinds for a secret it cannot decode
             raise BadInput(f"YICHENG_WEBHOOK_SECRET is no Standard Webhooks secret (whsec_ and base64): {error}") from None
         self.url = url
         self._session = requests.Session()

@@ -1,0 +1,111 @@
+"""Whole recorded days: ``judge``, the oracle and the committed or shared expectation agree to the millisecond."""
+
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+from deploy.judge import judge_files, open_lines
+from oracle import Oracle
+from make_day import SEED, VEHICLES
+from producers.replay import read_records
+from producers.traffic import write_sample_registry
+from streams.policy import load_policy
+from streams.registry import Registry, load_registry
+
+GOLDEN = Path(__file__).parent
+FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
+
+
+def judged(out):
+    rows = [orjson.loads(line) for line in (out / "incidents.jsonl").read_bytes().splitlines()]
+    vehicles = {tuple(r[f] for f in FIELDS) for r in rows if r["vehicle_id"]}
+    days = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"]) for r in rows if not r["vehicle_id"]}
+    rates = {}
+    for line in (out / "rates.jsonl").read_bytes().splitlines():
+        row = orjson.loads(line)
+        rates[row["city"], row["enterprise_id"], row["date"]] = (row["accepted"], row["electronic"], row["green"])
+    return vehicles, days, rates
+
+
+def rejects(out):
+    counts = {}
+    for line in (out / "rejects.jsonl").read_bytes().splitlines():
+        reason = orjson.loads(line)["reason"]
+        counts[reason] = counts.get(reason, 0) + 1
+    return counts
+
+
+@pytest.fixture
+def day(tmp_path):
+    policy = load_policy("hohhot-2019")
+    folder = GOLDEN / "hohhot-day"
+    write_sample_registry(policy, VEHICLES, SEED, tmp_path / "registry.jsonl")
+    return policy, folder, [str(folder / "gps.jsonl.zst")], [str(folder / "scans.jsonl.zst")]
+
+
+def test_the_hohhot_day_equals_oracle_and_expectation(day, tmp_path):
+    policy, folder, gps, scans = day
+    judge_files(policy, load_registry(tmp_path / "registry.jsonl", policy.timezone), gps, scans, tmp_path)
+    vehicles, days, rates = judged(tmp_path)
+    oracle = Oracle(GOLDEN.parent.parent / "streams/policies/hohhot-2019.yaml", tmp_path / "registry.jsonl")
+    expected, refused = oracle.fixes(line for line in open_lines(gps[0]) if line.strip())
+    assert vehicles == expected
+    counts, low = oracle.scans(line for line in open_lines(scans[0]) if line.strip())
+    assert rates == counts
+    assert {d[:2] for d in days} == {d[:2] for d in low} and len(days) == len(low) > 0
+    fix_rejects = [orjson.loads(r) for r in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]
+    assert {r: sum(x["reason"] == r and "gps" in x["file"] for x in fix_rejects) for r in refused} == dict(refused)
+    committed = json.loads((folder / "expected.json").read_text())
+    assert sorted(map(list, vehicles), key=str) == committed["incidents"]
+    assert {"/".join(k): list(v) for k, v in rates.items()} == committed["rates"]
+
+
+def test_every_kind_of_thing_happens_on_the_hohhot_day():
+    committed = json.loads((GOLDEN / "hohhot-day" / "expected.json").read_text())
+    rules = {row[0] for row in committed["incidents"]}
+    assert rules == {"unregistered_vehicle", "malformed_identifier", "unmarked_vehicle", "restricted_hours", "overstayed_stop"}
+
+
+def test_a_shared_case_is_met_exactly(shared, tmp_path):
+    case = shared / "data" / "cases" / "beijing-basic"
+    policy = load_policy(str(case / "policy.yaml"))
+    registry = load_registry(case / "registry.jsonl", policy.timezone)
+    judge_files(policy, registry, [str(case / "gps.jsonl")], [str(case / "scans.jsonl")], tmp_path)
+    vehicles, _, rates = judged(tmp_path)
+    expected = [orjson.loads(line) for line in (case / "expected" / "incidents.jsonl").read_bytes().splitlines()]
+    assert vehicles == {tuple(row[f] for f in FIELDS) for row in expected}
+    wanted = [orjson.loads(line) for line in (case / "expected" / "rates.jsonl").read_bytes().splitlines()]
+    assert rates == {(r["city"], r["enterprise_id"], r["date"]): (r["accepted"], r["electronic"], r["green"]) for r in wanted}
+    assert rejects(tmp_path) == json.loads((case / "expected" / "rejects.json").read_text())
+
+
+@pytest.mark.parametrize("trace", ["tdrive_taxi_1277.txt", "geolife"])
+def test_real_traces_equal_the_oracle(shared, tmp_path, trace):
+    lines = [sent[3] for sent in read_records([shared / "data" / trace])]
+    (tmp_path / "gps.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    policy = load_policy(str(GOLDEN / "beijing.yaml"))
+    judge_files(policy, Registry(policy.timezone), [str(tmp_path / "gps.jsonl")], [], tmp_path)
+    vehicles, _, _ = judged(tmp_path)
+    expected, refused = Oracle(GOLDEN / "beijing.yaml", None).fixes(lines)
+    assert vehicles == expected and len({v[1] for v in vehicles}) >= 3
+    assert rejects(tmp_path) == dict(refused)
+
+
+def test_gz_zst_and_stdin_are_understood(day, tmp_path, yicheng):
+    import gzip
+    import subprocess
+    import sys
+
+    _, folder, gps, _ = day
+    plain = b"".join(open_lines(gps[0]))
+    (tmp_path / "gps.jsonl.gz").write_bytes(gzip.compress(plain))
+    command = ["judge", "--policy", "hohhot-2019", "--registry", str(tmp_path / "registry.jsonl"), "--out"]
+    assert yicheng.run(*command, tmp_path / "zst", "--gps", gps[0]).returncode == 0
+    assert yicheng.run(*command, tmp_path / "gz", "--gps", tmp_path / "gps.jsonl.gz").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *command, str(tmp_path / "in"), "--gps", "-"], input=plain, env=yicheng.environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    texts = {(tmp_path / name / "incidents.jsonl").read_bytes() for name in ("zst", "gz", "in")}
+    assert len(texts) == 1 and texts.pop()
