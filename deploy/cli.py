@@ -98,8 +98,10 @@ def up(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def test(context: typer.Context) -> None:
     """Run the whole test suite, real Kafka included; further arguments go to pytest."""
-    root = Path(__file__).resolve().parent.parent
-    os.chdir(root)
+    from deploy.debian import install_for_tests
+
+    install_for_tests()
+    os.chdir(Path(__file__).resolve().parent.parent)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *context.args])
 
 

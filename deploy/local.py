@@ -384,6 +384,7 @@ class Local:
                 f"[green]✓[/] all {verdict.expected} injected violations found and nothing else; {verdict.rates_expected} daily rates equal the truth / "
                 f"注入的 {verdict.expected} 起违规全部发现，无误报；{verdict.rates_expected} 项日统计与真值一致",
                 highlight=False,
+                soft_wrap=True,
             )
             return
         self.console.print(f"[red]✗[/] {len(verdict.differences)} differences from the truth / 与真值有 {len(verdict.differences)} 处不符:")

@@ -11,13 +11,14 @@ Every agent receives chunks (transport.py); every second a checkpoint makes resu
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import faust
 from yarl import URL
 
 from streams import metrics
-from streams.checkpoint import Checkpoint, guarded
+from streams.checkpoint import Checkpoint, Watchdog, guarded
 from streams.reference import Reference
 from streams.settings import Settings
 from streams.stages import FixStage, RateStage, ScanStage
@@ -50,7 +51,8 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
 
     # reference data and durability
     reference = Reference(settings.kafka_bootstrap, settings.policy)
-    checkpoint = Checkpoint(settings.kafka_bootstrap, settings.checkpoint_dirty_keys)
+    checkpoint = Checkpoint(settings.kafka_bootstrap)
+    watchdog = Watchdog(patience_s=60.0)
 
     # tables
     vehicles, parcels, rates = (_table(app, name, settings) for name in ("vehicles", "parcels", "rates"))
@@ -98,8 +100,11 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         while not app.should_stop:
             await app.sleep(settings.checkpoint_interval_s)
             await guarded(checkpoint.run())
-            for tp, lag in app.consumer.lag():
+            lags = dict(app.consumer.lag())
+            for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
+            read, restored = app.consumer.progress(), sum(app.tables.recovery.active_offsets.values())
+            watchdog.check(time.monotonic(), (read, restored), has_work=app.in_recovery or any(lags.values()))
 
     @app.on_before_shutdown.connect
     async def _drain(*_: Any, **__: Any) -> None:

@@ -52,9 +52,8 @@ class Stage(Protocol):
 class Checkpoint:
     """Owns the producer of all results and state, and the order of a checkpoint. ``turn`` keeps chunks and it apart."""
 
-    def __init__(self, bootstrap: str, dirty_keys: int) -> None:
+    def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self.dirty_keys = dirty_keys
         self.turn = asyncio.Lock()
         self.stages: list[Stage] = []
         self.commit: Callable[[], Awaitable[Any]] | None = None
@@ -122,6 +121,27 @@ class Checkpoint:
         await guarded(self.run())
         if self._producer is not None:
             await self._producer.stop()
+
+
+class Watchdog:
+    """Ends a worker that has work and makes no progress: consumers have stopped fetching after broker trouble before."""
+
+    def __init__(self, patience_s: float) -> None:
+        self.patience_s = patience_s
+        self._progress: object = None
+        self._since_s = 0.0
+
+    def check(self, now_s: float, progress: object, *, has_work: bool) -> None:
+        """``progress`` is anything that changes while work is being done."""
+        if not has_work or progress != self._progress:
+            self._progress, self._since_s = progress, now_s
+        elif now_s - self._since_s > self.patience_s:
+            log.error("no progress in spite of work to do; the worker stops here and starts afresh", seconds=round(now_s - self._since_s))
+            self.fail()
+
+    def fail(self) -> None:
+        """End the process; nothing is acked any more."""
+        os._exit(1)
 
 
 async def guarded(work: Awaitable[Any]) -> None:

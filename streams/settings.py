@@ -25,7 +25,6 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
     metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: the process's own default (worker 9108, notifier 9109)")
     checkpoint_interval_s: float = Field(1.0, gt=0, description="seconds between checkpoints of a worker")
-    checkpoint_dirty_keys: int = Field(20_000, ge=1, description="changed keys that cause a checkpoint earlier")
     chunk_records: int = Field(2_000, ge=1, description="most records delivered to an agent at once")
     state_dir: Path = Field(Path(".yicheng"), description="directory for what a process keeps on disk")
     sink_file: Path | None = Field(None, description="the notifier appends incidents to this JSONL file")

@@ -98,20 +98,24 @@ class ChunkConsumer(driver.Consumer):
         async with self._position:
             if self.flow_active and self.must_seek and any(tp.topic in CHUNKED_TOPICS for tp in self._get_active_partitions()):
                 await self._seek_back()
-            epoch, generation_id = self.epoch, self.app.consumer_generation_id
+            epoch = self.epoch
             records, active_partitions = await self._wait_next_records(timeout) if self.flow_active else (None, None)
+        generation_id = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
         if not self.flow_active:
             await self.perform_seek()
             return
         for tp, message in self._messages(records):
-            if not self.flow_active or self.epoch != epoch or self.app.consumer_generation_id != generation_id:
+            if not self.flow_active or self.app.consumer_generation_id != generation_id:
                 break
-            if active_partitions is None or tp in active_partitions or tp in self._buffered_partitions:
-                if message.topic in CHUNKED_TOPICS:
-                    self.ledger.setdefault(tp, deque()).append(message)
-                yield tp, message
+            if active_partitions is not None and tp not in active_partitions and tp not in self._buffered_partitions:
+                continue
+            if message.topic in CHUNKED_TOPICS:
+                if self.epoch != epoch:  # fetched again; changelog records are not, a recovery would wait for them for ever
+                    continue
+                self.ledger.setdefault(tp, deque()).append(message)
+            yield tp, message
 
     def _messages(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Message]]:
         for partition, batch in records.items():
@@ -186,6 +190,10 @@ class ChunkConsumer(driver.Consumer):
             self.ledger.pop(tp, None)
             self.durable.pop(tp, None)
         await super().on_partitions_revoked(revoked)
+
+    def progress(self) -> int:
+        """A number that grows while chunks are judged and committed."""
+        return sum(offset or 0 for offset in self._committed_offset.values())
 
     def lag(self) -> Iterable[tuple[TP, int]]:
         """Records between the high water mark and what has been acked, per chunked partition assigned here."""

@@ -31,6 +31,18 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus's own checker; in CI it must be there."""
+    from deploy.debian import command_for
+
+    found = shutil.which("promtool")
+    if found is None:
+        message = f"promtool is missing; install it with: {command_for('promtool')}"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return found
+
+
+@pytest.fixture(scope="session")
 def kafka_bootstrap(tmp_path_factory):
     """The cluster in YICHENG_KAFKA_BOOTSTRAP, else testcontainers' Kafka where Docker answers, else the embedded broker."""
     if given := os.environ.get("YICHENG_KAFKA_BOOTSTRAP"):

@@ -1,0 +1,72 @@
+"""The README's commands, run as they stand there."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+from conftest import ROOT, get, wait_for
+
+
+def commands(heading):
+    text = (ROOT / "README.md").read_text("utf-8")
+    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_both_readmes_have_the_same_commands():
+    zh = (ROOT / "README.zh-CN.md").read_text("utf-8")
+    for command in commands("Two commands") + commands("What you see") + commands("Running the parts yourself"):
+        assert command in zh, command
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the files of the checkout, in which commands may leave things; its .venv is this one's."""
+    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            target = tmp_path / "clone" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    (tmp_path / "clone" / ".venv").symlink_to(ROOT / ".venv")
+    return tmp_path / "clone"
+
+
+def test_running_the_parts_as_the_readme_says(checkout):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("YICHENG_")}
+    running = []
+    try:
+        for command in commands("Running the parts yourself"):
+            if command.endswith(("worker", "notifier")):
+                running.append(subprocess.Popen(["bash", "-c", f"exec env {command}"], cwd=checkout, env=environment))
+                port = 9108 if command.endswith("worker") else 9109
+                wait_for(f"{command} to be ready", lambda port=port: get(f"http://127.0.0.1:{port}/readyz"))
+                continue
+            if command == "./yicheng kafka stop":
+                wait_for("incidents in the file", lambda: (checkout / "incidents.jsonl").stat().st_size > 0)
+                for child in running:
+                    child.send_signal(signal.SIGTERM)
+                    assert child.wait(30) == 0
+            done = subprocess.run(
+                ["bash", "-c", command.replace("--duration 1m", "--duration 5s")], cwd=checkout, env=environment, capture_output=True, text=True,
+                timeout=120, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+            if "kafka start" in command:
+                environment["YICHENG_KAFKA_BOOTSTRAP"] = re.search(r"127\.0\.0\.1:\d+", done.stdout)[0]
+    finally:
+        for child in running:
+            if child.poll() is None:
+                child.kill()
+        subprocess.run(["./yicheng", "kafka", "stop"], cwd=checkout, env=environment, capture_output=True, check=False)
+
+
+def test_the_short_commands_of_the_readme(checkout):
+    for command in commands("What you see"):
+        if command.startswith(("./yicheng policy", "./yicheng doctor")):
+            done = subprocess.run(["bash", "-c", command], cwd=checkout, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

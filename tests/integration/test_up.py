@@ -1,0 +1,154 @@
+"""``yicheng up`` and the other commands as a user runs them; wrong input is one clear line."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import orjson
+import pytest
+from conftest import ROOT, SHARED, wait_for
+from oracle import Oracle
+from producers.replay import read_records
+
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def incidents(home):
+    from deploy.verdict import latest_incidents
+
+    return [d for d in latest_incidents(home / "up" / "incidents.jsonl").values() if d["state"] != "retracted"]
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    """``up`` brings its own broker here, whatever cluster the other tests use."""
+    monkeypatch.delenv("YICHENG_KAFKA_BOOTSTRAP", raising=False)
+
+
+def test_up_finds_every_injected_violation_and_nothing_else(embedded, yicheng):
+    done = yicheng.run("up", "--city", "hohhot", "--rate", "300", "--duration", "20s", "--faults", "dup=0.03,late=0.01,shuffle=20s,malformed=0.002")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "injected violations found and nothing else" in done.stdout
+    assert {d["rule"] for d in incidents(yicheng.home)} >= {
+        "unregistered_vehicle", "malformed_identifier", "unmarked_vehicle", "overstayed_stop", "low_electronic_waybill_rate", "low_green_packaging_rate",
+    }  # fmt: skip
+    left = subprocess.run(["pgrep", "-f", str(yicheng.home)], capture_output=True, text=True, check=False).stdout.split()
+    assert left == [], "processes are left over"
+
+
+def test_up_survives_a_killed_worker_and_two_workers_share_the_work(embedded, yicheng):
+    child = yicheng.start("up", "--rate", "300", "--duration", "25s", "--workers", "2", "--seed", "5")
+    sink = yicheng.home / "up" / "incidents.jsonl"
+    wait_for("the first incidents", lambda: sink.exists() and sink.stat().st_size > 0, 60)
+    workers = subprocess.run(["pgrep", "-P", str(child.pid), "-f", "deploy.cli worker"], capture_output=True, text=True, check=True).stdout.split()
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGKILL)
+    assert child.wait(180) == 0, (yicheng.home / "0-up.log").read_text()
+    text = (yicheng.home / "0-up.log").read_text()
+    assert "injected violations found and nothing else" in text and "restarts" in text
+
+
+@pytest.mark.parametrize("trace", ["tdrive_taxi_1277.txt", "geolife"])
+def test_up_judges_recorded_traffic_as_the_oracle_does(embedded, yicheng, shared, trace):
+    done = yicheng.run("up", "--policy", GOLDEN / "beijing.yaml", "--input", shared / "data" / trace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {(d["rule"], d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"], d["state"]) for d in incidents(yicheng.home)}
+    expected, _ = Oracle(GOLDEN / "beijing.yaml", None).fixes([sent[3] for sent in read_records([shared / "data" / trace])])
+    assert found == {(*row[:5], row[7]) for row in expected} and len(found) > 50
+    closed = {(d["rule_id"], d["zone_id"], d["opened_at_ms"], d["last_seen_ms"], d["fix_count"]) for d in incidents(yicheng.home) if d["state"] == "closed"}
+    assert closed == {(r[1], r[3], r[4], r[5], r[6]) for r in expected if r[7] == "closed"}
+
+
+def test_ctrl_c_stops_everything_with_a_summary(embedded, yicheng):
+    child = yicheng.start("up", "--rate", "100", "--duration", "5m")
+    sink = yicheng.home / "up" / "incidents.jsonl"
+    wait_for("the first incidents", lambda: sink.exists() and sink.stat().st_size > 0, 60)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(60) == 130
+    text = (yicheng.home / "0-up.log").read_text()
+    assert "summary" in text and "Traceback" not in text
+    assert subprocess.run(["pgrep", "-f", str(yicheng.home)], capture_output=True, check=False).stdout == b""
+
+
+WRONG = [
+    (["up", "--city", "hohot"], 2, "no pack for the city 'hohot'; did you mean 'hohhot'?"),
+    (["up", "--policy", "nowhere.yaml"], 2, "nowhere.yaml"),
+    (["up", "--duration", "30"], 2, "--duration: duration '30' is not a number with ms, s, m, h or d"),
+    (["up", "--rate", "0"], 2, "--rate: 0.0 is not greater than 0"),
+    (["up", "--input", "nowhere.jsonl"], 2, "--input nowhere.jsonl: no such file or folder"),
+    (["up", "--faults", "dupe=1"], 2, "unknown fault 'dupe'; did you mean 'dup'?"),
+    (["up", "--registry", "nowhere.jsonl"], 2, "registry nowhere.jsonl"),
+    (["judge", "--policy", "hohhot-2019", "--out", "o"], 2, "nothing to judge; give --gps FILE or --scans FILE"),
+    (["judge", "--policy", "hohhot-2019", "--out", "o", "--gps", "nowhere"], 2, "nowhere: No such file"),
+    (["judge", "--policy", "hohhot-2019", "--out", "o", "--registry", "nowhere", "--gps", "-"], 2, "registry nowhere: No such file"),
+    (["policy", "check", "hohhot"], 2, "did you mean 'hohhot-2019'?"),
+    (["worker"], 1, "Kafka at 127.0.0.1:1 does not answer; start one with ./yicheng kafka start"),
+    (["notifier"], 1, "Kafka at 127.0.0.1:1 does not answer"),
+    (["topics", "create"], 1, "Kafka at 127.0.0.1:1 does not answer"),
+    (["policy", "publish", "hohhot-2019"], 1, "Kafka at 127.0.0.1:1 does not answer"),
+    (["produce", "replay", "x.jsonl"], 1, "Kafka at 127.0.0.1:1 does not answer"),
+    (["kafka", "status"], 1, "does not answer; start it with ./yicheng kafka start"),
+    (["kafka", "stop"], 1, "no broker was started here"),
+    (["up"], 1, "Kafka at 127.0.0.1:1 does not answer"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "message"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
+def test_wrong_input_is_one_clear_line(yicheng, command, code, message):
+    (yicheng.home / "x.jsonl").write_text("{}\n")
+    done = yicheng.run(*command, YICHENG_KAFKA_BOOTSTRAP="127.0.0.1:1")
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert (done.returncode, len(lines)) == (code, 1), done.stderr
+    assert lines[0].startswith("yicheng: ") and message in lines[0]
+
+
+def test_wrong_settings_are_one_clear_line(yicheng):
+    for environment, message in (
+        ({"YICHENG_PARTITIONS": "many"}, "setting YICHENG_PARTITIONS"), ({"YICHENG_METRICS_PORT": "99999"}, "setting YICHENG_METRICS_PORT"),
+    ):  # fmt: skip
+        done = yicheng.run("worker", **environment)
+        assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+    (yicheng.home / "c.yaml").write_text("kafka_botstrap: x\n")
+    done = yicheng.run("worker", "--config", yicheng.home / "c.yaml")
+    assert done.returncode == 2 and "did you mean 'kafka_bootstrap'?" in done.stderr
+
+
+def test_a_taken_metrics_port_is_one_clear_line(kafka, yicheng):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = yicheng.run("worker", YICHENG_KAFKA_BOOTSTRAP=kafka, YICHENG_METRICS_PORT=str(taken.getsockname()[1]))
+    assert done.returncode == 1 and "set YICHENG_METRICS_PORT to a free one" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_administration(kafka, yicheng):
+    environment = {"YICHENG_KAFKA_BOOTSTRAP": kafka}
+    assert "all topics exist" in yicheng.run("topics", "create", **environment).stdout
+    sample = yicheng.home / "registry.jsonl"
+    assert yicheng.run("registry", "sample", "--out", sample, "--vehicles", "50", "--seed", "3").returncode == 0
+    assert "records published" in yicheng.run("registry", "import", sample, **environment).stdout
+    exported = yicheng.run("registry", "export", **environment).stdout.splitlines()
+    assert {orjson.dumps(orjson.loads(x)) for x in exported} == {orjson.dumps(orjson.loads(x)) for x in sample.read_bytes().splitlines()}
+    first = orjson.loads(next(x for x in exported if '"vehicle"' in x))
+    assert first["id"] in yicheng.run("registry", "show", f"vehicle/{first['id']}", **environment).stdout
+    assert "hohhot-2019 published" in yicheng.run("policy", "publish", "hohhot-2019", **environment).stdout
+    assert "hohhot-2019" in yicheng.run("policy", "list").stdout
+    assert "every day 20:00–07:00" in yicheng.run("policy", "check", "hohhot-2019").stdout
+    assert yicheng.run("policy", "show", "hohhot-2019").stdout == (ROOT / "streams/policies/hohhot-2019.yaml").read_text("utf-8")
+    doctor = yicheng.run("doctor", **environment)
+    assert doctor.returncode == 0 and "Java" in doctor.stdout and "YICHENG_KAFKA_BOOTSTRAP" in doctor.stdout
+    assert "yicheng" not in [line for line in doctor.stdout.splitlines() if "IDENTITY_KEY" in line][0].split("│")[2]  # secrets are masked
+
+
+def test_a_broker_in_the_background(embedded, yicheng):
+    started = yicheng.run("kafka", "start", "--port", "0")
+    assert started.returncode == 0 and "Kafka answers at" in started.stdout, started.stderr
+    assert "already running" in yicheng.run("kafka", "start").stdout
+    assert "Kafka answers at" in yicheng.run("kafka", "status").stdout
+    assert yicheng.run("kafka", "stop").returncode == 0
+    wait_for("the broker to end", lambda: yicheng.run("kafka", "status").returncode == 1 or None, 30)
+
+
+def test_shared_data_is_there_in_ci():
+    assert SHARED.exists() or not os.environ.get("CI"), "../shared is missing in CI"

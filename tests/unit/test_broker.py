@@ -1,0 +1,106 @@
+"""The embedded broker: without Java and Maven, with damaged downloads, with its port taken, with its parent killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import ROOT, wait_for
+from deploy import broker as broker_module
+from deploy.broker import CACHE, EmbeddedKafka, answers, bundled_java, fetch_jars, find_java, free_port, java_version
+from streams.errors import Unavailable
+
+
+def test_without_java_on_the_machine_the_bundled_one_is_used(monkeypatch):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert find_java() == bundled_java()
+    assert java_version(bundled_java()) >= 17
+
+
+def test_an_old_java_is_passed_over(monkeypatch, tmp_path):
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(old.parent))
+    assert find_java() == bundled_java()
+
+
+def test_it_runs_on_the_bundled_java_in_little_memory_and_stops_cleanly(tmp_path):
+    broker = EmbeddedKafka(tmp_path, port=0, java=bundled_java())
+    bootstrap = broker.start()
+    status = (open(f"/proc/{broker.process.pid}/status").read()).splitlines()
+    rss_kib = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    assert rss_kib < 400 * 1024
+    broker.stop()
+    assert not answers(bootstrap)
+    assert "shut down completed" in broker.log.read_text()
+
+
+def test_a_taken_port_is_no_obstacle():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wanted = taken.getsockname()[1]
+        assert free_port(wanted) != wanted
+
+
+def test_a_damaged_or_missing_jar_is_fetched_again(tmp_path):
+    """Copies the verified cache, breaks two jars in it, and fetches: only those two are downloaded."""
+    import shutil
+
+    fetch_jars()
+    shutil.copytree(CACHE / "maven", tmp_path / "maven")
+    (tmp_path / "maven" / "verified").unlink()
+    jars = sorted((tmp_path / "maven").rglob("*.jar"), key=lambda p: p.stat().st_size)
+    jars[0].unlink()
+    jars[1].write_bytes(b"half a jar")
+    fetched = []
+    paths = fetch_jars(fetched.append, cache=tmp_path)
+    assert len(fetched) == 2 and all(path.exists() for path in paths)
+
+
+def test_no_network_for_the_first_download_is_one_line(tmp_path, monkeypatch):
+    import requests
+
+    def refuse(*_, **__):
+        raise requests.ConnectionError("no route")
+
+    monkeypatch.setattr(requests.Session, "request", refuse)
+    with pytest.raises(Unavailable, match="could not be downloaded from Maven Central; check the network"):
+        fetch_jars(cache=tmp_path)
+
+
+def test_the_broker_does_not_outlive_a_killed_parent(tmp_path):
+    script = textwrap.dedent(f"""
+        from pathlib import Path
+        from deploy.broker import EmbeddedKafka
+        broker = EmbeddedKafka(Path({str(tmp_path)!r}), port=0)
+        broker.start()
+        print(broker.process.pid, flush=True)
+        import time; time.sleep(600)
+    """)
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    pid = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+
+    def gone():
+        try:
+            state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            return True
+        return state == "Z"
+
+    wait_for("the broker to end", gone, 20)
+
+
+def test_jars_are_pinned_by_coordinates_and_sha256():
+    lines = (broker_module.KAFKA / "jars.lock").read_text().splitlines()
+    assert all(len(line.split()) == 2 and line.count(":") == 2 and len(line.split()[1]) == 64 for line in lines)
+    assert any("slf4j-reload4j" in line for line in lines) and os.path.exists(broker_module.KAFKA / "log4j.properties")

@@ -1,0 +1,85 @@
+"""The order of a checkpoint, and the watchdog."""
+
+import asyncio
+
+import pytest
+from streams.checkpoint import Change, Checkpoint, Watchdog
+
+
+class Stage:
+    changelog = "changelog"
+
+    def __init__(self):
+        self.forgotten = False
+
+    def results(self):
+        yield "rates", b"k", b"v"
+
+    def changes(self):
+        yield Change(3, "HH-1", b"state")
+
+    def forget(self):
+        self.forgotten = True
+
+
+class Broker:
+    """Acknowledges what is sent when told to; notes what happened in order."""
+
+    def __init__(self, fail_on=None):
+        self.happened, self.fail_on = [], fail_on
+
+    async def send(self, topic, value, key, partition=None, headers=()):
+        self.happened.append(("sent", topic, partition))
+        future = asyncio.get_running_loop().create_future()
+
+        def acknowledge():
+            if topic == self.fail_on:
+                future.set_exception(OSError("broker gone"))
+            else:
+                self.happened.append(("acknowledged", topic))
+                future.set_result(None)
+
+        asyncio.get_running_loop().call_later(0.01, acknowledge)
+        return future
+
+
+async def run(fail_on=None):
+    broker, checkpoint, stage = Broker(fail_on), Checkpoint("nowhere:1"), Stage()
+    checkpoint._producer = broker
+    checkpoint.stages.append(stage)
+
+    async def commit():
+        broker.happened.append(("committed",))
+
+    checkpoint.commit = commit
+    await checkpoint.send("incidents", b"k", b"v")
+    checkpoint.taken(lambda: broker.happened.append(("acked",)))
+    try:
+        await checkpoint.run()
+    except OSError:
+        broker.happened.append(("failed",))
+    return broker.happened
+
+
+def test_results_are_durable_before_state_and_state_before_offsets():
+    assert asyncio.run(run()) == [
+        ("sent", "incidents", None), ("sent", "rates", None), ("acknowledged", "incidents"), ("acknowledged", "rates"),
+        ("sent", "changelog", 3), ("acknowledged", "changelog"), ("acked",), ("committed",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("topic", ["incidents", "rates", "changelog"])
+def test_nothing_is_acked_or_committed_after_a_failed_send(topic):
+    happened = asyncio.run(run(fail_on=topic))
+    assert happened[-1] == ("failed",) and ("acked",) not in happened and ("committed",) not in happened
+
+
+def test_the_watchdog_bites_only_when_there_is_work_and_no_progress():
+    bites = []
+    dog = Watchdog(60)
+    dog.fail = lambda: bites.append(True)
+    for now, progress, work in [(0, 1, True), (50, 1, True), (70, 2, True), (100, 2, False), (200, 2, False), (230, 2, True), (259, 2, True)]:
+        dog.check(now, progress, has_work=work)
+    assert not bites
+    dog.check(261, 2, has_work=True)
+    assert bites

@@ -1,0 +1,64 @@
+"""The metrics page, as Prometheus itself sees it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, get
+from streams import metrics
+from streams.errors import Unavailable
+
+
+def page():
+    port = metrics.serve("127.0.0.1", 0, lambda: True)
+    return get(f"http://127.0.0.1:{port}/metrics")
+
+
+def test_prometheus_finds_nothing_wrong_with_our_metrics(promtool):
+    for metric in (metrics.FIXES.labels("1", "accepted"), metrics.SCANS.labels("1", "accepted", "counted")):
+        metric.inc()
+    ours = "\n".join(line for line in page().splitlines() if re.search(r"\bcourier_", line)) + "\n"
+    done = subprocess.run([promtool, "check", "metrics"], input=ours, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
+
+
+def test_health_pages():
+    ready = []
+    port = metrics.serve("127.0.0.1", 0, lambda: bool(ready))
+    assert get(f"http://127.0.0.1:{port}/healthz") == "ok\n"
+    assert get(f"http://127.0.0.1:{port}/readyz") is None
+    ready.append(1)
+    assert get(f"http://127.0.0.1:{port}/readyz") == "ready\n"
+    with pytest.raises(Unavailable, match=f"port {port} on 127.0.0.1 cannot be used .*set YICHENG_METRICS_PORT"):
+        metrics.serve("127.0.0.1", port, lambda: True)
+
+
+def test_no_label_could_name_a_vehicle_or_a_waybill():
+    allowed = {"city", "enterprise", "rule", "severity", "reason", "sink", "outcome", "kind", "waybill", "packaging", "window", "measure", "energy"}
+    allowed |= {"transition", "topic", "partition"}
+    for value in vars(metrics).values():
+        assert set(getattr(value, "_labelnames", ())) <= allowed
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_name_every_metric_setting_topic_and_rule(readme):
+    from streams.rules import RULES
+    from streams.settings import Settings
+    from streams.topics import ALL
+
+    text = (Path(ROOT) / readme).read_text("utf-8")
+    names = [m.name for m in ALL if m.name != "courier.heartbeat.v1"] + list(RULES) + [f"YICHENG_{n.upper()}" for n in Settings.model_fields]
+    families = [value for value in vars(metrics).values() if hasattr(value, "_documentation")]
+    names += [f"{v._name}_total" if v._type == "counter" else v._name for v in families]
+    missing = [name for name in names if name not in text]
+    assert not missing, f"{readme} does not name {missing}"
+
+
+def test_the_pure_core_reads_no_clock():
+    core = "engine incidents rates policy registry geo events plan state cloudevents".split()
+    for module in [f"streams/{name}.py" for name in core] + [str(p.relative_to(ROOT)) for p in (ROOT / "streams/rules").glob("*.py")]:
+        text = (ROOT / module).read_text("utf-8")
+        assert not re.search(r"\btime\.time\(|datetime\.now\(|monotonic\(|date\.today\(", text), module
+
+

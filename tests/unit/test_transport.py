@@ -1,0 +1,59 @@
+"""The chunk consumer's ledger, without a broker."""
+
+from collections import deque
+
+import pytest
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from streams.transport import ChunkConsumer, _ReadOffsets
+
+GPS = TP("courier.gps.v1", 0)
+LOG = TP("yicheng-vehicles-changelog", 0)
+
+
+def chunk(offset):
+    return ConsumerMessage(GPS.topic, 0, offset, 0.0, 0, (), None, [offset], None, 0, 0, GPS, generation_id=1)
+
+
+@pytest.fixture
+def consumer():
+    made = ChunkConsumer.__new__(ChunkConsumer)
+    made.ledger, made.durable, made.must_seek, made._unacked_messages = {GPS: deque()}, {}, False, set()
+    return made
+
+
+def test_only_the_longest_judged_prefix_may_be_committed(consumer):
+    """faust-streaming #606: twelve in flight, the thirteenth done; stock Faust commits past the twelve."""
+    chunks = [chunk(offset) for offset in (9, 19, 29)]
+    consumer.ledger[GPS].extend(chunks)
+    assert consumer._new_offset(GPS) is None
+    consumer.judged(chunks[1])
+    assert consumer._new_offset(GPS) is None
+    consumer.judged(chunks[0])
+    assert consumer._new_offset(GPS) == 20
+    assert consumer._new_offset(GPS) == 20
+    consumer.judged(chunks[2])
+    assert consumer._new_offset(GPS) == 30
+
+
+def test_a_chunk_that_a_stream_skips_is_fetched_again_and_never_committed(consumer):
+    skipped = chunk(9)
+    consumer.ledger[GPS].append(skipped)
+    consumer.ack(skipped)
+    assert consumer.must_seek and consumer._new_offset(GPS) is None
+
+
+def test_a_chunk_of_an_ended_epoch_changes_nothing(consumer):
+    stale = chunk(9)
+    assert not consumer.is_current(stale)
+    consumer.judged(stale)
+    consumer.ack(stale)
+    assert consumer._new_offset(GPS) is None and not consumer.must_seek
+
+
+def test_read_offsets_never_hide_a_chunk_that_is_fetched_again():
+    offsets = _ReadOffsets()
+    offsets[GPS] = 100
+    offsets.update({GPS: 5, LOG: 7})
+    offsets[LOG] += 1
+    assert offsets[GPS] is None and offsets[LOG] == 8
