@@ -103,7 +103,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             lags = dict(app.consumer.lag())
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
-            read, restored = app.consumer.progress(), sum(app.tables.recovery.active_offsets.values())
+            read, restored = app.consumer.progress(), sum(offset or 0 for offset in app.tables.recovery.active_offsets.values())
             watchdog.check(time.monotonic(), (read, restored), has_work=app.in_recovery or any(lags.values()))
 
     @app.on_before_shutdown.connect

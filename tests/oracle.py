@@ -234,7 +234,7 @@ class Oracle:
     # --- parcels ---
     def scans(self, lines):
         """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents."""
-        required = {k: str for k in ("event_id", "waybill_id", "enterprise_id", "city", "kind")} | {"event_time_ms": int}
+        required = dict.fromkeys(("event_id", "waybill_id", "enterprise_id", "city", "kind"), str) | {"event_time_ms": int}
         first, stream_time = {}, 0
         for line in lines:
             scan = self.parse(line, required, {"waybill_kind": str, "packaging": dict})

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 import pytest
+
 from streams.clock import Duration
 from streams.engine import Engine, new_partition
 from streams.events import Fix, Record

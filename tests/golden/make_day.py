@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import zstandard
+
 from producers.faults import Faults, inject
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet, parcels

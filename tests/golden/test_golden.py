@@ -5,9 +5,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from deploy.judge import judge_files, open_lines
-from oracle import Oracle
 from make_day import SEED, VEHICLES
+from oracle import Oracle
+
+from deploy.judge import judge_files, open_lines
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
 from streams.policy import load_policy

@@ -6,9 +6,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import orjson
 import pytest
 from conftest import get, wait_for
-from deploy.broker import free_port
 from kafka import KafkaProducer
 from standardwebhooks.webhooks import Webhook
+
+from deploy.broker import free_port
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from conftest import get, wait_for
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from make_day import SEED, VEHICLES
+from oracle import Oracle
+
 from deploy.admin import publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.judge import open_lines
 from deploy.verdict import latest_incidents
-from make_day import SEED, VEHICLES
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from oracle import Oracle
 from producers.traffic import write_sample_registry
 from streams.policy import load_policy
 from streams.registry import load_registry

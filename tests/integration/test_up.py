@@ -9,6 +9,7 @@ import orjson
 import pytest
 from conftest import ROOT, SHARED, wait_for
 from oracle import Oracle
+
 from producers.replay import read_records
 
 GOLDEN = ROOT / "tests" / "golden"

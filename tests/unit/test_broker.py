@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 from conftest import ROOT, wait_for
+
 from deploy import broker as broker_module
 from deploy.broker import CACHE, EmbeddedKafka, answers, bundled_java, fetch_jars, find_java, free_port, java_version
 from streams.errors import Unavailable

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from streams.checkpoint import Change, Checkpoint, Watchdog
 
 

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+
 from streams.clock import LocalDays, duration_ms
 from streams.engine import Engine, new_partition
 from streams.events import Record

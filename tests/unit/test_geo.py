@@ -4,6 +4,7 @@ import random
 
 import pytest
 import shapely
+
 from streams.geo import ZoneIndex, haversine_m, to_wgs84, wgs84_to_gcj02
 
 SQUARE = shapely.Polygon([(0, 0), (4, 0), (4, 4), (0, 4)], [[(1, 1), (2, 1), (2, 2), (1, 2)]])

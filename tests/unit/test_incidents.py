@@ -4,6 +4,7 @@ import random
 
 import msgspec
 import pytest
+
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import parse_policy

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, get
+
 from streams import metrics
 from streams.errors import Unavailable
 

@@ -4,6 +4,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from streams.errors import BadInput
 from streams.policy import load_policy, packs, parse_policy
 
@@ -78,7 +79,7 @@ def test_a_self_crossing_polygon_is_refused_with_its_id():
 
 
 def test_windows_are_half_open_wrap_past_midnight_and_belong_to_the_day_they_start_on():
-    text = PACK["yaml"].replace("{days: mon-sun, from: \"20:00\", until: \"07:00\"}", "{days: fri, from: \"20:00\", until: \"07:00\"}", 1)
+    text = PACK["yaml"].replace('{days: mon-sun, from: "20:00", until: "07:00"}', '{days: fri, from: "20:00", until: "07:00"}', 1)
     policy = parse(text)
     rule = policy.rule_of_id["core-daytime"]
     friday = "2026-11-20"

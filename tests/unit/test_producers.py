@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+
 from producers.faults import Faults, inject, parse_faults
 from producers.replay import read_records
 from producers.sample_registry import sample_registry

@@ -3,6 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from streams.clock import bound_ms
 from streams.errors import BadInput
 from streams.policy import load_policy

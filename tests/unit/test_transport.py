@@ -5,6 +5,7 @@ from collections import deque
 import pytest
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+
 from streams.transport import ChunkConsumer, _ReadOffsets
 
 GPS = TP("courier.gps.v1", 0)
