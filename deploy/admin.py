@@ -89,6 +89,16 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]
         consumer.close()
 
 
+def consumed(bootstrap: str, group: str, topic: str) -> bool:
+    """Whether a group has committed a topic to its present end."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return all((consumer.committed(p) or 0) >= end for p, end in consumer.end_offsets(partitions).items())
+    finally:
+        consumer.close()
+
+
 def delete_topics(bootstrap: str, group: str) -> None:
     """Delete the courier topics and the workers' changelogs, and wait until they are gone."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)

@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deploy.admin import create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
+from deploy.admin import consumed, create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import EmbeddedKafka, answers, die_with_parent, free_port
 from deploy.verdict import Produced, Verdict, compare, latest_incidents, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
@@ -33,7 +33,7 @@ from streams.policy import Policy
 from streams.rates import CITY_WIDE
 from streams.registry import load_registry
 from streams.settings import Settings
-from streams.topics import ALL, RATES
+from streams.topics import ALL, GPS, INCIDENTS, PARTIALS, RATES, SCAN
 
 DRAIN_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 60.0
@@ -75,8 +75,6 @@ class Reading(msgspec.Struct):
     fixes: Counter[str]
     scans: int = 0
     lag: int = 0
-    published: int = 0
-    delivered: int = 0
     open: Counter[str] = msgspec.field(default_factory=Counter)
     opened: Counter[str] = msgspec.field(default_factory=Counter)
     ratios: dict[str, float] = msgspec.field(default_factory=dict)
@@ -134,6 +132,8 @@ class Local:
         if not plan.keep and self.home.exists():
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        registry_file = self._registry_file()
+        registry = load_registry(registry_file, plan.policy.timezone)
         if "YICHENG_KAFKA_BOOTSTRAP" in os.environ:
             self.bootstrap = settings.kafka_bootstrap
             self._use_cluster()
@@ -142,9 +142,8 @@ class Local:
             with self.console.status("starting Kafka … / 正在启动 Kafka …") as status:
                 self.bootstrap = self.broker.start(lambda what: status.update(f"downloading Kafka (once): {what}"))
         create_topics(self.bootstrap, settings.partitions)
-        registry_file = self._registry_file()
         publish_policy(self.bootstrap, plan.policy)
-        publish_registry(self.bootstrap, load_registry(registry_file, plan.policy.timezone).grouped())
+        publish_registry(self.bootstrap, registry.grouped())
         self.workers = [self._process(f"worker-{n + 1}", ["worker"], metrics.WORKER_PORT + 10 * n) for n in range(plan.workers)]
         self.notifier = self._process("notifier", ["notifier"], metrics.NOTIFIER_PORT, YICHENG_SINK_FILE=str(self.sink))
         self._wait_ready()
@@ -251,19 +250,15 @@ class Local:
         if produced is None:
             raise YichengError(f"the producer left no {self.truth_file}")
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
-        quiet_since: float | None = None
+        group = self.settings.group
         with self.console.status("judging what is left … / 正在处理剩余数据 …"):
             while time.monotonic() < deadline:
                 self._restart_dead()
-                reading = self._read()
-                done = reading.fixes.total() >= produced.sent.get("gps", 0) and reading.scans >= produced.sent.get("scan", 0)
-                if done and reading.lag == 0 and reading.delivered >= reading.published:
-                    quiet_since = quiet_since or time.monotonic()
-                    if time.monotonic() - quiet_since > 2.5 * self.settings.checkpoint_interval_s:  # partial counts travel twice
-                        return produced
-                else:
-                    quiet_since = None
-                time.sleep(0.1)  # polling, with a deadline
+                # in the order of the flow: whoever is done has published all that the next one waits for
+                flow = [(group, GPS), (group, SCAN), (group, PARTIALS), (f"{group}-notifier", INCIDENTS)]
+                if all(consumed(self.bootstrap, consumer, topic.name) for consumer, topic in flow):
+                    return produced
+                time.sleep(0.2)  # polling, with a deadline
         raise YichengError(f"not everything was judged within {DRAIN_TIMEOUT_S:.0f} s; the logs are in {self.home / 'logs'}")
 
     def _restart_dead(self) -> None:
@@ -286,17 +281,12 @@ class Local:
                 elif name == "courier_consumer_lag":
                     reading.lag += int(value)
                 elif name == "courier_incidents_total":
-                    reading.published += int(value)
                     if labels["transition"] == "opened":
                         reading.opened[labels["rule"]] += int(value)
                 elif name == "courier_incidents_open":
                     reading.open[labels["rule"]] += int(value)
                 elif name in {"courier_electronic_waybill_ratio", "courier_green_packaging_ratio"} and labels["enterprise"] == CITY_WIDE:
                     reading.ratios[name.removeprefix("courier_").removesuffix("_ratio")] = value
-        if self.notifier:
-            for name, labels, value in _samples(self.notifier.metrics_url):
-                if name == "courier_notifications_total" and labels["outcome"] == "delivered":
-                    reading.delivered += int(value)
         self._rates.append((time.monotonic(), reading.fixes.total()))
         return self._read_sink_into(reading)
 

@@ -5,7 +5,7 @@
     courier.registry.v1, courier.policy.v1 ──▶ reference (read whole before anything is judged, then tailed)
 
 Every agent receives chunks (transport.py); every second a checkpoint makes results, then state, then offsets durable
-(checkpoint.py). Scale out by starting more workers: partitions and their tables move together.
+(checkpoint.py). Scale out by starting more workers: whoever is assigned a partition restores its state first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 
 def build_app(settings: Settings, web_port: int) -> faust.App:
-    """Topics, tables and agents in the order of the flow."""
+    """Topics, stages and agents in the order of the flow."""
     app = faust.App(
         settings.group,
         broker=[URL(f"aiokafka://{address}") for address in settings.kafka_bootstrap.split(",")],
@@ -54,13 +54,10 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     checkpoint = Checkpoint(settings.kafka_bootstrap)
     watchdog = Watchdog(patience_s=60.0)
 
-    # tables
-    vehicles, parcels, rates = (_table(app, name, settings) for name in ("vehicles", "parcels", "rates"))
-
     # stages: the pure core with its state
-    fixes = FixStage(checkpoint, reference, vehicles, identity_key)
-    scans = ScanStage(checkpoint, reference, parcels)
-    sums = RateStage(checkpoint, reference, rates, identity_key)
+    fixes = FixStage(checkpoint, reference, identity_key)
+    scans = ScanStage(checkpoint, reference)
+    sums = RateStage(checkpoint, reference, identity_key)
 
     # the flow
     @app.agent(_topic(app, GPS), name="judge_fixes")
@@ -103,21 +100,16 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             lags = dict(app.consumer.lag())
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
-            read, restored = app.consumer.progress(), sum(offset or 0 for offset in app.tables.recovery.active_offsets.values())
-            watchdog.check(time.monotonic(), (read, restored), has_work=app.in_recovery or any(lags.values()))
+            watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))
 
     @app.on_before_shutdown.connect
     async def _drain(*_: Any, **__: Any) -> None:
         await asyncio.wait_for(checkpoint.close(), 10)
 
-    app.ready = lambda: bool(reference.ready.is_set() and app.consumer.assignment() and not app.rebalancing and not app.in_recovery)
+    app.ready = lambda: bool(reference.ready.is_set() and app.consumer.assignment() and not app.rebalancing)
     return app
 
 
 def _topic(app: faust.App, topic: Topic) -> ChunkTopic:
     return ChunkTopic(app, topics=[topic.name], key_type=bytes, value_type=bytes, allow_empty=True)
 
-
-def _table(app: faust.App, name: str, settings: Settings) -> Any:
-    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    return app.Table(name, key_type=bytes, value_type=bytes, partitions=settings.partitions, schema=raw)

@@ -1,12 +1,13 @@
 """Where durability is decided: results, then state, then offsets, each awaited before the next begins.
 
 1. every incident, rate and dead letter sent since the last checkpoint has been acknowledged by the brokers;
-2. every changed key has been written to its table's changelog and acknowledged;
+2. every changed key has been written to its stage's state topic (compacted) and acknowledged;
 3. the chunks are acked and their offsets committed.
 
 So a committed offset implies durable state, and durable state implies published results. A crash between 1 and 2 replays
 records whose results exist already: they come out again with the same ids and revisions. A crash between 2 and 3 replays
 records that the state has seen: their offsets are below the state's fence, and nothing happens. No outbox is needed.
+A partition's state is read back, whole, when its first chunk arrives after an assignment (``restore``).
 Anything that fails ends the process at once, before anything more is acked; the supervisor starts it again.
 """
 
@@ -19,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams import metrics
 
@@ -37,7 +38,7 @@ class Change(NamedTuple):
 class Stage(Protocol):
     """A step of the dataflow with state: what a checkpoint needs of it."""
 
-    changelog: str
+    state_topic: str
 
     def results(self) -> Iterable[tuple[str, bytes, bytes]]:
         """(topic, key, value) of results that are only sent once a checkpoint."""
@@ -46,7 +47,7 @@ class Stage(Protocol):
         """State changed since the last call."""
 
     def forget(self) -> None:
-        """Drop the state in memory; it is read again from the table when next needed."""
+        """Drop the state in memory; it is restored when next needed."""
 
 
 class Checkpoint:
@@ -58,6 +59,7 @@ class Checkpoint:
         self.stages: list[Stage] = []
         self.commit: Callable[[], Awaitable[Any]] | None = None
         self._producer: AIOKafkaProducer | None = None
+        self._reader: AIOKafkaConsumer | None = None
         self._sends: list[asyncio.Future[Any]] = []
         self._acks: list[Callable[[], None]] = []
 
@@ -69,6 +71,23 @@ class Checkpoint:
             )
             await self._producer.start()
         return self._producer
+
+    async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
+        """The latest value of every key in a partition of a state topic, read up to its present end."""
+        if self._reader is None:
+            self._reader = AIOKafkaConsumer(
+                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+            )
+            await self._reader.start()
+        source = TopicPartition(topic, partition)
+        self._reader.assign([source])
+        await self._reader.seek_to_beginning(source)
+        end = (await self._reader.end_offsets([source]))[source]
+        latest: dict[str, bytes] = {}
+        while await self._reader.position(source) < end:
+            for records in (await self._reader.getmany(timeout_ms=500, max_records=50_000)).values():
+                latest.update((record.key.decode(), record.value) for record in records)
+        return latest
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
@@ -84,34 +103,40 @@ class Checkpoint:
     async def run(self) -> None:
         """Make everything taken so far durable and commit it."""
         async with self.turn:
-            if not self._acks:
-                return
-            started = time.perf_counter()
-            for stage in self.stages:
-                for topic, key, value in stage.results():
-                    await self.send(topic, key, value)
-            await self._settle()
-            for stage in self.stages:
-                for change in stage.changes():
-                    key_bytes = f"{change.partition}/{change.key}".encode()
-                    await self.send(stage.changelog, key_bytes, change.value, partition=change.partition)
-            await self._settle()
-            acks, self._acks = self._acks, []
-            for ack in acks:
-                ack()
-            if self.commit is not None:
-                await self.commit()
-            metrics.CHECKPOINT.observe(time.perf_counter() - started)
+            await self._run()
+
+    async def _run(self) -> None:
+        if not self._acks:
+            return
+        started = time.perf_counter()
+        for stage in self.stages:
+            for topic, key, value in stage.results():
+                await self.send(topic, key, value)
+        await self._settle()
+        for stage in self.stages:
+            for change in stage.changes():
+                await self.send(stage.state_topic, change.key.encode(), change.value, partition=change.partition)
+        await self._settle()
+        acks, self._acks = self._acks, []
+        for ack in acks:
+            ack()
+        if self.commit is not None:
+            await self.commit()
+        metrics.CHECKPOINT.observe(time.perf_counter() - started)
 
     async def _settle(self) -> None:
         sends, self._sends = self._sends, []
         if sends:
             await asyncio.gather(*sends)
 
-    async def before_revoke(self) -> None:
-        """Partitions are about to go: checkpoint, then drop what is in memory."""
-        await guarded(self.run())
+    async def before_revoke(self, drop: Callable[[], None]) -> None:
+        """Partitions are about to go: checkpoint, then ``drop`` what was fetched and forget the state in memory.
+
+        All in one turn: a chunk judged in between would be saved over the state of the next owner.
+        """
         async with self.turn:
+            await guarded(self._run())
+            drop()
             self._acks.clear()
             for stage in self.stages:
                 stage.forget()
@@ -119,8 +144,9 @@ class Checkpoint:
     async def close(self) -> None:
         """A last checkpoint, then the producer's end."""
         await guarded(self.run())
-        if self._producer is not None:
-            await self._producer.stop()
+        for client in (self._producer, self._reader):
+            if client is not None:
+                await client.stop()
 
 
 class Watchdog:

@@ -20,41 +20,30 @@ from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, Scan
 from streams.reference import Reference
 from streams.registry import Registry
 from streams.state import decode_mark, decode_parcel, decode_trace, encode_mark, encode_parcel, encode_trace
-from streams.topics import DEAD, INCIDENTS, LATE, PARTIALS, RATES
+from streams.topics import DEAD, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, VEHICLE_STATE, Topic
 
 MARK = "@"
 """Key of a partition's own state record among those of its vehicles or parcels."""
 
 
-class TableStage:
-    """State by partition, read from a Faust table's contents after each assignment, written through the checkpoint."""
+class StatefulStage:
+    """State by partition: restored when a partition's first chunk comes after an assignment, saved by the checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any) -> None:
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, state_topic: Topic) -> None:
         self.checkpoint = checkpoint
         self.reference = reference
-        self.table = table
-        self.changelog = table.changelog_topic.get_topic_name()
-        self._stored: dict[int, list[tuple[str, bytes]]] | None = None
+        self.state_topic = state_topic.name
         checkpoint.stages.append(self)
-
-    def stored(self, partition: int) -> list[tuple[str, bytes]]:
-        """(key, value) of what the table holds for a partition; the table is walked once per assignment."""
-        if self._stored is None:
-            self._stored = {}
-            for key, value in self.table.data.items():
-                owner, _, name = key.decode().partition("/")
-                self._stored.setdefault(int(owner), []).append((name, value))
-        return self._stored.pop(partition, [])
-
-    def forget(self) -> None:
-        """See ``Stage``."""
-        self._stored = None
 
     def results(self) -> Iterable[tuple[str, bytes, bytes]]:
         """See ``Stage``."""
         return ()
 
     def changes(self) -> Iterable[Change]:
+        """See ``Stage``."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
         """See ``Stage``."""
         raise NotImplementedError
 
@@ -75,11 +64,11 @@ class TableStage:
             metrics.DEAD.labels(source, reject.reason).inc()
 
 
-class FixStage(TableStage):
+class FixStage(StatefulStage):
     """Fixes → incidents."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any, identity_key: bytes) -> None:
-        super().__init__(checkpoint, reference, table)
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
+        super().__init__(checkpoint, reference, VEHICLE_STATE)
         self.identity_key = identity_key
         self.engine: Engine | None = None
         self.partitions: dict[int, FixPartition] = {}
@@ -104,7 +93,7 @@ class FixStage(TableStage):
         number = chunk[0].partition
         partition = self.partitions.get(number)
         if partition is None:
-            partition = self.partitions[number] = self._load(number, engine)
+            partition = self.partitions[number] = await self._load(number, engine)
         verdict = engine.judge(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk])
         policy, registry = engine.policy, engine.planner.registry
         city = policy.pack.city.adcode
@@ -131,9 +120,9 @@ class FixStage(TableStage):
             self.open.pop(incident_id, None)
         metrics.INCIDENTS_OPEN.labels(city, rule).set(sum(r == rule for r in self.open.values()))
 
-    def _load(self, number: int, engine: Engine) -> FixPartition:
+    async def _load(self, number: int, engine: Engine) -> FixPartition:
         partition = new_partition()
-        for key, value in self.stored(number):
+        for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
             if key == MARK:
                 _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
                 continue
@@ -160,16 +149,15 @@ class FixStage(TableStage):
 
     def forget(self) -> None:
         """See ``Stage``."""
-        super().forget()
         self.partitions.clear()
         self.open.clear()
 
 
-class ScanStage(TableStage):
+class ScanStage(StatefulStage):
     """Scans → each partition's counts by (city, enterprise, day)."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any) -> None:
-        super().__init__(checkpoint, reference, table)
+    def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
+        super().__init__(checkpoint, reference, PARCEL_STATE)
         self.partitions: dict[int, ScanPartition] = {}
 
     async def take(self, chunk: Sequence[Any]) -> None:
@@ -179,7 +167,7 @@ class ScanStage(TableStage):
         number = chunk[0].partition
         partition = self.partitions.get(number)
         if partition is None:
-            partition = self.partitions[number] = self._load(number)
+            partition = self.partitions[number] = await self._load(number)
         tally = count_scans(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], policy.days)
         await self.refuse(tally.rejects, chunk)
         city = policy.pack.city.adcode
@@ -192,9 +180,9 @@ class ScanStage(TableStage):
             metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
             metrics.PARCELS_PACKAGED.labels(*labels, "other").inc(counted.accepted - counted.green)
 
-    def _load(self, number: int) -> ScanPartition:
+    async def _load(self, number: int) -> ScanPartition:
         partition = new_scan_partition()
-        for key, value in self.stored(number):
+        for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
             if key == MARK:
                 _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
             else:
@@ -222,7 +210,6 @@ class ScanStage(TableStage):
 
     def forget(self) -> None:
         """See ``Stage``."""
-        super().forget()
         self.partitions.clear()
 
 
@@ -253,11 +240,11 @@ class RateState(msgspec.Struct):
         return total
 
 
-class RateStage(TableStage):
+class RateStage(StatefulStage):
     """Partial counts → rates, and incidents about closed days."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, table: Any, identity_key: bytes) -> None:
-        super().__init__(checkpoint, reference, table)
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
+        super().__init__(checkpoint, reference, RATE_STATE)
         self.identity_key = identity_key
         self.partitions: dict[int, dict[DayKey, RateState]] = {}
         self.stream_time_ms: dict[int, int] = {}
@@ -270,7 +257,7 @@ class RateStage(TableStage):
         number = chunk[0].partition
         days = self.partitions.get(number)
         if days is None:
-            days = self.partitions[number] = self._load(number)
+            days = self.partitions[number] = await self._load(number)
         stream_time_ms = self.stream_time_ms.get(number, -(2**62))
         touched: set[DayKey] = set()
         for record in chunk:
@@ -311,9 +298,9 @@ class RateStage(TableStage):
             state.incidents[transition.rule.id] = judge.incidents[transition.rule.id, transition.day]
             self.dirty.add((number, transition.day))
 
-    def _load(self, number: int) -> dict[DayKey, RateState]:
+    async def _load(self, number: int) -> dict[DayKey, RateState]:
         days: dict[DayKey, RateState] = {}
-        for key, value in self.stored(number):
+        for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
             state = days[DayKey(*key.split("/"))] = msgspec.msgpack.decode(value, type=RateState)
             self.stream_time_ms[number] = max(self.stream_time_ms.get(number, -(2**62)), state.stream_time_ms)
         return days
@@ -328,7 +315,6 @@ class RateStage(TableStage):
 
     def forget(self) -> None:
         """See ``Stage``."""
-        super().forget()
         self.partitions.clear()
         self.stream_time_ms.clear()
         self.dirty.clear()

@@ -23,6 +23,10 @@ REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
 POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
 PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS)
 """Internal: each scan partition's counts by (city, enterprise, day), keyed by city so that one worker sums a city."""
+VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True)
+PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True)
+RATE_STATE = Topic("courier.rate-state.v1", compacted=True)
+"""Internal: the stages' state, partitioned as their input is; read back by whoever is assigned the partition next."""
 INCIDENTS = Topic("courier.incidents.v1", retention_ms=90 * DAY_MS)
 RATES = Topic("courier.rates.v1", compacted=True)
 FEEDBACK = Topic("courier.feedback.v1", retention_ms=90 * DAY_MS)
@@ -30,7 +34,9 @@ CREDIT = Topic("courier.credit.v1", compacted=True)
 DEAD = Topic("courier.dead.v1", retention_ms=30 * DAY_MS)
 LATE = Topic("courier.late.v1", retention_ms=30 * DAY_MS)
 
-ALL = (GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE)
+ALL = (
+    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, RATE_STATE, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
+)  # fmt: skip
 CHUNKED = (GPS, SCAN, PARTIALS)
 """The topics whose records reach an agent in chunks."""
 

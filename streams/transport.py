@@ -51,8 +51,9 @@ class _ReadOffsets(dict[TP, int | None]):
             self[TP(*tp)] = offset
 
 
-async def _nothing() -> None:
+async def _only_drop(drop: Callable[[], None]) -> None:
     """What happens before a revocation until someone cares."""
+    drop()
 
 
 class ChunkConsumer(driver.Consumer):
@@ -63,7 +64,7 @@ class ChunkConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger: dict[TP, deque[Message]] = {}
         self.durable: dict[TP, int] = {}
-        self.before_revoke: Callable[[], Awaitable[None]] = _nothing
+        self.before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = _only_drop
         super().__init__(*args, **kwargs)
         self._read_offset = _ReadOffsets()
         self.epoch = 0
@@ -79,6 +80,9 @@ class ChunkConsumer(driver.Consumer):
         await super().perform_seek()
         self.must_seek = False
         self.epoch += 1
+        self._drop()
+
+    def _drop(self) -> None:
         self.ledger.clear()
         self.durable.clear()
 
@@ -98,18 +102,17 @@ class ChunkConsumer(driver.Consumer):
         async with self._position:
             if self.flow_active and self.must_seek and any(tp.topic in CHUNKED_TOPICS for tp in self._get_active_partitions()):
                 await self._seek_back()
-            epoch = self.epoch
-            records, active_partitions = await self._wait_next_records(timeout) if self.flow_active else (None, None)
+            epoch, active_partitions = self.epoch, self._get_active_partitions()
+            # nothing in here may wait for the flow: whoever resumes it seeks first, and for that needs this lock
+            records = await self._getmany(active_partitions, timeout) if self.flow_active and active_partitions else {}
         generation_id = self.app.consumer_generation_id
-        if records is None or self.should_stop:
-            return
-        if not self.flow_active:
-            await self.perform_seek()
+        if not records:
+            await self.sleep(0 if active_partitions else 0.1)
             return
         for tp, message in self._messages(records):
             if not self.flow_active or self.app.consumer_generation_id != generation_id:
                 break
-            if active_partitions is not None and tp not in active_partitions and tp not in self._buffered_partitions:
+            if tp not in active_partitions and tp not in self._buffered_partitions:
                 continue
             if message.topic in CHUNKED_TOPICS:
                 if self.epoch != epoch:  # fetched again; changelog records are not, a recovery would wait for them for ever
@@ -185,10 +188,7 @@ class ChunkConsumer(driver.Consumer):
         """Stop the flow, let the owner make its state durable, commit, and only then forget."""
         self.stop_flow()
         self.app.flow_control.suspend()
-        await self.before_revoke()
-        for tp in revoked:
-            self.ledger.pop(tp, None)
-            self.durable.pop(tp, None)
+        await self.before_revoke(self._drop)
         await super().on_partitions_revoked(revoked)
 
     def progress(self) -> int:

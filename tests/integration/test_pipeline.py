@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
-from deploy.admin import publish_policy, publish_registry, read_topic
+from deploy.admin import consumed, publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.judge import open_lines
 from deploy.verdict import latest_incidents
@@ -63,16 +63,7 @@ class Pipeline:
 
     def committed(self):
         """Whether the group has committed every input partition to its end."""
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id="yicheng", enable_auto_commit=False)
-        try:
-            for topic in ("courier.gps.v1", "courier.scan.v1", "courier.partials.v1"):
-                partitions = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)]
-                ends = consumer.end_offsets(partitions)
-                if any(end and (consumer.committed(p) or 0) < end for p, end in ends.items()):
-                    return False
-            return True
-        finally:
-            consumer.close()
+        return all(consumed(self.bootstrap, "yicheng", topic) for topic in ("courier.gps.v1", "courier.scan.v1", "courier.partials.v1"))
 
     def drained(self):
         wait_for("all input to be judged and committed", self.committed, 120)

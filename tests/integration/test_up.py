@@ -28,7 +28,7 @@ def embedded(monkeypatch):
 
 
 def test_up_finds_every_injected_violation_and_nothing_else(embedded, yicheng):
-    done = yicheng.run("up", "--city", "hohhot", "--rate", "300", "--duration", "20s", "--faults", "dup=0.03,late=0.01,shuffle=20s,malformed=0.002")
+    done = yicheng.run("up", "--city", "hohhot", "--rate", "300", "--duration", "30s", "--faults", "dup=0.03,late=0.01,shuffle=20s,malformed=0.002")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "injected violations found and nothing else" in done.stdout
     assert {d["rule"] for d in incidents(yicheng.home)} >= {
@@ -56,7 +56,7 @@ def test_up_judges_recorded_traffic_as_the_oracle_does(embedded, yicheng, shared
     assert done.returncode == 0, done.stdout + done.stderr
     found = {(d["rule"], d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"], d["state"]) for d in incidents(yicheng.home)}
     expected, _ = Oracle(GOLDEN / "beijing.yaml", None).fixes([sent[3] for sent in read_records([shared / "data" / trace])])
-    assert found == {(*row[:5], row[7]) for row in expected} and len(found) > 50
+    assert found == {(*row[:5], row[7]) for row in expected} and len({row[1] for row in found}) >= 3
     closed = {(d["rule_id"], d["zone_id"], d["opened_at_ms"], d["last_seen_ms"], d["fix_count"]) for d in incidents(yicheng.home) if d["state"] == "closed"}
     assert closed == {(r[1], r[3], r[4], r[5], r[6]) for r in expected if r[7] == "closed"}
 

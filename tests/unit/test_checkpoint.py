@@ -8,7 +8,7 @@ from streams.checkpoint import Change, Checkpoint, Watchdog
 
 
 class Stage:
-    changelog = "changelog"
+    state_topic = "changelog"
 
     def __init__(self):
         self.forgotten = False
@@ -84,3 +84,28 @@ def test_the_watchdog_bites_only_when_there_is_work_and_no_progress():
     assert not bites
     dog.check(261, 2, has_work=True)
     assert bites
+
+
+def test_nothing_is_judged_between_the_last_checkpoint_and_the_loss_of_partitions():
+    """A chunk that waits for its turn during a revocation must find its ledger gone (its state belongs to the next owner)."""
+
+    async def scenario():
+        checkpoint, stage, ledger, judged = Checkpoint("nowhere:1"), Stage(), [1], []
+        checkpoint._producer = Broker()
+        checkpoint.stages.append(stage)
+
+        async def commit():
+            await asyncio.sleep(0.01)
+
+        async def agent():
+            async with checkpoint.turn:
+                judged.append(bool(ledger))
+
+        checkpoint.commit = commit
+        checkpoint.taken(lambda: None)
+        revocation = asyncio.ensure_future(checkpoint.before_revoke(ledger.clear))
+        await asyncio.sleep(0)
+        await asyncio.gather(revocation, agent())
+        return judged, stage.forgotten
+
+    assert asyncio.run(scenario()) == ([False], True)
