@@ -76,6 +76,14 @@ class ChunkConsumer(driver.Consumer):
         async with self._position:
             await self._seek_back()
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """As its name says; and to the beginning where nothing is committed yet, which aiokafka leaves where it stands."""
+        committed = await super().seek_to_committed()
+        fresh = [tp for tp, offset in committed.items() if not offset and tp.topic in CHUNKED_TOPICS]
+        if fresh:
+            await self._thread.seek_to_beginning(*fresh)
+        return committed
+
     async def _seek_back(self) -> None:
         await super().perform_seek()
         self.must_seek = False
