@@ -69,7 +69,7 @@ def up(
     seed: Seed = 1,
     speedup: Annotated[float, typer.Option(help="how much faster than the clock simulated time runs")] = 60.0,
     input_files: Annotated[list[Path] | None, typer.Option("--input", help="judge recorded files or folders instead of synthetic traffic")] = None,
-    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (JSONL); default: a sample registry")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv); default: a sample registry")] = None,
     workers: Annotated[int, typer.Option(min=1, max=12, help="Faust workers that share the work")] = 1,
     faults: Annotated[str, typer.Option(help="faults to inject: dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
@@ -109,14 +109,15 @@ def test(context: typer.Context) -> None:
 def judge(
     policy_name: Annotated[str, typer.Option("--policy", help="pack by name or path")],
     out: Annotated[Path, typer.Option(help="folder for incidents.jsonl, rates.jsonl, rejects.jsonl, summary.json")],
-    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (JSONL)")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv)")] = None,
     gps: Annotated[list[str] | None, typer.Option(help="fixes (JSONL, .gz, .zst; - is stdin); may be repeated")] = None,
     scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
 ) -> None:
     """Judge recorded files with the same engine, without Kafka."""
     from deploy.judge import judge_files
     from streams.policy import load_policy
-    from streams.registry import Registry, load_registry
+    from streams.registry import Registry
+    from streams.registry_file import load_registry
 
     if not gps and not scans:
         raise BadInput("nothing to judge; give --gps FILE or --scans FILE")
@@ -280,14 +281,14 @@ def registry_sample(
 
 @registry.command("import")
 def registry_import(
-    file: Annotated[Path, typer.Argument(help="registry records (JSONL)")],
+    file: Annotated[Path, typer.Argument(help="registry records (.jsonl, .yaml, .csv)")],
     timezone: Annotated[str, typer.Option(help="timezone of bare dates")] = "Asia/Shanghai",
 ) -> None:
     """Publish registry records to Kafka; the whole file is checked first."""
     from zoneinfo import ZoneInfo
 
     from deploy.admin import publish_registry
-    from streams.registry import load_registry
+    from streams.registry_file import load_registry
 
     records = load_registry(file, ZoneInfo(timezone))
     print(f"{publish_registry(_settings().kafka_bootstrap, records.grouped())} records published")

@@ -31,7 +31,7 @@ from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.policy import Policy
 from streams.rates import CITY_WIDE
-from streams.registry import load_registry
+from streams.registry_file import load_registry
 from streams.settings import Settings
 from streams.topics import ALL, GPS, INCIDENTS, PARTIALS, RATES, SCAN
 

@@ -19,7 +19,8 @@ from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet, parcels, spread
 from streams.events import Scan
 from streams.policy import Policy
-from streams.registry import Registry, load_registry
+from streams.registry import Registry
+from streams.registry_file import load_registry
 
 SCANS_PER_FIX = 0.5
 SAMPLE_VEHICLES = 2_400

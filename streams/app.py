@@ -85,10 +85,6 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             checkpoint.taken(lambda: app.consumer.judged(event.message))
 
     # around it
-    @app.on_configured.connect
-    def _configured(*_: Any, **__: Any) -> None:
-        app.consumer.before_revoke = checkpoint.before_revoke
-
     @app.task
     async def _checkpoints() -> None:
         app.consumer.before_revoke = checkpoint.before_revoke

@@ -80,10 +80,12 @@ class Checkpoint:
             )
             await self._reader.start()
         source = TopicPartition(topic, partition)
-        self._reader.assign([source])
-        await self._reader.seek_to_beginning(source)
         end = (await self._reader.end_offsets([source]))[source]
         latest: dict[str, bytes] = {}
+        if end == 0:
+            return latest
+        self._reader.assign([source])
+        await self._reader.seek_to_beginning(source)
         while await self._reader.position(source) < end:
             for records in (await self._reader.getmany(timeout_ms=500, max_records=50_000)).values():
                 latest.update((record.key.decode(), record.value) for record in records)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -223,29 +222,12 @@ def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
     return from_ms, until_ms
 
 
-def load_registry(path: Path, timezone: ZoneInfo) -> Registry:
-    """Read a JSONL registry file; ``BadInput`` names the file, the line, the key and the nearest valid key."""
-    registry = Registry(timezone)
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise BadInput(f"registry {path}: {error.strerror}; give a JSONL file with one record a line") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            registry.add([decode_entry(line)])
-        except BadInput as error:
-            raise BadInput(f"{path}:{number}: {error}") from None
-    return registry
-
-
 def decode_entry(line: bytes) -> AnyEntry:
     """One record from JSON; ``BadInput`` says what is wrong with it."""
     try:
         return _decoder.decode(line)
     except msgspec.ValidationError as error:
-        raise BadInput(_explain(str(error), line)) from None
+        raise BadInput(_explain(str(error), msgspec.json.decode(line) if line.lstrip().startswith(b"{") else {})) from None
     except msgspec.DecodeError as error:
         raise BadInput(f"not a JSON record: {error}") from None
 
@@ -255,8 +237,16 @@ def decode_versions(value: bytes) -> list[AnyEntry]:
     return _list_decoder.decode(value) if value.lstrip().startswith(b"[") else [decode_entry(value)]
 
 
-def _explain(message: str, line: bytes) -> str:
-    raw: dict[str, Any] = msgspec.json.decode(line) if line.lstrip().startswith(b"{") else {}
+def entry_from_text(row: dict[str, Any]) -> AnyEntry:
+    """One record whose values are text, as YAML and CSV files hold them (``"true"`` becomes a bool where one is due)."""
+    try:
+        entry: AnyEntry = msgspec.convert(row, AnyEntry, strict=False)
+        return entry
+    except msgspec.ValidationError as error:
+        raise BadInput(_explain(str(error), row)) from None
+
+
+def _explain(message: str, raw: dict[str, Any]) -> str:
     kind = raw.get("kind")
     if kind not in KINDS:
         return f"kind {kind!r} is not a registry kind{nearest(str(kind), KINDS)}"

@@ -11,8 +11,10 @@ advance the committed offset (#611).
 
 Seeks. After a table recovery Faust resumes the partitions first and seeks back to the committed offsets afterwards; what
 is fetched in between is dropped on the way or comes twice. Here fetching and seeking exclude each other, a seek empties
-the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked. On revocation the owner first gets to make everything durable and to commit it
-(``before_revoke``); only then are the ledgers cleared (#502).
+the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked.
+
+On revocation the owner first gets to make everything durable and to commit it (``before_revoke``); only then are the
+ledgers cleared (#502).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from deploy.judge import judge_files, open_lines
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
 from streams.policy import load_policy
-from streams.registry import Registry, load_registry
+from streams.registry import Registry
+from streams.registry_file import load_registry
 
 GOLDEN = Path(__file__).parent
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")

@@ -19,7 +19,7 @@ from deploy.judge import open_lines
 from deploy.verdict import latest_incidents
 from producers.traffic import write_sample_registry
 from streams.policy import load_policy
-from streams.registry import load_registry
+from streams.registry_file import load_registry
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 PACK = Path(__file__).parent.parent.parent / "streams" / "policies" / "hohhot-2019.yaml"

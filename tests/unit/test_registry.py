@@ -7,7 +7,8 @@ import pytest
 from streams.clock import bound_ms
 from streams.errors import BadInput
 from streams.policy import load_policy
-from streams.registry import Registry, Vehicle, decode_entry, load_registry
+from streams.registry import Registry, Vehicle, decode_entry
+from streams.registry_file import load_registry
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -91,3 +92,55 @@ def test_the_sample_is_seeded_and_big_enough(tmp_path):
     registry = load_registry(files[0], ZONE)
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in ("vehicle", "enterprise", "driver", "outlet", "pass")}
     assert numbers["vehicle"] >= 2_000 and numbers["enterprise"] == 12 and min(numbers.values()) > 0
+
+
+RECORDS = """\
+{"kind": "enterprise", "id": "e", "primary_brand": true, "cities": ["150100", "341100"]}
+{"kind": "vehicle", "id": "v", "plate": "蒙A1", "enterprise_id": "e", "marked": false, "driver_ids": ["d1", "d2"]}
+{"kind": "outlet", "id": "o", "lon": 111.5, "lat": 40.8, "filed": true}
+"""
+AS_YAML = """\
+- {kind: enterprise, id: e, primary_brand: true, cities: ["150100", 341100]}
+- kind: vehicle
+  id: v
+  plate: 蒙A1
+  enterprise_id: e
+  marked: false
+  driver_ids: [d1, d2]
+- {kind: outlet, id: o, lon: 111.5, lat: 40.8, filed: true}
+"""
+AS_CSV = """\
+kind,id,plate,enterprise_id,marked,driver_ids,primary_brand,cities,lon,lat,filed
+enterprise,e,,,,,true,150100 341100,,,
+vehicle,v,蒙A1,e,false,d1;d2,,,,,
+outlet,o,,,,,,,111.5,40.8,true
+"""
+
+
+def test_yaml_and_csv_hold_the_same_records_as_jsonl(tmp_path):
+    read = {}
+    for name, text in (("r.jsonl", RECORDS), ("r.yaml", AS_YAML), ("r.csv", AS_CSV)):
+        (tmp_path / name).write_text(text, "utf-8")
+        read[name] = list(load_registry(tmp_path / name, ZONE).grouped())
+    assert read["r.jsonl"] == read["r.yaml"] == read["r.csv"]
+    assert len(read["r.jsonl"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, marked: maybe}", ":2: vehicle w: Expected `bool`, got `str` at key `marked`"),
+        ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, platte: x}", ":2: vehicle w: unknown key 'platte'; did you mean 'plate'?"),
+        ("r.yaml", "kind: vehicle\nid: v", ":1: a YAML registry is a list of records"),
+        ("r.yaml", "- [vehicle, v]", ":1: ['vehicle', 'v'] is not a record"),
+        ("r.yaml", "- {kind: vehicle", ":1: not YAML"),
+        ("r.csv", "kind,id,plate\nvehicle,v,1\nvehicle,w\n", ":3: the row has more or fewer cells than the header"),
+        ("r.csv", "kind,id,platte\nvehicle,v,1\n", ":2: vehicle v: unknown key 'platte'; did you mean 'plate'?"),
+        ("r.csv", "kind,id,lon\noutlet,o,east\n", ":2: outlet o: got `str` at key `lon`"),
+    ],
+)
+def test_mistakes_in_yaml_and_csv_name_their_line(name, text, message, tmp_path):
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(BadInput) as caught:
+        load_registry(tmp_path / name, ZONE)
+    assert message in str(caught.value)
