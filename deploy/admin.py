@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams import topics
 from streams.errors import Unavailable
-from streams.policy import Policy
+from streams.policy import Policy, decode_policy
 from streams.registry import AnyEntry, decode_versions
 
 
@@ -39,10 +39,17 @@ def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list
         admin.close()
 
 
-def publish_policy(bootstrap: str, policy: Policy) -> None:
-    """Publish a pack with its zones to the policy topic."""
-    value = orjson.dumps({"yaml": policy.pack.source["yaml"], "geojson": policy.pack.source.get("geojson", "")})
-    _produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), value)])
+def publish_policy(bootstrap: str, policy: Policy) -> int:
+    """Publish a pack with its zones: beside the published versions of its name, in place of one valid from the same time.
+
+    Returns the number of versions now published.
+    """
+    latest = dict(read_topic(bootstrap, topics.POLICY.name)).get(policy.name)
+    versions = decode_policy(latest) if latest else []
+    versions = [known for known in versions if known.valid_from_ms != policy.valid_from_ms] + [policy]
+    sources = [{"yaml": known.pack.source["yaml"], "geojson": known.pack.source.get("geojson", "")} for known in versions]
+    _produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), orjson.dumps(sources))])
+    return len(sources)
 
 
 def publish_registry(bootstrap: str, records: Iterable[tuple[str, list[AnyEntry]]]) -> int:

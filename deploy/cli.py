@@ -324,6 +324,14 @@ def policy_list() -> None:
         print(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.number}")
 
 
+@policy.command("table")
+def policy_table(chinese: Annotated[bool, typer.Option("--zh", help="in Chinese")] = False) -> None:
+    """Print city × rule × clause, from the packs, as Markdown."""
+    from deploy.explain import rule_table
+
+    print(rule_table(chinese=chinese))
+
+
 @policy.command("check")
 def policy_check(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
     """Check a pack and say in words what it asks."""

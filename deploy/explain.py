@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.policy import WEEKDAYS, Exemption, Policy, Rule, Window
+from streams.policy import WEEKDAYS, Exemption, Policy, Rule, Window, load_policy, packs
+from streams.rules import RULES
 
 
 def explain(policy: Policy) -> str:
@@ -20,6 +21,18 @@ def explain(policy: Policy) -> str:
         if rule.quote:
             lines.append(f"  “{rule.quote}”")
         lines += [f"  {line}" for line in _conditions(rule, policy)]
+    return "\n".join(lines)
+
+
+def rule_table(*, chinese: bool = False) -> str:
+    """Every rule, what is wrong, and the clause of each city's document that it comes from, as a Markdown table."""
+    policies = [load_policy(name) for name in packs()]
+    cities = [policy.pack.city.name_zh if chinese else policy.pack.city.name_en for policy in policies]
+    lines = [f"| {' | '.join(['规则', '违规行为', *cities] if chinese else ['rule', 'what is wrong', *cities])} |", "|---" * (len(cities) + 2) + "|"]
+    for name, module in RULES.items():
+        what = module.TITLE_ZH if chinese else str(module.__doc__).partition("\n")[0]
+        clauses = ["、".join(dict.fromkeys(rule.clause for rule in policy.pack.rules if rule.rule == name)) or "–" for policy in policies]
+        lines.append(f"| {' | '.join([f'[`{name}`](streams/rules/{name}.py)', what, *clauses])} |")
     return "\n".join(lines)
 
 

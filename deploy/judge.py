@@ -21,7 +21,7 @@ from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import BadInput
 from streams.events import Record, Reject
 from streams.incidents import OPEN, RETRACTED, Transition, as_transition
-from streams.policy import Policy
+from streams.policy import Policies, Policy
 from streams.rates import DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
 from streams.registry import Registry
 
@@ -38,7 +38,8 @@ def judge_files(
     """
     out.mkdir(parents=True, exist_ok=True)
     started, cpu_started = time.perf_counter(), time.process_time()
-    engine = Engine(policy, registry, identity_key)
+    policies = Policies([policy])
+    engine = Engine(policies, registry, identity_key)
     partition, latest, outcomes = new_partition(), dict[str, Transition](), Counter[str]()
     scan_partition, scan_outcomes = new_scan_partition(), Counter[str]()
 
@@ -66,11 +67,11 @@ def judge_files(
         _each_chunk(gps, judge_chunk, progress)
         _each_chunk(scans, count_chunk, progress)
 
-    incidents = [incident_data(t, policy, registry) for t in _final(partition, latest) if t.state != RETRACTED]
+    incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
     counts = totals([scan_partition.counts])
-    day_transitions = DayJudge(policy, registry, identity_key).judge(counts, scan_partition.stream_time_ms)
+    day_transitions = DayJudge(policies, registry, identity_key).judge(counts, scan_partition.stream_time_ms)
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
-    incidents += [day_incident_data(t, policy, registry) for t in final_days.values() if t.state != RETRACTED]
+    incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
     for data in incidents:
         del data["revision"]
@@ -94,7 +95,7 @@ def judge_files(
 def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Transition]:
     """The last state of every incident; those still open as they stand now, not as they were announced."""
     for trace in partition.traces.values():
-        for incident in trace.incidents:
+        for incident in trace.incidents or ():
             if incident.state == OPEN:
                 latest[incident.incident_id] = as_transition("updated", trace, incident)
     return list(latest.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import date
 
 from streams.policy import Policy
 from streams.registry import AnyEntry, Driver, Enterprise, Outlet, Pass, Township, Vehicle
@@ -23,10 +22,21 @@ _CLASSES = ("e_tricycle", "e_bike", "micro_van", "light_van", "truck")
 _CLASS_WEIGHTS = (38, 10, 22, 20, 10)
 
 
+ODDITIES = ("suspended", "unmarked", "malformed", "open", "untrained", "uninsured", "foreign")
+GOOD, LAPSED = "2035-12-31", "2015-12-31"
+_PLATES = {"15": "蒙A", "45": "桂J", "33": "浙D", "53": "云A", "50": "渝G"}
+
+
+def plate_prefix(policy: Policy) -> str:
+    """How the plates of the city's vehicles begin."""
+    return _PLATES.get(policy.pack.city.adcode[:2], "京A")
+
+
 def sample_registry(policy: Policy, vehicles: int, seed: int) -> Iterator[AnyEntry]:
     """At least what a city of this many vehicles has on file, drawn around the pack's zones.
 
-    Most vehicles are in order. About one in fifty each is suspended, unmarked, or filed under a malformed number.
+    Most vehicles are in order. About one in fifty each is suspended, unmarked, filed under a malformed number, a van
+    with an open body, without a trained driver, uninsured or, where a rule is about them, under a foreign plate.
     """
     rng = random.Random(seed)
     city = policy.pack.city.adcode
@@ -53,27 +63,37 @@ def _vehicle(policy: Policy, rng: random.Random, number: int, unified_number: in
     enterprise_id = rng.choice(ENTERPRISES)[0]
     kind = rng.choices(_CLASSES, _CLASS_WEIGHTS)[0]
     energy = "electric" if kind.startswith("e_") else rng.choices(("electric", "hybrid", "fuel"), (45, 10, 45))[0]
-    oddity = rng.choices(("", "suspended", "unmarked", "malformed"), (94, 2, 2, 2))[0]
+    oddity = rng.choices(("", *ODDITIES), (86, *(2 for _ in ODDITIES)))[0]
+    if oddity == "open" and kind.startswith("e_"):
+        kind, energy = "light_van", "fuel"
+    foreign = oddity == "foreign" and any(rule.rule == "unrecognised_foreign_plate" for rule in policy.fix_rules)
     prefix = policy.pack.identifier.pattern.split("-")[0] if policy.pack.identifier else "V"
     vehicle_id = f"{prefix}-{unified_number}"
     if oddity == "malformed":
         vehicle_id = f"{prefix}{unified_number}X"
     driver = f"D{number:05}"
-    yield Driver(id=driver, enterprise_id=enterprise_id, trained_until="2035-12-31", insured_until="2035-12-31")
+    yield Driver(
+        id=driver, enterprise_id=enterprise_id, trained_until=LAPSED if oddity == "untrained" else GOOD,
+        insured_until=LAPSED if oddity == "uninsured" else GOOD,
+    )  # fmt: skip
     yield Vehicle(
         id=vehicle_id,
-        plate=f"蒙A{unified_number}",
+        plate=f"ກຂ{unified_number}" if foreign else f"{plate_prefix(policy)}{unified_number}",
         device_id=f"{13_000_000_000 + number}",
         enterprise_id=enterprise_id,
         city=policy.pack.city.adcode,
         vehicle_class=kind,  # type: ignore[arg-type]
         energy=energy,  # type: ignore[arg-type]
-        body="open" if kind == "e_bike" else "box",
+        body="open" if kind == "e_bike" or oddity == "open" else "box",
         marked=oddity != "unmarked",
         status="suspended" if oddity == "suspended" else "active",
         driver_ids=[driver],
-        insured_until=date(2035, 12, 31).isoformat(),
+        insured_until=LAPSED if oddity == "uninsured" else GOOD,
         joint_delivery=rng.random() < 0.05,
     )
     if kind in {"light_van", "truck"} and energy != "electric" and rng.random() < 0.2:
         yield Pass(id=f"P{number:05}", pass_kind="green", vehicle_id=vehicle_id, zones=["*"])
+    if foreign and (recognised := rng.choice(("", "corridor", "*"))):
+        corridors = [zone for zone, kind_of_zone in policy.zone_kinds.items() if kind_of_zone == "corridor"]
+        zones = ["*"] if recognised == "*" or not corridors else [rng.choice(corridors)]
+        yield Pass(id=f"X{number:05}", pass_kind="cross_border", vehicle_id=vehicle_id, zones=zones)

@@ -8,30 +8,35 @@ from typing import Any
 import orjson
 
 from streams.incidents import CLOSED, OPEN, Transition
-from streams.policy import Policy, Rule
+from streams.policy import Policies, Policy, Rule
 from streams.rates import CITY_WIDE, DayTransition
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
 
 
-def incident_data(transition: Transition, policy: Policy, registry: Registry) -> dict[str, Any]:
+def incident_data(transition: Transition, policies: Policies, registry: Registry) -> dict[str, Any]:
     """The ``data`` of a vehicle incident (interfaces.md)."""
     run, offence = transition.run, transition.run.offence
-    rule = policy.rule_of_id[offence.rule_id]
+    policy, rule = policies.rule(offence.rule_id, offence.rule, run.opened_at_ms)
     subject = registry.subject(transition.vehicle_id, run.opened_at_ms)
     zone_zh, zone_en = policy.zone_name(offence.zone_id)
+    plate = (subject.vehicle.plate if subject.vehicle else None) or transition.plate
     words = {
+        "plate": transition.plate or "",
         "vehicle_id": transition.vehicle_id,
         "zone_zh": zone_zh,
         "zone_en": zone_en,
         "minutes": f"{(run.last_seen_ms - run.opened_at_ms) / 60_000:.1f}",
+        "speed_kmh": f"{max((fix.speed_kmh or 0.0 for fix in run.evidence), default=0.0):g}",
+        "place_zh": f"在{zone_zh}" if offence.zone_id else "",
+        "place_en": f" in {zone_en}" if offence.zone_id else "",
     }
     first = run.evidence[0]
     return {
         **_common(transition, rule, policy),
         "zone_id": offence.zone_id,
         "vehicle_id": transition.vehicle_id,
-        "plate": (subject.vehicle.plate if subject.vehicle else None) or transition.plate,
+        "plate": plate,
         "enterprise_id": subject.vehicle.enterprise_id if subject.vehicle else None,
         "opened_at_ms": run.opened_at_ms,
         "last_seen_ms": run.last_seen_ms,
@@ -49,10 +54,11 @@ def incident_data(transition: Transition, policy: Policy, registry: Registry) ->
     }
 
 
-def day_incident_data(transition: DayTransition, policy: Policy, registry: Registry) -> dict[str, Any]:
+def day_incident_data(transition: DayTransition, policies: Policies, registry: Registry) -> dict[str, Any]:
     """The ``data`` of a low-rate incident; its bounds are those of the local day."""
     rule, day = transition.rule, transition.day
-    opened_at_ms, closed_at_ms = policy.days.bounds_ms(day.date)
+    opened_at_ms, closed_at_ms = policies.newest.days.bounds_ms(day.date)
+    policy = policies.at(opened_at_ms) or policies.newest
     name_zh, name_en = enterprise_name(day.enterprise_id, policy, registry, opened_at_ms)
     numerator, denominator = transition.counts
     words = {

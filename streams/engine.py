@@ -7,17 +7,22 @@ So a replay after a crash repeats the same transitions with the same ids and rev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
 import msgspec
+import numpy as np
 
+from streams.clock import END_MS
 from streams.events import DUPLICATE, LATE, MALFORMED, Fix, Record, Reject, decode_fix, refuse_fix
 from streams.geo import to_wgs84
-from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
-from streams.plan import Planner
-from streams.policy import Policy
+from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, contents, deadline_ms, drop_old, new_trace
+from streams.plan import Offence, Plan, Planner
+from streams.policy import Policies
+from streams.predicates import Form
+from streams.recent import IGNITION, SEPARATOR, SIZE, Kept, pack
 from streams.registry import Registry
+from streams.rules import RULES
 
 ACCEPTED = "accepted"
 
@@ -38,13 +43,6 @@ class FixPartition(msgspec.Struct):
     due: list[tuple[int, str]] = []
     queued: dict[str, int] = {}
 
-    def watch(self, trace: Trace) -> None:
-        """See to it that the trace's open incidents are closed once stream time passes them."""
-        deadline = min((deadline_ms(i) for i in trace.incidents if i.state == OPEN), default=None)
-        if deadline is not None and deadline < self.queued.get(trace.vehicle_id, 2**62):
-            self.queued[trace.vehicle_id] = deadline
-            heappush(self.due, (deadline, trace.vehicle_id))
-
 
 def new_partition(next_offset: int = 0) -> FixPartition:
     """An empty partition with containers of its own."""
@@ -61,12 +59,29 @@ class Verdict(msgspec.Struct):
 
 
 class Engine:
-    """Judges fixes by one policy and the registry."""
+    """Judges fixes by a policy's versions and the registry."""
 
-    def __init__(self, policy: Policy, registry: Registry, identity_key: bytes) -> None:
-        self.policy = policy
-        self.planner = Planner(policy, registry)
-        self.announcer = Announcer(identity_key, policy.name)
+    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes) -> None:
+        self.planner = Planner(policies, registry)
+        self.announcer = Announcer(identity_key, self._policy_name, self.planner.silences)
+        self.sets: list[tuple[Offence, ...]] = [()]
+        self._set_numbers: dict[tuple[Offence, ...], int] = {(): 0}
+        self.change(policies)
+
+    @property
+    def policies(self) -> Policies:
+        """The policy's versions in force."""
+        return self.planner.policies
+
+    def change(self, policies: Policies) -> None:
+        """Take over a policy or registry as published."""
+        self.planner.change(policies)
+        rules = [rule for policy in policies.versions for rule in policy.fix_rules]
+        limits_ms = [rule.parameters.limit for rule in rules if getattr(RULES[rule.rule], "FORM", None) is Form.SILENCE]
+        self.announcer.shortest_silence_ms = min(limits_ms, default=END_MS)
+
+    def _policy_name(self, event_time_ms: int) -> str:
+        return (self.policies.at(event_time_ms) or self.policies.newest).name
 
     def judge(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
         """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
@@ -74,10 +89,11 @@ class Engine:
         rejects: list[Reject] = []
         if partition.fences and records and records[0].offset >= max(partition.fences.values()):
             partition.fences.clear()
+        if partition.due and partition.due[0][0] < partition.stream_time_ms:
+            self._close_due(partition, transitions)
         accepted = self._decode(records, partition.next_offset, rejects)
         if accepted:
-            inside = self.policy.zone_index.locate([fix.lon for _, fix in accepted], [fix.lat for _, fix in accepted])
-            self._take(partition, accepted, inside, transitions, rejects)
+            self._take(partition, accepted, transitions, rejects)
         if records:
             partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
@@ -104,78 +120,170 @@ class Engine:
         return good
 
     def _take(
-        self,
-        partition: FixPartition,
-        fixes: list[tuple[Record, Fix]],
-        inside: list[tuple[str, ...]],
-        transitions: list[Transition],
-        rejects: list[Reject],
+        self, partition: FixPartition, fixes: list[tuple[Record, Fix]], transitions: list[Transition], rejects: list[Reject]
     ) -> None:
         """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
-        traces, fences, plans = partition.traces, partition.fences, self.planner.latest
-        announcer, due = self.announcer, partition.due
-        lateness_ms = self.policy.lateness_ms
-        slack_ms = lateness_ms // 4
+        traces, fences, plans, due, queued = partition.traces, partition.fences, self.planner.latest, partition.due, partition.queued
+        lateness_ms, watch_silence = self.policies.lateness_ms, self._watches_silence()
+        slack_ms = lateness_ms // 10
         mark_dirty = partition.dirty.add
+        stream_time_ms = partition.stream_time_ms
+        packed, inexact, inside = self._columns([fix for _, fix in fixes])
+        end = 0
         for (record, fix), zones in zip(fixes, inside, strict=True):
+            start, end = end, end + SIZE
             vehicle_id, event_time_ms, event_id = fix.vehicle_id, fix.event_time_ms, fix.event_id
-            partition.stream_time_ms = max(partition.stream_time_ms, event_time_ms)
-            if due and due[0][0] < partition.stream_time_ms:
-                self._close_due(partition, transitions)
             trace = traces.get(vehicle_id)
             if trace is None:
                 trace = traces[vehicle_id] = new_trace(vehicle_id)
             elif fences and record.offset < fences.get(vehicle_id, 0):
                 continue
-            high_water_ms = trace.high_water_ms
-            seen_at = trace.seen.get(event_id)
-            if seen_at is not None and seen_at >= high_water_ms - lateness_ms:
+            recent, high_water_ms = trace.recent, trace.high_water_ms
+            mark = hash(event_id) & 255
+            if mark in recent.marks and recent.accepted_since(event_id, high_water_ms - lateness_ms):
                 rejects.append(Reject(record, DUPLICATE, event_id))
                 continue
             if event_time_ms < high_water_ms - lateness_ms:
                 rejects.append(Reject(record, LATE, event_id))
                 continue
+            if event_time_ms > stream_time_ms:
+                stream_time_ms = partition.stream_time_ms = event_time_ms
+                if due and due[0][0] < stream_time_ms:
+                    self._close_due(partition, transitions)
             mark_dirty(vehicle_id)
             plan = plans.get(vehicle_id)
             if plan is None or not plan.from_ms <= event_time_ms < plan.until_ms:
                 plan = self.planner.plan(vehicle_id, event_time_ms)
-            offences = plan.violations(fix, zones)
-            judged = Judged(event_time_ms, event_id, fix.lon, fix.lat, fix.speed_kmh, offences)
-            trace.seen[event_id] = event_time_ms
-            recent = trace.recent
+            offences = plan.violations(fix, zones) if zones or plan.anywhere else plan.always
             if fix.plate:
                 trace.plate = fix.plate
             if fix.synthetic:
                 trace.synthetic = True
+            exact = (fix.lon, fix.lat, fix.speed_kmh) if inexact and start // SIZE in inexact else None
             changes: list[Transition] | None = None
-            if event_time_ms > high_water_ms or (event_time_ms, event_id) > recent[-1][:2]:
+            if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
+                if plan.pairs and recent.rows:
+                    offences += plan.pair_violations(recent.newest(), _kept(fix))
                 trace.high_water_ms = event_time_ms
-                recent.append(judged)
+                recent.rows += packed[start:end]
+                recent.ids += event_id.encode() + SEPARATOR
+                recent.marks.append(mark)
+                if exact is not None:
+                    recent.exact = {**(recent.exact or {}), (event_time_ms, event_id): exact}
                 if offences or trace.runs:
-                    changes = announcer.advance(trace, judged)
-                if recent[0][0] < event_time_ms - lateness_ms - slack_ms:
-                    drop_old(trace, event_time_ms - lateness_ms)
+                    if offences:
+                        trace.offending += 1
+                        recent.set_offences(-1, self.set_number(offences))
+                    changes = self.announcer.advance(trace, _judged(fix, offences))
+                if recent.time(0) < event_time_ms - lateness_ms - slack_ms:
+                    self._drop_old(trace, event_time_ms - lateness_ms)
             else:
-                changes = announcer.insert(trace, judged, partition.stream_time_ms)
+                changes = self._insert(trace, fix, plan, offences, packed[start:end], exact, stream_time_ms)
             if changes:
                 transitions.extend(changes)
-                partition.watch(trace)
-                if due and due[0][0] < partition.stream_time_ms:
+            if changes or (watch_silence and fix.ignition and vehicle_id not in queued):
+                self.watch(partition, trace)
+                if due and due[0][0] < stream_time_ms:
                     self._close_due(partition, transitions)
 
+    def _columns(self, fixes: list[Fix]) -> tuple[bytes, set[int], list[tuple[str, ...]]]:
+        """What is computed for a whole chunk at once: rows to keep, indices of those that do not fit, zones."""
+        times = [fix.event_time_ms for fix in fixes]
+        lons, lats = [fix.lon for fix in fixes], [fix.lat for fix in fixes]
+        speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)
+        packed, inexact = pack(times, np.array(lons), np.array(lats), speeds, [fix.ignition for fix in fixes])
+        return packed, inexact, self.policies.locate(times, lons, lats)
+
+    def _insert(
+        self, trace: Trace, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: tuple[float, float, float | None] | None,
+        stream_time_ms: int,
+    ) -> list[Transition]:  # fmt: skip
+        """Put a late fix in its place; the fix after it has another one before it now."""
+        recent = trace.recent
+        index = recent.place(fix.event_time_ms, fix.event_id)
+        if plan.pairs and index:
+            offences += plan.pair_violations(recent.at(index - 1), _kept(fix))
+        recent.insert(index, row, fix.event_id, exact)
+        relevant = bool(offences or trace.runs or trace.base or trace.incidents)
+        if offences:
+            trace.offending += 1
+            recent.set_offences(index, self.set_number(offences))
+        if index + 1 < len(recent):
+            after = recent.at(index + 1)
+            later_plan = self.planner.at(trace.vehicle_id, after.event_time_ms)
+            known = self.sets[after.offence_set]
+            if later_plan.pairs or any(offence.form is Form.PAIR for offence in known):
+                by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
+                now = by_itself + later_plan.pair_violations(_kept(fix), after)
+                if now != known:
+                    trace.offending += bool(now) - bool(known)
+                    recent.set_offences(index + 1, self.set_number(now))
+                    relevant = True
+            if fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms:
+                relevant = True
+        if not relevant:
+            return []
+        return self.announcer.derive(trace, self._judged_again(trace), contents(trace), stream_time_ms)
+
+    def _judged_again(self, trace: Trace) -> Iterator[Judged]:
+        sets = self.sets
+        for kept in trace.recent:
+            yield Judged(*kept[:6], sets[kept.offence_set])
+
+    def _drop_old(self, trace: Trace, horizon_ms: int) -> None:
+        if number := trace.recent.older(horizon_ms):
+            drop_old(trace, number, self._judged_again(trace))
+
+    def set_number(self, offences: tuple[Offence, ...]) -> int:
+        """A small number for a set of offences, so that a kept fix needs two bytes for it."""
+        number = self._set_numbers.get(offences)
+        if number is None:
+            number = self._set_numbers[offences] = len(self.sets)
+            if number >= IGNITION:
+                raise OverflowError(f"more than {IGNITION} different sets of offences; split the pack's zones among workers")
+            self.sets.append(offences)
+        return number
+
+    def _watches_silence(self) -> bool:
+        return self.announcer.shortest_silence_ms < END_MS
+
+    def watch(self, partition: FixPartition, trace: Trace) -> None:
+        """See to it that stream time closes the trace's open incidents, and makes its silence one."""
+        deadlines = [deadline_ms(i) for i in trace.incidents or () if i.state == OPEN]
+        if self._watches_silence() and trace.recent.ignition():
+            silent = trace.runs or {}
+            due = self.planner.silences(trace.vehicle_id, trace.high_water_ms)
+            deadlines += [due_ms for offence, due_ms in due if offence not in silent]
+        deadline = min(deadlines, default=END_MS)
+        if deadline < min(partition.queued.get(trace.vehicle_id, END_MS), END_MS):
+            partition.queued[trace.vehicle_id] = deadline
+            heappush(partition.due, (deadline, trace.vehicle_id))
+
     def _close_due(self, partition: FixPartition, transitions: list[Transition]) -> None:
-        """Close what the partition's stream time has passed."""
-        due, queued = partition.due, partition.queued
-        while due and due[0][0] < partition.stream_time_ms:
+        """Close what the partition's stream time has passed, and open the silences it has made."""
+        due, queued, stream_time_ms = partition.due, partition.queued, partition.stream_time_ms
+        while due and due[0][0] < stream_time_ms:
             deadline, vehicle_id = heappop(due)
             if queued.get(vehicle_id) != deadline:
                 continue
             del queued[vehicle_id]
             trace = partition.traces[vehicle_id]
-            if closed := self.announcer.close_due(trace, partition.stream_time_ms):
-                transitions.extend(closed)
+            changes = self.announcer.close_due(trace, stream_time_ms)
+            if self._watches_silence() and trace.recent.ignition():
+                last = trace.recent.newest()
+                changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set]), stream_time_ms)
+            if changes:
+                transitions.extend(changes)
                 partition.dirty.add(vehicle_id)
-            partition.watch(trace)
+            self.watch(partition, trace)
+
+
+def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:
+    return Judged(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, offences)
+
+
+def _kept(fix: Fix) -> Kept:
+    return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0)
 
 
 def _event_id(value: bytes) -> str | None:

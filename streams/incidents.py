@@ -1,8 +1,8 @@
 """Runs of violating fixes and the incidents they make (semantics 6). Pure: a trace and a fix in, transitions out.
 
-A ``Trace`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix takes
-``insert``: the fixes of the last ``lateness`` are kept in order, the runs are folded again from there, matched with the
-incidents already announced, and only the differences are published.
+A ``Trace`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix makes
+``derive`` fold the runs again over the fixes of the last ``lateness``, match them with the incidents already announced
+and publish only the differences. A silence is a run of one fix: the last before it, seen until the next.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from streams.clock import END_MS
 from streams.plan import Offence
+from streams.predicates import Form
+from streams.recent import Recent, new_recent
 
 MAX_EVIDENCE = 10
 OPEN, CLOSED, RETRACTED = "open", "closed", "retracted"
@@ -24,14 +26,19 @@ Kind = Literal["opened", "updated", "closed", "retracted"]
 
 
 class Judged(NamedTuple):
-    """An accepted fix with the offences it commits; tuples sort as semantics 6 sorts fixes."""
+    """An accepted fix (ms, id, degrees, km/h, ignition on) with the offences it commits."""
 
     event_time_ms: int
     event_id: str
     lon: float
     lat: float
     speed_kmh: float | None
+    ignition: bool
     offences: tuple[Offence, ...]
+
+
+Silences = Callable[[str, int], list[tuple[Offence, int]]]
+"""(vehicle id, time of its last report) → the offences that come of it if none follows until a stream time (ms)."""
 
 
 class Run(msgspec.Struct):
@@ -50,7 +57,9 @@ class Run(msgspec.Struct):
         return self.last_seen_ms - self.opened_at_ms >= self.offence.minimum_ms
 
     def contains(self, key: tuple[int, str]) -> bool:
-        """Whether an accepted fix (time, id) that commits this offence is part of it."""
+        """Whether an accepted fix (time, id) that commits this offence is part of it (of a silence: what began it)."""
+        if self.offence.form is Form.SILENCE:
+            return key == (self.opened_at_ms, self.opened_by)
         return (self.opened_at_ms, self.opened_by) <= key <= (self.last_seen_ms, self.last_id)
 
     def extend(self, fix: Judged) -> None:
@@ -96,25 +105,26 @@ class Transition(msgspec.Struct):
 class Trace(msgspec.Struct):
     """One vehicle's state.
 
-    ``recent`` holds its accepted fixes of at least the last ``lateness`` in order, ``seen`` their ids, ``runs`` the
-    runs that contain the newest fix, ``base`` those that contained the newest fix already dropped from ``recent``,
-    ``incidents`` the announced ones that a late fix can still change, in the order of their announcement.
+    ``recent``: its accepted fixes of at least the last ``lateness``, ``offending`` the number of those with offences;
+    ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
+    ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
+    Empty containers are shared or absent, since most vehicles have nothing in them.
     """
 
     vehicle_id: str
+    recent: Recent
     high_water_ms: int = -(2**62)
-    recent: list[Judged] = []
-    seen: dict[str, int] = {}
-    runs: dict[Offence, Run] = {}
-    base: dict[Offence, Run] = {}
-    incidents: list[Incident] = []
+    offending: int = 0
+    runs: dict[Offence, Run] | None = None
+    base: dict[Offence, Run] | None = None
+    incidents: list[Incident] | None = None
     plate: str | None = None
     synthetic: bool = False
 
 
 def new_trace(vehicle_id: str) -> Trace:
-    """An empty trace with containers of its own."""
-    return Trace(vehicle_id, recent=[], seen={}, runs={}, base={}, incidents=[])
+    """A trace without fixes."""
+    return Trace(vehicle_id, new_recent())
 
 
 def incident_id(key: bytes, policy: str, rule_id: str, vehicle_id: str, zone_id: str | None, event_id: str) -> str:
@@ -126,13 +136,16 @@ def incident_id(key: bytes, policy: str, rule_id: str, vehicle_id: str, zone_id:
 class Announcer:
     """Names incidents and turns changes of runs into transitions."""
 
-    def __init__(self, identity_key: bytes, policy: str) -> None:
+    def __init__(self, identity_key: bytes, policy_name: Callable[[int], str], silences: Silences) -> None:
         self.identity_key = identity_key
-        self.policy = policy
+        self.policy_name = policy_name
+        self.silences = silences
+        self.shortest_silence_ms = END_MS
 
     def advance(self, trace: Trace, fix: Judged) -> list[Transition]:
         """Take in a fix that is newer than all before it."""
-        runs, offences, out = trace.runs, fix.offences, []
+        runs = trace.runs or {}
+        offences, out = fix.offences, list[Transition]()
         event_time_ms = fix.event_time_ms
         for offence, run in list(runs.items()):
             if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
@@ -143,38 +156,67 @@ class Announcer:
                         out.append(self._open(trace, run))
                 elif (incident := _incident_of(trace, run)).state == CLOSED:  # closed by stream time, and goes on after all
                     out.append(_revise(trace, incident, "updated", OPEN, run))
-            else:
-                del runs[offence]
-                if run.counts() and (incident := _incident_of(trace, run)).state == OPEN:
-                    out.append(_revise(trace, incident, "closed", CLOSED, run))
+                continue
+            del runs[offence]
+            if offence.form is Form.SILENCE:
+                out.extend(self._break_silence(trace, run, event_time_ms))
+            elif run.counts() and (incident := _incident_of(trace, run)).state == OPEN:
+                out.append(_revise(trace, incident, "closed", CLOSED, run))
         for offence in offences:
             if offence not in runs:
                 run = runs[offence] = _start(offence, fix)
                 if offence.minimum_ms <= 0:
                     out.append(self._open(trace, run))
+        trace.runs = runs or None
         return out
 
-    def insert(self, trace: Trace, fix: Judged, stream_time_ms: int) -> list[Transition]:
-        """Take in a late fix: fold the runs again from what is kept, and publish what became different."""
-        recent = trace.recent
-        insort(recent, fix, key=_order)
-        if not fix.offences and not trace.runs and not trace.base and not trace.incidents:
-            return []
-        before = {i.incident_id: _content(i) for i in trace.incidents}
+    def derive(self, trace: Trace, fixes: Iterable[Judged], before: dict[str, tuple[object, ...]], stream_time_ms: int) -> list[Transition]:
+        """Fold the runs again over all fixes kept, and publish what became different from ``before`` (``contents``)."""
         ended: list[Run] = []
-        active = {offence: run.copy() for offence, run in trace.base.items()}
-        for kept in recent:
-            _fold(active, kept, ended)
-        trace.runs = active
+        active = {offence: run.copy() for offence, run in (trace.base or {}).items()}
+        last: Judged | None = None
+        for fix in fixes:
+            if last is not None and last.ignition:
+                ended.extend(self._silent(trace.vehicle_id, last, fix.event_time_ms, fix.event_time_ms))
+            _fold(active, fix, ended)
+            last = fix
+        if last is not None and last.ignition:
+            active.update((run.offence, run) for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms))
+        trace.runs = active or None
         counting = [run for run in (*ended, *active.values()) if run.counts()]
         counting.sort(key=lambda run: (run.opened_at_ms, run.opened_by, run.offence.rule_id, run.offence.zone_id or ""))
         return self._match(trace, counting, before, stream_time_ms)
+
+    def fall_silent(self, trace: Trace, last: Judged, stream_time_ms: int) -> list[Transition]:
+        """Open the silences after a vehicle's last fix that the partition's stream time has made offences."""
+        out = []
+        for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms):
+            if trace.runs is None or run.offence not in trace.runs:
+                trace.runs = {**(trace.runs or {}), run.offence: run}
+                out.append(self._open(trace, run))
+        return out
+
+    def _silent(self, vehicle_id: str, last: Judged, until_ms: int, last_seen_ms: int) -> list[Run]:
+        """The silences after a fix that have become offences by a stream time."""
+        if until_ms - last.event_time_ms <= self.shortest_silence_ms:
+            return []
+        due = (offence for offence, due_ms in self.silences(vehicle_id, last.event_time_ms) if due_ms < until_ms)
+        return [Run(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last]) for offence in due]
+
+    def _break_silence(self, trace: Trace, run: Run, event_time_ms: int) -> list[Transition]:
+        """The next fix: the silence lasted until it, or was none, for the fix is older than what had made it one."""
+        incident = _incident_of(trace, run)
+        due = dict(self.silences(trace.vehicle_id, run.opened_at_ms)).get(run.offence, event_time_ms)
+        if due >= event_time_ms:
+            return _retract(trace, incident, None)
+        run.last_seen_ms = event_time_ms
+        return [_revise(trace, incident, "closed", CLOSED, run)]
 
     def close_due(self, trace: Trace, stream_time_ms: int) -> list[Transition]:
         """Close the open incidents whose merge gap the partition's stream time has passed."""
         return [
             _revise(trace, incident, "closed", CLOSED, incident.run)
-            for incident in trace.incidents
+            for incident in trace.incidents or ()
             if incident.state == OPEN and deadline_ms(incident) < stream_time_ms
         ]
 
@@ -183,13 +225,14 @@ class Announcer:
     ) -> list[Transition]:
         """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
         out: list[Transition] = []
-        homeless = {i.incident_id: i for i in trace.incidents}
+        homeless = {i.incident_id: i for i in trace.incidents or ()}
         for run in runs:
             mine = [i for i in homeless.values() if i.run.offence is run.offence and run.contains(i.opening)]
-            is_open = trace.runs.get(run.offence) is run and run.last_seen_ms + run.offence.merge_gap_ms >= stream_time_ms
+            is_open = (trace.runs or {}).get(run.offence) is run and run.last_seen_ms + run.offence.merge_gap_ms >= stream_time_ms
             state = OPEN if is_open else CLOSED
             if not mine:
                 out.append(self._open(trace, run))
+                assert trace.incidents
                 incident = trace.incidents[-1]
             else:
                 incident = mine[0]
@@ -212,10 +255,10 @@ class Announcer:
     def _open(self, trace: Trace, run: Run) -> Transition:
         offence = run.offence
         name = incident_id(
-            self.identity_key, self.policy, offence.rule_id, trace.vehicle_id, offence.zone_id, run.opened_by
+            self.identity_key, self.policy_name(run.opened_at_ms), offence.rule_id, trace.vehicle_id, offence.zone_id, run.opened_by
         )
         incident = Incident(name, (run.opened_at_ms, run.opened_by), 0, OPEN, run)
-        trace.incidents.append(incident)
+        trace.incidents = [*(trace.incidents or ()), incident]
         return _revise(trace, incident, "opened", OPEN, run)
 
 
@@ -239,32 +282,30 @@ def deadline_ms(incident: Incident) -> int:
     return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
 
 
-def drop_old(trace: Trace, horizon_ms: int) -> None:
-    """Forget fixes before the horizon: late ones are refused there, so their runs can no longer change."""
+def contents(trace: Trace) -> dict[str, tuple[object, ...]]:
+    """What the announced incidents say now, to be compared with after a late fix."""
+    return {i.incident_id: _content(i) for i in trace.incidents or ()}
+
+
+def drop_old(trace: Trace, number: int, fixes: Iterable[Judged]) -> None:
+    """Forget the oldest fixes, so many as late ones can no longer come before; ``fixes`` are those where any has offences."""
     recent = trace.recent
-    cut = bisect_left(recent, horizon_ms, key=lambda fix: fix.event_time_ms)
-    if cut == 0:
-        return
-    ended: list[Run] = []
-    for fix in recent[:cut]:
-        if fix.offences or trace.base:
-            _fold(trace.base, fix, ended)
-        if trace.seen.get(fix.event_id) == fix.event_time_ms:
-            del trace.seen[fix.event_id]
-    last = recent[cut - 1]
-    del recent[:cut]
+    last: Judged | None = None
+    if trace.offending or trace.base:
+        active = trace.base or {}
+        for _, last in zip(range(number), fixes, strict=False):
+            _fold(active, last, [])
+            trace.offending -= bool(last.offences)
+        trace.base = active or None
     if trace.incidents:
-        border = (last.event_time_ms, last.event_id)
-        trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)]
+        border = recent.time(number - 1), recent.at(number - 1).event_id
+        trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)] or None
+    recent.drop(number)
 
 
 def _still_grows(trace: Trace, incident: Incident) -> bool:
-    run = trace.base.get(incident.run.offence)
+    run = (trace.base or {}).get(incident.run.offence)
     return run is not None and run.contains(incident.opening)
-
-
-def _order(fix: Judged) -> tuple[int, str]:
-    return fix[0], fix[1]
 
 
 def _start(offence: Offence, fix: Judged) -> Run:
@@ -287,7 +328,7 @@ def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
 
 def _incident_of(trace: Trace, run: Run) -> Incident:
     """The announced incident behind a counting run."""
-    return next(i for i in reversed(trace.incidents) if i.run is run and i.state != RETRACTED)
+    return next(i for i in reversed(trace.incidents or ()) if i.run is run and i.state != RETRACTED)
 
 
 def _content(incident: Incident) -> tuple[object, ...]:

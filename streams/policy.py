@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, duration_ms, instant_ms, local_datetime
 from streams.errors import BadInput, nearest
 from streams.geo import ZoneIndex
-from streams.registry import PassKind, Subject
+from streams.registry import Body, Energy, PassKind, Subject, VehicleClass
 from streams.rules import RULES, judges_fixes
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -92,9 +94,9 @@ class Window(_Strict, kw_only=True):
 class Selector(_Strict, kw_only=True):
     """Which vehicles a rule is about; all given conditions must hold, and an unknown vehicle matches none."""
 
-    classes: list[str] | None = None
-    energy: list[str] | None = None
-    body: list[str] | None = None
+    classes: list[VehicleClass] | None = None
+    energy: list[Energy] | None = None
+    body: list[Body] | None = None
 
     def matches(self, subject: Subject) -> bool:
         """Whether the rule is about this vehicle."""
@@ -109,22 +111,23 @@ class Exemption(_Strict, kw_only=True):
     """Any matching one means "not violating"; ``unless_credit: black`` withdraws them all from such enterprises."""
 
     passes: list[PassKind] = []
-    energy: list[Literal["electric", "hybrid", "fuel"]] = []
+    energy: list[Energy] = []
     joint_delivery: bool = False
     calendars: list[str] = []
     unless_credit: Literal["black"] | None = None
 
-    def frees(self, subject: Subject, zone_id: str | None, calendars: frozenset[str]) -> bool:
-        """Whether this vehicle is exempt in that zone while those calendars are on."""
-        if self.unless_credit and subject.enterprise and subject.enterprise.credit == self.unless_credit:
-            return False
+    def freed_zones(self, subject: Subject, calendars: frozenset[str]) -> frozenset[str]:
+        """Ids of the zones in which this vehicle is exempt while those calendars are on; ``*`` stands for everywhere."""
         vehicle = subject.vehicle
-        return bool(
+        if self.unless_credit and subject.enterprise and subject.enterprise.credit == self.unless_credit:
+            return frozenset()
+        if (
             (calendars and not calendars.isdisjoint(self.calendars))
             or (vehicle and vehicle.energy in self.energy)
             or (vehicle and self.joint_delivery and vehicle.joint_delivery)
-            or (self.passes and subject.has_pass(self.passes, zone_id))
-        )
+        ):
+            return frozenset("*")
+        return subject.pass_zones(self.passes) if self.passes else frozenset()
 
 
 class ZoneKind(_Strict, kw_only=True):
@@ -163,7 +166,7 @@ class Rule(_Strict, kw_only=True):
 
 
 class Pack(_Strict, kw_only=True):
-    """A policy pack; ``geometries`` holds its zones' polygons in file order, ``zone_names`` (zh, en) by id."""
+    """A policy pack; ``geometries`` holds its zones' polygons in file order, ``zone_names`` (zh, en) and ``zone_kinds`` by id."""
 
     policy: str
     city: City
@@ -179,7 +182,17 @@ class Pack(_Strict, kw_only=True):
     credit: dict[str, Any] = {}
     geometries: dict[str, BaseGeometry] = {}
     zone_names: dict[str, tuple[str, str]] = {}
+    zone_kinds: dict[str, str] = {}
     source: dict[str, str] = {}
+
+
+class Settled(NamedTuple):
+    """A period in which no window or calendar changes: the calendars that are on, the rules whose windows permit."""
+
+    from_ms: int
+    until_ms: int
+    calendars: frozenset[str]
+    permitted: frozenset[str]
 
 
 class Policy:
@@ -197,10 +210,16 @@ class Policy:
         self.day_rules = [rule for rule in pack.rules if not judges_fixes(rule.rule)]
         self.rule_of_id = {rule.id: rule for rule in pack.rules}
         self.identifier = re.compile(pack.identifier.pattern) if pack.identifier else None
+        self._periods: deque[Settled] = deque(maxlen=8)
         self._calendars = {
             name: [(bound_ms(r.from_, self.timezone, end=False), bound_ms(r.until, self.timezone, end=True)) for r in ranges]
             for name, ranges in pack.calendars.items()
         }
+
+    @property
+    def zone_kinds(self) -> dict[str, str]:
+        """Each zone's kind by its id."""
+        return self.pack.zone_kinds
 
     @cached_property
     def zone_index(self) -> ZoneIndex:
@@ -209,32 +228,89 @@ class Policy:
 
     def calendars_at(self, event_time_ms: int) -> frozenset[str]:
         """Names of the calendars that are on at an instant."""
-        on = (n for n, ranges in self._calendars.items() if any(a <= event_time_ms < b for a, b in ranges))
-        return frozenset(on)
+        return self._settled(event_time_ms).calendars
 
     def permits(self, rule: Rule, event_time_ms: int) -> bool:
         """Whether an instant lies in one of the rule's permitted windows."""
-        day = local_datetime(event_time_ms, self.timezone).date()
-        windows = rule.permitted or ()
-        return any(a <= event_time_ms < b for w in windows for a, b in w.intervals_ms(day, self.timezone))
+        return rule.id in self._settled(event_time_ms).permitted
 
     def period_ms(self, event_time_ms: int) -> tuple[int, int]:
         """The longest known ``[from, until)`` around an instant in which no window, calendar or validity changes."""
+        settled = self._settled(event_time_ms)
+        return settled.from_ms, settled.until_ms
+
+    def _settled(self, event_time_ms: int) -> Settled:
+        """What windows and calendars say around an instant; the last few answers are remembered."""
+        for known in self._periods:
+            if known.from_ms <= event_time_ms < known.until_ms:
+                return known
         day = local_datetime(event_time_ms, self.timezone).date()
         bounds = {instant_ms(day, 0, self.timezone), instant_ms(day, 1440, self.timezone), self.valid_from_ms, self.valid_until_ms}
-        for ranges in self._calendars.values():
-            bounds.update(bound for interval in ranges for bound in interval)
+        bounds.update(bound for ranges in self._calendars.values() for interval in ranges for bound in interval)
+        permitted = set()
         for rule in self.fix_rules:
             for window in rule.permitted or ():
-                bounds.update(bound for interval in window.intervals_ms(day, self.timezone) for bound in interval)
-        return max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
+                for from_ms, until_ms in window.intervals_ms(day, self.timezone):
+                    bounds |= {from_ms, until_ms}
+                    if from_ms <= event_time_ms < until_ms:
+                        permitted.add(rule.id)
+        calendars = (n for n, ranges in self._calendars.items() if any(a <= event_time_ms < b for a, b in ranges))
+        period = max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
+        self._periods.appendleft(Settled(*period, frozenset(calendars), frozenset(permitted)))
+        return self._periods[0]
 
     def zone_name(self, zone_id: str | None) -> tuple[str, str]:
         """A zone's name in Chinese and English (its id where it has none)."""
         return self.pack.zone_names.get(zone_id or "", (zone_id or "", zone_id or ""))
 
 
-_ENUM_WORDS = {"violation", "warning", "electric", "hybrid", "fuel", "box", "open", "black", *get_args(PassKind)}
+class Policies:
+    """The versions of one city's policy; the one that counts at an instant is the latest of those then valid (semantics 1)."""
+
+    def __init__(self, versions: Sequence[Policy]) -> None:
+        self.versions = sorted(versions, key=lambda policy: policy.valid_from_ms)
+        self.newest = self.versions[-1]
+        self.name = self.newest.name
+        self.lateness_ms = max(policy.lateness_ms for policy in versions)
+
+    def at(self, event_time_ms: int) -> Policy | None:
+        """The version that is valid then."""
+        valid = (p for p in reversed(self.versions) if p.valid_from_ms <= event_time_ms < p.valid_until_ms)
+        return next(valid, None)
+
+    def period_ms(self, event_time_ms: int) -> tuple[int, int]:
+        """``[from, until)`` around an instant in which the same version holds and nothing in it changes."""
+        policy = self.at(event_time_ms)
+        bounds = [bound for p in self.versions for bound in (p.valid_from_ms, p.valid_until_ms)]
+        bounds += policy.period_ms(event_time_ms) if policy else (BEGINNING_MS, END_MS)
+        return max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
+
+    def locate(self, times: Sequence[int], lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, ...]]:
+        """For n fixes (ms, degrees) the ids of the zones each is inside, by the version valid at its time."""
+        first, last = self.at(min(times)), self.at(max(times))
+        if len(self.versions) == 1 or (first is last and self.period_ms(min(times)) == self.period_ms(max(times))):
+            return (first or self.newest).zone_index.locate(lons, lats)
+        inside: list[tuple[str, ...]] = [()] * len(times)
+        holders = [self.at(time_ms) for time_ms in times]
+        for policy in {id(p): p for p in holders if p is not None}.values():
+            chosen = [index for index, holder in enumerate(holders) if holder is policy]
+            found = policy.zone_index.locate([lons[i] for i in chosen], [lats[i] for i in chosen])
+            for index, zones in zip(chosen, found, strict=True):
+                inside[index] = zones
+        return inside
+
+    def rule(self, rule_id: str, name: str, event_time_ms: int) -> tuple[Policy, Rule]:
+        """A rule instance by its id, and the version it stands in: the one valid then, else the newest that has it.
+
+        An incident may outlive a rule that was withdrawn; then only the rule's ``name`` is known.
+        """
+        for policy in (self.at(event_time_ms), *reversed(self.versions)):
+            if policy is not None and rule_id in policy.rule_of_id:
+                return policy, policy.rule_of_id[rule_id]
+        return self.newest, Rule(rule=name, id=rule_id, clause="", severity="violation")
+
+
+_ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind) for word in get_args(kind))}
 
 
 def packs() -> list[str]:
@@ -254,6 +330,13 @@ def load_policy(name_or_path: str) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"policy {path}: {getattr(error, 'strerror', None) or 'not UTF-8'}; give the path of a policy pack") from None
     return parse_policy(text, str(path), lambda zones: (path.parent / zones).read_text("utf-8"))
+
+
+def decode_policy(value: bytes) -> list[Policy]:
+    """The versions of a pack as the policy topic holds them: a list of YAML and GeoJSON texts (one alone need not be a list)."""
+    sources = msgspec.json.decode(value, type=list[dict[str, str]] | dict[str, str])
+    sources = sources if isinstance(sources, list) else [sources]
+    return [parse_policy(source["yaml"], "published policy", lambda _, source=source: source["geojson"]) for source in sources]
 
 
 def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
@@ -276,7 +359,8 @@ def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
         pack.source = {"yaml": text, "geojson": zones_text}
     else:
         pack.source = {"yaml": text}
-    source.check(pack, _read_zone_kinds(pack))
+    pack.zone_kinds = _read_zone_kinds(pack)
+    source.check(pack, pack.zone_kinds)
     return Policy(pack)
 
 
@@ -435,10 +519,7 @@ class _Source:
             except ValueError as error:
                 raise self.bad((key,), f"{key}: {error}") from None
         if pack.identifier:
-            try:
-                re.compile(pack.identifier.pattern)
-            except re.error as error:
-                raise self.bad(("identifier", "pattern"), f"identifier pattern is no regular expression: {error}") from None
+            self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
         for name, ranges in pack.calendars.items():
             for index, range_ in enumerate(ranges):
                 if range_.until < range_.from_:
@@ -463,8 +544,16 @@ class _Source:
             for name in rule.exempt.calendars if rule.exempt else ():
                 if name not in pack.calendars:
                     raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
+            if pattern := getattr(rule.parameters, "home_plate_pattern", None):
+                self._check_pattern((*path, "home_plate_pattern"), pattern)
             if rule.rule == "malformed_identifier" and not pack.identifier:
                 raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
+
+    def _check_pattern(self, path: tuple[Any, ...], pattern: str) -> None:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise self.bad(path, f"{path[-1]} {pattern!r} is no regular expression: {error}") from None
 
 
 def _keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:

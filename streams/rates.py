@@ -11,7 +11,7 @@ import msgspec
 from streams.clock import LocalDays
 from streams.events import DUPLICATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
 from streams.incidents import CLOSED, RETRACTED, Kind, incident_id
-from streams.policy import Policy, Rule
+from streams.policy import Policies, Policy, Rule
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
 
@@ -208,26 +208,27 @@ class DayTransition(msgspec.Struct):
 class DayJudge:
     """Raises low-rate incidents for closed days, and corrects them when later scans change the counts."""
 
-    def __init__(self, policy: Policy, registry: Registry, identity_key: bytes) -> None:
-        self.policy = policy
+    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes) -> None:
+        self.policies = policies
         self.registry = registry
         self.identity_key = identity_key
         self.incidents: dict[tuple[str, DayKey], DayIncident] = {}
 
     def judge(self, counts: Mapping[DayKey, Counts], stream_time_ms: int) -> list[DayTransition]:
-        """Compare the given days with the targets, as far as they are closed."""
+        """Compare the given days with the targets, as far as they are closed; the policy is the one valid when the day began."""
         out: list[DayTransition] = []
+        city = self.policies.newest.pack.city.adcode
         for day, counted in counts.items():
-            if day.city != self.policy.pack.city.adcode:
+            if day.city != city:
                 continue
-            start_ms, end_ms = self.policy.days.bounds_ms(day.date)
-            valid = self.policy.valid_from_ms <= start_ms < self.policy.valid_until_ms
-            if valid and stream_time_ms >= end_ms + self.policy.lateness_ms:
-                for rule in self.policy.day_rules:
-                    out.extend(self._judge_day(rule, day, counted, start_ms))
+            start_ms, end_ms = self.policies.newest.days.bounds_ms(day.date)
+            policy = self.policies.at(start_ms)
+            if policy is not None and stream_time_ms >= end_ms + self.policies.lateness_ms:
+                for rule in policy.day_rules:
+                    out.extend(self._judge_day(policy, rule, day, counted, start_ms))
         return out
 
-    def _judge_day(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> list[DayTransition]:
+    def _judge_day(self, policy: Policy, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> list[DayTransition]:
         numerator, denominator = RULES[rule.rule].rate(counts)
         parameters = rule.parameters
         low = denominator >= max(parameters.min_sample, 1) and numerator / denominator < parameters.target
@@ -239,7 +240,7 @@ class DayJudge:
             if not low:
                 return []
             subject = f"enterprise/{day.enterprise_id}"
-            name = incident_id(self.identity_key, self.policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
+            name = incident_id(self.identity_key, policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
             known = self.incidents[rule.id, day] = DayIncident(name, 0, RETRACTED, (0, 0))
         kinds: list[tuple[Kind, str]] = []
         if low and known.state == RETRACTED:

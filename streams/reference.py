@@ -9,14 +9,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from streams import metrics
 from streams.errors import BadInput
-from streams.policy import Policy, parse_policy
+from streams.policy import Policies, Policy, decode_policy
 from streams.registry import Registry, Vehicle, decode_versions
 from streams.topics import POLICY, REGISTRY
 
@@ -30,10 +29,11 @@ class Reference(Service):
         super().__init__(**kwargs)
         self.bootstrap = bootstrap
         self.policy_name = policy_name
-        self.policy: Policy | None = None
+        self.policies: Policies | None = None
         self.registry: Registry | None = None
         self.ready = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
+        self._packs: dict[str, list[Policy]] = {}
         self._waiting: list[tuple[str, bytes | None]] = []
 
     @Service.task
@@ -63,13 +63,7 @@ class Reference(Service):
         """One bad record is logged and skipped: the version before it stays in force."""
         try:
             if topic == POLICY.name:
-                if key == self.policy_name and value is not None:
-                    self.policy = decode_policy(value)
-                    if self.registry is None:
-                        self.registry = Registry(self.policy.timezone)
-                        for waiting_key, waiting_value in self._waiting:
-                            self._apply(REGISTRY.name, waiting_key, waiting_value)
-                        self._waiting.clear()
+                self._publish(key, decode_policy(value) if value else [])
             elif self.registry is None:
                 self._waiting.append((key, value))
             else:
@@ -78,24 +72,32 @@ class Reference(Service):
         except (BadInput, ValueError, KeyError) as error:
             log.error("reference record refused", topic=topic, key=key, error=str(error))
 
+    def _publish(self, name: str, versions: list[Policy]) -> None:
+        """Packs of the same city are versions of its policy, whatever they are called; their validity tells which counts."""
+        self._packs[name] = versions
+        own = self._packs.get(self.policy_name)
+        if not own:
+            return
+        city = own[-1].pack.city.adcode
+        self.policies = Policies([version for found in self._packs.values() for version in found if version.pack.city.adcode == city])
+        if self.registry is None:
+            self.registry = Registry(self.policies.newest.timezone)
+            for waiting_key, waiting_value in self._waiting:
+                self._apply(REGISTRY.name, waiting_key, waiting_value)
+            self._waiting.clear()
+
     def _become_ready(self) -> None:
-        if self.policy is None:
+        if self.policies is None:
             log.warning("policy is not published yet", policy=self.policy_name, hint="run: yicheng policy publish " + self.policy_name)
             return
-        log.info("reference data read", policy=self.policy_name, registry_records=len(self.registry or ()))
+        log.info("reference data read", policy=self.policy_name, versions=len(self.policies.versions), registry_records=len(self.registry or ()))
         self.ready.set()
         self._changed()
 
     def _changed(self) -> None:
-        assert self.policy is not None and self.registry is not None
-        measure_fleet(self.policy, self.registry)
-        self.on_change()
-
-
-def decode_policy(value: bytes) -> Policy:
-    """A pack from the policy topic: JSON with its ``yaml`` and ``geojson`` texts."""
-    source = msgspec.json.decode(value, type=dict[str, str])
-    return parse_policy(source["yaml"], "published policy", lambda _: source["geojson"])
+        if self.policies is not None and self.registry is not None:
+            measure_fleet(self.policies.newest, self.registry)
+            self.on_change()
 
 
 def measure_fleet(policy: Policy, registry: Registry) -> None:

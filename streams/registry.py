@@ -13,6 +13,9 @@ from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput, nearest
 from streams.events import NonEmpty
 
+VehicleClass = Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"]
+Energy = Literal["electric", "hybrid", "fuel"]
+Body = Literal["box", "open"]
 PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
 
 
@@ -31,9 +34,9 @@ class Vehicle(Entry, tag="vehicle", kw_only=True):
     device_id: str | None = None
     enterprise_id: str | None = None
     city: str | None = None
-    vehicle_class: Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"] | None = None
-    energy: Literal["electric", "hybrid", "fuel"] | None = None
-    body: Literal["box", "open"] | None = None
+    vehicle_class: VehicleClass | None = None
+    energy: Energy | None = None
+    body: Body | None = None
     marked: bool = True
     status: Literal["active", "suspended", "scrapped"] = "active"
     driver_ids: list[str] = msgspec.field(default_factory=list)
@@ -115,10 +118,21 @@ class Subject(msgspec.Struct):
     passes: tuple[Pass, ...]
     from_ms: int
     until_ms: int
+    registry: Registry | None = None
 
-    def has_pass(self, kinds: Iterable[str], zone_id: str | None) -> bool:
-        """Whether a pass of such a kind covers the zone, or everything (the only kind that counts without a zone)."""
-        return any(p.pass_kind in kinds and ("*" in p.zones or zone_id in p.zones) for p in self.passes)
+    def pass_zones(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Ids of the zones that its passes of such kinds cover (``*``: everywhere)."""
+        return frozenset(zone for held in self.passes if held.pass_kind in kinds for zone in held.zones)
+
+    def driver(self, driver_id: str, event_time_ms: int) -> Driver | None:
+        """The driver's record valid at an instant."""
+        driver = self.registry.at("driver", driver_id, event_time_ms) if self.registry else None
+        assert driver is None or isinstance(driver, Driver)
+        return driver
+
+    def lasts(self, until: str | None, event_time_ms: int) -> bool:
+        """Whether something that is good ``until`` a date or instant (None: never was) is still good."""
+        return until is not None and self.registry is not None and event_time_ms < self.registry.bound_ms(until)
 
 
 class Registry:
@@ -128,6 +142,8 @@ class Registry:
         self.timezone = timezone
         self._versions: dict[tuple[str, str], list[tuple[int, int, AnyEntry]]] = {}
         self._passes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._notices_of: dict[str, set[str]] = defaultdict(set)
+        self._bounds_ms: dict[str, int] = {}
 
     def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
         """Replace all versions of one record (none: it is deleted)."""
@@ -135,6 +151,8 @@ class Registry:
         for _, _, old in self._versions.pop(key, ()):
             for owner in _owners(old):
                 self._passes_of[owner].discard(entry_id)
+            if isinstance(old, Notice):
+                self._notices_of[old.subject].discard(entry_id)
         self.add(entries)
 
     def add(self, entries: Iterable[AnyEntry]) -> None:
@@ -147,6 +165,8 @@ class Registry:
             versions.sort(key=lambda version: version[0])
             for owner in _owners(entry):
                 self._passes_of[owner].add(entry.id)
+            if isinstance(entry, Notice):
+                self._notices_of[entry.subject].add(entry.id)
 
     def at(self, kind: str, entry_id: str | None, event_time_ms: int) -> AnyEntry | None:
         """The record valid then; of several, the one with the latest ``valid_from``."""
@@ -168,7 +188,8 @@ class Registry:
             pass_ids = pass_ids | self._passes_of.get(("enterprise", enterprise_id), set())
         keys = [("vehicle", vehicle_id), ("enterprise", enterprise_id or ""), *(("pass", p) for p in pass_ids)]
         passes = [self.at("pass", pass_id, event_time_ms) for pass_id in sorted(pass_ids)]
-        bounds = [b for key in keys for version in self._versions.get(key, ()) for b in version[:2]]
+        keys += [("driver", driver_id) for driver_id in (vehicle.driver_ids if vehicle else ())]
+        bounds = [b for key in keys for version in self._versions.get(key, ()) for b in self._turning_points_ms(*version)]
         return Subject(
             vehicle_id,
             vehicle,
@@ -176,7 +197,37 @@ class Registry:
             tuple(p for p in passes if isinstance(p, Pass) and _covers(p, vehicle_id, enterprise_id)),
             max((b for b in bounds if b <= event_time_ms), default=BEGINNING_MS),
             min((b for b in bounds if b > event_time_ms), default=END_MS),
+            self,
         )
+
+    def bound_ms(self, until: str) -> int:
+        """The end of a validity (ms), a bare date including its whole day; remembered, since few differ."""
+        known = self._bounds_ms.get(until)
+        if known is None:
+            known = self._bounds_ms[until] = bound_ms(until, self.timezone, end=True)
+        return known
+
+    def _turning_points_ms(self, from_ms: int, until_ms: int, entry: AnyEntry) -> Iterator[int]:
+        """The instants at which a version starts or ends, or an insurance or training in it lapses."""
+        yield from (from_ms, until_ms)
+        for name in _LAPSING:
+            if until := getattr(entry, name, None):
+                yield self.bound_ms(until)
+
+    def after_notices(self, vehicle_id: str, event_time_ms: int) -> int:
+        """The first instant from this one on (ms) that no announced interruption of the vehicle or its enterprise covers."""
+        vehicle = self.at("vehicle", vehicle_id, event_time_ms)
+        enterprise_id = vehicle.enterprise_id if isinstance(vehicle, Vehicle) else None
+        names = self._notices_of.get(f"vehicle/{vehicle_id}", set()) | self._notices_of.get(f"enterprise/{enterprise_id}", set())
+        moved = True
+        while moved:
+            moved = False
+            for notice in (self.at("notice", name, event_time_ms) for name in names):
+                if isinstance(notice, Notice):
+                    from_ms = bound_ms(notice.from_, self.timezone, end=False)
+                    if from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
+                        event_time_ms, moved = until_ms, True
+        return event_time_ms
 
     def knows(self, kind: str, entry_id: str) -> bool:
         """Whether there is any version of a record."""
@@ -197,6 +248,9 @@ class Registry:
         return len(self._versions)
 
 
+_LAPSING = ("insured_until", "trained_until")
+
+
 def _owners(entry: AnyEntry) -> list[tuple[str, str]]:
     if not isinstance(entry, Pass):
         return []
@@ -212,7 +266,7 @@ def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
     try:
         from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
         until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
-        for name in ("insured_until", "trained_until"):
+        for name in (*_LAPSING, "from_", "until"):
             if text := getattr(entry, name, None):
                 bound_ms(text, timezone, end=True)
     except ValueError as error:

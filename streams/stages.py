@@ -76,13 +76,13 @@ class FixStage(StatefulStage):
         reference.on_change = self._reference_changed
 
     def _reference_changed(self) -> None:
-        policy, registry = self.reference.policy, self.reference.registry
-        assert policy is not None and registry is not None
+        policies, registry = self.reference.policies, self.reference.registry
+        assert policies is not None and registry is not None
         if self.engine is None:
-            self.engine = Engine(policy, registry, self.identity_key)
-        self.engine.planner.latest.clear()
-        city = policy.pack.city.adcode
-        for rule in policy.pack.rules:
+            self.engine = Engine(policies, registry, self.identity_key)
+        self.engine.change(policies)
+        city = policies.newest.pack.city.adcode
+        for rule in (rule for policy in policies.versions for rule in policy.pack.rules):
             metrics.INCIDENTS_OPEN.labels(city, rule.rule)
             metrics.INCIDENTS.labels(city, rule.rule, rule.severity, "opened")
 
@@ -95,11 +95,11 @@ class FixStage(StatefulStage):
         if partition is None:
             partition = self.partitions[number] = await self._load(number, engine)
         verdict = engine.judge(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk])
-        policy, registry = engine.policy, engine.planner.registry
-        city = policy.pack.city.adcode
+        policies, registry = engine.policies, engine.planner.registry
+        city = policies.newest.pack.city.adcode
         now_ms = time.time() * 1000
         for transition in verdict.transitions:
-            data = incident_data(transition, policy, registry)
+            data = incident_data(transition, policies, registry)
             subject, value = cloudevent(transition.kind, data)
             await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
             metrics.INCIDENTS.labels(city, data["rule"], data["severity"], transition.kind).inc()
@@ -126,14 +126,13 @@ class FixStage(StatefulStage):
             if key == MARK:
                 _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
                 continue
-            _, fence, trace = decode_trace(value, engine.planner)
+            _, fence, trace = decode_trace(value, engine)
             partition.traces[trace.vehicle_id] = trace
             partition.fences[trace.vehicle_id] = fence
-            partition.watch(trace)
-            for incident in trace.incidents:
+            engine.watch(partition, trace)
+            for incident in trace.incidents or ():
                 if incident.state == OPEN:
-                    rule = engine.policy.rule_of_id.get(incident.run.offence.rule_id)
-                    self.open[incident.incident_id] = rule.rule if rule else incident.run.offence.rule_id
+                    self.open[incident.incident_id] = incident.run.offence.rule
         return partition
 
     def changes(self) -> Iterator[Change]:
@@ -141,8 +140,9 @@ class FixStage(StatefulStage):
         for number, partition in self.partitions.items():
             if partition.saved_offset == partition.next_offset:
                 continue
+            assert self.engine is not None
             for vehicle_id in partition.dirty:
-                yield Change(number, vehicle_id, encode_trace(partition.traces[vehicle_id], number, partition.next_offset))
+                yield Change(number, vehicle_id, encode_trace(partition.traces[vehicle_id], self.engine, number, partition.next_offset))
             partition.dirty.clear()
             partition.saved_offset = partition.next_offset
             yield Change(number, MARK, encode_mark(number, partition.next_offset, partition.stream_time_ms))
@@ -162,8 +162,9 @@ class ScanStage(StatefulStage):
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Count a chunk of one partition's records."""
-        policy, registry = self.reference.policy, self.reference.registry
-        assert policy is not None and registry is not None
+        policies, registry = self.reference.policies, self.reference.registry
+        assert policies is not None and registry is not None
+        policy = policies.newest
         number = chunk[0].partition
         partition = self.partitions.get(number)
         if partition is None:
@@ -252,8 +253,8 @@ class RateStage(StatefulStage):
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Sum a chunk of partial counts and publish the rates that changed."""
-        policy, registry = self.reference.policy, self.reference.registry
-        assert policy is not None and registry is not None
+        registry = self.reference.registry
+        assert registry is not None
         number = chunk[0].partition
         days = self.partitions.get(number)
         if days is None:
@@ -285,12 +286,12 @@ class RateStage(StatefulStage):
             metrics.GREEN_RATIO.labels(day.city, label, "day").set(counts.green / counts.accepted)
 
     async def _judge_days(self, number: int, days: dict[DayKey, RateState], totals: Mapping[DayKey, Counts], registry: Registry) -> None:
-        policy = self.reference.policy
-        assert policy is not None
-        judge = DayJudge(policy, registry, self.identity_key)
+        policies = self.reference.policies
+        assert policies is not None
+        judge = DayJudge(policies, registry, self.identity_key)
         judge.incidents = {(rule_id, day): i for day, state in days.items() for rule_id, i in state.incidents.items()}
         for transition in judge.judge(totals, self.stream_time_ms[number]):
-            data = day_incident_data(transition, policy, registry)
+            data = day_incident_data(transition, policies, registry)
             subject, value = cloudevent(transition.kind, data)
             await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
             metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], transition.kind).inc()

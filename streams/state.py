@@ -6,31 +6,31 @@ from typing import Any
 
 import msgspec
 
+from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
-from streams.plan import Planner
 from streams.rates import DayKey, Parcel
+from streams.recent import recent_of
 
-VERSION = 1
+VERSION = 2
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.decode
 
 
-def encode_trace(trace: Trace, partition: int, next_offset: int) -> bytes:
+def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int) -> bytes:
     """A vehicle's trace with the partition it belongs to and the offset up to which it has seen that partition."""
-    runs = list(trace.runs.values())
-    base = list(trace.base.values())
-    loose = [i.run for i in trace.incidents if not any(i.run is run for run in runs)]
-    offences = list({run.offence: None for run in (*runs, *base, *loose)})
-    offences += [o for o in {o: None for fix in trace.recent for o in fix.offences} if o not in offences]
-    number = {offence: index for index, offence in enumerate(offences)}
+    runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
+    loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
     stored_runs = [*runs, *loose]
-
-    def pack_fix(fix: Judged) -> tuple[Any, ...]:
-        return (*fix[:5], [number[offence] for offence in fix.offences if offence in number])
+    recent = trace.recent
+    used = sorted(set(recent.offence_sets().tolist()) - {0}) if trace.offending else []
+    in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
+    of_runs = (run.offence for run in (*stored_runs, *base))
+    offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
+    number = {offence: index for index, offence in enumerate(offences)}
 
     def pack_run(run: Run) -> tuple[Any, ...]:
         span = (run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count)
-        return (number[run.offence], *span, [pack_fix(fix) for fix in run.evidence])
+        return (number[run.offence], *span, [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence])
 
     return _encode(
         (
@@ -41,46 +41,51 @@ def encode_trace(trace: Trace, partition: int, next_offset: int) -> bytes:
             trace.high_water_ms,
             trace.plate,
             trace.synthetic,
-            [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms) for o in offences],
-            [pack_fix(fix) for fix in trace.recent],
-            list(trace.seen.items()),
+            [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
+            bytes(recent.rows),
+            bytes(recent.ids),
+            [(*key, *value) for key, value in (recent.exact or {}).items()],
+            [(n, [number[o] for o in engine.sets[n]]) for n in used],
             [pack_run(run) for run in stored_runs],
             len(runs),
             [pack_run(run) for run in base],
             [
                 (i.incident_id, i.opening, i.revision, i.state, next(n for n, r in enumerate(stored_runs) if r is i.run), i.superseded_by)
-                for i in trace.incidents
+                for i in incidents
             ],
         )
     )
 
 
-def decode_trace(value: bytes, planner: Planner) -> tuple[int, int, Trace]:
+def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
     """Partition, next offset and trace from what ``encode_trace`` wrote."""
-    version, partition, next_offset, vehicle_id, high_water_ms, plate, synthetic, *rest = _decode(value)
+    version, *rest = _decode(value)
     _check(version)
-    packed_offences, recent, seen, stored_runs, live, base, incidents = rest
-    offences = [planner.offence(*packed) for packed in packed_offences]
-
-    def unpack_fix(packed: list[Any]) -> Judged:
-        event_time_ms, event_id, lon, lat, speed_kmh, committed = packed
-        return Judged(event_time_ms, event_id, lon, lat, speed_kmh, tuple(offences[index] for index in committed))
+    partition, next_offset, vehicle_id, high_water_ms, plate, synthetic, packed_offences, rows, ids, exact, used, *rest = rest
+    stored_runs, live, base, incidents = rest
+    offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Run:
         offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence = packed
-        return Run(
-            offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, [unpack_fix(fix) for fix in evidence]
-        )
+        fixes = [Judged._make((*fix[:6], tuple(offences[index] for index in fix[6]))) for fix in evidence]
+        return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes)
 
+    recent = recent_of(rows, ids, {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact})
+    renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
+    offending = 0
+    for index, offence_set in enumerate(recent.offence_sets().tolist() if renumbered else ()):
+        if offence_set:
+            offending += 1
+            recent.set_offences(index, renumbered[offence_set])
     runs = [unpack_run(packed) for packed in stored_runs]
     trace = Trace(
         vehicle_id,
+        recent,
         high_water_ms,
-        [unpack_fix(packed) for packed in recent],
-        dict(seen),
-        {run.offence: run for run in runs[:live]},
-        {run.offence: run for run in map(unpack_run, base)},
-        [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents],
+        offending,
+        {run.offence: run for run in runs[:live]} or None,
+        {run.offence: run for run in map(unpack_run, base)} or None,
+        [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents] or None,
         plate,
         synthetic,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -19,6 +20,15 @@ from shapely.geometry import Point, shape
 def _duration(text):
     units = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
     return sum(int(float(n) * units[u]) for n, u in re.findall(r"([\d.]+)(ms|s|m|h|d)", str(text)))
+
+
+HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"
+
+
+def haversine(a, b):
+    f, g = math.radians(a["lat"]), math.radians(b["lat"])
+    h = math.sin((g - f) / 2) ** 2 + math.cos(f) * math.cos(g) * math.sin(math.radians(b["lon"] - a["lon"]) / 2) ** 2
+    return 2 * 6_371_008.8 * math.asin(math.sqrt(h))
 
 
 class Oracle:
@@ -97,9 +107,7 @@ class Oracle:
         if vehicle and exempt.get("joint_delivery") == "true" and vehicle.get("joint_delivery"):
             return True
         for p in self.records["pass"]:
-            mine = p.get("vehicle_id") == self.current["vehicle_id"] or (
-                vehicle and vehicle.get("enterprise_id") and p.get("enterprise_id") == vehicle["enterprise_id"]
-            )
+            mine = self.holds(p, self.current, vehicle)
             covers = "*" in p.get("zones", ["*"]) or zone in p.get("zones", ["*"])
             if mine and covers and p["pass_kind"] in exempt.get("passes", ()) and self.valid(p, t):
                 return True
@@ -116,11 +124,63 @@ class Oracle:
                 return False
             differs = fix.get("plate") and vehicle.get("plate") and fix["plate"] != vehicle["plate"]
             return vehicle.get("marked", True) is False or bool(differs)
-        if kind == "restricted_hours":
+        if kind in ("restricted_hours", "silent_vehicle"):
             return True
         if kind == "overstayed_stop":
             return fix.get("speed_kmh") is not None and fix["speed_kmh"] <= float(rule.get("stopped_below_kmh", 1.0))
+        if kind == "forbidden_stop":
+            return fix.get("speed_kmh") is not None and fix["speed_kmh"] <= float(rule.get("stopped_below_kmh", 1.0))
+        if kind == "speeding":
+            return fix.get("speed_kmh") is not None and fix["speed_kmh"] > float(rule["limit_kmh"])
+        if kind == "nonstandard_vehicle":
+            names = {"classes": "vehicle_class", "body": "body", "energy": "energy"}
+            return vehicle is not None and any(vehicle.get(names[k]) not in allowed for k, allowed in rule["allow"].items())
+        if kind == "outside_operating_area":
+            return not any(self.zones[z].intersects(Point(fix["lon"], fix["lat"])) for z in self.zones_of(rule))
+        if kind in ("untrained_driver", "uninsured_driver"):
+            return self.unqualified(kind, fix, vehicle)
+        if kind == "unrecognised_foreign_plate":
+            plate = fix.get("plate")
+            if not plate or re.fullmatch(rule.get("home_plate_pattern", HOME), plate):
+                return False
+            for p in self.records["pass"]:
+                if p["pass_kind"] == "cross_border" and self.valid(p, fix["event_time_ms"]) and self.holds(p, fix, vehicle):
+                    zones = p.get("zones", ["*"])
+                    if "*" in zones or any(z in self.zones and self.zones[z].intersects(Point(fix["lon"], fix["lat"])) for z in zones):
+                        return False
+            return True
+        if kind == "cloned_identifier":
+            before = self.before
+            if before is None:
+                return False
+            metres = haversine(before, fix)
+            ms = fix["event_time_ms"] - before["event_time_ms"]
+            if metres < float(rule.get("min_distance_m", 1000)):
+                return False
+            return ms == 0 or metres / 1000 / (ms / 3_600_000) > float(rule.get("max_speed_kmh", 200))
         raise NotImplementedError(kind)
+
+    def unqualified(self, kind, fix, vehicle):
+        t, until = fix["event_time_ms"], "trained_until" if kind == "untrained_driver" else "insured_until"
+
+        def good(record):
+            return record is not None and record.get(until) is not None and t < self.bound(record[until], True)
+
+        if kind == "uninsured_driver" and good(vehicle):
+            return False
+        if fix.get("driver_id") is not None:
+            return not good(self.lookup("driver", fix["driver_id"], t))
+        drivers = (vehicle or {}).get("driver_ids") or []
+        return bool(drivers) and not any(good(self.lookup("driver", d, t)) for d in drivers)
+
+    def holds(self, p, fix, vehicle):
+        return p.get("vehicle_id") == fix["vehicle_id"] or bool(
+            vehicle and vehicle.get("enterprise_id") and p.get("enterprise_id") == vehicle["enterprise_id"]
+        )
+
+    def zones_of(self, rule):
+        zones = rule.get("zones", [None])
+        return [z for z, kind in self.kinds.items() if kind == zones["kind"]] if isinstance(zones, dict) else zones
 
     def violates(self, rule, zone, fix):
         t = fix["event_time_ms"]
@@ -134,7 +194,7 @@ class Oracle:
             pairs = (("classes", "vehicle_class"), ("energy", "energy"), ("body", "body"))
             if vehicle is None or any(k in selector and vehicle.get(a) not in selector[k] for k, a in pairs):
                 return False
-        if zone is not None and not self.zones[zone].intersects(Point(fix["lon"], fix["lat"])):
+        if rule["rule"] != "outside_operating_area" and zone is not None and not self.zones[zone].intersects(Point(fix["lon"], fix["lat"])):
             return False
         if "permitted" in rule and self.permitted(rule, t):
             return False
@@ -164,7 +224,7 @@ class Oracle:
         """Fixes accepted, in arrival order, and the rejects by reason."""
         rejects, accepted, high, seen = Counter(), [], {}, defaultdict(dict)
         required = {"event_id": str, "event_time_ms": int, "vehicle_id": str, "lon": (int, float), "lat": (int, float)}
-        optional = {"plate": str, "speed_kmh": (int, float), "driver_id": str, "arrival_time_ms": int}
+        optional = {"plate": str, "speed_kmh": (int, float), "driver_id": str, "ignition": bool, "arrival_time_ms": int}
         for line in lines:
             fix = self.parse(line, required, optional)
             if fix is None or fix["vehicle_id"] == "":
@@ -202,13 +262,49 @@ class Oracle:
             for rule in self.pack["rules"]:
                 if rule["rule"].startswith("low_"):
                     continue
-                zones = rule.get("zones", [None])
-                if isinstance(zones, dict):
-                    zones = [z for z, kind in self.kinds.items() if kind == zones["kind"]]
-                for zone in zones:
-                    flags = [self.violates(rule, zone, f) for f in trace]
+                if rule["rule"] == "silent_vehicle":
+                    found |= self.silences(vehicle, rule, trace, stream_time)
+                    continue
+                for zone in [None] if rule["rule"] == "outside_operating_area" else self.zones_of(rule):
+                    flags = []
+                    self.before = None
+                    for f in trace:
+                        flags.append(self.violates(rule, zone, f))
+                        self.before = f
                     found |= self.runs(vehicle, rule, zone, trace, flags, stream_time)
         return found, rejects
+
+    def silences(self, vehicle, rule, trace, stream_time):
+        """From each fix with the ignition on to the next, or to the end: too long, and not announced."""
+        found = set()
+        for number, fix in enumerate(trace):
+            if fix.get("ignition") is not True:
+                continue
+            t = fix["event_time_ms"]
+            due = t + _duration(rule.get("limit", "30m"))
+            record = self.lookup("vehicle", vehicle, due)
+            subjects = {f"vehicle/{vehicle}", f"enterprise/{(record or {}).get('enterprise_id')}"}
+            while True:
+                later = [
+                    self.bound(n["until"], True)
+                    for n in self.records["notice"]
+                    if n["subject"] in subjects and self.valid(n, due) and self.bound(n["from"], False) <= due < self.bound(n["until"], True)
+                ]
+                if not later:
+                    break
+                due = int(max(later))
+            if not all(self.expected(rule, {**fix, "event_time_ms": moment}) for moment in (t, due)):
+                continue
+            if number + 1 < len(trace):
+                if trace[number + 1]["event_time_ms"] > due:
+                    found.add((rule["rule"], rule["id"], vehicle, None, t, trace[number + 1]["event_time_ms"], 1, "closed"))
+            elif stream_time > due:
+                found.add((rule["rule"], rule["id"], vehicle, None, t, t, 1, "open"))
+        return found
+
+    def expected(self, rule, fix):
+        record = self.lookup("vehicle", fix["vehicle_id"], fix["event_time_ms"])
+        return record is not None and record.get("status", "active") == "active" and self.violates(rule, None, fix)
 
     def runs(self, vehicle, rule, zone, trace, flags, stream_time):
         gap = _duration(rule.get("merge_gap", "2m"))

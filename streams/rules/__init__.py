@@ -2,13 +2,16 @@
 
 A module that judges fixes has
 
-- ``ZONES``: ``"none"``, ``"optional"`` or ``"required"``; ``PERMITTED``: whether it takes permitted windows
-  (``"none"``, ``"optional"``, ``"required"``)
+- ``ZONES``: ``"none"``, ``"optional"``, ``"required"`` or ``"outside"`` (required; being in none of them is the offence);
+  ``PERMITTED``: whether it takes permitted windows (``"none"``, ``"optional"``, ``"required"``)
 - ``Parameters``: a struct of its own YAML keys
-- ``prepare(parameters, subject, pack)``: what the rule means for one vehicle while nothing the registry says about it
+- ``prepare(parameters, subject, policy)``: what the rule means for one vehicle while nothing the registry says about it
   changes: ``False`` (cannot be violated), ``True`` (every fix violates) or a predicate of (fix, zones it is inside)
 - ``minimum_ms(parameters)`` (optional): how long a run must last to count
-- ``REASON_ZH``, ``REASON_EN``: the incident in words
+- ``FORM`` (optional): ``Form.PAIR`` where the predicate is one of (the fix before, the fix), ``Form.SILENCE`` where it is
+  the missing next fix that violates, after ``parameters.limit``
+- ``TITLE_ZH``: the offence in a few Chinese words (in English: the docstring's first line); ``REASON_ZH``, ``REASON_EN``:
+  the incident in words
 
 A module that judges a day's parcel rates has ``Parameters`` and ``rate(counts)`` instead of ``prepare``.
 """

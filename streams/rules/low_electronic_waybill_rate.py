@@ -26,6 +26,7 @@ import msgspec
 if TYPE_CHECKING:
     from streams.rates import Counts
 
+TITLE_ZH = "电子运单使用率不达标"
 REASON_ZH = "{enterprise_zh} {date} 电子运单使用率 {percent}，低于 {target_percent}"
 REASON_EN = "{enterprise_en}: electronic waybill rate {percent} on {date}, below {target_percent}"
 

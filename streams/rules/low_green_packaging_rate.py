@@ -26,6 +26,7 @@ import msgspec
 if TYPE_CHECKING:
     from streams.rates import Counts
 
+TITLE_ZH = "绿色包装使用率不达标"
 REASON_ZH = "{enterprise_zh} {date} 绿色包装使用率 {percent}，低于 {target_percent}"
 REASON_EN = "{enterprise_en}: green packaging rate {percent} on {date}, below {target_percent}"
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ZONES = "none"
 PERMITTED = "none"
+TITLE_ZH = "编号不符合规则"
 REASON_ZH = "车辆编号 {vehicle_id} 不符合统一编号规则"
 REASON_EN = "identifier {vehicle_id} does not follow the city's numbering scheme"
 

@@ -13,8 +13,8 @@ Parameters
 Example
     >>> from streams.events import Fix
     >>> from streams.registry import Subject
-    >>> stopped = prepare(Parameters(limit=Duration(600_000)), Subject("v", None, None, (), 0, 1), None)
-    >>> stopped(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",))
+    >>> stands = prepare(Parameters(limit=Duration(600_000)), Subject("v", None, None, (), 0, 1), None)
+    >>> stands(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",))
     True
     >>> minimum_ms(Parameters(limit=Duration(600_000)))  # strictly longer than ten minutes
     600001
@@ -29,6 +29,7 @@ import msgspec
 
 from streams.clock import Duration
 from streams.events import Fix
+from streams.predicates import stopped
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 ZONES = "required"
 PERMITTED = "optional"
+TITLE_ZH = "临时停靠超时"
 REASON_ZH = "车辆 {vehicle_id} 在 {zone_zh} 停靠 {minutes} 分钟，超过限时"
 REASON_EN = "vehicle {vehicle_id} stood in {zone_en} for {minutes} min, longer than allowed"
 
@@ -56,5 +58,4 @@ def prepare(
     parameters: Parameters, subject: Subject, policy: Policy | None
 ) -> Callable[[Fix, tuple[str, ...]], bool]:
     """Stopped or not."""
-    threshold_kmh = parameters.stopped_below_kmh
-    return lambda fix, inside: fix.speed_kmh is not None and fix.speed_kmh <= threshold_kmh
+    return stopped(parameters.stopped_below_kmh)

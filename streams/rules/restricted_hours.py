@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ZONES = "required"
 PERMITTED = "required"
+TITLE_ZH = "禁行时段驶入限行区域"
 REASON_ZH = "车辆 {vehicle_id} 在禁行时段进入 {zone_zh}"
 REASON_EN = "vehicle {vehicle_id} was in {zone_en} outside the permitted hours"
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ZONES = "none"
 PERMITTED = "none"
+TITLE_ZH = "未喷涂统一标识或号牌不符"
 REASON_ZH = "车辆 {vehicle_id} 未按规定喷涂标识或号牌与登记不符"
 REASON_EN = "vehicle {vehicle_id} lacks the unified marking or shows another plate than the registered one"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ZONES = "none"
 PERMITTED = "none"
+TITLE_ZH = "车辆没有有效登记"
 REASON_ZH = "车辆 {vehicle_id} 没有有效的登记"
 REASON_EN = "vehicle {vehicle_id} is not validly registered"
 

@@ -8,7 +8,7 @@ import pytest
 from streams.clock import Duration
 from streams.engine import Engine, new_partition
 from streams.events import Fix, Record
-from streams.policy import load_policy, packs, parse_policy
+from streams.policy import Policies, load_policy, packs, parse_policy
 from streams.rates import Counts, DayJudge, DayKey
 from streams.registry import Registry, decode_entry
 from streams.rules import RULES, judges_fixes
@@ -68,6 +68,67 @@ CASES = [
     ("overstayed_stop", "zones: [z], limit: 10m", {}, INSIDE, [], False),
     ("overstayed_stop", "zones: [z], limit: 11m", {}, {**INSIDE, "speed_kmh": 0.0}, [], False),
     ("overstayed_stop", "zones: [z], limit: 10m", {}, {**OUTSIDE, "speed_kmh": 0.0}, [], False),
+    ("forbidden_stop", "zones: [z]", {}, {**INSIDE, "speed_kmh": 1.0}, [], True),
+    ("forbidden_stop", "zones: [z]", {}, {**INSIDE, "speed_kmh": 1.01}, [], False),
+    ("forbidden_stop", "zones: [z], stopped_below_kmh: 3", {}, {**INSIDE, "speed_kmh": 3.0}, [], True),
+    ("forbidden_stop", "zones: [z]", {}, INSIDE, [], False),
+    ("forbidden_stop", "zones: [z]", {}, {**OUTSIDE, "speed_kmh": 0.0}, [], False),
+    ("forbidden_stop", HOURS, {}, {**INSIDE, "speed_kmh": 0.0}, [], True),
+    ("forbidden_stop", HOURS.replace("20:00", "12:00"), {}, {**INSIDE, "speed_kmh": 0.0}, [], False),
+    ("nonstandard_vehicle", "allow: {body: [box]}", {"body": "open"}, {}, [], True),
+    ("nonstandard_vehicle", "allow: {body: [box]}", {"body": None}, {}, [], True),
+    ("nonstandard_vehicle", "allow: {body: [box]}", {"status": "scrapped", "body": "open"}, {}, [], True),
+    ("nonstandard_vehicle", "allow: {body: [box]}", {}, {}, [], False),
+    ("nonstandard_vehicle", "allow: {body: [box], classes: [light_van]}", {}, {}, [], True),
+    ("nonstandard_vehicle", "allow: {energy: [fuel, hybrid]}", {}, {}, [], False),
+    ("nonstandard_vehicle", "allow: {body: [open]}", None, {}, [], False),
+    ("speeding", "limit_kmh: 15", {}, {"speed_kmh": 15.1}, [], True),
+    ("speeding", "limit_kmh: 15", {}, {"speed_kmh": 15.0}, [], False),
+    ("speeding", "limit_kmh: 15", {}, {}, [], False),
+    ("speeding", "limit_kmh: 15, zones: [z]", {}, {**INSIDE, "speed_kmh": 20.0}, [], True),
+    ("speeding", "limit_kmh: 15, zones: [z]", {}, {**OUTSIDE, "speed_kmh": 20.0}, [], False),
+    ("speeding", "limit_kmh: 15, vehicles: {classes: [e_tricycle]}", {}, {"speed_kmh": 20.0}, [], False),
+    ("outside_operating_area", "zones: [z]", {}, OUTSIDE, [], True),
+    ("outside_operating_area", "zones: [z]", {}, INSIDE, [], False),
+    ("outside_operating_area", "zones: [z]", {}, {"lon": 2.0, "lat": 2.0}, [], False),
+    ("outside_operating_area", HOURS.replace("20:00", "12:00"), {}, OUTSIDE, [], False),
+    ("outside_operating_area", "zones: [z], exempt: {passes: [green]}", {}, OUTSIDE, [{"zones": ["*"], "vehicle_id": "HH-00001"}], False),
+    ("outside_operating_area", "zones: [z], exempt: {passes: [green]}", {}, OUTSIDE, [{"zones": ["z"], "vehicle_id": "HH-00001"}], True),
+    ("untrained_driver", "", {}, {"driver_id": "trained"}, [], False),
+    ("untrained_driver", "", {}, {"driver_id": "lapsed"}, [], True),
+    ("untrained_driver", "", {}, {"driver_id": "stranger"}, [], True),
+    ("untrained_driver", "", None, {"driver_id": "stranger"}, [], True),
+    ("untrained_driver", "", {"driver_ids": ["lapsed", "trained"]}, {}, [], False),
+    ("untrained_driver", "", {"driver_ids": ["lapsed", "stranger"]}, {}, [], True),
+    ("untrained_driver", "", {}, {}, [], False),
+    ("uninsured_driver", "", {}, {"driver_id": "trained"}, [], True),
+    ("uninsured_driver", "", {}, {"driver_id": "lapsed"}, [], False),
+    ("uninsured_driver", "", {"insured_until": "2023-11-15"}, {"driver_id": "trained"}, [], False),
+    ("uninsured_driver", "", {"insured_until": "2023-11-14", "driver_ids": ["trained"]}, {}, [], True),
+    ("uninsured_driver", "", {"insured_until": "2023-11-14"}, {}, [], False),
+    ("unrecognised_foreign_plate", "", {}, {"plate": "ກຂ 1234"}, [], True),
+    ("unrecognised_foreign_plate", "", None, {"plate": "ກຂ 1234"}, [], True),
+    ("unrecognised_foreign_plate", "", {}, {"plate": "云A12345"}, [], False),
+    ("unrecognised_foreign_plate", "", {}, {"plate": "云AD12345"}, [], False),
+    ("unrecognised_foreign_plate", "", {}, {}, [], False),
+    ("unrecognised_foreign_plate", 'home_plate_pattern: "ກ.*"', {}, {"plate": "ກຂ 1234"}, [], False),
+    ("unrecognised_foreign_plate", "", {}, {**INSIDE, "plate": "ກຂ 1"}, [{"pass_kind": "cross_border", "zones": ["z"], "enterprise_id": "e"}], False),
+    ("unrecognised_foreign_plate", "", {}, {**OUTSIDE, "plate": "ກຂ 1"}, [{"pass_kind": "cross_border", "zones": ["z"], "enterprise_id": "e"}], True),
+    ("unrecognised_foreign_plate", "", {}, {**OUTSIDE, "plate": "ກຂ 1"}, [{"pass_kind": "cross_border", "vehicle_id": "HH-00001"}], False),
+    ("cloned_identifier", "", {}, lambda n: {"lon": 1.0 + (n % 2) * 0.1}, [], True),  # 11 km in a minute
+    ("cloned_identifier", "max_speed_kmh: 700", {}, lambda n: {"lon": 1.0 + (n % 2) * 0.1}, [], False),
+    ("cloned_identifier", "min_distance_m: 12000", {}, lambda n: {"lon": 1.0 + (n % 2) * 0.1}, [], False),
+    ("cloned_identifier", "", {}, lambda n: {"lon": 1.0 + n * 0.02}, [], False),  # 2.2 km in a minute: 133 km/h
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [], True),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": False}, [], False),
+    ("silent_vehicle", "limit: 30s", {}, {}, [], False),
+    ("silent_vehicle", "limit: 61s", {}, {"ignition": True}, [], False),
+    ("silent_vehicle", "limit: 30s", {"status": "suspended"}, {"ignition": True}, [], False),
+    ("silent_vehicle", "limit: 30s", None, {"ignition": True}, [], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "vehicle/HH-00001", "from": "2023-11-15", "until": "2023-11-15"}], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T13:00"}], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T12:05"}], True),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/f", "from": "2023-11-15", "until": "2023-11-15"}], True),
 ]
 
 
@@ -78,7 +139,7 @@ def test_a_rule_says_what_it_is(name):
         assert re.search(rf"^{heading}$", module.__doc__, re.MULTILINE), f"{name}'s docstring has no {heading}"
     assert ">>>" in module.__doc__
     assert issubclass(module.Parameters, msgspec.Struct)
-    assert module.REASON_ZH and module.REASON_EN
+    assert module.TITLE_ZH and module.REASON_ZH and module.REASON_EN
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
@@ -90,18 +151,21 @@ def test_a_rule_is_used_by_a_pack_and_has_cases(name):
 
 @pytest.mark.parametrize(("rule", "keys", "vehicle", "fix", "passes", "violates"), CASES)
 def test_cases(rule, keys, vehicle, fix, passes, violates):
-    """Eleven minutes of the same fix are an incident, or none."""
+    """Eleven fixes a minute apart are an incident, or none."""
     entry = f'{{rule: {rule}, id: r, clause: "1", severity: violation{", " + keys if keys else ""}}}'
     policy = parse_policy(FRAME.replace("RULE", entry), "test", lambda _: ZONES)
     registry = Registry(policy.timezone)
     records = [{"kind": "enterprise", "id": "black", "credit": "black"}, {"kind": "enterprise", "id": "e"}]
-    records += [{"kind": "pass", "id": f"p{n}", "pass_kind": "green", **p} for n, p in enumerate(passes)]
+    records += [{"kind": "driver", "id": "trained", "trained_until": "2023-11-15"}]
+    records += [{"kind": "driver", "id": "lapsed", "trained_until": "2023-11-14", "insured_until": "2023-11-15"}]
+    records += [{"id": f"p{n}", **({} if "kind" in p else {"kind": "pass", "pass_kind": "green"}), **p} for n, p in enumerate(passes)]
     if vehicle is not None:
         records.append({**VEHICLE, **vehicle})
     registry.add(decode_entry(msgspec.json.encode(r)) for r in records)
-    fields = {"vehicle_id": "HH-00001", "lon": 1.0, "lat": 1.0, **fix}
-    values = [msgspec.json.encode(Fix(event_id=f"e{n}", event_time_ms=NOON + n * 60_000 + (n == 10), **fields)) for n in range(11)]
-    verdict = Engine(policy, registry, b"k").judge(new_partition(), [Record(v, n) for n, v in enumerate(values)])
+    fields = {"vehicle_id": "HH-00001", "lon": 1.0, "lat": 1.0}
+    fixes = [{**fields, **(fix(n) if callable(fix) else fix)} for n in range(11)]
+    values = [msgspec.json.encode(Fix(event_id=f"e{n}", event_time_ms=NOON + n * 60_000 + (n == 10), **f)) for n, f in enumerate(fixes)]
+    verdict = Engine(Policies([policy]), registry, b"k").judge(new_partition(), [Record(v, n) for n, v in enumerate(values)])
     assert bool(verdict.transitions) is violates
 
 
@@ -124,7 +188,7 @@ def test_days(rule, field, accepted, share, enterprise, keys, after_ms, raised):
     policy = parse_policy(FRAME.replace("RULE", f'{{rule: {rule}, id: r, clause: "1", severity: violation{keys}}}'), "test", lambda _: ZONES)
     registry = Registry(policy.timezone)
     registry.add([decode_entry(b'{"kind": "enterprise", "id": "big", "primary_brand": true}'), decode_entry(b'{"kind": "enterprise", "id": "e"}')])
-    judge = DayJudge(policy, registry, b"k")
+    judge = DayJudge(Policies([policy]), registry, b"k")
     day = DayKey("1", enterprise, "2023-11-15")
     _, end_ms = policy.days.bounds_ms(day.date)
     found = judge.judge({day: Counts(**{"accepted": accepted, field: share})}, end_ms + after_ms)

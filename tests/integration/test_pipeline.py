@@ -137,7 +137,7 @@ def pipeline(kafka, yicheng, tmp_path):
 
 @pytest.fixture(scope="module")
 def day():
-    lines = {name: [line.strip() for line in open_lines(str(GOLDEN / "hohhot-day" / f"{name}.jsonl.zst"))] for name in ("gps", "scans")}
+    lines = {name: [line.strip() for line in open_lines(str(GOLDEN / "hohhot-2019" / f"{name}.jsonl.zst"))] for name in ("gps", "scans")}
     return {name: [line for line in found if line] for name, found in lines.items()}
 
 

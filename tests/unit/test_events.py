@@ -6,7 +6,7 @@ import pytest
 from streams.clock import LocalDays, duration_ms
 from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import load_policy
+from streams.policy import Policies, load_policy
 from streams.rates import DayKey, count_scans, new_scan_partition, totals
 from streams.registry import Registry
 
@@ -43,7 +43,7 @@ GOOD = {"event_id": "e", "event_time_ms": T, "vehicle_id": "v", "lon": 111.6, "l
 )
 def test_a_fix_is_accepted_or_refused_with_one_reason(change, reason):
     policy = load_policy("hohhot-2019")
-    engine = Engine(policy, Registry(policy.timezone), b"k")
+    engine = Engine(Policies([policy]), Registry(policy.timezone), b"k")
     verdict = engine.judge(new_partition(), [Record(msgspec.json.encode({**GOOD, **change}), 0, T)])
     assert {k: n for k, n in verdict.outcomes.items() if n} == {reason: 1}
 
@@ -51,7 +51,7 @@ def test_a_fix_is_accepted_or_refused_with_one_reason(change, reason):
 @pytest.mark.parametrize("value", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"event_id": "e"}', b'"text"', b"1e999"])
 def test_what_is_no_fix_is_malformed_and_stops_nothing(value):
     policy = load_policy("hohhot-2019")
-    engine = Engine(policy, Registry(policy.timezone), b"k")
+    engine = Engine(Policies([policy]), Registry(policy.timezone), b"k")
     verdict = engine.judge(new_partition(), [Record(value, 0, T), Record(msgspec.json.encode(GOOD), 1, T)])
     assert verdict.outcomes["malformed"] == 1 and verdict.outcomes["accepted"] == 1
     assert verdict.rejects[0].record.value == value

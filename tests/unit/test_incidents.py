@@ -7,7 +7,7 @@ import pytest
 
 from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import parse_policy
+from streams.policy import Policies, parse_policy
 from streams.registry import Registry
 from streams.state import decode_trace, encode_trace
 
@@ -28,7 +28,7 @@ TEN = 1_700_000_000_000
 @pytest.fixture
 def engine():
     policy = parse_policy(PACK, "test", lambda _: ZONE)
-    return Engine(policy, Registry(policy.timezone), b"key")
+    return Engine(Policies([policy]), Registry(policy.timezone), b"key")
 
 
 def fix(event_id, seconds, *, inside=True, vehicle="v"):
@@ -103,7 +103,7 @@ def test_state_survives_bytes_at_any_point(engine, seed):
     expected = [whole(v) for v in values]
     before = [broken(v) for v in values[:cut]]
     for name, trace in list(broken.partition.traces.items()):
-        _, _, broken.partition.traces[name] = decode_trace(encode_trace(trace, 0, cut), engine.planner)
+        _, _, broken.partition.traces[name] = decode_trace(encode_trace(trace, engine, 0, cut), engine)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
 
@@ -113,7 +113,7 @@ def test_identity_follows_the_hmac(engine):
     feed(fix("a", 0))
     name = feed.partition.traces["v"].incidents[0].incident_id
     assert len(name) == 26 and name.isalnum()
-    other = Engine(engine.policy, Registry(engine.policy.timezone), b"another key")
+    other = Engine(engine.policies, Registry(engine.policies.newest.timezone), b"another key")
     feed_other = Feed(other)
     feed_other(fix("a", 0))
     assert feed_other.partition.traces["v"].incidents[0].incident_id != name

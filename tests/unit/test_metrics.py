@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, get
 
+from deploy.explain import rule_table
 from streams import metrics
 from streams.errors import Unavailable
 
@@ -54,6 +55,11 @@ def test_the_readmes_name_every_metric_setting_topic_and_rule(readme):
     names += [f"{v._name}_total" if v._type == "counter" else v._name for v in families]
     missing = [name for name in names if name not in text]
     assert not missing, f"{readme} does not name {missing}"
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_hold_the_table_that_the_packs_give(readme):
+    assert rule_table(chinese="zh" in readme) in (ROOT / readme).read_text("utf-8")
 
 
 def test_the_pure_core_reads_no_clock():

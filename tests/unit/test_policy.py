@@ -20,14 +20,14 @@ def at(text):
 
 
 MISTAKES = [
-    ("zones: [core]", "zonse: [core]", ":42: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
-    ("zones: [core]", "zones: [cor]", ":42: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
+    ("zones: [core]", "zonse: [core]", ":89: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
+    ("zones: [core]", "zones: [cor]", ":89: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
     ("    zones: [core]\n", "", ": rule restricted_hours needs the key 'zones'"),
     ("severity: violation", "severity: violatin", "did you mean 'violation'?"),
     ("rule: overstayed_stop", "rule: overstaid_stop", ": unknown rule 'overstaid_stop'; did you mean 'overstayed_stop'?"),
     ("limit: 10m", "limit: ten", ": limit: duration 'ten' is not a number with ms, s, m, h or d"),
     ("limit: 10m", "limt: 10m", "did you mean 'limit'?"),
-    ('from: "20:00"', 'from: "25:00"', ":44: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
+    ('from: "20:00"', 'from: "25:00"', ":91: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
     ("lateness:", "latenes:", ":12: unknown key 'latenes'; did you mean 'lateness'?"),
     ("timezone: Asia/Shanghai", "timzone: Asia/Shanghai", "did you mean 'timezone'?"),
     ("timezone: Asia/Shanghai", "timezone: Asia/Shanghia", "timezone 'Asia/Shanghia' is unknown"),
@@ -41,7 +41,7 @@ MISTAKES = [
     ("target: 0.90", "target: high", ": target: expected `float`, got `str`"),
     ("electronic_waybill: 0.90", "electronic_waybill: 90", "must be a share from 0 to 1, not 90"),
     ("rules:", "rules: [", ": not YAML"),
-    ('"HH-[0-9]{5}"', '"HH-[0-9"', "identifier pattern is no regular expression"),
+    ('"HH-[0-9]{5}"', '"HH-[0-9"', "pattern 'HH-[0-9' is no regular expression"),
     ("policy: hohhot-2019", "policy: a\npolicy: b", ":5: key 'policy' is given twice"),
     ("zones: zones/hohhot.geojson", "zones: zones/nowhere.geojson", "zones/nowhere.geojson"),
 ]

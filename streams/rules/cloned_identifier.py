@@ -1,0 +1,66 @@
+"""One unified number in two places.
+
+What
+    From the previous accepted fix of that number, this one is at least ``min_distance_m`` away (haversine) and the speed
+    that takes exceeds ``max_speed_kmh``. Two fixes of the same millisecond that far apart violate too.
+
+Clause
+    Follows from 统一编号 (Hohhot 十, Hezhou 9, Yunnan 十, Wulong 二.1): a number names one vehicle.
+
+Parameters
+    ``max_speed_kmh`` (200), ``min_distance_m`` (1000).
+
+Example
+    >>> from streams.recent import Kept
+    >>> from streams.registry import Subject
+    >>> elsewhere = prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)
+    >>> here = Kept(0, "a", 111.60, 40.80, None, False, 0)
+    >>> elsewhere(here, Kept(60_000, "b", 111.70, 40.80, None, False, 0))  # 8.4 km in a minute
+    True
+    >>> elsewhere(here, Kept(600_000, "b", 111.70, 40.80, None, False, 0))  # in ten
+    False
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.geo import haversine_m, surely_nearer
+from streams.predicates import Form
+from streams.recent import Kept
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "none"
+PERMITTED = "none"
+FORM = Form.PAIR
+TITLE_ZH = "一号多车"
+REASON_ZH = "编号 {vehicle_id} 同时出现在两处"
+REASON_EN = "number {vehicle_id} was seen in two places at once"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Speed in km/h, distance in metres."""
+
+    max_speed_kmh: float = 200.0
+    min_distance_m: float = 1000.0
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Callable[[Kept, Kept], bool]:
+    """Too far in too short a time."""
+    max_speed_kmh, min_distance_m = parameters.max_speed_kmh, parameters.min_distance_m
+
+    def elsewhere(before: Kept, fix: Kept) -> bool:
+        place = before.lon, before.lat, fix.lon, fix.lat
+        if surely_nearer(*place, min_distance_m):
+            return False
+        distance_m = haversine_m(*place)
+        duration_ms = fix.event_time_ms - before.event_time_ms
+        return distance_m >= min_distance_m and (duration_ms == 0 or distance_m * 3600 / duration_ms > max_speed_kmh)
+
+    return elsewhere

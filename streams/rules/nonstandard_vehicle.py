@@ -1,0 +1,59 @@
+"""A vehicle of a class, body or energy that the city's standard does not allow.
+
+What
+    The vehicle is registered and some attribute listed in ``allow`` is not one of its allowed values.
+
+Clause
+    推动快递服务车辆标准化、厢式化 (Hezhou 9, Yunnan 十, Wulong 二.1); 推动快递服务车辆标准化 (Shaoxing 五); 标准化、厢式化 (Hohhot 十).
+
+Parameters
+    ``allow``: lists ``classes``, ``body``, ``energy``; an attribute without a list is free.
+
+Example
+    >>> from streams.registry import Subject, Vehicle
+    >>> boxed = Parameters(allow=Allow(body=["box"]))
+    >>> prepare(boxed, Subject("v", Vehicle(id="v", body="open"), None, (), 0, 1), None)
+    True
+    >>> prepare(boxed, Subject("v", Vehicle(id="v", body="box"), None, (), 0, 1), None)
+    False
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.registry import Body, Energy, Subject, VehicleClass
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "optional"
+PERMITTED = "none"
+TITLE_ZH = "非标准化车型"
+REASON_ZH = "车辆 {vehicle_id} 不是标准化车型"
+REASON_EN = "vehicle {vehicle_id} is not of a standard type"
+
+
+class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Allowed values by attribute; None: any."""
+
+    classes: list[VehicleClass] | None = None
+    body: list[Body] | None = None
+    energy: list[Energy] | None = None
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``allow`` is required."""
+
+    allow: Allow
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+    """Every fix violates, or none does."""
+    vehicle, allow = subject.vehicle, parameters.allow
+    if vehicle is None:
+        return False
+    pairs = ((allow.classes, vehicle.vehicle_class), (allow.body, vehicle.body), (allow.energy, vehicle.energy))
+    return any(allowed is not None and value not in allowed for allowed, value in pairs)

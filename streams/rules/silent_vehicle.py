@@ -1,0 +1,51 @@
+"""A vehicle on duty that stops reporting without notice.
+
+What
+    The vehicle is registered and active, its last fix had the ignition on, and stream time passes that fix + ``limit``
+    while no announced interruption (a ``notice`` for the vehicle or its enterprise) covers that instant; a notice puts it
+    off until its end. The incident begins with the last fix and closes with the next.
+
+Clause
+    快递车辆 GPS 系统 (Yunnan 四); 建立数据中断等风险评估、提前通知和事先报告制度 (Hohhot 八, Yunnan 四, Wulong 四.2).
+
+Parameters
+    ``limit`` (30m).
+
+Example
+    >>> from streams.registry import Subject, Vehicle
+    >>> prepare(Parameters(), Subject("v", Vehicle(id="v"), None, (), 0, 1), None)  # the clock is the engine's part
+    True
+    >>> prepare(Parameters(), Subject("v", Vehicle(id="v", status="scrapped"), None, (), 0, 1), None)
+    False
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.clock import Duration
+from streams.predicates import Form
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "none"
+PERMITTED = "none"
+FORM = Form.SILENCE
+TITLE_ZH = "在岗车辆未经通知停止上报"
+REASON_ZH = "车辆 {vehicle_id} 在岗期间未经通知停止上报位置"
+REASON_EN = "vehicle {vehicle_id} stopped reporting while on duty, without notice"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``limit`` as a duration."""
+
+    limit: Duration = Duration(30 * 60_000)
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+    """Whether the vehicle is expected to report."""
+    return subject.vehicle is not None and subject.vehicle.status == "active"

@@ -1,0 +1,50 @@
+"""Faster than the limit of a class or a zone.
+
+What
+    ``speed_kmh`` is above ``limit_kmh``, inside one of ``zones`` where they are given. A fix without speed violates nothing.
+
+Clause
+    加强对快递服务车辆驾驶人交通安全教育 (Hohhot 十, Hezhou 9, Shaoxing 五, Yunnan 十); YZ/T 0136-2014 limits electric express
+    tricycles to 15 km/h.
+
+Parameters
+    ``limit_kmh`` is required; ``zones``, ``vehicles``, ``permitted``.
+
+Example
+    >>> from streams.events import Fix
+    >>> from streams.registry import Subject
+    >>> speeds = prepare(Parameters(limit_kmh=15), Subject("v", None, None, (), 0, 1), None)
+    >>> speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.1), ()), speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.0), ())
+    (True, False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.events import Fix
+from streams.predicates import faster
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "optional"
+PERMITTED = "optional"
+TITLE_ZH = "超速"
+REASON_ZH = "车辆 {vehicle_id} {place_zh}超速，最高 {speed_kmh} 公里/小时"
+REASON_EN = "vehicle {vehicle_id} was speeding{place_en}, up to {speed_kmh} km/h"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``limit_kmh`` in km/h."""
+
+    limit_kmh: float
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Callable[[Fix, tuple[str, ...]], bool]:
+    """Above the limit or not."""
+    return faster(parameters.limit_kmh)

@@ -1,0 +1,55 @@
+"""A driver without accident insurance.
+
+What
+    Where the fix names a driver: that driver is not on file, or ``insured_until`` is missing or has passed. Where it does not:
+    the vehicle is registered with drivers and none of them qualifies. A valid ``insured_until`` of the
+    vehicle is enough.
+
+Clause
+    统一购买交通意外险 (Hezhou 9, Shaoxing 五, Yunnan 十); 道路交通安全事故险 (Wulong 二.1).
+
+Parameters
+    None. A bare date counts until the end of that day.
+
+Example
+    >>> from zoneinfo import ZoneInfo
+    >>> from streams.events import Fix
+    >>> from streams.registry import Driver, Registry, Vehicle
+    >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
+    >>> registry.add([Driver(id="d", insured_until="2019-12-31"), Vehicle(id="v", driver_ids=["d"])])
+    >>> lacking = prepare(Parameters(), registry.subject("v", 1_577_000_000_000), None)
+    >>> lacking(Fix("e", 1_577_000_000_000, "v", 111.0, 40.0), ()), lacking(Fix("e", 1_577_000_000_000, "v", 111.0, 40.0, driver_id="x"), ())
+    (False, True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.events import Fix
+from streams.predicates import nobody_qualifies
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "optional"
+PERMITTED = "none"
+TITLE_ZH = "驾驶人未投保交通意外险"
+REASON_ZH = "车辆 {vehicle_id} 及其驾驶人没有有效的交通意外险"
+REASON_EN = "neither vehicle {vehicle_id} nor its driver has valid accident insurance"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No keys of its own."""
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+    """By the driver that each fix names, else by the vehicle's drivers."""
+    vehicle = subject.vehicle
+    if vehicle is not None and subject.lasts(vehicle.insured_until, subject.from_ms):
+        return False
+    return nobody_qualifies(subject, "insured_until")

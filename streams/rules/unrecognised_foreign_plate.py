@@ -1,0 +1,63 @@
+"""A foreign plate without mutual recognition, or off the corridor it is recognised for.
+
+What
+    The fix's plate does not match ``home_plate_pattern``, and neither the vehicle nor its enterprise has a valid
+    ``cross_border`` pass for a zone that the fix is inside (or for ``*``). A fix without a plate violates nothing.
+
+Clause
+    推进跨境运输车辆牌证互认 (Yunnan 十二).
+
+Parameters
+    ``home_plate_pattern``: a regular expression that must match all of a domestic plate.
+
+Example
+    >>> from streams.events import Fix
+    >>> from streams.registry import Pass, Subject
+    >>> held = Pass(id="p", pass_kind="cross_border", vehicle_id="v", zones=["corridor"])
+    >>> foreign = prepare(Parameters(), Subject("v", None, None, (held,), 0, 1), None)
+    >>> lao = Fix("e", 1, "v", 101.7, 21.2, plate="ກຂ 1234")
+    >>> foreign(lao, ("corridor",)), foreign(lao, ()), foreign(Fix("e", 1, "v", 101.7, 21.2, plate="云A12345"), ())
+    (False, True, False)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.events import Fix
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "optional"
+PERMITTED = "optional"
+TITLE_ZH = "境外号牌未获互认"
+REASON_ZH = "车辆 {vehicle_id} 的境外号牌 {plate} 未获互认或驶离指定线路"
+REASON_EN = "vehicle {vehicle_id} shows the foreign plate {plate}, not recognised here"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The default matches mainland plates: a province's character, a letter, then five or six letters or digits."""
+
+    home_plate_pattern: str = "[\\u4e00-\\u9fff][A-Z][·.]?[A-Z0-9\\u4e00-\\u9fff]{5,6}"
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+    """By each fix's plate and place; never where a pass covers everything."""
+    corridors = subject.pass_zones(["cross_border"])
+    if "*" in corridors:
+        return False
+    domestic = _matcher(parameters.home_plate_pattern)
+    return lambda fix, inside: fix.plate is not None and fix.plate != "" and not domestic(fix.plate) and corridors.isdisjoint(inside)
+
+
+@cache
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    compiled = re.compile(pattern)
+    return cache(lambda plate: compiled.fullmatch(plate) is not None)

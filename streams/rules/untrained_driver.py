@@ -1,0 +1,51 @@
+"""A driver without valid safety training.
+
+What
+    Where the fix names a driver: that driver is not on file, or ``trained_until`` is missing or has passed. Where it does not:
+    the vehicle is registered with drivers and none of them qualifies.
+
+Clause
+    健全培训制度 (Hohhot 十); 加强对快递服务车辆驾驶人交通安全教育 (Hezhou 9, Shaoxing 五, Yunnan 十).
+
+Parameters
+    None. A bare date counts until the end of that day.
+
+Example
+    >>> from zoneinfo import ZoneInfo
+    >>> from streams.events import Fix
+    >>> from streams.registry import Driver, Registry, Vehicle
+    >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
+    >>> registry.add([Driver(id="d", trained_until="2019-12-31"), Vehicle(id="v", driver_ids=["d"])])
+    >>> lacking = prepare(Parameters(), registry.subject("v", 1_577_000_000_000), None)
+    >>> lacking(Fix("e", 1_577_000_000_000, "v", 111.0, 40.0), ()), lacking(Fix("e", 1_577_000_000_000, "v", 111.0, 40.0, driver_id="x"), ())
+    (False, True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.events import Fix
+from streams.predicates import nobody_qualifies
+from streams.registry import Subject
+
+if TYPE_CHECKING:
+    from streams.policy import Policy
+
+ZONES = "optional"
+PERMITTED = "none"
+TITLE_ZH = "驾驶人未经安全培训"
+REASON_ZH = "车辆 {vehicle_id} 的驾驶人没有有效的交通安全培训记录"
+REASON_EN = "the driver of vehicle {vehicle_id} has no valid safety training"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No keys of its own."""
+
+
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+    """By the driver that each fix names, else by the vehicle's drivers."""
+    return nobody_qualifies(subject, "trained_until")
