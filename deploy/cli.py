@@ -348,8 +348,8 @@ def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or pat
     from streams.policy import load_policy
 
     checked = load_policy(pack)
-    publish_policy(_settings().kafka_bootstrap, checked)
-    print(f"{checked.name} published")
+    versions = publish_policy(_settings().kafka_bootstrap, checked)
+    print(f"{checked.name} published{f'; it has {versions} versions now' if versions > 1 else ''}")
 
 
 @policy.command("show")

@@ -94,6 +94,8 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             await app.sleep(settings.checkpoint_interval_s)
             await guarded(checkpoint.run())
             lags = dict(app.consumer.lag())
+            async with checkpoint.turn:
+                await guarded(fixes.overtake([tp.partition for tp, lag in lags.items() if tp.topic == GPS.name and not lag], settings.idle_after_s))
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
             watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))

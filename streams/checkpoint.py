@@ -98,6 +98,11 @@ class Checkpoint:
         producer = await self.producer()
         self._sends.append(await producer.send(topic, value, key, partition=partition, headers=headers))
 
+    async def write(self, topic: str, key: str, value: bytes, partition: int) -> None:
+        """Write one state record at once, and await its acknowledgement."""
+        producer = await self.producer()
+        await producer.send_and_wait(topic, value, key.encode(), partition=partition)
+
     def taken(self, ack: Callable[[], None]) -> None:
         """A chunk has been judged; ack it at the next checkpoint."""
         self._acks.append(ack)
@@ -108,7 +113,7 @@ class Checkpoint:
             await self._run()
 
     async def _run(self) -> None:
-        if not self._acks:
+        if not self._acks and not self._sends:
             return
         started = time.perf_counter()
         for stage in self.stages:

@@ -1,4 +1,4 @@
-"""Reference data: the registry and the policy, tailed whole from their compacted topics by each process that needs them.
+"""Reference data, tailed whole from compacted topics: the registry, the policy, and how far all partitions have come.
 
 A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so this is a consumer of its own, without a group.
 """
@@ -17,7 +17,7 @@ from streams import metrics
 from streams.errors import BadInput
 from streams.policy import Policies, Policy, decode_policy
 from streams.registry import Registry, Vehicle, decode_versions
-from streams.topics import POLICY, REGISTRY
+from streams.topics import CLOCK, POLICY, REGISTRY
 
 log = structlog.get_logger()
 
@@ -31,6 +31,7 @@ class Reference(Service):
         self.policy_name = policy_name
         self.policies: Policies | None = None
         self.registry: Registry | None = None
+        self.stream_time_ms = -(2**62)
         self.ready = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         self._packs: dict[str, list[Policy]] = {}
@@ -38,7 +39,7 @@ class Reference(Service):
 
     @Service.task
     async def _tail(self) -> None:
-        partitions = [TopicPartition(POLICY.name, 0), TopicPartition(REGISTRY.name, 0)]
+        partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CLOCK)]
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         try:
@@ -54,7 +55,7 @@ class Reference(Service):
                     read = [await consumer.position(p) >= ends[p] for p in partitions]
                     if all(read):
                         self._become_ready()
-                elif batches:
+                elif any(partition.topic != CLOCK.name for partition in batches):
                     self._changed()
         finally:
             await consumer.stop()
@@ -62,7 +63,9 @@ class Reference(Service):
     def _apply(self, topic: str, key: str, value: bytes | None) -> None:
         """One bad record is logged and skipped: the version before it stays in force."""
         try:
-            if topic == POLICY.name:
+            if topic == CLOCK.name:
+                self.stream_time_ms = max(self.stream_time_ms, int(value or 0))
+            elif topic == POLICY.name:
                 self._publish(key, decode_policy(value) if value else [])
             elif self.registry is None:
                 self._waiting.append((key, value))
@@ -80,6 +83,7 @@ class Reference(Service):
             return
         city = own[-1].pack.city.adcode
         self.policies = Policies([version for found in self._packs.values() for version in found if version.pack.city.adcode == city])
+        log.info("policy in force", policy=self.policy_name, versions=len(self.policies.versions))
         if self.registry is None:
             self.registry = Registry(self.policies.newest.timezone)
             for waiting_key, waiting_value in self._waiting:
@@ -90,7 +94,7 @@ class Reference(Service):
         if self.policies is None:
             log.warning("policy is not published yet", policy=self.policy_name, hint="run: yicheng policy publish " + self.policy_name)
             return
-        log.info("reference data read", policy=self.policy_name, versions=len(self.policies.versions), registry_records=len(self.registry or ()))
+        log.info("reference data read", policy=self.policy_name, registry_records=len(self.registry or ()))
         self.ready.set()
         self._changed()
 

@@ -15,12 +15,12 @@ from streams.cloudevents import cloudevent, day_incident_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
-from streams.incidents import OPEN
+from streams.incidents import OPEN, Transition
 from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
 from streams.reference import Reference
 from streams.registry import Registry
 from streams.state import decode_mark, decode_parcel, decode_trace, encode_mark, encode_parcel, encode_trace
-from streams.topics import DEAD, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, VEHICLE_STATE, Topic
+from streams.topics import CLOCK, DEAD, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, VEHICLE_STATE, Topic
 
 MARK = "@"
 """Key of a partition's own state record among those of its vehicles or parcels."""
@@ -72,6 +72,8 @@ class FixStage(StatefulStage):
         self.identity_key = identity_key
         self.engine: Engine | None = None
         self.partitions: dict[int, FixPartition] = {}
+        self.taken_at_s: dict[int, float] = {}
+        self.told_ms: dict[int, int] = {}
         self.open: dict[str, str] = {}
         reference.on_change = self._reference_changed
 
@@ -94,24 +96,56 @@ class FixStage(StatefulStage):
         partition = self.partitions.get(number)
         if partition is None:
             partition = self.partitions[number] = await self._load(number, engine)
+        self.taken_at_s[number] = time.monotonic()
         verdict = engine.judge(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk])
+        await self._publish(engine, verdict.transitions)
+        if verdict.transitions:
+            metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
+        await self.refuse(verdict.rejects, chunk)
+        city = engine.policies.newest.pack.city.adcode
+        for outcome, count in verdict.outcomes.items():
+            metrics.FIXES.labels(city, outcome).inc(count)
+        if verdict.accepted:
+            metrics.FIX_AGE.observe(max(0.0, time.time() - min(fix.event_time_ms for fix in verdict.accepted) / 1000))
+        metrics.STATE_VEHICLES.set(sum(len(p.traces) for p in self.partitions.values()))
+
+    async def _publish(self, engine: Engine, transitions: Sequence[Transition]) -> None:
         policies, registry = engine.policies, engine.planner.registry
         city = policies.newest.pack.city.adcode
-        now_ms = time.time() * 1000
-        for transition in verdict.transitions:
+        for transition in transitions:
             data = incident_data(transition, policies, registry)
             subject, value = cloudevent(transition.kind, data)
             await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
             metrics.INCIDENTS.labels(city, data["rule"], data["severity"], transition.kind).inc()
             self._count_open(city, transition.incident_id, data["rule"], transition.state)
-        if verdict.transitions:
-            metrics.INCIDENT_LATENCY.observe(max(0.0, now_ms - chunk[-1].timestamp) / 1000)
-        await self.refuse(verdict.rejects, chunk)
-        for outcome, count in verdict.outcomes.items():
-            metrics.FIXES.labels(city, outcome).inc(count)
-        if verdict.accepted:
-            metrics.FIX_AGE.observe(max(0.0, now_ms - min(fix.event_time_ms for fix in verdict.accepted)) / 1000)
-        metrics.STATE_VEHICLES.set(sum(len(p.traces) for p in self.partitions.values()))
+
+    async def overtake(self, drained: Iterable[int], idle_after_s: float) -> None:
+        """Let partitions without traffic follow the others, so that their incidents close (and their silences open).
+
+        A drained partition that has had no record for ``idle_after_s`` takes over the furthest stream time of all
+        partitions, less the lateness. The clock only decides when; so that a crash cannot make the same revision say two
+        things, the new stream time is in the state before anything that follows from it is published.
+        """
+        engine = self.engine
+        if engine is None:
+            return
+        target_ms = self.reference.stream_time_ms - engine.policies.lateness_ms
+        now_s = time.monotonic()
+        for number in drained:
+            if now_s - self.taken_at_s.setdefault(number, now_s) < idle_after_s:
+                continue
+            partition = self.partitions.get(number)
+            if partition is None:
+                partition = self.partitions[number] = await self._load(number, engine)
+            if partition.saved_offset != partition.next_offset:
+                continue
+            if partition.stream_time_ms < target_ms:
+                await self.checkpoint.write(self.state_topic, MARK, encode_mark(number, partition.next_offset, target_ms), number)
+                partition.stream_time_ms = target_ms
+            verdict = engine.judge(partition, [])
+            if verdict.transitions:
+                partition.saved_offset = -1
+                await self._publish(engine, verdict.transitions)
 
     def _count_open(self, city: str, incident_id: str, rule: str, state: str) -> None:
         if state == OPEN:
@@ -125,6 +159,7 @@ class FixStage(StatefulStage):
         for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
             if key == MARK:
                 _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
+                partition.saved_offset = partition.next_offset
                 continue
             _, fence, trace = decode_trace(value, engine)
             partition.traces[trace.vehicle_id] = trace
@@ -134,6 +169,13 @@ class FixStage(StatefulStage):
                 if incident.state == OPEN:
                     self.open[incident.incident_id] = incident.run.offence.rule
         return partition
+
+    def results(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """How far the partitions have come, for those without traffic."""
+        for number, partition in self.partitions.items():
+            if partition.stream_time_ms >= self.told_ms.get(number, 0) + 1_000:
+                self.told_ms[number] = partition.stream_time_ms
+                yield CLOCK.name, str(number).encode(), str(partition.stream_time_ms).encode()
 
     def changes(self) -> Iterator[Change]:
         """See ``Stage``."""
@@ -150,6 +192,7 @@ class FixStage(StatefulStage):
     def forget(self) -> None:
         """See ``Stage``."""
         self.partitions.clear()
+        self.taken_at_s.clear()
         self.open.clear()
 
 

@@ -27,6 +27,8 @@ VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True)
 PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True)
 RATE_STATE = Topic("courier.rate-state.v1", compacted=True)
 """Internal: the stages' state, partitioned as their input is; read back by whoever is assigned the partition next."""
+CLOCK = Topic("courier.clock.v1", partitioned=False, compacted=True)
+"""Internal: how far each fix partition's stream time has come, for those that have no traffic of their own."""
 INCIDENTS = Topic("courier.incidents.v1", retention_ms=90 * DAY_MS)
 RATES = Topic("courier.rates.v1", compacted=True)
 FEEDBACK = Topic("courier.feedback.v1", retention_ms=90 * DAY_MS)
@@ -35,7 +37,7 @@ DEAD = Topic("courier.dead.v1", retention_ms=30 * DAY_MS)
 LATE = Topic("courier.late.v1", retention_ms=30 * DAY_MS)
 
 ALL = (
-    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, RATE_STATE, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
+    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, RATE_STATE, CLOCK, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
 )  # fmt: skip
 CHUNKED = (GPS, SCAN, PARTIALS)
 """The topics whose records reach an agent in chunks."""

@@ -98,6 +98,7 @@ class Command:
             [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
+        child.log = lambda: Path(log.name).read_text("utf-8", "replace")
         self.children.append(child)
         return child
 

@@ -48,8 +48,8 @@ class Pipeline:
         child.url = f"http://127.0.0.1:{port}"
         return child
 
-    def start_ready(self, *command):
-        child = self.start(*command)
+    def start_ready(self, *command, **environment):
+        child = self.start(*command, **environment)
         wait_for(f"{command[0]} to be ready", lambda: get(f"{child.url}/readyz"))
         return child
 
@@ -199,3 +199,70 @@ def test_kill_9_and_a_rebalance_change_nothing(pipeline, day, seed):
     assert incidents > 5, f"seed {seed}"
     pipeline.check_rates(day["scans"])
     pipeline.check_revisions()
+
+
+def fix(event_id, event_time_ms, vehicle_id="HH-99999", **fields):
+    return json.dumps({"event_id": event_id, "event_time_ms": event_time_ms, "vehicle_id": vehicle_id, "lon": 111.5, "lat": 40.7, **fields}).encode()
+
+
+def announced(pipeline, vehicle_id="HH-99999"):
+    """(type, rule id, opened, last seen) of a vehicle's transitions, in order."""
+    events = [json.loads(value) for _, value in read_topic(pipeline.bootstrap, "courier.incidents.v1")]
+    mine = [e for e in events if e["subject"] == f"vehicle/{vehicle_id}"]
+    return [(e["type"].split(".")[2], e["data"]["rule_id"], e["data"]["opened_at_ms"], e["data"]["last_seen_ms"]) for e in mine]
+
+
+def test_a_partition_without_traffic_follows_the_others_even_through_a_crash(pipeline):
+    """One partition gets two fixes and then nothing; its incident closes when the other partitions have gone far enough."""
+    worker = pipeline.start_ready("worker", YICHENG_IDLE_AFTER_S="1")
+    base_ms = 1_782_446_400_000
+    for number in range(2):
+        pipeline.producer.send("courier.gps.v1", fix(f"a{number}", base_ms + number * 10_000), b"k", partition=0)
+    pipeline.producer.flush()
+    wait_for("the incident to open", lambda: announced(pipeline) == [("opened", "number-on-file", base_ms, base_ms)])
+    lateness_ms, gap_ms = pipeline.policy.lateness_ms, 120_000
+    target_ms = base_ms + 10_000 + gap_ms + lateness_ms
+    pipeline.producer.send("courier.gps.v1", fix("b", target_ms, "HH-88888"), b"k", partition=1)  # not far enough yet
+    pipeline.producer.flush()
+    wait_for("all to be committed", pipeline.committed)
+    worker.kill()
+    pipeline.start_ready("worker", YICHENG_IDLE_AFTER_S="1")
+    pipeline.producer.send("courier.gps.v1", fix("c", target_ms + 1, "HH-88888"), b"k", partition=1)
+    pipeline.producer.flush()
+    opened, closed = wait_for("the incident to close", lambda: len(found := announced(pipeline)) > 1 and found)
+    assert opened == ("opened", "number-on-file", base_ms, base_ms)
+    assert closed == ("closed", "number-on-file", base_ms, base_ms + 10_000)
+
+
+def test_policy_and_registry_change_while_running_by_event_time(pipeline, tmp_path):
+    """A version that is valid from noon judges from noon; a pack with a mistake is refused whole; a new vehicle counts at once."""
+    worker = pipeline.start_ready("worker")
+    noon_ms = 1_782_446_400_000  # 2026-06-26 12:00 in Shanghai
+    text = pipeline.policy.pack.source["yaml"]
+    marker = "  - rule: unmarked_vehicle"
+    limit = '  - {rule: speeding, id: everywhere, clause: "x", severity: warning, limit_kmh: 30}\n\n'
+    newer = text.replace("valid_from: 2019-01-01", 'valid_from: "2026-06-26T12:00:00+08:00"').replace(marker, limit + marker)
+    pack = tmp_path / "newer.yaml"
+    pack.write_text(newer, "utf-8")
+    (tmp_path / "zones").mkdir()
+    (tmp_path / "zones" / "hohhot.geojson").write_text(pipeline.policy.pack.source["geojson"], "utf-8")
+    environment = {"YICHENG_KAFKA_BOOTSTRAP": pipeline.bootstrap}
+    assert "2 versions" in pipeline.yicheng.run("policy", "publish", pack, **environment).stdout
+    wait_for("the worker to know both", lambda: '"versions": 2' in worker.log())
+    pipeline.producer.send("courier.gps.v1", fix("a", noon_ms - 1, speed_kmh=50.0), b"k", partition=0)
+    pipeline.producer.send("courier.gps.v1", fix("b", noon_ms, speed_kmh=50.0), b"k", partition=0)
+    pipeline.producer.flush()
+    found = wait_for("both incidents", lambda: len(found := announced(pipeline)) == 2 and found)
+    assert found == [("opened", "number-on-file", noon_ms - 1, noon_ms - 1), ("opened", "everywhere", noon_ms, noon_ms)]
+
+    broken = json.dumps([{"yaml": newer.replace("limit_kmh: 30", "limit_kmh: fast"), "geojson": pipeline.policy.pack.source["geojson"]}])
+    pipeline.producer.send("courier.policy.v1", broken.encode(), b"hohhot-2019")
+    registered = {"kind": "vehicle", "id": "HH-99999"}
+    pipeline.producer.send("courier.registry.v1", json.dumps([registered]).encode(), b"vehicle/HH-99999")
+    pipeline.producer.flush()
+    wait_for("the refusal to be logged", lambda: "reference record refused" in worker.log() and "limit_kmh" in worker.log())
+    pipeline.producer.send("courier.gps.v1", fix("c", noon_ms + 10_000, speed_kmh=50.0), b"k", partition=0)
+    pipeline.producer.send("courier.gps.v1", fix("d", noon_ms + 20_000, speed_kmh=10.0), b"k", partition=0)
+    pipeline.producer.flush()
+    found = wait_for("both to close", lambda: len(found := announced(pipeline)) == 4 and found)
+    assert found[2:] == [("closed", "number-on-file", noon_ms - 1, noon_ms), ("closed", "everywhere", noon_ms, noon_ms + 10_000)]

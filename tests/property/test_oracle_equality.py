@@ -77,6 +77,9 @@ def rule(name, own=None, *, zones=None, permitted=None):
     return st.fixed_dictionaries(required, optional=optional)
 
 
+silence = st.fixed_dictionaries(
+    {"rule": st.just("silent_vehicle"), "limit": st.sampled_from(["10s", "30s", "2m", "6m"])}, optional={"vehicles": selectors, "exempt": exemptions}
+)
 rules = st.one_of(
     rule("unregistered_vehicle"),
     rule("malformed_identifier"),
@@ -91,9 +94,7 @@ rules = st.one_of(
     rule("untrained_driver"),
     rule("uninsured_driver"),
     rule("unrecognised_foreign_plate", zones="optional"),
-    st.fixed_dictionaries(
-        {"rule": st.just("silent_vehicle"), "limit": st.sampled_from(["30s", "2m", "6m"])}, optional={"vehicles": selectors, "exempt": exemptions}
-    ),
+    *[silence] * 4,
 )  # fmt: skip
 packs = st.fixed_dictionaries(
     {"rules": st.lists(rules, min_size=2, max_size=6), "lateness": st.sampled_from(["30s", "2m", "10m"])},
@@ -131,7 +132,7 @@ registries = st.lists(
 
 COORDINATES = [0.0, 0.5, 1.0, 1.5, 1.6, 2.0, 2.001, 2.123456789, 2.5, 3.0, 4.0, 4.5, 5.0, 7.5, 9.0, -0.0001]
 SPEEDS = [None, 0.0, 0.0, 1.0, 1.01, 15.0, 15.1, 59.99, 60.123, 501.0]
-STEPS_MS = [0, 1, 1_000, 10_000, 10_000, 10_000, 10_000, 30_000, 60_000, 120_000, 120_001, 400_000]
+STEPS_MS = [0, 0, 0, 1, 1_000, 10_000, 10_000, 10_000, 10_000, 30_000, 60_000, 120_000, 120_001, 400_000]
 
 
 def drive(rng, vehicle_id, count):
@@ -142,7 +143,7 @@ def drive(rng, vehicle_id, count):
         now_ms += rng.choice(STEPS_MS)
         for key, values in (
             ("lon", COORDINATES), ("lat", COORDINATES), ("speed_kmh", SPEEDS), ("plate", [None, "京A12345", "京A1", "ກຂ1", ""]),
-            ("driver_id", [None, None, "d", "x", "y"]), ("ignition", [None, True, True, False]),
+            ("driver_id", [None, None, "d", "x", "y"]), ("ignition", [None, True, True, True, False]),
         ):  # fmt: skip
             if rng.random() < 0.15:
                 state[key] = rng.choice(values)
