@@ -122,7 +122,7 @@ def judge(
     if not gps and not scans:
         raise BadInput("nothing to judge; give --gps FILE or --scans FILE")
     pack = load_policy(policy_name)
-    known = load_registry(registry_file, pack.timezone) if registry_file else Registry(pack.timezone)
+    known = load_registry(registry_file, pack.timezone, pack.zone_kinds) if registry_file else Registry(pack.timezone)
     key = _settings().identity_key.get_secret_value().encode()
     summary = judge_files(pack, known, gps or [], scans or [], out, identity_key=key)
     judged, incidents = sum(summary["fixes"].values()) + sum(summary["scans"].values()), sum(summary["incidents"].values())
@@ -282,15 +282,15 @@ def registry_sample(
 @registry.command("import")
 def registry_import(
     file: Annotated[Path, typer.Argument(help="registry records (.jsonl, .yaml, .csv)")],
-    timezone: Annotated[str, typer.Option(help="timezone of bare dates")] = "Asia/Shanghai",
+    policy_name: Annotated[str | None, typer.Option("--policy", help="pack whose zones the passes name (default: YICHENG_POLICY)")] = None,
 ) -> None:
     """Publish registry records to Kafka; the whole file is checked first."""
-    from zoneinfo import ZoneInfo
-
     from deploy.admin import publish_registry
+    from streams.policy import load_policy
     from streams.registry_file import load_registry
 
-    records = load_registry(file, ZoneInfo(timezone))
+    pack = load_policy(policy_name or _settings().policy)
+    records = load_registry(file, pack.timezone, pack.zone_kinds)
     print(f"{publish_registry(_settings().kafka_bootstrap, records.grouped())} records published")
 
 
@@ -333,12 +333,26 @@ def policy_table(chinese: Annotated[bool, typer.Option("--zh", help="in Chinese"
 
 
 @policy.command("check")
-def policy_check(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
-    """Check a pack and say in words what it asks."""
-    from deploy.explain import explain
+def policy_check(
+    pack: Annotated[str, typer.Argument(help="pack by name or path")],
+    date: Annotated[str | None, typer.Option(help="what applies on this day (2026-11-11) or at this instant (2026-11-11T12:00)?")] = None,
+    at: Annotated[str | None, typer.Option(help="and at this place (longitude,latitude)?")] = None,
+) -> None:
+    """Check a pack and say in words what it asks; with --date and --at, what applies there and then."""
+    import time
+
+    from deploy.explain import answer, explain
     from streams.policy import load_policy
 
-    print(explain(load_policy(pack)))
+    checked = load_policy(pack)
+    if date is None and at is None:
+        print(explain(checked))
+        return
+    try:
+        lon, lat = map(float, at.split(",")) if at else (None, None)
+    except ValueError:
+        raise BadInput(f"--at: {at!r} is not longitude,latitude such as 111.66,40.81") from None
+    print(answer(checked, date or checked.days.date_of(round(time.time() * 1000)), (lon, lat) if lon is not None and lat is not None else None))
 
 
 @policy.command("publish")

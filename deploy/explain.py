@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from streams.clock import Duration, bound_ms, local_datetime
+from streams.errors import BadInput
 from streams.policy import WEEKDAYS, Exemption, Policy, Rule, Window, load_policy, packs
 from streams.rules import RULES
 
@@ -22,6 +26,56 @@ def explain(policy: Policy) -> str:
             lines.append(f"  “{rule.quote}”")
         lines += [f"  {line}" for line in _conditions(rule, policy)]
     return "\n".join(lines)
+
+
+def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> str:
+    """What applies on a local date, or at an instant, everywhere or at a place (lon, lat): a line a rule.
+
+    Raises ``BadInput`` where the moment is no date and no instant.
+    """
+    try:
+        moment_ms = bound_ms(moment, policy.timezone, end=False)
+    except ValueError as error:
+        raise BadInput(f"--date: {error}") from None
+    whole_day = len(moment) == 10
+    local = local_datetime(moment_ms, policy.timezone)
+    inside = policy.zone_index.locate([place[0]], [place[1]])[0] if place else ()
+    calendars = policy.calendars_at(moment_ms)
+    where = f" at {place[0]:g}, {place[1]:g} ({', '.join(policy.zone_name(zone)[1] for zone in inside) or 'in no zone'})" if place else ""
+    when = f"{WEEKDAYS[local.weekday()]} {moment}" + (f", {', '.join(sorted(calendars))}" if calendars else "")
+    lines = [f"{policy.name}{where} on {when}:"]
+    if not policy.valid_from_ms <= moment_ms < policy.valid_until_ms:
+        return "\n".join([*lines, f"  nothing: the policy is in force from {policy.pack.valid_from} until {policy.pack.valid_until or 'it is replaced'}"])
+    for rule in policy.fix_rules:
+        outside = RULES[rule.rule].ZONES == "outside"
+        zones = None if rule.zone_ids is None else [zone for zone in rule.zone_ids if place is None or zone in inside]
+        if zones is not None and bool(place) and bool(zones) is outside:
+            continue
+        forbidden = _forbidden(rule, policy, moment_ms, whole_day=whole_day)
+        if not forbidden:
+            continue
+        parts = [f"{rule.id} ({rule.rule}): {forbidden}"]
+        parts += [line for line in _conditions(rule, policy) if not line.startswith(("permitted", "where"))]
+        if rule.exempt and not calendars.isdisjoint(rule.exempt.calendars):
+            parts.append("all are exempt during " + ", ".join(sorted(calendars & set(rule.exempt.calendars))))
+        lines.append("  " + "; ".join(parts))
+    return "\n".join(lines)
+
+
+def _forbidden(rule: Rule, policy: Policy, moment_ms: int, *, whole_day: bool) -> str:
+    """When a rule's windows do not permit it: on the whole local day, or right then; empty: never."""
+    if not whole_day:
+        return "" if policy.permits(rule, moment_ms) else "applies then"
+    spans: list[tuple[int, int]] = []
+    end_ms = policy.days.bounds_ms(policy.days.date_of(moment_ms))[1]
+    while moment_ms < end_ms:
+        until_ms = min(policy.period_ms(moment_ms)[1], end_ms)
+        if not policy.permits(rule, moment_ms):
+            start_ms = spans.pop()[0] if spans and spans[-1][1] == moment_ms else moment_ms
+            spans.append((start_ms, until_ms))
+        moment_ms = until_ms
+    clock = [(local_datetime(a, policy.timezone).strftime("%H:%M"), local_datetime(b, policy.timezone).strftime("%H:%M")) for a, b in spans]
+    return ", ".join("all day" if pair == ("00:00", "00:00") else f"{pair[0]}–{pair[1].replace('00:00', '24:00')}" for pair in clock)
 
 
 def rule_table(*, chinese: bool = False) -> str:
@@ -54,7 +108,11 @@ def _conditions(rule: Rule, policy: Policy) -> list[str]:
         lines.append("exempt: " + _exemption(rule.exempt))
     for name in rule.parameters.__struct_fields__:
         value = getattr(rule.parameters, name)
-        lines.append(f"{name}: {minutes(value) if isinstance(value, int) and value >= 1000 else value}")
+        if isinstance(value, msgspec.Struct):
+            allowed = [f"{key} {', '.join(values)}" for key, values in msgspec.structs.asdict(value).items() if values is not None]
+            lines.append(f"{name}: {'; '.join(allowed)}")
+            continue
+        lines.append(f"{name}: {minutes(value) if isinstance(value, Duration) else f'{value:g}' if isinstance(value, float) else value}")
     return lines
 
 

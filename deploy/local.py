@@ -133,7 +133,7 @@ class Local:
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         registry_file = self._registry_file()
-        registry = load_registry(registry_file, plan.policy.timezone)
+        registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds)
         if "YICHENG_KAFKA_BOOTSTRAP" in os.environ:
             self.bootstrap = settings.kafka_bootstrap
             self._use_cluster()

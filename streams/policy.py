@@ -356,6 +356,9 @@ def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
         except (OSError, UnicodeDecodeError):
             raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read; it stands beside the pack") from None
         pack.geometries, pack.zone_names = _read_geojson(zones_text, pack.zones)
+        other = msgspec.json.decode(zones_text).get("adcode", pack.city.adcode)
+        if other != pack.city.adcode:
+            raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {other}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
         pack.source = {"yaml": text, "geojson": zones_text}
     else:
         pack.source = {"yaml": text}
@@ -407,20 +410,27 @@ def _read_geojson(text: str, where: str) -> tuple[dict[str, BaseGeometry], dict[
     geometries: dict[str, BaseGeometry] = {}
     names: dict[str, tuple[str, str]] = {}
     for number, feature in enumerate(_features(text, where), 1):
+        zone_id = "?"
         try:
             properties = feature["properties"]
             zone_id = str(properties["id"])
             geometry = shapely.from_geojson(msgspec.json.encode(feature["geometry"]))
         except (KeyError, TypeError, shapely.errors.GEOSException) as error:
-            raise BadInput(f"{where}: feature {number} has no usable id or geometry ({error})") from None
+            raise BadInput(f"{where}:{_line_of(text, zone_id)}: feature {number} has no usable id or geometry ({error})") from None
         if zone_id in geometries:
-            raise BadInput(f"{where}: feature {number} repeats the zone id {zone_id!r}; ids are unique")
+            raise BadInput(f"{where}:{_line_of(text, zone_id, 2)}: feature {number} repeats the zone id {zone_id!r}; ids are unique")
         if geometry.geom_type not in {"Polygon", "MultiPolygon"} or not geometry.is_valid:
             problem = shapely.is_valid_reason(geometry) if geometry.geom_type.endswith("Polygon") else geometry.geom_type
-            raise BadInput(f"{where}: zone {zone_id!r} (feature {number}) is not a valid polygon: {problem}")
+            raise BadInput(f"{where}:{_line_of(text, zone_id)}: zone {zone_id!r} (feature {number}) is not a valid polygon: {problem}")
         geometries[zone_id] = geometry
         names[zone_id] = (str(properties.get("name_zh", zone_id)), str(properties.get("name_en", zone_id)))
     return geometries, names
+
+
+def _line_of(text: str, zone_id: str, occurrence: int = 1) -> int:
+    """The line on which a zone's id stands (1 where it cannot be found)."""
+    found = list(re.finditer(rf'"id"\s*:\s*{re.escape(msgspec.json.encode(zone_id).decode())}', text))
+    return text.count("\n", 0, found[occurrence - 1].start()) + 1 if len(found) >= occurrence else 1
 
 
 def _read_zone_kinds(pack: Pack) -> dict[str, str]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
 
-from streams.errors import BadInput
-from streams.registry import AnyEntry, Registry, decode_entry, entry_from_text
+from streams.errors import BadInput, nearest
+from streams.registry import AnyEntry, Pass, Registry, decode_entry, entry_from_text
 
 _LISTS = {"driver_ids", "cities", "zones"}
 
 
-def load_registry(path: Path, timezone: ZoneInfo) -> Registry:
+def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None = None) -> Registry:
     """Read a registry file, its format told by its name; ``BadInput`` names the file, the line, the key and the nearest valid key.
 
-    In CSV an empty cell is an absent key, and lists are separated by spaces or semicolons.
+    In CSV an empty cell is an absent key, and lists are separated by spaces or semicolons. Where the policy's ``zones`` are
+    given, passes for others are refused.
     """
     registry = Registry(timezone)
     try:
@@ -31,7 +32,11 @@ def load_registry(path: Path, timezone: ZoneInfo) -> Registry:
     number = 1
     try:
         for number, parse in read(text):  # noqa: B007  an error names it
-            registry.add([parse()])
+            entry = parse()
+            for zone in entry.zones if zones is not None and isinstance(entry, Pass) else ():
+                if zone not in zones and zone != "*":
+                    raise BadInput(f"pass {entry.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
+            registry.add([entry])
     except BadInput as error:
         raise BadInput(f"{path}:{number}: {error}") from None
     except yaml.YAMLError as error:

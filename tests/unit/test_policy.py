@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from deploy.explain import answer
 from streams.errors import BadInput
 from streams.policy import load_policy, packs, parse_policy
 
@@ -76,6 +77,32 @@ def test_a_self_crossing_polygon_is_refused_with_its_id():
     assert crossing != PACK["geojson"]
     with pytest.raises(BadInput, match="loading-west.*not a valid polygon: Self-intersection"):
         parse_policy(PACK["yaml"], "pack.yaml", lambda _: crossing)
+
+
+def test_mistakes_in_zones_name_the_line():
+    text = PACK["geojson"]
+    for wrong, message in [
+        (text.replace('"id": "loading-south"', '"id": "loading-west"'), r"hohhot.geojson:\d+: feature 4 repeats the zone id 'loading-west'"),
+        (text.replace('"adcode": "150100"', '"adcode": "451100"'), r"pack.yaml:\d+: zones/hohhot.geojson holds the zones of adcode 451100, but the pack is for 150100"),
+        (text.replace('"type": "Polygon"', '"type": "Polygone"', 1), r"hohhot.geojson:\d+: feature 1 has no usable id or geometry"),
+    ]:  # fmt: skip
+        assert wrong != text
+        with pytest.raises(BadInput, match=message):
+            parse_policy(PACK["yaml"], "pack.yaml", lambda _, wrong=wrong: wrong)
+
+
+@pytest.mark.parametrize(
+    ("moment", "place", "present", "absent"),
+    [
+        ("2026-06-26", (111.66, 40.81), ["on fri 2026-06-26:", "core-daytime (restricted_hours): 07:00–20:00; who: light_van, truck"], ["residential-night", "all are"]),
+        ("2019-11-11", None, ["double_eleven:", "all are exempt during double_eleven", "residential-night (restricted_hours): 00:00–07:00, 20:00–24:00"], []),
+        ("2026-06-26T21:00", (111.66, 40.81), ["number-on-file (unregistered_vehicle): applies then"], ["core-daytime"]),
+        ("2018-12-31", None, ["nothing: the policy is in force from 2019-01-01"], ["core-daytime"]),
+    ],
+)  # fmt: skip
+def test_a_pack_answers_what_applies_there_and_then(moment, place, present, absent):
+    text = answer(load_policy("hohhot-2019"), moment, place)
+    assert all(part in text for part in present) and not any(part in text for part in absent), text
 
 
 def test_windows_are_half_open_wrap_past_midnight_and_belong_to_the_day_they_start_on():

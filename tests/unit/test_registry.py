@@ -39,6 +39,14 @@ def test_a_wrong_line_is_named_with_its_number(line, message, tmp_path):
     assert message in str(caught.value) and str(caught.value).startswith(f"{path}:3: ")
 
 
+def test_a_pass_for_an_unknown_zone_is_refused_where_the_policy_is_known(tmp_path):
+    path = tmp_path / "registry.jsonl"
+    path.write_text('{"kind": "pass", "id": "p", "pass_kind": "green", "zones": ["*"]}\n{"kind": "pass", "id": "q", "pass_kind": "green", "zones": ["cor"]}\n')
+    with pytest.raises(BadInput, match=r"registry.jsonl:2: pass q: zone 'cor' is not in the policy; did you mean 'core'\?"):
+        load_registry(path, ZONE, {"core", "residential"})
+    assert len(load_registry(path, ZONE)) == 2
+
+
 def test_a_bare_date_is_a_whole_local_day():
     registry = Registry(ZONE)
     registry.add([Vehicle(id="v", valid_from="2019-11-01", valid_until="2019-11-02")])
