@@ -115,7 +115,8 @@ class Engine:
                 rejects.append(Reject(record, reason, fix.event_id))
                 continue
             if fix.coord_sys != "wgs84":
-                fix.lon, fix.lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
+                lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
+                fix.lon, fix.lat = round(lon, 7), round(lat, 7)  # 1 cm
             good.append((record, fix))
         return good
 

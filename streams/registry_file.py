@@ -33,9 +33,8 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
     try:
         for number, parse in read(text):  # noqa: B007  an error names it
             entry = parse()
-            for zone in entry.zones if zones is not None and isinstance(entry, Pass) else ():
-                if zone not in zones and zone != "*":
-                    raise BadInput(f"pass {entry.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
+            if zones is not None and isinstance(entry, Pass):
+                _check_zones(entry, zones)
             registry.add([entry])
     except BadInput as error:
         raise BadInput(f"{path}:{number}: {error}") from None
@@ -74,6 +73,12 @@ def _entry_from_cells(row: dict[str | None, Any]) -> AnyEntry:
         return _refuse("the row has more or fewer cells than the header")
     given = {key: value.strip() for key, value in row.items() if key and value.strip()}
     return entry_from_text({key: value.replace(";", " ").split() if key in _LISTS else value for key, value in given.items()})
+
+
+def _check_zones(held: Pass, zones: Collection[str]) -> None:
+    for zone in held.zones:
+        if zone not in zones and zone != "*":
+            raise BadInput(f"pass {held.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
 
 
 def _refuse(problem: str) -> AnyEntry:
