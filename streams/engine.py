@@ -30,7 +30,7 @@ ACCEPTED = "accepted"
 class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
-    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``dirty``: vehicles
+    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``dirty``: traces
     changed since. ``fences``: after a restart, the offset up to which a vehicle's restored state has seen the partition.
     """
 
@@ -39,14 +39,13 @@ class FixPartition(msgspec.Struct):
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
     saved_offset: int = 0
-    dirty: set[str] = set()
+    dirty: list[Trace] = []
     due: list[tuple[int, str]] = []
-    queued: dict[str, int] = {}
 
 
 def new_partition(next_offset: int = 0) -> FixPartition:
     """An empty partition with containers of its own."""
-    return FixPartition(traces={}, fences={}, next_offset=next_offset, dirty=set(), due=[], queued={})
+    return FixPartition(traces={}, fences={}, next_offset=next_offset, dirty=[], due=[])
 
 
 class Verdict(msgspec.Struct):
@@ -124,10 +123,9 @@ class Engine:
         self, partition: FixPartition, fixes: list[tuple[Record, Fix]], transitions: list[Transition], rejects: list[Reject]
     ) -> None:
         """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
-        traces, fences, plans, due, queued = partition.traces, partition.fences, self.planner.latest, partition.due, partition.queued
-        lateness_ms, watch_silence = self.policies.lateness_ms, self._watches_silence()
+        traces, fences, due, dirty = partition.traces, partition.fences, partition.due, partition.dirty
+        lateness_ms, generation = self.policies.lateness_ms, self.planner.generation
         slack_ms = lateness_ms // 10
-        mark_dirty = partition.dirty.add
         stream_time_ms = partition.stream_time_ms
         packed, inexact, inside = self._columns([fix for _, fix in fixes])
         end = 0
@@ -151,21 +149,25 @@ class Engine:
                 stream_time_ms = partition.stream_time_ms = event_time_ms
                 if due and due[0][0] < stream_time_ms:
                     self._close_due(partition, transitions)
-            mark_dirty(vehicle_id)
-            plan = plans.get(vehicle_id)
-            if plan is None or not plan.from_ms <= event_time_ms < plan.until_ms:
-                plan = self.planner.plan(vehicle_id, event_time_ms)
-            offences = plan.violations(fix, zones) if zones or plan.anywhere else plan.always
+            if not trace.dirty:
+                trace.dirty = True
+                dirty.append(trace)
+            plan = trace.plan
+            if plan is None or plan.generation != generation or not plan.from_ms <= event_time_ms < plan.until_ms:
+                plan = trace.plan = self.planner.plan(vehicle_id, event_time_ms)
+            duties = plan.duties
+            offences = plan.violations(fix, zones) if zones or duties.anywhere else duties.always
             if fix.plate:
                 trace.plate = fix.plate
             if fix.synthetic:
                 trace.synthetic = True
-            exact = (fix.lon, fix.lat, fix.speed_kmh) if inexact and start // SIZE in inexact else None
+            lon, lat = fix.lon, fix.lat
+            exact = (lon, lat, fix.speed_kmh) if inexact and start // SIZE in inexact else None
             changes: list[Transition] | None = None
             if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
-                if plan.pairs and recent.rows:
+                if duties.pairs and abs(lon - trace.lon) + abs(lat - trace.lat) >= duties.reach_deg and recent.rows:
                     offences += plan.pair_violations(recent.newest(), _kept(fix))
-                trace.high_water_ms = event_time_ms
+                trace.high_water_ms, trace.lon, trace.lat = event_time_ms, lon, lat
                 recent.rows += packed[start:end]
                 recent.ids += event_id.encode() + SEPARATOR
                 recent.marks.append(mark)
@@ -176,13 +178,16 @@ class Engine:
                         trace.offending += 1
                         recent.set_offences(-1, self.set_number(offences))
                     changes = self.announcer.advance(trace, _judged(fix, offences))
-                if recent.time(0) < event_time_ms - lateness_ms - slack_ms:
+                if event_time_ms > trace.forget_at_ms:
                     self._drop_old(trace, event_time_ms - lateness_ms)
+                    trace.forget_at_ms = recent.time(0) + lateness_ms + slack_ms
+                elif high_water_ms < 0:
+                    trace.forget_at_ms = event_time_ms + lateness_ms + slack_ms
             else:
                 changes = self._insert(trace, fix, plan, offences, packed[start:end], exact, stream_time_ms)
             if changes:
                 transitions.extend(changes)
-            if changes or (watch_silence and fix.ignition and vehicle_id not in queued):
+            if changes or (duties.silences and trace.due_ms == END_MS and fix.ignition):
                 self.watch(partition, trace)
                 if due and due[0][0] < stream_time_ms:
                     self._close_due(partition, transitions)
@@ -202,7 +207,7 @@ class Engine:
         """Put a late fix in its place; the fix after it has another one before it now."""
         recent = trace.recent
         index = recent.place(fix.event_time_ms, fix.event_id)
-        if plan.pairs and index:
+        if plan.duties.pairs and index:
             offences += plan.pair_violations(recent.at(index - 1), _kept(fix))
         recent.insert(index, row, fix.event_id, exact)
         relevant = bool(offences or trace.runs or trace.base or trace.incidents)
@@ -211,9 +216,11 @@ class Engine:
             recent.set_offences(index, self.set_number(offences))
         if index + 1 < len(recent):
             after = recent.at(index + 1)
-            later_plan = self.planner.at(trace.vehicle_id, after.event_time_ms)
             known = self.sets[after.offence_set]
-            if later_plan.pairs or any(offence.form is Form.PAIR for offence in known):
+            later_plan = plan
+            if not plan.from_ms <= after.event_time_ms < plan.until_ms:
+                later_plan = self.planner.plan(trace.vehicle_id, after.event_time_ms)
+            if later_plan.duties.pairs or any(offence.form is Form.PAIR for offence in known):
                 by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
                 now = by_itself + later_plan.pair_violations(_kept(fix), after)
                 if now != known:
@@ -245,37 +252,36 @@ class Engine:
             self.sets.append(offences)
         return number
 
-    def _watches_silence(self) -> bool:
-        return self.announcer.shortest_silence_ms < END_MS
-
     def watch(self, partition: FixPartition, trace: Trace) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""
         deadlines = [deadline_ms(i) for i in trace.incidents or () if i.state == OPEN]
-        if self._watches_silence() and trace.recent.ignition():
+        if trace.recent.ignition() and self.announcer.shortest_silence_ms < END_MS:
             silent = trace.runs or {}
-            due = self.planner.silences(trace.vehicle_id, trace.high_water_ms)
+            due = self.planner.silences(trace.vehicle_id, trace.high_water_ms, trace.plan)
             deadlines += [due_ms for offence, due_ms in due if offence not in silent]
         deadline = min(deadlines, default=END_MS)
-        if deadline < min(partition.queued.get(trace.vehicle_id, END_MS), END_MS):
-            partition.queued[trace.vehicle_id] = deadline
+        if deadline < trace.due_ms:
+            trace.due_ms = deadline
             heappush(partition.due, (deadline, trace.vehicle_id))
 
     def _close_due(self, partition: FixPartition, transitions: list[Transition]) -> None:
         """Close what the partition's stream time has passed, and open the silences it has made."""
-        due, queued, stream_time_ms = partition.due, partition.queued, partition.stream_time_ms
+        due, stream_time_ms = partition.due, partition.stream_time_ms
         while due and due[0][0] < stream_time_ms:
             deadline, vehicle_id = heappop(due)
-            if queued.get(vehicle_id) != deadline:
-                continue
-            del queued[vehicle_id]
             trace = partition.traces[vehicle_id]
+            if trace.due_ms != deadline:
+                continue
+            trace.due_ms = END_MS
             changes = self.announcer.close_due(trace, stream_time_ms)
-            if self._watches_silence() and trace.recent.ignition():
+            if trace.recent.ignition() and stream_time_ms - trace.high_water_ms > self.announcer.shortest_silence_ms:
                 last = trace.recent.newest()
                 changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set]), stream_time_ms)
             if changes:
                 transitions.extend(changes)
-                partition.dirty.add(vehicle_id)
+                if not trace.dirty:
+                    trace.dirty = True
+                    partition.dirty.append(trace)
             self.watch(partition, trace)
 
 

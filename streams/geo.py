@@ -10,7 +10,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 EARTH_RADIUS_M = 6_371_008.8
-_METRES_PER_DEGREE = math.radians(1) * EARTH_RADIUS_M * 1.000_001
+METRES_PER_DEGREE = math.radians(1) * EARTH_RADIUS_M * 1.000_001
+"""No degree of longitude or latitude is longer."""
 _KRASOVSKY_A_M = 6_378_245.0
 _KRASOVSKY_EE = 0.006_693_421_622_965_943
 _BD_PI = math.pi * 3000.0 / 180.0
@@ -48,11 +49,6 @@ def haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float
     half = math.sin((phi_b - phi_a) / 2) ** 2
     half += math.cos(phi_a) * math.cos(phi_b) * math.sin(math.radians(lon_b - lon_a) / 2) ** 2
     return 2 * EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(half)))
-
-
-def surely_nearer(lon_a: float, lat_a: float, lon_b: float, lat_b: float, distance_m: float) -> bool:
-    """Whether two points are nearer than a distance by a bound that takes no trigonometry (False: perhaps not)."""
-    return (abs(lon_a - lon_b) + abs(lat_a - lat_b)) * _METRES_PER_DEGREE < distance_m
 
 
 def to_wgs84(lon: float, lat: float, coord_sys: str) -> tuple[float, float]:

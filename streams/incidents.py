@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from streams.clock import END_MS
-from streams.plan import Offence
+from streams.plan import Offence, Plan
 from streams.predicates import Form
 from streams.recent import Recent, new_recent
 
@@ -108,7 +108,9 @@ class Trace(msgspec.Struct):
     ``recent``: its accepted fixes of at least the last ``lateness``, ``offending`` the number of those with offences;
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
-    Empty containers are shared or absent, since most vehicles have nothing in them.
+    Empty containers are absent, since most vehicles have nothing in them. Of this process only: ``lon``, ``lat`` of the
+    newest fix, the latest ``plan``, the time from which old fixes can be forgotten, the stream time at which something
+    falls due, and whether it changed since the last checkpoint.
     """
 
     vehicle_id: str
@@ -120,6 +122,12 @@ class Trace(msgspec.Struct):
     incidents: list[Incident] | None = None
     plate: str | None = None
     synthetic: bool = False
+    lon: float = 0.0
+    lat: float = 0.0
+    plan: Plan | None = None
+    forget_at_ms: int = 2**62
+    due_ms: int = END_MS
+    dirty: bool = False
 
 
 def new_trace(vehicle_id: str) -> Trace:

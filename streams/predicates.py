@@ -1,6 +1,6 @@
 """What several rules are made of: how an offence shows, and predicates about speed and drivers.
 
-Predicates of the same threshold are the same object, so that vehicles with the same rules can share a plan.
+A predicate is the same object for all vehicles to which the same applies, so that they can share what is planned for them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from functools import cache
 from streams.events import Fix
 from streams.registry import Subject
 
+Predicate = Callable[[Fix, tuple[str, ...], Subject], bool]
+"""(fix, zones it is inside, what the registry says) → whether the fix violates."""
+
 
 class Form(StrEnum):
     """What an offence is seen by: one fix, a fix and the one before it, or the absence of the next."""
@@ -22,24 +25,36 @@ class Form(StrEnum):
 
 
 @cache
-def stopped(threshold_kmh: float) -> Callable[[Fix, tuple[str, ...]], bool]:
+def stopped(threshold_kmh: float) -> Predicate:
     """At most so fast (km/h); without a speed a vehicle is not known to stand still (semantics 7)."""
-    return lambda fix, inside: fix.speed_kmh is not None and fix.speed_kmh <= threshold_kmh
+    return lambda fix, inside, subject: fix.speed_kmh is not None and fix.speed_kmh <= threshold_kmh
 
 
 @cache
-def faster(limit_kmh: float) -> Callable[[Fix, tuple[str, ...]], bool]:
+def faster(limit_kmh: float) -> Predicate:
     """Faster than so many km/h."""
-    return lambda fix, inside: fix.speed_kmh is not None and fix.speed_kmh > limit_kmh
+    return lambda fix, inside, subject: fix.speed_kmh is not None and fix.speed_kmh > limit_kmh
 
 
-def nobody_qualifies(subject: Subject, until: str) -> Callable[[Fix, tuple[str, ...]], bool]:
-    """Predicate: the driver a fix names, else each of the vehicle's drivers, lacks a valid ``until`` (a date on file)."""
+@cache
+def outside(zones: frozenset[str]) -> Predicate:
+    """Inside none of these zones."""
+    return lambda fix, inside, subject: zones.isdisjoint(inside)
 
-    def lacks(driver_id: str, event_time_ms: int) -> bool:
-        driver = subject.driver(driver_id, event_time_ms)
-        return driver is None or not subject.lasts(getattr(driver, until), event_time_ms)
 
+def nobody_qualifies(subject: Subject, until: str) -> Predicate:
+    """The driver a fix names, else each of the vehicle's drivers, lacks a valid ``until`` (the name of a date on file)."""
     own = subject.vehicle.driver_ids if subject.vehicle else []
-    none_of_own = bool(own) and all(lacks(driver_id, subject.from_ms) for driver_id in own)
-    return lambda fix, inside: none_of_own if fix.driver_id is None else lacks(fix.driver_id, fix.event_time_ms)
+    return _driver_lacks(until, bool(own) and all(_lacks(subject, driver_id, until, subject.from_ms) for driver_id in own))
+
+
+@cache
+def _driver_lacks(until: str, none_of_own: bool) -> Predicate:
+    return lambda fix, inside, subject: (
+        none_of_own if fix.driver_id is None else _lacks(subject, fix.driver_id, until, fix.event_time_ms)
+    )
+
+
+def _lacks(subject: Subject, driver_id: str, until: str, event_time_ms: int) -> bool:
+    driver = subject.driver(driver_id, event_time_ms)
+    return driver is None or not subject.lasts(getattr(driver, until), event_time_ms)

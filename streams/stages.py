@@ -183,8 +183,9 @@ class FixStage(StatefulStage):
             if partition.saved_offset == partition.next_offset:
                 continue
             assert self.engine is not None
-            for vehicle_id in partition.dirty:
-                yield Change(number, vehicle_id, encode_trace(partition.traces[vehicle_id], self.engine, number, partition.next_offset))
+            for trace in partition.dirty:
+                trace.dirty = False
+                yield Change(number, trace.vehicle_id, encode_trace(trace, self.engine, number, partition.next_offset))
             partition.dirty.clear()
             partition.saved_offset = partition.next_offset
             yield Change(number, MARK, encode_mark(number, partition.next_offset, partition.stream_time_ms))

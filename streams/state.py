@@ -89,6 +89,8 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
         plate,
         synthetic,
     )
+    newest = recent.newest()
+    trace.lon, trace.lat, trace.forget_at_ms = newest.lon, newest.lat, 0
     return partition, next_offset, trace
 
 

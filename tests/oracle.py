@@ -68,6 +68,10 @@ class Oracle:
         found = [r for r in self.records[kind] if r["id"] == record_id and self.valid(r, t)]
         return max(found, key=lambda r: self.bound(r.get("valid_from"), False) or float("-inf"), default=None)
 
+    def counts(self, record, t):
+        """Whether it is, of the records of its id, the one that counts at an instant."""
+        return self.lookup(record["kind"], record["id"], t) is record
+
     # --- one fix against one rule ---
     def permitted(self, rule, t):
         now = self.local(t)
@@ -109,7 +113,7 @@ class Oracle:
         for p in self.records["pass"]:
             mine = self.holds(p, self.current, vehicle)
             covers = "*" in p.get("zones", ["*"]) or zone in p.get("zones", ["*"])
-            if mine and covers and p["pass_kind"] in exempt.get("passes", ()) and self.valid(p, t):
+            if mine and covers and p["pass_kind"] in exempt.get("passes", ()) and self.counts(p, t):
                 return True
         return False
 
@@ -144,7 +148,7 @@ class Oracle:
             if not plate or re.fullmatch(rule.get("home_plate_pattern", HOME), plate):
                 return False
             for p in self.records["pass"]:
-                if p["pass_kind"] == "cross_border" and self.valid(p, fix["event_time_ms"]) and self.holds(p, fix, vehicle):
+                if p["pass_kind"] == "cross_border" and self.counts(p, fix["event_time_ms"]) and self.holds(p, fix, vehicle):
                     zones = p.get("zones", ["*"])
                     if "*" in zones or any(z in self.zones and self.zones[z].intersects(Point(fix["lon"], fix["lat"])) for z in zones):
                         return False
@@ -288,7 +292,7 @@ class Oracle:
                 later = [
                     self.bound(n["until"], True)
                     for n in self.records["notice"]
-                    if n["subject"] in subjects and self.valid(n, due) and self.bound(n["from"], False) <= due < self.bound(n["until"], True)
+                    if n["subject"] in subjects and self.counts(n, due) and self.bound(n["from"], False) <= due < self.bound(n["until"], True)
                 ]
                 if not later:
                     break

@@ -6,9 +6,11 @@ A module that judges fixes has
   ``PERMITTED``: whether it takes permitted windows (``"none"``, ``"optional"``, ``"required"``)
 - ``Parameters``: a struct of its own YAML keys
 - ``prepare(parameters, subject, policy)``: what the rule means for one vehicle while nothing the registry says about it
-  changes: ``False`` (cannot be violated), ``True`` (every fix violates) or a predicate of (fix, zones it is inside)
+  changes: ``False`` (cannot be violated), ``True`` (every fix violates) or a predicate of
+  (fix, zones it is inside, subject); the same object for all subjects to which the same applies
 - ``minimum_ms(parameters)`` (optional): how long a run must last to count
-- ``FORM`` (optional): ``Form.PAIR`` where the predicate is one of (the fix before, the fix), ``Form.SILENCE`` where it is
+- ``FORM`` (optional): ``Form.PAIR`` where the predicate is one of (the fix before, the fix) and ``reach_deg(parameters)``
+  tells how near two fixes cannot violate, ``Form.SILENCE`` where it is
   the missing next fix that violates, after ``parameters.limit``
 - ``TITLE_ZH``: the offence in a few Chinese words (in English: the docstring's first line); ``REASON_ZH``, ``REASON_EN``:
   the incident in words

@@ -24,11 +24,12 @@ Example
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.geo import haversine_m, surely_nearer
+from streams.geo import METRES_PER_DEGREE, haversine_m
 from streams.predicates import Form
 from streams.recent import Kept
 from streams.registry import Subject
@@ -51,15 +52,20 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_distance_m: float = 1000.0
 
 
+def reach_deg(parameters: Parameters) -> float:
+    """Two fixes that are nearer than so many degrees (east and north added up) cannot violate."""
+    return parameters.min_distance_m / METRES_PER_DEGREE
+
+
 def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Callable[[Kept, Kept], bool]:
     """Too far in too short a time."""
-    max_speed_kmh, min_distance_m = parameters.max_speed_kmh, parameters.min_distance_m
+    return _elsewhere(parameters.max_speed_kmh, parameters.min_distance_m)
 
+
+@cache
+def _elsewhere(max_speed_kmh: float, min_distance_m: float) -> Callable[[Kept, Kept], bool]:
     def elsewhere(before: Kept, fix: Kept) -> bool:
-        place = before.lon, before.lat, fix.lon, fix.lat
-        if surely_nearer(*place, min_distance_m):
-            return False
-        distance_m = haversine_m(*place)
+        distance_m = haversine_m(before.lon, before.lat, fix.lon, fix.lat)
         duration_ms = fix.event_time_ms - before.event_time_ms
         return distance_m >= min_distance_m and (duration_ms == 0 or distance_m * 3600 / duration_ms > max_speed_kmh)
 

@@ -14,21 +14,19 @@ Example
     >>> from streams.events import Fix
     >>> from streams.registry import Subject
     >>> stands = prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)
-    >>> stands(Fix("e", 1, "v", 107.7, 29.3, speed_kmh=0.0), ("main-road",))
+    >>> stands(Fix("e", 1, "v", 107.7, 29.3, speed_kmh=0.0), ("main-road",), None)
     True
-    >>> stands(Fix("e", 1, "v", 107.7, 29.3), ("main-road",))  # no speed: not known to stand still
+    >>> stands(Fix("e", 1, "v", 107.7, 29.3), ("main-road",), None)  # no speed: not known to stand still
     False
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.events import Fix
-from streams.predicates import stopped
+from streams.predicates import Predicate, stopped
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -47,6 +45,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stopped_below_kmh: float = 1.0
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Callable[[Fix, tuple[str, ...]], bool]:
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Predicate:
     """Stopped or not."""
     return stopped(parameters.stopped_below_kmh)

@@ -14,7 +14,7 @@ Example
     >>> from streams.events import Fix
     >>> from streams.registry import Subject
     >>> stands = prepare(Parameters(limit=Duration(600_000)), Subject("v", None, None, (), 0, 1), None)
-    >>> stands(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",))
+    >>> stands(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",), None)
     True
     >>> minimum_ms(Parameters(limit=Duration(600_000)))  # strictly longer than ten minutes
     600001
@@ -22,14 +22,12 @@ Example
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from streams.clock import Duration
-from streams.events import Fix
-from streams.predicates import stopped
+from streams.predicates import Predicate, stopped
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -56,6 +54,6 @@ def minimum_ms(parameters: Parameters) -> int:
 
 def prepare(
     parameters: Parameters, subject: Subject, policy: Policy | None
-) -> Callable[[Fix, tuple[str, ...]], bool]:
+) -> Predicate:
     """Stopped or not."""
     return stopped(parameters.stopped_below_kmh)

@@ -14,19 +14,17 @@ Example
     >>> from streams.events import Fix
     >>> from streams.registry import Subject
     >>> speeds = prepare(Parameters(limit_kmh=15), Subject("v", None, None, (), 0, 1), None)
-    >>> speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.1), ()), speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.0), ())
+    >>> speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.1), (), None), speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.0), (), None)
     (True, False)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.events import Fix
-from streams.predicates import faster
+from streams.predicates import Predicate, faster
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -45,6 +43,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit_kmh: float
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Callable[[Fix, tuple[str, ...]], bool]:
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Predicate:
     """Above the limit or not."""
     return faster(parameters.limit_kmh)

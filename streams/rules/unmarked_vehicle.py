@@ -13,8 +13,8 @@ Parameters
 Example
     >>> from streams.events import Fix
     >>> from streams.registry import Subject, Vehicle
-    >>> differs = prepare(Parameters(), Subject("v", Vehicle(id="v", plate="蒙A1"), None, (), 0, 1), None)
-    >>> differs(Fix("e", 1, "v", 111.0, 40.0, plate="蒙A2"), ())
+    >>> subject = Subject("v", Vehicle(id="v", plate="蒙A1"), None, (), 0, 1)
+    >>> prepare(Parameters(), subject, None)(Fix("e", 1, "v", 111.0, 40.0, plate="蒙A2"), (), subject)
     True
     >>> prepare(Parameters(), Subject("v", Vehicle(id="v", marked=False), None, (), 0, 1), None)
     True
@@ -22,12 +22,12 @@ Example
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from streams.events import Fix
+from streams.predicates import Predicate
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -46,14 +46,15 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def prepare(
     parameters: Parameters, subject: Subject, policy: Policy | None
-) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+) -> bool | Predicate:
     """Constant for an unmarked vehicle; otherwise each reported plate is compared."""
     vehicle = subject.vehicle
     if vehicle is None:
         return False
     if not vehicle.marked:
         return True
-    registered = vehicle.plate
-    if not registered:
-        return False
-    return lambda fix, inside: bool(fix.plate) and fix.plate != registered
+    return _other_plate if vehicle.plate else False
+
+
+def _other_plate(fix: Fix, inside: tuple[str, ...], subject: Subject) -> bool:
+    return fix.plate is not None and fix.plate != "" and subject.vehicle is not None and fix.plate != subject.vehicle.plate

@@ -16,20 +16,19 @@ Example
     >>> held = Pass(id="p", pass_kind="cross_border", vehicle_id="v", zones=["corridor"])
     >>> foreign = prepare(Parameters(), Subject("v", None, None, (held,), 0, 1), None)
     >>> lao = Fix("e", 1, "v", 101.7, 21.2, plate="ກຂ 1234")
-    >>> foreign(lao, ("corridor",)), foreign(lao, ()), foreign(Fix("e", 1, "v", 101.7, 21.2, plate="云A12345"), ())
+    >>> foreign(lao, ("corridor",), None), foreign(lao, (), None), foreign(Fix("e", 1, "v", 101.7, 21.2, plate="云A12345"), (), None)
     (False, True, False)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.events import Fix
+from streams.predicates import Predicate
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -48,16 +47,16 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     home_plate_pattern: str = "[\\u4e00-\\u9fff][A-Z][·.]?[A-Z0-9\\u4e00-\\u9fff]{5,6}"
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Predicate:
     """By each fix's plate and place; never where a pass covers everything."""
     corridors = subject.pass_zones(["cross_border"])
     if "*" in corridors:
         return False
-    domestic = _matcher(parameters.home_plate_pattern)
-    return lambda fix, inside: fix.plate is not None and fix.plate != "" and not domestic(fix.plate) and corridors.isdisjoint(inside)
+    return _foreign(parameters.home_plate_pattern, corridors)
 
 
 @cache
-def _matcher(pattern: str) -> Callable[[str], bool]:
+def _foreign(pattern: str, corridors: frozenset[str]) -> Predicate:
     compiled = re.compile(pattern)
-    return cache(lambda plate: compiled.fullmatch(plate) is not None)
+    domestic = lru_cache(maxsize=65_536)(lambda plate: compiled.fullmatch(plate) is not None)
+    return lambda fix, inside, subject: fix.plate is not None and fix.plate != "" and not domestic(fix.plate) and corridors.isdisjoint(inside)

@@ -16,20 +16,20 @@ Example
     >>> from streams.registry import Driver, Registry, Vehicle
     >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
     >>> registry.add([Driver(id="d", trained_until="2019-12-31"), Vehicle(id="v", driver_ids=["d"])])
-    >>> lacking = prepare(Parameters(), registry.subject("v", 1_577_000_000_000), None)
-    >>> lacking(Fix("e", 1_577_000_000_000, "v", 111.0, 40.0), ()), lacking(Fix("e", 1_577_000_000_000, "v", 111.0, 40.0, driver_id="x"), ())
+    >>> subject = registry.subject("v", 1_577_000_000_000)
+    >>> lacking = prepare(Parameters(), subject, None)
+    >>> fix = Fix("e", 1_577_000_000_000, "v", 111.0, 40.0)
+    >>> lacking(fix, (), subject), lacking(msgspec.structs.replace(fix, driver_id="x"), (), subject)
     (False, True)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.events import Fix
-from streams.predicates import nobody_qualifies
+from streams.predicates import Predicate, nobody_qualifies
 from streams.registry import Subject
 
 if TYPE_CHECKING:
@@ -46,6 +46,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No keys of its own."""
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Callable[[Fix, tuple[str, ...]], bool]:
+def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Predicate:
     """By the driver that each fix names, else by the vehicle's drivers."""
     return nobody_qualifies(subject, "trained_until")

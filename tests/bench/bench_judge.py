@@ -142,7 +142,7 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 68, rounds:
         inside = engine.policies.locate([f.event_time_ms for f in fixes], [f.lon for f in fixes], [f.lat for f in fixes])
         located = time.process_time()
         for fix, found in zip(fixes, inside, strict=True):
-            engine.planner.latest[fix.vehicle_id].violations(fix, found)
+            partition.traces[fix.vehicle_id].plan.violations(fix, found)
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()

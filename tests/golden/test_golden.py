@@ -117,10 +117,10 @@ def test_gz_zst_and_stdin_are_understood(day, tmp_path, yicheng):
     import subprocess
     import sys
 
-    _, folder, gps, _ = day
+    policy, folder, gps, _ = day
     plain = b"".join(open_lines(gps[0]))
     (tmp_path / "gps.jsonl.gz").write_bytes(gzip.compress(plain))
-    command = ["judge", "--policy", "hohhot-2019", "--registry", str(tmp_path / "registry.jsonl"), "--out"]
+    command = ["judge", "--policy", policy.name, "--registry", str(tmp_path / "registry.jsonl"), "--out"]
     assert yicheng.run(*command, tmp_path / "zst", "--gps", gps[0]).returncode == 0
     assert yicheng.run(*command, tmp_path / "gz", "--gps", tmp_path / "gps.jsonl.gz").returncode == 0
     done = subprocess.run(
