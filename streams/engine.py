@@ -125,7 +125,7 @@ class Engine:
         """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
         traces, fences, due, dirty = partition.traces, partition.fences, partition.due, partition.dirty
         lateness_ms, generation = self.policies.lateness_ms, self.planner.generation
-        slack_ms = lateness_ms // 10
+        slack_ms, shortest_silence_ms = lateness_ms // 10, self.announcer.shortest_silence_ms
         stream_time_ms = partition.stream_time_ms
         packed, inexact, inside = self._columns([fix for _, fix in fixes])
         end = 0
@@ -187,7 +187,7 @@ class Engine:
                 changes = self._insert(trace, fix, plan, offences, packed[start:end], exact, stream_time_ms)
             if changes:
                 transitions.extend(changes)
-            if changes or (duties.silences and trace.due_ms == END_MS and fix.ignition):
+            if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + shortest_silence_ms):
                 self.watch(partition, trace)
                 if due and due[0][0] < stream_time_ms:
                     self._close_due(partition, transitions)

@@ -218,12 +218,13 @@ class Registry:
         """The first instant from this one on (ms) that no announced interruption of the vehicle or its enterprise covers."""
         vehicle = self.at("vehicle", vehicle_id, event_time_ms)
         enterprise_id = vehicle.enterprise_id if isinstance(vehicle, Vehicle) else None
-        names = self._notices_of.get(f"vehicle/{vehicle_id}", set()) | self._notices_of.get(f"enterprise/{enterprise_id}", set())
+        subjects = (f"vehicle/{vehicle_id}", f"enterprise/{enterprise_id}")
+        names = {name for subject in subjects for name in self._notices_of.get(subject, ())}
         moved = True
         while moved:
             moved = False
             for notice in (self.at("notice", name, event_time_ms) for name in names):
-                if isinstance(notice, Notice):
+                if isinstance(notice, Notice) and notice.subject in subjects:
                     from_ms = bound_ms(notice.from_, self.timezone, end=False)
                     if from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
                         event_time_ms, moved = until_ms, True
