@@ -106,6 +106,21 @@ def test(context: typer.Context) -> None:
 
 
 @app.command()
+def bench() -> None:
+    """Run the benchmarks of tests/bench, one after the other, and print their figures as JSON."""
+    import json
+    import subprocess
+
+    root = Path(__file__).resolve().parent.parent
+    figures = {}
+    for script in sorted((root / "tests" / "bench").glob("bench_*.py")):
+        print(f"yicheng: {script.stem} …", file=sys.stderr)
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        figures[script.stem] = json.loads(subprocess.run([sys.executable, script], env=environment, stdout=subprocess.PIPE, check=True).stdout)
+    print(json.dumps(figures, indent=2))
+
+
+@app.command()
 def judge(
     policy_name: Annotated[str, typer.Option("--policy", help="pack by name or path")],
     out: Annotated[Path, typer.Option(help="folder for incidents.jsonl, rates.jsonl, rejects.jsonl, summary.json")],
