@@ -41,6 +41,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         broker_max_poll_records=settings.chunk_records,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=64,
+        stream_wait_empty=False,  # what is not in a checkpoint is judged by the next owner
         web_enabled=False,
         web_port=web_port,
         web_bind="127.0.0.1",
@@ -79,7 +80,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
         await reference.ready.wait()
         async with checkpoint.turn:
-            if not app.consumer.is_current(event.message):
+            if checkpoint.closed or not app.consumer.is_current(event.message):
                 return
             await stage.take(event.value)
             checkpoint.taken(lambda: app.consumer.judged(event.message))
@@ -90,11 +91,13 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         app.consumer.before_revoke = checkpoint.before_revoke
         checkpoint.commit = app.consumer.commit
         await app.add_runtime_dependency(reference)
-        while not app.should_stop:
+        while not (app.should_stop or checkpoint.closed):
             await app.sleep(settings.checkpoint_interval_s)
             await guarded(checkpoint.run())
             lags = dict(app.consumer.lag())
             async with checkpoint.turn:
+                if checkpoint.closed:
+                    break
                 await guarded(fixes.overtake([tp.partition for tp, lag in lags.items() if tp.topic == GPS.name and not lag], settings.idle_after_s))
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)

@@ -56,6 +56,7 @@ class Checkpoint:
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.turn = asyncio.Lock()
+        self.closed = False
         self.stages: list[Stage] = []
         self.commit: Callable[[], Awaitable[Any]] | None = None
         self._producer: AIOKafkaProducer | None = None
@@ -113,7 +114,7 @@ class Checkpoint:
             await self._run()
 
     async def _run(self) -> None:
-        if not self._acks and not self._sends:
+        if self.closed or not (self._acks or self._sends):
             return
         started = time.perf_counter()
         for stage in self.stages:
@@ -149,8 +150,10 @@ class Checkpoint:
                 stage.forget()
 
     async def close(self) -> None:
-        """A last checkpoint, then the producer's end."""
-        await guarded(self.run())
+        """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""
+        async with self.turn:
+            await guarded(self._run())
+            self.closed = True
         for client in (self._producer, self._reader):
             if client is not None:
                 await client.stop()

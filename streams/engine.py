@@ -20,11 +20,15 @@ from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, conten
 from streams.plan import Offence, Plan, Planner
 from streams.policy import Policies
 from streams.predicates import Form
-from streams.recent import IGNITION, SEPARATOR, SIZE, Kept, pack
+from streams.recent import DEGREE, IGNITION, PLACE, SEPARATOR, SIZE, Kept, pack
 from streams.registry import Registry
 from streams.rules import RULES
 
 ACCEPTED = "accepted"
+NOWHERE = (-(2**62), 0, 0)
+"""Time and place of the fix before the first."""
+LOOK_EVERY_BYTES = 4 * SIZE
+"""Old fixes are looked for at every fourth."""
 
 
 class FixPartition(msgspec.Struct):
@@ -137,7 +141,9 @@ class Engine:
                 trace = traces[vehicle_id] = new_trace(vehicle_id)
             elif fences and record.offset < fences.get(vehicle_id, 0):
                 continue
-            recent, high_water_ms = trace.recent, trace.high_water_ms
+            recent = trace.recent
+            rows = recent.rows
+            high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
             mark = hash(event_id) & 255
             if mark in recent.marks and recent.accepted_since(event_id, high_water_ms - lateness_ms):
                 rejects.append(Reject(record, DUPLICATE, event_id))
@@ -157,18 +163,14 @@ class Engine:
                 plan = trace.plan = self.planner.plan(vehicle_id, event_time_ms)
             duties = plan.duties
             offences = plan.violations(fix, zones) if zones or duties.anywhere else duties.always
-            if fix.plate:
-                trace.plate = fix.plate
             if fix.synthetic:
                 trace.synthetic = True
-            lon, lat = fix.lon, fix.lat
-            exact = (lon, lat, fix.speed_kmh) if inexact and start // SIZE in inexact else None
+            exact = (fix.lon, fix.lat, fix.speed_kmh) if inexact and start // SIZE in inexact else None
             changes: list[Transition] | None = None
             if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
-                if duties.pairs and abs(lon - trace.lon) + abs(lat - trace.lat) >= duties.reach_deg and recent.rows:
+                if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
                     offences += plan.pair_violations(recent.newest(), _kept(fix))
-                trace.high_water_ms, trace.lon, trace.lat = event_time_ms, lon, lat
-                recent.rows += packed[start:end]
+                rows += packed[start:end]
                 recent.ids += event_id.encode() + SEPARATOR
                 recent.marks.append(mark)
                 if exact is not None:
@@ -176,13 +178,11 @@ class Engine:
                 if offences or trace.runs:
                     if offences:
                         trace.offending += 1
+                        trace.plate = fix.plate or trace.plate
                         recent.set_offences(-1, self.set_number(offences))
                     changes = self.announcer.advance(trace, _judged(fix, offences))
-                if event_time_ms > trace.forget_at_ms:
+                if not len(rows) % LOOK_EVERY_BYTES and recent.time(0) < event_time_ms - lateness_ms - slack_ms:
                     self._drop_old(trace, event_time_ms - lateness_ms)
-                    trace.forget_at_ms = recent.time(0) + lateness_ms + slack_ms
-                elif high_water_ms < 0:
-                    trace.forget_at_ms = event_time_ms + lateness_ms + slack_ms
             else:
                 changes = self._insert(trace, fix, plan, offences, packed[start:end], exact, stream_time_ms)
             if changes:
@@ -213,6 +213,7 @@ class Engine:
         relevant = bool(offences or trace.runs or trace.base or trace.incidents)
         if offences:
             trace.offending += 1
+            trace.plate = fix.plate or trace.plate
             recent.set_offences(index, self.set_number(offences))
         if index + 1 < len(recent):
             after = recent.at(index + 1)
@@ -257,7 +258,7 @@ class Engine:
         deadlines = [deadline_ms(i) for i in trace.incidents or () if i.state == OPEN]
         if trace.recent.ignition() and self.announcer.shortest_silence_ms < END_MS:
             silent = trace.runs or {}
-            due = self.planner.silences(trace.vehicle_id, trace.high_water_ms, trace.plan)
+            due = self.planner.silences(trace.vehicle_id, trace.recent.ends(), trace.plan)
             deadlines += [due_ms for offence, due_ms in due if offence not in silent]
         deadline = min(deadlines, default=END_MS)
         if deadline < trace.due_ms:
@@ -274,7 +275,7 @@ class Engine:
                 continue
             trace.due_ms = END_MS
             changes = self.announcer.close_due(trace, stream_time_ms)
-            if trace.recent.ignition() and stream_time_ms - trace.high_water_ms > self.announcer.shortest_silence_ms:
+            if trace.recent.ignition() and stream_time_ms - trace.recent.ends() > self.announcer.shortest_silence_ms:
                 last = trace.recent.newest()
                 changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set]), stream_time_ms)
             if changes:

@@ -108,24 +108,20 @@ class Trace(msgspec.Struct):
     ``recent``: its accepted fixes of at least the last ``lateness``, ``offending`` the number of those with offences;
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
-    Empty containers are absent, since most vehicles have nothing in them. Of this process only: ``lon``, ``lat`` of the
-    newest fix, the latest ``plan``, the time from which old fixes can be forgotten, the stream time at which something
-    falls due, and whether it changed since the last checkpoint.
+    Empty containers are absent, since most vehicles have nothing in them. ``plate``: as last reported while offending.
+    Of this process only: the latest ``plan``, the stream time at which something falls due, and whether it changed since
+    the last checkpoint.
     """
 
     vehicle_id: str
     recent: Recent
-    high_water_ms: int = -(2**62)
     offending: int = 0
     runs: dict[Offence, Run] | None = None
     base: dict[Offence, Run] | None = None
     incidents: list[Incident] | None = None
     plate: str | None = None
     synthetic: bool = False
-    lon: float = 0.0
-    lat: float = 0.0
     plan: Plan | None = None
-    forget_at_ms: int = 2**62
     due_ms: int = END_MS
     dirty: bool = False
 

@@ -19,7 +19,9 @@ _time = Struct("<q")
 _what = Struct("<H")
 SIZE = _row.size
 _WHAT_AT = SIZE - _what.size
-_DEGREE = 1e7
+PLACE = Struct("<qii")
+"""The beginning of a row: time (ms), longitude and latitude in ``1 / DEGREE`` of a degree."""
+DEGREE = 1e7
 _NO_SPEED, _SEE_EXACT = 65_535, 65_534
 IGNITION = 0x8000
 """In a row's ``what``: the ignition was on. The other bits number the set of offences, 0 being none."""
@@ -45,9 +47,9 @@ def pack(times: Sequence[int], lons: np.ndarray, lats: np.ndarray, speeds: np.nd
     rows["time"] = times
     fits = np.ones(len(times), bool)
     for name, degrees in (("lon", lons), ("lat", lats)):
-        scaled = np.rint(degrees * _DEGREE)
+        scaled = np.rint(degrees * DEGREE)
         rows[name] = scaled
-        fits &= scaled / _DEGREE == degrees
+        fits &= scaled / DEGREE == degrees
     unknown = np.isnan(speeds)
     scaled = np.rint(np.where(unknown, 0.0, speeds) * 100)
     fits &= unknown | (scaled / 100 == speeds)
@@ -76,6 +78,10 @@ class Recent(msgspec.Struct, gc=False):
     def time(self, index: int) -> int:
         """Event time (ms) of the fix at an index; negative ones count from the end."""
         return int(_time.unpack_from(self.rows, index * SIZE if index >= 0 else len(self.rows) + index * SIZE)[0])
+
+    def ends(self) -> int:
+        """Event time (ms) of the newest fix; before all times where there is none."""
+        return self.time(-1) if self.rows else -(2**62)
 
     def last_id(self) -> str:
         """Id of the newest fix."""
@@ -123,7 +129,7 @@ class Recent(msgspec.Struct, gc=False):
         if speed == _SEE_EXACT:
             assert self.exact is not None
             return Kept(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set)
-        return Kept(time_ms, event_id, lon / _DEGREE, lat / _DEGREE, None if speed == _NO_SPEED else speed / 100, ignition, offence_set)
+        return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == _NO_SPEED else speed / 100, ignition, offence_set)
 
     def _id_start(self, index: int) -> int:
         if index == len(self.marks):

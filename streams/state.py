@@ -38,7 +38,6 @@ def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int)
             partition,
             next_offset,
             trace.vehicle_id,
-            trace.high_water_ms,
             trace.plate,
             trace.synthetic,
             [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
@@ -61,7 +60,7 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
     """Partition, next offset and trace from what ``encode_trace`` wrote."""
     version, *rest = _decode(value)
     _check(version)
-    partition, next_offset, vehicle_id, high_water_ms, plate, synthetic, packed_offences, rows, ids, exact, used, *rest = rest
+    partition, next_offset, vehicle_id, plate, synthetic, packed_offences, rows, ids, exact, used, *rest = rest
     stored_runs, live, base, incidents = rest
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
@@ -81,7 +80,6 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
     trace = Trace(
         vehicle_id,
         recent,
-        high_water_ms,
         offending,
         {run.offence: run for run in runs[:live]} or None,
         {run.offence: run for run in map(unpack_run, base)} or None,
@@ -89,8 +87,6 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
         plate,
         synthetic,
     )
-    newest = recent.newest()
-    trace.lon, trace.lat, trace.forget_at_ms = newest.lon, newest.lat, 0
     return partition, next_offset, trace
 
 
