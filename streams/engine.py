@@ -16,7 +16,7 @@ import numpy as np
 from streams.clock import END_MS
 from streams.events import DUPLICATE, LATE, MALFORMED, Fix, Record, Reject, decode_fix, refuse_fix
 from streams.geo import to_wgs84
-from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, contents, deadline_ms, drop_old, new_trace
+from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
 from streams.plan import Offence, Plan, Planner
 from streams.policy import Policies
 from streams.predicates import Form
@@ -45,6 +45,12 @@ class FixPartition(msgspec.Struct):
     saved_offset: int = 0
     dirty: list[Trace] = []
     due: list[tuple[int, str]] = []
+
+    def touch(self, trace: Trace) -> None:
+        """The trace changed, and has to be in the next checkpoint."""
+        if not trace.dirty:
+            trace.dirty = True
+            self.dirty.append(trace)
 
 
 def new_partition(next_offset: int = 0) -> FixPartition:
@@ -127,7 +133,7 @@ class Engine:
         self, partition: FixPartition, fixes: list[tuple[Record, Fix]], transitions: list[Transition], rejects: list[Reject]
     ) -> None:
         """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
-        traces, fences, due, dirty = partition.traces, partition.fences, partition.due, partition.dirty
+        traces, fences, due = partition.traces, partition.fences, partition.due
         lateness_ms, generation = self.policies.lateness_ms, self.planner.generation
         slack_ms, shortest_silence_ms = lateness_ms // 10, self.announcer.shortest_silence_ms
         stream_time_ms = partition.stream_time_ms
@@ -156,8 +162,7 @@ class Engine:
                 if due and due[0][0] < stream_time_ms:
                     self._close_due(partition, transitions)
             if not trace.dirty:
-                trace.dirty = True
-                dirty.append(trace)
+                partition.touch(trace)
             plan = trace.plan
             if plan is None or plan.generation != generation or not plan.from_ms <= event_time_ms < plan.until_ms:
                 plan = trace.plan = self.planner.plan(vehicle_id, event_time_ms)
@@ -174,7 +179,7 @@ class Engine:
                 recent.ids += event_id.encode() + SEPARATOR
                 recent.marks.append(mark)
                 if exact is not None:
-                    recent.exact = {**(recent.exact or {}), (event_time_ms, event_id): exact}
+                    recent.keep_exact(event_time_ms, event_id, exact)
                 if offences or trace.runs:
                     if offences:
                         trace.offending += 1
@@ -218,9 +223,7 @@ class Engine:
         if index + 1 < len(recent):
             after = recent.at(index + 1)
             known = self.sets[after.offence_set]
-            later_plan = plan
-            if not plan.from_ms <= after.event_time_ms < plan.until_ms:
-                later_plan = self.planner.plan(trace.vehicle_id, after.event_time_ms)
+            later_plan = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
             if later_plan.duties.pairs or any(offence.form is Form.PAIR for offence in known):
                 by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
                 now = by_itself + later_plan.pair_violations(_kept(fix), after)
@@ -232,7 +235,7 @@ class Engine:
                 relevant = True
         if not relevant:
             return []
-        return self.announcer.derive(trace, self._judged_again(trace), contents(trace), stream_time_ms)
+        return self.announcer.derive(trace, self._judged_again(trace), stream_time_ms)
 
     def _judged_again(self, trace: Trace) -> Iterator[Judged]:
         sets = self.sets
@@ -280,9 +283,7 @@ class Engine:
                 changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set]), stream_time_ms)
             if changes:
                 transitions.extend(changes)
-                if not trace.dirty:
-                    trace.dirty = True
-                    partition.dirty.append(trace)
+                partition.touch(trace)
             self.watch(partition, trace)
 
 

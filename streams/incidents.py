@@ -174,8 +174,9 @@ class Announcer:
         trace.runs = runs or None
         return out
 
-    def derive(self, trace: Trace, fixes: Iterable[Judged], before: dict[str, tuple[object, ...]], stream_time_ms: int) -> list[Transition]:
-        """Fold the runs again over all fixes kept, and publish what became different from ``before`` (``contents``)."""
+    def derive(self, trace: Trace, fixes: Iterable[Judged], stream_time_ms: int) -> list[Transition]:
+        """Fold the runs again over all fixes kept, and publish what became different."""
+        before = {i.incident_id: _content(i) for i in trace.incidents or ()}
         ended: list[Run] = []
         active = {offence: run.copy() for offence, run in (trace.base or {}).items()}
         last: Judged | None = None
@@ -284,11 +285,6 @@ def as_transition(kind: Kind, trace: Trace, incident: Incident) -> Transition:
 def deadline_ms(incident: Incident) -> int:
     """The stream time that an open incident survives; any later one closes it."""
     return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
-
-
-def contents(trace: Trace) -> dict[str, tuple[object, ...]]:
-    """What the announced incidents say now, to be compared with after a late fix."""
-    return {i.incident_id: _content(i) for i in trace.incidents or ()}
 
 
 def drop_old(trace: Trace, number: int, fixes: Iterable[Judged]) -> None:

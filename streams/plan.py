@@ -118,14 +118,15 @@ class Planner:
         An announced interruption puts it off until its end. Registration and exemptions count at that time as well.
         """
         found = []
-        plan = self._at(vehicle_id, event_time_ms, known)
+        plan = self.at(vehicle_id, event_time_ms, known)
         for offence, limit_ms in plan.duties.silences:
             due_ms = self.registry.after_notices(vehicle_id, event_time_ms + limit_ms)
-            if any(offence is later for later, _ in self._at(vehicle_id, due_ms, plan).duties.silences):
+            if any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
                 found.append((offence, due_ms))
         return found
 
-    def _at(self, vehicle_id: str, event_time_ms: int, known: Plan | None) -> Plan:
+    def at(self, vehicle_id: str, event_time_ms: int, known: Plan | None) -> Plan:
+        """The vehicle's plan at an instant: the known one where it still holds."""
         if known is not None and known.generation == self.generation and known.from_ms <= event_time_ms < known.until_ms:
             return known
         return self.plan(vehicle_id, event_time_ms)

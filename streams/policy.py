@@ -355,15 +355,13 @@ def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
             zones_text = read_zones(pack.zones)
         except (OSError, UnicodeDecodeError):
             raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read; it stands beside the pack") from None
-        pack.geometries, pack.zone_names = _read_geojson(zones_text, pack.zones)
-        other = msgspec.json.decode(zones_text).get("adcode", pack.city.adcode)
+        other = _read_geojson(zones_text, pack.zones, pack)
         if other != pack.city.adcode:
             raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {other}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
         pack.source = {"yaml": text, "geojson": zones_text}
     else:
         pack.source = {"yaml": text}
-    pack.zone_kinds = _read_zone_kinds(pack)
-    source.check(pack, pack.zone_kinds)
+    source.check(pack)
     return Policy(pack)
 
 
@@ -395,7 +393,8 @@ def _weekday_range(text: str) -> list[int]:
     return [(start + step) % 7 for step in range((end - start) % 7 + 1)]
 
 
-def _features(text: str, where: str) -> list[dict[str, Any]]:
+def _read_geojson(text: str, where: str, pack: Pack) -> str:
+    """Enter the zones of a FeatureCollection in the pack; returns the adcode they are for (the pack's where none is named)."""
     try:
         collection = msgspec.json.decode(text)
         features = collection["features"]
@@ -403,13 +402,7 @@ def _features(text: str, where: str) -> list[dict[str, Any]]:
             raise KeyError("type")
     except (msgspec.DecodeError, KeyError, TypeError):
         raise BadInput(f"{where}: not a GeoJSON FeatureCollection") from None
-    return features
-
-
-def _read_geojson(text: str, where: str) -> tuple[dict[str, BaseGeometry], dict[str, tuple[str, str]]]:
-    geometries: dict[str, BaseGeometry] = {}
-    names: dict[str, tuple[str, str]] = {}
-    for number, feature in enumerate(_features(text, where), 1):
+    for number, feature in enumerate(features, 1):
         zone_id = "?"
         try:
             properties = feature["properties"]
@@ -417,25 +410,21 @@ def _read_geojson(text: str, where: str) -> tuple[dict[str, BaseGeometry], dict[
             geometry = shapely.from_geojson(msgspec.json.encode(feature["geometry"]))
         except (KeyError, TypeError, shapely.errors.GEOSException) as error:
             raise BadInput(f"{where}:{_line_of(text, zone_id)}: feature {number} has no usable id or geometry ({error})") from None
-        if zone_id in geometries:
+        if zone_id in pack.geometries:
             raise BadInput(f"{where}:{_line_of(text, zone_id, 2)}: feature {number} repeats the zone id {zone_id!r}; ids are unique")
         if geometry.geom_type not in {"Polygon", "MultiPolygon"} or not geometry.is_valid:
             problem = shapely.is_valid_reason(geometry) if geometry.geom_type.endswith("Polygon") else geometry.geom_type
             raise BadInput(f"{where}:{_line_of(text, zone_id)}: zone {zone_id!r} (feature {number}) is not a valid polygon: {problem}")
-        geometries[zone_id] = geometry
-        names[zone_id] = (str(properties.get("name_zh", zone_id)), str(properties.get("name_en", zone_id)))
-    return geometries, names
+        pack.geometries[zone_id] = geometry
+        pack.zone_names[zone_id] = (str(properties.get("name_zh", zone_id)), str(properties.get("name_en", zone_id)))
+        pack.zone_kinds[zone_id] = str(properties.get("kind", ""))
+    return str(collection.get("adcode", pack.city.adcode))
 
 
 def _line_of(text: str, zone_id: str, occurrence: int = 1) -> int:
     """The line on which a zone's id stands (1 where it cannot be found)."""
     found = list(re.finditer(rf'"id"\s*:\s*{re.escape(msgspec.json.encode(zone_id).decode())}', text))
     return text.count("\n", 0, found[occurrence - 1].start()) + 1 if len(found) >= occurrence else 1
-
-
-def _read_zone_kinds(pack: Pack) -> dict[str, str]:
-    features = _features(pack.source["geojson"], pack.zones or "") if "geojson" in pack.source else []
-    return {str(f["properties"]["id"]): str(f["properties"].get("kind", "")) for f in features}
 
 
 class _Source:
@@ -516,7 +505,7 @@ class _Source:
         key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the pack")
         return self.bad(path, f"{key}: {message[0].lower()}{message[1:]}")
 
-    def check(self, pack: Pack, zone_kinds: dict[str, str]) -> None:
+    def check(self, pack: Pack) -> None:
         """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
         try:
             ZoneInfo(pack.city.timezone)
@@ -545,12 +534,12 @@ class _Source:
             seen[rule.id] = self.lines[(*path, "id")]
             if isinstance(rule.zones, ZoneKind):
                 wanted = rule.zones.kind
-                rule.zones = [zone for zone, kind in zone_kinds.items() if kind == wanted]
+                rule.zones = [zone for zone, kind in pack.zone_kinds.items() if kind == wanted]
                 if not rule.zones:
-                    raise self.bad((*path, "zones"), f"no zone is of kind {wanted!r}{nearest(wanted, set(zone_kinds.values()))}")
+                    raise self.bad((*path, "zones"), f"no zone is of kind {wanted!r}{nearest(wanted, set(pack.zone_kinds.values()))}")
             for zone in rule.zones or ():
-                if zone not in zone_kinds:
-                    raise self.bad((*path, "zones"), f"zone {zone!r} is not in {pack.zones}{nearest(zone, zone_kinds)}")
+                if zone not in pack.zone_kinds:
+                    raise self.bad((*path, "zones"), f"zone {zone!r} is not in {pack.zones}{nearest(zone, pack.zone_kinds)}")
             for name in rule.exempt.calendars if rule.exempt else ():
                 if name not in pack.calendars:
                     raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")

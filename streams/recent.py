@@ -77,7 +77,7 @@ class Recent(msgspec.Struct, gc=False):
 
     def time(self, index: int) -> int:
         """Event time (ms) of the fix at an index; negative ones count from the end."""
-        return int(_time.unpack_from(self.rows, index * SIZE if index >= 0 else len(self.rows) + index * SIZE)[0])
+        return int(_time.unpack_from(self.rows, index * SIZE)[0])
 
     def ends(self) -> int:
         """Event time (ms) of the newest fix; before all times where there is none."""
@@ -108,7 +108,13 @@ class Recent(msgspec.Struct, gc=False):
         self.ids[cut:cut] = event_id.encode() + SEPARATOR
         self.marks.insert(index, hash(event_id) & 255)
         if exact is not None:
-            self.exact = {**(self.exact or {}), (_time.unpack(row[:8])[0], event_id): exact}
+            self.keep_exact(_time.unpack_from(row)[0], event_id, exact)
+
+    def keep_exact(self, event_time_ms: int, event_id: str, exact: tuple[float, float, float | None]) -> None:
+        """Note a position and speed that do not fit a row."""
+        if self.exact is None:
+            self.exact = {}
+        self.exact[event_time_ms, event_id] = exact
 
     def newest(self) -> Kept:
         """The newest fix."""
@@ -120,8 +126,7 @@ class Recent(msgspec.Struct, gc=False):
         return self._kept(_row.unpack_from(self.rows, index * SIZE), self.ids[start : self.ids.index(SEPARATOR, start)].decode())
 
     def __iter__(self) -> Iterator[Kept]:
-        ids = self.ids.decode("utf-8", "surrogateescape").split("\udcff")[1:-1]
-        return map(self._kept, _row.iter_unpack(bytes(self.rows)), ids)
+        return map(self._kept, _row.iter_unpack(bytes(self.rows)), _split(self.ids))
 
     def _kept(self, row: tuple[int, ...], event_id: str) -> Kept:
         time_ms, lon, lat, speed, what = row
@@ -145,7 +150,7 @@ class Recent(msgspec.Struct, gc=False):
 
     def set_offences(self, index: int, offence_set: int) -> None:
         """Number the set of offences of the fix at an index (negative: from the end)."""
-        at = (index * SIZE if index >= 0 else len(self.rows) + index * SIZE) + _WHAT_AT
+        at = index * SIZE + _WHAT_AT
         _what.pack_into(self.rows, at, _what.unpack_from(self.rows, at)[0] & IGNITION | offence_set)
 
     def older(self, horizon_ms: int) -> int:
@@ -158,8 +163,8 @@ class Recent(msgspec.Struct, gc=False):
     def drop(self, number: int) -> None:
         """Forget so many of the oldest fixes."""
         if self.exact:
-            gone = [(fix.event_time_ms, fix.event_id) for fix, _ in zip(self, range(number), strict=False)]
-            self.exact = {key: value for key, value in self.exact.items() if key not in gone} or None
+            for fix in list(self)[:number]:
+                self.exact.pop((fix.event_time_ms, fix.event_id), None)
         cut = self._id_start(number) - 1
         del self.rows[: number * SIZE], self.ids[:cut], self.marks[:number]
 
@@ -175,5 +180,8 @@ def new_recent() -> Recent:
 
 def recent_of(rows: bytes, ids: bytes, exact: dict[tuple[int, str], tuple[float, float, float | None]]) -> Recent:
     """The fixes that were kept as these bytes. Marks are of this process and made anew."""
-    names = ids.decode("utf-8", "surrogateescape").split("\udcff")[1:-1]
-    return Recent(bytearray(rows), bytearray(ids), bytearray(hash(name) & 255 for name in names), exact or None)
+    return Recent(bytearray(rows), bytearray(ids), bytearray(hash(name) & 255 for name in _split(ids)), exact or None)
+
+
+def _split(ids: bytes | bytearray) -> list[str]:
+    return ids.decode("utf-8", "surrogateescape").split("\udcff")[1:-1]

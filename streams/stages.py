@@ -47,6 +47,12 @@ class StatefulStage:
         """See ``Stage``."""
         raise NotImplementedError
 
+    async def announce(self, kind: str, data: dict[str, Any]) -> None:
+        """Publish one revision of an incident."""
+        subject, value = cloudevent(kind, data)
+        await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
+        metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], kind).inc()
+
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
         """Send refused records on, unchanged, with the reason: late ones apart, duplicates nowhere."""
         keys = {record.offset: record.key for record in chunk} if rejects else {}
@@ -82,7 +88,8 @@ class FixStage(StatefulStage):
         assert policies is not None and registry is not None
         if self.engine is None:
             self.engine = Engine(policies, registry, self.identity_key)
-        self.engine.change(policies)
+        else:
+            self.engine.change(policies)
         city = policies.newest.pack.city.adcode
         for rule in (rule for policy in policies.versions for rule in policy.pack.rules):
             metrics.INCIDENTS_OPEN.labels(city, rule.rule)
@@ -114,9 +121,7 @@ class FixStage(StatefulStage):
         city = policies.newest.pack.city.adcode
         for transition in transitions:
             data = incident_data(transition, policies, registry)
-            subject, value = cloudevent(transition.kind, data)
-            await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
-            metrics.INCIDENTS.labels(city, data["rule"], data["severity"], transition.kind).inc()
+            await self.announce(transition.kind, data)
             self._count_open(city, transition.incident_id, data["rule"], transition.state)
 
     async def overtake(self, drained: Iterable[int], idle_after_s: float) -> None:
@@ -336,9 +341,7 @@ class RateStage(StatefulStage):
         judge.incidents = {(rule_id, day): i for day, state in days.items() for rule_id, i in state.incidents.items()}
         for transition in judge.judge(totals, self.stream_time_ms[number]):
             data = day_incident_data(transition, policies, registry)
-            subject, value = cloudevent(transition.kind, data)
-            await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
-            metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], transition.kind).inc()
+            await self.announce(transition.kind, data)
             state = days.setdefault(transition.day, RateState(partials={}, incidents={}))
             state.incidents[transition.rule.id] = judge.incidents[transition.rule.id, transition.day]
             self.dirty.add((number, transition.day))
