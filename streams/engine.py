@@ -14,21 +14,19 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.events import DUPLICATE, LATE, MALFORMED, Fix, Record, Reject, decode_fix, refuse_fix
+from streams.events import DUPLICATE, FUTURE_TOLERANCE_MS, LAST_MS, LATE, MALFORMED, MAX_SPEED_KMH, Fix, Record, Reject, decode_fix, refuse_fix
 from streams.geo import to_wgs84
 from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
-from streams.plan import Offence, Plan, Planner
+from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
-from streams.predicates import Form
-from streams.recent import DEGREE, IGNITION, PLACE, SEPARATOR, SIZE, Kept, pack
+from streams.predicates import Chunk, Form
+from streams.recent import DEGREE, FULL, IGNITION, PLACE, SEPARATOR, SIZE, Exact, Kept, pack
 from streams.registry import Registry
 from streams.rules import RULES
 
 ACCEPTED = "accepted"
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
-LOOK_EVERY_BYTES = 4 * SIZE
-"""Old fixes are looked for at every fourth."""
 
 
 class FixPartition(msgspec.Struct):
@@ -100,47 +98,53 @@ class Engine:
             partition.fences.clear()
         if partition.due and partition.due[0][0] < partition.stream_time_ms:
             self._close_due(partition, transitions)
-        accepted = self._decode(records, partition.next_offset, rejects)
-        if accepted:
-            self._take(partition, accepted, transitions, rejects)
+        taken, chunk = self._decode(records, partition.next_offset, rejects)
+        if taken:
+            self._take(partition, taken, chunk, transitions, rejects)
         if records:
             partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
-        outcomes[ACCEPTED] = len(accepted) - outcomes[DUPLICATE] - outcomes[LATE]
-        return Verdict(transitions, rejects, outcomes, [fix for _, fix in accepted])
+        outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[LATE]
+        return Verdict(transitions, rejects, outcomes, chunk.fixes)
 
-    def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> list[tuple[Record, Fix]]:
-        """The well-formed, plausible fixes of a chunk, in WGS-84."""
-        good: list[tuple[Record, Fix]] = []
+    def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
+        """The well-formed, plausible fixes of a chunk, in WGS-84, and the records they came in."""
+        taken: list[Record] = []
+        fixes: list[Fix] = []
         for record in records:
             if record.offset < from_offset:
                 continue
             try:
-                fix = decode_fix(record.value)
+                fixes.append(decode_fix(record.value))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 rejects.append(Reject(record, MALFORMED, _event_id(record.value), str(error)))
-                continue
-            if reason := refuse_fix(fix, record.arrived_ms):
-                rejects.append(Reject(record, reason, fix.event_id))
-                continue
+            else:
+                taken.append(record)
+        chunk = Chunk(fixes)
+        if odd := _odd(chunk, taken):
+            refused = {i: reason for i in odd if (reason := refuse_fix(fixes[i], taken[i].arrived_ms))}
+            rejects.extend(Reject(taken[i], reason, fixes[i].event_id) for i, reason in refused.items())
+            taken = [record for i, record in enumerate(taken) if i not in refused]
+            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in refused])
+        for i, fix in enumerate(chunk.fixes):
             if fix.coord_sys != "wgs84":
                 lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
-                fix.lon, fix.lat = round(lon, 7), round(lat, 7)  # 1 cm
-            good.append((record, fix))
-        return good
+                fix.lon, fix.lat = chunk.lons[i], chunk.lats[i] = round(lon, 7), round(lat, 7)  # 1 cm
+        return taken, chunk
 
     def _take(
-        self, partition: FixPartition, fixes: list[tuple[Record, Fix]], transitions: list[Transition], rejects: list[Reject]
+        self, partition: FixPartition, records: list[Record], chunk: Chunk, transitions: list[Transition], rejects: list[Reject]
     ) -> None:
         """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
         traces, fences, due = partition.traces, partition.fences, partition.due
         lateness_ms, generation = self.policies.lateness_ms, self.planner.generation
-        slack_ms, shortest_silence_ms = lateness_ms // 10, self.announcer.shortest_silence_ms
+        shortest_silence_ms = self.announcer.shortest_silence_ms
         stream_time_ms = partition.stream_time_ms
-        packed, inexact, inside = self._columns([fix for _, fix in fixes])
-        end = 0
-        for (record, fix), zones in zip(fixes, inside, strict=True):
-            start, end = end, end + SIZE
+        packed, marks, inexact = pack(chunk)
+        inside, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
+        index = -1
+        for record, fix, zones, bits in zip(records, chunk.fixes, inside, possible, strict=True):
+            index += 1
             vehicle_id, event_time_ms, event_id = fix.vehicle_id, fix.event_time_ms, fix.event_id
             trace = traces.get(vehicle_id)
             if trace is None:
@@ -150,8 +154,8 @@ class Engine:
             recent = trace.recent
             rows = recent.rows
             high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
-            mark = hash(event_id) & 255
-            if mark in recent.marks and recent.accepted_since(event_id, high_water_ms - lateness_ms):
+            name = event_id.encode() + SEPARATOR
+            if (name in recent.ids or marks[2 * index : 2 * index + 2] in recent.marks) and recent.accepted_since(name, high_water_ms - lateness_ms):
                 rejects.append(Reject(record, DUPLICATE, event_id))
                 continue
             if event_time_ms < high_water_ms - lateness_ms:
@@ -165,19 +169,20 @@ class Engine:
                 partition.touch(trace)
             plan = trace.plan
             if plan is None or plan.generation != generation or not plan.from_ms <= event_time_ms < plan.until_ms:
-                plan = trace.plan = self.planner.plan(vehicle_id, event_time_ms)
+                plan, trace.subject = self.planner.plan(vehicle_id, event_time_ms)
+                trace.plan = plan
             duties = plan.duties
-            offences = plan.violations(fix, zones) if zones or duties.anywhere else duties.always
+            here = duties.here.get(zones) or duties.inside(zones)
+            offences = ask(here, fix, zones, trace.subject, bits) if here.bits & bits else here.always
             if fix.synthetic:
                 trace.synthetic = True
-            exact = (fix.lon, fix.lat, fix.speed_kmh) if inexact and start // SIZE in inexact else None
+            exact = (fix.lon, fix.lat, fix.speed_kmh) if inexact and index in inexact else None
             changes: list[Transition] | None = None
             if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
                 if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
-                    offences += plan.pair_violations(recent.newest(), _kept(fix))
-                rows += packed[start:end]
-                recent.ids += event_id.encode() + SEPARATOR
-                recent.marks.append(mark)
+                    offences += pair_violations(plan.duties, recent.newest(), _kept(fix))
+                recent.rows = rows = rows + packed[SIZE * index : SIZE * index + SIZE]
+                recent.ids += name
                 if exact is not None:
                     recent.keep_exact(event_time_ms, event_id, exact)
                 if offences or trace.runs:
@@ -186,10 +191,12 @@ class Engine:
                         trace.plate = fix.plate or trace.plate
                         recent.set_offences(-1, self.set_number(offences))
                     changes = self.announcer.advance(trace, _judged(fix, offences))
-                if not len(rows) % LOOK_EVERY_BYTES and recent.time(0) < event_time_ms - lateness_ms - slack_ms:
-                    self._drop_old(trace, event_time_ms - lateness_ms)
+                if len(rows) >= FULL:
+                    recent.seal()
+                    if number := recent.older(event_time_ms - lateness_ms):
+                        drop_old(trace, number, self._judged_again(trace))
             else:
-                changes = self._insert(trace, fix, plan, offences, packed[start:end], exact, stream_time_ms)
+                changes = self._insert(trace, fix, plan, offences, packed[SIZE * index : SIZE * index + SIZE], exact, stream_time_ms)
             if changes:
                 transitions.extend(changes)
             if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + shortest_silence_ms):
@@ -197,36 +204,28 @@ class Engine:
                 if due and due[0][0] < stream_time_ms:
                     self._close_due(partition, transitions)
 
-    def _columns(self, fixes: list[Fix]) -> tuple[bytes, set[int], list[tuple[str, ...]]]:
-        """What is computed for a whole chunk at once: rows to keep, indices of those that do not fit, zones."""
-        times = [fix.event_time_ms for fix in fixes]
-        lons, lats = [fix.lon for fix in fixes], [fix.lat for fix in fixes]
-        speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)
-        packed, inexact = pack(times, np.array(lons), np.array(lats), speeds, [fix.ignition for fix in fixes])
-        return packed, inexact, self.policies.locate(times, lons, lats)
-
     def _insert(
-        self, trace: Trace, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: tuple[float, float, float | None] | None,
+        self, trace: Trace, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None,
         stream_time_ms: int,
     ) -> list[Transition]:  # fmt: skip
         """Put a late fix in its place; the fix after it has another one before it now."""
         recent = trace.recent
         index = recent.place(fix.event_time_ms, fix.event_id)
         if plan.duties.pairs and index:
-            offences += plan.pair_violations(recent.at(index - 1), _kept(fix))
+            offences += pair_violations(plan.duties, recent.at(index - 1), _kept(fix))
         recent.insert(index, row, fix.event_id, exact)
         relevant = bool(offences or trace.runs or trace.base or trace.incidents)
         if offences:
             trace.offending += 1
             trace.plate = fix.plate or trace.plate
             recent.set_offences(index, self.set_number(offences))
-        if index + 1 < len(recent):
+        if index + 1 < recent.opened():
             after = recent.at(index + 1)
             known = self.sets[after.offence_set]
-            later_plan = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
-            if later_plan.duties.pairs or any(offence.form is Form.PAIR for offence in known):
+            later = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
+            if later.duties.pairs or any(offence.form is Form.PAIR for offence in known):
                 by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
-                now = by_itself + later_plan.pair_violations(_kept(fix), after)
+                now = by_itself + pair_violations(later.duties, _kept(fix), after)
                 if now != known:
                     trace.offending += bool(now) - bool(known)
                     recent.set_offences(index + 1, self.set_number(now))
@@ -241,10 +240,6 @@ class Engine:
         sets = self.sets
         for kept in trace.recent:
             yield Judged(*kept[:6], sets[kept.offence_set])
-
-    def _drop_old(self, trace: Trace, horizon_ms: int) -> None:
-        if number := trace.recent.older(horizon_ms):
-            drop_old(trace, number, self._judged_again(trace))
 
     def set_number(self, offences: tuple[Offence, ...]) -> int:
         """A small number for a set of offences, so that a kept fix needs two bytes for it."""
@@ -285,6 +280,15 @@ class Engine:
                 transitions.extend(changes)
                 partition.touch(trace)
             self.watch(partition, trace)
+
+
+def _odd(chunk: Chunk, records: list[Record]) -> list[int]:
+    """Indices of the fixes that may have to be refused."""
+    times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
+    arrived = [fix.arrival_time_ms if record.arrived_ms is None else record.arrived_ms for record, fix in zip(records, chunk.fixes, strict=True)]
+    good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times > 0) & (times < LAST_MS)
+    good &= ~(times > np.array(arrived, dtype=float) + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
+    return [] if good.all() else np.flatnonzero(~good).tolist()
 
 
 def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:

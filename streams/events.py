@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+LAST_MS = 2**47
+"""The year 6429; calendars end a little later."""
 
 FUTURE_TOLERANCE_MS = 5 * 60_000
 MAX_SPEED_KMH = 500.0
@@ -25,7 +28,7 @@ class Fix(msgspec.Struct, gc=False, omit_defaults=True):
     """One position report (``courier.gps.v1``); degrees, km/h, metres, milliseconds UTC."""
 
     event_id: str
-    event_time_ms: int
+    event_time_ms: Milliseconds
     vehicle_id: NonEmpty
     lon: float
     lat: float
@@ -42,7 +45,7 @@ class Fix(msgspec.Struct, gc=False, omit_defaults=True):
     backfill: bool = False
     source: str | None = None
     synthetic: bool = False
-    arrival_time_ms: int | None = None
+    arrival_time_ms: Milliseconds | None = None
 
 
 class Packaging(msgspec.Struct, gc=False, omit_defaults=True):
@@ -58,7 +61,7 @@ class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     """One parcel scan (``courier.scan.v1``)."""
 
     event_id: str
-    event_time_ms: int
+    event_time_ms: Milliseconds
     waybill_id: NonEmpty
     enterprise_id: NonEmpty
     city: NonEmpty
@@ -72,7 +75,7 @@ class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     courier_id: str | None = None
     vehicle_id: str | None = None
     synthetic: bool = False
-    arrival_time_ms: int | None = None
+    arrival_time_ms: Milliseconds | None = None
 
 
 class Record(msgspec.Struct, gc=False):
@@ -97,8 +100,8 @@ decode_scan = msgspec.json.Decoder(Scan).decode
 
 
 def refuse_time(event_time_ms: int, arrived_ms: int | None) -> str | None:
-    """Semantics 2.3: ``invalid_time`` at or before 1970, ``future`` more than 5 min after arrival."""
-    if event_time_ms <= 0:
+    """Semantics 2.3: ``invalid_time`` at or before 1970 or beyond calendars, ``future`` more than 5 min after arrival."""
+    if not 0 < event_time_ms < LAST_MS:
         return INVALID_TIME
     if arrived_ms is not None and event_time_ms > arrived_ms + FUTURE_TOLERANCE_MS:
         return FUTURE

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import shapely
+from numpy.typing import ArrayLike
 from shapely.geometry.base import BaseGeometry
 
 EARTH_RADIUS_M = 6_371_008.8
@@ -22,21 +22,31 @@ class ZoneIndex:
 
     def __init__(self, zones: dict[str, BaseGeometry]) -> None:
         self.zone_ids = tuple(zones)
+        self._alone = np.empty(len(zones), dtype=object)
+        self._alone[:] = [(zone_id,) for zone_id in zones]
+        self._together: dict[tuple[str, ...], tuple[str, ...]] = {}
         geometries = list(zones.values())
         shapely.prepare(geometries)
         self._tree = shapely.STRtree(geometries)
 
-    def locate(self, lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, ...]]:
+    def locate(self, lons: ArrayLike, lats: ArrayLike) -> list[tuple[str, ...]]:
         """For n points (degrees) a list of n tuples: the ids of the zones each one is inside, in pack order."""
-        inside: list[tuple[str, ...]] = [()] * len(lons)
-        if not self.zone_ids or not inside:
-            return inside
-        points, zones = self._tree.query(shapely.points(np.asarray(lons), np.asarray(lats)), predicate="intersects")
-        order = np.lexsort((zones, points))
-        ids = self.zone_ids
-        for point, zone in zip(points[order].tolist(), zones[order].tolist(), strict=True):
-            inside[point] += (ids[zone],)
-        return inside
+        places = shapely.points(np.asarray(lons, dtype=float), np.asarray(lats, dtype=float))
+        inside = np.empty(len(places), dtype=object)
+        inside[:] = [()] * len(places)
+        points, zones = self._tree.query(places, predicate="intersects")
+        inside[points] = self._alone[zones]
+        found: list[tuple[str, ...]] = inside.tolist()
+        crowded = np.bincount(points, minlength=len(places))[points] > 1
+        if crowded.any():
+            points, zones = points[crowded], zones[crowded]
+            order = np.lexsort((zones, points))
+            several: dict[int, tuple[str, ...]] = {}
+            for point, zone in zip(points[order].tolist(), zones[order].tolist(), strict=True):
+                several[point] = (*several.get(point, ()), self.zone_ids[zone])
+            for point, zone_ids in several.items():
+                found[point] = self._together.setdefault(zone_ids, zone_ids)
+        return found
 
 
 def haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:

@@ -18,7 +18,8 @@ import msgspec
 from streams.clock import END_MS
 from streams.plan import Offence, Plan
 from streams.predicates import Form
-from streams.recent import Recent, new_recent
+from streams.recent import Recent
+from streams.registry import Subject
 
 MAX_EVIDENCE = 10
 OPEN, CLOSED, RETRACTED = "open", "closed", "retracted"
@@ -41,7 +42,7 @@ Silences = Callable[[str, int], list[tuple[Offence, int]]]
 """(vehicle id, time of its last report) → the offences that come of it if none follows until a stream time (ms)."""
 
 
-class Run(msgspec.Struct):
+class Run(msgspec.Struct, gc=False):
     """Consecutive fixes that commit one offence."""
 
     offence: Offence
@@ -77,7 +78,7 @@ class Run(msgspec.Struct):
         )
 
 
-class Incident(msgspec.Struct):
+class Incident(msgspec.Struct, gc=False):
     """An announced incident: its identity, its latest revision and the run behind it."""
 
     incident_id: str
@@ -102,14 +103,14 @@ class Transition(msgspec.Struct):
     synthetic: bool
 
 
-class Trace(msgspec.Struct):
+class Trace(msgspec.Struct, gc=False):
     """One vehicle's state.
 
     ``recent``: its accepted fixes of at least the last ``lateness``, ``offending`` the number of those with offences;
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``plate``: as last reported while offending.
-    Of this process only: the latest ``plan``, the stream time at which something falls due, and whether it changed since
+    Of this process only: the latest ``plan`` and what the registry said then, the stream time at which something falls due, and whether it changed since
     the last checkpoint.
     """
 
@@ -122,13 +123,14 @@ class Trace(msgspec.Struct):
     plate: str | None = None
     synthetic: bool = False
     plan: Plan | None = None
+    subject: Subject | None = None
     due_ms: int = END_MS
     dirty: bool = False
 
 
 def new_trace(vehicle_id: str) -> Trace:
     """A trace without fixes."""
-    return Trace(vehicle_id, new_recent())
+    return Trace(vehicle_id, Recent())
 
 
 def incident_id(key: bytes, policy: str, rule_id: str, vehicle_id: str, zone_id: str | None, event_id: str) -> str:
@@ -289,18 +291,17 @@ def deadline_ms(incident: Incident) -> int:
 
 def drop_old(trace: Trace, number: int, fixes: Iterable[Judged]) -> None:
     """Forget the oldest fixes, so many as late ones can no longer come before; ``fixes`` are those where any has offences."""
-    recent = trace.recent
     last: Judged | None = None
-    if trace.offending or trace.base:
+    if trace.offending or trace.base or trace.incidents:
         active = trace.base or {}
         for _, last in zip(range(number), fixes, strict=False):
             _fold(active, last, [])
             trace.offending -= bool(last.offences)
         trace.base = active or None
-    if trace.incidents:
-        border = recent.time(number - 1), recent.at(number - 1).event_id
+    if trace.incidents and last:
+        border = last.event_time_ms, last.event_id
         trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)] or None
-    recent.drop(number)
+    trace.recent.drop(number)
 
 
 def _still_grows(trace: Trace, incident: Incident) -> bool:

@@ -7,14 +7,15 @@ changes; within it a fix is judged by the few predicates that are left.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from streams.clock import END_MS
 from streams.events import Fix
 from streams.policy import Policies, Rule
-from streams.predicates import Form, Predicate, outside
+from streams.predicates import Chunk, Form, Predicate
 from streams.recent import Kept
 from streams.registry import Registry, Subject
 from streams.rules import RULES
@@ -33,54 +34,71 @@ class Offence(msgspec.Struct, eq=False, gc=False):
     rule: str
 
 
-ZonePlan = dict[str, tuple[tuple[Offence, Predicate | None], ...]]
-_NOWHERE: frozenset[str] = frozenset()
+class Here(NamedTuple):
+    """What can be violated inside certain zones: by every fix, and by those that a predicate holds for (``bit``: its own)."""
+
+    always: tuple[Offence, ...]
+    bits: int
+    asked: tuple[tuple[int, Offence, Predicate], ...]
 
 
 class Duties(msgspec.Struct):
     """What can be violated: one object for all vehicles to which the same applies.
 
-    ``always``: with every fix, ``anywhere``: by a predicate, ``by_zone``: inside a zone, ``pairs``: by a fix and the one
-    before it if they are ``reach_deg`` apart, ``silences``: by no fix for so many ms.
+    ``by_itself``: by one fix, with the zones that a rule is about; ``pairs``: by a fix and the one before it if they are
+    ``reach_deg`` apart; ``silences``: by no fix for so many ms. ``here``: what is known of the zones asked about so far.
     """
 
-    always: tuple[Offence, ...] = ()
-    anywhere: tuple[tuple[Offence, Predicate], ...] = ()
-    by_zone: ZonePlan = {}
+    by_itself: tuple[tuple[Offence, Where, Predicate | None, int], ...] = ()
     pairs: tuple[tuple[Offence, PairPredicate], ...] = ()
     reach_deg: float = 360.0
     silences: tuple[tuple[Offence, int], ...] = ()
+    here: dict[tuple[str, ...], Here] = {}
+
+    def inside(self, zones: tuple[str, ...]) -> Here:
+        """What can be violated inside these zones, worked out once."""
+        found = [(offence, predicate, bit) for offence, where, predicate, bit in self.by_itself if where.applies(zones)]
+        asked = tuple((bit, offence, predicate) for offence, predicate, bit in found if predicate is not None)
+        always = tuple(offence for offence, predicate, _ in found if predicate is None)
+        self.here[zones] = here = Here(always, sum({bit for bit, _, _ in asked}), asked)
+        return here
 
 
-class Plan(msgspec.Struct):
-    """What a vehicle can violate in ``[from_ms, until_ms)``, as of a ``generation`` of policy and registry."""
+def ask(here: Here, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
+    """The offences that a fix commits by itself; ``possible`` has the bits of the predicates that can hold for it."""
+    assert subject is not None
+    found = here.always
+    for bit, offence, predicate in here.asked:
+        if bit & possible and predicate.holds(fix, zones, subject):
+            found += (offence,)
+    return found
+
+
+def pair_violations(duties: Duties, before: Kept, fix: Kept) -> tuple[Offence, ...]:
+    """The offences that a fix commits by where the fix before it was."""
+    if abs(fix.lon - before.lon) + abs(fix.lat - before.lat) < duties.reach_deg:
+        return ()
+    return tuple(offence for offence, predicate in duties.pairs if predicate(before, fix))
+
+
+class Where(NamedTuple):
+    """The zones that a rule is about: everywhere, inside one, or outside all of them."""
+
+    inside: str | None = None
+    outside: frozenset[str] | None = None
+
+    def applies(self, zones: tuple[str, ...]) -> bool:
+        """Whether it is about a fix inside these zones."""
+        return (self.inside is None or self.inside in zones) and (self.outside is None or self.outside.isdisjoint(zones))
+
+
+class Plan(msgspec.Struct, gc=False):
+    """What can be violated in ``[from_ms, until_ms)``, as of a ``generation`` of policy and registry; shared like its duties."""
 
     from_ms: int
     until_ms: int
     generation: int
-    subject: Subject
     duties: Duties
-
-    def violations(self, fix: Fix, inside: tuple[str, ...]) -> tuple[Offence, ...]:
-        """The offences that this fix commits by itself."""
-        duties, subject = self.duties, self.subject
-        found = duties.always
-        for offence, predicate in duties.anywhere:
-            if predicate(fix, inside, subject):
-                found += (offence,)
-        if inside and duties.by_zone:
-            for zone_id in inside:
-                for offence, zone_predicate in duties.by_zone.get(zone_id, ()):
-                    if zone_predicate is None or zone_predicate(fix, inside, subject):
-                        found += (offence,)
-        return found
-
-    def pair_violations(self, before: Kept, fix: Kept) -> tuple[Offence, ...]:
-        """The offences that a fix commits by where the fix before it was."""
-        duties = self.duties
-        if abs(fix.lon - before.lon) + abs(fix.lat - before.lat) < duties.reach_deg:
-            return ()
-        return tuple(offence for offence, predicate in duties.pairs if predicate(before, fix))
 
 
 class Planner:
@@ -92,12 +110,24 @@ class Planner:
         self.generation = 0
         self._offences: dict[tuple[str, str | None, int, int, str, str], Offence] = {}
         self._duties: dict[tuple[object, ...], Duties] = {}
+        self._plans: dict[tuple[int, int, int], Plan] = {}
+        self._bits: dict[Predicate, int] = {}
 
     def change(self, policies: Policies) -> None:
         """Take over what was published."""
         self.policies = policies
         self.generation += 1
         self._duties.clear()
+        self._plans.clear()
+        self._bits.clear()
+
+    def possible(self, chunk: Chunk) -> list[int]:
+        """For each of n fixes the bits of the predicates that can hold for it; those of predicates not met yet are all set."""
+        known = list(self._bits.items())[:62]
+        possible = np.full(len(chunk.fixes), -1 << len(known))
+        for predicate, bit in known:
+            possible |= bit if predicate.possible is None else np.where(predicate.possible(chunk), bit, 0)
+        return possible.tolist()
 
     def offence(self, rule_id: str, zone_id: str | None, merge_gap_ms: int, minimum_ms: int, form: str, rule: str) -> Offence:
         """The one object for a rule instance in a zone with these parameters."""
@@ -129,17 +159,21 @@ class Planner:
         """The vehicle's plan at an instant: the known one where it still holds."""
         if known is not None and known.generation == self.generation and known.from_ms <= event_time_ms < known.until_ms:
             return known
-        return self.plan(vehicle_id, event_time_ms)
+        return self.plan(vehicle_id, event_time_ms)[0]
 
-    def plan(self, vehicle_id: str, event_time_ms: int) -> Plan:
-        """The vehicle's plan for the period around an instant."""
-        policies = self.policies
-        from_ms, until_ms = policies.period_ms(event_time_ms)
+    def plan(self, vehicle_id: str, event_time_ms: int) -> tuple[Plan, Subject]:
+        """The vehicle's plan for the period around an instant, and what the registry says about it then."""
         subject = self.registry.subject(vehicle_id, event_time_ms)
-        period = max(from_ms, subject.from_ms), min(until_ms, subject.until_ms)
-        policy = policies.at(event_time_ms)
+        duties = self._duties_of(subject, event_time_ms)
+        from_ms, until_ms = self.policies.period_ms(event_time_ms)
+        from_ms, until_ms = max(from_ms, subject.from_ms), min(until_ms, subject.until_ms)
+        plan = Plan(from_ms, until_ms, self.generation, duties)
+        return self._plans.setdefault((from_ms, until_ms, id(duties)), plan), subject
+
+    def _duties_of(self, subject: Subject, event_time_ms: int) -> Duties:
+        policy = self.policies.at(event_time_ms)
         if policy is None:
-            return Plan(*period, self.generation, subject, NO_DUTIES)
+            return NO_DUTIES
         calendars = policy.calendars_at(event_time_ms)
         applying: list[tuple[Rule, Any, frozenset[str]]] = []
         for rule in policy.fix_rules:
@@ -147,7 +181,7 @@ class Planner:
                 continue
             if rule.permitted is not None and policy.permits(rule, event_time_ms):
                 continue
-            freed = rule.exempt.freed_zones(subject, calendars) if rule.exempt else _NOWHERE
+            freed = rule.exempt.freed_zones(subject, calendars) if rule.exempt else frozenset()
             if "*" in freed:
                 continue
             prepared = RULES[rule.rule].prepare(rule.parameters, subject, policy)
@@ -157,30 +191,27 @@ class Planner:
         duties = self._duties.get(key)
         if duties is None:
             duties = self._duties[key] = self._make_duties(applying)
-        return Plan(*period, self.generation, subject, duties)
+        return duties
 
     def _make_duties(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> Duties:
-        duties = Duties(by_zone={})
+        duties = Duties(here={})
         for rule, prepared, freed in applying:
-            module = RULES[rule.rule]
-            if rule.zone_ids is not None and module.ZONES != "outside":
-                for zone_id in rule.zone_ids:
-                    if zone_id not in freed:
-                        entry = self._offence_of(rule, zone_id), None if prepared is True else prepared
-                        duties.by_zone[zone_id] = (*duties.by_zone.get(zone_id, ()), entry)
-                continue
-            offence = self._offence_of(rule, None)
-            if offence.form is Form.SILENCE:
-                duties.silences += ((offence, int(rule.parameters.limit)),)
-            elif offence.form is Form.PAIR:
-                duties.pairs += ((offence, prepared),)
-                duties.reach_deg = min(duties.reach_deg, module.reach_deg(rule.parameters))
-            elif module.ZONES == "outside":
-                duties.anywhere += ((offence, outside(frozenset(rule.zone_ids or ()))),)
-            elif prepared is True:
-                duties.always += (offence,)
+            module, predicate = RULES[rule.rule], None if prepared is True else prepared
+            zones = rule.zone_ids
+            if zones is not None and module.ZONES != "outside":
+                places: list[tuple[str | None, Where]] = [(zone_id, Where(zone_id)) for zone_id in zones if zone_id not in freed]
             else:
-                duties.anywhere += ((offence, prepared),)
+                places = [(None, Where(outside=frozenset(zones) if zones is not None else None))]
+            for zone_id, where in places:
+                offence = self._offence_of(rule, zone_id)
+                if offence.form is Form.SILENCE:
+                    duties.silences += ((offence, int(rule.parameters.limit)),)
+                elif offence.form is Form.PAIR:
+                    duties.pairs += ((offence, prepared),)
+                    duties.reach_deg = min(duties.reach_deg, module.reach_deg(rule.parameters))
+                else:
+                    bit = self._bits.setdefault(predicate, 1 << len(self._bits)) if predicate else 0
+                    duties.by_itself += ((offence, where, predicate, bit),)
         return duties
 
 

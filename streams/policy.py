@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import shapely
 import yaml
 from shapely.geometry.base import BaseGeometry
@@ -285,17 +286,17 @@ class Policies:
         bounds += policy.period_ms(event_time_ms) if policy else (BEGINNING_MS, END_MS)
         return max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
 
-    def locate(self, times: Sequence[int], lons: Sequence[float], lats: Sequence[float]) -> list[tuple[str, ...]]:
+    def locate(self, times: np.ndarray, lons: np.ndarray, lats: np.ndarray) -> list[tuple[str, ...]]:
         """For n fixes (ms, degrees) the ids of the zones each is inside, by the version valid at its time."""
-        first, last = self.at(min(times)), self.at(max(times))
-        if len(self.versions) == 1 or (first is last and self.period_ms(min(times)) == self.period_ms(max(times))):
+        earliest_ms, latest_ms = int(times.min()), int(times.max())
+        first = self.at(earliest_ms)
+        if len(self.versions) == 1 or (first is self.at(latest_ms) and self.period_ms(earliest_ms) == self.period_ms(latest_ms)):
             return (first or self.newest).zone_index.locate(lons, lats)
         inside: list[tuple[str, ...]] = [()] * len(times)
-        holders = [self.at(time_ms) for time_ms in times]
+        holders = [self.at(time_ms) for time_ms in times.tolist()]
         for policy in {id(p): p for p in holders if p is not None}.values():
             chosen = [index for index, holder in enumerate(holders) if holder is policy]
-            found = policy.zone_index.locate([lons[i] for i in chosen], [lats[i] for i in chosen])
-            for index, zones in zip(chosen, found, strict=True):
+            for index, zones in zip(chosen, policy.zone_index.locate(lons[chosen], lats[chosen]), strict=True):
                 inside[index] = zones
         return inside
 

@@ -7,13 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
+
+import msgspec
+import numpy as np
 
 from streams.events import Fix
 from streams.registry import Subject
 
-Predicate = Callable[[Fix, tuple[str, ...], Subject], bool]
-"""(fix, zones it is inside, what the registry says) → whether the fix violates."""
+
+class Chunk:
+    """A chunk of n fixes, and as arrays what is asked of all of them at once (ms, degrees, km/h; NaN where absent)."""
+
+    def __init__(self, fixes: list[Fix]) -> None:
+        self.fixes = fixes
+        self.times = np.array([fix.event_time_ms for fix in fixes], dtype=np.int64)
+        self.lons = np.array([fix.lon for fix in fixes], dtype=float)
+        self.lats = np.array([fix.lat for fix in fixes], dtype=float)
+        self.speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)
+
+    @cached_property
+    def names_driver(self) -> np.ndarray:
+        """Whether each fix says who drives."""
+        return np.array([fix.driver_id is not None for fix in self.fixes])
+
+
+class Predicate(msgspec.Struct, eq=False, frozen=True):
+    """Whether a fix violates, by what it says, the zones it is inside and what the registry says about its vehicle.
+
+    ``possible`` finds the fixes of a chunk (n booleans) for which it can hold; the others are not asked.
+    """
+
+    holds: Callable[[Fix, tuple[str, ...], Subject], bool]
+    possible: Callable[[Chunk], np.ndarray] | None = None
+
+    def __call__(self, fix: Fix, inside: tuple[str, ...], subject: Subject) -> bool:
+        """See ``holds``."""
+        return self.holds(fix, inside, subject)
+
 
 
 class Form(StrEnum):
@@ -27,19 +58,15 @@ class Form(StrEnum):
 @cache
 def stopped(threshold_kmh: float) -> Predicate:
     """At most so fast (km/h); without a speed a vehicle is not known to stand still (semantics 7)."""
-    return lambda fix, inside, subject: fix.speed_kmh is not None and fix.speed_kmh <= threshold_kmh
+    return Predicate(
+        lambda fix, inside, subject: fix.speed_kmh is not None and fix.speed_kmh <= threshold_kmh, lambda chunk: chunk.speeds <= threshold_kmh
+    )
 
 
 @cache
 def faster(limit_kmh: float) -> Predicate:
     """Faster than so many km/h."""
-    return lambda fix, inside, subject: fix.speed_kmh is not None and fix.speed_kmh > limit_kmh
-
-
-@cache
-def outside(zones: frozenset[str]) -> Predicate:
-    """Inside none of these zones."""
-    return lambda fix, inside, subject: zones.isdisjoint(inside)
+    return Predicate(lambda fix, inside, subject: fix.speed_kmh is not None and fix.speed_kmh > limit_kmh, lambda chunk: chunk.speeds > limit_kmh)
 
 
 def nobody_qualifies(subject: Subject, until: str) -> Predicate:
@@ -50,8 +77,9 @@ def nobody_qualifies(subject: Subject, until: str) -> Predicate:
 
 @cache
 def _driver_lacks(until: str, none_of_own: bool) -> Predicate:
-    return lambda fix, inside, subject: (
-        none_of_own if fix.driver_id is None else _lacks(subject, fix.driver_id, until, fix.event_time_ms)
+    return Predicate(
+        lambda fix, inside, subject: none_of_own if fix.driver_id is None else _lacks(subject, fix.driver_id, until, fix.event_time_ms),
+        None if none_of_own else lambda chunk: chunk.names_driver,
     )
 
 

@@ -1,24 +1,29 @@
 """A vehicle's accepted fixes of the last ``lateness``, in order and in few bytes.
 
-A fix takes 20 bytes and its id. Positions of up to seven decimals (1 cm) and speeds of up to two are kept exactly as
-integers; whatever does not fit stands beside, in ``exact``. Nothing is rounded.
+The newest fixes are ``open``: 20 bytes each and the id. Positions of up to seven decimals (1 cm) and speeds of up to two
+are kept exactly as integers; whatever does not fit stands beside, in ``exact``. Nothing is rounded. Every ``BLOCK`` fixes
+the older ones are sealed: turned into columns and compressed, to about 15 bytes a fix. A late fix that belongs among them
+opens them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import zstandard
+
+from streams.predicates import Chunk
 
 ROW = np.dtype([("time", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("speed", "<u2"), ("what", "<u2")])
 _row = Struct("<qiiHH")
 _time = Struct("<q")
 _what = Struct("<H")
 SIZE = _row.size
-_WHAT_AT = SIZE - _what.size
 PLACE = Struct("<qii")
 """The beginning of a row: time (ms), longitude and latitude in ``1 / DEGREE`` of a degree."""
 DEGREE = 1e7
@@ -26,7 +31,16 @@ _NO_SPEED, _SEE_EXACT = 65_535, 65_534
 IGNITION = 0x8000
 """In a row's ``what``: the ignition was on. The other bits number the set of offences, 0 being none."""
 SEPARATOR = b"\xff"
-"""Between ids; no UTF-8 text contains it."""
+"""Behind each id; no UTF-8 text contains it."""
+BLOCK = 16
+FULL = (BLOCK + 1) * SIZE
+"""So many bytes of open rows are sealed, all but the newest."""
+_head = Struct("<qB")
+"""Of a block: event time (ms) of its first fix, number of fixes."""
+_compress = zstandard.ZstdCompressor(
+    compression_params=zstandard.ZstdCompressionParameters.from_level(1, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_checksum=False)
+).compress
+_decompress = zstandard.ZstdDecompressor(format=zstandard.FORMAT_ZSTD1_MAGICLESS).decompress
 
 
 class Kept(NamedTuple):
@@ -41,42 +55,64 @@ class Kept(NamedTuple):
     offence_set: int
 
 
-def pack(times: Sequence[int], lons: np.ndarray, lats: np.ndarray, speeds: np.ndarray, ignitions: Sequence[bool | None]) -> tuple[bytes, set[int]]:
-    """Rows of a chunk of n fixes (speeds: NaN where absent), and the indices of those that do not fit exactly."""
-    rows = np.zeros(len(times), ROW)
-    rows["time"] = times
-    fits = np.ones(len(times), bool)
-    for name, degrees in (("lon", lons), ("lat", lats)):
+Exact = tuple[float, float, float | None]
+"""Longitude, latitude and speed as reported."""
+
+
+def pack(chunk: Chunk) -> tuple[bytes, bytes, set[int]]:
+    """Rows of a chunk's fixes, their ids' marks, and the indices of those that do not fit exactly."""
+    rows = np.zeros(len(chunk.fixes), ROW)
+    rows["time"] = chunk.times
+    fits = np.ones(len(chunk.fixes), bool)
+    for name, degrees in (("lon", chunk.lons), ("lat", chunk.lats)):
         scaled = np.rint(degrees * DEGREE)
         rows[name] = scaled
         fits &= scaled / DEGREE == degrees
-    unknown = np.isnan(speeds)
-    scaled = np.rint(np.where(unknown, 0.0, speeds) * 100)
-    fits &= unknown | (scaled / 100 == speeds)
+    unknown = np.isnan(chunk.speeds)
+    scaled = np.rint(np.where(unknown, 0.0, chunk.speeds) * 100)
+    fits &= unknown | (scaled / 100 == chunk.speeds)
     rows["speed"] = np.where(unknown, _NO_SPEED, np.where(fits, scaled, _SEE_EXACT))
     rows["speed"][~fits] = _SEE_EXACT
-    rows["what"] = np.where(np.array(ignitions, dtype=object) == True, IGNITION, 0)  # noqa: E712  elementwise
-    return rows.tobytes(), set() if fits.all() else set(np.flatnonzero(~fits).tolist())
+    rows["what"] = np.where([fix.ignition is True for fix in chunk.fixes], IGNITION, 0)
+    return rows.tobytes(), marks_of([fix.event_id.encode() for fix in chunk.fixes]), set() if fits.all() else set(np.flatnonzero(~fits).tolist())
+
+
+def marks_of(event_ids: list[bytes]) -> bytes:
+    """Two bytes for each id, by which most ids that were never seen are told at once."""
+    return np.array(list(map(zlib.crc32, event_ids)), dtype="<u4").astype("<u2").tobytes()
 
 
 class Recent(msgspec.Struct, gc=False):
-    """Fixes in order of (time, id): ``rows`` of ``SIZE`` bytes, ``ids`` each between separators, a byte of each id's hash."""
+    """Fixes in order of (time, id).
 
-    rows: bytearray
-    ids: bytearray
-    marks: bytearray
-    exact: dict[tuple[int, str], tuple[float, float, float | None]] | None = None
+    ``sealed``: blocks of the older ones, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
+    none, unless there are no fixes at all), ``marks``: of the sealed ones. Indices count the open fixes only.
+    """
+
+    rows: bytes = b""
+    ids: bytes = b""
+    marks: bytes = b""
+    sealed: tuple[bytes, ...] = ()
+    exact: dict[tuple[int, str], Exact] | None = None
 
     def __len__(self) -> int:
+        return len(self.marks) // 2 + self.opened()
+
+    def opened(self) -> int:
+        """How many fixes are open."""
         return len(self.rows) // SIZE
 
-    def accepted_since(self, event_id: str, horizon_ms: int) -> bool:
-        """Whether a fix of this id is kept that is not older than the horizon; ask ``marks`` first."""
-        position = self.ids.rfind(SEPARATOR + event_id.encode() + SEPARATOR)
-        return position >= 0 and self.time(self.ids.count(SEPARATOR, 0, position)) >= horizon_ms
+    def accepted_since(self, name: bytes, horizon_ms: int) -> bool:
+        """Whether a fix of this id (with its separator) is kept that is not older than the horizon; ask ``ids`` and ``marks`` first."""
+        needle = SEPARATOR + name
+        for rows, ids in self._pieces():
+            position = (SEPARATOR + ids).rfind(needle)
+            if position >= 0 and _time.unpack_from(rows, ids.count(SEPARATOR, 0, position) * SIZE)[0] >= horizon_ms:
+                return True
+        return False
 
     def time(self, index: int) -> int:
-        """Event time (ms) of the fix at an index; negative ones count from the end."""
+        """Event time (ms) of an open fix; negative indices count from the end."""
         return int(_time.unpack_from(self.rows, index * SIZE)[0])
 
     def ends(self) -> int:
@@ -88,8 +124,10 @@ class Recent(msgspec.Struct, gc=False):
         return self.ids[self.ids.rfind(SEPARATOR, 0, -1) + 1 : -1].decode()
 
     def place(self, event_time_ms: int, event_id: str) -> int:
-        """Index at which a fix belongs; searched from the end, since most late fixes are a little late."""
-        index, end = len(self), len(self.ids) - 1
+        """Index at which a fix belongs, after opening what is sealed if need be. Searched from the end: most are a little late."""
+        if self.sealed and event_time_ms <= self.time(0):
+            self.unseal()
+        index, end = self.opened(), len(self.ids) - 1
         while index > 0:
             time_ms = self.time(index - 1)
             if time_ms < event_time_ms:
@@ -100,17 +138,16 @@ class Recent(msgspec.Struct, gc=False):
             index, end = index - 1, start
         return index
 
-    def insert(self, index: int, row: bytes, event_id: str, exact: tuple[float, float, float | None] | None) -> None:
-        """Put a fix in its place."""
+    def insert(self, index: int, row: bytes, event_id: str, exact: Exact | None) -> None:
+        """Put a fix in its place among the open ones."""
         at = index * SIZE
-        self.rows[at:at] = row
+        self.rows = self.rows[:at] + row + self.rows[at:]
         cut = self._id_start(index)
-        self.ids[cut:cut] = event_id.encode() + SEPARATOR
-        self.marks.insert(index, hash(event_id) & 255)
+        self.ids = self.ids[:cut] + event_id.encode() + SEPARATOR + self.ids[cut:]
         if exact is not None:
             self.keep_exact(_time.unpack_from(row)[0], event_id, exact)
 
-    def keep_exact(self, event_time_ms: int, event_id: str, exact: tuple[float, float, float | None]) -> None:
+    def keep_exact(self, event_time_ms: int, event_id: str, exact: Exact) -> None:
         """Note a position and speed that do not fit a row."""
         if self.exact is None:
             self.exact = {}
@@ -121,12 +158,18 @@ class Recent(msgspec.Struct, gc=False):
         return self._kept(_row.unpack_from(self.rows, len(self.rows) - SIZE), self.last_id())
 
     def at(self, index: int) -> Kept:
-        """The fix at an index (degrees, km/h)."""
+        """The open fix at an index (degrees, km/h)."""
         start = self._id_start(index)
         return self._kept(_row.unpack_from(self.rows, index * SIZE), self.ids[start : self.ids.index(SEPARATOR, start)].decode())
 
     def __iter__(self) -> Iterator[Kept]:
-        return map(self._kept, _row.iter_unpack(bytes(self.rows)), _split(self.ids))
+        for rows, ids in self._pieces():
+            yield from map(self._kept, _row.iter_unpack(rows), ids.decode("utf-8", "surrogateescape").split("\udcff"))
+
+    def _pieces(self) -> Iterator[tuple[bytes, bytes]]:
+        """Rows and ids, block by block."""
+        yield from map(_open_block, self.sealed)
+        yield self.rows, self.ids
 
     def _kept(self, row: tuple[int, ...], event_id: str) -> Kept:
         time_ms, lon, lat, speed, what = row
@@ -137,51 +180,72 @@ class Recent(msgspec.Struct, gc=False):
         return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == _NO_SPEED else speed / 100, ignition, offence_set)
 
     def _id_start(self, index: int) -> int:
-        if index == len(self.marks):
-            return len(self.ids)
         start = 0
         for _ in range(index):
-            start = self.ids.index(SEPARATOR, start + 1)
-        return start + 1
+            start = self.ids.index(SEPARATOR, start) + 1
+        return start
 
     def ignition(self) -> bool:
         """Whether the newest fix had the ignition on."""
         return bool(self.rows) and bool(self.rows[-1] & (IGNITION >> 8))
 
     def set_offences(self, index: int, offence_set: int) -> None:
-        """Number the set of offences of the fix at an index (negative: from the end)."""
-        at = index * SIZE + _WHAT_AT
-        _what.pack_into(self.rows, at, _what.unpack_from(self.rows, at)[0] & IGNITION | offence_set)
-
-    def older(self, horizon_ms: int) -> int:
-        """How many fixes can go: those before the horizon, save the last of them, which the next one is compared with."""
-        index = 0
-        while index + 1 < len(self) and self.time(index + 1) < horizon_ms:
-            index += 1
-        return index
-
-    def drop(self, number: int) -> None:
-        """Forget so many of the oldest fixes."""
-        if self.exact:
-            for fix in list(self)[:number]:
-                self.exact.pop((fix.event_time_ms, fix.event_id), None)
-        cut = self._id_start(number) - 1
-        del self.rows[: number * SIZE], self.ids[:cut], self.marks[:number]
+        """Number the set of offences of an open fix (-1: the newest)."""
+        end = len(self.rows) if index == -1 else index * SIZE + SIZE
+        what = _what.unpack_from(self.rows, end - _what.size)[0] & IGNITION | offence_set
+        self.rows = self.rows[: end - _what.size] + _what.pack(what) + self.rows[end:]
 
     def offence_sets(self) -> np.ndarray:
         """The numbers of the sets of offences, one a fix."""
-        return np.frombuffer(bytes(self.rows), ROW)["what"] & ~np.uint16(IGNITION)
+        return np.frombuffer(b"".join(rows for rows, _ in self._pieces()), ROW)["what"] & ~np.uint16(IGNITION)
+
+    def seal(self) -> None:
+        """Put all but the newest fix away in blocks."""
+        ids = self.ids.split(SEPARATOR)
+        count = len(ids) - 2
+        blocks = []
+        for start in range(0, count, BLOCK):
+            end = min(start + BLOCK, count)
+            rows = self.rows[start * SIZE : end * SIZE]
+            columns = np.frombuffer(rows, np.uint8).reshape(-1, SIZE).T.tobytes()
+            packed = _compress(columns + SEPARATOR.join(ids[start:end]) + SEPARATOR)
+            blocks.append(_head.pack(_time.unpack_from(rows)[0], end - start) + packed)
+        self.sealed += tuple(blocks)
+        self.marks += marks_of(ids[:count])
+        self.rows = self.rows[count * SIZE :]
+        self.ids = ids[count] + SEPARATOR
+
+    def unseal(self) -> None:
+        """Open every block."""
+        pieces = list(self._pieces())
+        self.rows = b"".join(rows for rows, _ in pieces)
+        self.ids = b"".join(ids for _, ids in pieces)
+        self.sealed, self.marks = (), b""
+
+    def older(self, horizon_ms: int) -> int:
+        """How many fixes can go: the sealed blocks before the horizon, of which one fix has to stay for the next to be compared with."""
+        number = 0
+        firsts = [_head.unpack_from(block)[0] for block in self.sealed[1:]]
+        for block, next_first_ms in zip(self.sealed, (*firsts, self.time(0)), strict=False):
+            if next_first_ms >= horizon_ms:
+                break
+            number += _head.unpack_from(block)[1]
+        return number
+
+    def drop(self, number: int) -> None:
+        """Forget the oldest blocks, of so many fixes."""
+        if self.exact:
+            for fix, _ in zip(self, range(number), strict=False):
+                self.exact.pop((fix.event_time_ms, fix.event_id), None)
+            self.exact = self.exact or None
+        self.marks = self.marks[number * 2 :]
+        while number:
+            number -= _head.unpack_from(self.sealed[0])[1]
+            self.sealed = self.sealed[1:]
 
 
-def new_recent() -> Recent:
-    """No fixes yet."""
-    return Recent(bytearray(), bytearray(SEPARATOR), bytearray())
-
-
-def recent_of(rows: bytes, ids: bytes, exact: dict[tuple[int, str], tuple[float, float, float | None]]) -> Recent:
-    """The fixes that were kept as these bytes. Marks are of this process and made anew."""
-    return Recent(bytearray(rows), bytearray(ids), bytearray(hash(name) & 255 for name in _split(ids)), exact or None)
-
-
-def _split(ids: bytes | bytearray) -> list[str]:
-    return ids.decode("utf-8", "surrogateescape").split("\udcff")[1:-1]
+def _open_block(block: bytes) -> tuple[bytes, bytes]:
+    """Rows and ids of a sealed block."""
+    content = _decompress(block[_head.size :])
+    size = _head.unpack_from(block)[1] * SIZE
+    return np.frombuffer(content[:size], np.uint8).reshape(SIZE, -1).T.tobytes(), content[size:]

@@ -109,7 +109,7 @@ _decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
 _list_decoder: msgspec.json.Decoder[list[AnyEntry]] = msgspec.json.Decoder(list[AnyEntry])
 
 
-class Subject(msgspec.Struct):
+class Subject(msgspec.Struct, gc=False):
     """All that the registry says about one vehicle at an instant, and the period in which it stays so."""
 
     vehicle_id: str

@@ -15,7 +15,7 @@ from streams.cloudevents import cloudevent, day_incident_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
-from streams.incidents import OPEN, Transition
+from streams.incidents import CLOSED, OPEN, Transition
 from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
 from streams.reference import Reference
 from streams.registry import Registry
@@ -153,11 +153,13 @@ class FixStage(StatefulStage):
                 await self._publish(engine, verdict.transitions)
 
     def _count_open(self, city: str, incident_id: str, rule: str, state: str) -> None:
-        if state == OPEN:
+        gauge = metrics.INCIDENTS_OPEN.labels(city, rule)
+        if state == OPEN and incident_id not in self.open:
             self.open[incident_id] = rule
-        else:
-            self.open.pop(incident_id, None)
-        metrics.INCIDENTS_OPEN.labels(city, rule).set(sum(r == rule for r in self.open.values()))
+            gauge.inc()
+        elif state != OPEN and incident_id in self.open:
+            del self.open[incident_id]
+            gauge.dec()
 
     async def _load(self, number: int, engine: Engine) -> FixPartition:
         partition = new_partition()
@@ -171,8 +173,7 @@ class FixStage(StatefulStage):
             partition.fences[trace.vehicle_id] = fence
             engine.watch(partition, trace)
             for incident in trace.incidents or ():
-                if incident.state == OPEN:
-                    self.open[incident.incident_id] = incident.run.offence.rule
+                self._count_open(engine.policies.newest.pack.city.adcode, incident.incident_id, incident.run.offence.rule, incident.state)
         return partition
 
     def results(self) -> Iterator[tuple[str, bytes, bytes]]:
@@ -199,7 +200,9 @@ class FixStage(StatefulStage):
         """See ``Stage``."""
         self.partitions.clear()
         self.taken_at_s.clear()
-        self.open.clear()
+        for incident_id, rule in list(self.open.items()):
+            assert self.engine is not None
+            self._count_open(self.engine.policies.newest.pack.city.adcode, incident_id, rule, CLOSED)
 
 
 class ScanStage(StatefulStage):

@@ -9,9 +9,9 @@ import msgspec
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
 from streams.rates import DayKey, Parcel
-from streams.recent import recent_of
+from streams.recent import Recent
 
-VERSION = 2
+VERSION = 3
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.decode
 
@@ -41,8 +41,10 @@ def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int)
             trace.plate,
             trace.synthetic,
             [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
-            bytes(recent.rows),
-            bytes(recent.ids),
+            recent.sealed,
+            recent.rows,
+            recent.ids,
+            recent.marks,
             [(*key, *value) for key, value in (recent.exact or {}).items()],
             [(n, [number[o] for o in engine.sets[n]]) for n in used],
             [pack_run(run) for run in stored_runs],
@@ -59,8 +61,11 @@ def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int)
 def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
     """Partition, next offset and trace from what ``encode_trace`` wrote."""
     version, *rest = _decode(value)
-    _check(version)
-    partition, next_offset, vehicle_id, plate, synthetic, packed_offences, rows, ids, exact, used, *rest = rest
+    if version == 2:
+        rest = _from_version_2(rest)
+    else:
+        _check(version)
+    partition, next_offset, vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, *rest = rest
     stored_runs, live, base, incidents = rest
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
@@ -69,8 +74,11 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
         fixes = [Judged._make((*fix[:6], tuple(offences[index] for index in fix[6]))) for fix in evidence]
         return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes)
 
-    recent = recent_of(rows, ids, {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact})
+    exactly = {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact}
+    recent = Recent(rows, ids, marks, tuple(sealed), exactly or None)
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
+    if renumbered:
+        recent.unseal()
     offending = 0
     for index, offence_set in enumerate(recent.offence_sets().tolist() if renumbered else ()):
         if offence_set:
@@ -88,6 +96,11 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
         synthetic,
     )
     return partition, next_offset, trace
+
+
+def _from_version_2(rest: list[Any]) -> list[Any]:
+    """Version 2 knew no sealed blocks, and its ids began with a separator."""
+    return [*rest[:6], (), rest[6], rest[7][1:], b"", *rest[8:]]
 
 
 def encode_parcel(parcel: Parcel, partition: int) -> bytes:

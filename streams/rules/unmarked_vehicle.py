@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.events import Fix
 from streams.predicates import Predicate
 from streams.registry import Subject
 
@@ -56,5 +55,6 @@ def prepare(
     return _other_plate if vehicle.plate else False
 
 
-def _other_plate(fix: Fix, inside: tuple[str, ...], subject: Subject) -> bool:
-    return fix.plate is not None and fix.plate != "" and subject.vehicle is not None and fix.plate != subject.vehicle.plate
+_other_plate = Predicate(
+    lambda fix, inside, subject: fix.plate is not None and fix.plate != "" and subject.vehicle is not None and fix.plate != subject.vehicle.plate
+)

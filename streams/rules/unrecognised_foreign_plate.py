@@ -23,10 +23,11 @@ Example
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from streams.predicates import Predicate
 from streams.registry import Subject
@@ -57,6 +58,9 @@ def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> 
 
 @cache
 def _foreign(pattern: str, corridors: frozenset[str]) -> Predicate:
-    compiled = re.compile(pattern)
-    domestic = lru_cache(maxsize=65_536)(lambda plate: compiled.fullmatch(plate) is not None)
-    return lambda fix, inside, subject: fix.plate is not None and fix.plate != "" and not domestic(fix.plate) and corridors.isdisjoint(inside)
+    domestic: Any = re.compile(pattern).fullmatch
+
+    return Predicate(
+        lambda fix, inside, subject: bool(plate := fix.plate) and domestic(plate) is None and corridors.isdisjoint(inside),
+        lambda chunk: np.array([bool(plate := fix.plate) and domestic(plate) is None for fix in chunk.fixes]),
+    )

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
+from streams import engine as engine_module
+from streams import recent
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.incidents import OPEN, as_transition
@@ -210,8 +212,15 @@ def folder(tmp_path_factory):
     max_examples=EXAMPLES or 1000, derandomize=not EXAMPLES, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
-@given(pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3))
-def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split):
+@given(pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]))
+def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "BLOCK", block)
+        patch.setattr(engine_module, "FULL", (block + 1) * recent.SIZE)
+        compare(folder, pack, registry, sent, split)
+
+
+def compare(folder, pack, registry, sent, split):
     fixes, size, restarts = sent
     for number, entry in enumerate(pack["rules"]):
         entry.update(id=f"r{number}", clause="1", severity="warning")

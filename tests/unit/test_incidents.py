@@ -1,6 +1,8 @@
 """Runs, revisions and identity: the worked example of semantics 6, and what survives serialisation."""
 
+import base64
 import random
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -55,7 +57,7 @@ class Feed:
 def test_late_fixes_update_split_and_keep_identity_as_in_the_worked_example(engine):
     feed = Feed(engine)
     assert feed(fix("a", 0)) == [("a", "opened", 1, "a", 1)]
-    first_id = feed.partition.traces["v"].incidents[-1].incident_id
+    first_id = next(i.incident_id for i in feed.partition.traces["v"].incidents if i.run.offence.rule_id == "inside")
     assert feed(fix("b", 30)) == []
     assert feed(fix("c", 60, inside=False)) == [("a", "closed", 2, "b", 2)]
     assert feed(fix("d", 15, inside=False)) == [("a", "updated", 3, "a", 1), ("b", "opened", 1, "b", 1), ("b", "closed", 2, "b", 1)]
@@ -106,6 +108,26 @@ def test_state_survives_bytes_at_any_point(engine, seed):
         _, _, broken.partition.traces[name] = decode_trace(encode_trace(trace, engine, 0, cut), engine)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
+
+
+def test_state_written_by_version_2_is_read(engine):
+    """The file holds the trace of these twenty fixes as a worker of version 2 wrote it."""
+    values = [fix(f"e{n:02}", 30 * n, inside=n % 7 < 4) for n in range(60)]
+    whole, migrated = Feed(engine), Feed(engine)
+    for value in values[:20]:
+        whole(value)
+    old = Path(__file__).parent.parent / "golden" / "vehicle_state_version_2.b85"
+    partition, next_offset, migrated.partition.traces["v"] = decode_trace(base64.b85decode(old.read_text().strip()), engine)
+    assert (partition, next_offset) == (3, 20)
+    late = [fix("late", 31, inside=False), values[5]]
+    assert [migrated(v) for v in late + values[20:]] == [whole(v) for v in late + values[20:]]
+    assert migrated.outcomes["accepted"] == 1 and len(migrated.partition.traces["v"].recent) == len(whole.partition.traces["v"].recent)
+
+
+@pytest.mark.parametrize("version", [1, 4])
+def test_state_of_an_unknown_version_is_refused(engine, version):
+    with pytest.raises(ValueError, match=f"version {version}"):
+        decode_trace(msgspec.msgpack.encode((version, 0, 0)), engine)
 
 
 def test_identity_follows_the_hmac(engine):
