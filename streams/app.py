@@ -25,6 +25,9 @@ from streams.stages import FixStage, RateStage, ScanStage
 from streams.topics import GPS, PARTIALS, SCAN, Topic
 from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
+SESSION_TIMEOUT_S = 10.0
+"""A worker that the brokers have not heard of for so long loses its partitions."""
+
 
 def build_app(settings: Settings, web_port: int) -> faust.App:
     """Topics, stages and agents in the order of the flow."""
@@ -35,7 +38,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         Topic=faust.Topic,
         topic_partitions=settings.partitions,
         topic_allow_declare=True,
-        broker_session_timeout=10.0,
+        broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=3.0,
         broker_commit_interval=3600.0,  # the checkpoint commits
         broker_max_poll_records=settings.chunk_records,
@@ -53,7 +56,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     # reference data and durability
     reference = Reference(settings.kafka_bootstrap, settings.policy)
     checkpoint = Checkpoint(settings.kafka_bootstrap)
-    watchdog = Watchdog(patience_s=60.0)
+    watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
 
     # stages: the pure core with its state
     fixes = FixStage(checkpoint, reference, identity_key)
@@ -93,6 +96,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         await app.add_runtime_dependency(reference)
         while not (app.should_stop or checkpoint.closed):
             await app.sleep(settings.checkpoint_interval_s)
+            watchdog.alive(time.monotonic())
             await guarded(checkpoint.run())
             lags = dict(app.consumer.lag())
             async with checkpoint.turn:
@@ -107,6 +111,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _drain(*_: Any, **__: Any) -> None:
         await asyncio.wait_for(checkpoint.close(), 10)
 
+    app.watchdog = watchdog
     app.ready = lambda: bool(reference.ready.is_set() and app.consumer.assignment() and not app.rebalancing)
     return app
 

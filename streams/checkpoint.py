@@ -23,8 +23,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams import metrics
+from streams.state import decode_head
 
 log = structlog.get_logger()
+BATCH_BYTES = 256 * 1024
 
 
 class Change(NamedTuple):
@@ -68,13 +70,18 @@ class Checkpoint:
         """The one producer, started on first use."""
         if self._producer is None:
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5
-            )
+                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5,
+                max_batch_size=BATCH_BYTES,
+            )  # fmt: skip
             await self._producer.start()
         return self._producer
 
     async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
-        """The latest value of every key in a partition of a state topic, read up to its present end."""
+        """The latest state of every key in a partition of a state topic, read up to its present end.
+
+        The latest is not always the last: a worker that was suspended while its partition went to another may still write
+        what it had in its buffers. Such a record is put right at once.
+        """
         if self._reader is None:
             self._reader = AIOKafkaConsumer(
                 bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
@@ -83,13 +90,24 @@ class Checkpoint:
         source = TopicPartition(topic, partition)
         end = (await self._reader.end_offsets([source]))[source]
         latest: dict[str, bytes] = {}
+        stale: set[str] = set()
         if end == 0:
             return latest
         self._reader.assign([source])
         await self._reader.seek_to_beginning(source)
         while await self._reader.position(source) < end:
             for records in (await self._reader.getmany(timeout_ms=500, max_records=50_000)).values():
-                latest.update((record.key.decode(), record.value) for record in records)
+                for record in records:
+                    key = record.key.decode()
+                    known = latest.get(key)
+                    if known is not None and decode_head(known).age > decode_head(record.value).age:
+                        stale.add(key)
+                    else:
+                        latest[key] = record.value
+                        stale.discard(key)
+        if stale:
+            log.warning("state written by a worker that had lost the partition is put right", topic=topic, partition=partition, keys=len(stale))
+            await self._save(topic, [Change(partition, key, latest[key]) for key in stale])
         return latest
 
     async def send(
@@ -122,8 +140,7 @@ class Checkpoint:
                 await self.send(topic, key, value)
         await self._settle()
         for stage in self.stages:
-            for change in stage.changes():
-                await self.send(stage.state_topic, change.key.encode(), change.value, partition=change.partition)
+            await self._save(stage.state_topic, stage.changes())
         await self._settle()
         acks, self._acks = self._acks, []
         for ack in acks:
@@ -131,6 +148,21 @@ class Checkpoint:
         if self.commit is not None:
             await self.commit()
         metrics.CHECKPOINT.observe(time.perf_counter() - started)
+
+    async def _save(self, topic: str, changes: Iterable[Change]) -> None:
+        """Hand changed state to the producer, batched here: record by record it would take most of a worker's time."""
+        producer = await self.producer()
+        filling: dict[int, Any] = {}
+        for change in changes:
+            key = change.key.encode()
+            batch = filling.get(change.partition)
+            if batch is None or batch.append(key=key, value=change.value, timestamp=None) is None:
+                if batch is not None:
+                    self._sends.append(await producer.send_batch(batch, topic, partition=change.partition))
+                batch = filling[change.partition] = producer.create_batch()
+                batch.append(key=key, value=change.value, timestamp=None)  # the first always fits
+        for partition, batch in filling.items():
+            self._sends.append(await producer.send_batch(batch, topic, partition=partition))
 
     async def _settle(self) -> None:
         sends, self._sends = self._sends, []
@@ -160,12 +192,26 @@ class Checkpoint:
 
 
 class Watchdog:
-    """Ends a worker that has work and makes no progress: consumers have stopped fetching after broker trouble before."""
+    """Ends a worker that has work and makes no progress (consumers have stopped fetching after broker trouble before), and
+    one that was suspended for so long that its partitions are others' now, before it can write anything more.
+    """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, session_timeout_s: float = 10.0) -> None:
         self.patience_s = patience_s
+        self.session_timeout_s = session_timeout_s
         self._progress: object = None
         self._since_s = 0.0
+        self._alive_s: float | None = None
+
+    def alive(self, now_s: float) -> None:
+        """The worker runs."""
+        self._alive_s = now_s
+
+    def woken(self, now_s: float) -> None:
+        """The process goes on after having been suspended."""
+        if self._alive_s is not None and now_s - self._alive_s > self.session_timeout_s:
+            log.error("suspended for too long, its partitions have gone to others; the worker starts afresh", seconds=round(now_s - self._alive_s))
+            self.fail()
 
     def check(self, now_s: float, progress: object, *, has_work: bool) -> None:
         """``progress`` is anything that changes while work is being done."""

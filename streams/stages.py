@@ -11,6 +11,7 @@ import orjson
 
 from streams import metrics
 from streams.checkpoint import Change, Checkpoint
+from streams.clock import BEGINNING_MS
 from streams.cloudevents import cloudevent, day_incident_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
 from streams.events import DUPLICATE, Record, Reject
@@ -19,11 +20,8 @@ from streams.incidents import CLOSED, OPEN, Transition
 from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
 from streams.reference import Reference
 from streams.registry import Registry
-from streams.state import decode_mark, decode_parcel, decode_trace, encode_mark, encode_parcel, encode_trace
+from streams.state import MARK, decode_head, decode_parcel, decode_trace, encode_head, encode_parcel, encode_trace, head_of
 from streams.topics import CLOCK, DEAD, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, VEHICLE_STATE, Topic
-
-MARK = "@"
-"""Key of a partition's own state record among those of its vehicles or parcels."""
 
 
 class StatefulStage:
@@ -145,7 +143,7 @@ class FixStage(StatefulStage):
             if partition.saved_offset != partition.next_offset:
                 continue
             if partition.stream_time_ms < target_ms:
-                await self.checkpoint.write(self.state_topic, MARK, encode_mark(number, partition.next_offset, target_ms), number)
+                await self.checkpoint.write(self.state_topic, MARK, encode_head(head_of(number, partition.next_offset, target_ms)), number)
                 partition.stream_time_ms = target_ms
             verdict = engine.judge(partition, [])
             if verdict.transitions:
@@ -165,12 +163,13 @@ class FixStage(StatefulStage):
         partition = new_partition()
         for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
             if key == MARK:
-                _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
+                head = decode_head(value)
+                partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
                 partition.saved_offset = partition.next_offset
                 continue
-            _, fence, trace = decode_trace(value, engine)
+            head, trace = decode_trace(value, engine)
             partition.traces[trace.vehicle_id] = trace
-            partition.fences[trace.vehicle_id] = fence
+            partition.fences[trace.vehicle_id] = head.next_offset
             engine.watch(partition, trace)
             for incident in trace.incidents or ():
                 self._count_open(engine.policies.newest.pack.city.adcode, incident.incident_id, incident.run.offence.rule, incident.state)
@@ -189,12 +188,13 @@ class FixStage(StatefulStage):
             if partition.saved_offset == partition.next_offset:
                 continue
             assert self.engine is not None
+            head = head_of(number, partition.next_offset, partition.stream_time_ms)
             for trace in partition.dirty:
                 trace.dirty = False
-                yield Change(number, trace.vehicle_id, encode_trace(trace, self.engine, number, partition.next_offset))
+                yield Change(number, trace.vehicle_id, encode_trace(trace, self.engine, head))
             partition.dirty.clear()
             partition.saved_offset = partition.next_offset
-            yield Change(number, MARK, encode_mark(number, partition.next_offset, partition.stream_time_ms))
+            yield Change(number, MARK, encode_head(head))
 
     def forget(self) -> None:
         """See ``Stage``."""
@@ -237,9 +237,10 @@ class ScanStage(StatefulStage):
         partition = new_scan_partition()
         for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
             if key == MARK:
-                _, partition.next_offset, partition.stream_time_ms = decode_mark(value)
+                head = decode_head(value)
+                partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
             else:
-                partition.put(key, decode_parcel(value)[1])
+                partition.put(key, decode_parcel(value))
         return partition
 
     def results(self) -> Iterator[tuple[str, bytes, bytes]]:
@@ -255,11 +256,12 @@ class ScanStage(StatefulStage):
         for number, partition in self.partitions.items():
             if partition.saved_offset == partition.next_offset:
                 continue
+            head = head_of(number, partition.next_offset, partition.stream_time_ms)
             for waybill_id in partition.dirty_parcels:
-                yield Change(number, waybill_id, encode_parcel(partition.parcels[waybill_id], number))
+                yield Change(number, waybill_id, encode_parcel(partition.parcels[waybill_id], head))
             partition.dirty_parcels.clear()
             partition.saved_offset = partition.next_offset
-            yield Change(number, MARK, encode_mark(number, partition.next_offset, partition.stream_time_ms))
+            yield Change(number, MARK, encode_head(head))
 
     def forget(self) -> None:
         """See ``Stage``."""
@@ -283,7 +285,6 @@ class RateState(msgspec.Struct):
 
     partials: dict[int, tuple[int, Counts]] = {}
     incidents: dict[str, DayIncident] = {}
-    stream_time_ms: int = -(2**62)
 
     def total(self) -> Counts:
         """The sum over the partitions."""
@@ -301,6 +302,7 @@ class RateStage(StatefulStage):
         self.identity_key = identity_key
         self.partitions: dict[int, dict[DayKey, RateState]] = {}
         self.stream_time_ms: dict[int, int] = {}
+        self.next_offset: dict[int, int] = {}
         self.dirty: set[tuple[int, DayKey]] = set()
 
     async def take(self, chunk: Sequence[Any]) -> None:
@@ -322,7 +324,7 @@ class RateStage(StatefulStage):
             if known is None or known[0] <= partial.next_offset:
                 state.partials[partial.partition] = (partial.next_offset, partial.counts)
                 touched |= {day, day._replace(enterprise_id=CITY_WIDE)}
-        self.stream_time_ms[number] = stream_time_ms
+        self.stream_time_ms[number], self.next_offset[number] = stream_time_ms, chunk[-1].offset + 1
         totals = day_totals(days)
         for day in sorted(touched):
             await self._publish_rate(day, totals[day], registry)
@@ -352,23 +354,27 @@ class RateStage(StatefulStage):
     async def _load(self, number: int) -> dict[DayKey, RateState]:
         days: dict[DayKey, RateState] = {}
         for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
-            state = days[DayKey(*key.split("/"))] = msgspec.msgpack.decode(value, type=RateState)
-            self.stream_time_ms[number] = max(self.stream_time_ms.get(number, -(2**62)), state.stream_time_ms)
+            *head, days[DayKey(*key.split("/"))] = _decode_rate(value)
+            self.stream_time_ms[number] = max(self.stream_time_ms.get(number, BEGINNING_MS), head[3])
         return days
 
     def changes(self) -> Iterator[Change]:
         """See ``Stage``."""
         for number, day in self.dirty:
             state = self.partitions[number].setdefault(day, RateState(partials={}, incidents={}))
-            state.stream_time_ms = self.stream_time_ms[number]
-            yield Change(number, "/".join(day), msgspec.msgpack.encode(state))
+            head = head_of(number, self.next_offset[number], self.stream_time_ms[number])
+            yield Change(number, "/".join(day), msgspec.msgpack.encode((*msgspec.structs.astuple(head), state)))
         self.dirty.clear()
 
     def forget(self) -> None:
         """See ``Stage``."""
         self.partitions.clear()
         self.stream_time_ms.clear()
+        self.next_offset.clear()
         self.dirty.clear()
+
+
+_decode_rate = msgspec.msgpack.Decoder(tuple[int, int, int, int, RateState]).decode
 
 
 def day_totals(days: Mapping[DayKey, RateState]) -> dict[DayKey, Counts]:

@@ -6,18 +6,49 @@ from typing import Any
 
 import msgspec
 
+from streams.clock import BEGINNING_MS
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
 from streams.rates import DayKey, Parcel
 from streams.recent import Recent
 
 VERSION = 3
+MARK = "@"
+"""Key of a partition's own state record (only a head) among those of its vehicles or parcels."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.decode
 
 
-def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int) -> bytes:
-    """A vehicle's trace with the partition it belongs to and the offset up to which it has seen that partition."""
+class Head(msgspec.Struct, array_like=True, frozen=True):
+    """The beginning of every state record: the partition, and how far it had been judged when this was its state."""
+
+    version: int
+    partition: int
+    next_offset: int
+    stream_time_ms: Any
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """The greater it is, the later the state: of two records of one key the greater counts, whoever wrote last."""
+        return self.next_offset, BEGINNING_MS if self.version == 2 else self.stream_time_ms
+
+
+def head_of(partition: int, next_offset: int, stream_time_ms: int) -> Head:
+    """The head of what is written now."""
+    return Head(VERSION, partition, next_offset, stream_time_ms)
+
+
+decode_head = msgspec.msgpack.Decoder(Head).decode
+"""The head of a state record, without reading the rest."""
+
+
+def encode_head(head: Head) -> bytes:
+    """A record that is nothing but a head."""
+    return _encode(head)
+
+
+def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
+    """A vehicle's trace."""
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
     loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
     stored_runs = [*runs, *loose]
@@ -34,9 +65,7 @@ def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int)
 
     return _encode(
         (
-            VERSION,
-            partition,
-            next_offset,
+            *msgspec.structs.astuple(head),
             trace.vehicle_id,
             trace.plate,
             trace.synthetic,
@@ -58,15 +87,13 @@ def encode_trace(trace: Trace, engine: Engine, partition: int, next_offset: int)
     )
 
 
-def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
-    """Partition, next offset and trace from what ``encode_trace`` wrote."""
-    version, *rest = _decode(value)
-    if version == 2:
-        rest = _from_version_2(rest)
-    else:
-        _check(version)
-    partition, next_offset, vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, *rest = rest
-    stored_runs, live, base, incidents = rest
+def decode_trace(value: bytes, engine: Engine) -> tuple[Head, Trace]:
+    """Head and trace from what ``encode_trace`` wrote."""
+    fields = _decode(value)
+    if fields[0] == 2:
+        fields = _from_version_2(fields)
+    head, fields = _split(fields)
+    vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, stored_runs, live, base, incidents = fields
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Run:
@@ -95,40 +122,29 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[int, int, Trace]:
         plate,
         synthetic,
     )
-    return partition, next_offset, trace
+    return head, trace
 
 
-def _from_version_2(rest: list[Any]) -> list[Any]:
-    """Version 2 knew no sealed blocks, and its ids began with a separator."""
-    return [*rest[:6], (), rest[6], rest[7][1:], b"", *rest[8:]]
+def _from_version_2(fields: list[Any]) -> list[Any]:
+    """Version 2 knew no stream time and no sealed blocks, and its ids began with a separator."""
+    _, partition, next_offset, vehicle_id, plate, synthetic, offences, rows, ids, *rest = fields
+    return [VERSION, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
 
 
-def encode_parcel(parcel: Parcel, partition: int) -> bytes:
-    """A parcel's acceptance with the partition it belongs to."""
-    return _encode((VERSION, partition, *parcel))
+def encode_parcel(parcel: Parcel, head: Head) -> bytes:
+    """A parcel's acceptance."""
+    return _encode((*msgspec.structs.astuple(head), *parcel))
 
 
-def decode_parcel(value: bytes) -> tuple[int, Parcel]:
-    """Partition and acceptance from what ``encode_parcel`` wrote."""
-    version, partition, event_time_ms, event_id, day, features = _decode(value)
-    _check(version)
-    return partition, Parcel(event_time_ms, event_id, DayKey(*day), tuple(features))
+def decode_parcel(value: bytes) -> Parcel:
+    """The acceptance from what ``encode_parcel`` wrote."""
+    _, (event_time_ms, event_id, day, features) = _split(_decode(value))
+    return Parcel(event_time_ms, event_id, DayKey(*day), tuple(features))
 
 
-def encode_mark(partition: int, next_offset: int, stream_time_ms: int) -> bytes:
-    """How far a partition has been judged, and its stream time."""
-    return _encode((VERSION, partition, next_offset, stream_time_ms))
-
-
-def decode_mark(value: bytes) -> tuple[int, int, int]:
-    """Partition, next offset and stream time from what ``encode_mark`` wrote."""
-    version, partition, next_offset, stream_time_ms = _decode(value)
-    _check(version)
-    return partition, next_offset, stream_time_ms
-
-
-def _check(version: int) -> None:
-    if version != VERSION:
-        raise ValueError(f"state of version {version} cannot be read by this worker, which knows version {VERSION}")
-
-
+def _split(fields: list[Any]) -> tuple[Head, list[Any]]:
+    """Head and body; ``ValueError`` where another version wrote them."""
+    head = Head(*fields[:4])
+    if head.version != VERSION:
+        raise ValueError(f"state of version {head.version} cannot be read by this worker, which knows version {VERSION}")
+    return head, fields[4:]

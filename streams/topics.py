@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-DAY_MS = 86_400_000
+from streams.clock import MINUTE_MS
+
+DAY_MS = 1_440 * MINUTE_MS
 
 
 class Topic(NamedTuple):
-    """A topic's name and configuration; ``partitioned``: as many partitions as the input topics, else one."""
+    """A topic's name and configuration; ``partitioned``: as many partitions as the input topics, else one;
+    ``state``: rewritten all the time, and read back whole.
+    """
 
     name: str
     partitioned: bool = True
     compacted: bool = False
+    state: bool = False
     retention_ms: int = 7 * DAY_MS
 
 
@@ -23,9 +28,9 @@ REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
 POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
 PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS)
 """Internal: each scan partition's counts by (city, enterprise, day), keyed by city so that one worker sums a city."""
-VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True)
-PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True)
-RATE_STATE = Topic("courier.rate-state.v1", compacted=True)
+VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True, state=True)
+PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True, state=True)
+RATE_STATE = Topic("courier.rate-state.v1", compacted=True, state=True)
 """Internal: the stages' state, partitioned as their input is; read back by whoever is assigned the partition next."""
 CLOCK = Topic("courier.clock.v1", partitioned=False, compacted=True)
 """Internal: how far each fix partition's stream time has come, for those that have no traffic of their own."""
@@ -46,5 +51,9 @@ CHUNKED = (GPS, SCAN, PARTIALS)
 def kafka_config(topic: Topic) -> dict[str, str]:
     """The topic's configuration in Kafka's words."""
     if topic.compacted:
-        return {"cleanup.policy": "compact"}
+        compact = {"cleanup.policy": "compact"}
+        if topic.state:  # five minutes for what a suspended worker may overwrite; then soon, since all of it is read at a restart
+            compact |= {"min.compaction.lag.ms": str(5 * MINUTE_MS), "segment.ms": str(10 * MINUTE_MS)}
+            compact |= {"segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
+        return compact
     return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}

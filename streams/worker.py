@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import time
 
 import faust
 import structlog
@@ -35,5 +37,6 @@ def run_worker(settings: Settings) -> None:
         probe.bind(("127.0.0.1", 0))
         web_port = probe.getsockname()[1]
     app = build_app(settings, web_port)
+    signal.signal(signal.SIGCONT, lambda *_: app.watchdog.woken(time.monotonic()))
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.WORKER_PORT, app.ready)
     faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()

@@ -19,7 +19,7 @@ from streams.events import Record
 from streams.plan import ask
 from streams.policy import Policies, Policy, parse_policy
 from streams.registry import Registry, decode_entry
-from streams.state import encode_trace
+from streams.state import encode_trace, head_of
 
 CHUNK_RECORDS = 2_000
 START_MS = 1_782_446_400_000
@@ -156,7 +156,7 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         for name, seconds in zip(spent, steps, strict=True):
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
-    sizes = [len(encode_trace(trace, engine, 0, 0)) for trace in list(partition.traces.values())[:2_000]]
+    sizes = [len(encode_trace(trace, engine, head_of(0, 0, 0))) for trace in list(partition.traces.values())[:2_000]]
     return {
         "vehicles": vehicles, "zones": zones, "rules": len(policy.fix_rules), "fixes_timed": rounds * vehicles, "transitions": transitions,
         "cpu_us_per_fix": round(us["all"], 2), "fixes_per_second": round(1e6 / us["all"]),

@@ -22,7 +22,7 @@ from streams.events import Record
 from streams.incidents import OPEN, as_transition
 from streams.policy import Policies, load_policy
 from streams.registry_file import load_registry
-from streams.state import decode_trace, encode_trace
+from streams.state import decode_trace, encode_trace, head_of
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
@@ -181,7 +181,7 @@ def judge(engine_of, lines, size, restarts):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
             restored.stream_time_ms = partition.stream_time_ms
             for name, trace in partition.traces.items():
-                _, _, restored.traces[name] = decode_trace(encode_trace(trace, engine, 0, start), fresh)
+                _, restored.traces[name] = decode_trace(encode_trace(trace, engine, head_of(0, start, 0)), fresh)
                 fresh.watch(restored, restored.traces[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])

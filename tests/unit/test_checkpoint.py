@@ -17,7 +17,8 @@ class Stage:
         yield "rates", b"k", b"v"
 
     def changes(self):
-        yield Change(3, "HH-1", b"state")
+        for partition, count in ((3, 3), (5, 1)):
+            yield from (Change(partition, f"HH-{n}", b"state") for n in range(count))
 
     def forget(self):
         self.forgotten = True
@@ -44,6 +45,26 @@ class Broker:
         return future
 
 
+    def create_batch(self):
+        return Batch()
+
+    async def send_batch(self, batch, topic, partition):
+        return await self.send(topic, b"".join(batch.values), None, partition)
+
+
+class Batch:
+    """Takes two records."""
+
+    def __init__(self):
+        self.values = []
+
+    def append(self, *, key, value, timestamp):
+        if len(self.values) == 2:
+            return None
+        self.values.append(value)
+        return value
+
+
 async def run(fail_on=None):
     broker, checkpoint, stage = Broker(fail_on), Checkpoint("nowhere:1"), Stage()
     checkpoint._producer = broker
@@ -65,7 +86,7 @@ async def run(fail_on=None):
 def test_results_are_durable_before_state_and_state_before_offsets():
     assert asyncio.run(run()) == [
         ("sent", "incidents", None), ("sent", "rates", None), ("acknowledged", "incidents"), ("acknowledged", "rates"),
-        ("sent", "changelog", 3), ("acknowledged", "changelog"), ("acked",), ("committed",),
+        ("sent", "changelog", 3), ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 3, ("acked",), ("committed",),
     ]  # fmt: skip
 
 
@@ -83,6 +104,18 @@ def test_the_watchdog_bites_only_when_there_is_work_and_no_progress():
         dog.check(now, progress, has_work=work)
     assert not bites
     dog.check(261, 2, has_work=True)
+    assert bites
+
+
+def test_a_worker_that_was_suspended_past_its_session_ends_when_it_wakes():
+    bites = []
+    dog = Watchdog(60, session_timeout_s=10)
+    dog.fail = lambda: bites.append(True)
+    dog.woken(1_000.0)
+    dog.alive(1_000.0)
+    dog.woken(1_010.0)
+    assert not bites
+    dog.woken(1_010.1)
     assert bites
 
 
