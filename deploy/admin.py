@@ -12,7 +12,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams import topics
-from streams.errors import Unavailable
+from streams.errors import Unavailable, YichengError
 from streams.policy import Policy, decode_policy
 from streams.registry import AnyEntry, decode_versions
 
@@ -104,6 +104,22 @@ def consumed(bootstrap: str, group: str, topic: str) -> bool:
         return all((consumer.committed(p) or 0) >= end for p, end in consumer.end_offsets(partitions).items())
     finally:
         consumer.close()
+
+
+def rewind(bootstrap: str, group: str) -> None:
+    """Forget a group's committed offsets; what its state has seen is not judged twice. ``YichengError`` while its workers run."""
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    except (KafkaError, OSError) as error:
+        raise unreachable(bootstrap) from error
+    try:
+        if any(member for described in admin.describe_groups([group]).values() for member in described["members"]):
+            raise YichengError(f"workers of group {group} are running; stop them first")
+        outcome = dict(admin.delete_groups([group]))[group]
+        if outcome not in {"OK", "GroupIdNotFoundError"}:
+            raise YichengError(f"the offsets of group {group} cannot be deleted: {outcome}")
+    finally:
+        admin.close()
 
 
 def delete_topics(bootstrap: str, group: str) -> None:

@@ -280,6 +280,16 @@ def topics_create(replication: Annotated[int, typer.Option(min=1, help="replicat
     print("\n".join(created) if created else "all topics exist")
 
 
+@topics.command("rewind")
+def topics_rewind() -> None:
+    """Let the workers judge everything again that is retained (stop them first); incidents keep their ids."""
+    from deploy.admin import rewind
+
+    settings = _settings()
+    rewind(settings.kafka_bootstrap, settings.group)
+    print(f"group {settings.group} starts from the beginning")
+
+
 @registry.command("sample")
 def registry_sample(
     out: Annotated[Path, typer.Option(help="file to write (JSONL)")],

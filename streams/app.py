@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import faust
+from faust.types import TP
 from yarl import URL
 
 from streams import metrics
@@ -93,6 +94,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _checkpoints() -> None:
         app.consumer.before_revoke = checkpoint.before_revoke
         checkpoint.commit = app.consumer.commit
+        checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
         await app.add_runtime_dependency(reference)
         while not (app.should_stop or checkpoint.closed):
             await app.sleep(settings.checkpoint_interval_s)

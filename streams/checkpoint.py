@@ -23,6 +23,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams import metrics
+from streams.errors import YichengError
 from streams.state import decode_head
 
 log = structlog.get_logger()
@@ -61,6 +62,7 @@ class Checkpoint:
         self.closed = False
         self.stages: list[Stage] = []
         self.commit: Callable[[], Awaitable[Any]] | None = None
+        self.committed: Callable[[str, int], int] = lambda topic, partition: 0
         self._producer: AIOKafkaProducer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._sends: list[asyncio.Future[Any]] = []
@@ -192,8 +194,9 @@ class Checkpoint:
 
 
 class Watchdog:
-    """Ends a worker that has work and makes no progress (consumers have stopped fetching after broker trouble before), and
-    one that was suspended for so long that its partitions are others' now, before it can write anything more.
+    """Ends a worker that has work and makes no progress: consumers have stopped fetching after broker trouble before.
+
+    Also one that was suspended for so long that its partitions are others' now, before it can write anything more.
     """
 
     def __init__(self, patience_s: float, session_timeout_s: float = 10.0) -> None:
@@ -232,6 +235,9 @@ async def guarded(work: Awaitable[Any]) -> None:
         await work
     except asyncio.CancelledError:
         raise
+    except YichengError as error:
+        log.error(str(error))
+        os._exit(error.exit_code)
     except Exception:
         log.exception("worker failed; it stops here and replays from its last checkpoint when started again")
         os._exit(1)

@@ -25,6 +25,12 @@ class Unavailable(YichengError):
     retry = True
 
 
+class LostState(YichengError):
+    """The state that belongs to committed offsets is not there; going on would forget open incidents and counted parcels."""
+
+    exit_code = 3
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest known word, else the known words.
 

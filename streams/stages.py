@@ -14,6 +14,7 @@ from streams.checkpoint import Change, Checkpoint
 from streams.clock import BEGINNING_MS
 from streams.cloudevents import cloudevent, day_incident_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
+from streams.errors import LostState
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
 from streams.incidents import CLOSED, OPEN, Transition
@@ -21,14 +22,15 @@ from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, Scan
 from streams.reference import Reference
 from streams.registry import Registry
 from streams.state import MARK, decode_head, decode_parcel, decode_trace, encode_head, encode_parcel, encode_trace, head_of
-from streams.topics import CLOCK, DEAD, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, VEHICLE_STATE, Topic
+from streams.topics import CLOCK, DEAD, GPS, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, SCAN, VEHICLE_STATE, Topic
 
 
 class StatefulStage:
     """State by partition: restored when a partition's first chunk comes after an assignment, saved by the checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, state_topic: Topic) -> None:
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, input_topic: Topic, state_topic: Topic) -> None:
         self.checkpoint = checkpoint
+        self.input_topic = input_topic.name
         self.reference = reference
         self.state_topic = state_topic.name
         checkpoint.stages.append(self)
@@ -44,6 +46,17 @@ class StatefulStage:
     def forget(self) -> None:
         """See ``Stage``."""
         raise NotImplementedError
+
+    async def restore(self, number: int) -> dict[str, bytes]:
+        """The partition's state records by key; ``LostState`` where there must be some and there are none."""
+        found = await self.checkpoint.restore(self.state_topic, number)
+        committed = self.checkpoint.committed(self.input_topic, number)
+        if committed and not found:
+            raise LostState(
+                f"{self.input_topic}[{number}] is committed up to {committed}, but its state in {self.state_topic} is gone; stop all workers and"
+                " run ./yicheng topics rewind: what is retained is then judged again, under the same ids"
+            )
+        return found
 
     async def announce(self, kind: str, data: dict[str, Any]) -> None:
         """Publish one revision of an incident."""
@@ -72,7 +85,7 @@ class FixStage(StatefulStage):
     """Fixes → incidents."""
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
-        super().__init__(checkpoint, reference, VEHICLE_STATE)
+        super().__init__(checkpoint, reference, GPS, VEHICLE_STATE)
         self.identity_key = identity_key
         self.engine: Engine | None = None
         self.partitions: dict[int, FixPartition] = {}
@@ -161,7 +174,7 @@ class FixStage(StatefulStage):
 
     async def _load(self, number: int, engine: Engine) -> FixPartition:
         partition = new_partition()
-        for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
+        for key, value in (await self.restore(number)).items():
             if key == MARK:
                 head = decode_head(value)
                 partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
@@ -209,7 +222,7 @@ class ScanStage(StatefulStage):
     """Scans → each partition's counts by (city, enterprise, day)."""
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
-        super().__init__(checkpoint, reference, PARCEL_STATE)
+        super().__init__(checkpoint, reference, SCAN, PARCEL_STATE)
         self.partitions: dict[int, ScanPartition] = {}
 
     async def take(self, chunk: Sequence[Any]) -> None:
@@ -235,7 +248,7 @@ class ScanStage(StatefulStage):
 
     async def _load(self, number: int) -> ScanPartition:
         partition = new_scan_partition()
-        for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
+        for key, value in (await self.restore(number)).items():
             if key == MARK:
                 head = decode_head(value)
                 partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
@@ -298,7 +311,7 @@ class RateStage(StatefulStage):
     """Partial counts → rates, and incidents about closed days."""
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
-        super().__init__(checkpoint, reference, RATE_STATE)
+        super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
         self.identity_key = identity_key
         self.partitions: dict[int, dict[DayKey, RateState]] = {}
         self.stream_time_ms: dict[int, int] = {}
@@ -353,7 +366,7 @@ class RateStage(StatefulStage):
 
     async def _load(self, number: int) -> dict[DayKey, RateState]:
         days: dict[DayKey, RateState] = {}
-        for key, value in (await self.checkpoint.restore(self.state_topic, number)).items():
+        for key, value in (await self.restore(number)).items():
             *head, days[DayKey(*key.split("/"))] = _decode_rate(value)
             self.stream_time_ms[number] = max(self.stream_time_ms.get(number, BEGINNING_MS), head[3])
         return days

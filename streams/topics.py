@@ -10,8 +10,9 @@ DAY_MS = 1_440 * MINUTE_MS
 
 
 class Topic(NamedTuple):
-    """A topic's name and configuration; ``partitioned``: as many partitions as the input topics, else one;
-    ``state``: rewritten all the time, and read back whole.
+    """A topic's name and configuration.
+
+    ``partitioned``: as many partitions as the input topics, else one; ``state``: rewritten all the time, and read back whole.
     """
 
     name: str

@@ -66,6 +66,7 @@ class ChunkConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger: dict[TP, deque[Message]] = {}
         self.durable: dict[TP, int] = {}
+        self.resumed_at: Mapping[TP, int] = {}
         self.before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = _only_drop
         super().__init__(*args, **kwargs)
         self._read_offset = _ReadOffsets()
@@ -80,7 +81,7 @@ class ChunkConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """As its name says; and to the beginning where nothing is committed yet, which aiokafka leaves where it stands."""
-        committed = await super().seek_to_committed()
+        committed = self.resumed_at = await super().seek_to_committed()
         fresh = [tp for tp, offset in committed.items() if not offset and tp.topic in CHUNKED_TOPICS]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import get, wait_for
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
@@ -266,3 +267,35 @@ def test_policy_and_registry_change_while_running_by_event_time(pipeline, tmp_pa
     pipeline.producer.flush()
     found = wait_for("both to close", lambda: len(found := announced(pipeline)) == 4 and found)
     assert found[2:] == [("closed", "number-on-file", noon_ms - 1, noon_ms), ("closed", "everywhere", noon_ms, noon_ms + 10_000)]
+
+
+def test_lost_state_is_refused_and_rebuilt_by_a_rewind(pipeline, day):
+    """Offsets without state: the worker ends with one line that says what to do, and that restores every incident."""
+    pipeline.start("notifier")
+    worker = pipeline.start_ready("worker")
+    pipeline.send("courier.gps.v1", "vehicle_id", day["gps"])
+    pipeline.send("courier.scan.v1", "waybill_id", day["scans"])
+    pipeline.producer.flush()
+    pipeline.drained()
+    environment = {"YICHENG_KAFKA_BOOTSTRAP": pipeline.bootstrap}
+    running = pipeline.yicheng.run("topics", "rewind", **environment)
+    assert running.returncode == 1 and "stop them first" in running.stderr
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+    admin = KafkaAdminClient(bootstrap_servers=pipeline.bootstrap)
+    admin.delete_topics(["courier.vehicle-state.v1"])
+    wait_for("the topic to be gone", lambda: "courier.vehicle-state.v1" not in admin.list_topics())
+    admin.close()
+    assert pipeline.yicheng.run("topics", "create", **environment).stdout == "courier.vehicle-state.v1\n"
+    refused = pipeline.start("worker")
+    pipeline.send("courier.gps.v1", "vehicle_id", day["gps"][-200:])
+    pipeline.producer.flush()
+    assert refused.wait(60) == 3
+    line = next(line for line in refused.log().splitlines() if "its state in courier.vehicle-state.v1 is gone" in line)
+    assert "yicheng topics rewind" in line and "Traceback" not in refused.log()
+    wait_for("the group to be empty", lambda: pipeline.yicheng.run("topics", "rewind", **environment).returncode == 0)
+    pipeline.start_ready("worker")
+    pipeline.drained()
+    assert pipeline.check_fixes()[0] > 5
+    pipeline.check_rates(day["scans"])
+    pipeline.check_revisions()
