@@ -33,10 +33,13 @@ PR_SET_PDEATHSIG = 1
 class EmbeddedKafka:
     """A broker on loopback with its data under ``directory``. ``bootstrap`` is its address once started.
 
-    It dies with the thread that started it (the kernel sends SIGTERM), unless ``outlive`` is set.
+    It dies with the thread that started it (the kernel sends SIGTERM), unless ``outlive`` is set. ``proxied``: a port to
+    listen on besides, and the port of the proxy in front of it that clients are told to use.
     """
 
-    def __init__(self, directory: Path, *, port: int = 9092, java: Path | None = None, outlive: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, port: int = 9092, java: Path | None = None, outlive: bool = False, proxied: tuple[int, int] | None = None
+    ) -> None:
         self.directory = directory
         self.log = directory / "server.log"
         self.bootstrap = ""
@@ -44,6 +47,7 @@ class EmbeddedKafka:
         self._wanted_port = port
         self._java = java
         self._outlive = outlive
+        self._proxied = proxied
 
     def start(self, progress: Callable[[str], None] = lambda _: None) -> str:
         """Start and wait until it answers; returns the bootstrap address. ``Unavailable`` says what is wrong."""
@@ -57,7 +61,12 @@ class EmbeddedKafka:
         port, controller_port = free_port(self._wanted_port), free_port()
         properties = self.directory / "server.properties"
         text = (KAFKA / "server.properties").read_text()
-        properties.write_text(text.format(port=port, controller_port=controller_port, data=data))
+        listener, advertised, protocol = "", "", ""
+        if self._proxied:
+            listener, advertised = (f",PROXIED://127.0.0.1:{number}" for number in self._proxied)
+            protocol = ",PROXIED:PLAINTEXT"
+        text = text.format(port=port, controller_port=controller_port, data=data, listener=listener, advertised=advertised, protocol=protocol)
+        properties.write_text(text)
         with (self.directory / "console.log").open("wb") as console:
             self.process = subprocess.Popen(
                 [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)],
@@ -81,6 +90,11 @@ class EmbeddedKafka:
             time.sleep(0.05)  # polling a process, with a deadline
         self.stop()
         raise Unavailable(f"Kafka did not answer within {START_TIMEOUT_S:.0f} s; its log is {self.log}")
+
+    def restart(self) -> None:
+        """Start again, after a stop or a kill, at the same address."""
+        self._wanted_port = int(self.bootstrap.rpartition(":")[2])
+        self.start()
 
     def kill(self) -> None:
         """``kill -9``, for fault tests."""

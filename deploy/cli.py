@@ -96,9 +96,16 @@ def up(
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test(context: typer.Context) -> None:
+def test(
+    context: typer.Context,
+    chaos: Annotated[int, typer.Option(min=0, help="so many long histories of faults instead of the whole suite")] = 0,
+) -> None:
     """Run the whole test suite, real Kafka included; further arguments go to pytest."""
     from deploy.debian import install_for_tests
+
+    if chaos:
+        os.environ["YICHENG_CHAOS"] = str(chaos)
+        context.args += ["tests/chaos", "-rP"]
 
     install_for_tests()
     os.chdir(Path(__file__).resolve().parent.parent)

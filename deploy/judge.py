@@ -69,7 +69,8 @@ def judge_files(
 
     incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
     counts = totals([scan_partition.counts])
-    day_transitions = DayJudge(policies, registry, identity_key).judge(counts, scan_partition.stream_time_ms)
+    day_judge = DayJudge(policies, registry, identity_key)
+    day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, scan_partition.stream_time_ms)]
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))

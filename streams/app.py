@@ -83,11 +83,10 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
 
     async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
         await reference.ready.wait()
-        async with checkpoint.turn:
-            if checkpoint.closed or not app.consumer.is_current(event.message):
-                return
-            await stage.take(event.value)
-            checkpoint.taken(lambda: app.consumer.judged(event.message))
+        message = event.message
+        await checkpoint.judge(
+            lambda: stage.take(event.value), lambda: app.consumer.is_current(message), lambda: app.consumer.judged(message)
+        )  # fmt: skip
 
     # around it
     @app.task

@@ -1,13 +1,14 @@
 """Where durability is decided: results, then state, then offsets, each awaited before the next begins.
 
 1. every incident, rate and dead letter sent since the last checkpoint has been acknowledged by the brokers;
-2. every changed key has been written to its stage's state topic (compacted) and acknowledged;
+2. every changed key has been written to its stage's state topic (compacted) and acknowledged, and then each partition's mark;
 3. the chunks are acked and their offsets committed.
 
 So a committed offset implies durable state, and durable state implies published results. A crash between 1 and 2 replays
 records whose results exist already: they come out again with the same ids and revisions. A crash between 2 and 3 replays
-records that the state has seen: their offsets are below the state's fence, and nothing happens. No outbox is needed.
-A partition's state is read back, whole, when its first chunk arrives after an assignment (``restore``).
+records that the state has seen: their offsets are below its mark, and nothing happens. No outbox is needed.
+The mark says that a checkpoint is complete; without it, what was written of that checkpoint does not count. A partition's
+state is read back, whole, when its first chunk arrives after an assignment (``restore``).
 Anything that fails ends the process at once, before anything more is acked; the supervisor starts it again.
 """
 
@@ -24,7 +25,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams import metrics
 from streams.errors import YichengError
-from streams.state import decode_head
+from streams.state import MARK, decode_head
 
 log = structlog.get_logger()
 BATCH_BYTES = 256 * 1024
@@ -53,6 +54,42 @@ class Stage(Protocol):
         """Drop the state in memory; it is restored when next needed."""
 
 
+class Snapshots:
+    """The records of a partition of a state topic, read in order, and what its latest complete checkpoint says."""
+
+    def __init__(self) -> None:
+        self._mark: tuple[int, int] | None = None
+        self._candidates: dict[str, list[tuple[tuple[int, int], bytes]]] = {}
+        self._last: dict[str, tuple[int, int]] = {}
+
+    def add(self, key: str, value: bytes) -> None:
+        """One more record. Of each key only those are kept that may still be the one."""
+        age = self._last[key] = decode_head(value).age
+        if key == MARK and (self._mark is None or age > self._mark):
+            self._mark = age
+        known = self._candidates.setdefault(key, [])
+        while known and known[-1][0] == age:
+            known.pop()
+        known.append((age, value))
+        if len(known) > 1:
+            known.sort(key=lambda candidate: candidate[0])
+            if self._mark is not None:
+                while len(known) > 1 and known[1][0] <= self._mark:
+                    del known[0]
+
+    def latest(self) -> tuple[dict[str, bytes], list[str]]:
+        """The state by key, and the keys whose last record is not the one that counts."""
+        state: dict[str, bytes] = {}
+        wrong = []
+        for key, candidates in self._candidates.items():
+            complete = [(age, value) for age, value in candidates if self._mark is not None and age <= self._mark]
+            if complete:
+                state[key] = complete[-1][1]
+            if not complete or complete[-1][0] != self._last[key]:
+                wrong.append(key)
+        return state, wrong
+
+
 class Checkpoint:
     """Owns the producer of all results and state, and the order of a checkpoint. ``turn`` keeps chunks and it apart."""
 
@@ -79,10 +116,11 @@ class Checkpoint:
         return self._producer
 
     async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
-        """The latest state of every key in a partition of a state topic, read up to its present end.
+        """The state of every key as of the partition's latest complete checkpoint.
 
-        The latest is not always the last: a worker that was suspended while its partition went to another may still write
-        what it had in its buffers. Such a record is put right at once.
+        Not always the last record of a key: part of a checkpoint may have been written before a crash (then its mark is
+        missing), and a worker that was suspended while its partition went to another may still write what it had in its
+        buffers. Such records are put right at once. Compaction leaves them time: what they replace is in the topic still.
         """
         if self._reader is None:
             self._reader = AIOKafkaConsumer(
@@ -91,26 +129,19 @@ class Checkpoint:
             await self._reader.start()
         source = TopicPartition(topic, partition)
         end = (await self._reader.end_offsets([source]))[source]
-        latest: dict[str, bytes] = {}
-        stale: set[str] = set()
-        if end == 0:
-            return latest
-        self._reader.assign([source])
-        await self._reader.seek_to_beginning(source)
-        while await self._reader.position(source) < end:
-            for records in (await self._reader.getmany(timeout_ms=500, max_records=50_000)).values():
-                for record in records:
-                    key = record.key.decode()
-                    known = latest.get(key)
-                    if known is not None and decode_head(known).age > decode_head(record.value).age:
-                        stale.add(key)
-                    else:
-                        latest[key] = record.value
-                        stale.discard(key)
-        if stale:
-            log.warning("state written by a worker that had lost the partition is put right", topic=topic, partition=partition, keys=len(stale))
-            await self._save(topic, [Change(partition, key, latest[key]) for key in stale])
-        return latest
+        found = Snapshots()
+        if end:
+            self._reader.assign([source])
+            await self._reader.seek_to_beginning(source)
+            while await self._reader.position(source) < end:
+                for records in (await self._reader.getmany(timeout_ms=500, max_records=50_000)).values():
+                    for record in records:
+                        found.add(record.key.decode(), record.value)
+        state, wrong = found.latest()
+        if wrong:
+            log.warning("state records outside the last complete checkpoint are put right", topic=topic, partition=partition, keys=len(wrong))
+            await self._save(topic, [Change(partition, key, state[key]) for key in wrong if key in state])
+        return state
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
@@ -124,9 +155,12 @@ class Checkpoint:
         producer = await self.producer()
         await producer.send_and_wait(topic, value, key.encode(), partition=partition)
 
-    def taken(self, ack: Callable[[], None]) -> None:
-        """A chunk has been judged; ack it at the next checkpoint."""
-        self._acks.append(ack)
+    async def judge(self, judging: Callable[[], Awaitable[None]], is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
+        """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone."""
+        async with self.turn:
+            if not self.closed and is_current():
+                await judging()
+                self._acks.append(ack)
 
     async def run(self) -> None:
         """Make everything taken so far durable and commit it."""
@@ -141,8 +175,14 @@ class Checkpoint:
             for topic, key, value in stage.results():
                 await self.send(topic, key, value)
         await self._settle()
+        marks: list[tuple[str, Change]] = []
         for stage in self.stages:
-            await self._save(stage.state_topic, stage.changes())
+            changes = list(stage.changes())
+            marks += [(stage.state_topic, change) for change in changes if change.key == MARK]
+            await self._save(stage.state_topic, (change for change in changes if change.key != MARK))
+        await self._settle()
+        for topic, mark in marks:
+            await self._save(topic, [mark])
         await self._settle()
         acks, self._acks = self._acks, []
         for ack in acks:

@@ -33,11 +33,10 @@ class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
     ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``dirty``: traces
-    changed since. ``fences``: after a restart, the offset up to which a vehicle's restored state has seen the partition.
+    changed since.
     """
 
     traces: dict[str, Trace] = {}
-    fences: dict[str, int] = {}
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
     saved_offset: int = 0
@@ -53,7 +52,7 @@ class FixPartition(msgspec.Struct):
 
 def new_partition(next_offset: int = 0) -> FixPartition:
     """An empty partition with containers of its own."""
-    return FixPartition(traces={}, fences={}, next_offset=next_offset, dirty=[], due=[])
+    return FixPartition(traces={}, next_offset=next_offset, dirty=[], due=[])
 
 
 class Verdict(msgspec.Struct):
@@ -94,8 +93,6 @@ class Engine:
         """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
         transitions: list[Transition] = []
         rejects: list[Reject] = []
-        if partition.fences and records and records[0].offset >= max(partition.fences.values()):
-            partition.fences.clear()
         if partition.due and partition.due[0][0] < partition.stream_time_ms:
             self._close_due(partition, transitions)
         taken, chunk = self._decode(records, partition.next_offset, rejects)
@@ -136,7 +133,7 @@ class Engine:
         self, partition: FixPartition, records: list[Record], chunk: Chunk, transitions: list[Transition], rejects: list[Reject]
     ) -> None:
         """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
-        traces, fences, due = partition.traces, partition.fences, partition.due
+        traces, due = partition.traces, partition.due
         lateness_ms, generation = self.policies.lateness_ms, self.planner.generation
         shortest_silence_ms = self.announcer.shortest_silence_ms
         stream_time_ms = partition.stream_time_ms
@@ -149,8 +146,6 @@ class Engine:
             trace = traces.get(vehicle_id)
             if trace is None:
                 trace = traces[vehicle_id] = new_trace(vehicle_id)
-            elif fences and record.offset < fences.get(vehicle_id, 0):
-                continue
             recent = trace.recent
             rows = recent.rows
             high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE

@@ -78,7 +78,7 @@ class Parcel(NamedTuple):
 class ScanPartition(msgspec.Struct):
     """The state of one scan partition: every parcel's acceptance and the counts that follow from them.
 
-    ``dirty_parcels``, ``dirty_days``: changed since the last checkpoint.
+    ``dirty_parcels``, ``dirty_days``: changed since the last checkpoint, in that order. ``told_ms``: the stream time last sent on with counts.
     """
 
     parcels: dict[str, Parcel] = {}
@@ -86,23 +86,24 @@ class ScanPartition(msgspec.Struct):
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
     saved_offset: int = 0
-    dirty_parcels: set[str] = set()
-    dirty_days: set[DayKey] = set()
+    told_ms: int = -(2**62)
+    dirty_parcels: dict[str, None] = {}
+    dirty_days: dict[DayKey, None] = {}
 
     def put(self, waybill_id: str, parcel: Parcel) -> None:
         """Count a parcel's acceptance in place of the one counted before, if any."""
         before = self.parcels.get(waybill_id)
         if before is not None:
             self.counts[before.day].add(before.features, -1)
-            self.dirty_days.add(before.day)
+            self.dirty_days[before.day] = None
         self.parcels[waybill_id] = parcel
         self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
-        self.dirty_days.add(parcel.day)
+        self.dirty_days[parcel.day] = None
 
 
 def new_scan_partition(next_offset: int = 0) -> ScanPartition:
     """An empty partition with containers of its own."""
-    return ScanPartition(parcels={}, counts={}, next_offset=next_offset, dirty_parcels=set(), dirty_days=set())
+    return ScanPartition(parcels={}, counts={}, next_offset=next_offset, dirty_parcels={}, dirty_days={})
 
 
 class Tally(msgspec.Struct):
@@ -144,7 +145,7 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], days: Local
                 partition.put(scan.waybill_id, parcel)
                 if known is None:
                     accepted.setdefault(day, Counts()).add(parcel.features)
-                partition.dirty_parcels.add(scan.waybill_id)
+                partition.dirty_parcels[scan.waybill_id] = None
             elif scan.event_id == known.event_id:
                 outcome = DUPLICATE
         outcomes[scan.city, scan.kind, outcome] += 1
@@ -212,36 +213,31 @@ class DayJudge:
         self.policies = policies
         self.registry = registry
         self.identity_key = identity_key
-        self.incidents: dict[tuple[str, DayKey], DayIncident] = {}
 
-    def judge(self, counts: Mapping[DayKey, Counts], stream_time_ms: int) -> list[DayTransition]:
-        """Compare the given days with the targets, as far as they are closed; the policy is the one valid when the day began."""
-        out: list[DayTransition] = []
-        city = self.policies.newest.pack.city.adcode
-        for day, counted in counts.items():
-            if day.city != city:
-                continue
-            start_ms, end_ms = self.policies.newest.days.bounds_ms(day.date)
-            policy = self.policies.at(start_ms)
-            if policy is not None and stream_time_ms >= end_ms + self.policies.lateness_ms:
-                for rule in policy.day_rules:
-                    out.extend(self._judge_day(policy, rule, day, counted, start_ms))
-        return out
+    def judge(self, day: DayKey, counts: Counts, incidents: dict[str, DayIncident], stream_time_ms: int) -> list[DayTransition]:
+        """Compare a day with the targets if it is closed; the policy is the one valid when it began. ``incidents``: its own, by rule."""
+        start_ms, end_ms = self.policies.newest.days.bounds_ms(day.date)
+        policy = self.policies.at(start_ms)
+        if policy is None or day.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
+            return []
+        return [t for rule in policy.day_rules for t in self._judge_day(policy, rule, day, counts, incidents, start_ms)]
 
-    def _judge_day(self, policy: Policy, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> list[DayTransition]:
+    def _judge_day(
+        self, policy: Policy, rule: Rule, day: DayKey, counts: Counts, incidents: dict[str, DayIncident], start_ms: int
+    ) -> list[DayTransition]:
         numerator, denominator = RULES[rule.rule].rate(counts)
         parameters = rule.parameters
         low = denominator >= max(parameters.min_sample, 1) and numerator / denominator < parameters.target
         if low and parameters.primary_brands_only and day.enterprise_id != CITY_WIDE:
             enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
             low = isinstance(enterprise, Enterprise) and enterprise.primary_brand
-        known = self.incidents.get((rule.id, day))
+        known = incidents.get(rule.id)
         if known is None:
             if not low:
                 return []
             subject = f"enterprise/{day.enterprise_id}"
             name = incident_id(self.identity_key, policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
-            known = self.incidents[rule.id, day] = DayIncident(name, 0, RETRACTED, (0, 0))
+            known = incidents[rule.id] = DayIncident(name, 0, RETRACTED, (0, 0))
         kinds: list[tuple[Kind, str]] = []
         if low and known.state == RETRACTED:
             kinds = [("opened", "open"), ("closed", CLOSED)]

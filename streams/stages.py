@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -11,13 +11,14 @@ import orjson
 
 from streams import metrics
 from streams.checkpoint import Change, Checkpoint
-from streams.clock import BEGINNING_MS
+from streams.clock import BEGINNING_MS, END_MS
 from streams.cloudevents import cloudevent, day_incident_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
 from streams.incidents import CLOSED, OPEN, Transition
+from streams.policy import Policies
 from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
 from streams.reference import Reference
 from streams.registry import Registry
@@ -180,9 +181,7 @@ class FixStage(StatefulStage):
                 partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
                 partition.saved_offset = partition.next_offset
                 continue
-            head, trace = decode_trace(value, engine)
-            partition.traces[trace.vehicle_id] = trace
-            partition.fences[trace.vehicle_id] = head.next_offset
+            trace = partition.traces[key] = decode_trace(value, engine)
             engine.watch(partition, trace)
             for incident in trace.incidents or ():
                 self._count_open(engine.policies.newest.pack.city.adcode, incident.incident_id, incident.run.offence.rule, incident.state)
@@ -259,6 +258,9 @@ class ScanStage(StatefulStage):
     def results(self) -> Iterator[tuple[str, bytes, bytes]]:
         """The counts of the days that changed, whole, so that a repeated message changes nothing."""
         for number, partition in self.partitions.items():
+            if partition.stream_time_ms > partition.told_ms and partition.counts and not partition.dirty_days:
+                partition.dirty_days[max(partition.counts, key=lambda day: day.date)] = None  # its counts are the same, but time has passed
+            partition.told_ms = partition.stream_time_ms
             for day in partition.dirty_days:
                 row = Partial(*day, number, partition.next_offset, partition.stream_time_ms, partition.counts[day])
                 yield PARTIALS.name, day.city.encode(), msgspec.json.encode(row)
@@ -294,111 +296,148 @@ class Partial(msgspec.Struct):
 
 
 class RateState(msgspec.Struct):
-    """What is kept of one (city, enterprise, day): the partitions' latest counts and the incidents announced."""
+    """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule."""
 
-    partials: dict[int, tuple[int, Counts]] = {}
+    partials: dict[str, tuple[int, Counts]] = {}
     incidents: dict[str, DayIncident] = {}
+    total: Counts | None = None
 
-    def total(self) -> Counts:
-        """The sum over the partitions."""
-        total = Counts()
-        for _, counts in self.partials.values():
-            total.merge(counts)
-        return total
+    def update(self, partial: Partial) -> bool:
+        """Take in a partition's counts unless newer ones are known; whether they were."""
+        source = f"{partial.enterprise_id}/{partial.partition}"
+        known = self.partials.get(source)
+        if known is not None and known[0] > partial.next_offset:
+            return False
+        self.partials[source] = (partial.next_offset, partial.counts)
+        self.total = None
+        return True
+
+    def counts(self) -> Counts:
+        """The sum over partitions and enterprises."""
+        if self.total is None:
+            self.total = Counts()
+            for _, counts in self.partials.values():
+                self.total.merge(counts)
+        return self.total
+
+
+class RatePartition(msgspec.Struct):
+    """The days of a partition of partial counts, how far it has been read, and when the next of its days closes.
+
+    ``dirty``: days changed since the last checkpoint, ``restored``: those whose rates are to be published anew after a restart.
+    """
+
+    days: dict[DayKey, RateState]
+    next_offset: int = 0
+    saved_offset: int = 0
+    stream_time_ms: int = BEGINNING_MS
+    closing_ms: int = BEGINNING_MS
+    dirty: set[DayKey] = set()
+    restored: set[DayKey] = set()
 
 
 class RateStage(StatefulStage):
-    """Partial counts → rates, and incidents about closed days."""
+    """Partial counts → rates, and incidents about closed days.
+
+    Days are judged record by record, so that a replay in other chunks repeats the same revisions.
+    """
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
         super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
         self.identity_key = identity_key
-        self.partitions: dict[int, dict[DayKey, RateState]] = {}
-        self.stream_time_ms: dict[int, int] = {}
-        self.next_offset: dict[int, int] = {}
-        self.dirty: set[tuple[int, DayKey]] = set()
+        self.partitions: dict[int, RatePartition] = {}
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Sum a chunk of partial counts and publish the rates that changed."""
-        registry = self.reference.registry
-        assert registry is not None
+        policies, registry = self.reference.policies, self.reference.registry
+        assert policies is not None and registry is not None
         number = chunk[0].partition
-        days = self.partitions.get(number)
-        if days is None:
-            days = self.partitions[number] = await self._load(number)
-        stream_time_ms = self.stream_time_ms.get(number, -(2**62))
-        touched: set[DayKey] = set()
+        partition = self.partitions.get(number)
+        if partition is None:
+            partition = self.partitions[number] = await self._load(number)
+        judge = DayJudge(policies, registry, self.identity_key)
+        touched, partition.restored = partition.restored, set()
         for record in chunk:
+            if record.offset < partition.next_offset:
+                continue
+            partition.next_offset = record.offset + 1
             partial = msgspec.json.decode(record.value, type=Partial)
-            stream_time_ms = max(stream_time_ms, partial.stream_time_ms)
-            day = DayKey(partial.city, partial.enterprise_id, partial.date)
-            state = days.setdefault(day, RateState(partials={}, incidents={}))
-            known = state.partials.get(partial.partition)
-            if known is None or known[0] <= partial.next_offset:
-                state.partials[partial.partition] = (partial.next_offset, partial.counts)
-                touched |= {day, day._replace(enterprise_id=CITY_WIDE)}
-        self.stream_time_ms[number], self.next_offset[number] = stream_time_ms, chunk[-1].offset + 1
-        totals = day_totals(days)
+            changed = self._update(partition, partial)
+            touched.update(changed)
+            if partial.stream_time_ms > partition.stream_time_ms:
+                before_ms, partition.stream_time_ms = partition.stream_time_ms, partial.stream_time_ms
+                changed += self._closing(partition, policies, before_ms)
+            for day in changed:
+                state = partition.days[day]
+                for transition in judge.judge(day, state.counts(), state.incidents, partition.stream_time_ms):
+                    await self.announce(transition.kind, day_incident_data(transition, policies, registry))
+                    partition.dirty.add(day)
         for day in sorted(touched):
-            await self._publish_rate(day, totals[day], registry)
-        await self._judge_days(number, days, totals, registry)
-        self.dirty.update((number, day) for day in touched)
+            await self._publish_rate(day, partition.days[day].counts(), partition.next_offset, registry)
+        partition.dirty |= touched
 
-    async def _publish_rate(self, day: DayKey, counts: Counts, registry: Registry) -> None:
-        row = {**rate_row(day, counts), "window": day.date}
+    def _update(self, partition: RatePartition, partial: Partial) -> list[DayKey]:
+        """Enter a partial count in its enterprise's day and the whole city's; the days that it changed."""
+        changed = []
+        for enterprise_id in (partial.enterprise_id, CITY_WIDE):
+            day = DayKey(partial.city, enterprise_id, partial.date)
+            state = partition.days.get(day)
+            if state is None:
+                state = partition.days[day] = RateState(partials={}, incidents={})
+                partition.closing_ms = BEGINNING_MS
+            if state.update(partial):
+                changed.append(day)
+        return changed
+
+    def _closing(self, partition: RatePartition, policies: Policies, before_ms: int) -> list[DayKey]:
+        """The days that have closed since an earlier stream time."""
+        if partition.stream_time_ms < partition.closing_ms:
+            return []
+        closings_ms = {day: policies.newest.days.bounds_ms(day.date)[1] + policies.lateness_ms for day in partition.days}
+        partition.closing_ms = min((ms for ms in closings_ms.values() if ms > partition.stream_time_ms), default=END_MS)
+        return [day for day, ms in closings_ms.items() if before_ms < ms <= partition.stream_time_ms]
+
+    async def _publish_rate(self, day: DayKey, counts: Counts, revision: int, registry: Registry) -> None:
+        """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
+        row = {**rate_row(day, counts), "window": day.date, "revision": revision}
         await self.checkpoint.send(RATES.name, "/".join(day).encode(), orjson.dumps(row))
         label = enterprise_label(registry, day.enterprise_id)
         if counts.accepted and label != "other":
             metrics.ELECTRONIC_RATIO.labels(day.city, label, "day").set(counts.electronic / counts.accepted)
             metrics.GREEN_RATIO.labels(day.city, label, "day").set(counts.green / counts.accepted)
 
-    async def _judge_days(self, number: int, days: dict[DayKey, RateState], totals: Mapping[DayKey, Counts], registry: Registry) -> None:
-        policies = self.reference.policies
-        assert policies is not None
-        judge = DayJudge(policies, registry, self.identity_key)
-        judge.incidents = {(rule_id, day): i for day, state in days.items() for rule_id, i in state.incidents.items()}
-        for transition in judge.judge(totals, self.stream_time_ms[number]):
-            data = day_incident_data(transition, policies, registry)
-            await self.announce(transition.kind, data)
-            state = days.setdefault(transition.day, RateState(partials={}, incidents={}))
-            state.incidents[transition.rule.id] = judge.incidents[transition.rule.id, transition.day]
-            self.dirty.add((number, transition.day))
-
-    async def _load(self, number: int) -> dict[DayKey, RateState]:
-        days: dict[DayKey, RateState] = {}
+    async def _load(self, number: int) -> RatePartition:
+        partition = RatePartition(days={}, dirty=set(), restored=set())
         for key, value in (await self.restore(number)).items():
-            *head, days[DayKey(*key.split("/"))] = _decode_rate(value)
-            self.stream_time_ms[number] = max(self.stream_time_ms.get(number, BEGINNING_MS), head[3])
-        return days
+            if key == MARK:
+                head = decode_head(value)
+                partition.next_offset = partition.saved_offset = head.next_offset
+                partition.stream_time_ms = head.stream_time_ms
+            else:
+                *_, partials, incidents = _decode_rate(value)
+                partition.days[DayKey(*key.split("/"))] = RateState(partials, incidents)
+        partition.restored = set(partition.days)
+        return partition
 
     def changes(self) -> Iterator[Change]:
         """See ``Stage``."""
-        for number, day in self.dirty:
-            state = self.partitions[number].setdefault(day, RateState(partials={}, incidents={}))
-            head = head_of(number, self.next_offset[number], self.stream_time_ms[number])
-            yield Change(number, "/".join(day), msgspec.msgpack.encode((*msgspec.structs.astuple(head), state)))
-        self.dirty.clear()
+        for number, partition in self.partitions.items():
+            if partition.saved_offset == partition.next_offset:
+                continue
+            head = head_of(number, partition.next_offset, partition.stream_time_ms)
+            for day in sorted(partition.dirty):
+                state = partition.days[day]
+                yield Change(number, "/".join(day), msgspec.msgpack.encode((*msgspec.structs.astuple(head), state.partials, state.incidents)))
+            partition.dirty.clear()
+            partition.saved_offset = partition.next_offset
+            yield Change(number, MARK, encode_head(head))
 
     def forget(self) -> None:
         """See ``Stage``."""
         self.partitions.clear()
-        self.stream_time_ms.clear()
-        self.next_offset.clear()
-        self.dirty.clear()
 
 
-_decode_rate = msgspec.msgpack.Decoder(tuple[int, int, int, int, RateState]).decode
-
-
-def day_totals(days: Mapping[DayKey, RateState]) -> dict[DayKey, Counts]:
-    """Counts by day and enterprise, and for the whole city."""
-    totals: dict[DayKey, Counts] = {}
-    for day, state in days.items():
-        if day.enterprise_id != CITY_WIDE:
-            total = state.total()
-            for key in (day, day._replace(enterprise_id=CITY_WIDE)):
-                totals.setdefault(key, Counts()).merge(total)
-    return totals
+_decode_rate = msgspec.msgpack.Decoder(tuple[int, int, int, int, dict[str, tuple[int, Counts]], dict[str, DayIncident]]).decode
 
 
 def enterprise_label(registry: Registry, enterprise_id: str) -> str:

@@ -14,7 +14,7 @@ from streams.recent import Recent
 
 VERSION = 3
 MARK = "@"
-"""Key of a partition's own state record (only a head) among those of its vehicles or parcels."""
+"""Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.decode
 
@@ -29,7 +29,7 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def age(self) -> tuple[int, int]:
-        """The greater it is, the later the state: of two records of one key the greater counts, whoever wrote last."""
+        """The greater it is, the later the state, whoever wrote it when."""
         return self.next_offset, BEGINNING_MS if self.version == 2 else self.stream_time_ms
 
 
@@ -87,12 +87,12 @@ def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
     )
 
 
-def decode_trace(value: bytes, engine: Engine) -> tuple[Head, Trace]:
-    """Head and trace from what ``encode_trace`` wrote."""
+def decode_trace(value: bytes, engine: Engine) -> Trace:
+    """The trace from what ``encode_trace`` wrote."""
     fields = _decode(value)
     if fields[0] == 2:
         fields = _from_version_2(fields)
-    head, fields = _split(fields)
+    fields = _body(fields)
     vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, stored_runs, live, base, incidents = fields
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
@@ -112,7 +112,7 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[Head, Trace]:
             offending += 1
             recent.set_offences(index, renumbered[offence_set])
     runs = [unpack_run(packed) for packed in stored_runs]
-    trace = Trace(
+    return Trace(
         vehicle_id,
         recent,
         offending,
@@ -122,7 +122,6 @@ def decode_trace(value: bytes, engine: Engine) -> tuple[Head, Trace]:
         plate,
         synthetic,
     )
-    return head, trace
 
 
 def _from_version_2(fields: list[Any]) -> list[Any]:
@@ -138,13 +137,12 @@ def encode_parcel(parcel: Parcel, head: Head) -> bytes:
 
 def decode_parcel(value: bytes) -> Parcel:
     """The acceptance from what ``encode_parcel`` wrote."""
-    _, (event_time_ms, event_id, day, features) = _split(_decode(value))
+    event_time_ms, event_id, day, features = _body(_decode(value))
     return Parcel(event_time_ms, event_id, DayKey(*day), tuple(features))
 
 
-def _split(fields: list[Any]) -> tuple[Head, list[Any]]:
-    """Head and body; ``ValueError`` where another version wrote them."""
-    head = Head(*fields[:4])
-    if head.version != VERSION:
-        raise ValueError(f"state of version {head.version} cannot be read by this worker, which knows version {VERSION}")
-    return head, fields[4:]
+def _body(fields: list[Any]) -> list[Any]:
+    """What follows the head; ``ValueError`` where another version wrote it."""
+    if fields[0] != VERSION:
+        raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
+    return fields[4:]

@@ -193,11 +193,12 @@ def test_days(rule, field, accepted, share, enterprise, keys, after_ms, raised):
     judge = DayJudge(Policies([policy]), registry, b"k")
     day = DayKey("1", enterprise, "2023-11-15")
     _, end_ms = policy.days.bounds_ms(day.date)
-    found = judge.judge({day: Counts(**{"accepted": accepted, field: share})}, end_ms + after_ms)
+    incidents = {}
+    found = judge.judge(day, Counts(**{"accepted": accepted, field: share}), incidents, end_ms + after_ms)
     assert [t.kind for t in found] == (["opened", "closed"] if raised else [])
-    assert judge.judge({day: Counts(**{"accepted": accepted, field: share})}, end_ms + after_ms) == []
+    assert judge.judge(day, Counts(**{"accepted": accepted, field: share}), incidents, end_ms + after_ms) == []
     if raised:
-        assert [t.kind for t in judge.judge({day: Counts(**{"accepted": accepted, field: accepted})}, end_ms + after_ms)] == ["retracted"]
+        assert [t.kind for t in judge.judge(day, Counts(**{"accepted": accepted, field: accepted}), incidents, end_ms + after_ms)] == ["retracted"]
 
 
 def test_a_limit_is_milliseconds():

@@ -181,7 +181,7 @@ def judge(engine_of, lines, size, restarts):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
             restored.stream_time_ms = partition.stream_time_ms
             for name, trace in partition.traces.items():
-                _, restored.traces[name] = decode_trace(encode_trace(trace, engine, head_of(0, start, 0)), fresh)
+                restored.traces[name] = decode_trace(encode_trace(trace, engine, head_of(0, start, 0)), fresh)
                 fresh.watch(restored, restored.traces[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])

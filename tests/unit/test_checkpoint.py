@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from streams.checkpoint import Change, Checkpoint, Watchdog
+from streams.state import MARK
 
 
 class Stage:
@@ -19,6 +20,7 @@ class Stage:
     def changes(self):
         for partition, count in ((3, 3), (5, 1)):
             yield from (Change(partition, f"HH-{n}", b"state") for n in range(count))
+            yield Change(partition, MARK, b"mark")
 
     def forget(self):
         self.forgotten = True
@@ -75,7 +77,7 @@ async def run(fail_on=None):
 
     checkpoint.commit = commit
     await checkpoint.send("incidents", b"k", b"v")
-    checkpoint.taken(lambda: broker.happened.append(("acked",)))
+    await checkpoint.judge(lambda: asyncio.sleep(0), lambda: True, lambda: broker.happened.append(("acked",)))
     try:
         await checkpoint.run()
     except OSError:
@@ -86,7 +88,8 @@ async def run(fail_on=None):
 def test_results_are_durable_before_state_and_state_before_offsets():
     assert asyncio.run(run()) == [
         ("sent", "incidents", None), ("sent", "rates", None), ("acknowledged", "incidents"), ("acknowledged", "rates"),
-        ("sent", "changelog", 3), ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 3, ("acked",), ("committed",),
+        ("sent", "changelog", 3), ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 3,
+        ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 2, ("acked",), ("committed",),
     ]  # fmt: skip
 
 
@@ -131,14 +134,16 @@ def test_nothing_is_judged_between_the_last_checkpoint_and_the_loss_of_partition
             await asyncio.sleep(0.01)
 
         async def agent():
-            async with checkpoint.turn:
-                judged.append(bool(ledger))
+            async def judging():
+                judged.append(True)
+
+            await checkpoint.judge(judging, lambda: bool(ledger), lambda: None)
 
         checkpoint.commit = commit
-        checkpoint.taken(lambda: None)
+        await checkpoint.judge(lambda: asyncio.sleep(0), lambda: True, lambda: None)
         revocation = asyncio.ensure_future(checkpoint.before_revoke(ledger.clear))
         await asyncio.sleep(0)
         await asyncio.gather(revocation, agent())
         return judged, stage.forgotten
 
-    assert asyncio.run(scenario()) == ([False], True)
+    assert asyncio.run(scenario()) == ([], True)

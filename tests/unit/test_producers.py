@@ -71,7 +71,9 @@ def test_parcels_meet_their_truth(city):
     count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], policy.days)
     summed = totals([partition.counts])
     assert {"/".join(k): (c.accepted, c.electronic, c.green) for k, c in summed.items()} == made.truth.rates
-    low = {(t.rule.id, t.day.enterprise_id, t.day.date) for t in DayJudge(Policies([policy]), registry, b"k").judge(summed, partition.stream_time_ms)}
+    judge = DayJudge(Policies([policy]), registry, b"k")
+    judged = [t for day, counts in summed.items() for t in judge.judge(day, counts, {}, partition.stream_time_ms)]
+    low = {(t.rule.id, t.day.enterprise_id, t.day.date) for t in judged}
     assert low == set(made.truth.low_days) and len(low) == 4
     assert DayKey("150100", "*", "2026-06-25") in summed
 

@@ -1,0 +1,124 @@
+"""A pipeline under test: reference data, workers and a notifier over real topics, and its comparison with the oracle."""
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from conftest import get, wait_for
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from make_day import SEED, VEHICLES
+from oracle import Oracle
+
+from deploy.admin import consumed, publish_policy, publish_registry, read_topic
+from deploy.broker import free_port
+from deploy.verdict import latest_incidents
+from producers.traffic import write_sample_registry
+from streams.policy import load_policy
+from streams.registry_file import load_registry
+
+PACK = Path(__file__).parent.parent / "streams" / "policies" / "hohhot-2019.yaml"
+FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
+
+
+class Pipeline:
+    """A worker or several and a notifier over fresh topics with the Hohhot pack and a sample registry."""
+
+    def __init__(self, bootstrap, yicheng, home):
+        self.bootstrap, self.yicheng, self.home = bootstrap, yicheng, home
+        self.sink = home / "sink.jsonl"
+        self.policy = load_policy("hohhot-2019")
+        self.registry = home / "registry.jsonl"
+        write_sample_registry(self.policy, VEHICLES, SEED, self.registry)
+        publish_policy(bootstrap, self.policy)
+        publish_registry(bootstrap, load_registry(self.registry, self.policy.timezone).grouped())
+        self.producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=5, max_block_ms=120_000)
+
+    def start(self, *command, **environment):
+        port = free_port()
+        own = {
+            "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_METRICS_PORT": str(port), "YICHENG_SINK_FILE": str(self.sink),
+            "YICHENG_STATE_DIR": str(self.home / f"state-{port}"), "YICHENG_CHECKPOINT_INTERVAL_S": "0.3",
+        }  # fmt: skip
+        child = self.yicheng.start(*command, **{**own, **environment})
+        child.url = f"http://127.0.0.1:{port}"
+        return child
+
+    def start_ready(self, *command, **environment):
+        child = self.start(*command, **environment)
+        wait_for(f"{command[0]} to be ready", lambda: get(f"{child.url}/readyz"))
+        return child
+
+    def send(self, topic, key_field, lines):
+        for line in lines:
+            try:
+                key = str(json.loads(line)[key_field])
+            except (ValueError, KeyError, TypeError):
+                key = "broken"
+            self.producer.send(topic, line, key.encode())
+
+    def committed(self):
+        """Whether the group has committed every input partition to its end."""
+        return all(consumed(self.bootstrap, "yicheng", topic) for topic in ("courier.gps.v1", "courier.scan.v1", "courier.partials.v1"))
+
+    def drained(self):
+        wait_for("all input to be judged and committed", self.committed, 120)
+        published = {json.loads(value)["id"] for _, value in read_topic(self.bootstrap, "courier.incidents.v1")}
+
+        def delivered():
+            lines = self.sink.read_bytes().splitlines() if self.sink.exists() else []
+            return {json.loads(line)["id"] for line in lines} >= published
+
+        wait_for("all incidents to reach the sink", delivered)
+
+    def check_fixes(self):
+        """The sink's incidents equal the oracle's over each partition; returns how many there are."""
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
+        by_partition = defaultdict(list)
+        partitions = [TopicPartition("courier.gps.v1", n) for n in consumer.partitions_for_topic("courier.gps.v1")]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        ends = consumer.end_offsets(partitions)
+        while any(consumer.position(p) < end for p, end in ends.items()):
+            for tp, records in consumer.poll(500).items():
+                by_partition[tp.partition] += [r.value for r in records]
+        consumer.close()
+        expected, refused = set(), Counter()
+        for lines in by_partition.values():
+            incidents, rejects = Oracle(PACK, self.registry).fixes(lines)
+            expected |= incidents
+            refused += rejects
+        found = {tuple(d[f] for f in FIELDS) for d in latest_incidents(self.sink).values() if d["vehicle_id"] and d["state"] != "retracted"}
+        # what was announced of an open incident is its opening; its end is announced when it closes
+        shorten = lambda rows: {r[:5] if r[7] == "open" else r for r in rows}  # noqa: E731
+        assert shorten(found) == shorten(expected)
+        letters = dict(letter for topic in ("courier.dead.v1", "courier.late.v1") for letter in self.letters(topic))
+        return len(expected), refused, Counter(letters.values())
+
+    def letters(self, topic):
+        """Where each refused fix stood, and the reason; a crash may repeat some."""
+        consumer = KafkaConsumer(topic, bootstrap_servers=self.bootstrap, group_id=None, auto_offset_reset="earliest", consumer_timeout_ms=3_000)
+        for record in consumer:
+            headers = dict(record.headers)
+            if headers["topic"] == b"courier.gps.v1":
+                yield (headers["partition"], headers["offset"]), headers["reason"].decode()
+        consumer.close()
+
+    def check_revisions(self):
+        """Each (incident, revision) says one thing, and revisions have no gaps."""
+        said = defaultdict(set)
+        for _, value in read_topic(self.bootstrap, "courier.incidents.v1"):
+            event = json.loads(value)
+            said[event["data"]["incident_id"], event["data"]["revision"]].add(value)
+        assert all(len(texts) == 1 for texts in said.values())
+        highest = Counter()
+        for incident_id, revision in said:
+            highest[incident_id] = max(highest[incident_id], revision)
+        assert {(i, r) for i, top in highest.items() for r in range(1, top + 1)} == set(said)
+
+    def check_rates(self, lines):
+        expected, low = Oracle(PACK, self.registry).scans(lines)
+        rows = sorted((json.loads(value)["revision"], key, value) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
+        published = {key: json.loads(value) for _, key, value in rows}
+        assert {k: (v["accepted"], v["electronic"], v["green"]) for k, v in published.items()} == {"/".join(k): v for k, v in expected.items()}
+        found = {(d["rule_id"], d["enterprise_id"]) for d in latest_incidents(self.sink).values() if not d["vehicle_id"] and d["state"] != "retracted"}
+        assert found == {row[:2] for row in low} and found

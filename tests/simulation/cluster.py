@@ -1,0 +1,324 @@
+"""A cluster in one thread under a virtual clock: logs, groups and workers whose every wait is decided by a seed.
+
+What is simulated is the broker and the network; what runs on it is the real thing: ``Checkpoint``, the stages with their
+state, and the ledger of ``ChunkConsumer``. A worker can be killed or suspended wherever it awaits something, which is
+wherever the outside can notice a difference. What it had sent by then arrives in part: a prefix, as a connection has it.
+"""
+
+import asyncio
+import itertools
+import random
+import zlib
+from collections import defaultdict, deque
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from streams.checkpoint import Checkpoint, guarded
+from streams.stages import FixStage, RateStage, ScanStage
+from streams.topics import GPS, PARTIALS, SCAN
+from streams.transport import ChunkConsumer
+
+PARTITIONS = 2
+SESSION_S = 10.0
+ARRIVED_MS = 2**46
+INPUTS = (GPS.name, SCAN.name, PARTIALS.name)
+
+
+class Logged(NamedTuple):
+    """A record as a consumer gets it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: tuple
+    timestamp: int
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time passes only when nothing is left to do, and then at once."""
+
+    def __init__(self):
+        super().__init__()
+        self._now_s = 0.0
+        self._selector.select = self._pass_time
+
+    def time(self):
+        return self._now_s
+
+    def _pass_time(self, timeout):
+        if timeout is None:
+            raise RuntimeError("every task waits for something that will never happen")
+        self._now_s += max(0.0, timeout)
+        return []
+
+
+class Died(BaseException):
+    """Goes through a worker's code where the real one's process would end."""
+
+
+class World:
+    """Broker, group coordinator and scheduler of one history."""
+
+    def __init__(self, seed, failing_sends=0.0):
+        self.rng = random.Random(seed)
+        self.logs = defaultdict(list)
+        self.committed = {}
+        self.members = []
+        self.generation = 0
+        self.failing_sends = failing_sends
+        self.tasks = []
+        self.loop = asyncio.get_running_loop()
+        self.rebalancing = asyncio.Lock()
+
+    def append(self, topic, partition, key, value, headers=()):
+        """Write one record; its partition follows from its key unless given."""
+        if partition is None:
+            partition = zlib.crc32(key or b"") % PARTITIONS
+        log = self.logs[TP(topic, partition)]
+        log.append(Logged(topic, partition, len(log), key, value, tuple(headers), ARRIVED_MS))
+
+    async def passes(self, worker, longest_s=0.05):
+        """Some time of a worker's life: never ends once it is dead, and not while it is suspended."""
+        ends = self.loop.create_future()
+
+        def end():
+            if worker.dead:
+                return
+            if worker.suspended:
+                worker.held.append(end)
+            else:
+                ends.set_result(None)
+
+        self.loop.call_later(self.rng.random() * longest_s, end)
+        await ends
+
+    async def rebalance(self):
+        """Everyone gives up what it has, as eager groups do, and the living get new assignments."""
+        async with self.rebalancing:
+            self.generation += 1
+            for member in list(self.members):
+                if member.dead or member.suspended:
+                    self.members.remove(member)
+                else:
+                    await asyncio.wait([member.start(member.revoked()), member.fate], timeout=SESSION_S, return_when=asyncio.FIRST_COMPLETED)
+            living = [m for m in self.members if not (m.dead or m.suspended)]
+            self.members = living
+            for number, (topic, partition) in enumerate(itertools.product(INPUTS, range(PARTITIONS))):
+                if living:
+                    member = living[(number + self.generation) % len(living)]
+                    member.assigned(TP(topic, partition), self.generation)
+
+
+class Producer:
+    """What a checkpoint needs of a producer: records of a partition arrive in order, later, or never."""
+
+    def __init__(self, world, worker):
+        self.world, self.worker = world, worker
+        self.flying = defaultdict(deque)
+
+    async def send(self, topic, value, key=None, partition=None, headers=()):
+        return self._fly(topic, partition, [(key, value)], headers)
+
+    def create_batch(self):
+        return Batch()
+
+    async def send_batch(self, batch, topic, partition):
+        return self._fly(topic, partition, batch.records, ())
+
+    async def send_and_wait(self, topic, value, key, partition):
+        await self._fly(topic, partition, [(key, value)], ())
+
+    async def stop(self):
+        await self.world.passes(self.worker)
+
+    def _fly(self, topic, partition, records, headers):
+        future = self.world.loop.create_future()
+        if not self.worker.dead:
+            queue = self.flying[topic, partition]
+            queue.append((records, headers, future))
+            self.world.loop.call_later(self.world.rng.random() * 0.05, self._land, topic, partition)
+        return future
+
+    def _land(self, topic, partition, *, resumed=False):
+        if self.worker.suspended and not resumed:
+            self.worker.held.append(lambda: self._land(topic, partition, resumed=True))
+            return
+        queue = self.flying[topic, partition]
+        if not queue or self.worker.dead:
+            return
+        records, headers, future = queue.popleft()
+        if self.world.rng.random() < self.world.failing_sends:
+            future.set_exception(OSError("the broker refused"))
+            future.exception()  # looked at, should its sender be dead
+            return
+        for key, value in records:
+            self.world.append(topic, partition, key, value, headers)
+        self.world.loop.call_later(self.world.rng.random() * 0.02, lambda: future.done() or self.worker.dead or future.set_result(None))
+
+    def cut(self):
+        """The process is gone: of what was on its way a prefix arrives."""
+        for (topic, partition), queue in self.flying.items():
+            for records, headers, _ in itertools.islice(queue, self.world.rng.randrange(len(queue) + 1)):
+                for key, value in records:
+                    self.world.append(topic, partition, key, value, headers)
+            queue.clear()
+
+
+class Batch:
+    """As many records as fit."""
+
+    def __init__(self):
+        self.records = []
+
+    def append(self, *, key, value, timestamp):
+        if len(self.records) == 2:
+            return None
+        self.records.append((key, value))
+        return self
+
+
+class Reader:
+    """What a restore needs of a consumer."""
+
+    def __init__(self, world, worker):
+        self.world, self.worker = world, worker
+
+    async def stop(self):
+        await self.world.passes(self.worker)
+
+    async def end_offsets(self, partitions):
+        await self.world.passes(self.worker)
+        return {p: len(self.world.logs[TP(*p)]) for p in partitions}
+
+    def assign(self, partitions):
+        self.source, self.at = TP(*partitions[0]), 0
+
+    async def seek_to_beginning(self, *_):
+        self.at = 0
+
+    async def position(self, _):
+        return self.at
+
+    async def getmany(self, timeout_ms, max_records):
+        await self.world.passes(self.worker)
+        records = self.world.logs[self.source][self.at : self.at + self.world.rng.randrange(1, 40)]
+        self.at += len(records)
+        return {self.source: records}
+
+
+class Worker:
+    """The app of ``streams/app.py`` with a simulated consumer: agents, checkpoints, assignment and loss of partitions."""
+
+    def __init__(self, world, name, reference):
+        self.world, self.name, self.reference = world, name, reference
+        self.dead = self.suspended = False
+        self.held = []
+        self.fate = world.loop.create_future()
+        self.producer = Producer(world, self)
+        self.checkpoint = Checkpoint("nowhere:1")
+        self.checkpoint._producer, self.checkpoint._reader = self.producer, Reader(world, self)
+        self.checkpoint.commit = self.commit
+        self.checkpoint.committed = lambda topic, partition: self.resumed_at.get(TP(topic, partition), 0)
+        reference = SimpleNamespace(**vars(reference))
+        fixes = FixStage(self.checkpoint, reference, b"key")
+        reference.on_change()
+        self.stages = dict(zip(INPUTS, (fixes, ScanStage(self.checkpoint, reference), RateStage(self.checkpoint, reference, b"key")), strict=True))
+        self.consumer = ChunkConsumer.__new__(ChunkConsumer)
+        self.consumer.ledger, self.consumer.durable, self.consumer.must_seek, self.consumer._unacked_messages = {}, {}, False, set()
+        self.resumed_at, self.positions = {}, {}
+        self.generation = -1
+        self.queues = {topic: asyncio.Queue() for topic in INPUTS}
+        for work in (self._fetch(), self._checkpoints(), *(self._agent(topic) for topic in INPUTS)):
+            self.start(work)
+        world.members.append(self)
+
+    def start(self, work):
+        """A task of this worker: where the process would end, the worker does."""
+
+        async def living():
+            try:
+                await work
+            except Died:
+                self.kill()
+
+        task = asyncio.ensure_future(living())
+        self.world.tasks.append(task)  # or the dead would be collected
+        return task
+
+    async def _fetch(self):
+        while True:
+            await self.world.passes(self, 0.1)
+            for tp, position in list(self.positions.items()):
+                chunk = self.world.logs[tp][position : position + self.world.rng.randrange(1, 8)]
+                if chunk:
+                    self.positions[tp] = position + len(chunk)
+                    last = chunk[-1]
+                    message = ConsumerMessage(tp.topic, tp.partition, last.offset, 0.0, 0, (), None, chunk, None, 0, 0, tp, generation_id=self.generation)
+                    self.consumer.ledger.setdefault(tp, deque()).append(message)
+                    self.queues[tp.topic].put_nowait(message)
+
+    async def _agent(self, topic):
+        while True:
+            message = await self.queues[topic].get()
+            await self.world.passes(self)
+            stage = self.stages[topic]
+            await guarded(
+                self.checkpoint.judge(
+                    lambda stage=stage, message=message: stage.take(message.value),
+                    lambda message=message: self.consumer.is_current(message),
+                    lambda message=message: self.consumer.judged(message),
+                )
+            )
+
+    async def _checkpoints(self):
+        while True:
+            await self.world.passes(self, 1.0)
+            await guarded(self.checkpoint.run())
+
+    async def commit(self):
+        offsets = {tp: self.consumer._new_offset(tp) for tp in self.consumer.ledger}
+        await self.world.passes(self)
+        if self.generation != self.world.generation or self not in self.world.members:
+            return False
+        self.world.committed.update({tp: offset for tp, offset in offsets.items() if offset is not None})
+        return True
+
+    async def revoked(self):
+        """As ``ChunkConsumer.on_partitions_revoked``: stop fetching, make durable, forget."""
+        self.positions = {}
+        await self.checkpoint.before_revoke(self.consumer._drop)
+
+    def assigned(self, tp, generation):
+        self.generation = generation
+        self.positions[tp] = self.resumed_at[tp] = self.world.committed.get(tp, 0)
+
+    def kill(self):
+        """``kill -9``."""
+        if not self.dead:
+            self.dead = True
+            self.producer.cut()
+            self.fate.done() or self.fate.set_result(None)
+
+    def suspend(self):
+        """``kill -STOP``."""
+        self.suspended = True
+
+    def resume(self):
+        """``kill -CONT``: everything that was due meanwhile happens, and then it learns that its partitions are gone."""
+        self.suspended = False
+        held, self.held = self.held, []
+        for happens in held:
+            happens()
+        if self not in self.world.members and not self.dead:
+            self.start(self._rejoin())
+
+    async def _rejoin(self):
+        await self.world.passes(self, 0.3)
+        await self.revoked()
+        self.world.members.append(self)
+        await self.world.rebalance()

@@ -1,0 +1,185 @@
+"""One history: events, workers and faults drawn from a seed; and what must hold at its end (reliability, invariants)."""
+
+import asyncio
+import json
+import random
+import tempfile
+from collections import Counter, defaultdict
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+from oracle import Oracle
+from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop, Worker, World
+
+from streams import checkpoint as checkpoint_module
+from streams.policy import Policies, load_policy
+from streams.registry_file import load_registry
+from streams.topics import DEAD, GPS, INCIDENTS, LATE, RATES, SCAN
+
+BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
+PACK = """
+policy: p
+city: {adcode: "1", name_zh: 甲, name_en: A, timezone: Asia/Shanghai}
+document: {title: t, number: n, file: f}
+zones: zones.geojson
+rules:
+  - {rule: unregistered_vehicle, id: stranger, clause: "1", severity: warning}
+  - {rule: restricted_hours, id: zone, clause: "1", severity: violation, zones: [z], permitted: []}
+  - {rule: speeding, id: fast, clause: "1", severity: warning, limit_kmh: 60, min_duration: 15s, merge_gap: 30s}
+  - {rule: silent_vehicle, id: silent, clause: "1", severity: warning, limit: 3m}
+  - {rule: low_electronic_waybill_rate, id: paper, clause: "1", severity: warning, min_sample: 2}
+  - {rule: low_green_packaging_rate, id: brown, clause: "1", severity: warning, min_sample: 2}
+"""
+ZONE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
+REGISTRY = [{"kind": "vehicle", "id": "v1"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"}]
+FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
+
+
+@cache
+def city():
+    """Reference data and the oracle, from the same files."""
+    with tempfile.TemporaryDirectory() as folder:
+        pack, registry = Path(folder) / "pack.yaml", Path(folder) / "registry.jsonl"
+        pack.write_text(PACK, "utf-8")
+        features = [{"type": "Feature", "properties": {"id": "z"}, "geometry": ZONE}]
+        (Path(folder) / "zones.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+        registry.write_text("".join(json.dumps(record) + "\n" for record in REGISTRY))
+        policy = load_policy(str(pack))
+        reference = SimpleNamespace(policies=Policies([policy]), registry=load_registry(registry, policy.timezone), stream_time_ms=0, on_change=None)
+        return reference, Oracle(pack, registry)
+
+
+def events(rng):
+    """(topic, key, value) in order of arrival: fixes and scans, some late, repeated or broken."""
+    sent = []
+    for vehicle in ("v1", "v2", "v3"):
+        at_ms, inside, speed = BASE_MS, True, 10.0
+        for number in range(rng.randrange(4, 16)):
+            at_ms += rng.choice([1_000, 10_000, 10_000, 10_000, 60_000, 150_000, 200_000])
+            inside, speed = rng.choice([inside, inside, not inside]), rng.choice([speed, 10.0, 70.0])
+            fix = {"event_id": f"{vehicle}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
+                   "speed_kmh": speed, "ignition": rng.random() < 0.5}  # fmt: skip
+            sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
+    for number in range(rng.randrange(2, 16)):
+        at_ms = BASE_MS + rng.randrange(-(10**8), 10**8)
+        scan = {"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(12)}", "enterprise_id": rng.choice("ef"), "city": "1",
+                "kind": "accepted", "waybill_kind": rng.choice(["electronic", "paper"]), "packaging": {"green": rng.random() < 0.5}}  # fmt: skip
+        sent.append((BASE_MS + rng.randrange(2_000_000), SCAN.name, scan["waybill_id"], json.dumps(scan).encode()))
+    sent += [(at + rng.randrange(10**6), topic, key, rng.choice([value, value[:-1]])) for at, topic, key, value in rng.sample(sent, 3)]
+    return [event[1:] for event in sorted(sent)]
+
+
+def run(seed, faults=4, failing_sends=0.0):
+    """Play a history and check it; the assertion names the seed."""
+    loop = VirtualLoop()
+    try:
+        with mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)):
+            world = loop.run_until_complete(_play(seed, faults, failing_sends))
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()
+    check(world, f"seed {seed}")
+    return world
+
+
+def _exit(code):
+    raise Died(code)
+
+
+async def _play(seed, faults, failing_sends):
+    rng = random.Random(seed)
+    world = World(seed, failing_sends)
+    reference, _ = city()
+    names = iter(range(1_000))
+
+    def new_worker():
+        return Worker(world, f"worker {next(names)}", reference)
+
+    for _ in range(rng.randrange(1, 3)):
+        new_worker()
+    await world.rebalance()
+    feeding = asyncio.ensure_future(_feed(world, events(rng)))
+    world.faults = Counter()
+    for _ in range(rng.randrange(faults + 1)):
+        await asyncio.sleep(rng.random() * 3)
+        victim = rng.choice(world.members) if world.members else None
+        fault = rng.choice(["kill", "kill", "suspend", "suspend", "join", "leave"])
+        world.faults[fault] += any(victim.consumer.ledger.values()) if victim else 0
+        if fault == "kill" and victim:
+            victim.kill()
+        elif fault == "suspend" and victim:
+            victim.suspend()
+            world.loop.call_later(rng.random() * 3 * SESSION_S, victim.resume)
+        elif fault == "leave" and victim and not victim.suspended:
+            victim.start(victim.checkpoint.close())
+            await asyncio.sleep(1)
+            victim.kill()
+        if fault in {"kill", "suspend"}:
+            await asyncio.sleep(rng.choice([0.5, SESSION_S]))
+        if fault != "suspend" or rng.random() < 0.5:
+            new_worker()
+        await world.rebalance()
+    await feeding
+    world.failing_sends = 0.0
+    await asyncio.sleep(4 * SESSION_S)
+    for _ in range(20):
+        if not any(not (m.dead or m.suspended) for m in world.members):
+            new_worker()
+        await world.rebalance()
+        before = None
+        for _ in range(30):
+            await asyncio.sleep(4)
+            ends = {(topic, n): len(world.logs[topic, n]) for topic in INPUTS for n in range(PARTITIONS)}
+            if all(world.committed.get(tp, 0) == end for tp, end in ends.items()):
+                if ends == before:
+                    return world
+                before = ends
+    raise AssertionError(f"seed {seed}: lag does not return to zero: {world.committed}, {ends}")
+
+
+async def _feed(world, sent):
+    for topic, key, value in sent:
+        await asyncio.sleep(world.rng.random() * 0.4)
+        world.append(topic, None, key.encode(), value)
+
+
+def check(world, name):
+    """Completeness, no phantoms, revisions that say one thing, rates, balance of input."""
+    _, oracle = city()
+    said, latest = defaultdict(set), {}
+    for log in (world.logs[INCIDENTS.name, n] for n in range(PARTITIONS)):
+        for record in log:
+            data = json.loads(record.value)["data"]
+            said[data["incident_id"], data["revision"]].add(record.value)
+            if data["incident_id"] not in latest or latest[data["incident_id"]]["revision"] < data["revision"]:
+                latest[data["incident_id"]] = data
+    for (incident_id, revision), texts in said.items():
+        assert len(texts) == 1, f"{name}: revision {revision} of {incident_id} says {len(texts)} things: {texts}"
+        assert revision == 1 or (incident_id, revision - 1) in said, f"{name}: {incident_id} has no revision {revision - 1}"
+    expected, refused = set(), Counter()
+    for number in range(PARTITIONS):
+        incidents, rejects = oracle.fixes([record.value for record in world.logs[GPS.name, number]])
+        expected |= incidents
+        refused += rejects
+    standing = [data for data in latest.values() if data["state"] != "retracted"]
+    found = {tuple(data[f] for f in FIELDS) for data in standing if data["vehicle_id"]}
+    shorten = lambda rows: {row[:5] if row[7] == "open" else row for row in rows}  # noqa: E731
+    assert shorten(found) == shorten(expected), f"{name}: {shorten(found) ^ shorten(expected)}"
+    refused.pop("duplicate", None)
+    letters = {(h["topic"], h["partition"], h["offset"]): h["reason"].decode()
+               for topic in (DEAD.name, LATE.name) for n in range(PARTITIONS) for h in (dict(r.headers) for r in world.logs[topic, n])
+               if h["topic"] == GPS.name.encode()}  # fmt: skip
+    assert Counter(letters.values()) == refused, f"{name}: {letters} are not {refused}"
+    rates, low = oracle.scans([record.value for n in range(PARTITIONS) for record in world.logs[SCAN.name, n]])
+    published = sorted((json.loads(r.value)["revision"], r.key.decode(), r.value) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
+    newest = {key: json.loads(value) for _, key, value in published}
+    counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if row["accepted"]}
+    expected_rates = {"/".join(key): value for key, value in rates.items()}
+    assert counted == expected_rates, f"{name}: rates {counted.items() ^ expected_rates.items()}"
+    days = {(d["rule_id"], d["enterprise_id"]) for d in standing if not d["vehicle_id"]}
+    assert days == {row[:2] for row in low}, f"{name}: {days} are not the low days {low}"

@@ -1,0 +1,18 @@
+"""Ten thousand short histories in minutes: workers die, sleep, come and go, and every result equals the oracle's.
+
+``YICHENG_HISTORIES=10000 ./yicheng test tests/simulation`` plays that many; without it 400, always the same.
+"""
+
+import os
+from collections import Counter
+
+from simulation.history import run
+
+HISTORIES = int(os.environ.get("YICHENG_HISTORIES") or 400)
+
+
+def test_every_history_ends_as_the_oracle_says():
+    faults = Counter()
+    for seed in range(HISTORIES):
+        faults += run(seed, failing_sends=0.01 * (seed % 3 == 0)).faults
+    assert min(faults[name] for name in ("kill", "suspend", "leave")) > HISTORIES / 20, f"too few faults met work in flight: {faults}"

@@ -1,0 +1,238 @@
+"""Mistakes that could be made in transport, checkpoints and state, each planted on purpose and caught by the histories."""
+
+import asyncio
+import itertools
+
+import pytest
+from simulation.history import run
+
+from streams import stages, state
+from streams.checkpoint import Checkpoint, Snapshots
+from streams.incidents import Incident
+from streams.stages import FixStage, RateStage, RateState, ScanStage
+
+BUGS = {}
+PATIENCE = 600
+"""So many histories may pass before a bug shows."""
+
+
+def bug(plant):
+    """Enter a planted bug; its docstring says what goes wrong."""
+    BUGS[plant.__name__] = plant
+    return plant
+
+
+@bug
+def offsets_are_committed_before_anything_is_durable(patch):
+    """A crash between commit and save loses what was judged."""
+    whole = Checkpoint._run
+
+    async def early(self):
+        for ack in self._acks:
+            ack()
+        await self.commit()
+        await whole(self)
+
+    patch.setattr(Checkpoint, "_run", early)
+
+
+@bug
+def chunks_are_acked_when_delivered(patch):
+    """The next commit goes past what no checkpoint has saved."""
+    judge = Checkpoint.judge
+
+    async def eager(self, judging, is_current, ack):
+        ack()
+        await judge(self, judging, is_current, lambda: None)
+        self._acks.append(lambda: None)
+
+    patch.setattr(Checkpoint, "judge", eager)
+
+
+@bug
+def state_is_saved_before_results_are_acknowledged(patch):
+    """A crash between the two loses results: the replay takes them for published."""
+
+    async def hasty(self):
+        if self.closed or not (self._acks or self._sends):
+            return
+        pending, self._sends = self._sends, []
+        for stage in self.stages:
+            await self._save(stage.state_topic, stage.changes())
+        await self._settle()
+        self._sends = pending
+        for stage in self.stages:
+            for topic, key, value in stage.results():
+                await self.send(topic, key, value)
+        await self._settle()
+        acks, self._acks = self._acks, []
+        for ack in acks:
+            ack()
+        await self.commit()
+
+    patch.setattr(Checkpoint, "_run", hasty)
+
+
+@bug
+def failed_sends_are_swallowed(patch):
+    """What Faust's own producer does: the commit goes on past what the broker refused."""
+
+    async def careless(self):
+        sends, self._sends = self._sends, []
+        await asyncio.gather(*sends, return_exceptions=True)
+
+    patch.setattr(Checkpoint, "_settle", careless)
+
+
+@bug
+def replayed_records_are_judged_again(patch):
+    """State without fences: what it has seen is counted twice after a crash."""
+    load = FixStage._load
+
+    async def unfenced(self, number, engine):
+        partition = await load(self, number, engine)
+        partition.next_offset = 0
+        return partition
+
+    patch.setattr(FixStage, "_load", unfenced)
+
+
+@bug
+def state_in_memory_outlives_its_partition(patch):
+    """A worker that gets a partition back goes on with what it remembered, not with what the other saved."""
+    patch.setattr(FixStage, "forget", lambda self: None)
+
+
+@bug
+def a_revocation_drops_what_it_did_not_save(patch):
+    """Acks survive the loss of their chunks and tick off others' work."""
+
+    async def unsaved(self, drop):
+        async with self.turn:
+            await self.commit()
+            for stage in self.stages:
+                stage.forget()
+
+    patch.setattr(Checkpoint, "before_revoke", unsaved)
+
+
+@bug
+def the_last_record_of_a_key_is_taken_for_the_latest(patch):
+    """A worker that wakes up writes old state over its successor's."""
+    patch.setattr(Snapshots, "latest", lambda self: ({key: found[-1][1] for key, found in self._candidates.items()}, []))
+    patch.setattr(Snapshots, "add", lambda self, key, value: self._candidates.__setitem__(key, [((0, 0), value)]))
+
+
+@bug
+def part_of_a_checkpoint_counts(patch):
+    """The latest record of every key, though the checkpoint that it belongs to was never completed."""
+    patch.setattr(Snapshots, "latest", lambda self: ({key: found[-1][1] for key, found in self._candidates.items()}, []))
+
+
+@bug
+def old_counts_replace_new_ones(patch):
+    """A suspended worker's partial counts arrive late and stay."""
+
+    def update(self, partial):
+        self.partials[f"{partial.enterprise_id}/{partial.partition}"] = (partial.next_offset, partial.counts)
+        self.total = None
+        return True
+
+    patch.setattr(RateState, "update", update)
+
+
+@bug
+def every_fifth_changed_vehicle_is_not_saved(patch):
+    """State is never silently old."""
+    changes = FixStage.changes
+    numbers = itertools.count()
+
+    def leaky(self):
+        for change in changes(self):
+            if change.key == state.MARK or next(numbers) % 5:
+                yield change
+
+    patch.setattr(FixStage, "changes", leaky)
+
+
+@bug
+def revisions_start_again_after_a_restart(patch):
+    """Decoded incidents have lost how often they were announced."""
+    patch.setattr(state, "Incident", lambda name, opening, revision, *rest: Incident(name, opening, min(revision, 1), *rest))
+
+
+@bug
+def the_mark_does_not_wait_for_what_it_completes(patch):
+    """Of two batches the first is refused and the second, with the mark, arrives."""
+
+    async def unordered(self):
+        if self.closed or not (self._acks or self._sends):
+            return
+        for stage in self.stages:
+            for topic, key, value in stage.results():
+                await self.send(topic, key, value)
+        await self._settle()
+        for stage in self.stages:
+            await self._save(stage.state_topic, stage.changes())
+        await self._settle()
+        acks, self._acks = self._acks, []
+        for ack in acks:
+            ack()
+        await self.commit()
+
+    patch.setattr(Checkpoint, "_run", unordered)
+
+
+@bug
+def days_are_judged_chunk_by_chunk(patch):
+    """A replay in other chunks gives a revision another content."""
+    take = RateStage.take
+
+    async def by_chunk(self, chunk):
+        announce, said = self.announce, {}
+
+        async def keep(kind, data):
+            said[data["incident_id"]] = kind, data
+
+        patch.setattr(self, "announce", keep, raising=False)
+        await take(self, chunk)
+        patch.setattr(self, "announce", announce, raising=False)
+        for kind, data in said.values():
+            await announce(kind, data)
+
+    patch.setattr(RateStage, "take", by_chunk)
+
+
+@bug
+def late_letters_are_not_sent(patch):
+    """Input that is neither judged nor accounted for."""
+
+    async def refuse(self, rejects, chunk):
+        return None
+
+    patch.setattr(stages.StatefulStage, "refuse", refuse)
+
+
+@bug
+def half_of_the_parcels_are_not_restored(patch):
+    """A parcel accepted again after a restart counts twice, or by the wrong scan."""
+    load = ScanStage._load
+
+    async def forgetful(self, number):
+        partition = await load(self, number)
+        partition.parcels = dict(list(partition.parcels.items())[::2])
+        return partition
+
+    patch.setattr(ScanStage, "_load", forgetful)
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_caught(name, monkeypatch):
+    assert BUGS[name].__doc__
+    BUGS[name](monkeypatch)
+    for seed in range(PATIENCE):
+        try:
+            run(seed, faults=6, failing_sends=0.01 * (seed % 3 == 0))
+        except AssertionError:
+            return
+    pytest.fail(f"{PATIENCE} histories did not notice: {BUGS[name].__doc__}")
