@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Protocol
 
 import orjson
@@ -72,29 +73,50 @@ class Notifier:
         self.joined = False
 
     def run(self) -> None:
-        """Consume, deliver, commit; returns after ``stopping`` is set."""
+        """Consume, deliver, commit; returns after ``stopping`` is set. ``Unavailable`` where Kafka does not answer at first."""
+        consumer = self._connect()
         try:
-            consumer = KafkaConsumer(
+            while not self.stopping.is_set():
+                try:
+                    self._step(consumer)
+                except (KafkaError, OSError) as error:
+                    log.warning("Kafka does not answer, trying again", kafka=self.settings.kafka_bootstrap, error=type(error).__name__)
+                    self.joined = False
+                    consumer = self._reconnect(consumer)
+        finally:
+            with suppress(KafkaError, OSError):
+                consumer.close()
+            for sink in self.sinks:
+                sink.close()
+
+    def _connect(self) -> KafkaConsumer:
+        try:
+            return KafkaConsumer(
                 INCIDENTS.name, bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=f"{self.settings.group}-notifier",
                 auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=10_000, heartbeat_interval_ms=3_000,
             )  # fmt: skip
         except (KafkaError, OSError):
             raise Unavailable(f"Kafka at {self.settings.kafka_bootstrap} does not answer; start it or set YICHENG_KAFKA_BOOTSTRAP") from None
-        try:
-            while not self.stopping.is_set():
-                batches = consumer.poll(timeout_ms=200)
-                self.joined = bool(consumer.assignment())
-                for records in batches.values():
-                    for record in records:
-                        self.deliver(record.value)
-                if batches and not self.stopping.is_set():
-                    for sink in self.sinks:
-                        sink.flush()
-                    consumer.commit()
-        finally:
+
+    def _reconnect(self, consumer: KafkaConsumer) -> KafkaConsumer:
+        """A fresh consumer, as soon as Kafka answers: it begins after what was committed, and repeats what was not."""
+        with suppress(KafkaError, OSError):
             consumer.close()
+        while not self.stopping.wait(1.0):
+            with suppress(Unavailable):
+                return self._connect()
+        return consumer
+
+    def _step(self, consumer: KafkaConsumer) -> None:
+        batches = consumer.poll(timeout_ms=200)
+        self.joined = bool(consumer.assignment())
+        for records in batches.values():
+            for record in records:
+                self.deliver(record.value)
+        if batches and not self.stopping.is_set():
             for sink in self.sinks:
-                sink.close()
+                sink.flush()
+            consumer.commit()
 
     def deliver(self, body: bytes) -> None:
         """Hand one event to every sink; a sink that does not answer is tried again, one that refuses is not.

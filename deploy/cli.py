@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.errors import BadInput, YichengError
+from streams.errors import BadInput, YichengError, nearest
 
 app = typer.Typer(
     help="Yicheng 驿程: judges courier vehicles and parcels by a city's published rules, live.",
@@ -35,7 +35,6 @@ def _settings(config: Path | None = None, **overrides: Any) -> Any:
 
 def _policy_name(city: str | None, policy_name: str | None) -> str:
     """The pack that ``--policy``, else ``--city`` means."""
-    from streams.errors import nearest
     from streams.policy import packs
 
     if policy_name:
@@ -113,18 +112,27 @@ def test(
 
 
 @app.command()
-def bench() -> None:
+def bench(names: Annotated[list[str] | None, typer.Argument(help="judge, latency, pipeline, recovery; all without a name")] = None) -> None:
     """Run the benchmarks of tests/bench, one after the other, and print their figures as JSON."""
     import json
     import subprocess
 
     root = Path(__file__).resolve().parent.parent
+    scripts = {script.stem.removeprefix("bench_"): script for script in sorted((root / "tests" / "bench").glob("bench_*.py"))}
     figures = {}
-    for script in sorted((root / "tests" / "bench").glob("bench_*.py")):
+    for name in names or scripts:
+        if name not in scripts:
+            raise BadInput(f"no benchmark is called {name!r}{nearest(name, scripts)}")
+        script = scripts[name]
         print(f"yicheng: {script.stem} …", file=sys.stderr)
         environment = {**os.environ, "PYTHONPATH": str(root)}
-        figures[script.stem] = json.loads(subprocess.run([sys.executable, script], env=environment, stdout=subprocess.PIPE, check=True).stdout)
+        done = subprocess.run([sys.executable, script], env=environment, stdout=subprocess.PIPE, check=False)
+        if not done.stdout.strip():
+            raise YichengError(f"benchmark {name} failed")
+        figures[name] = json.loads(done.stdout)
     print(json.dumps(figures, indent=2))
+    if slower := [f"{name}: {found['regression']}" for name, found in figures.items() if found.get("regression")]:
+        raise YichengError("; ".join(slower))
 
 
 @app.command()

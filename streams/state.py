@@ -49,6 +49,8 @@ def encode_head(head: Head) -> bytes:
 
 def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
     """A vehicle's trace."""
+    if not (trace.offending or trace.runs or trace.base or trace.incidents):
+        return _encode_quiet(trace, head)
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
     loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
     stored_runs = [*runs, *loose]
@@ -74,7 +76,7 @@ def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
             recent.rows,
             recent.ids,
             recent.marks,
-            [(*key, *value) for key, value in (recent.exact or {}).items()],
+            _exactly(recent),
             [(n, [number[o] for o in engine.sets[n]]) for n in used],
             [pack_run(run) for run in stored_runs],
             len(runs),
@@ -85,6 +87,20 @@ def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
             ],
         )
     )
+
+
+def _encode_quiet(trace: Trace, head: Head) -> bytes:
+    """The same for the many that are up to nothing."""
+    recent = trace.recent
+    kept = recent.sealed, recent.rows, recent.ids, recent.marks, _exactly(recent)
+    return _encode((VERSION, head.partition, head.next_offset, head.stream_time_ms, trace.vehicle_id, trace.plate, trace.synthetic, (), *kept, *_QUIET))
+
+
+_QUIET: tuple[Any, ...] = ((), (), 0, (), ())
+
+
+def _exactly(recent: Recent) -> list[tuple[Any, ...]]:
+    return [(*key, *value) for key, value in recent.exact.items()] if recent.exact else []
 
 
 def decode_trace(value: bytes, engine: Engine) -> Trace:

@@ -87,6 +87,11 @@ def fleet(policy: Policy, vehicles: int, rng: random.Random) -> Registry:
     return registry
 
 
+def fleet_of(policy: Policy) -> Registry:
+    """The registry of the whole bench: 20,000 vehicles."""
+    return fleet(policy, 20_000, random.Random(1))
+
+
 class Traffic:
     """Every vehicle's report each interval, shuffled among vehicles, as chunks of records. They start one after another."""
 

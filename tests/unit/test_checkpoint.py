@@ -2,10 +2,11 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
-from streams.checkpoint import Change, Checkpoint, Watchdog
-from streams.state import MARK
+from streams.checkpoint import Change, Checkpoint, Snapshots, Watchdog
+from streams.state import MARK, head_of
 
 
 class Stage:
@@ -147,3 +148,29 @@ def test_nothing_is_judged_between_the_last_checkpoint_and_the_loss_of_partition
         return judged, stage.forgotten
 
     assert asyncio.run(scenario()) == ([], True)
+
+
+def record(offset, text):
+    return msgspec.msgpack.encode((*msgspec.structs.astuple(head_of(0, offset, 0)), text))
+
+
+@pytest.mark.parametrize(
+    ("written", "state", "wrong"),
+    [
+        ([], {}, set()),
+        ([("v", 5, "a")], {}, {"v"}),  # the first checkpoint was not completed
+        ([("v", 5, "a"), (MARK, 5, "")], {"v": "a"}, set()),
+        ([("v", 5, "a"), (MARK, 5, ""), ("v", 9, "b")], {"v": "a"}, {"v"}),  # part of the next one
+        ([("v", 5, "a"), (MARK, 5, ""), ("v", 9, "b"), (MARK, 9, "")], {"v": "b"}, set()),
+        ([("v", 9, "b"), (MARK, 9, ""), ("v", 5, "a"), (MARK, 5, "")], {"v": "b"}, {"v", MARK}),  # a suspended worker wakes up
+        ([("v", 9, "b"), (MARK, 9, ""), ("w", 12, "c"), ("v", 5, "a"), (MARK, 14, "")], {"v": "b", "w": "c"}, {"v"}),
+        ([("v", 5, "a"), ("v", 5, "again"), (MARK, 5, "")], {"v": "again"}, set()),
+    ],
+)
+def test_a_restore_is_as_of_the_latest_complete_checkpoint(written, state, wrong):
+    found = Snapshots()
+    for key, offset, text in written:
+        found.add(key, record(offset, text))
+    latest, mistaken = found.latest()
+    assert {key: msgspec.msgpack.decode(value)[4] for key, value in latest.items() if key != MARK} == state
+    assert set(mistaken) == wrong

@@ -1,0 +1,82 @@
+"""State in Kafka: bytes a vehicle takes there at 10 s reports and 10 min lateness, and how fast a worker has it back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from bench_judge import Traffic, city, fleet, rss_bytes
+from contenders import still
+
+from deploy.admin import create_topics
+from deploy.broker import EmbeddedKafka
+from streams.checkpoint import Change, Checkpoint
+from streams.engine import Engine, new_partition
+from streams.policy import Policies
+from streams.stages import FixStage
+from streams.state import MARK, encode_head, encode_trace, head_of
+from streams.topics import VEHICLE_STATE
+
+VEHICLES, TEMPLATES, PARTITIONS = 1_000_000, 1_000, 4
+
+
+def bytes_of(folder: Path) -> int:
+    """What the state topic takes on the broker's disk."""
+    return sum(file.stat().st_size for file in folder.glob(f"data/{VEHICLE_STATE.name}-*/*.log"))
+
+
+async def run(vehicles: int = VEHICLES) -> dict[str, float]:
+    """Writes the state of so many vehicles as checkpoints do, and restores all of it as one worker would."""
+    rng = random.Random(1)
+    policy = city(200)
+    registry, traffic = fleet(policy, TEMPLATES, rng), Traffic(TEMPLATES, rng)
+    engine, partition = Engine(Policies([policy]), registry, b"bench"), new_partition()
+    for chunk in traffic.chunks(116):
+        engine.judge(partition, chunk)
+    traces = list(partition.traces.values())
+    with tempfile.TemporaryDirectory() as folder:
+        broker = EmbeddedKafka(Path(folder), port=0)
+        broker.start()
+        try:
+            create_topics(broker.bootstrap, PARTITIONS)
+            checkpoint = Checkpoint(broker.bootstrap)
+            started = time.perf_counter()
+            for number in range(PARTITIONS):
+                head = head_of(number, 1, 1)
+                for first in range(number, vehicles, PARTITIONS * 5_000):
+                    changes = []
+                    for vehicle in range(first, min(first + PARTITIONS * 5_000, vehicles), PARTITIONS):
+                        trace = traces[vehicle % TEMPLATES]
+                        trace.vehicle_id = f"BN-{vehicle:07}"
+                        changes.append(Change(number, trace.vehicle_id, encode_trace(trace, engine, head)))
+                    await checkpoint._save(VEHICLE_STATE.name, changes)
+                    await checkpoint._settle()
+                await checkpoint._save(VEHICLE_STATE.name, [Change(number, MARK, encode_head(head))])
+            await checkpoint._settle()
+            written_s = time.perf_counter() - started
+            on_disk = bytes_of(Path(folder))
+            before = rss_bytes()
+            stage = FixStage(checkpoint, still(SimpleNamespace(policies=engine.policies, registry=registry, ready=asyncio.Event())), b"bench")
+            stage._reference_changed()
+            started = time.perf_counter()
+            for number in range(PARTITIONS):
+                stage.partitions[number] = await stage._load(number, stage.engine)
+            restored_s = time.perf_counter() - started
+            assert sum(len(p.traces) for p in stage.partitions.values()) == vehicles
+            grown = rss_bytes() - before
+            await checkpoint.close()
+        finally:
+            broker.stop()
+    return {
+        "vehicles": vehicles, "changelog_bytes_per_vehicle": round(on_disk / vehicles), "written_seconds": round(written_s, 1),
+        "restored_seconds": round(restored_s, 1), "memory_bytes_per_vehicle": round(grown / vehicles),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(run()), indent=2))
