@@ -19,10 +19,7 @@ from streams.registry import AnyEntry, decode_versions
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
     """Create the topics that do not exist yet; returns their names."""
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    except (KafkaError, OSError) as error:
-        raise unreachable(bootstrap) from error
+    admin = _administer(bootstrap)
     try:
         existing = set(admin.list_topics())
         wanted = [
@@ -108,10 +105,7 @@ def consumed(bootstrap: str, group: str, topic: str) -> bool:
 
 def rewind(bootstrap: str, group: str) -> None:
     """Forget a group's committed offsets; what its state has seen is not judged twice. ``YichengError`` while its workers run."""
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    except (KafkaError, OSError) as error:
-        raise unreachable(bootstrap) from error
+    admin = _administer(bootstrap)
     try:
         if any(member for described in admin.describe_groups([group]).values() for member in described["members"]):
             raise YichengError(f"workers of group {group} are running; stop them first")
@@ -124,7 +118,7 @@ def rewind(bootstrap: str, group: str) -> None:
 
 def delete_topics(bootstrap: str, group: str) -> None:
     """Delete the courier topics and the workers' changelogs, and wait until they are gone."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = _administer(bootstrap)
     try:
         ours = [name for name in admin.list_topics() if name in {t.name for t in topics.ALL} or name.startswith(f"{group}-")]
         if ours:
@@ -134,6 +128,13 @@ def delete_topics(bootstrap: str, group: str) -> None:
             time.sleep(0.1)  # polling, with a deadline
     finally:
         admin.close()
+
+
+def _administer(bootstrap: str) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(bootstrap_servers=bootstrap)
+    except (KafkaError, OSError) as error:
+        raise unreachable(bootstrap) from error
 
 
 def unreachable(bootstrap: str) -> Unavailable:

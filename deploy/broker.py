@@ -60,13 +60,7 @@ class EmbeddedKafka:
             shutil.copytree(template, data, dirs_exist_ok=True)
         port, controller_port = free_port(self._wanted_port), free_port()
         properties = self.directory / "server.properties"
-        text = (KAFKA / "server.properties").read_text()
-        listener, advertised, protocol = "", "", ""
-        if self._proxied:
-            listener, advertised = (f",PROXIED://127.0.0.1:{number}" for number in self._proxied)
-            protocol = ",PROXIED:PLAINTEXT"
-        text = text.format(port=port, controller_port=controller_port, data=data, listener=listener, advertised=advertised, protocol=protocol)
-        properties.write_text(text)
+        properties.write_text(_properties(data, port, controller_port, self._proxied))
         with (self.directory / "console.log").open("wb") as console:
             self.process = subprocess.Popen(
                 [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)],
@@ -214,6 +208,15 @@ def _jar_path(repository: Path, coordinates: str) -> Path:
     return repository / group.replace(".", "/") / artifact / version / f"{artifact}-{version}.jar"
 
 
+def _properties(data: Path, port: int, controller_port: int, proxied: tuple[int, int] | None = None) -> str:
+    listener, advertised, protocol = "", "", ""
+    if proxied:
+        listener, advertised = (f",PROXIED://127.0.0.1:{number}" for number in proxied)
+        protocol = ",PROXIED:PLAINTEXT"
+    text = (KAFKA / "server.properties").read_text()
+    return text.format(port=port, controller_port=controller_port, data=data, listener=listener, advertised=advertised, protocol=protocol)
+
+
 def _formatted(java: Path, classpath: str) -> Path:
     """A freshly formatted KRaft directory, made once per Kafka version and copied for every new broker."""
     version = re.search(r"kafka_2\.13-([\d.]+)\.jar", classpath)
@@ -222,7 +225,7 @@ def _formatted(java: Path, classpath: str) -> Path:
         scratch = template.with_suffix(f".{os.getpid()}")
         scratch.mkdir(parents=True, exist_ok=True)
         properties = scratch.with_suffix(".properties")
-        properties.write_text((KAFKA / "server.properties").read_text().format(port=9092, controller_port=9093, data=scratch))
+        properties.write_text(_properties(scratch, 9092, 9093))
         command = [*_java_command(java, classpath, scratch / "format.log"), "kafka.tools.StorageTool"]
         done = subprocess.run(
             [*command, "format", "--config", properties, "--cluster-id", "eWljaGVuZy1lbWJlZGRlZA"],

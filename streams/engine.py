@@ -175,7 +175,7 @@ class Engine:
             changes: list[Transition] | None = None
             if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
                 if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
-                    offences += pair_violations(plan.duties, recent.newest(), _kept(fix))
+                    offences += pair_violations(duties, recent.newest(), _kept(fix))
                 recent.rows = rows = rows + packed[SIZE * index : SIZE * index + SIZE]
                 recent.ids += name
                 if exact is not None:
@@ -278,7 +278,7 @@ class Engine:
 
 
 def _odd(chunk: Chunk, records: list[Record]) -> list[int]:
-    """Indices of the fixes that may have to be refused."""
+    """Indices of the fixes that ``refuse_fix`` may refuse: its conditions for a whole chunk."""
     times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
     arrived = [fix.arrival_time_ms if record.arrived_ms is None else record.arrived_ms for record, fix in zip(records, chunk.fixes, strict=True)]
     good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times > 0) & (times < LAST_MS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import orjson
@@ -22,11 +22,13 @@ from streams.policy import Policies
 from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
 from streams.reference import Reference
 from streams.registry import Registry
-from streams.state import MARK, decode_head, decode_parcel, decode_trace, encode_head, encode_parcel, encode_trace, head_of
+from streams.state import MARK, Head, decode_head, decode_parcel, decode_trace, encode_head, encode_parcel, encode_trace, head_of
 from streams.topics import CLOCK, DEAD, GPS, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, SCAN, VEHICLE_STATE, Topic
 
+P = TypeVar("P", bound="FixPartition | ScanPartition | RatePartition")
 
-class StatefulStage:
+
+class StatefulStage(Generic[P]):
     """State by partition: restored when a partition's first chunk comes after an assignment, saved by the checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference, input_topic: Topic, state_topic: Topic) -> None:
@@ -34,19 +36,55 @@ class StatefulStage:
         self.input_topic = input_topic.name
         self.reference = reference
         self.state_topic = state_topic.name
+        self.partitions: dict[int, P] = {}
         checkpoint.stages.append(self)
 
     def results(self) -> Iterable[tuple[str, bytes, bytes]]:
         """See ``Stage``."""
         return ()
 
-    def changes(self) -> Iterable[Change]:
-        """See ``Stage``."""
+    def new_partition(self) -> P:
+        """An empty partition, with ``next_offset``, ``saved_offset`` and ``stream_time_ms``."""
         raise NotImplementedError
+
+    def put(self, partition: P, key: str, value: bytes) -> None:
+        """Enter a restored record."""
+        raise NotImplementedError
+
+    def dirty(self, partition: P, head: Head) -> Iterator[tuple[str, bytes]]:
+        """(key, value) of what changed since the last call."""
+        raise NotImplementedError
+
+    async def partition(self, number: int) -> P:
+        """A partition's state: in memory, or as of its last complete checkpoint."""
+        if number not in self.partitions:
+            self.partitions[number] = await self._load(number)
+        return self.partitions[number]
+
+    async def _load(self, number: int) -> P:
+        partition = self.new_partition()
+        for key, value in (await self.restore(number)).items():
+            if key == MARK:
+                head = decode_head(value)
+                partition.next_offset = partition.saved_offset = head.next_offset
+                partition.stream_time_ms = head.stream_time_ms
+            else:
+                self.put(partition, key, value)
+        return partition
+
+    def changes(self) -> Iterator[Change]:
+        """See ``Stage``."""
+        for number, partition in self.partitions.items():
+            if partition.saved_offset == partition.next_offset:
+                continue
+            head = head_of(number, partition.next_offset, partition.stream_time_ms)
+            yield from (Change(number, key, value) for key, value in self.dirty(partition, head))
+            partition.saved_offset = partition.next_offset
+            yield Change(number, MARK, encode_head(head))
 
     def forget(self) -> None:
         """See ``Stage``."""
-        raise NotImplementedError
+        self.partitions.clear()
 
     async def restore(self, number: int) -> dict[str, bytes]:
         """The partition's state records by key; ``LostState`` where there must be some and there are none."""
@@ -82,14 +120,13 @@ class StatefulStage:
             metrics.DEAD.labels(source, reject.reason).inc()
 
 
-class FixStage(StatefulStage):
+class FixStage(StatefulStage[FixPartition]):
     """Fixes → incidents."""
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
         super().__init__(checkpoint, reference, GPS, VEHICLE_STATE)
         self.identity_key = identity_key
         self.engine: Engine | None = None
-        self.partitions: dict[int, FixPartition] = {}
         self.taken_at_s: dict[int, float] = {}
         self.told_ms: dict[int, int] = {}
         self.open: dict[str, str] = {}
@@ -112,9 +149,7 @@ class FixStage(StatefulStage):
         engine = self.engine
         assert engine is not None
         number = chunk[0].partition
-        partition = self.partitions.get(number)
-        if partition is None:
-            partition = self.partitions[number] = await self._load(number, engine)
+        partition = await self.partition(number)
         self.taken_at_s[number] = time.monotonic()
         verdict = engine.judge(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk])
         await self._publish(engine, verdict.transitions)
@@ -130,11 +165,10 @@ class FixStage(StatefulStage):
 
     async def _publish(self, engine: Engine, transitions: Sequence[Transition]) -> None:
         policies, registry = engine.policies, engine.planner.registry
-        city = policies.newest.pack.city.adcode
         for transition in transitions:
             data = incident_data(transition, policies, registry)
             await self.announce(transition.kind, data)
-            self._count_open(city, transition.incident_id, data["rule"], transition.state)
+            self._count_open(transition.incident_id, data["rule"], transition.state)
 
     async def overtake(self, drained: Iterable[int], idle_after_s: float) -> None:
         """Let partitions without traffic follow the others, so that their incidents close (and their silences open).
@@ -151,9 +185,7 @@ class FixStage(StatefulStage):
         for number in drained:
             if now_s - self.taken_at_s.setdefault(number, now_s) < idle_after_s:
                 continue
-            partition = self.partitions.get(number)
-            if partition is None:
-                partition = self.partitions[number] = await self._load(number, engine)
+            partition = await self.partition(number)
             if partition.saved_offset != partition.next_offset:
                 continue
             if partition.stream_time_ms < target_ms:
@@ -164,8 +196,9 @@ class FixStage(StatefulStage):
                 partition.saved_offset = -1
                 await self._publish(engine, verdict.transitions)
 
-    def _count_open(self, city: str, incident_id: str, rule: str, state: str) -> None:
-        gauge = metrics.INCIDENTS_OPEN.labels(city, rule)
+    def _count_open(self, incident_id: str, rule: str, state: str) -> None:
+        assert self.engine is not None
+        gauge = metrics.INCIDENTS_OPEN.labels(self.engine.policies.newest.pack.city.adcode, rule)
         if state == OPEN and incident_id not in self.open:
             self.open[incident_id] = rule
             gauge.inc()
@@ -173,19 +206,25 @@ class FixStage(StatefulStage):
             del self.open[incident_id]
             gauge.dec()
 
-    async def _load(self, number: int, engine: Engine) -> FixPartition:
-        partition = new_partition()
-        for key, value in (await self.restore(number)).items():
-            if key == MARK:
-                head = decode_head(value)
-                partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
-                partition.saved_offset = partition.next_offset
-                continue
-            trace = partition.traces[key] = decode_trace(value, engine)
-            engine.watch(partition, trace)
-            for incident in trace.incidents or ():
-                self._count_open(engine.policies.newest.pack.city.adcode, incident.incident_id, incident.run.offence.rule, incident.state)
-        return partition
+    def new_partition(self) -> FixPartition:
+        """See ``StatefulStage``."""
+        return new_partition()
+
+    def put(self, partition: FixPartition, key: str, value: bytes) -> None:
+        """See ``StatefulStage``."""
+        assert self.engine is not None
+        trace = partition.traces[key] = decode_trace(value, self.engine)
+        self.engine.watch(partition, trace)
+        for incident in trace.incidents or ():
+            self._count_open(incident.incident_id, incident.run.offence.rule, incident.state)
+
+    def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes]]:
+        """See ``StatefulStage``."""
+        assert self.engine is not None
+        for trace in partition.dirty:
+            trace.dirty = False
+            yield trace.vehicle_id, encode_trace(trace, self.engine, head)
+        partition.dirty.clear()
 
     def results(self) -> Iterator[tuple[str, bytes, bytes]]:
         """How far the partitions have come, for those without traffic."""
@@ -194,35 +233,19 @@ class FixStage(StatefulStage):
                 self.told_ms[number] = partition.stream_time_ms
                 yield CLOCK.name, str(number).encode(), str(partition.stream_time_ms).encode()
 
-    def changes(self) -> Iterator[Change]:
-        """See ``Stage``."""
-        for number, partition in self.partitions.items():
-            if partition.saved_offset == partition.next_offset:
-                continue
-            assert self.engine is not None
-            head = head_of(number, partition.next_offset, partition.stream_time_ms)
-            for trace in partition.dirty:
-                trace.dirty = False
-                yield Change(number, trace.vehicle_id, encode_trace(trace, self.engine, head))
-            partition.dirty.clear()
-            partition.saved_offset = partition.next_offset
-            yield Change(number, MARK, encode_head(head))
-
     def forget(self) -> None:
         """See ``Stage``."""
-        self.partitions.clear()
+        super().forget()
         self.taken_at_s.clear()
         for incident_id, rule in list(self.open.items()):
-            assert self.engine is not None
-            self._count_open(self.engine.policies.newest.pack.city.adcode, incident_id, rule, CLOSED)
+            self._count_open(incident_id, rule, CLOSED)
 
 
-class ScanStage(StatefulStage):
+class ScanStage(StatefulStage[ScanPartition]):
     """Scans → each partition's counts by (city, enterprise, day)."""
 
     def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
         super().__init__(checkpoint, reference, SCAN, PARCEL_STATE)
-        self.partitions: dict[int, ScanPartition] = {}
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Count a chunk of one partition's records."""
@@ -230,9 +253,7 @@ class ScanStage(StatefulStage):
         assert policies is not None and registry is not None
         policy = policies.newest
         number = chunk[0].partition
-        partition = self.partitions.get(number)
-        if partition is None:
-            partition = self.partitions[number] = await self._load(number)
+        partition = await self.partition(number)
         tally = count_scans(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], policy.days)
         await self.refuse(tally.rejects, chunk)
         city = policy.pack.city.adcode
@@ -245,15 +266,18 @@ class ScanStage(StatefulStage):
             metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
             metrics.PARCELS_PACKAGED.labels(*labels, "other").inc(counted.accepted - counted.green)
 
-    async def _load(self, number: int) -> ScanPartition:
-        partition = new_scan_partition()
-        for key, value in (await self.restore(number)).items():
-            if key == MARK:
-                head = decode_head(value)
-                partition.next_offset, partition.stream_time_ms = head.next_offset, head.stream_time_ms
-            else:
-                partition.put(key, decode_parcel(value))
-        return partition
+    def new_partition(self) -> ScanPartition:
+        """See ``StatefulStage``."""
+        return new_scan_partition()
+
+    def put(self, partition: ScanPartition, key: str, value: bytes) -> None:
+        """See ``StatefulStage``."""
+        partition.put(key, decode_parcel(value))
+
+    def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes]]:
+        """See ``StatefulStage``."""
+        yield from ((waybill_id, encode_parcel(partition.parcels[waybill_id], head)) for waybill_id in partition.dirty_parcels)
+        partition.dirty_parcels.clear()
 
     def results(self) -> Iterator[tuple[str, bytes, bytes]]:
         """The counts of the days that changed, whole, so that a repeated message changes nothing."""
@@ -265,22 +289,6 @@ class ScanStage(StatefulStage):
                 row = Partial(*day, number, partition.next_offset, partition.stream_time_ms, partition.counts[day])
                 yield PARTIALS.name, day.city.encode(), msgspec.json.encode(row)
             partition.dirty_days.clear()
-
-    def changes(self) -> Iterator[Change]:
-        """See ``Stage``."""
-        for number, partition in self.partitions.items():
-            if partition.saved_offset == partition.next_offset:
-                continue
-            head = head_of(number, partition.next_offset, partition.stream_time_ms)
-            for waybill_id in partition.dirty_parcels:
-                yield Change(number, waybill_id, encode_parcel(partition.parcels[waybill_id], head))
-            partition.dirty_parcels.clear()
-            partition.saved_offset = partition.next_offset
-            yield Change(number, MARK, encode_head(head))
-
-    def forget(self) -> None:
-        """See ``Stage``."""
-        self.partitions.clear()
 
 
 class Partial(msgspec.Struct):
@@ -336,7 +344,7 @@ class RatePartition(msgspec.Struct):
     restored: set[DayKey] = set()
 
 
-class RateStage(StatefulStage):
+class RateStage(StatefulStage[RatePartition]):
     """Partial counts → rates, and incidents about closed days.
 
     Days are judged record by record, so that a replay in other chunks repeats the same revisions.
@@ -345,16 +353,13 @@ class RateStage(StatefulStage):
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
         super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
         self.identity_key = identity_key
-        self.partitions: dict[int, RatePartition] = {}
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Sum a chunk of partial counts and publish the rates that changed."""
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         number = chunk[0].partition
-        partition = self.partitions.get(number)
-        if partition is None:
-            partition = self.partitions[number] = await self._load(number)
+        partition = await self.partition(number)
         judge = DayJudge(policies, registry, self.identity_key)
         touched, partition.restored = partition.restored, set()
         for record in chunk:
@@ -406,35 +411,23 @@ class RateStage(StatefulStage):
             metrics.ELECTRONIC_RATIO.labels(day.city, label, "day").set(counts.electronic / counts.accepted)
             metrics.GREEN_RATIO.labels(day.city, label, "day").set(counts.green / counts.accepted)
 
-    async def _load(self, number: int) -> RatePartition:
-        partition = RatePartition(days={}, dirty=set(), restored=set())
-        for key, value in (await self.restore(number)).items():
-            if key == MARK:
-                head = decode_head(value)
-                partition.next_offset = partition.saved_offset = head.next_offset
-                partition.stream_time_ms = head.stream_time_ms
-            else:
-                *_, partials, incidents = _decode_rate(value)
-                partition.days[DayKey(*key.split("/"))] = RateState(partials, incidents)
-        partition.restored = set(partition.days)
-        return partition
+    def new_partition(self) -> RatePartition:
+        """See ``StatefulStage``."""
+        return RatePartition(days={}, dirty=set(), restored=set())
 
-    def changes(self) -> Iterator[Change]:
-        """See ``Stage``."""
-        for number, partition in self.partitions.items():
-            if partition.saved_offset == partition.next_offset:
-                continue
-            head = head_of(number, partition.next_offset, partition.stream_time_ms)
-            for day in sorted(partition.dirty):
-                state = partition.days[day]
-                yield Change(number, "/".join(day), msgspec.msgpack.encode((*msgspec.structs.astuple(head), state.partials, state.incidents)))
-            partition.dirty.clear()
-            partition.saved_offset = partition.next_offset
-            yield Change(number, MARK, encode_head(head))
+    def put(self, partition: RatePartition, key: str, value: bytes) -> None:
+        """See ``StatefulStage``."""
+        *_, partials, incidents = _decode_rate(value)
+        day = DayKey(*key.split("/"))
+        partition.days[day] = RateState(partials, incidents)
+        partition.restored.add(day)
 
-    def forget(self) -> None:
-        """See ``Stage``."""
-        self.partitions.clear()
+    def dirty(self, partition: RatePartition, head: Head) -> Iterator[tuple[str, bytes]]:
+        """See ``StatefulStage``."""
+        for day in sorted(partition.dirty):
+            state = partition.days[day]
+            yield "/".join(day), msgspec.msgpack.encode((*msgspec.structs.astuple(head), state.partials, state.incidents))
+        partition.dirty.clear()
 
 
 _decode_rate = msgspec.msgpack.Decoder(tuple[int, int, int, int, dict[str, tuple[int, Counts]], dict[str, DayIncident]]).decode

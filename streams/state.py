@@ -49,13 +49,43 @@ def encode_head(head: Head) -> bytes:
 
 def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
     """A vehicle's trace."""
-    if not (trace.offending or trace.runs or trace.base or trace.incidents):
-        return _encode_quiet(trace, head)
+    recent = trace.recent
+    offences, used, runs, live, base, incidents = _told(trace, engine) if _has_something(trace) else _NOTHING
+    return _encode(
+        (
+            *msgspec.structs.astuple(head),
+            trace.vehicle_id,
+            trace.plate,
+            trace.synthetic,
+            offences,
+            recent.sealed,
+            recent.rows,
+            recent.ids,
+            recent.marks,
+            _exactly(recent),
+            used,
+            runs,
+            live,
+            base,
+            incidents,
+        )
+    )
+
+
+_NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
+
+
+def _has_something(trace: Trace) -> bool:
+    """Whether there is anything to tell but its fixes; of most there is not."""
+    return bool(trace.offending or trace.runs or trace.base or trace.incidents)
+
+
+def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
+    """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
     loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
     stored_runs = [*runs, *loose]
-    recent = trace.recent
-    used = sorted(set(recent.offence_sets().tolist()) - {0}) if trace.offending else []
+    used = sorted(set(trace.recent.offence_sets().tolist()) - {0}) if trace.offending else []
     in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
     of_runs = (run.offence for run in (*stored_runs, *base))
     offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
@@ -65,38 +95,17 @@ def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
         span = (run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count)
         return (number[run.offence], *span, [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence])
 
-    return _encode(
-        (
-            *msgspec.structs.astuple(head),
-            trace.vehicle_id,
-            trace.plate,
-            trace.synthetic,
-            [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
-            recent.sealed,
-            recent.rows,
-            recent.ids,
-            recent.marks,
-            _exactly(recent),
-            [(n, [number[o] for o in engine.sets[n]]) for n in used],
-            [pack_run(run) for run in stored_runs],
-            len(runs),
-            [pack_run(run) for run in base],
-            [
-                (i.incident_id, i.opening, i.revision, i.state, next(n for n, r in enumerate(stored_runs) if r is i.run), i.superseded_by)
-                for i in incidents
-            ],
-        )
+    return (
+        [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
+        [(n, [number[o] for o in engine.sets[n]]) for n in used],
+        [pack_run(run) for run in stored_runs],
+        len(runs),
+        [pack_run(run) for run in base],
+        [
+            (i.incident_id, i.opening, i.revision, i.state, next(n for n, r in enumerate(stored_runs) if r is i.run), i.superseded_by)
+            for i in incidents
+        ],
     )
-
-
-def _encode_quiet(trace: Trace, head: Head) -> bytes:
-    """The same for the many that are up to nothing."""
-    recent = trace.recent
-    kept = recent.sealed, recent.rows, recent.ids, recent.marks, _exactly(recent)
-    return _encode((VERSION, head.partition, head.next_offset, head.stream_time_ms, trace.vehicle_id, trace.plate, trace.synthetic, (), *kept, *_QUIET))
-
-
-_QUIET: tuple[Any, ...] = ((), (), 0, (), ())
 
 
 def _exactly(recent: Recent) -> list[tuple[Any, ...]]:

@@ -65,7 +65,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
             stage._reference_changed()
             started = time.perf_counter()
             for number in range(PARTITIONS):
-                stage.partitions[number] = await stage._load(number, stage.engine)
+                await stage.partition(number)
             restored_s = time.perf_counter() - started
             assert sum(len(p.traces) for p in stage.partitions.values()) == vehicles
             grown = rss_bytes() - before

@@ -89,8 +89,8 @@ def replayed_records_are_judged_again(patch):
     """State without fences: what it has seen is counted twice after a crash."""
     load = FixStage._load
 
-    async def unfenced(self, number, engine):
-        partition = await load(self, number, engine)
+    async def unfenced(self, number):
+        partition = await load(self, number)
         partition.next_offset = 0
         return partition
 

@@ -32,7 +32,12 @@ def test_an_old_java_is_passed_over(monkeypatch, tmp_path):
     assert find_java() == bundled_java()
 
 
-def test_it_runs_on_the_bundled_java_in_little_memory_and_stops_cleanly(tmp_path):
+def test_it_runs_on_the_bundled_java_in_little_memory_and_stops_cleanly(tmp_path, monkeypatch):
+    fetch_jars()
+    fresh = tmp_path / "cache"  # nothing in it but the jars: formatting is part of a first start
+    fresh.mkdir()
+    (fresh / "maven").symlink_to(CACHE / "maven")
+    monkeypatch.setattr(broker_module, "CACHE", fresh)
     broker = EmbeddedKafka(tmp_path, port=0, java=bundled_java())
     bootstrap = broker.start()
     status = (open(f"/proc/{broker.process.pid}/status").read()).splitlines()
