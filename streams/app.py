@@ -42,7 +42,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=3.0,
         broker_commit_interval=3600.0,  # the checkpoint commits
-        broker_max_poll_records=settings.chunk_records,
+        broker_max_poll_records=5 * settings.chunk_records,  # fewer errands between the threads
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=64,
         stream_wait_empty=False,  # what is not in a checkpoint is judged by the next owner
@@ -84,9 +84,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
         await reference.ready.wait()
         message = event.message
-        await checkpoint.judge(
-            lambda: stage.take(event.value), lambda: app.consumer.is_current(message), lambda: app.consumer.judged(message)
-        )  # fmt: skip
+        await checkpoint.judge(stage, event.value, lambda: app.consumer.is_current(message), lambda: app.consumer.judged(message))
 
     # around it
     @app.task
@@ -96,7 +94,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
         await app.add_runtime_dependency(reference)
         while not (app.should_stop or checkpoint.closed):
-            await app.sleep(settings.checkpoint_interval_s)
+            await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
             watchdog.alive(time.monotonic())
             await guarded(checkpoint.run())
             lags = dict(app.consumer.lag())

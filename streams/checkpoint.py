@@ -1,8 +1,9 @@
 """Where durability is decided: results, then state, then offsets, each awaited before the next begins.
 
-1. every incident, rate and dead letter sent since the last checkpoint has been acknowledged by the brokers;
-2. every changed key has been written to its stage's state topic (compacted) and acknowledged, and then each partition's mark;
-3. the chunks are acked and their offsets committed.
+Partition by partition, between two chunks, what has changed is taken down as bytes; chunks go on being judged while
+1. every incident, rate and dead letter sent before that moment is acknowledged by the brokers;
+2. every changed key is written to its stage's state topic (compacted) and acknowledged, and then each partition's mark;
+3. the chunks judged before that moment are acked and their offsets committed.
 
 So a committed offset implies durable state, and durable state implies published results. A crash between 1 and 2 replays
 records whose results exist already: they come out again with the same ids and revisions. A crash between 2 and 3 replays
@@ -17,7 +18,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -29,26 +31,35 @@ from streams.state import MARK, decode_head
 
 log = structlog.get_logger()
 BATCH_BYTES = 256 * 1024
+REST = 3.0
+LONGEST_REST_S = 10.0
+"""After a checkpoint, at least so many times as long as it took goes by before the next, up to so long."""
 
 
 class Change(NamedTuple):
-    """A state record to be written: the partition it belongs to, its key there and its bytes."""
+    """A state record to be written: its key and its bytes."""
 
-    partition: int
     key: str
     value: bytes
 
 
 class Stage(Protocol):
-    """A step of the dataflow with state: what a checkpoint needs of it."""
+    """A step of the dataflow with state by partition: what a checkpoint needs of it."""
 
     state_topic: str
 
-    def results(self) -> Iterable[tuple[str, bytes, bytes]]:
-        """(topic, key, value) of results that are only sent once a checkpoint."""
+    @property
+    def partitions(self) -> Mapping[int, Any]:
+        """Those whose state is in memory."""
 
-    def changes(self) -> Iterable[Change]:
-        """State changed since the last call."""
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Judge a chunk of one partition's records and send what comes of it."""
+
+    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
+        """(topic, key, value) of a partition's results that are only sent once a checkpoint."""
+
+    def changes(self, number: int) -> list[Change]:
+        """A partition's state that has changed since the last call, and its mark at the end; nothing if nothing has."""
 
     def forget(self) -> None:
         """Drop the state in memory; it is restored when next needed."""
@@ -91,19 +102,24 @@ class Snapshots:
 
 
 class Checkpoint:
-    """Owns the producer of all results and state, and the order of a checkpoint. ``turn`` keeps chunks and it apart."""
+    """Owns the producer of all results and state, and the order of a checkpoint.
+
+    ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
+    """
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.turn = asyncio.Lock()
+        self._running = asyncio.Lock()
         self.closed = False
+        self.rest_s = 0.0
         self.stages: list[Stage] = []
         self.commit: Callable[[], Awaitable[Any]] | None = None
         self.committed: Callable[[str, int], int] = lambda topic, partition: 0
         self._producer: AIOKafkaProducer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._sends: list[asyncio.Future[Any]] = []
-        self._acks: list[Callable[[], None]] = []
+        self._acks: dict[tuple[str, int], list[Callable[[], None]]] = {}
 
     async def producer(self) -> AIOKafkaProducer:
         """The one producer, started on first use."""
@@ -140,7 +156,7 @@ class Checkpoint:
         state, wrong = found.latest()
         if wrong:
             log.warning("state records outside the last complete checkpoint are put right", topic=topic, partition=partition, keys=len(wrong))
-            await self._save(topic, [Change(partition, key, state[key]) for key in wrong if key in state])
+            await self._acknowledged(await self._save(topic, partition, [Change(key, state[key]) for key in wrong if key in state]))
         return state
 
     async def send(
@@ -155,69 +171,76 @@ class Checkpoint:
         producer = await self.producer()
         await producer.send_and_wait(topic, value, key.encode(), partition=partition)
 
-    async def judge(self, judging: Callable[[], Awaitable[None]], is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
+    async def judge(self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
         """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone."""
         async with self.turn:
             if not self.closed and is_current():
-                await judging()
-                self._acks.append(ack)
+                await stage.take(chunk)
+                self._acks.setdefault((stage.state_topic, chunk[0].partition), []).append(ack)
 
     async def run(self) -> None:
         """Make everything taken so far durable and commit it."""
-        async with self.turn:
-            await self._run()
+        async with self._running:
+            await self._run(self.turn)
 
-    async def _run(self) -> None:
+    async def _run(self, turn: AbstractAsyncContextManager[Any]) -> None:
         if self.closed or not (self._acks or self._sends):
             return
         started = time.perf_counter()
+        saved: list[asyncio.Future[Any]] = []
+        marks: list[tuple[str, int, Change]] = []
+        acks: list[Callable[[], None]] = []
         for stage in self.stages:
-            for topic, key, value in stage.results():
-                await self.send(topic, key, value)
-        await self._settle()
-        marks: list[tuple[str, Change]] = []
-        for stage in self.stages:
-            changes = list(stage.changes())
-            marks += [(stage.state_topic, change) for change in changes if change.key == MARK]
-            await self._save(stage.state_topic, (change for change in changes if change.key != MARK))
-        await self._settle()
-        for topic, mark in marks:
-            await self._save(topic, [mark])
-        await self._settle()
-        acks, self._acks = self._acks, []
+            for number in list(stage.partitions):
+                async with turn:
+                    sends, changes, judged = await self._take_down(stage, number)
+                await self._acknowledged(sends)
+                saved += await self._save(stage.state_topic, number, changes[:-1])
+                marks += [(stage.state_topic, number, mark) for mark in changes[-1:]]
+                acks += judged
+        await self._acknowledged(saved)
+        await self._acknowledged([sent for topic, number, mark in marks for sent in await self._save(topic, number, [mark])])
         for ack in acks:
             ack()
         if self.commit is not None:
             await self.commit()
-        metrics.CHECKPOINT.observe(time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        self.rest_s = min(REST * took_s, LONGEST_REST_S)
+        metrics.CHECKPOINT.observe(took_s)
 
-    async def _save(self, topic: str, changes: Iterable[Change]) -> None:
+    async def _take_down(self, stage: Stage, number: int) -> tuple[list[asyncio.Future[Any]], list[Change], list[Callable[[], None]]]:
+        """What a partition has come to: everything sent until now, its changed state, and the acks of what has been judged."""
+        for topic, key, value in stage.results(number):
+            await self.send(topic, key, value)
+        sends, self._sends = self._sends, []
+        return sends, stage.changes(number), self._acks.pop((stage.state_topic, number), [])
+
+    async def _acknowledged(self, sends: Iterable[asyncio.Future[Any]]) -> None:
+        await asyncio.gather(*sends)
+
+    async def _save(self, topic: str, partition: int, changes: Iterable[Change]) -> list[asyncio.Future[Any]]:
         """Hand changed state to the producer, batched here: record by record it would take most of a worker's time."""
         producer = await self.producer()
-        filling: dict[int, Any] = {}
+        saved = []
+        batch = None
         for change in changes:
             key = change.key.encode()
-            batch = filling.get(change.partition)
             if batch is None or batch.append(key=key, value=change.value, timestamp=None) is None:
                 if batch is not None:
-                    self._sends.append(await producer.send_batch(batch, topic, partition=change.partition))
-                batch = filling[change.partition] = producer.create_batch()
+                    saved.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
                 batch.append(key=key, value=change.value, timestamp=None)  # the first always fits
-        for partition, batch in filling.items():
-            self._sends.append(await producer.send_batch(batch, topic, partition=partition))
-
-    async def _settle(self) -> None:
-        sends, self._sends = self._sends, []
-        if sends:
-            await asyncio.gather(*sends)
+        if batch is not None:
+            saved.append(await producer.send_batch(batch, topic, partition=partition))
+        return saved
 
     async def before_revoke(self, drop: Callable[[], None]) -> None:
         """Partitions are about to go: checkpoint, then ``drop`` what was fetched and forget the state in memory.
 
         All in one turn: a chunk judged in between would be saved over the state of the next owner.
         """
-        async with self.turn:
-            await guarded(self._run())
+        async with self._running, self.turn:
+            await guarded(self._run(nullcontext()))
             drop()
             self._acks.clear()
             for stage in self.stages:
@@ -225,8 +248,8 @@ class Checkpoint:
 
     async def close(self) -> None:
         """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""
-        async with self.turn:
-            await guarded(self._run())
+        async with self._running, self.turn:
+            await guarded(self._run(nullcontext()))
             self.closed = True
         for client in (self._producer, self._reader):
             if client is not None:

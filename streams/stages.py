@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -39,7 +40,11 @@ class StatefulStage(Generic[P]):
         self.partitions: dict[int, P] = {}
         checkpoint.stages.append(self)
 
-    def results(self) -> Iterable[tuple[str, bytes, bytes]]:
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """See ``Stage``."""
+        raise NotImplementedError
+
+    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
         """See ``Stage``."""
         return ()
 
@@ -72,15 +77,14 @@ class StatefulStage(Generic[P]):
                 self.put(partition, key, value)
         return partition
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self, number: int) -> list[Change]:
         """See ``Stage``."""
-        for number, partition in self.partitions.items():
-            if partition.saved_offset == partition.next_offset:
-                continue
-            head = head_of(number, partition.next_offset, partition.stream_time_ms)
-            yield from (Change(number, key, value) for key, value in self.dirty(partition, head))
-            partition.saved_offset = partition.next_offset
-            yield Change(number, MARK, encode_head(head))
+        partition = self.partitions[number]
+        if partition.saved_offset == partition.next_offset:
+            return []
+        head = head_of(number, partition.next_offset, partition.stream_time_ms)
+        partition.saved_offset = partition.next_offset
+        return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, encode_head(head))]
 
     def forget(self) -> None:
         """See ``Stage``."""
@@ -226,12 +230,12 @@ class FixStage(StatefulStage[FixPartition]):
             yield trace.vehicle_id, encode_trace(trace, self.engine, head)
         partition.dirty.clear()
 
-    def results(self) -> Iterator[tuple[str, bytes, bytes]]:
-        """How far the partitions have come, for those without traffic."""
-        for number, partition in self.partitions.items():
-            if partition.stream_time_ms >= self.told_ms.get(number, 0) + 1_000:
-                self.told_ms[number] = partition.stream_time_ms
-                yield CLOCK.name, str(number).encode(), str(partition.stream_time_ms).encode()
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+        """How far the partition has come, for those without traffic."""
+        stream_time_ms = self.partitions[number].stream_time_ms
+        if stream_time_ms >= self.told_ms.get(number, 0) + 1_000:
+            self.told_ms[number] = stream_time_ms
+            yield CLOCK.name, str(number).encode(), str(stream_time_ms).encode()
 
     def forget(self) -> None:
         """See ``Stage``."""
@@ -279,16 +283,16 @@ class ScanStage(StatefulStage[ScanPartition]):
         yield from ((waybill_id, encode_parcel(partition.parcels[waybill_id], head)) for waybill_id in partition.dirty_parcels)
         partition.dirty_parcels.clear()
 
-    def results(self) -> Iterator[tuple[str, bytes, bytes]]:
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """The counts of the days that changed, whole, so that a repeated message changes nothing."""
-        for number, partition in self.partitions.items():
-            if partition.stream_time_ms > partition.told_ms and partition.counts and not partition.dirty_days:
-                partition.dirty_days[max(partition.counts, key=lambda day: day.date)] = None  # its counts are the same, but time has passed
-            partition.told_ms = partition.stream_time_ms
-            for day in partition.dirty_days:
-                row = Partial(*day, number, partition.next_offset, partition.stream_time_ms, partition.counts[day])
-                yield PARTIALS.name, day.city.encode(), msgspec.json.encode(row)
-            partition.dirty_days.clear()
+        partition = self.partitions[number]
+        if partition.stream_time_ms > partition.told_ms and partition.counts and not partition.dirty_days:
+            partition.dirty_days[max(partition.counts, key=lambda day: day.date)] = None  # its counts are the same, but time has passed
+        partition.told_ms = partition.stream_time_ms
+        for day in partition.dirty_days:
+            row = Partial(*day, number, partition.next_offset, partition.stream_time_ms, partition.counts[day])
+            yield PARTIALS.name, day.city.encode(), msgspec.json.encode(row)
+        partition.dirty_days.clear()
 
 
 class Partial(msgspec.Struct):

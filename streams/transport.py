@@ -13,6 +13,10 @@ Seeks. After a table recovery Faust resumes the partitions first and seeks back 
 is fetched in between is dropped on the way or comes twice. Here fetching and seeking exclude each other, a seek empties
 the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked.
 
+Fetches. aiokafka has one fetch under way per broker, and partitions with records still to be taken are not in it. When
+those are all that have traffic, the fetch asks for idle partitions only, and whatever arrives meanwhile waits for it to
+end: up to the 1.5 s that Faust lets a broker wait for data. Here a broker waits for ``FETCH_MAX_WAIT_MS``.
+
 On revocation the owner first gets to make everything durable and to commit it (``before_revoke``); only then are the
 ledgers cleared (#502).
 """
@@ -32,6 +36,7 @@ from faust.types.tuples import ConsumerMessage
 from streams.topics import CHUNKED
 
 CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)
+FETCH_MAX_WAIT_MS = 20
 
 
 class _ReadOffsets(dict[TP, int | None]):
@@ -58,6 +63,15 @@ async def _only_drop(drop: Callable[[], None]) -> None:
     drop()
 
 
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's, but for how long a fetch may last."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
+        return consumer
+
+
 class ChunkConsumer(driver.Consumer):
     """Delivers chunks and commits the acked prefix of each partition's ledger."""
 
@@ -73,6 +87,9 @@ class ChunkConsumer(driver.Consumer):
         self.epoch = 0
         self.must_seek = False
         self._position = asyncio.Lock()
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets: chunks fetched before belong to an ended epoch and will be fetched again."""

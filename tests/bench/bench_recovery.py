@@ -53,11 +53,9 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
                     for vehicle in range(first, min(first + PARTITIONS * 5_000, vehicles), PARTITIONS):
                         trace = traces[vehicle % TEMPLATES]
                         trace.vehicle_id = f"BN-{vehicle:07}"
-                        changes.append(Change(number, trace.vehicle_id, encode_trace(trace, engine, head)))
-                    await checkpoint._save(VEHICLE_STATE.name, changes)
-                    await checkpoint._settle()
-                await checkpoint._save(VEHICLE_STATE.name, [Change(number, MARK, encode_head(head))])
-            await checkpoint._settle()
+                        changes.append(Change(trace.vehicle_id, encode_trace(trace, engine, head)))
+                    await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
+                await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(MARK, encode_head(head))]))
             written_s = time.perf_counter() - started
             on_disk = bytes_of(Path(folder))
             before = rss_bytes()

@@ -112,7 +112,8 @@ def yicheng(work, bootstrap, meter):
                 decode_fix(record.value)
         else:
             await take(self, chunk)
-        meter.add(len(chunk))
+        if meter.add(len(chunk)):
+            found.last = asyncio.ensure_future(self.checkpoint.run())
 
     async def last(self):
         await run(self)
@@ -149,25 +150,31 @@ async def raw(work, bootstrap, meter):
     stage = FixStage(checkpoint, found, b"bench")
     found.on_change()
     consumer = AIOKafkaConsumer(
-        GPS.name, bootstrap_servers=bootstrap, group_id=f"bench-raw-{os.getpid()}", enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+        GPS.name, bootstrap_servers=bootstrap, group_id=f"bench-raw-{os.getpid()}", enable_auto_commit=False, auto_offset_reset="earliest",
+        fetch_max_wait_ms=20,
+    )  # fmt: skip
     await consumer.start()
     checkpoint.commit = consumer.commit
-    saved = time.monotonic()
-    while True:
+    saves = asyncio.ensure_future(saving(checkpoint))
+    while not saves.done():
         for records in (await consumer.getmany(timeout_ms=200, max_records=CHUNK_RECORDS)).values():
             meter.start()
             if work == "decode":
                 for record in records:
                     decode_fix(record.value)
             else:
-                await checkpoint.judge(lambda records=records: stage.take(records), lambda: True, lambda: None)
+                await checkpoint.judge(stage, records, lambda: True, lambda: None)
             meter.add(len(records))
-        if work == "judge" and (time.monotonic() - saved > 1 or meter.done >= meter.events):
-            await checkpoint.run()
-            saved = time.monotonic()
         if meter.done >= meter.events:
+            await checkpoint.run()
             meter.finish()
+
+
+async def saving(checkpoint):
+    """Checkpoints as a worker has them."""
+    while True:
+        await checkpoint.run()
+        await asyncio.sleep(max(1.0, checkpoint.rest_s))
 
 
 def confluent(work, bootstrap, meter):

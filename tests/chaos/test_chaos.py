@@ -99,7 +99,7 @@ class History:
 
     def feed(self):
         """Send the day at an even pace."""
-        steps = 200
+        steps = round(self.seconds * 50)
         started = time.monotonic()
         for step in range(steps):
             for topic, key, lines in (("courier.gps.v1", "vehicle_id", self.day["gps"]), ("courier.scan.v1", "waybill_id", self.day["scans"])):
@@ -165,8 +165,10 @@ class History:
         for number, fault in enumerate(faults):
             due = self.seconds * (number + 0.5) / len(faults) + self.rng.uniform(-1, 1)
             time.sleep(max(0.0, started + due - time.monotonic()))
-            if self.lag():
-                self.met.append(fault.__name__)
+            while feeding.is_alive():  # a fault is to meet work in flight
+                if self.lag():
+                    self.met.append(fault.__name__)
+                    break
             fault()
         feeding.join()
         wait_for("all input to be judged and committed", lambda: not self.lag(), 240)

@@ -122,6 +122,8 @@ class Producer:
         self.flying = defaultdict(deque)
 
     async def send(self, topic, value, key=None, partition=None, headers=()):
+        if self.world.rng.random() < 0.1:  # its buffer is full
+            await self.world.passes(self.worker)
         return self._fly(topic, partition, [(key, value)], headers)
 
     def create_batch(self):
@@ -269,7 +271,8 @@ class Worker:
             stage = self.stages[topic]
             await guarded(
                 self.checkpoint.judge(
-                    lambda stage=stage, message=message: stage.take(message.value),
+                    stage,
+                    message.value,
                     lambda message=message: self.consumer.is_current(message),
                     lambda message=message: self.consumer.judged(message),
                 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from contextlib import nullcontext
 
 import pytest
 from simulation.history import run
@@ -27,11 +28,11 @@ def offsets_are_committed_before_anything_is_durable(patch):
     """A crash between commit and save loses what was judged."""
     whole = Checkpoint._run
 
-    async def early(self):
-        for ack in self._acks:
+    async def early(self, turn):
+        for ack in itertools.chain(*self._acks.values()):
             ack()
         await self.commit()
-        await whole(self)
+        await whole(self, turn)
 
     patch.setattr(Checkpoint, "_run", early)
 
@@ -41,10 +42,9 @@ def chunks_are_acked_when_delivered(patch):
     """The next commit goes past what no checkpoint has saved."""
     judge = Checkpoint.judge
 
-    async def eager(self, judging, is_current, ack):
+    async def eager(self, stage, chunk, is_current, ack):
         ack()
-        await judge(self, judging, is_current, lambda: None)
-        self._acks.append(lambda: None)
+        await judge(self, stage, chunk, is_current, lambda: None)
 
     patch.setattr(Checkpoint, "judge", eager)
 
@@ -53,35 +53,26 @@ def chunks_are_acked_when_delivered(patch):
 def state_is_saved_before_results_are_acknowledged(patch):
     """A crash between the two loses results: the replay takes them for published."""
 
-    async def hasty(self):
-        if self.closed or not (self._acks or self._sends):
-            return
-        pending, self._sends = self._sends, []
-        for stage in self.stages:
-            await self._save(stage.state_topic, stage.changes())
-        await self._settle()
-        self._sends = pending
-        for stage in self.stages:
-            for topic, key, value in stage.results():
-                await self.send(topic, key, value)
-        await self._settle()
-        acks, self._acks = self._acks, []
-        for ack in acks:
-            ack()
-        await self.commit()
+    take_down = Checkpoint._take_down
 
-    patch.setattr(Checkpoint, "_run", hasty)
+    async def hasty(self, stage, number):
+        sends, changes, acks = await take_down(self, stage, number)
+        if changes:
+            for part in (changes[:-1], changes[-1:]):
+                await asyncio.gather(*await self._save(stage.state_topic, number, part))
+        return sends, [], acks
+
+    patch.setattr(Checkpoint, "_take_down", hasty)
 
 
 @bug
 def failed_sends_are_swallowed(patch):
     """What Faust's own producer does: the commit goes on past what the broker refused."""
 
-    async def careless(self):
-        sends, self._sends = self._sends, []
+    async def careless(self, sends):
         await asyncio.gather(*sends, return_exceptions=True)
 
-    patch.setattr(Checkpoint, "_settle", careless)
+    patch.setattr(Checkpoint, "_acknowledged", careless)
 
 
 @bug
@@ -147,10 +138,8 @@ def every_fifth_changed_vehicle_is_not_saved(patch):
     changes = FixStage.changes
     numbers = itertools.count()
 
-    def leaky(self):
-        for change in changes(self):
-            if change.key == state.MARK or next(numbers) % 5:
-                yield change
+    def leaky(self, number):
+        return [change for change in changes(self, number) if change.key == state.MARK or next(numbers) % 5]
 
     patch.setattr(FixStage, "changes", leaky)
 
@@ -165,22 +154,35 @@ def revisions_start_again_after_a_restart(patch):
 def the_mark_does_not_wait_for_what_it_completes(patch):
     """Of two batches the first is refused and the second, with the mark, arrives."""
 
-    async def unordered(self):
-        if self.closed or not (self._acks or self._sends):
-            return
-        for stage in self.stages:
-            for topic, key, value in stage.results():
-                await self.send(topic, key, value)
-        await self._settle()
-        for stage in self.stages:
-            await self._save(stage.state_topic, stage.changes())
-        await self._settle()
-        acks, self._acks = self._acks, []
-        for ack in acks:
-            ack()
-        await self.commit()
+    take_down = Checkpoint._take_down
 
-    patch.setattr(Checkpoint, "_run", unordered)
+    async def unordered(self, stage, number):
+        sends, changes, acks = await take_down(self, stage, number)
+        await self._acknowledged(sends)
+        await self._acknowledged(await self._save(stage.state_topic, number, changes))
+        return [], [], acks
+
+    patch.setattr(Checkpoint, "_take_down", unordered)
+
+
+@bug
+def chunks_judged_during_a_checkpoint_are_acked_with_it(patch):
+    """Their state is only in the next one."""
+    take_down = Checkpoint._take_down
+
+    async def generous(self, stage, number):
+        sends, changes, acks = await take_down(self, stage, number)
+        later = lambda: [ack() for ack in self._acks.get((stage.state_topic, number), ())]  # noqa: E731
+        return sends, changes, [*acks, later]
+
+    patch.setattr(Checkpoint, "_take_down", generous)
+
+
+@bug
+def a_partition_is_taken_down_while_it_is_judged(patch):
+    """Half of a chunk's state, under an offset that says that it is whole."""
+    whole = Checkpoint._run
+    patch.setattr(Checkpoint, "_run", lambda self, turn: whole(self, nullcontext()))
 
 
 @bug

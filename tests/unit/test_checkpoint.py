@@ -1,6 +1,7 @@
 """The order of a checkpoint, and the watchdog."""
 
 import asyncio
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -13,15 +14,17 @@ class Stage:
     state_topic = "changelog"
 
     def __init__(self):
-        self.forgotten = False
+        self.forgotten, self.partitions, self.taken = False, {3: 3, 5: 1}, []
 
-    def results(self):
-        yield "rates", b"k", b"v"
+    async def take(self, chunk):
+        self.taken.append(chunk)
 
-    def changes(self):
-        for partition, count in ((3, 3), (5, 1)):
-            yield from (Change(partition, f"HH-{n}", b"state") for n in range(count))
-            yield Change(partition, MARK, b"mark")
+    def results(self, number):
+        if number == 3:
+            yield "rates", b"k", b"v"
+
+    def changes(self, number):
+        return [*(Change(f"HH-{n}", b"state") for n in range(self.partitions[number])), Change(MARK, b"mark")]
 
     def forget(self):
         self.forgotten = True
@@ -68,6 +71,9 @@ class Batch:
         return value
 
 
+CHUNK = [SimpleNamespace(partition=3)]
+
+
 async def run(fail_on=None):
     broker, checkpoint, stage = Broker(fail_on), Checkpoint("nowhere:1"), Stage()
     checkpoint._producer = broker
@@ -78,7 +84,7 @@ async def run(fail_on=None):
 
     checkpoint.commit = commit
     await checkpoint.send("incidents", b"k", b"v")
-    await checkpoint.judge(lambda: asyncio.sleep(0), lambda: True, lambda: broker.happened.append(("acked",)))
+    await checkpoint.judge(stage, CHUNK, lambda: True, lambda: broker.happened.append(("acked",)))
     try:
         await checkpoint.run()
     except OSError:
@@ -127,27 +133,39 @@ def test_nothing_is_judged_between_the_last_checkpoint_and_the_loss_of_partition
     """A chunk that waits for its turn during a revocation must find its ledger gone (its state belongs to the next owner)."""
 
     async def scenario():
-        checkpoint, stage, ledger, judged = Checkpoint("nowhere:1"), Stage(), [1], []
+        checkpoint, stage, ledger = Checkpoint("nowhere:1"), Stage(), [1]
         checkpoint._producer = Broker()
         checkpoint.stages.append(stage)
 
         async def commit():
             await asyncio.sleep(0.01)
 
-        async def agent():
-            async def judging():
-                judged.append(True)
-
-            await checkpoint.judge(judging, lambda: bool(ledger), lambda: None)
-
         checkpoint.commit = commit
-        await checkpoint.judge(lambda: asyncio.sleep(0), lambda: True, lambda: None)
+        await checkpoint.judge(stage, CHUNK, lambda: True, lambda: None)
         revocation = asyncio.ensure_future(checkpoint.before_revoke(ledger.clear))
         await asyncio.sleep(0)
-        await asyncio.gather(revocation, agent())
-        return judged, stage.forgotten
+        await asyncio.gather(revocation, checkpoint.judge(stage, CHUNK, lambda: bool(ledger), lambda: None))
+        return len(stage.taken), stage.forgotten
 
-    assert asyncio.run(scenario()) == ([], True)
+    assert asyncio.run(scenario()) == (1, True)
+
+
+def test_chunks_are_judged_while_a_checkpoint_waits_for_the_broker_and_acked_by_the_next():
+    async def scenario():
+        checkpoint, stage, acked = Checkpoint("nowhere:1"), Stage(), []
+        checkpoint._producer = Broker()
+        checkpoint.stages.append(stage)
+        await checkpoint.judge(stage, CHUNK, lambda: True, lambda: acked.append(1))
+        running = asyncio.ensure_future(checkpoint.run())
+        await asyncio.sleep(0.005)  # its first state is on its way: the broker acknowledges after 10 ms
+        await checkpoint.judge(stage, CHUNK, lambda: True, lambda: acked.append(2))
+        judged_meanwhile = not running.done()
+        await running
+        first = list(acked)
+        await checkpoint.run()
+        return judged_meanwhile, first, acked
+
+    assert asyncio.run(scenario()) == (True, [1], [1, 2])
 
 
 def record(offset, text):
