@@ -16,10 +16,12 @@ import zstandard
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.cloudevents import day_incident_data, incident_data
+from streams.clock import END_MS
+from streams.cloudevents import day_incident_data, finding_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import BadInput
 from streams.events import Record, Reject
+from streams.findings import extent_of, judge_finding
 from streams.incidents import OPEN, RETRACTED, Transition, as_transition
 from streams.policy import Policies, Policy
 from streams.rates import DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
@@ -42,6 +44,7 @@ def judge_files(
     engine = Engine(policies, registry, identity_key)
     partition, latest, outcomes = new_partition(), dict[str, Transition](), Counter[str]()
     scan_partition, scan_outcomes = new_scan_partition(), Counter[str]()
+    scan_partition.sweep_ms = END_MS  # what cannot change any more is wanted at the end
 
     with (out / "rejects.jsonl").open("wb") as rejects_file, _progress() as progress:
 
@@ -59,7 +62,7 @@ def judge_files(
             refuse(verdict.rejects, file, first_line)
 
         def count_chunk(file: str, first_line: int, records: list[Record]) -> None:
-            tally = count_scans(scan_partition, records, policy.days)
+            tally = count_scans(scan_partition, records, policies, registry)
             for (_, _, outcome), number in tally.outcomes.items():
                 scan_outcomes[outcome] += number
             refuse(tally.rejects, file, first_line)
@@ -73,7 +76,10 @@ def judge_files(
     day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, scan_partition.stream_time_ms)]
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
-    incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
+    for key, sightings in scan_partition.findings.items():
+        _, found = judge_finding(policies, identity_key, key, extent_of(sightings.values()), None, scan_partition.stream_time_ms)
+        incidents += [finding_data(t, registry) for t in found[-1:]]
+    incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["outlet_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
     for data in incidents:
         del data["revision"]
     _write_lines(out / "incidents.jsonl", incidents)

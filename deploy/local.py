@@ -113,7 +113,7 @@ class Local:
             reading = self._read_sink_into(reading)
             if produced.truth is not None and not self.plan.keep:
                 rates = {key: orjson.loads(value) for key, value in read_topic(self.bootstrap, RATES.name) if value}
-                verdict = compare(produced.truth, latest_incidents(self.sink), rates)
+                verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
         except KeyboardInterrupt:
             interrupted = True
             self.console.print("stopping …")
@@ -356,7 +356,8 @@ class Local:
         table.add_row("incidents 事件", ", ".join(f"{rule} {number}" for rule, number in sorted(incidents.items())) or "none 无")
         for label, measure in TARGETS.items():
             if measure in reading.ratios:
-                table.add_row(label, f"{reading.ratios[measure]:.1%} (target 目标 {self.plan.policy.pack.targets.get(measure, 0):.0%})")
+                target = self.plan.policy.pack.targets.get(measure)
+                table.add_row(label, f"{reading.ratios[measure]:.1%}" + (f" (target 目标 {target:.0%})" if target is not None else ""))
         if self.first_incident_s is not None:
             table.add_row("first incident 首个事件", f"{self.first_incident_s:.1f} s after the command")
         restarts = sum(process.restarts for process in self.workers)

@@ -37,10 +37,10 @@ LONGEST_REST_S = 10.0
 
 
 class Change(NamedTuple):
-    """A state record to be written: its key and its bytes."""
+    """A state record to be written: its key and its bytes (None: to be deleted)."""
 
     key: str
-    value: bytes
+    value: bytes | None
 
 
 class Stage(Protocol):
@@ -73,8 +73,12 @@ class Snapshots:
         self._candidates: dict[str, list[tuple[tuple[int, int], bytes]]] = {}
         self._last: dict[str, tuple[int, int]] = {}
 
-    def add(self, key: str, value: bytes) -> None:
-        """One more record. Of each key only those are kept that may still be the one."""
+    def add(self, key: str, value: bytes | None) -> None:
+        """One more record. Of each key only those are kept that may still be the one; what is deleted is so for good."""
+        if value is None:
+            self._candidates.pop(key, None)
+            self._last.pop(key, None)
+            return
         age = self._last[key] = decode_head(value).age
         if key == MARK and (self._mark is None or age > self._mark):
             self._mark = age

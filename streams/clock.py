@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 BEGINNING_MS = -(2**62)
 END_MS = 2**62
 MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": MINUTE_MS, "h": 3_600_000, "d": 86_400_000}
 
 

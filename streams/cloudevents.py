@@ -7,10 +7,11 @@ from typing import Any
 
 import orjson
 
+from streams.findings import FindingTransition
 from streams.incidents import CLOSED, OPEN, Transition
 from streams.policy import Policies, Policy, Rule
 from streams.rates import CITY_WIDE, DayTransition
-from streams.registry import Enterprise, Registry
+from streams.registry import Enterprise, Outlet, Registry
 from streams.rules import RULES
 
 
@@ -38,6 +39,7 @@ def incident_data(transition: Transition, policies: Policies, registry: Registry
         "vehicle_id": transition.vehicle_id,
         "plate": plate,
         "enterprise_id": subject.vehicle.enterprise_id if subject.vehicle else None,
+        "outlet_id": None,
         "opened_at_ms": run.opened_at_ms,
         "last_seen_ms": run.last_seen_ms,
         "closed_at_ms": None if transition.state == OPEN else run.last_seen_ms,
@@ -74,6 +76,7 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
         "vehicle_id": None,
         "plate": None,
         "enterprise_id": day.enterprise_id,
+        "outlet_id": None,
         "opened_at_ms": opened_at_ms,
         "last_seen_ms": closed_at_ms,
         "closed_at_ms": closed_at_ms if transition.state == CLOSED else None,
@@ -87,9 +90,49 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
     }
 
 
+def finding_data(transition: FindingTransition, registry: Registry) -> dict[str, Any]:
+    """The ``data`` of an incident about an outlet's or enterprise's scans; its bounds are those of the first and last."""
+    policy, extent, key = transition.policy, transition.extent, transition.key
+    kind, _, name = key.subject.partition("/")
+    first = extent.evidence[0] if extent.evidence else None
+    opened_at_ms = first.event_time_ms if first else policy.days.bounds_ms(key.date)[0]
+    outlet = registry.at("outlet", name, opened_at_ms) if kind == "outlet" else None
+    outlet = outlet if isinstance(outlet, Outlet) else None
+    enterprise_id = name if kind == "enterprise" else (outlet.enterprise_id if outlet else None) or (first.enterprise_id if first else None)
+    name_zh, name_en = enterprise_name(enterprise_id or "", policy, registry, opened_at_ms)
+    words = {
+        "subject_zh": f"{name_zh}网点 {name}" if kind == "outlet" else name_zh,
+        "subject_en": f"outlet {name} of {name_en}" if kind == "outlet" else name_en,
+        "date": key.date,
+        "count": str(extent.count),
+    }
+    lon, lat = (outlet.lon, outlet.lat) if outlet else (None, None)
+    return {
+        **_common(transition, transition.rule, policy),
+        "zone_id": None,
+        "vehicle_id": None,
+        "plate": None,
+        "enterprise_id": enterprise_id,
+        "outlet_id": name if kind == "outlet" else None,
+        "opened_at_ms": opened_at_ms,
+        "last_seen_ms": extent.last_seen_ms if first else opened_at_ms,
+        "closed_at_ms": extent.last_seen_ms if transition.state == CLOSED else None,
+        "lon": lon,
+        "lat": lat,
+        "fix_count": extent.count,
+        "evidence": [
+            {"event_id": s.event_id, "event_time_ms": s.event_time_ms, "lon": lon, "lat": lat, "speed_kmh": None} for s in extent.evidence
+        ],
+        **_reasons(transition.rule, words),
+        "superseded_by": None,
+        "synthetic": False,
+    }
+
+
 def cloudevent(kind: str, data: dict[str, Any]) -> tuple[str, bytes]:
     """The message key (the subject) and the structured CloudEvent for one transition's data."""
-    subject = f"vehicle/{data['vehicle_id']}" if data["vehicle_id"] else f"enterprise/{data['enterprise_id']}"
+    kind_of_subject = "vehicle" if data["vehicle_id"] else "outlet" if data["outlet_id"] else "enterprise"
+    subject = f"{kind_of_subject}/{data[f'{kind_of_subject}_id']}"
     moment = datetime.fromtimestamp(data["last_seen_ms"] / 1000, UTC)
     return subject, orjson.dumps(
         {
@@ -115,7 +158,7 @@ def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, even
     return enterprise.name_zh or enterprise_id, enterprise.name_en or enterprise_id
 
 
-def _common(transition: Transition | DayTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
+def _common(transition: Transition | DayTransition | FindingTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
     return {
         "incident_id": transition.incident_id,
         "revision": transition.revision,

@@ -21,7 +21,7 @@ from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, d
 from streams.errors import BadInput, nearest
 from streams.geo import ZoneIndex
 from streams.registry import Body, Energy, PassKind, Subject, VehicleClass
-from streams.rules import RULES, judges_fixes
+from streams.rules import RULES, judges_fixes, judges_scans
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PACKS = Path(__file__).parent / "policies"
@@ -208,7 +208,11 @@ class Policy:
         self.valid_from_ms = bound_ms(pack.valid_from, self.timezone, end=False) if pack.valid_from else BEGINNING_MS
         self.valid_until_ms = bound_ms(pack.valid_until, self.timezone, end=True) if pack.valid_until else END_MS
         self.fix_rules = [rule for rule in pack.rules if judges_fixes(rule.rule)]
-        self.day_rules = [rule for rule in pack.rules if not judges_fixes(rule.rule)]
+        self.scan_rules: dict[str, list[Rule]] = {"accepted": [], "all": []}
+        for rule in pack.rules:
+            if judges_scans(rule.rule):
+                self.scan_rules[RULES[rule.rule].SCANS].append(rule)
+        self.day_rules = [rule for rule in pack.rules if not judges_fixes(rule.rule) and not judges_scans(rule.rule)]
         self.rule_of_id = {rule.id: rule for rule in pack.rules}
         self.identifier = re.compile(pack.identifier.pattern) if pack.identifier else None
         self._periods: deque[Settled] = deque(maxlen=8)

@@ -1,15 +1,20 @@
-"""Parcels and their daily rates (semantics 8). Pure: a partition's parcels and a chunk of scans in, counts out."""
+"""Parcels and their daily rates (semantics 8). Pure: a partition's parcels and a chunk of scans in, counts out.
+
+A parcel is known for three days after its acceptance, on the clock of its partition's scans; a scan older than that is
+late. So a repeat within three days never counts, and one after more than three days is another acceptance.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.clock import LocalDays
-from streams.events import DUPLICATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
+from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
+from streams.events import DUPLICATE, LATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
+from streams.findings import FindingKey, Sighting, violated
 from streams.incidents import CLOSED, RETRACTED, Kind, incident_id
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Enterprise, Registry
@@ -17,6 +22,7 @@ from streams.rules import RULES
 
 CITY_WIDE = "*"
 NARROW_TAPE_MM = 45.0
+KNOWN_FOR_MS = 3 * DAY_MS
 
 
 class Counts(msgspec.Struct):
@@ -67,43 +73,96 @@ class DayKey(NamedTuple):
 
 
 class Parcel(NamedTuple):
-    """A parcel's acceptance: when, by which scan, where it counts and as what."""
+    """A parcel's acceptance: when, by which scan, where it counts and as what, and what it has against whom."""
 
     event_time_ms: int
     event_id: str
     day: DayKey
     features: tuple[int, ...]
+    findings: tuple[FindingKey, ...] = ()
 
 
 class ScanPartition(msgspec.Struct):
-    """The state of one scan partition: every parcel's acceptance and the counts that follow from them.
+    """The state of one scan partition: parcels of the last three days, counts by day, violating scans by finding.
 
-    ``dirty_parcels``, ``dirty_days``: changed since the last checkpoint, in that order. ``told_ms``: the stream time last sent on with counts.
+    ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved; ``expired``: keys of state dropped since; ``buried``: of
+    state that was dropped before the last checkpoint was complete, and may be deleted.
+    ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
     """
 
     parcels: dict[str, Parcel] = {}
     counts: dict[DayKey, Counts] = {}
-    stream_time_ms: int = -(2**62)
+    findings: dict[FindingKey, dict[str, Sighting]] = {}
+    stream_time_ms: int = BEGINNING_MS
     next_offset: int = 0
     saved_offset: int = 0
-    told_ms: int = -(2**62)
+    told_ms: int = BEGINNING_MS
+    sweep_ms: int = BEGINNING_MS
     dirty_parcels: dict[str, None] = {}
     dirty_days: dict[DayKey, None] = {}
+    dirty_findings: dict[FindingKey, None] = {}
+    changed_days: list[DayKey] = []
+    changed_findings: list[FindingKey] = []
+    expired: list[str] = []
+    buried: list[str] = []
+
+    def known(self, waybill_id: str) -> Parcel | None:
+        """A parcel's acceptance, unless it is too long ago."""
+        parcel = self.parcels.get(waybill_id)
+        return parcel if parcel is not None and parcel.event_time_ms >= self.stream_time_ms - KNOWN_FOR_MS else None
 
     def put(self, waybill_id: str, parcel: Parcel) -> None:
         """Count a parcel's acceptance in place of the one counted before, if any."""
-        before = self.parcels.get(waybill_id)
+        before = self.known(waybill_id)
         if before is not None:
             self.counts[before.day].add(before.features, -1)
             self.dirty_days[before.day] = None
+            for key in before.findings:
+                self.findings[key].pop(waybill_id, None)
+                self.dirty_findings[key] = None
         self.parcels[waybill_id] = parcel
+        self.dirty_parcels[waybill_id] = None
         self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
         self.dirty_days[parcel.day] = None
+        for key in parcel.findings:
+            self.sight(key, waybill_id, Sighting(parcel.event_time_ms, parcel.event_id, parcel.day.enterprise_id))
+
+    def sight(self, key: FindingKey, name: str, sighting: Sighting) -> None:
+        """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
+        sightings = self.findings.setdefault(key, {})
+        if name not in sightings or sighting < sightings[name]:
+            sightings[name] = sighting
+            self.dirty_findings[key] = None
+
+    def sweep(self, days: LocalDays) -> None:
+        """Drop, every hour of stream time, the parcels that are not known any more and the days that nothing can change."""
+        if self.stream_time_ms < self.sweep_ms:
+            return
+        self.sweep_ms = self.stream_time_ms + 3_600_000
+        horizon_ms = self.stream_time_ms - KNOWN_FOR_MS
+        self.expired += [state_key("parcel", name) for name in _drop(self.parcels, lambda _, parcel: parcel.event_time_ms < horizon_ms)]
+        for kind, held, dirty in (("day", self.counts, self.dirty_days), ("finding", self.findings, self.dirty_findings)):
+            gone = _drop(held, lambda key, _, dirty=dirty: key not in dirty and days.bounds_ms(key.date)[1] < horizon_ms)
+            self.expired += [state_key(kind, *key) for key in gone]
+
+
+def state_key(kind: str, *names: str) -> str:
+    """The key of a state record about a parcel, a day or a finding."""
+    return "\x1f".join((kind, *names))
+
+
+def _drop(held: Any, old: Callable[..., bool]) -> list[Any]:
+    gone = [key for key, value in held.items() if old(key, value)]
+    for key in gone:
+        del held[key]
+    return gone
 
 
 def new_scan_partition(next_offset: int = 0) -> ScanPartition:
     """An empty partition with containers of its own."""
-    return ScanPartition(parcels={}, counts={}, next_offset=next_offset, dirty_parcels={}, dirty_days={})
+    return ScanPartition(
+        parcels={}, counts={}, findings={}, next_offset=next_offset, dirty_parcels={}, dirty_days={}, dirty_findings={}, expired=[], buried=[]
+    )  # fmt: skip
 
 
 class Tally(msgspec.Struct):
@@ -114,12 +173,12 @@ class Tally(msgspec.Struct):
     accepted: dict[DayKey, Counts]
 
 
-def count_scans(partition: ScanPartition, records: Sequence[Record], days: LocalDays) -> Tally:
-    """Count a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
+def count_scans(partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry) -> Tally:
+    """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
+    days, city = policies.newest.days, policies.newest.pack.city.adcode
     rejects: list[Reject] = []
     outcomes: Counter[tuple[str, str, str]] = Counter()
     accepted: dict[DayKey, Counts] = {}
-    parcels = partition.parcels
     for record in records:
         if record.offset < partition.next_offset:
             continue
@@ -135,20 +194,30 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], days: Local
             rejects.append(Reject(record, reason, scan.event_id))
             outcomes[scan.city, scan.kind, reason] += 1
             continue
+        if scan.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
+            rejects.append(Reject(record, LATE, scan.event_id))
+            outcomes[scan.city, scan.kind, LATE] += 1
+            continue
         partition.stream_time_ms = max(partition.stream_time_ms, scan.event_time_ms)
-        outcome = "counted"
+        outcome, counts, date = "counted", False, days.date_of(scan.event_time_ms)
         if scan.kind == "accepted":
-            known = parcels.get(scan.waybill_id)
-            if known is None or (scan.event_time_ms, scan.event_id) < known[:2]:
-                day = DayKey(scan.city, scan.enterprise_id, days.date_of(scan.event_time_ms))
-                parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan))
-                partition.put(scan.waybill_id, parcel)
-                if known is None:
-                    accepted.setdefault(day, Counts()).add(parcel.features)
-                partition.dirty_parcels[scan.waybill_id] = None
-            elif scan.event_id == known.event_id:
+            known = partition.known(scan.waybill_id)
+            counts = known is None or (scan.event_time_ms, scan.event_id) < known[:2]
+            if known is not None and scan.event_id == known.event_id:
                 outcome = DUPLICATE
+        policy = policies.at(scan.event_time_ms) if scan.city == city else None
+        if policy is not None:
+            for key in violated(scan, policy.scan_rules["all"], registry, date):
+                partition.sight(key, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id))
+        if counts:
+            day = DayKey(scan.city, scan.enterprise_id, date)
+            findings = violated(scan, policy.scan_rules["accepted"], registry, date) if policy is not None else ()
+            parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), findings)
+            if known is None:
+                accepted.setdefault(day, Counts()).add(parcel.features)
+            partition.put(scan.waybill_id, parcel)
         outcomes[scan.city, scan.kind, outcome] += 1
+    partition.sweep(days)
     return Tally(rejects, outcomes, accepted)
 
 

@@ -13,17 +13,30 @@ import orjson
 from streams import metrics
 from streams.checkpoint import Change, Checkpoint
 from streams.clock import BEGINNING_MS, END_MS
-from streams.cloudevents import cloudevent, day_incident_data, incident_data
+from streams.cloudevents import cloudevent, day_incident_data, finding_data, incident_data
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
+from streams.findings import Extent, Finding, FindingKey, Sighting, extent_of, joined, judge_finding
 from streams.incidents import CLOSED, OPEN, Transition
 from streams.policy import Policies
-from streams.rates import CITY_WIDE, Counts, DayIncident, DayJudge, DayKey, ScanPartition, count_scans, new_scan_partition, rate_row
+from streams.rates import (
+    CITY_WIDE,
+    Counts,
+    DayIncident,
+    DayJudge,
+    DayKey,
+    Parcel,
+    ScanPartition,
+    count_scans,
+    new_scan_partition,
+    rate_row,
+    state_key,
+)  # fmt: skip
 from streams.reference import Reference
 from streams.registry import Registry
-from streams.state import MARK, Head, decode_head, decode_parcel, decode_trace, encode_head, encode_parcel, encode_trace, head_of
+from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_trace, head_of
 from streams.topics import CLOCK, DEAD, GPS, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, SCAN, VEHICLE_STATE, Topic
 
 P = TypeVar("P", bound="FixPartition | ScanPartition | RatePartition")
@@ -56,8 +69,8 @@ class StatefulStage(Generic[P]):
         """Enter a restored record."""
         raise NotImplementedError
 
-    def dirty(self, partition: P, head: Head) -> Iterator[tuple[str, bytes]]:
-        """(key, value) of what changed since the last call."""
+    def dirty(self, partition: P, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """(key, value) of what changed since the last call; None for what is to be deleted."""
         raise NotImplementedError
 
     async def partition(self, number: int) -> P:
@@ -255,12 +268,10 @@ class ScanStage(StatefulStage[ScanPartition]):
         """Count a chunk of one partition's records."""
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
-        policy = policies.newest
-        number = chunk[0].partition
-        partition = await self.partition(number)
-        tally = count_scans(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], policy.days)
+        partition = await self.partition(chunk[0].partition)
+        tally = count_scans(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], policies, registry)
         await self.refuse(tally.rejects, chunk)
-        city = policy.pack.city.adcode
+        city = policies.newest.pack.city.adcode
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else "other", kind, outcome).inc(count)
         for day, counted in tally.accepted.items():
@@ -274,14 +285,40 @@ class ScanStage(StatefulStage[ScanPartition]):
         """See ``StatefulStage``."""
         return new_scan_partition()
 
+    async def _load(self, number: int) -> ScanPartition:
+        partition = await super()._load(number)
+        assert self.reference.policies is not None
+        partition.sweep(self.reference.policies.newest.days)
+        partition.expired, partition.buried = [], partition.expired
+        return partition
+
     def put(self, partition: ScanPartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
-        partition.put(key, decode_parcel(value))
+        kind, _, name = key.partition("\x1f")
+        if kind == "parcel":
+            partition.parcels[name] = Parcel(*decode_fields(value, _PARCEL))
+        elif kind == "day":
+            day, counts = decode_fields(value, tuple[DayKey, Counts])
+            partition.counts[day] = counts
+        else:
+            finding, sightings = decode_fields(value, tuple[FindingKey, dict[str, Sighting]])
+            partition.findings[finding] = sightings
 
-    def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes]]:
+    def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
-        yield from ((waybill_id, encode_parcel(partition.parcels[waybill_id], head)) for waybill_id in partition.dirty_parcels)
+        for name in partition.dirty_parcels:
+            if parcel := partition.parcels.get(name):
+                yield state_key("parcel", name), encode_fields(parcel, head)
+        for day in partition.changed_days:
+            yield state_key("day", *day), encode_fields((day, partition.counts[day]), head)
+        for finding in partition.changed_findings:
+            yield state_key("finding", *finding), encode_fields((finding, partition.findings[finding]), head)
+        for key in partition.buried:
+            if key.partition("\x1f")[2] not in partition.parcels:
+                yield key, None
         partition.dirty_parcels.clear()
+        partition.changed_days, partition.changed_findings = [], []
+        partition.expired, partition.buried = [], partition.expired
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """The counts of the days that changed, whole, so that a repeated message changes nothing."""
@@ -289,14 +326,21 @@ class ScanStage(StatefulStage[ScanPartition]):
         if partition.stream_time_ms > partition.told_ms and partition.counts and not partition.dirty_days:
             partition.dirty_days[max(partition.counts, key=lambda day: day.date)] = None  # its counts are the same, but time has passed
         partition.told_ms = partition.stream_time_ms
-        for day in partition.dirty_days:
-            row = Partial(*day, number, partition.next_offset, partition.stream_time_ms, partition.counts[day])
-            yield PARTIALS.name, day.city.encode(), msgspec.json.encode(row)
+        assert self.reference.policies is not None
+        city = self.reference.policies.newest.pack.city.adcode
+        partition.changed_days, partition.changed_findings = list(partition.dirty_days), list(partition.dirty_findings)
         partition.dirty_days.clear()
+        partition.dirty_findings.clear()
+        as_of = number, partition.next_offset, partition.stream_time_ms
+        for day in partition.changed_days:
+            yield PARTIALS.name, day.city.encode(), msgspec.json.encode(Partial(*day, *as_of, counts=partition.counts[day]))
+        for key in partition.changed_findings:
+            row = Partial(city, "", key.date, *as_of, finding=key, extent=extent_of(partition.findings[key].values()))
+            yield PARTIALS.name, city.encode(), msgspec.json.encode(row)
 
 
-class Partial(msgspec.Struct):
-    """One scan partition's counts of one day, as of an offset (``courier.partials.v1``, internal)."""
+class Partial(msgspec.Struct, omit_defaults=True):
+    """One scan partition's counts of one day, or what it has found against someone, as of an offset (``courier.partials.v1``, internal)."""
 
     city: str
     enterprise_id: str
@@ -304,7 +348,9 @@ class Partial(msgspec.Struct):
     partition: int
     next_offset: int
     stream_time_ms: int
-    counts: Counts
+    counts: Counts | None = None
+    finding: FindingKey | None = None
+    extent: Extent | None = None
 
 
 class RateState(msgspec.Struct):
@@ -318,7 +364,7 @@ class RateState(msgspec.Struct):
         """Take in a partition's counts unless newer ones are known; whether they were."""
         source = f"{partial.enterprise_id}/{partial.partition}"
         known = self.partials.get(source)
-        if known is not None and known[0] > partial.next_offset:
+        if partial.counts is None or (known is not None and known[0] > partial.next_offset):
             return False
         self.partials[source] = (partial.next_offset, partial.counts)
         self.total = None
@@ -333,23 +379,40 @@ class RateState(msgspec.Struct):
         return self.total
 
 
-class RatePartition(msgspec.Struct):
-    """The days of a partition of partial counts, how far it has been read, and when the next of its days closes.
+class FindingState(msgspec.Struct, array_like=True):
+    """What is kept of one finding: the latest extent by scan partition, and the incident."""
 
-    ``dirty``: days changed since the last checkpoint, ``restored``: those whose rates are to be published anew after a restart.
+    partials: dict[int, tuple[int, Extent]] = {}
+    incident: Finding | None = None
+
+    def update(self, partial: Partial) -> bool:
+        """Take in a partition's extent unless a newer one is known; whether it was."""
+        known = self.partials.get(partial.partition)
+        if partial.extent is None or (known is not None and known[0] > partial.next_offset):
+            return False
+        self.partials[partial.partition] = (partial.next_offset, partial.extent)
+        return True
+
+
+class RatePartition(msgspec.Struct):
+    """The days and findings of a partition of partials, how far it has been read, and when the next of its days closes.
+
+    ``dirty*``: changed since the last checkpoint, ``restored``: those whose rates are to be published anew after a restart.
     """
 
     days: dict[DayKey, RateState]
+    findings: dict[FindingKey, FindingState]
     next_offset: int = 0
     saved_offset: int = 0
     stream_time_ms: int = BEGINNING_MS
     closing_ms: int = BEGINNING_MS
     dirty: set[DayKey] = set()
+    dirty_findings: set[FindingKey] = set()
     restored: set[DayKey] = set()
 
 
 class RateStage(StatefulStage[RatePartition]):
-    """Partial counts → rates, and incidents about closed days.
+    """Partial counts → rates, and incidents about days, outlets and enterprises.
 
     Days are judged record by record, so that a replay in other chunks repeats the same revisions.
     """
@@ -371,11 +434,15 @@ class RateStage(StatefulStage[RatePartition]):
                 continue
             partition.next_offset = record.offset + 1
             partial = msgspec.json.decode(record.value, type=Partial)
-            changed = self._update(partition, partial)
+            changed, found = self._update(partition, partial)
             touched.update(changed)
             if partial.stream_time_ms > partition.stream_time_ms:
                 before_ms, partition.stream_time_ms = partition.stream_time_ms, partial.stream_time_ms
-                changed += self._closing(partition, policies, before_ms)
+                closing_days, closing_findings = self._closing(partition, policies, before_ms)
+                changed += closing_days
+                found += closing_findings
+            for key in dict.fromkeys(found):
+                await self._judge_finding(partition, key, policies, registry)
             for day in changed:
                 state = partition.days[day]
                 for transition in judge.judge(day, state.counts(), state.incidents, partition.stream_time_ms):
@@ -385,8 +452,21 @@ class RateStage(StatefulStage[RatePartition]):
             await self._publish_rate(day, partition.days[day].counts(), partition.next_offset, registry)
         partition.dirty |= touched
 
-    def _update(self, partition: RatePartition, partial: Partial) -> list[DayKey]:
-        """Enter a partial count in its enterprise's day and the whole city's; the days that it changed."""
+    async def _judge_finding(self, partition: RatePartition, key: FindingKey, policies: Policies, registry: Registry) -> None:
+        state = partition.findings[key]
+        extent = joined(extent for _, extent in state.partials.values())
+        state.incident, transitions = judge_finding(policies, self.identity_key, key, extent, state.incident, partition.stream_time_ms)
+        partition.dirty_findings.add(key)
+        for transition in transitions:
+            await self.announce(transition.kind, finding_data(transition, registry))
+
+    def _update(self, partition: RatePartition, partial: Partial) -> tuple[list[DayKey], list[FindingKey]]:
+        """Enter a partial where it belongs (counts: its enterprise's day and the whole city's); what it changed."""
+        if partial.finding is not None:
+            if partial.finding not in partition.findings:
+                partition.findings[partial.finding] = FindingState(partials={})
+                partition.closing_ms = BEGINNING_MS
+            return [], [partial.finding] if partition.findings[partial.finding].update(partial) else []
         changed = []
         for enterprise_id in (partial.enterprise_id, CITY_WIDE):
             day = DayKey(partial.city, enterprise_id, partial.date)
@@ -396,15 +476,17 @@ class RateStage(StatefulStage[RatePartition]):
                 partition.closing_ms = BEGINNING_MS
             if state.update(partial):
                 changed.append(day)
-        return changed
+        return changed, []
 
-    def _closing(self, partition: RatePartition, policies: Policies, before_ms: int) -> list[DayKey]:
-        """The days that have closed since an earlier stream time."""
+    def _closing(self, partition: RatePartition, policies: Policies, before_ms: int) -> tuple[list[DayKey], list[FindingKey]]:
+        """The days that have closed since an earlier stream time, and the findings of such days."""
         if partition.stream_time_ms < partition.closing_ms:
-            return []
-        closings_ms = {day: policies.newest.days.bounds_ms(day.date)[1] + policies.lateness_ms for day in partition.days}
+            return [], []
+        dates = {key.date for held in (partition.days, partition.findings) for key in held}
+        closings_ms = {date: policies.newest.days.bounds_ms(date)[1] + policies.lateness_ms for date in dates}
         partition.closing_ms = min((ms for ms in closings_ms.values() if ms > partition.stream_time_ms), default=END_MS)
-        return [day for day, ms in closings_ms.items() if before_ms < ms <= partition.stream_time_ms]
+        closed = {date for date, ms in closings_ms.items() if before_ms < ms <= partition.stream_time_ms}
+        return [day for day in partition.days if day.date in closed], [key for key in partition.findings if key.date in closed]
 
     async def _publish_rate(self, day: DayKey, counts: Counts, revision: int, registry: Registry) -> None:
         """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
@@ -417,24 +499,31 @@ class RateStage(StatefulStage[RatePartition]):
 
     def new_partition(self) -> RatePartition:
         """See ``StatefulStage``."""
-        return RatePartition(days={}, dirty=set(), restored=set())
+        return RatePartition(days={}, findings={}, dirty=set(), dirty_findings=set(), restored=set())
 
     def put(self, partition: RatePartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
-        *_, partials, incidents = _decode_rate(value)
-        day = DayKey(*key.split("/"))
-        partition.days[day] = RateState(partials, incidents)
-        partition.restored.add(day)
+        if key.startswith("day"):
+            day, partials, incidents = decode_fields(value, _DAY)
+            partition.days[day] = RateState(partials, incidents)
+            partition.restored.add(day)
+        else:
+            finding, state = decode_fields(value, tuple[FindingKey, FindingState])
+            partition.findings[finding] = state
 
-    def dirty(self, partition: RatePartition, head: Head) -> Iterator[tuple[str, bytes]]:
+    def dirty(self, partition: RatePartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
         for day in sorted(partition.dirty):
             state = partition.days[day]
-            yield "/".join(day), msgspec.msgpack.encode((*msgspec.structs.astuple(head), state.partials, state.incidents))
+            yield state_key("day", *day), encode_fields((day, state.partials, state.incidents), head)
+        for key in sorted(partition.dirty_findings):
+            yield state_key("finding", *key), encode_fields((key, partition.findings[key]), head)
         partition.dirty.clear()
+        partition.dirty_findings.clear()
 
 
-_decode_rate = msgspec.msgpack.Decoder(tuple[int, int, int, int, dict[str, tuple[int, Counts]], dict[str, DayIncident]]).decode
+_PARCEL = tuple[int, str, DayKey, tuple[int, ...], tuple[FindingKey, ...]]
+_DAY = tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]]
 
 
 def enterprise_label(registry: Registry, enterprise_id: str) -> str:

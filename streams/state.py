@@ -1,4 +1,4 @@
-"""State as bytes: vehicle traces and parcels in the form that the changelog keeps (versioned msgpack, never pickle)."""
+"""State as bytes, in the form that the changelog keeps (versioned msgpack, never pickle)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import msgspec
 from streams.clock import BEGINNING_MS
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
-from streams.rates import DayKey, Parcel
 from streams.recent import Recent
 
 VERSION = 3
-MARK = "@"
-"""Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete."""
+MARK = ""
+"""Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.decode
 
@@ -155,15 +154,14 @@ def _from_version_2(fields: list[Any]) -> list[Any]:
     return [VERSION, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
 
 
-def encode_parcel(parcel: Parcel, head: Head) -> bytes:
-    """A parcel's acceptance."""
-    return _encode((*msgspec.structs.astuple(head), *parcel))
+def encode_fields(fields: tuple[Any, ...], head: Head) -> bytes:
+    """State that msgspec can write as it is."""
+    return _encode((*msgspec.structs.astuple(head), *fields))
 
 
-def decode_parcel(value: bytes) -> Parcel:
-    """The acceptance from what ``encode_parcel`` wrote."""
-    event_time_ms, event_id, day, features = _body(_decode(value))
-    return Parcel(event_time_ms, event_id, DayKey(*day), tuple(features))
+def decode_fields(value: bytes, kind: Any) -> Any:
+    """The fields that ``encode_fields`` wrote, as a tuple of the types of ``kind``."""
+    return msgspec.convert(_body(_decode(value)), kind)
 
 
 def _body(fields: list[Any]) -> list[Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from streams.clock import MINUTE_MS
-
-DAY_MS = 1_440 * MINUTE_MS
+from streams.clock import DAY_MS, MINUTE_MS
 
 
 class Topic(NamedTuple):

@@ -22,6 +22,7 @@ def _duration(text):
     return sum(int(float(n) * units[u]) for n, u in re.findall(r"([\d.]+)(ms|s|m|h|d)", str(text)))
 
 
+SCAN_RULES = ("unverified_sender", "uninspected_parcel", "unfiled_outlet")
 HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"
 
 
@@ -264,7 +265,7 @@ class Oracle:
         for vehicle, trace in by_vehicle.items():
             trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
             for rule in self.pack["rules"]:
-                if rule["rule"].startswith("low_"):
+                if rule["rule"].startswith("low_") or rule["rule"] in SCAN_RULES:
                     continue
                 if rule["rule"] == "silent_vehicle":
                     found |= self.silences(vehicle, rule, trace, stream_time)
@@ -332,28 +333,70 @@ class Oracle:
         return found
 
     # --- parcels ---
-    def scans(self, lines):
+    def scans(self, *partitions):
         """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents."""
-        required = dict.fromkeys(("event_id", "waybill_id", "enterprise_id", "city", "kind"), str) | {"event_time_ms": int}
-        first, stream_time = {}, 0
-        for line in lines:
-            scan = self.parse(line, required, {"waybill_kind": str, "packaging": dict})
-            if scan is None or scan["event_time_ms"] <= 0:
-                continue
-            stream_time = max(stream_time, scan["event_time_ms"])
-            if scan["kind"] == "accepted":
-                key = scan["event_time_ms"], scan["event_id"]
-                known = first.get(scan["waybill_id"])
-                if known is None or key < (known["event_time_ms"], known["event_id"]):
-                    first[scan["waybill_id"]] = scan
+        streams = [self.scans_taken(lines) for lines in partitions]
+        stream_time = max(last for _, last in streams)
         days = defaultdict(lambda: [0, 0, 0])
-        for scan in first.values():
+        for scan in [scan for taken, _ in streams for scan in self.acceptances(taken)]:
             for enterprise in (scan["enterprise_id"], "*"):
                 counts = days[scan["city"], enterprise, self.local(scan["event_time_ms"]).date().isoformat()]
                 counts[0] += 1
                 counts[1] += scan.get("waybill_kind") == "electronic"
                 counts[2] += bool((scan.get("packaging") or {}).get("green"))
         return {k: tuple(v) for k, v in days.items()}, self.low_days(days, stream_time)
+
+    def scans_taken(self, lines):
+        """(scan, stream time before it) of those that are neither broken nor more than three days late, and the last stream time."""
+        required = dict.fromkeys(("event_id", "waybill_id", "enterprise_id", "city", "kind"), str) | {"event_time_ms": int}
+        optional = {"waybill_kind": str, "packaging": dict, "outlet_id": str, "real_name_verified": bool, "inspected": bool}
+        taken, stream_time = [], 0
+        for line in lines:
+            scan = self.parse(line, required, optional)
+            if scan is None or scan["event_time_ms"] <= 0 or scan["event_time_ms"] < stream_time - 3 * 86_400_000:
+                continue
+            taken.append((scan, stream_time))
+            stream_time = max(stream_time, scan["event_time_ms"])
+        return taken, stream_time
+
+    def acceptances(self, taken):
+        """Each parcel's first accepted scan; one more than three days after it, on the stream's clock, is another acceptance."""
+        by_waybill = defaultdict(list)
+        for scan, before in taken:
+            if scan["kind"] != "accepted":
+                continue
+            key, now = (scan["event_time_ms"], scan["event_id"]), max(before, scan["event_time_ms"])
+            groups = by_waybill[scan["waybill_id"]]
+            if groups and groups[-1]["event_time_ms"] >= now - 3 * 86_400_000:
+                if key < (groups[-1]["event_time_ms"], groups[-1]["event_id"]):
+                    groups[-1] = scan
+            else:
+                groups.append(scan)
+        return [scan for groups in by_waybill.values() for scan in groups]
+
+    def findings(self, *partitions):
+        """Scans against outlets and enterprises: (rule id, subject, date, first, last, number of scans)."""
+        streams = [self.scans_taken(lines)[0] for lines in partitions]
+        found = defaultdict(dict)
+        for rule in self.pack["rules"]:
+            every = [scan for taken in streams for scan, _ in taken] if rule["rule"] == "unfiled_outlet" else []
+            accepted = [s for taken in streams for s in self.acceptances(taken)] if rule["rule"] in SCAN_RULES and not every else []
+            for scan in every + accepted:
+                t, outlet = scan["event_time_ms"], scan.get("outlet_id")
+                start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
+                if scan["city"] != self.pack["city"]["adcode"] or (start is not None and t < start) or (end is not None and t >= end):
+                    continue
+                if rule["rule"] == "unfiled_outlet":
+                    record = self.lookup("outlet", outlet, t)
+                    wrong, name = outlet is not None and not (record or {}).get("filed"), scan["event_id"]
+                else:
+                    wrong = scan.get({"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected"}[rule["rule"]]) is False
+                    name = id(scan)
+                if wrong:
+                    subject = f"outlet/{outlet}" if outlet else f"enterprise/{scan['enterprise_id']}"
+                    times = found[rule["id"], subject, self.local(t).date().isoformat()]
+                    times[name] = min(times.get(name, t), t)
+        return {(*key, min(times.values()), max(times.values()), len(times)) for key, times in found.items()}
 
     def low_days(self, days, stream_time):
         found = set()

@@ -15,7 +15,9 @@ A module that judges fixes has
 - ``TITLE_ZH``: the offence in a few Chinese words (in English: the docstring's first line); ``REASON_ZH``, ``REASON_EN``:
   the incident in words
 
-A module that judges a day's parcel rates has ``Parameters`` and ``rate(counts)`` instead of ``prepare``.
+A module that judges a day's parcel rates has ``Parameters`` and ``rate(counts)`` instead of ``prepare``; one that judges
+parcel scans has ``Parameters``, ``SCANS`` (``"accepted"``: the scan by which a parcel is accepted, ``"all"``: any) and
+``violates(scan, outlet)``.
 """
 
 from __future__ import annotations
@@ -30,5 +32,10 @@ RULES: dict[str, ModuleType] = {
 
 
 def judges_fixes(rule: str) -> bool:
-    """Whether a rule judges position fixes (else a day's parcels)."""
+    """Whether a rule judges position fixes."""
     return hasattr(RULES[rule], "prepare")
+
+
+def judges_scans(rule: str) -> bool:
+    """Whether a rule judges parcel scans one by one (the rest judge a day's parcels)."""
+    return hasattr(RULES[rule], "violates")

@@ -8,8 +8,9 @@ import pytest
 from streams.clock import Duration
 from streams.engine import Engine, new_partition
 from streams.events import Fix, Record
+from streams.findings import FindingKey, Sighting, extent_of, judge_finding
 from streams.policy import Policies, load_policy, packs, parse_policy
-from streams.rates import Counts, DayJudge, DayKey
+from streams.rates import Counts, DayJudge, DayKey, count_scans, new_scan_partition
 from streams.registry import Registry, decode_entry
 from streams.rules import RULES, judges_fixes
 
@@ -199,6 +200,56 @@ def test_days(rule, field, accepted, share, enterprise, keys, after_ms, raised):
     assert judge.judge(day, Counts(**{"accepted": accepted, field: share}), incidents, end_ms + after_ms) == []
     if raised:
         assert [t.kind for t in judge.judge(day, Counts(**{"accepted": accepted, field: accepted}), incidents, end_ms + after_ms)] == ["retracted"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"), [("unverified_sender", "real_name_verified"), ("uninspected_parcel", "inspected")]
+)
+@pytest.mark.parametrize(("said", "kind", "violates"), [(False, "accepted", True), (True, "accepted", False), (None, "accepted", False), (False, "arrived", False)])
+def test_acceptances(rule, field, said, kind, violates):
+    assert bool(scanned(rule, [], {"kind": kind, field: said})) is violates
+
+
+@pytest.mark.parametrize(
+    ("outlet", "scan", "violates"),
+    [
+        ({"filed": True}, {"outlet_id": "o"}, False),
+        ({"filed": True}, {"outlet_id": "o", "kind": "delivered"}, False),
+        ({"filed": True, "valid_until": "2023-11-14"}, {"outlet_id": "o"}, True),
+        ({"filed": True, "valid_from": "2023-11-15"}, {"outlet_id": "o"}, False),
+        ({"filed": False}, {"outlet_id": "o", "kind": "delivered"}, True),
+        ({"filed": True}, {"outlet_id": "elsewhere"}, True),
+        ({"filed": True}, {"outlet_id": "elsewhere", "city": "2"}, False),
+        ({"filed": True}, {}, False),
+    ],
+)
+def test_outlets(outlet, scan, violates):
+    assert bool(scanned("unfiled_outlet", [{"kind": "outlet", "id": "o", **outlet}], scan)) is violates
+
+
+def scanned(rule, records, *scans):
+    policy = parse_policy(FRAME.replace("RULE", f'{{rule: {rule}, id: r, clause: "1", severity: violation}}'), "test", lambda _: ZONES)
+    registry = Registry(policy.timezone)
+    registry.add(decode_entry(msgspec.json.encode(r)) for r in records)
+    fields = {"event_time_ms": NOON, "waybill_id": "w", "enterprise_id": "e", "city": "1", "kind": "accepted"}
+    values = [msgspec.json.encode({"event_id": f"s{n}", **fields, **scan}) for n, scan in enumerate(scans)]
+    partition = new_scan_partition()
+    count_scans(partition, [Record(v, n) for n, v in enumerate(values)], Policies([policy]), registry)
+    return {key: extent_of(found.values()) for key, found in partition.findings.items() if found}
+
+
+def test_what_scans_say_becomes_an_incident_that_follows_them():
+    """Opened by the first, silent while it grows, closed with its day, updated by later scans, retracted when nothing is left."""
+    policy = parse_policy(FRAME.replace("RULE", '{rule: unverified_sender, id: r, clause: "1", severity: violation}'), "test", lambda _: ZONES)
+    policies, key = Policies([policy]), FindingKey("r", "outlet/o", "2023-11-15")
+    closing_ms = policy.days.bounds_ms(key.date)[1] + 600_000
+    one, earlier = [Sighting(NOON, "b", "e")], [Sighting(NOON - 1, "a", "e"), Sighting(NOON, "b", "e")]
+    later = [*one, Sighting(NOON + 1, "c", "e")]
+    known, said = None, []
+    for sightings, stream_time_ms in [(one, NOON), (later, NOON), (earlier, NOON), (later, closing_ms), (later, closing_ms), (one, closing_ms), ([], closing_ms)]:
+        known, transitions = judge_finding(policies, b"k", key, extent_of(sightings), known, stream_time_ms)
+        said.append([(t.kind, t.revision, t.extent.count) for t in transitions])
+    assert said == [[("opened", 1, 1)], [], [("updated", 2, 2)], [("closed", 3, 2)], [], [("updated", 4, 1)], [("retracted", 5, 0)]]
 
 
 def test_a_limit_is_milliseconds():

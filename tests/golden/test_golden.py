@@ -23,12 +23,25 @@ FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen
 def judged(out):
     rows = [orjson.loads(line) for line in (out / "incidents.jsonl").read_bytes().splitlines()]
     vehicles = {tuple(r[f] for f in FIELDS) for r in rows if r["vehicle_id"]}
-    days = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"]) for r in rows if not r["vehicle_id"]}
+    days = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"]) for r in rows if r["rule"].startswith("low_")}
     rates = {}
     for line in (out / "rates.jsonl").read_bytes().splitlines():
         row = orjson.loads(line)
         rates[row["city"], row["enterprise_id"], row["date"]] = (row["accepted"], row["electronic"], row["green"])
     return vehicles, days, rates
+
+
+def scan_findings(out, policy):
+    rows = [orjson.loads(line) for line in (out / "incidents.jsonl").read_bytes().splitlines()]
+    found = [r for r in rows if not r["vehicle_id"] and not r["rule"].startswith("low_")]
+    assert {r["rule_id"] for r in found} == {rule.id for rules in policy.scan_rules.values() for rule in rules}
+    return {
+        (
+            r["rule_id"], f"outlet/{r['outlet_id']}" if r["outlet_id"] else f"enterprise/{r['enterprise_id']}",
+            policy.days.date_of(r["opened_at_ms"]), r["opened_at_ms"], r["last_seen_ms"], r["fix_count"],
+        )
+        for r in found
+    }  # fmt: skip
 
 
 def rejects(out):
@@ -57,6 +70,7 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     counts, low = oracle.scans(line for line in open_lines(scans[0]) if line.strip())
     assert rates == counts
     assert {d[:2] for d in days} == {d[:2] for d in low} and len(days) == len(low) >= len(policy.day_rules)
+    assert scan_findings(tmp_path, policy) == oracle.findings(line for line in open_lines(scans[0]) if line.strip())
     fix_rejects = [orjson.loads(r) for r in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]
     assert {r: sum(x["reason"] == r and "gps" in x["file"] for x in fix_rejects) for r in refused} == dict(refused)
     committed = json.loads((folder / "expected.json").read_text())

@@ -9,11 +9,14 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 from oracle import Oracle
 from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop, Worker, World
 
+from deploy.verdict import EXTENT, finding_name
 from streams import checkpoint as checkpoint_module
+from streams.clock import LocalDays
 from streams.policy import Policies, load_policy
 from streams.registry_file import load_registry
 from streams.topics import DEAD, GPS, INCIDENTS, LATE, RATES, SCAN
@@ -31,9 +34,12 @@ rules:
   - {rule: silent_vehicle, id: silent, clause: "1", severity: warning, limit: 3m}
   - {rule: low_electronic_waybill_rate, id: paper, clause: "1", severity: warning, min_sample: 2}
   - {rule: low_green_packaging_rate, id: brown, clause: "1", severity: warning, min_sample: 2}
+  - {rule: unfiled_outlet, id: unfiled, clause: "1", severity: warning}
+  - {rule: unverified_sender, id: nameless, clause: "1", severity: warning}
 """
 ZONE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
-REGISTRY = [{"kind": "vehicle", "id": "v1"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"}]
+REGISTRY = [{"kind": "vehicle", "id": "v1"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"}, {"kind": "outlet", "id": "o", "filed": True}]
+DAYS = LocalDays(ZoneInfo("Asia/Shanghai"))
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 
 
@@ -63,9 +69,10 @@ def events(rng):
                    "speed_kmh": speed, "ignition": rng.random() < 0.5}  # fmt: skip
             sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
     for number in range(rng.randrange(2, 16)):
-        at_ms = BASE_MS + rng.randrange(-(10**8), 10**8)
+        at_ms = BASE_MS + rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3])
         scan = {"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(12)}", "enterprise_id": rng.choice("ef"), "city": "1",
-                "kind": "accepted", "waybill_kind": rng.choice(["electronic", "paper"]), "packaging": {"green": rng.random() < 0.5}}  # fmt: skip
+                "kind": rng.choice(["accepted", "accepted", "arrived"]), "outlet_id": rng.choice(["o", "p", None]),
+                "real_name_verified": rng.random() < 0.7, "waybill_kind": rng.choice(["electronic", "paper"]), "packaging": {"green": rng.random() < 0.5}}  # fmt: skip
         sent.append((BASE_MS + rng.randrange(2_000_000), SCAN.name, scan["waybill_id"], json.dumps(scan).encode()))
     sent += [(at + rng.randrange(10**6), topic, key, rng.choice([value, value[:-1]])) for at, topic, key, value in rng.sample(sent, 3)]
     return [event[1:] for event in sorted(sent)]
@@ -175,11 +182,18 @@ def check(world, name):
                for topic in (DEAD.name, LATE.name) for n in range(PARTITIONS) for h in (dict(r.headers) for r in world.logs[topic, n])
                if h["topic"] == GPS.name.encode()}  # fmt: skip
     assert Counter(letters.values()) == refused, f"{name}: {letters} are not {refused}"
-    rates, low = oracle.scans([record.value for n in range(PARTITIONS) for record in world.logs[SCAN.name, n]])
+    scanned = [[record.value for record in world.logs[SCAN.name, n]] for n in range(PARTITIONS)]
+    rates, low = oracle.scans(*scanned)
     published = sorted((json.loads(r.value)["revision"], r.key.decode(), r.value) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     newest = {key: json.loads(value) for _, key, value in published}
     counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if row["accepted"]}
     expected_rates = {"/".join(key): value for key, value in rates.items()}
     assert counted == expected_rates, f"{name}: rates {counted.items() ^ expected_rates.items()}"
-    days = {(d["rule_id"], d["enterprise_id"]) for d in standing if not d["vehicle_id"]}
+    days = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
     assert days == {row[:2] for row in low}, f"{name}: {days} are not the low days {low}"
+    wrong = {finding: d for d in standing if (finding := finding_name(d, DAYS))}
+    expected = {" ".join(row[:3]): row[3:] for row in oracle.findings(*scanned)}
+    assert wrong.keys() == expected.keys(), f"{name}: {wrong.keys() ^ expected.keys()} about outlets and enterprises"
+    for finding, data in wrong.items():
+        extent, known = tuple(data[field] for field in EXTENT), len(EXTENT) if data["state"] == "closed" else 1
+        assert extent[:known] == expected[finding][:known], f"{name}: {finding} is {extent}, not {expected[finding]}"

@@ -10,6 +10,7 @@ from simulation.history import run
 from streams import stages, state
 from streams.checkpoint import Checkpoint, Snapshots
 from streams.incidents import Incident
+from streams.rates import ScanPartition
 from streams.stages import FixStage, RateStage, RateState, ScanStage
 
 BUGS = {}
@@ -226,6 +227,33 @@ def half_of_the_parcels_are_not_restored(patch):
         return partition
 
     patch.setattr(ScanStage, "_load", forgetful)
+
+
+@bug
+def findings_are_not_restored(patch):
+    """What scans have against an outlet begins anew after a restart."""
+    load = ScanStage._load
+
+    async def forgiving(self, number):
+        partition = await load(self, number)
+        partition.findings.clear()
+        return partition
+
+    patch.setattr(ScanStage, "_load", forgiving)
+
+
+@bug
+def parcels_are_deleted_before_the_checkpoint_that_forgets_them_is_complete(patch):
+    """A crash in between goes back to a time when they were known."""
+    sweep = ScanPartition.sweep
+
+    def hasty(self, days):
+        self.sweep_ms = 0
+        sweep(self, days)
+        self.buried += self.expired
+        self.expired.clear()
+
+    patch.setattr(ScanPartition, "sweep", hasty)
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from streams.clock import LocalDays, duration_ms
+from streams.clock import duration_ms
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import Policies, load_policy
@@ -63,9 +63,9 @@ def scan(number, seconds=0, **change):
 
 
 def count(*values):
-    days = LocalDays(load_policy("hohhot-2019").timezone)
+    policy = load_policy("hohhot-2019")
     partition = new_scan_partition()
-    tally = count_scans(partition, [Record(v, n, T + 10**9) for n, v in enumerate(values)], days)
+    tally = count_scans(partition, [Record(v, n, T + 10**9) for n, v in enumerate(values)], Policies([policy]), Registry(policy.timezone))
     return partition, tally, {(k.enterprise_id, k.date): (c.accepted, c.electronic, c.green) for k, c in totals([partition.counts]).items()}
 
 
@@ -75,6 +75,16 @@ def test_a_parcel_counts_once_by_its_first_acceptance_whatever_the_order():
     expected = {("*", "2023-11-14"): (1, 1, 0), ("x", "2023-11-14"): (1, 1, 0)}
     for order in ((early, late), (late, early), (late, early, late), (early, early, late)):
         assert count(*order)[2] == expected
+
+
+def test_a_parcel_is_known_for_three_days_and_a_scan_older_than_that_is_late():
+    day = 86_400
+    partition, tally, counts = count(scan(1), scan(2, 3 * day), scan(3, 3 * day + 1, waybill_id="x"), scan(4, 3 * day + 2), scan(5, 1, waybill_id="y"))
+    assert [r.reason for r in tally.rejects] == ["late"]
+    assert {key[1]: value for key, value in counts.items() if key[0] == "e"} == {"2023-11-15": (1, 0, 0), "2023-11-18": (2, 0, 0)}
+    partition.sweep_ms = 0
+    partition.sweep(load_policy("hohhot-2019").days)
+    assert set(partition.parcels) == {"x", "w"} and not partition.expired  # w was accepted anew
 
 
 def test_other_scans_and_broken_ones_count_nothing():

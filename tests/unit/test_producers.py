@@ -8,10 +8,11 @@ import pytest
 from producers.faults import Faults, inject, parse_faults
 from producers.replay import read_records
 from producers.sample_registry import sample_registry
-from producers.synthetic import Fleet, parcels
+from producers.synthetic import Fleet, Truth, parcels
 from streams.engine import Engine, new_partition
 from streams.errors import BadInput
 from streams.events import Record
+from streams.findings import extent_of
 from streams.policy import Policies, load_policy, packs
 from streams.rates import DayJudge, DayKey, count_scans, new_scan_partition, totals
 from streams.registry import Registry
@@ -68,7 +69,7 @@ def test_parcels_meet_their_truth(city):
     made = fleet(city, NOON, 3, minutes=1, vehicles=3)
     scans = parcels(policy, registry, made.truth, scans=7_500, end_ms=NOON, seed=3)
     partition = new_scan_partition()
-    count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], policy.days)
+    count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], Policies([policy]), registry)
     summed = totals([partition.counts])
     assert {"/".join(k): (c.accepted, c.electronic, c.green) for k, c in summed.items()} == made.truth.rates
     judge = DayJudge(Policies([policy]), registry, b"k")
@@ -76,6 +77,22 @@ def test_parcels_meet_their_truth(city):
     low = {(t.rule.id, t.day.enterprise_id, t.day.date) for t in judged}
     assert low == set(made.truth.low_days) and len(low) == 4
     assert DayKey("150100", "*", "2026-06-25") in summed
+
+
+@pytest.mark.parametrize("name", packs())
+def test_every_rule_about_scans_is_broken_and_met(name):
+    policy = load_policy(name)
+    registry = Registry(policy.timezone)
+    registry.add(sample_registry(policy, 50, 7))
+    truth, partition = Truth(findings={}, rates={}, low_days=[]), new_scan_partition()
+    scans = parcels(policy, registry, truth, scans=4_000, end_ms=NOON, seed=3)
+    count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], Policies([policy]), registry)
+    found = {}
+    for key, sightings in partition.findings.items():
+        extent = extent_of(sightings.values())
+        found[" ".join(key)] = (extent.evidence[0].event_time_ms, extent.last_seen_ms, extent.count)
+    assert found == truth.findings
+    assert {name.split()[0] for name in found} == {rule.id for rules in policy.scan_rules.values() for rule in rules} != set()
 
 
 def test_traffic_too_short_for_a_rule_says_so(city):

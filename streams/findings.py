@@ -1,0 +1,119 @@
+"""What scans have against an outlet or an enterprise on a local day: one incident each. Pure.
+
+A scan partition collects the scans that violate (``Sighting``) and sends on what they come to (``Extent``); the second
+stage joins the partitions' extents and decides what to publish. An incident opens with its first scan, grows in silence
+while its day lasts, closes when stream time passes the day's end + lateness, and is updated, or retracted, when later
+scans change what was said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import nsmallest
+from typing import NamedTuple
+
+import msgspec
+
+from streams.events import Scan
+from streams.incidents import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Kind, incident_id
+from streams.policy import Policies, Policy, Rule
+from streams.registry import Outlet, Registry
+from streams.rules import RULES
+
+
+class FindingKey(NamedTuple):
+    """A rule instance, ``outlet/<id>`` or ``enterprise/<id>``, and a local date."""
+
+    rule_id: str
+    subject: str
+    date: str
+
+
+class Sighting(NamedTuple):
+    """A violating scan: when, its id, and whose."""
+
+    event_time_ms: int
+    event_id: str
+    enterprise_id: str
+
+
+class Extent(msgspec.Struct, array_like=True, frozen=True):
+    """How many scans, the last's time, and the earliest of them in order."""
+
+    count: int
+    last_seen_ms: int
+    evidence: tuple[Sighting, ...]
+
+
+def extent_of(sightings: Iterable[Sighting]) -> Extent:
+    """What violating scans come to; a count of 0 where there are none."""
+    found = list(sightings)
+    return Extent(len(found), max((s.event_time_ms for s in found), default=0), tuple(nsmallest(MAX_EVIDENCE, found)))
+
+
+def joined(extents: Iterable[Extent]) -> Extent:
+    """The extent over several partitions."""
+    parts = list(extents)
+    evidence = nsmallest(MAX_EVIDENCE, (s for part in parts for s in part.evidence))
+    return Extent(sum(part.count for part in parts), max((part.last_seen_ms for part in parts), default=0), tuple(evidence))
+
+
+def violated(scan: Scan, rules: Iterable[Rule], registry: Registry, date: str) -> tuple[FindingKey, ...]:
+    """The findings that a scan adds to."""
+    found = []
+    for rule in rules:
+        outlet = registry.at("outlet", scan.outlet_id, scan.event_time_ms)
+        if RULES[rule.rule].violates(scan, outlet if isinstance(outlet, Outlet) else None):
+            subject = f"outlet/{scan.outlet_id}" if scan.outlet_id else f"enterprise/{scan.enterprise_id}"
+            found.append(FindingKey(rule.id, subject, date))
+    return tuple(found)
+
+
+class Finding(msgspec.Struct, array_like=True):
+    """An incident of this kind as last announced."""
+
+    incident_id: str
+    revision: int
+    state: str
+    extent: Extent
+
+
+class FindingTransition(msgspec.Struct):
+    """One revision of it."""
+
+    kind: Kind
+    incident_id: str
+    revision: int
+    state: str
+    policy: Policy
+    rule: Rule
+    key: FindingKey
+    extent: Extent
+
+
+def judge_finding(
+    policies: Policies, identity_key: bytes, key: FindingKey, extent: Extent, known: Finding | None, stream_time_ms: int
+) -> tuple[Finding | None, list[FindingTransition]]:
+    """What is to be announced now that a finding has come to ``extent``, and what is known of it afterwards."""
+    start_ms, end_ms = policies.newest.days.bounds_ms(key.date)
+    policy, rule = policies.rule(key.rule_id, "", start_ms)
+    if (known is None and not extent.count) or not rule.rule:
+        return known, []
+    if known is None:
+        name = incident_id(identity_key, policy.name, key.rule_id, key.subject, None, key.date)
+        known = Finding(name, 0, RETRACTED, extent)
+    state = RETRACTED if not extent.count else CLOSED if stream_time_ms >= end_ms + policies.lateness_ms else OPEN
+    steps: list[tuple[Kind, str]] = []
+    if state == RETRACTED:
+        steps = [("retracted", state)] if known.state != RETRACTED else []
+    elif known.state == RETRACTED:
+        steps = [("opened", OPEN), ("closed", CLOSED)] if state == CLOSED else [("opened", OPEN)]
+    elif known.state == OPEN and state == CLOSED:
+        steps = [("closed", CLOSED)]
+    elif (extent if state == CLOSED else extent.evidence[0]) != (known.extent if state == CLOSED else known.extent.evidence[0]):
+        steps = [("updated", state)]
+    transitions = []
+    for kind, reached in steps:
+        known = Finding(known.incident_id, known.revision + 1, reached, extent)
+        transitions.append(FindingTransition(kind, known.incident_id, known.revision, reached, policy, rule, key, extent))
+    return known, transitions

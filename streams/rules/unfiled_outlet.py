@@ -1,0 +1,40 @@
+"""Parcels scanned at an outlet that is not on file.
+
+What
+    A scan of any kind names an outlet for which the registry holds no record valid at that time with ``filed: true``. One
+    incident for an outlet and local day: first and last such scan, and their number; a scan sent twice counts once.
+
+Clause
+    实施备案管理 (Hohhot 二（五）); 探索对快递末端网点实施备案管理 (Hezhou 二（一）1); 实施快递末端网点备案管理 (Shaoxing 十,
+    Yunnan 一（一）, Wulong 三（三）).
+
+Parameters
+    None of its own.
+
+Example
+    >>> from streams.events import Scan
+    >>> scan = Scan("e", 1, "w", "qingcheng", "150100", "arrived", outlet_id="O1")
+    >>> violates(scan, None), violates(scan, Outlet(id="O1")), violates(scan, Outlet(id="O1", filed=True))
+    (True, True, False)
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.events import Scan
+from streams.registry import Outlet
+
+SCANS = "all"
+TITLE_ZH = "网点未备案"
+REASON_ZH = "{subject_zh} 未备案，{date} 有 {count} 次快件扫描"
+REASON_EN = "{subject_en} is not on file, yet {count} scans came from it on {date}"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """None."""
+
+
+def violates(scan: Scan, outlet: Outlet | None) -> bool:
+    """Whether the scan names an outlet that is not on file."""
+    return scan.outlet_id is not None and not (outlet is not None and outlet.filed)

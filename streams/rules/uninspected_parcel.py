@@ -1,0 +1,41 @@
+"""Parcels accepted without looking at what is in them.
+
+What
+    The scan that accepts a parcel says ``inspected: false`` (nothing said: unknown, and no offence). One incident for an
+    outlet, or for the enterprise where the scan names no outlet, and a local day: first and last such parcel, and their
+    number.
+
+Clause
+    收寄验视信息监管系统 (Yunnan 一（四）).
+
+Parameters
+    None of its own.
+
+Example
+    >>> from streams.events import Scan
+    >>> violates(Scan("e", 1, "w", "qingcheng", "150100", "accepted", inspected=False), None)
+    True
+    >>> violates(Scan("e", 1, "w", "qingcheng", "150100", "accepted", inspected=True), None)
+    False
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.events import Scan
+from streams.registry import Outlet
+
+SCANS = "accepted"
+TITLE_ZH = "收寄未验视内件"
+REASON_ZH = "{subject_zh} {date} 收寄 {count} 件未验视内件"
+REASON_EN = "{subject_en} accepted {count} parcels on {date} without inspecting them"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """None."""
+
+
+def violates(scan: Scan, outlet: Outlet | None) -> bool:
+    """Whether the scan says that nobody inspected the parcel."""
+    return scan.inspected is False
