@@ -20,7 +20,8 @@ kafka = typer.Typer(help="The embedded Kafka broker.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 registry = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes.", no_args_is_help=True)
 policy = typer.Typer(help="Policy packs.", no_args_is_help=True)
-for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy)):
+report = typer.Typer(help="A city's figures over local days: rates, incidents, key figures against targets.", invoke_without_command=True)
+for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("report", report)):
     app.add_typer(group, name=name)
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
@@ -412,6 +413,88 @@ def policy_show(pack: Annotated[str, typer.Argument(help="pack by name or path")
     from streams.policy import load_policy
 
     print(load_policy(pack).pack.source["yaml"], end="")
+
+
+def _date(text: str, option: str) -> Any:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{option}: {text!r} is not a date such as 2026-06-25") from None
+
+
+def _registry(policy: Any, registry_file: Path | None) -> Any:
+    """The registry of a file, else the one that Kafka holds."""
+    from deploy.admin import read_registry
+    from streams.registry import Registry, decode_entry
+    from streams.registry_file import load_registry
+
+    if registry_file is not None:
+        return load_registry(registry_file, policy.timezone, policy.zone_kinds)
+    known = Registry(policy.timezone)
+    known.add(decode_entry(text.encode()) for text in read_registry(_settings().kafka_bootstrap))
+    return known
+
+
+@report.callback()
+def report_city(
+    context: typer.Context,
+    city: Annotated[str | None, typer.Option(help="city of the pack (default: hohhot)")] = None,
+    policy_name: Annotated[str | None, typer.Option("--policy", help="pack by name or path")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="first local day, YYYY-MM-DD")] = None,
+    until: Annotated[str | None, typer.Option(help="last local day, included")] = None,
+    format_: Annotated[str, typer.Option("--format", help="html, csv or json")] = "html",
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
+    judged: Annotated[Path | None, typer.Option(help="folder that ./yicheng judge wrote, instead of Kafka")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file, instead of Kafka's")] = None,
+) -> None:
+    """A city's figures over local days: rates by enterprise, incidents by rule, key figures against targets."""
+    if context.invoked_subcommand:
+        return
+    from deploy.report import FORMATS, gather
+    from streams.policy import load_policy
+
+    if from_ is None or until is None:
+        raise BadInput("a report needs --from DATE and --until DATE")
+    if format_ not in FORMATS:
+        raise BadInput(f"--format {format_!r} is not one of {', '.join(FORMATS)}{nearest(format_, FORMATS)}")
+    pack = load_policy(_policy_name(city, policy_name))
+    days = _date(from_, "--from"), _date(until, "--until")
+    if judged is not None:
+        from deploy.report import judged_files
+
+        published = judged_files(judged)
+    else:
+        from deploy.admin import published as read_published
+
+        published = read_published(_settings().kafka_bootstrap)
+    text = FORMATS[format_](gather(pack, _registry(pack, registry_file), *published, *days))
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text, "utf-8")
+        print(f"written to {out}")
+
+
+@report.command("draw")
+def report_draw(
+    seed: Annotated[str, typer.Option(help="any text; agree on it before, and publish it")],
+    count: Annotated[int, typer.Option(min=1, help="so many vehicles and so many outlets")],
+    city: Annotated[str | None, typer.Option(help="city of the pack (default: hohhot)")] = None,
+    policy_name: Annotated[str | None, typer.Option("--policy", help="pack by name or path")] = None,
+    on: Annotated[str | None, typer.Option(help="local day whose registry counts (default: today)")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file, instead of Kafka's")] = None,
+) -> None:
+    """Draw vehicles and outlets for inspection at random (双随机); the same seed and registry give the same draw."""
+    import time
+
+    from deploy.report import as_json, draw
+    from streams.policy import load_policy
+
+    pack = load_policy(_policy_name(city, policy_name))
+    today = pack.days.date_of(time.time_ns() // 1_000_000)
+    print(as_json(draw(pack, _registry(pack, registry_file), seed=seed, count=count, on=_date(on or today, "--on"))), end="")
 
 
 def main() -> None:

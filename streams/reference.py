@@ -6,6 +6,7 @@ A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from mode import Service
 
 from streams import metrics
 from streams.errors import BadInput
+from streams.network import network
 from streams.policy import Policies, Policy, decode_policy
 from streams.registry import Registry, Vehicle, decode_versions
 from streams.topics import CLOCK, POLICY, REGISTRY
@@ -100,18 +102,19 @@ class Reference(Service):
 
     def _changed(self) -> None:
         if self.policies is not None and self.registry is not None:
-            measure_fleet(self.policies.newest, self.registry)
+            measure_network(self.policies.newest, self.registry, time.time_ns() // 1_000_000)
             self.on_change()
 
 
-def measure_fleet(policy: Policy, registry: Registry) -> None:
+def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     """Set the gauges that follow from the registry and the policy alone."""
     city = policy.pack.city.adcode
-    fleet = [v for v in registry.each("vehicle") if isinstance(v, Vehicle) and v.status == "active"]
-    by_energy = {energy: sum(v.energy == energy for v in fleet) for energy in ("electric", "hybrid", "fuel")}
-    for energy, number in by_energy.items():
-        metrics.VEHICLES_ACTIVE.labels(city, energy).set(number)
-    if fleet:
-        metrics.NEV_RATIO.labels(city).set((by_energy["electric"] + by_energy["hybrid"]) / len(fleet))
+    fleet = [v for v in registry.valid("vehicle", now_ms) if isinstance(v, Vehicle) and v.status == "active"]
+    for energy in ("electric", "hybrid", "fuel"):
+        metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))
+    for measure, value in network(registry, now_ms).items():
+        metrics.NETWORK.labels(city, measure).set(value)
+        if measure == "nev_share":
+            metrics.NEV_RATIO.labels(city).set(value)
     for measure, target in policy.pack.targets.items():
         metrics.TARGET_RATIO.labels(city, measure).set(target)

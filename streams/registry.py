@@ -234,6 +234,12 @@ class Registry:
         """Whether there is any version of a record."""
         return (kind, entry_id) in self._versions
 
+    def valid(self, kind: str, event_time_ms: int) -> Iterator[AnyEntry]:
+        """The records of a kind valid at an instant, one of each id."""
+        for entry_kind, entry_id in self._versions:
+            if entry_kind == kind and (entry := self.at(kind, entry_id, event_time_ms)):
+                yield entry
+
     def each(self, kind: str) -> Iterator[AnyEntry]:
         """Every version of every record of a kind."""
         for (entry_kind, _), versions in self._versions.items():

@@ -25,7 +25,7 @@ from streams.topics import GPS
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PEERS = ROOT / ".yicheng" / "peers"
-LEAST_OF_RAW = 0.5
+LEAST_OF_RAW = 0.7
 """A regression: judging at less than this share of the raw loop's events a second, in the same rounds."""
 EVENTS, VEHICLES, ROUNDS, PARTITIONS = 300_000, 20_000, 3, 4
 

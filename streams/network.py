@@ -1,0 +1,55 @@
+"""Key figures of a city's courier network, from its registry at an instant (semantics 9). Pure.
+
+>>> from zoneinfo import ZoneInfo
+>>> from streams.registry import Outlet
+>>> registry = Registry(ZoneInfo("Asia/Shanghai"))
+>>> registry.add([Outlet(id="1", filed=True), Outlet(id="2"), Outlet(id="3", filed=True, valid_until="2018-12-31")])
+>>> network(registry, 1_700_000_000_000)
+{'filed_outlet_share': 0.5, 'recycling_outlet_share': 0.0}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streams.registry import Outlet, Registry, Township, Vehicle
+
+TITLES = {
+    "nev_share": ("新能源车辆占比", "electric and hybrid vehicles"),
+    "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery"),
+    "filed_outlet_share": ("网点备案率", "outlets on file"),
+    "recycling_outlet_share": ("设包装回收装置网点占比", "outlets with a recycling container"),
+    "township_coverage": ("乡镇网点覆盖率", "townships covered"),
+    "locker_cells": ("智能快件箱格口", "smart-locker cells"),
+    "service_stations": ("公共服务站", "public service stations"),
+    "electronic_waybill": ("电子运单使用率", "electronic waybills"),
+    "green_packaging": ("绿色包装使用率", "green packaging"),
+}
+"""What each measure and target is called, in Chinese and English."""
+
+
+def network(registry: Registry, at_ms: int) -> dict[str, float]:
+    """Measure → value (shares from 0 to 1, or numbers) of the records valid then; what there are no records for is left out.
+
+    ``nev_share`` and ``joint_delivery_share`` are of the active vehicles (joint delivery 共同配送: Hohhot, Shaoxing, Wulong);
+    outlets on file (Hohhot 二（五） and all others), recycling containers, townships and smart-locker cells (Hohhot, Hezhou).
+    """
+    vehicles = [v for v in registry.valid("vehicle", at_ms) if isinstance(v, Vehicle) and v.status == "active"]
+    outlets = [o for o in registry.valid("outlet", at_ms) if isinstance(o, Outlet)]
+    townships = [t for t in registry.valid("township", at_ms) if isinstance(t, Township)]
+    measured = {
+        "nev_share": share(v.energy in {"electric", "hybrid"} for v in vehicles),
+        "joint_delivery_share": share(v.joint_delivery for v in vehicles),
+        "filed_outlet_share": share(o.filed for o in outlets),
+        "recycling_outlet_share": share(o.recycling_container for o in outlets),
+        "township_coverage": share(t.covered for t in townships),
+        "locker_cells": sum(t.locker_cells for t in townships) if townships else None,
+        "service_stations": sum(t.service_stations for t in townships) if townships else None,
+    }
+    return {measure: value for measure, value in measured.items() if value is not None}
+
+
+def share(holds: Iterable[bool]) -> float | None:
+    """The share of which something holds; None of nothing."""
+    all_of_them = list(holds)
+    return sum(all_of_them) / len(all_of_them) if all_of_them else None
