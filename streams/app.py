@@ -30,9 +30,22 @@ SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
 
 
+class App(faust.App):
+    """Faust's app, which joins its group only when the reference data is there: until then others keep the partitions."""
+
+    reference: Reference
+
+    async def on_start(self) -> None:
+        """Read the reference data first."""
+        await super().on_start()
+        await self.add_runtime_dependency(self.reference)
+        while not (self.reference.ready.is_set() or self.should_stop):
+            await self.sleep(0.05)
+
+
 def build_app(settings: Settings, web_port: int) -> faust.App:
     """Topics, stages and agents in the order of the flow."""
-    app = faust.App(
+    app = App(
         settings.group,
         broker=[URL(f"aiokafka://{address}") for address in settings.kafka_bootstrap.split(",")],
         datadir=str(settings.state_dir / "faust"),
@@ -40,7 +53,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         topic_partitions=settings.partitions,
         topic_allow_declare=True,
         broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=3.0,
+        broker_heartbeat_interval=1.0,  # so soon does a member notice that others come or go
         broker_commit_interval=3600.0,  # the checkpoint commits
         broker_max_poll_records=5 * settings.chunk_records,  # fewer errands between the threads
         consumer_auto_offset_reset="earliest",
@@ -55,7 +68,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     identity_key = settings.identity_key.get_secret_value().encode()
 
     # reference data and durability
-    reference = Reference(settings.kafka_bootstrap, settings.policy)
+    reference = app.reference = Reference(settings.kafka_bootstrap, settings.policy)
     checkpoint = Checkpoint(settings.kafka_bootstrap)
     watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
 
@@ -82,7 +95,6 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             await guarded(_take(stream, event, stage))
 
     async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
-        await reference.ready.wait()
         message = event.message
         await checkpoint.judge(stage, event.value, lambda: app.consumer.is_current(message), lambda: app.consumer.judged(message))
 
@@ -92,7 +104,6 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         app.consumer.before_revoke = checkpoint.before_revoke
         checkpoint.commit = app.consumer.commit
         checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
-        await app.add_runtime_dependency(reference)
         while not (app.should_stop or checkpoint.closed):
             await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
             watchdog.alive(time.monotonic())

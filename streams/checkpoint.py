@@ -61,8 +61,14 @@ class Stage(Protocol):
     def changes(self, number: int) -> list[Change]:
         """A partition's state that has changed since the last call, and its mark at the end; nothing if nothing has."""
 
-    def forget(self) -> None:
-        """Drop the state in memory; it is restored when next needed."""
+    def forget(self, ends: Mapping[int, int]) -> None:
+        """Drop the state in memory; it is restored when next needed.
+
+        ``ends``: where each partition's state topic ends now. While it still ends there, nobody else has had the partition.
+        """
+
+    def let_go(self) -> None:
+        """Drop what was kept of partitions that have not come back."""
 
 
 class Snapshots:
@@ -135,6 +141,20 @@ class Checkpoint:
             await self._producer.start()
         return self._producer
 
+    async def _read(self) -> AIOKafkaConsumer:
+        if self._reader is None:
+            self._reader = AIOKafkaConsumer(
+                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+            )
+            await self._reader.start()
+        return self._reader
+
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset after the last record of partitions of a state topic."""
+        sources = [TopicPartition(topic, number) for number in partitions]
+        found = await (await self._read()).end_offsets(sources) if sources else {}
+        return {source.partition: end for source, end in found.items()}
+
     async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
         """The state of every key as of the partition's latest complete checkpoint.
 
@@ -142,19 +162,14 @@ class Checkpoint:
         missing), and a worker that was suspended while its partition went to another may still write what it had in its
         buffers. Such records are put right at once. Compaction leaves them time: what they replace is in the topic still.
         """
-        if self._reader is None:
-            self._reader = AIOKafkaConsumer(
-                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
-            )
-            await self._reader.start()
-        source = TopicPartition(topic, partition)
-        end = (await self._reader.end_offsets([source]))[source]
+        reader, source = await self._read(), TopicPartition(topic, partition)
+        end = (await self.ends(topic, [partition]))[partition]
         found = Snapshots()
         if end:
-            self._reader.assign([source])
-            await self._reader.seek_to_beginning(source)
-            while await self._reader.position(source) < end:
-                for records in (await self._reader.getmany(timeout_ms=500, max_records=50_000)).values():
+            reader.assign([source])
+            await reader.seek_to_beginning(source)
+            while await reader.position(source) < end:
+                for records in (await reader.getmany(timeout_ms=500, max_records=50_000)).values():
                     for record in records:
                         found.add(record.key.decode(), record.value)
         state, wrong = found.latest()
@@ -186,6 +201,8 @@ class Checkpoint:
         """Make everything taken so far durable and commit it."""
         async with self._running:
             await self._run(self.turn)
+            for stage in self.stages:
+                stage.let_go()
 
     async def _run(self, turn: AbstractAsyncContextManager[Any]) -> None:
         if self.closed or not (self._acks or self._sends):
@@ -248,7 +265,7 @@ class Checkpoint:
             drop()
             self._acks.clear()
             for stage in self.stages:
-                stage.forget()
+                stage.forget(await self.ends(stage.state_topic, stage.partitions))
 
     async def close(self) -> None:
         """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""

@@ -249,7 +249,10 @@ class Engine:
     def watch(self, partition: FixPartition, trace: Trace) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""
         deadlines = [deadline_ms(i) for i in trace.incidents or () if i.state == OPEN]
-        if trace.recent.ignition() and self.announcer.shortest_silence_ms < END_MS:
+        earliest_ms = trace.recent.ends() + self.announcer.shortest_silence_ms if trace.recent.ignition() else END_MS
+        if trace.plan is None and partition.stream_time_ms < earliest_ms < END_MS:
+            deadlines.append(earliest_ms)  # just restored: what the rules say is looked up when it may matter
+        elif earliest_ms < END_MS:
             silent = trace.runs or {}
             due = self.planner.silences(trace.vehicle_id, trace.recent.ends(), trace.plan)
             deadlines += [due_ms for offence, due_ms in due if offence not in silent]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from streams.errors import LostState
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
 from streams.findings import Extent, Finding, FindingKey, Sighting, extent_of, joined, judge_finding
-from streams.incidents import CLOSED, OPEN, Transition
+from streams.incidents import CLOSED, OPEN, Trace, Transition
 from streams.policy import Policies
 from streams.rates import (
     CITY_WIDE,
@@ -39,6 +39,8 @@ from streams.registry import Registry
 from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_trace, head_of
 from streams.topics import CLOCK, DEAD, GPS, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, SCAN, VEHICLE_STATE, Topic
 
+KEPT_S = 60.0
+"""So long is the state of a lost partition kept in memory, in case that it comes back before anybody else has had it."""
 P = TypeVar("P", bound="FixPartition | ScanPartition | RatePartition")
 
 
@@ -51,6 +53,8 @@ class StatefulStage(Generic[P]):
         self.reference = reference
         self.state_topic = state_topic.name
         self.partitions: dict[int, P] = {}
+        self.kept: dict[int, tuple[P, int]] = {}
+        self.kept_until_s = 0.0
         checkpoint.stages.append(self)
 
     async def take(self, chunk: Sequence[Any]) -> None:
@@ -76,8 +80,16 @@ class StatefulStage(Generic[P]):
     async def partition(self, number: int) -> P:
         """A partition's state: in memory, or as of its last complete checkpoint."""
         if number not in self.partitions:
-            self.partitions[number] = await self._load(number)
+            kept, end = self.kept.pop(number, (None, -1))
+            if kept is not None and (await self.checkpoint.ends(self.state_topic, [number]))[number] == end:
+                self.partitions[number] = kept
+                self.taken_up(kept)
+            else:
+                self.partitions[number] = await self._load(number)
         return self.partitions[number]
+
+    def taken_up(self, partition: P) -> None:
+        """A partition has come back before anybody else had it."""
 
     async def _load(self, number: int) -> P:
         partition = self.new_partition()
@@ -99,9 +111,16 @@ class StatefulStage(Generic[P]):
         partition.saved_offset = partition.next_offset
         return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, encode_head(head))]
 
-    def forget(self) -> None:
+    def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
+        self.kept = {number: (partition, ends[number]) for number, partition in self.partitions.items()}
+        self.kept_until_s = time.monotonic() + KEPT_S
         self.partitions.clear()
+
+    def let_go(self) -> None:
+        """See ``Stage``."""
+        if self.kept and time.monotonic() > self.kept_until_s:
+            self.kept.clear()
 
     async def restore(self, number: int) -> dict[str, bytes]:
         """The partition's state records by key; ``LostState`` where there must be some and there are none."""
@@ -232,6 +251,9 @@ class FixStage(StatefulStage[FixPartition]):
         assert self.engine is not None
         trace = partition.traces[key] = decode_trace(value, self.engine)
         self.engine.watch(partition, trace)
+        self._count_trace(trace)
+
+    def _count_trace(self, trace: Trace) -> None:
         for incident in trace.incidents or ():
             self._count_open(incident.incident_id, incident.run.offence.rule, incident.state)
 
@@ -250,9 +272,14 @@ class FixStage(StatefulStage[FixPartition]):
             self.told_ms[number] = stream_time_ms
             yield CLOCK.name, str(number).encode(), str(stream_time_ms).encode()
 
-    def forget(self) -> None:
+    def taken_up(self, partition: FixPartition) -> None:
+        """See ``StatefulStage``."""
+        for trace in partition.traces.values():
+            self._count_trace(trace)
+
+    def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
-        super().forget()
+        super().forget(ends)
         self.taken_at_s.clear()
         for incident_id, rule in list(self.open.items()):
             self._count_open(incident_id, rule, CLOSED)

@@ -5,6 +5,7 @@ import itertools
 from contextlib import nullcontext
 
 import pytest
+from aiokafka import TopicPartition
 from simulation.history import run
 
 from streams import stages, state
@@ -92,7 +93,31 @@ def replayed_records_are_judged_again(patch):
 @bug
 def state_in_memory_outlives_its_partition(patch):
     """A worker that gets a partition back goes on with what it remembered, not with what the other saved."""
-    patch.setattr(FixStage, "forget", lambda self: None)
+    patch.setattr(FixStage, "forget", lambda self, ends: None)
+
+
+@bug
+def state_is_taken_up_again_whoever_had_the_partition_meanwhile(patch):
+    """What another has judged since is judged again by what was known before."""
+    ends = Checkpoint.ends
+
+    async def unchanged(self, topic, partitions):
+        return dict.fromkeys(await ends(self, topic, partitions), 0)
+
+    patch.setattr(Checkpoint, "ends", unchanged)
+    patch.setattr(Checkpoint, "restore", _restore_by_reader)
+
+
+async def _restore_by_reader(self, topic, partition):
+    source = TopicPartition(topic, partition)
+    found = Snapshots()
+    end = (await self._reader.end_offsets([source]))[source]
+    self._reader.assign([source])
+    while await self._reader.position(source) < end:
+        for records in (await self._reader.getmany(500, 50_000)).values():
+            for record in records:
+                found.add(record.key.decode(), record.value)
+    return found.latest()[0]
 
 
 @bug
@@ -103,7 +128,7 @@ def a_revocation_drops_what_it_did_not_save(patch):
         async with self.turn:
             await self.commit()
             for stage in self.stages:
-                stage.forget()
+                stage.forget(dict.fromkeys(stage.partitions, -1))
 
     patch.setattr(Checkpoint, "before_revoke", unsaved)
 

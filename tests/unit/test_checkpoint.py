@@ -26,8 +26,11 @@ class Stage:
     def changes(self, number):
         return [*(Change(f"HH-{n}", b"state") for n in range(self.partitions[number])), Change(MARK, b"mark")]
 
-    def forget(self):
+    def forget(self, ends):
         self.forgotten = True
+
+    def let_go(self):
+        pass
 
 
 class Broker:
@@ -50,6 +53,9 @@ class Broker:
         asyncio.get_running_loop().call_later(0.01, acknowledge)
         return future
 
+
+    async def end_offsets(self, sources):
+        return dict.fromkeys(sources, 0)
 
     def create_batch(self):
         return Batch()
@@ -134,7 +140,7 @@ def test_nothing_is_judged_between_the_last_checkpoint_and_the_loss_of_partition
 
     async def scenario():
         checkpoint, stage, ledger = Checkpoint("nowhere:1"), Stage(), [1]
-        checkpoint._producer = Broker()
+        checkpoint._producer = checkpoint._reader = Broker()
         checkpoint.stages.append(stage)
 
         async def commit():
