@@ -261,11 +261,14 @@ class Checkpoint:
         All in one turn: a chunk judged in between would be saved over the state of the next owner.
         """
         async with self._running, self.turn:
-            await guarded(self._run(nullcontext()))
-            drop()
-            self._acks.clear()
-            for stage in self.stages:
-                stage.forget(await self.ends(stage.state_topic, stage.partitions))
+            await guarded(self._give_up(drop))
+
+    async def _give_up(self, drop: Callable[[], None]) -> None:
+        await self._run(nullcontext())
+        drop()
+        self._acks.clear()
+        for stage in self.stages if not self.closed else ():
+            stage.forget(await self.ends(stage.state_topic, stage.partitions))
 
     async def close(self) -> None:
         """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""

@@ -1,12 +1,15 @@
 """The chunk consumer's ledger, without a broker."""
 
+import asyncio
 from collections import deque
 
 import pytest
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.transport import ChunkConsumer, _ReadOffsets
+from streams.app import build_app
+from streams.settings import Settings
+from streams.transport import FETCH_MAX_WAIT_MS, ChunkConsumer, _ReadOffsets
 
 GPS = TP("courier.gps.v1", 0)
 LOG = TP("yicheng-vehicles-changelog", 0)
@@ -58,3 +61,14 @@ def test_read_offsets_never_hide_a_chunk_that_is_fetched_again():
     offsets.update({GPS: 5, LOG: 7})
     offsets[LOG] += 1
     assert offsets[GPS] is None and offsets[LOG] == 8
+
+
+def test_a_fetch_never_waits_long_for_idle_partitions(tmp_path):
+    """Faust's 1.5 s would hold up whatever arrives meanwhile in partitions with traffic."""
+
+    async def made():
+        app = build_app(Settings(state_dir=tmp_path), 6066)
+        app.finalize()
+        return app.consumer._thread._create_worker_consumer(app.transport)._fetch_max_wait_ms
+
+    assert asyncio.run(made()) == FETCH_MAX_WAIT_MS <= 50
