@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 import orjson
@@ -92,23 +91,6 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]
                 yield from (((record.key or b"").decode(), record.value) for record in records)
     finally:
         consumer.close()
-
-
-def published(bootstrap: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rates by subject and day, incidents as last revised, and police feedback, as the topics hold them now."""
-    rates: dict[str, dict[str, Any]] = {}
-    incidents: dict[str, dict[str, Any]] = {}
-    for held, topic, name in ((rates, topics.RATES, None), (incidents, topics.INCIDENTS, "incident_id")):
-        for key, value in read_topic(bootstrap, topic.name):
-            if value is not None:
-                row = msgspec.json.decode(value)
-                row = row["data"] if name else row
-                known = held.get(row[name] if name else key)
-                if known is None or known["revision"] <= row["revision"]:
-                    held[row[name] if name else key] = row
-    answers = ((key, msgspec.json.decode(value)) for key, value in read_topic(bootstrap, topics.FEEDBACK.name) if value is not None)
-    feedback = [{**answer, "incident_id": key} for key, answer in answers if isinstance(answer, dict) and "time_ms" in answer]
-    return list(rates.values()), list(incidents.values()), feedback
 
 
 def consumed(bootstrap: str, group: str, topic: str) -> bool:

@@ -452,7 +452,7 @@ def report_city(
     """A city's figures over local days: rates by enterprise, incidents by rule, key figures against targets."""
     if context.invoked_subcommand:
         return
-    from deploy.report import FORMATS, gather
+    from deploy.report import FORMATS, gather, judged_files, published
     from streams.policy import load_policy
 
     if from_ is None or until is None:
@@ -461,15 +461,8 @@ def report_city(
         raise BadInput(f"--format {format_!r} is not one of {', '.join(FORMATS)}{nearest(format_, FORMATS)}")
     pack = load_policy(_policy_name(city, policy_name))
     days = _date(from_, "--from"), _date(until, "--until")
-    if judged is not None:
-        from deploy.report import judged_files
-
-        published = judged_files(judged)
-    else:
-        from deploy.admin import published as read_published
-
-        published = read_published(_settings().kafka_bootstrap)
-    text = FORMATS[format_](gather(pack, _registry(pack, registry_file), *published, *days))
+    source = published(_settings().kafka_bootstrap) if judged is None else judged_files(judged)
+    text = FORMATS[format_](gather(pack, _registry(pack, registry_file), *source, *days))
     if out is None:
         print(text, end="")
     else:

@@ -20,17 +20,33 @@ import msgspec
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from deploy.admin import read_topic
+from deploy.verdict import newest
 from streams.errors import BadInput
 from streams.network import TITLES, network
 from streams.policy import Policy
-from streams.rates import CITY_WIDE, FEATURES, Counts
+from streams.rates import CITY_WIDE, FEATURES, Counts, share
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
+from streams.topics import FEEDBACK, INCIDENTS, RATES
 
 GREEN_POINT_PARCELS = 100
 
 
-def judged_files(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+Published = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
+
+
+def published(bootstrap: str) -> Published:
+    """Rates by subject and day, incidents as last revised, and police feedback, as the topics hold them now."""
+    rates, events, answers = (
+        [(key, orjson.loads(value)) for key, value in read_topic(bootstrap, topic.name) if value is not None] for topic in (RATES, INCIDENTS, FEEDBACK)
+    )
+    incidents = newest((event["data"]["incident_id"], event["data"]) for _, event in events)
+    feedback = [{**answer, "incident_id": key} for key, answer in answers if isinstance(answer, dict) and "time_ms" in answer]
+    return list(newest(rates).values()), list(incidents.values()), feedback
+
+
+def judged_files(folder: Path) -> Published:
     """Rates, incidents and (no) feedback from a folder that ``judge`` wrote."""
     try:
         rates, incidents = ([orjson.loads(line) for line in (folder / name).read_bytes().splitlines()] for name in ("rates.jsonl", "incidents.jsonl"))
@@ -66,7 +82,7 @@ def gather(
             by_month[row["date"][:7]].merge(counts)
     start_ms = policy.days.bounds_ms(from_.isoformat())[0]
     within = [data for data in incidents if data["city"] == city.adcode and start_ms <= data["opened_at_ms"] < end_ms and data["state"] != "retracted"]
-    measured: dict[str, float | None] = dict(network(registry, end_ms - 1))
+    measured: dict[str, float | None] = dict(network(registry.valid(end_ms - 1)))
     measured |= {"electronic_waybill": by_enterprise[CITY_WIDE].electronic_rate, "green_packaging": by_enterprise[CITY_WIDE].green_rate}
     targets = policy.pack.targets
     return {
@@ -106,17 +122,13 @@ def _rates(counts: Counts, **of: str) -> dict[str, Any]:
         **msgspec.structs.asdict(counts),
         "electronic_rate": counts.electronic_rate,
         "green_rate": counts.green_rate,
-        "narrow_tape_rate": _share(counts.narrow_tape, counts.taped),
-        "not_repackaged_rate": _share(counts.not_repackaged, counts.accepted),
-        "reusable_bag_rate": _share(counts.reusable_bag, counts.accepted),
-        "real_name_rate": _share(counts.real_name_verified, counts.accepted),
-        "inspected_rate": _share(counts.inspected, counts.accepted),
+        "narrow_tape_rate": share(counts.narrow_tape, counts.taped),
+        "not_repackaged_rate": share(counts.not_repackaged, counts.accepted),
+        "reusable_bag_rate": share(counts.reusable_bag, counts.accepted),
+        "real_name_rate": share(counts.real_name_verified, counts.accepted),
+        "inspected_rate": share(counts.inspected, counts.accepted),
         "green_points": counts.green // GREEN_POINT_PARCELS + counts.reusable_bag // GREEN_POINT_PARCELS,
     }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _rising(months: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -189,9 +201,10 @@ def draw(policy: Policy, registry: Registry, *, seed: str, count: int, on: date)
     the sorted ids, one a line, so that the list can be held against the registry later.
     """
     at_ms = policy.days.bounds_ms(on.isoformat())[1] - 1
+    valid = registry.valid(at_ms)
     drawn: dict[str, Any] = {"city": policy.pack.city.adcode, "date": on.isoformat(), "seed": seed}
     for kind in ("vehicle", "outlet"):
-        ids = sorted(entry.id for entry in registry.valid(kind, at_ms) if getattr(entry, "status", "active") == "active")
+        ids = sorted(entry.id for entry in valid[kind] if getattr(entry, "status", "active") == "active")
         if count > len(ids):
             raise BadInput(f"--count {count}: the registry holds only {len(ids)} {kind}s on {on}")
         tickets = sorted((hashlib.sha256(f"{seed}/{kind}/{name}".encode()).hexdigest(), name) for name in ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import orjson
 
 from producers.synthetic import Truth
 from streams.clock import LocalDays
-
-EXTENT = ("opened_at_ms", "last_seen_ms", "fix_count")
+from streams.cloudevents import subject_of
 
 
 class Produced(msgspec.Struct):
@@ -40,16 +40,19 @@ def read_produced(path: Path) -> Produced | None:
     return msgspec.json.decode(path.read_bytes(), type=Produced) if path.exists() else None
 
 
-def latest_incidents(sink: Path) -> dict[str, dict[str, Any]]:
-    """The newest revision of each incident in the file sink, as ``data``; repeats (at least once) fall away."""
+def newest(revisions: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Of each name the row with the greatest ``revision``; repeats (at least once) fall away."""
     latest: dict[str, dict[str, Any]] = {}
-    if sink.exists():
-        for line in sink.read_bytes().splitlines():
-            data = orjson.loads(line)["data"]
-            known = latest.get(data["incident_id"])
-            if known is None or known["revision"] < data["revision"]:
-                latest[data["incident_id"]] = data
+    for name, row in revisions:
+        if name not in latest or latest[name]["revision"] < row["revision"]:
+            latest[name] = row
     return latest
+
+
+def latest_incidents(sink: Path) -> dict[str, dict[str, Any]]:
+    """The newest revision of each incident in the file sink, as ``data``."""
+    lines = sink.read_bytes().splitlines() if sink.exists() else []
+    return newest((data["incident_id"], data) for data in (orjson.loads(line)["data"] for line in lines))
 
 
 def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], days: LocalDays) -> Verdict:
@@ -68,14 +71,7 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     low_expected = len(truth.low_days)
     if len(low_found) != low_expected or {x[:2] for x in low_found} != {(rule, subject) for rule, subject, _ in truth.low_days}:
         differences.append(f"low-rate days: found {sorted(low_found)}, injected {sorted(truth.low_days)}")
-    scanned = {name: d for d in standing if (name := finding_name(d, days))}
-    differences += [f"missed: {name}" for name in truth.findings.keys() - scanned.keys()]
-    differences += [f"not injected: {name}" for name in scanned.keys() - truth.findings.keys()]
-    for name in truth.findings.keys() & scanned.keys():
-        known = len(EXTENT) if scanned[name]["state"] == "closed" else 1
-        extent, true_extent = tuple(scanned[name][field] for field in EXTENT), truth.findings[name]
-        if extent[:known] != true_extent[:known]:
-            differences.append(f"other extent: {name}: {extent}, not {true_extent}")
+    differences += finding_differences(truth.findings, standing, days)
     for name, counts in truth.rates.items():
         row = rates.get(name, {})
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
@@ -84,12 +80,21 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     return Verdict(len(expected) + low_expected + len(truth.findings), len(standing), len(truth.rates), sorted(differences))
 
 
-def finding_name(data: dict[str, Any], days: LocalDays) -> str:
-    """The name in the truth of an incident about scans; empty for all others."""
-    if data["vehicle_id"] or data["rule"].startswith("low_"):
-        return ""
-    subject = f"outlet/{data['outlet_id']}" if data["outlet_id"] else f"enterprise/{data['enterprise_id']}"
-    return f"{data['rule_id']} {subject} {days.date_of(data['opened_at_ms'])}"
+def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], days: LocalDays) -> list[str]:
+    """What incidents about scans say otherwise than ``expected``: ``rule id, subject, date`` → first and last scan, how many.
+
+    Of one still open only the first scan is compared; incidents about vehicles and rates are passed over.
+    """
+    about_scans = (data for data in standing if not data["vehicle_id"] and not data["rule"].startswith("low_"))
+    found = {f"{data['rule_id']} {subject_of(data)} {days.date_of(data['opened_at_ms'])}": data for data in about_scans}
+    differences = [f"missed: {name}" for name in expected.keys() - found.keys()]
+    differences += [f"not injected: {name}" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        known = None if found[name]["state"] == "closed" else 1
+        extent = tuple(found[name][field] for field in ("opened_at_ms", "last_seen_ms", "fix_count"))
+        if extent[:known] != expected[name][:known]:
+            differences.append(f"other extent: {name}: {extent}, not {expected[name]}")
+    return differences
 
 
 def _name(key: tuple[Any, ...]) -> str:

@@ -39,8 +39,7 @@ class App(faust.App):
         """Read the reference data first."""
         await super().on_start()
         await self.add_runtime_dependency(self.reference)
-        while not (self.reference.ready.is_set() or self.should_stop):
-            await self.sleep(0.05)
+        await self.wait(self.reference.ready)
 
 
 def build_app(settings: Settings, web_port: int) -> faust.App:

@@ -131,8 +131,7 @@ def finding_data(transition: FindingTransition, registry: Registry) -> dict[str,
 
 def cloudevent(kind: str, data: dict[str, Any]) -> tuple[str, bytes]:
     """The message key (the subject) and the structured CloudEvent for one transition's data."""
-    kind_of_subject = "vehicle" if data["vehicle_id"] else "outlet" if data["outlet_id"] else "enterprise"
-    subject = f"{kind_of_subject}/{data[f'{kind_of_subject}_id']}"
+    subject = subject_of(data)
     moment = datetime.fromtimestamp(data["last_seen_ms"] / 1000, UTC)
     return subject, orjson.dumps(
         {
@@ -146,6 +145,12 @@ def cloudevent(kind: str, data: dict[str, Any]) -> tuple[str, bytes]:
             "data": data,
         }
     )
+
+
+def subject_of(data: dict[str, Any]) -> str:
+    """Whom an incident is about: ``vehicle/<id>``, ``outlet/<id>`` or ``enterprise/<id>``."""
+    kind = "vehicle" if data["vehicle_id"] else "outlet" if data["outlet_id"] else "enterprise"
+    return f"{kind}/{data[f'{kind}_id']}"
 
 
 def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, event_time_ms: int) -> tuple[str, str]:

@@ -103,6 +103,7 @@ def judge_finding(
         name = incident_id(identity_key, policy.name, key.rule_id, key.subject, None, key.date)
         known = Finding(name, 0, RETRACTED, extent)
     state = RETRACTED if not extent.count else CLOSED if stream_time_ms >= end_ms + policies.lateness_ms else OPEN
+    differs = extent != known.extent if state == CLOSED else extent.evidence[:1] != known.extent.evidence[:1]
     steps: list[tuple[Kind, str]] = []
     if state == RETRACTED:
         steps = [("retracted", state)] if known.state != RETRACTED else []
@@ -110,7 +111,7 @@ def judge_finding(
         steps = [("opened", OPEN), ("closed", CLOSED)] if state == CLOSED else [("opened", OPEN)]
     elif known.state == OPEN and state == CLOSED:
         steps = [("closed", CLOSED)]
-    elif (extent if state == CLOSED else extent.evidence[0]) != (known.extent if state == CLOSED else known.extent.evidence[0]):
+    elif differs:  # of an open one only its opening has been told
         steps = [("updated", state)]
     transitions = []
     for kind, reached in steps:

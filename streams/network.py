@@ -1,18 +1,20 @@
 """Key figures of a city's courier network, from its registry at an instant (semantics 9). Pure.
 
 >>> from zoneinfo import ZoneInfo
->>> from streams.registry import Outlet
+>>> from streams.registry import Outlet, Registry
 >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
 >>> registry.add([Outlet(id="1", filed=True), Outlet(id="2"), Outlet(id="3", filed=True, valid_until="2018-12-31")])
->>> network(registry, 1_700_000_000_000)
+>>> network(registry.valid(1_700_000_000_000))
 {'filed_outlet_share': 0.5, 'recycling_outlet_share': 0.0}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from streams.registry import Outlet, Registry, Township, Vehicle
+from streams.rates import share
+from streams.registry import Vehicle
 
 TITLES = {
     "nev_share": ("新能源车辆占比", "electric and hybrid vehicles"),
@@ -28,28 +30,25 @@ TITLES = {
 """What each measure and target is called, in Chinese and English."""
 
 
-def network(registry: Registry, at_ms: int) -> dict[str, float]:
-    """Measure → value (shares from 0 to 1, or numbers) of the records valid then; what there are no records for is left out.
+def network(valid: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """Measure → value (shares from 0 to 1, or numbers) of records by kind; what there are no records for is left out.
 
     ``nev_share`` and ``joint_delivery_share`` are of the active vehicles (joint delivery 共同配送: Hohhot, Shaoxing, Wulong);
     outlets on file (Hohhot 二（五） and all others), recycling containers, townships and smart-locker cells (Hohhot, Hezhou).
     """
-    vehicles = [v for v in registry.valid("vehicle", at_ms) if isinstance(v, Vehicle) and v.status == "active"]
-    outlets = [o for o in registry.valid("outlet", at_ms) if isinstance(o, Outlet)]
-    townships = [t for t in registry.valid("township", at_ms) if isinstance(t, Township)]
+    vehicles, outlets, townships = active_vehicles(valid), valid["outlet"], valid["township"]
     measured = {
-        "nev_share": share(v.energy in {"electric", "hybrid"} for v in vehicles),
-        "joint_delivery_share": share(v.joint_delivery for v in vehicles),
-        "filed_outlet_share": share(o.filed for o in outlets),
-        "recycling_outlet_share": share(o.recycling_container for o in outlets),
-        "township_coverage": share(t.covered for t in townships),
+        "nev_share": share(sum(v.energy in {"electric", "hybrid"} for v in vehicles), len(vehicles)),
+        "joint_delivery_share": share(sum(v.joint_delivery for v in vehicles), len(vehicles)),
+        "filed_outlet_share": share(sum(o.filed for o in outlets), len(outlets)),
+        "recycling_outlet_share": share(sum(o.recycling_container for o in outlets), len(outlets)),
+        "township_coverage": share(sum(t.covered for t in townships), len(townships)),
         "locker_cells": sum(t.locker_cells for t in townships) if townships else None,
         "service_stations": sum(t.service_stations for t in townships) if townships else None,
     }
     return {measure: value for measure, value in measured.items() if value is not None}
 
 
-def share(holds: Iterable[bool]) -> float | None:
-    """The share of which something holds; None of nothing."""
-    all_of_them = list(holds)
-    return sum(all_of_them) / len(all_of_them) if all_of_them else None
+def active_vehicles(valid: Mapping[str, Sequence[Any]]) -> list[Vehicle]:
+    """The vehicles among records by kind that are neither suspended nor scrapped."""
+    return [vehicle for vehicle in valid["vehicle"] if vehicle.status == "active"]

@@ -25,6 +25,11 @@ NARROW_TAPE_MM = 45.0
 KNOWN_FOR_MS = 3 * DAY_MS
 
 
+def share(part: int, whole: int) -> float | None:
+    """From 0 to 1; of nothing there is no share."""
+    return part / whole if whole else None
+
+
 class Counts(msgspec.Struct):
     """Accepted parcels of a (city, enterprise, local day), and how many of them had what."""
 
@@ -53,12 +58,12 @@ class Counts(msgspec.Struct):
     @property
     def electronic_rate(self) -> float | None:
         """Share of electronic waybills; None where nothing was accepted."""
-        return self.electronic / self.accepted if self.accepted else None
+        return share(self.electronic, self.accepted)
 
     @property
     def green_rate(self) -> float | None:
         """Share of green packaging; None where nothing was accepted."""
-        return self.green / self.accepted if self.accepted else None
+        return share(self.green, self.accepted)
 
 
 FEATURES = Counts.__struct_fields__[1:]
@@ -85,9 +90,9 @@ class Parcel(NamedTuple):
 class ScanPartition(msgspec.Struct):
     """The state of one scan partition: parcels of the last three days, counts by day, violating scans by finding.
 
-    ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved; ``expired``: keys of state dropped since; ``buried``: of
-    state that was dropped before the last checkpoint was complete, and may be deleted.
-    ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
+    ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
+    ``expired``: keys of state dropped since; ``buried``: of state that was dropped before the last checkpoint was complete,
+    and may be deleted. ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
     """
 
     parcels: dict[str, Parcel] = {}
@@ -159,10 +164,8 @@ def _drop(held: Any, old: Callable[..., bool]) -> list[Any]:
 
 
 def new_scan_partition(next_offset: int = 0) -> ScanPartition:
-    """An empty partition with containers of its own."""
-    return ScanPartition(
-        parcels={}, counts={}, findings={}, next_offset=next_offset, dirty_parcels={}, dirty_days={}, dirty_findings={}, expired=[], buried=[]
-    )  # fmt: skip
+    """An empty partition; msgspec gives each its own containers."""
+    return ScanPartition(next_offset=next_offset)
 
 
 class Tally(msgspec.Struct):

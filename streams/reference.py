@@ -16,9 +16,9 @@ from mode import Service
 
 from streams import metrics
 from streams.errors import BadInput
-from streams.network import network
+from streams.network import active_vehicles, network
 from streams.policy import Policies, Policy, decode_policy
-from streams.registry import Registry, Vehicle, decode_versions
+from streams.registry import Registry, decode_versions
 from streams.topics import CLOCK, POLICY, REGISTRY
 
 log = structlog.get_logger()
@@ -113,10 +113,11 @@ class Reference(Service):
 def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     """Set the gauges that follow from the registry and the policy alone."""
     city = policy.pack.city.adcode
-    fleet = [v for v in registry.valid("vehicle", now_ms) if isinstance(v, Vehicle) and v.status == "active"]
+    valid = registry.valid(now_ms)
+    fleet = active_vehicles(valid)
     for energy in ("electric", "hybrid", "fuel"):
         metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))
-    for measure, value in network(registry, now_ms).items():
+    for measure, value in network(valid).items():
         metrics.NETWORK.labels(city, measure).set(value)
         if measure == "nev_share":
             metrics.NEV_RATIO.labels(city).set(value)

@@ -234,11 +234,13 @@ class Registry:
         """Whether there is any version of a record."""
         return (kind, entry_id) in self._versions
 
-    def valid(self, kind: str, event_time_ms: int) -> Iterator[AnyEntry]:
-        """The records of a kind valid at an instant, one of each id."""
-        for entry_kind, entry_id in self._versions:
-            if entry_kind == kind and (entry := self.at(kind, entry_id, event_time_ms)):
-                yield entry
+    def valid(self, event_time_ms: int) -> dict[str, list[Any]]:
+        """The records valid at an instant by kind, one of each id."""
+        found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+        for kind, entry_id in self._versions:
+            if entry := self.at(kind, entry_id, event_time_ms):
+                found[kind].append(entry)
+        return found
 
     def each(self, kind: str) -> Iterator[AnyEntry]:
         """Every version of every record of a kind."""

@@ -323,7 +323,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         """See ``StatefulStage``."""
         kind, _, name = key.partition("\x1f")
         if kind == "parcel":
-            partition.parcels[name] = Parcel(*decode_fields(value, _PARCEL))
+            partition.parcels[name] = decode_fields(value, Parcel)
         elif kind == "day":
             day, counts = decode_fields(value, tuple[DayKey, Counts])
             partition.counts[day] = counts
@@ -427,8 +427,8 @@ class RatePartition(msgspec.Struct):
     ``dirty*``: changed since the last checkpoint, ``restored``: those whose rates are to be published anew after a restart.
     """
 
-    days: dict[DayKey, RateState]
-    findings: dict[FindingKey, FindingState]
+    days: dict[DayKey, RateState] = {}
+    findings: dict[FindingKey, FindingState] = {}
     next_offset: int = 0
     saved_offset: int = 0
     stream_time_ms: int = BEGINNING_MS
@@ -491,7 +491,7 @@ class RateStage(StatefulStage[RatePartition]):
         """Enter a partial where it belongs (counts: its enterprise's day and the whole city's); what it changed."""
         if partial.finding is not None:
             if partial.finding not in partition.findings:
-                partition.findings[partial.finding] = FindingState(partials={})
+                partition.findings[partial.finding] = FindingState()
                 partition.closing_ms = BEGINNING_MS
             return [], [partial.finding] if partition.findings[partial.finding].update(partial) else []
         changed = []
@@ -499,7 +499,7 @@ class RateStage(StatefulStage[RatePartition]):
             day = DayKey(partial.city, enterprise_id, partial.date)
             state = partition.days.get(day)
             if state is None:
-                state = partition.days[day] = RateState(partials={}, incidents={})
+                state = partition.days[day] = RateState()
                 partition.closing_ms = BEGINNING_MS
             if state.update(partial):
                 changed.append(day)
@@ -526,7 +526,7 @@ class RateStage(StatefulStage[RatePartition]):
 
     def new_partition(self) -> RatePartition:
         """See ``StatefulStage``."""
-        return RatePartition(days={}, findings={}, dirty=set(), dirty_findings=set(), restored=set())
+        return RatePartition()
 
     def put(self, partition: RatePartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
@@ -549,7 +549,6 @@ class RateStage(StatefulStage[RatePartition]):
         partition.dirty_findings.clear()
 
 
-_PARCEL = tuple[int, str, DayKey, tuple[int, ...], tuple[FindingKey, ...]]
 _DAY = tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]]
 
 

@@ -11,7 +11,7 @@ from oracle import Oracle
 
 from deploy.admin import consumed, publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
-from deploy.verdict import EXTENT, finding_name, latest_incidents
+from deploy.verdict import finding_differences, latest_incidents
 from producers.traffic import write_sample_registry
 from streams.policy import load_policy
 from streams.registry_file import load_registry
@@ -124,8 +124,4 @@ class Pipeline:
         found = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
         assert found == {row[:2] for row in low} and found
         expected = {" ".join(row[:3]): row[3:] for row in Oracle(PACK, self.registry).findings(lines)}
-        findings = {name: d for d in standing if (name := finding_name(d, self.policy.days))}
-        assert findings.keys() == expected.keys() and findings
-        for name, data in findings.items():
-            known = len(EXTENT) if data["state"] == "closed" else 1
-            assert tuple(data[field] for field in EXTENT)[:known] == expected[name][:known], name
+        assert finding_differences(expected, standing, self.policy.days) == [] and expected

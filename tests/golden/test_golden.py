@@ -12,6 +12,7 @@ from oracle import Oracle
 from deploy.judge import judge_files, open_lines
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
+from streams.cloudevents import subject_of
 from streams.policy import PACKS, load_policy, packs
 from streams.registry import Registry
 from streams.registry_file import load_registry
@@ -37,8 +38,7 @@ def scan_findings(out, policy):
     assert {r["rule_id"] for r in found} == {rule.id for rules in policy.scan_rules.values() for rule in rules}
     return {
         (
-            r["rule_id"], f"outlet/{r['outlet_id']}" if r["outlet_id"] else f"enterprise/{r['enterprise_id']}",
-            policy.days.date_of(r["opened_at_ms"]), r["opened_at_ms"], r["last_seen_ms"], r["fix_count"],
+            r["rule_id"], subject_of(r), policy.days.date_of(r["opened_at_ms"]), r["opened_at_ms"], r["last_seen_ms"], r["fix_count"],
         )
         for r in found
     }  # fmt: skip

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from oracle import Oracle
 from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop, Worker, World
 
-from deploy.verdict import EXTENT, finding_name
+from deploy.verdict import finding_differences
 from streams import checkpoint as checkpoint_module
 from streams.clock import LocalDays
 from streams.policy import Policies, load_policy
@@ -191,9 +191,5 @@ def check(world, name):
     assert counted == expected_rates, f"{name}: rates {counted.items() ^ expected_rates.items()}"
     days = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
     assert days == {row[:2] for row in low}, f"{name}: {days} are not the low days {low}"
-    wrong = {finding: d for d in standing if (finding := finding_name(d, DAYS))}
-    expected = {" ".join(row[:3]): row[3:] for row in oracle.findings(*scanned)}
-    assert wrong.keys() == expected.keys(), f"{name}: {wrong.keys() ^ expected.keys()} about outlets and enterprises"
-    for finding, data in wrong.items():
-        extent, known = tuple(data[field] for field in EXTENT), len(EXTENT) if data["state"] == "closed" else 1
-        assert extent[:known] == expected[finding][:known], f"{name}: {finding} is {extent}, not {expected[finding]}"
+    wrong = finding_differences({" ".join(row[:3]): row[3:] for row in oracle.findings(*scanned)}, standing, DAYS)
+    assert not wrong, f"{name}: {wrong}"
