@@ -45,16 +45,17 @@ def publish_policy(bootstrap: str, policy: Policy) -> int:
     versions = decode_policy(latest) if latest else []
     versions = [known for known in versions if known.valid_from_ms != policy.valid_from_ms] + [policy]
     sources = [{"yaml": known.pack.source["yaml"], "geojson": known.pack.source.get("geojson", "")} for known in versions]
-    _produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), orjson.dumps(sources))])
+    produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), orjson.dumps(sources))])
     return len(sources)
 
 
 def publish_registry(bootstrap: str, records: Iterable[tuple[str, list[AnyEntry]]]) -> int:
     """Publish registry records, all versions of one ``kind/id`` together; returns how many."""
-    return _produce(bootstrap, topics.REGISTRY.name, ((key.encode(), msgspec.json.encode(entries)) for key, entries in records))
+    return produce(bootstrap, topics.REGISTRY.name, ((key.encode(), msgspec.json.encode(entries)) for key, entries in records))
 
 
-def _produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    """Send (key, value) pairs and wait for their acknowledgement; returns how many."""
     try:
         producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
     except (KafkaError, OSError) as error:
@@ -83,9 +84,11 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]
         raise unreachable(bootstrap) from error
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        if not partitions:  # no such topic, or a new one that the broker does not name yet
+            return
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
-        ends = consumer.end_offsets(partitions) if partitions else {}
+        ends = consumer.end_offsets(partitions)
         while any(consumer.position(partition) < end for partition, end in ends.items()):
             for records in consumer.poll(timeout_ms=500).values():
                 yield from (((record.key or b"").decode(), record.value) for record in records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,20 @@ kafka = typer.Typer(help="The embedded Kafka broker.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 registry = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes.", no_args_is_help=True)
 policy = typer.Typer(help="Policy packs.", no_args_is_help=True)
+incidents = typer.Typer(help="Incidents that stand, and the answers of police to them.", no_args_is_help=True)
 report = typer.Typer(help="A city's figures over local days: rates, incidents, key figures against targets.", invoke_without_command=True)
-for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("report", report)):
+for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("incidents", incidents), ("report", report)):
     app.add_typer(group, name=name)
+
+FULL_DAY_VEHICLES = 200
+
+
+class Scenario(StrEnum):
+    """Which time synthetic traffic is about."""
+
+    PRESENT = "present"
+    FULL_DAY = "full-day"
+
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
 Seed = Annotated[int, typer.Option(help="the same seed gives the same traffic")]
@@ -41,7 +53,7 @@ def _policy_name(city: str | None, policy_name: str | None) -> str:
     if policy_name:
         return policy_name
     wanted = city or "hohhot"
-    found = [pack for pack in packs() if pack.rpartition("-")[0] == wanted]
+    found = [pack for pack in packs() if wanted in {pack, pack.rpartition("-")[0]}]
     if not found:
         cities = [pack.rpartition("-")[0] for pack in packs()]
         raise BadInput(f"no pack for the city {wanted!r}{nearest(wanted, cities)}; --policy FILE takes a pack of your own")
@@ -70,6 +82,7 @@ def up(
     speedup: Annotated[float, typer.Option(help="how much faster than the clock simulated time runs")] = 60.0,
     input_files: Annotated[list[Path] | None, typer.Option("--input", help="judge recorded files or folders instead of synthetic traffic")] = None,
     registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv); default: a sample registry")] = None,
+    scenario: Annotated[Scenario, typer.Option(help="full-day: all of yesterday, as long as that takes at this --speedup; 200 vehicles unless --rate says otherwise")] = Scenario.PRESENT,
     workers: Annotated[int, typer.Option(min=1, max=12, help="Faust workers that share the work")] = 1,
     faults: Annotated[str, typer.Option(help="faults to inject: dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
@@ -87,9 +100,14 @@ def up(
     for path in input_files or ():
         if not path.exists():
             raise BadInput(f"--input {path}: no such file or folder")
+    full_day = scenario is Scenario.FULL_DAY
+    if full_day and input_files:
+        raise BadInput("--scenario full-day makes its own traffic; leave out --input, or --scenario")
+    if rate is None:
+        rate = 0.0 if input_files else FULL_DAY_VEHICLES * speedup / 60 if full_day else 200.0
     plan = Plan(
         policy=load_policy(_policy_name(city, policy_name)), policy_source=_policy_name(city, policy_name),
-        rate=rate if rate is not None else 0.0 if input_files else 200.0, duration_ms=_duration_ms(duration, "--duration"), seed=seed,
+        rate=rate, full_day=full_day, duration_ms=_duration_ms(duration, "--duration"), seed=seed,
         speedup=speedup, inputs=input_files or [], registry_file=registry_file, workers=workers, faults=faults, keep=keep, wipe=wipe,
     )  # fmt: skip
     raise typer.Exit(Local(plan, _settings()).run())
@@ -113,7 +131,7 @@ def test(
 
 
 @app.command()
-def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, judge, latency, pipeline, recovery; all without a name")] = None) -> None:
+def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, judge, latency, pipeline, recovery, scans; all without a name")] = None) -> None:
     """Run the benchmarks of tests/bench, one after the other, and print their figures as JSON."""
     import json
     import subprocess
@@ -143,6 +161,7 @@ def judge(
     registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv)")] = None,
     gps: Annotated[list[str] | None, typer.Option(help="fixes (JSONL, .gz, .zst; - is stdin); may be repeated")] = None,
     scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
+    heartbeats: Annotated[list[str] | None, typer.Option(help="heartbeats of cameras and feeds, likewise")] = None,
 ) -> None:
     """Judge recorded files with the same engine, without Kafka."""
     from deploy.judge import judge_files
@@ -150,12 +169,12 @@ def judge(
     from streams.registry import Registry
     from streams.registry_file import load_registry
 
-    if not gps and not scans:
-        raise BadInput("nothing to judge; give --gps FILE or --scans FILE")
+    if not gps and not scans and not heartbeats:
+        raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
     pack = load_policy(policy_name)
     known = load_registry(registry_file, pack.timezone, pack.zone_kinds) if registry_file else Registry(pack.timezone)
     key = _settings().identity_key.get_secret_value().encode()
-    summary = judge_files(pack, known, gps or [], scans or [], out, identity_key=key)
+    summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=key)
     judged, incidents = sum(summary["fixes"].values()) + sum(summary["scans"].values()), sum(summary["incidents"].values())
     print(f"{judged} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
 
@@ -206,12 +225,13 @@ def synthetic(
     duration: Annotated[str, typer.Option(help="how long the traffic lasts")] = "1m",
     speedup: Annotated[float, typer.Option(min=0.001, help="how much faster than the clock simulated time runs")] = 60.0,
     interval: Annotated[str, typer.Option(help="a vehicle reports this often (simulated time)")] = "10s",
+    scenario: Annotated[Scenario, typer.Option(help="full-day: all of yesterday, as long as that takes at this --speedup")] = Scenario.PRESENT,
     seed: Seed = 1,
     faults: Annotated[str, typer.Option(help="dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
     truth: Annotated[Path | None, typer.Option(help="write what was injected to this file (JSON)")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
 ) -> None:
-    """A seeded fleet and its parcels, in simulated time that ends at the present."""
+    """A seeded fleet, its parcels, cameras and feeds, in simulated time that ends at the present."""
     from producers.faults import parse_faults
     from producers.traffic import produce_synthetic
     from streams.policy import load_policy
@@ -219,7 +239,7 @@ def synthetic(
     produce_synthetic(
         _settings().kafka_bootstrap, load_policy(_policy_name(city, policy_name)), registry_file, rate=rate,
         duration_ms=_duration_ms(duration, "--duration"), speedup=speedup, interval_ms=_duration_ms(interval, "--interval"),
-        seed=seed, faults=parse_faults(faults), truth_file=truth, quiet=quiet,
+        seed=seed, faults=parse_faults(faults), truth_file=truth, quiet=quiet, full_day=scenario is Scenario.FULL_DAY,
     )  # fmt: skip
 
 
@@ -353,6 +373,40 @@ def registry_show(record: Annotated[str, typer.Argument(help="kind/id, such as v
     if not lines:
         raise YichengError(f"no record {record}; records are named kind/id")
     print("\n".join(lines))
+
+
+@incidents.command("list")
+def incidents_list(
+    unanswered: Annotated[bool, typer.Option("--unanswered", help="only those that nobody has answered")] = False,
+    rule: Annotated[str | None, typer.Option(help="only those of this rule, or of this instance of one")] = None,
+) -> None:
+    """Print the incidents that stand, in order of time."""
+    from deploy.feedback import listed
+    from streams.policy import load_policy
+
+    settings = _settings()
+    for line in listed(settings.kafka_bootstrap, load_policy(settings.policy), unanswered=unanswered, rule=rule):
+        print(line)
+
+
+IncidentIds = Annotated[list[str], typer.Argument(help="ids of incidents, as incidents list prints them")]
+By = Annotated[str | None, typer.Option(help="who answers")]
+
+
+@incidents.command("ack")
+def incidents_ack(ids: IncidentIds, by: By = None) -> None:
+    """Say that incidents are being dealt with."""
+    from deploy.feedback import answer
+
+    print(f"{answer(_settings().kafka_bootstrap, ids, 'acknowledged', by, None)} acknowledged / 已确认")
+
+
+@incidents.command("dismiss")
+def incidents_dismiss(ids: IncidentIds, reason: Annotated[str, typer.Option(help="why")], by: By = None) -> None:
+    """Say that incidents need not be dealt with, and why."""
+    from deploy.feedback import answer
+
+    print(f"{answer(_settings().kafka_bootstrap, ids, 'dismissed', by, reason)} dismissed / 已驳回")
 
 
 @policy.command("list")

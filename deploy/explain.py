@@ -6,8 +6,9 @@ import msgspec
 
 from streams.clock import Duration, bound_ms, local_datetime
 from streams.errors import BadInput
-from streams.policy import WEEKDAYS, Exemption, Policy, Rule, Window, load_policy, packs
+from streams.policy import Exemption, Policy, Rule, load_policy, packs
 from streams.rules import RULES
+from streams.windows import WEEKDAYS, Window
 
 
 def explain(policy: Policy) -> str:
@@ -111,6 +112,12 @@ def _conditions(rule: Rule, policy: Policy) -> list[str]:
         if isinstance(value, msgspec.Struct):
             allowed = [f"{key} {', '.join(values)}" for key, values in msgspec.structs.asdict(value).items() if values is not None]
             lines.append(f"{name}: {'; '.join(allowed)}")
+            continue
+        if isinstance(value, dict):
+            lines.append(f"{name}: {', '.join(f'{key} {number:g}' for key, number in value.items())}")
+            continue
+        if name == "hours":
+            lines.append("hours: " + ("; ".join(_window(window) for window in value) if value else "all"))
             continue
         lines.append(f"{name}: {minutes(value) if isinstance(value, Duration) else f'{value:g}' if isinstance(value, float) else value}")
     return lines

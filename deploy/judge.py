@@ -7,7 +7,7 @@ import io
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.clock import END_MS
-from streams.cloudevents import day_incident_data, finding_data, incident_data
+from streams.cloudevents import day_incident_data, finding_data, incident_data, spell_data
+from streams.credit import Account, black_spells, charge_of, costs
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import BadInput
 from streams.events import Record, Reject
@@ -26,15 +27,18 @@ from streams.incidents import OPEN, RETRACTED, Transition, as_transition
 from streams.policy import Policies, Policy
 from streams.rates import DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
 from streams.registry import Registry
+from streams.rules import RULES
+from streams.silences import HeartbeatPartition, Span, joined, silences, take_heartbeats
+from streams.spells import judge_spells
 
 CHUNK_RECORDS = 2_000
 IDENTITY_KEY = b"yicheng"
 
 
 def judge_files(
-    policy: Policy, registry: Registry, gps: list[str], scans: list[str], out: Path, *, identity_key: bytes = IDENTITY_KEY
+    policy: Policy, registry: Registry, gps: list[str], scans: list[str], out: Path, *, heartbeats: Sequence[str] = (), identity_key: bytes = IDENTITY_KEY
 ) -> dict[str, Any]:
-    """Judge fixes and scans (JSONL, ``.gz`` and ``.zst`` understood, ``-`` is stdin) into four files in ``out``.
+    """Judge fixes, scans and heartbeats (JSONL, ``.gz`` and ``.zst`` understood, ``-`` is stdin) into four files in ``out``.
 
     Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot be read.
     """
@@ -44,6 +48,7 @@ def judge_files(
     engine = Engine(policies, registry, identity_key)
     partition, latest, outcomes = new_partition(), dict[str, Transition](), Counter[str]()
     scan_partition, scan_outcomes = new_scan_partition(), Counter[str]()
+    heard = HeartbeatPartition()
     scan_partition.sweep_ms = END_MS  # what cannot change any more is wanted at the end
 
     with (out / "rejects.jsonl").open("wb") as rejects_file, _progress() as progress:
@@ -67,18 +72,28 @@ def judge_files(
                 scan_outcomes[outcome] += number
             refuse(tally.rejects, file, first_line)
 
+        def hear_chunk(file: str, first_line: int, records: list[Record]) -> None:
+            refuse(take_heartbeats(heard, records, policies), file, first_line)
+
         _each_chunk(gps, judge_chunk, progress)
         _each_chunk(scans, count_chunk, progress)
+        _each_chunk(heartbeats, hear_chunk, progress)
 
+    watched: dict[str, list[Span]] = {}
     incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
+    stream_time_ms = max(scan_partition.stream_time_ms, heard.stream_time_ms)
     counts = totals([scan_partition.counts])
     day_judge = DayJudge(policies, registry, identity_key)
-    day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, scan_partition.stream_time_ms)]
+    day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, stream_time_ms)]
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     for key, sightings in scan_partition.findings.items():
-        _, found = judge_finding(policies, identity_key, key, extent_of(sightings.values()), None, scan_partition.stream_time_ms)
+        _, found = judge_finding(policies, identity_key, key, extent_of(sightings.values()), None, stream_time_ms)
         incidents += [finding_data(t, registry) for t in found[-1:]]
+    for signs in (scan_partition.signs, heard.signs):
+        for subject, spans in signs.items():
+            watched.setdefault(subject, []).extend(spans)
+    incidents += _spells(policies, registry, identity_key, watched, incidents, stream_time_ms)
     incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["outlet_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
     for data in incidents:
         del data["revision"]
@@ -97,6 +112,30 @@ def judge_files(
     }
     (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary
+
+
+def _spells(
+    policies: Policies, registry: Registry, identity_key: bytes, watched: dict[str, list[Span]], incidents: list[dict[str, Any]], stream_time_ms: int
+) -> list[dict[str, Any]]:
+    """The silences of cameras and feeds, then the black lists that follow from all incidents, as they stand at the end."""
+    policy, found = policies.newest, list[dict[str, Any]]()
+    for subject, spans in sorted(watched.items()):
+        kind = subject.partition("/")[0]
+        for rule in (rule for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
+            spells, _ = silences(policies, registry, rule.id, subject, joined(spans, int(rule.parameters.limit)), stream_time_ms)
+            transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, spells, {})}
+            found += [spell_data(t, registry) for t in transitions.values()]
+    accounts: dict[str, Account] = {}
+    for data in [*incidents, *found]:
+        if charge := charge_of(data, policies):
+            accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
+    for rule in policy.credit_rules:
+        for enterprise_id, account in sorted(accounts.items()):
+            subject, now_ms = f"enterprise/{enterprise_id}", max([stream_time_ms, *(c.at_ms for c in account.charges.values())])
+            spells, _ = black_spells(costs(account, rule), rule, now_ms)
+            transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, spells, {})}
+            found += [spell_data(t, registry) for t in transitions.values()]
+    return found
 
 
 def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Transition]:
@@ -119,7 +158,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _each_chunk(files: list[str], take: Callable[[str, int, list[Record]], None], progress: Progress) -> None:
+def _each_chunk(files: Sequence[str], take: Callable[[str, int, list[Record]], None], progress: Progress) -> None:
     """Hand the non-empty lines of each file to ``take`` in chunks; offsets go on from file to file."""
     offset = 0
     for file in files:

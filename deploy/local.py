@@ -30,10 +30,10 @@ from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.policy import Policy
-from streams.rates import CITY_WIDE
+from streams.rates import CITY_WIDE, is_of_day
 from streams.registry_file import load_registry
 from streams.settings import Settings
-from streams.topics import ALL, GPS, INCIDENTS, PARTIALS, RATES, SCAN
+from streams.topics import ALL, GPS, HEARTBEAT, INCIDENTS, PARTIALS, RATES, SCAN
 
 DRAIN_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 60.0
@@ -50,6 +50,7 @@ class Plan(msgspec.Struct):
     duration_ms: int
     seed: int
     speedup: float
+    full_day: bool
     inputs: list[Path]
     registry_file: Path | None
     workers: int
@@ -112,7 +113,7 @@ class Local:
             self._stop_processes()
             reading = self._read_sink_into(reading)
             if produced.truth is not None and not self.plan.keep:
-                rates = {key: orjson.loads(value) for key, value in read_topic(self.bootstrap, RATES.name) if value}
+                rates = {key: row for key, value in read_topic(self.bootstrap, RATES.name) if value and is_of_day(row := orjson.loads(value))}
                 verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
         except KeyboardInterrupt:
             interrupted = True
@@ -166,7 +167,7 @@ class Local:
         if self.plan.inputs:
             path.touch()
         elif not path.exists():
-            vehicles = round(self.plan.rate * 10 / self.plan.speedup * 1.4)
+            vehicles = round(self.plan.rate * (60 if self.plan.full_day else 10) / self.plan.speedup * 1.4)
             write_sample_registry(self.plan.policy, max(SAMPLE_VEHICLES, vehicles), self.plan.seed, path)
         return path
 
@@ -176,9 +177,10 @@ class Local:
             rate = ["--rate", str(plan.rate)] if plan.rate else []
             return ["produce", "replay", *map(str, plan.inputs), *rate, "--truth", str(self.truth_file), "--quiet"]
         faults = ["--faults", plan.faults] if plan.faults else []
+        day = ["--scenario", "full-day", "--interval", "1m"] if plan.full_day else []
         return [
             "produce", "synthetic", "--policy", plan.policy_source, "--registry", str(registry_file), "--rate", str(plan.rate),
-            "--duration", f"{plan.duration_ms}ms", "--speedup", str(plan.speedup), "--seed", str(plan.seed), *faults,
+            "--duration", f"{plan.duration_ms}ms", "--speedup", str(plan.speedup), "--seed", str(plan.seed), *faults, *day,
             "--truth", str(self.truth_file), "--quiet",
         ]  # fmt: skip
 
@@ -255,7 +257,7 @@ class Local:
             while time.monotonic() < deadline:
                 self._restart_dead()
                 # in the order of the flow: whoever is done has published all that the next one waits for
-                flow = [(group, GPS), (group, SCAN), (group, PARTIALS), (f"{group}-notifier", INCIDENTS)]
+                flow = [(group, GPS), (group, SCAN), (group, HEARTBEAT), (group, PARTIALS), (f"{group}-notifier", INCIDENTS)]
                 if all(consumed(self.bootstrap, consumer, topic.name) for consumer, topic in flow):
                     return produced
                 time.sleep(0.2)  # polling, with a deadline

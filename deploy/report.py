@@ -25,7 +25,7 @@ from deploy.verdict import newest
 from streams.errors import BadInput
 from streams.network import TITLES, network
 from streams.policy import Policy
-from streams.rates import CITY_WIDE, FEATURES, Counts, share
+from streams.rates import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
 from streams.topics import FEEDBACK, INCIDENTS, RATES
@@ -70,7 +70,7 @@ def gather(
         raise BadInput(f"--until {until} is before --from {from_}")
     dates = [(from_ + timedelta(days=n)).isoformat() for n in range((until - from_).days + 1)]
     city, end_ms = policy.pack.city, policy.days.bounds_ms(until.isoformat())[1]
-    wanted = [row for row in rates if row["city"] == city.adcode and row["date"] in set(dates)]
+    wanted = [row for row in rates if row["city"] == city.adcode and row["date"] in set(dates) and is_of_day(row)]
     by_enterprise: dict[str, Counts] = defaultdict(Counts)
     by_date: dict[str, Counts] = defaultdict(Counts)
     by_month: dict[str, Counts] = defaultdict(Counts)

@@ -12,6 +12,7 @@ import orjson
 from producers.synthetic import Truth
 from streams.clock import LocalDays
 from streams.cloudevents import subject_of
+from streams.rules import judged
 
 
 class Produced(msgspec.Struct):
@@ -71,21 +72,24 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     low_expected = len(truth.low_days)
     if len(low_found) != low_expected or {x[:2] for x in low_found} != {(rule, subject) for rule, subject, _ in truth.low_days}:
         differences.append(f"low-rate days: found {sorted(low_found)}, injected {sorted(truth.low_days)}")
+    spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) in {"silence", "credit"}}
+    differences += [f"missed: {_spell(spell)}" for spell in set(truth.spells) - spells]
+    differences += [f"not injected: {_spell(spell)}" for spell in spells - set(truth.spells)]
     differences += finding_differences(truth.findings, standing, days)
     for name, counts in truth.rates.items():
         row = rates.get(name, {})
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
             differences.append(f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
     differences += [f"rate {name} was not produced" for name in rates.keys() - truth.rates.keys()]
-    return Verdict(len(expected) + low_expected + len(truth.findings), len(standing), len(truth.rates), sorted(differences))
+    return Verdict(len(expected) + low_expected + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
 
 
 def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], days: LocalDays) -> list[str]:
     """What incidents about scans say otherwise than ``expected``: ``rule id, subject, date`` → first and last scan, how many.
 
-    Of one still open only the first scan is compared; incidents about vehicles and rates are passed over.
+    Of one still open only the first scan is compared; all other incidents are passed over.
     """
-    about_scans = (data for data in standing if not data["vehicle_id"] and not data["rule"].startswith("low_"))
+    about_scans = (data for data in standing if judged(data["rule"]) == "scan")
     found = {f"{data['rule_id']} {subject_of(data)} {days.date_of(data['opened_at_ms'])}": data for data in about_scans}
     differences = [f"missed: {name}" for name in expected.keys() - found.keys()]
     differences += [f"not injected: {name}" for name in found.keys() - expected.keys()]
@@ -95,6 +99,11 @@ def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Itera
         if extent[:known] != expected[name][:known]:
             differences.append(f"other extent: {name}: {extent}, not {expected[name]}")
     return differences
+
+
+def _spell(spell: tuple[str, str, int, int | None]) -> str:
+    rule_id, subject, from_ms, until_ms = spell
+    return f"{rule_id} of {subject} from {from_ms} until {until_ms or 'the end'}"
 
 
 def _name(key: tuple[Any, ...]) -> str:

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from producers.faults import Sent
 from streams.errors import Unavailable
-from streams.topics import GPS, SCAN
+from streams.topics import GPS, HEARTBEAT, SCAN
 
-TOPICS = {"gps": GPS.name, "scan": SCAN.name}
+TOPICS = {"gps": GPS.name, "scan": SCAN.name, "heartbeat": HEARTBEAT.name}
 
 
 class Pace:

@@ -40,12 +40,16 @@ def read_records(paths: list[Path]) -> Iterator[Sent]:
             raise BadInput(f"{path}: not UTF-8 text") from None
 
 
+_KEYS = {"scan": "waybill_id", "heartbeat": "subject", "gps": "vehicle_id"}
+"""The kinds of records, which a file's name tells, and their keys."""
+
+
 def _jsonl(path: Path) -> Iterator[Sent]:
-    kind, key_name = ("scan", "waybill_id") if "scan" in path.name else ("gps", "vehicle_id")
+    kind = next((kind for kind in _KEYS if kind in path.name), "gps")
     with path.open("rb") as lines:
         for line in lines:
             if line := line.strip():
-                yield (*_key_and_time(line, key_name, kind), line)
+                yield (*_key_and_time(line, _KEYS[kind], kind), line)
 
 
 def _key_and_time(line: bytes, key_name: str, kind: str) -> tuple[int, str, str]:

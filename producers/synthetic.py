@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import shapely
@@ -20,10 +19,10 @@ from shapely.geometry import LineString, Point
 from shapely.geometry.base import BaseGeometry
 
 from producers.sample_registry import LAPSED, plate_prefix
-from streams.events import Fix, Packaging, Scan
+from streams.events import Fix
 from streams.geo import haversine_m
 from streams.policy import Policy, Rule
-from streams.registry import Driver, Outlet, Pass, Registry, Vehicle
+from streams.registry import Driver, Pass, Registry, Vehicle
 from streams.rules import RULES
 
 GRID_DEG = 0.0045
@@ -56,12 +55,14 @@ class Truth(msgspec.Struct):
     """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
 
     ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
+    ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
     """
 
     incidents: list[TrueIncident] = []
     rates: dict[str, tuple[int, int, int]] = {}
     low_days: list[tuple[str, str, str]] = []
     findings: dict[str, tuple[int, int, int]] = {}
+    spells: list[tuple[str, str, int, int | None]] = []
     skipped: dict[str, str] = {}
 
 
@@ -508,118 +509,3 @@ class Fleet:
         rule = self._offenders[journey.vehicle_id].rule
         if times[-1] - times[0] >= rule.minimum_ms:
             self.truth.incidents.append(TrueIncident(rule.id, journey.vehicle_id, zone_id, times[0], times[-1], len(times)))
-
-
-def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end_ms: int, seed: int) -> list[Scan]:
-    """About so many scans of parcels from the last closed local day until ``end_ms``, in order of time; fills the truth.
-
-    Two enterprises fall short of the electronic-waybill target, two of the green-packaging target. Where the pack has rules
-    about them, one parcel in a hundred comes from an outlet that is not on file, one is accepted without verifying the
-    sender, and one without inspection; some enterprises name no outlets.
-    """
-    rng = random.Random(f"parcels/{seed}")
-    offences = Offences(policy, registry, random.Random(f"outlets/{seed}"))
-    lateness_ms = policy.lateness_ms
-    closed = policy.days.date_of(policy.days.bounds_ms(policy.days.date_of(end_ms - lateness_ms - 120_000))[0] - 1)
-    from_ms, closed_until_ms = policy.days.bounds_ms(closed)
-    enterprises = [e.id for e in registry.each("enterprise")] or ["unknown"]
-    electronic_share = {e: 0.80 if n in (1, 3) else 0.975 for n, e in enumerate(enterprises)}
-    green_share = {e: 0.78 if n in (2, 4) else 0.97 for n, e in enumerate(enterprises)}
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    out: list[Scan] = []
-    city = policy.pack.city.adcode
-    number = 0
-    while len(out) < scans:
-        enterprise = rng.choice(enterprises)
-        accepted_ms = rng.randrange(from_ms, closed_until_ms) if rng.random() < 0.75 else rng.randrange(closed_until_ms, end_ms)
-        electronic, green = rng.random() < electronic_share[enterprise], rng.random() < green_share[enterprise]
-        day = policy.days.date_of(accepted_ms)
-        for subject in (enterprise, "*"):
-            counted = counts.setdefault((subject, day), Counter())
-            counted.update(accepted=1, electronic=electronic, green=green)
-        fields = {
-            "waybill_id": f"W{seed}-{number:08}", "enterprise_id": enterprise, "city": city, "synthetic": True,
-            "waybill_kind": "electronic" if electronic else "paper",
-            "packaging": Packaging(green=green, tape_mm=rng.choice([38.0, 45.0, 60.0]), repackaged=False, reusable_bag=rng.random() < 0.9),
-        }  # fmt: skip
-        wrongs = offences.draw(enterprise)
-        steps = [("accepted", accepted_ms), ("departed", accepted_ms + rng.randrange(1_800_000, 7_200_000))]
-        if rng.random() < 0.1:
-            steps.append(("accepted", accepted_ms + rng.randrange(60_000, 600_000)))  # repeated; never counts again
-        for step, (kind, event_time_ms) in enumerate(steps):
-            if event_time_ms <= end_ms:
-                out.append(Scan(f"{number}-{step}", event_time_ms, kind=kind, **fields, **wrongs))  # type: ignore[arg-type]
-                offences.note(out[-1], is_acceptance=step == 0)
-        number += 1
-    out.sort(key=lambda scan: (scan.event_time_ms, scan.event_id))
-    for (subject, day), counted in sorted(counts.items()):
-        truth.rates[f"{city}/{subject}/{day}"] = (counted["accepted"], counted["electronic"], counted["green"])
-    truth.findings.update(offences.truth())
-    _note_low_days(policy, registry, truth, counts, out[-1].event_time_ms if out else 0)
-    return out
-
-
-class Offences:
-    """Which outlet each parcel comes from and what is wrong there; writes down what follows."""
-
-    def __init__(self, policy: Policy, registry: Registry, rng: random.Random) -> None:
-        self.policy, self.rng = policy, rng
-        self.rules = {rule.rule: rule for rules in policy.scan_rules.values() for rule in rules}
-        self.filed: dict[str, list[str]] = {}
-        self.outlets: dict[str, list[str]] = {}
-        for outlet in registry.each("outlet"):
-            if isinstance(outlet, Outlet) and outlet.enterprise_id and outlet.valid_from is None and outlet.valid_until is None:
-                (self.filed if outlet.filed else self.outlets).setdefault(outlet.enterprise_id, []).append(outlet.id)
-        self.times: dict[str, list[int]] = {}
-
-    def draw(self, enterprise_id: str) -> dict[str, Any]:
-        """The scan fields that say where, and whether the sender was verified and the parcel inspected."""
-        filed = self.filed.get(enterprise_id)
-        outlet = self.rng.choice(filed) if filed and self.rng.random() < 0.9 else None
-        if "unfiled_outlet" in self.rules and self.rng.random() < 0.01:
-            outlet = self.rng.choice(self.outlets.get(enterprise_id) or [f"{enterprise_id}-unknown"])
-        verified = "unverified_sender" not in self.rules or self.rng.random() >= 0.01
-        inspected = "uninspected_parcel" not in self.rules or self.rng.random() >= 0.01
-        return {"outlet_id": outlet, "real_name_verified": verified, "inspected": inspected}
-
-    def note(self, scan: Scan, *, is_acceptance: bool) -> None:
-        """Write a scan down where it is an offence."""
-        outlet = scan.outlet_id
-        on_file = outlet is None or outlet in self.filed.get(scan.enterprise_id, ())
-        wrong = {"unfiled_outlet": not on_file}
-        if is_acceptance:
-            wrong |= {"unverified_sender": scan.real_name_verified is False, "uninspected_parcel": scan.inspected is False}
-        subject = f"outlet/{outlet}" if outlet else f"enterprise/{scan.enterprise_id}"
-        for name, holds in wrong.items():
-            if holds and name in self.rules:
-                key = f"{self.rules[name].id} {subject} {self.policy.days.date_of(scan.event_time_ms)}"
-                self.times.setdefault(key, []).append(scan.event_time_ms)
-
-    def truth(self) -> dict[str, tuple[int, int, int]]:
-        """First and last scan, and how many, by ``rule id, subject, date``."""
-        return {key: (min(times), max(times), len(times)) for key, times in sorted(self.times.items())}
-
-
-def _note_low_days(policy: Policy, registry: Registry, truth: Truth, counts: dict[tuple[str, str], Counter[str]], stream_time_ms: int) -> None:
-    """Write down the days that fall short, from the numbers just drawn."""
-    for rule in policy.day_rules:
-        field = "electronic" if rule.rule == "low_electronic_waybill_rate" else "green"
-        for (subject, day), counted in sorted(counts.items()):
-            start_ms, end_ms = policy.days.bounds_ms(day)
-            if stream_time_ms < end_ms + policy.lateness_ms or counted["accepted"] < rule.parameters.min_sample:
-                continue
-            if rule.parameters.primary_brands_only and subject != "*":
-                enterprise = registry.at("enterprise", subject, start_ms)
-                if enterprise is None or not getattr(enterprise, "primary_brand", False):
-                    continue
-            if counted[field] / counted["accepted"] < rule.parameters.target:
-                truth.low_days.append((rule.id, subject, day))
-
-
-def spread(scans: list[Scan], start_ms: int, end_ms: int) -> Iterator[tuple[int, Scan]]:
-    """When each scan is sent on the fleet's clock: days of parcels pass evenly while the fleet's minutes pass."""
-    first_ms, last_ms = (scans[0].event_time_ms, scans[-1].event_time_ms) if scans else (0, 1)
-    stretch = (end_ms - start_ms) / max(1, last_ms - first_ms)
-    for scan in scans:
-        yield min(start_ms + round((scan.event_time_ms - first_ms) * stretch), end_ms), scan
-

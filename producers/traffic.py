@@ -13,44 +13,55 @@ import msgspec
 import orjson
 
 from producers.faults import Faults, Sent, inject
+from producers.parcels import heartbeats, note_black_lists, parcels, spread
 from producers.publish import Pace, RatePace, publish
 from producers.replay import read_records
 from producers.sample_registry import sample_registry
-from producers.synthetic import Fleet, parcels, spread
-from streams.events import Scan
+from producers.synthetic import Fleet
 from streams.policy import Policy
 from streams.registry import Registry
 from streams.registry_file import load_registry
 
 SCANS_PER_FIX = 0.5
 SAMPLE_VEHICLES = 2_400
+AFTER_MIDNIGHT_MS = 20 * 60_000
 
 
 def produce_synthetic(
     bootstrap: str, policy: Policy, registry_file: Path | None, *, rate: float, duration_ms: int, speedup: float, interval_ms: int,
-    seed: int, faults: Faults, truth_file: Path | None, quiet: bool,
+    seed: int, faults: Faults, truth_file: Path | None, quiet: bool, full_day: bool = False,
 ) -> None:  # fmt: skip
-    """Send ``rate`` fixes a second (and half as many scans) in simulated time that ends when the wall clock does."""
+    """Send ``rate`` fixes a second (and half as many scans) in simulated time that ends when the wall clock does.
+
+    ``full_day``: simulated time is all of the last local day, and as much of the next as it takes to close it.
+    """
+    end_ms = int(time.time() * 1000) + duration_ms
+    start_ms = end_ms - round(duration_ms * speedup)
+    if full_day:
+        start_ms, end_ms = full_day_ms(policy, end_ms)
+        duration_ms = round((end_ms - start_ms) / speedup)
     vehicles = max(1, math.ceil(rate * interval_ms / 1000 / speedup))
     if registry_file:
         registry = load_registry(registry_file, policy.timezone)
     else:
         registry = Registry(policy.timezone)
         registry.add(sample_registry(policy, max(SAMPLE_VEHICLES, round(vehicles * 1.4)), seed))
-    end_ms = int(time.time() * 1000) + duration_ms
-    start_ms = end_ms - round(duration_ms * speedup)
     fleet = Fleet(policy, registry, vehicles=vehicles, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms, seed=seed)
     scans = parcels(policy, registry, fleet.truth, scans=max(1, round(rate * SCANS_PER_FIX * duration_ms / 1000)), end_ms=end_ms, seed=seed)
     fixes = inject(fleet.fixes(), faults, seed, policy.lateness_ms)
-    records = merge(fixes, _scans(scans, start_ms, end_ms), key=lambda sent: sent[0])
+    beats = heartbeats(policy, registry, fleet.truth, scans, seed)
+    records = merge(fixes, spread(start_ms, end_ms, scans, beats), key=lambda sent: sent[0])
     sent = publish(bootstrap, records, Pace(start_ms, speedup), total=round(rate * (1 + SCANS_PER_FIX) * duration_ms / 1000), quiet=quiet)
+    note_black_lists(policy, registry, fleet.truth, scans[-1].event_time_ms)
     if truth_file:
         truth_file.write_bytes(msgspec.json.encode({"sent": sent, "truth": fleet.truth}))
 
 
-def _scans(scans: list[Scan], start_ms: int, end_ms: int) -> Iterator[Sent]:
-    for due, scan in spread(scans, start_ms, end_ms):
-        yield due, "scan", scan.waybill_id, msgspec.json.encode(scan)
+def full_day_ms(policy: Policy, now_ms: int) -> tuple[int, int]:
+    """The last local day that is over, from its beginning until it is closed for good."""
+    midnight_ms, _ = policy.days.bounds_ms(policy.days.date_of(now_ms - AFTER_MIDNIGHT_MS - policy.lateness_ms))
+    start_ms, _ = policy.days.bounds_ms(policy.days.date_of(midnight_ms - 1))
+    return start_ms, midnight_ms + policy.lateness_ms + AFTER_MIDNIGHT_MS
 
 
 def produce_replay(bootstrap: str, files: list[Path], *, rate: float, speedup: float, truth_file: Path | None, quiet: bool) -> None:

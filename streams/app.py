@@ -1,8 +1,10 @@
 """The dataflow on one page.
 
     courier.gps.v1 ──▶ judge_fixes ──▶ courier.incidents.v1, courier.late.v1, courier.dead.v1
-    courier.scan.v1 ─▶ count_scans ──▶ courier.partials.v1 ──▶ sum_rates ──▶ courier.rates.v1, courier.incidents.v1
-    courier.registry.v1, courier.policy.v1 ──▶ reference (read whole before anything is judged, then tailed)
+    courier.scan.v1 ─▶ count_scans ──────▶ courier.partials.v1 ──▶ sum_rates ──▶ courier.rates.v1, courier.credit.v1,
+    courier.heartbeat.v1 ▶ hear_heartbeats ▶ courier.partials.v1                 courier.incidents.v1
+    every closed incident ─▶ courier.partials.v1 (what it costs its enterprise)
+    courier.registry.v1, courier.policy.v1, courier.credit.v1 ──▶ reference (read whole before anything is judged, then tailed)
 
 Every agent receives chunks (transport.py); every second a checkpoint makes results, then state, then offsets durable
 (checkpoint.py). Scale out by starting more workers: whoever is assigned a partition restores its state first.
@@ -20,10 +22,11 @@ from yarl import URL
 
 from streams import metrics
 from streams.checkpoint import Checkpoint, Watchdog, guarded
+from streams.rate_stage import RateStage
 from streams.reference import Reference
 from streams.settings import Settings
-from streams.stages import FixStage, RateStage, ScanStage
-from streams.topics import GPS, PARTIALS, SCAN, Topic
+from streams.stages import FixStage, HeartbeatStage, ScanStage, StatefulStage
+from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN, Topic
 from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 SESSION_TIMEOUT_S = 10.0
@@ -74,6 +77,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     # stages: the pure core with its state
     fixes = FixStage(checkpoint, reference, identity_key)
     scans = ScanStage(checkpoint, reference)
+    heartbeats = HeartbeatStage(checkpoint, reference)
     sums = RateStage(checkpoint, reference, identity_key)
 
     # the flow
@@ -85,15 +89,19 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def count_scans(stream: Any) -> None:
         await _each_chunk(stream, scans)
 
+    @app.agent(_topic(app, HEARTBEAT), name="hear_heartbeats")
+    async def hear_heartbeats(stream: Any) -> None:
+        await _each_chunk(stream, heartbeats)
+
     @app.agent(_topic(app, PARTIALS), name="sum_rates")
     async def sum_rates(stream: Any) -> None:
         await _each_chunk(stream, sums)
 
-    async def _each_chunk(stream: Any, stage: FixStage | ScanStage | RateStage) -> None:
+    async def _each_chunk(stream: Any, stage: StatefulStage[Any]) -> None:
         async for event in stream.noack().events():
             await guarded(_take(stream, event, stage))
 
-    async def _take(stream: Any, event: Any, stage: FixStage | ScanStage | RateStage) -> None:
+    async def _take(stream: Any, event: Any, stage: StatefulStage[Any]) -> None:
         message = event.message
         await checkpoint.judge(stage, event.value, lambda: app.consumer.is_current(message), lambda: app.consumer.judged(message))
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import orjson
 
+from streams.clock import local_datetime
 from streams.findings import FindingTransition
 from streams.incidents import CLOSED, OPEN, Transition
 from streams.policy import Policies, Policy, Rule
 from streams.rates import CITY_WIDE, DayTransition
 from streams.registry import Enterprise, Outlet, Registry
 from streams.rules import RULES
+from streams.spells import SpellTransition
 
 
 def incident_data(transition: Transition, policies: Policies, registry: Registry) -> dict[str, Any]:
@@ -105,6 +107,8 @@ def finding_data(transition: FindingTransition, registry: Registry) -> dict[str,
         "subject_en": f"outlet {name} of {name_en}" if kind == "outlet" else name_en,
         "date": key.date,
         "count": str(extent.count),
+        "scans_en": "1 scan" if extent.count == 1 else f"{extent.count} scans",
+        "parcels_en": "1 parcel" if extent.count == 1 else f"{extent.count} parcels",
     }
     lon, lat = (outlet.lon, outlet.lat) if outlet else (None, None)
     return {
@@ -123,6 +127,41 @@ def finding_data(transition: FindingTransition, registry: Registry) -> dict[str,
         "evidence": [
             {"event_id": s.event_id, "event_time_ms": s.event_time_ms, "lon": lon, "lat": lat, "speed_kmh": None} for s in extent.evidence
         ],
+        **_reasons(transition.rule, words),
+        "superseded_by": None,
+        "synthetic": False,
+    }
+
+
+def spell_data(transition: SpellTransition, registry: Registry) -> dict[str, Any]:
+    """The ``data`` of an incident about a silence or a black list; its bounds are those of the spell, ``fix_count`` its size."""
+    policy, spell = transition.policy, transition.spell
+    kind, _, name = transition.subject.partition("/")
+    record = registry.at(kind, name, spell.start_ms)
+    outlet = record if isinstance(record, Outlet) else None
+    enterprise_id = name if kind == "enterprise" else outlet.enterprise_id if outlet else None
+    name_zh, name_en = enterprise_name(enterprise_id or "", policy, registry, spell.start_ms)
+    words = {
+        "subject_zh": f"{name_zh}网点 {name}" if kind == "outlet" else name_zh,
+        "subject_en": f"outlet {name} of {name_en}" if kind == "outlet" else name_en,
+        "since": local_datetime(spell.start_ms, policy.timezone).strftime("%Y-%m-%d %H:%M"),
+        "count": str(spell.size),
+    }
+    last_seen_ms = spell.start_ms if spell.end_ms is None else spell.end_ms
+    return {
+        **_common(transition, transition.rule, policy),
+        "zone_id": None,
+        "vehicle_id": None,
+        "plate": None,
+        "enterprise_id": enterprise_id,
+        "outlet_id": name if kind == "outlet" else None,
+        "opened_at_ms": spell.start_ms,
+        "last_seen_ms": last_seen_ms,
+        "closed_at_ms": last_seen_ms if transition.state == CLOSED else None,
+        "lon": outlet.lon if outlet else None,
+        "lat": outlet.lat if outlet else None,
+        "fix_count": spell.size,
+        "evidence": [],
         **_reasons(transition.rule, words),
         "superseded_by": None,
         "synthetic": False,
@@ -163,7 +202,7 @@ def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, even
     return enterprise.name_zh or enterprise_id, enterprise.name_en or enterprise_id
 
 
-def _common(transition: Transition | DayTransition | FindingTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
+def _common(transition: Transition | DayTransition | FindingTransition | SpellTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
     return {
         "incident_id": transition.incident_id,
         "revision": transition.revision,

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from streams.clock import DAY_MS
+
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 LAST_MS = 2**47
@@ -13,6 +15,8 @@ LAST_MS = 2**47
 
 FUTURE_TOLERANCE_MS = 5 * 60_000
 MAX_SPEED_KMH = 500.0
+KNOWN_FOR_MS = 3 * DAY_MS
+"""A parcel is known for so long; a scan or heartbeat that is older than that, on its partition's clock, is late."""
 
 MALFORMED = "malformed"
 INVALID_POSITION = "invalid_position"
@@ -78,6 +82,17 @@ class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     arrival_time_ms: Milliseconds | None = None
 
 
+class Heartbeat(msgspec.Struct, gc=False, omit_defaults=True):
+    """A sign of life (``courier.heartbeat.v1``) of an outlet's camera or an enterprise's feed."""
+
+    event_time_ms: Milliseconds
+    subject: Annotated[str, msgspec.Meta(pattern="^(outlet|enterprise)/.")]
+    event_id: str | None = None
+    city: str | None = None
+    synthetic: bool = False
+    arrival_time_ms: Milliseconds | None = None
+
+
 class Record(msgspec.Struct, gc=False):
     """One record of an input partition or file: its bytes, where it stands, and when it arrived (ms or None)."""
 
@@ -97,6 +112,7 @@ class Reject(msgspec.Struct, gc=False):
 
 decode_fix = msgspec.json.Decoder(Fix).decode
 decode_scan = msgspec.json.Decoder(Scan).decode
+decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
 
 
 def refuse_time(event_time_ms: int, arrived_ms: int | None) -> str | None:

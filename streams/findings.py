@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.events import Scan
-from streams.incidents import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Kind, incident_id
+from streams.incidents import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Kind, incident_id, steps
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Outlet, Registry
 from streams.rules import RULES
@@ -104,17 +104,8 @@ def judge_finding(
         known = Finding(name, 0, RETRACTED, extent)
     state = RETRACTED if not extent.count else CLOSED if stream_time_ms >= end_ms + policies.lateness_ms else OPEN
     differs = extent != known.extent if state == CLOSED else extent.evidence[:1] != known.extent.evidence[:1]
-    steps: list[tuple[Kind, str]] = []
-    if state == RETRACTED:
-        steps = [("retracted", state)] if known.state != RETRACTED else []
-    elif known.state == RETRACTED:
-        steps = [("opened", OPEN), ("closed", CLOSED)] if state == CLOSED else [("opened", OPEN)]
-    elif known.state == OPEN and state == CLOSED:
-        steps = [("closed", CLOSED)]
-    elif differs:  # of an open one only its opening has been told
-        steps = [("updated", state)]
     transitions = []
-    for kind, reached in steps:
+    for kind, reached in steps(known.state, state, differs=differs):  # of an open one only its opening has been told
         known = Finding(known.incident_id, known.revision + 1, reached, extent)
         transitions.append(FindingTransition(kind, known.incident_id, known.revision, reached, policy, rule, key, extent))
     return known, transitions

@@ -133,6 +133,17 @@ def new_trace(vehicle_id: str) -> Trace:
     return Trace(vehicle_id, Recent())
 
 
+def steps(known: str, wanted: str, *, differs: bool) -> list[tuple[Kind, str]]:
+    """The transitions, each with the state it leads to, from what was announced (nothing yet: retracted) to what is wanted."""
+    if wanted == RETRACTED:
+        return [] if known == RETRACTED else [("retracted", RETRACTED)]
+    if known == RETRACTED:
+        return [("opened", OPEN), ("closed", CLOSED)] if wanted == CLOSED else [("opened", OPEN)]
+    if known == OPEN and wanted == CLOSED:
+        return [("closed", CLOSED)]
+    return [("updated", wanted)] if differs else []
+
+
 def incident_id(key: bytes, policy: str, rule_id: str, vehicle_id: str, zone_id: str | None, event_id: str) -> str:
     """First 26 base32 characters of HMAC-SHA-256 over what makes the incident itself (semantics 6)."""
     text = "\x1f".join((policy, rule_id, vehicle_id, zone_id or "", event_id))

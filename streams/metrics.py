@@ -21,6 +21,7 @@ ELECTRONIC_RATIO = Gauge(
     "courier_electronic_waybill_ratio", "Share of accepted parcels with an electronic waybill", ["city", "enterprise", "window"]
 )
 GREEN_RATIO = Gauge("courier_green_packaging_ratio", "Share of accepted parcels in green packaging", ["city", "enterprise", "window"])
+FORECAST = Gauge("courier_forecast_ratio", "Share that the day will end with at the pace of its last hour", ["city", "enterprise", "measure"])
 TARGET_RATIO = Gauge("courier_target_ratio", "Target that the policy sets", ["city", "measure"])
 INCIDENTS = Counter("courier_incidents", "Incident transitions published", ["city", "rule", "severity", "transition"])
 INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents open now", ["city", "rule"])
@@ -31,6 +32,7 @@ FIX_AGE = Histogram("courier_fix_age_seconds", "From a fix's event time to its j
 INCIDENT_LATENCY = Histogram(
     "courier_incident_latency_seconds", "From a record's arrival in Kafka to the incident it caused", buckets=_LATENCY_BUCKETS_S
 )
+DELIVERY = Histogram("courier_delivery_seconds", "From a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
 CHECKPOINT = Histogram("courier_checkpoint_seconds", "Duration of a checkpoint")
 STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
 CONSUMER_LAG = Gauge("courier_consumer_lag", "Records not yet judged", ["topic", "partition"])

@@ -150,7 +150,8 @@ class Planner:
         found = []
         plan = self.at(vehicle_id, event_time_ms, known)
         for offence, limit_ms in plan.duties.silences:
-            due_ms = self.registry.after_notices(vehicle_id, event_time_ms + limit_ms)
+            due_ms = event_time_ms + limit_ms
+            due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms)
             if any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
                 found.append((offence, due_ms))
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -21,18 +21,10 @@ from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, d
 from streams.errors import BadInput, nearest
 from streams.geo import ZoneIndex
 from streams.registry import Body, Energy, PassKind, Subject, VehicleClass
-from streams.rules import RULES, judges_fixes, judges_scans
+from streams.rules import RULES, judged
+from streams.windows import MinuteOfDay, Weekdays, Window, minute_of_day, weekdays
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PACKS = Path(__file__).parent / "policies"
-
-
-class MinuteOfDay(int):
-    """A local time of day in minutes, written ``HH:MM`` up to ``24:00``."""
-
-
-class Weekdays(frozenset[int]):
-    """Days of the week (Monday 0), written ``mon-fri`` or ``sat,sun``."""
 
 
 class LocalDate(str):
@@ -73,23 +65,6 @@ class DateRange(_Strict, kw_only=True):
 
     from_: LocalDate = msgspec.field(name="from")
     until: LocalDate
-
-
-class Window(_Strict, kw_only=True):
-    """A weekly window of local time, half-open, wrapping past midnight when until <= from (semantics 4)."""
-
-    days: Weekdays = Weekdays(range(7))
-    from_: MinuteOfDay = msgspec.field(name="from")
-    until: MinuteOfDay
-
-    def intervals_ms(self, day: date, timezone: ZoneInfo) -> list[tuple[int, int]]:
-        """The instants it covers among those windows that start the day before, on or after ``day``."""
-        found = []
-        for start in (day - timedelta(days=1), day, day + timedelta(days=1)):
-            if start.weekday() in self.days:
-                until = self.until if self.until > self.from_ else self.until + 1440
-                found.append((instant_ms(start, self.from_, timezone), instant_ms(start, until, timezone)))
-        return found
 
 
 class Selector(_Strict, kw_only=True):
@@ -207,12 +182,11 @@ class Policy:
         self.lateness_ms = int(pack.lateness)
         self.valid_from_ms = bound_ms(pack.valid_from, self.timezone, end=False) if pack.valid_from else BEGINNING_MS
         self.valid_until_ms = bound_ms(pack.valid_until, self.timezone, end=True) if pack.valid_until else END_MS
-        self.fix_rules = [rule for rule in pack.rules if judges_fixes(rule.rule)]
-        self.scan_rules: dict[str, list[Rule]] = {"accepted": [], "all": []}
+        rules: dict[str, list[Rule]] = {kind: [] for kind in ("fix", "scan", "day", "silence", "credit")}
         for rule in pack.rules:
-            if judges_scans(rule.rule):
-                self.scan_rules[RULES[rule.rule].SCANS].append(rule)
-        self.day_rules = [rule for rule in pack.rules if not judges_fixes(rule.rule) and not judges_scans(rule.rule)]
+            rules[judged(rule.rule)].append(rule)
+        self.fix_rules, self.day_rules, self.silence_rules, self.credit_rules = rules["fix"], rules["day"], rules["silence"], rules["credit"]
+        self.scan_rules = {kind: [rule for rule in rules["scan"] if kind == RULES[rule.rule].SCANS] for kind in ("accepted", "all")}
         self.rule_of_id = {rule.id: rule for rule in pack.rules}
         self.identifier = re.compile(pack.identifier.pattern) if pack.identifier else None
         self._periods: deque[Settled] = deque(maxlen=8)
@@ -375,27 +349,15 @@ def _read_scalar(kind: type, value: Any) -> Any:
     if kind is Duration:
         return Duration(duration_ms(str(value)))
     if kind is MinuteOfDay:
-        if match := re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", str(value)):
-            hour, minute = (int(part) for part in match.groups() if part)
-            return MinuteOfDay(hour * 60 + minute)
-        raise ValueError(f"time {value!r} is not HH:MM from 00:00 to 24:00")
+        return minute_of_day(str(value))
     if kind is Weekdays:
-        return Weekdays(day for part in str(value).split(",") for day in _weekday_range(part.strip()))
+        return weekdays(str(value))
     if kind is LocalDate:
         try:
             return LocalDate(date.fromisoformat(str(value)).isoformat())
         except ValueError:
             raise ValueError(f"date {value!r} is not YYYY-MM-DD") from None
     raise NotImplementedError(kind)
-
-
-def _weekday_range(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    for word in (first, last or first):
-        if word not in WEEKDAYS:
-            raise ValueError(f"day {word!r} is not a weekday{nearest(word, WEEKDAYS)}")
-    start, end = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
-    return [(start + step) % 7 for step in range((end - start) % 7 + 1)]
 
 
 def _read_geojson(text: str, where: str, pack: Pack) -> str:
@@ -478,7 +440,7 @@ class _Source:
         common = {field for field in Rule.__struct_encode_fields__ if field != "parameters"}
         uses = {key: getattr(module, key.upper(), "none") for key in ("zones", "permitted")}
         common -= {key for key, use in uses.items() if use == "none"}
-        if not judges_fixes(str(name)):
+        if judged(str(name)) != "fix":
             common -= {"vehicles", "exempt", "min_duration", "merge_gap"}
         own = set(module.Parameters.__struct_encode_fields__)
         for key in entry:
@@ -550,6 +512,13 @@ class _Source:
                     raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
             if pattern := getattr(rule.parameters, "home_plate_pattern", None):
                 self._check_pattern((*path, "home_plate_pattern"), pattern)
+            for name, points in getattr(rule.parameters, "points", {}).items():
+                if name not in RULES or judged(name) == "credit":
+                    raise self.bad((*path, "points"), f"points: {name!r} is no rule that incidents come of{nearest(name, RULES)}")
+                if points <= 0:
+                    raise self.bad((*path, "points"), f"points: {name} must cost more than 0, not {points:g}")
+            if judged(rule.rule) == "credit" and any(judged(other.rule) == "credit" for other in pack.rules[:index]):
+                raise self.bad(path, f"rule {rule.rule} is given twice; a city keeps one ledger")
             if rule.rule == "malformed_identifier" and not pack.identifier:
                 raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
 

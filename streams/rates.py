@@ -8,21 +8,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
-from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
-from streams.events import DUPLICATE, LATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
+from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
+from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
 from streams.findings import FindingKey, Sighting, violated
-from streams.incidents import CLOSED, RETRACTED, Kind, incident_id
+from streams.incidents import CLOSED, RETRACTED, Kind, incident_id, steps
+from streams.parcels import DayKey, Parcel, Parcels, parcel_key
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
+from streams.silences import Span, gather, signs_gap_ms
 
 CITY_WIDE = "*"
+MONTH, MONTH_DAYS = "30d", 30
+"""The window of the last 30 local days, the present one included."""
+HOUR, HOUR_MINUTES = "hour", 60
+"""The window of the last 60 minutes, the present one included."""
 NARROW_TAPE_MM = 45.0
-KNOWN_FOR_MS = 3 * DAY_MS
+MinuteCounts = tuple[int, int, int]
+"""Parcels accepted in a minute, and how many of them with an electronic waybill and in green packaging."""
 
 
 def share(part: int, whole: int) -> float | None:
@@ -43,12 +52,11 @@ class Counts(msgspec.Struct):
     real_name_verified: int = 0
     inspected: int = 0
 
-    def add(self, features: Iterable[int], sign: int = 1) -> None:
-        """Count one parcel's features (0 or 1 each, in field order after ``accepted``), or take them back."""
+    def add(self, features: int, sign: int = 1) -> None:
+        """Count one parcel by its features (a bit each, in the order of ``FEATURES``), or take it back."""
         self.accepted += sign
-        for name, feature in zip(FEATURES, features, strict=True):
-            if feature:
-                setattr(self, name, getattr(self, name) + sign)
+        for name in NAMES[features]:
+            setattr(self, name, getattr(self, name) + sign)
 
     def merge(self, other: Counts) -> None:
         """Add another partition's counts."""
@@ -67,24 +75,32 @@ class Counts(msgspec.Struct):
 
 
 FEATURES = Counts.__struct_fields__[1:]
+NAMES = [[name for bit, name in enumerate(FEATURES) if number >> bit & 1] for number in range(2 ** len(FEATURES))]
+ELECTRONIC, GREEN = 1, 2
+"""The first two of their bits."""
 
 
-class DayKey(NamedTuple):
-    """What parcels are counted by; ``date`` is local."""
+class Hour(msgspec.Struct, array_like=True):
+    """The latest counts of each minute by scan partition, (as of which offset, counts), as far back as the last hour goes."""
 
-    city: str
-    enterprise_id: str
-    date: str
+    minutes: dict[int, dict[int, tuple[int, MinuteCounts]]] = {}
 
+    def update(self, partition: int, next_offset: int, minutes: Mapping[int, MinuteCounts]) -> None:
+        """Take in a partition's minutes unless newer ones are known."""
+        for minute, counts in minutes.items():
+            by_partition = self.minutes.setdefault(minute, {})
+            if partition not in by_partition or by_partition[partition][0] <= next_offset:
+                by_partition[partition] = (next_offset, counts)
 
-class Parcel(NamedTuple):
-    """A parcel's acceptance: when, by which scan, where it counts and as what, and what it has against whom."""
-
-    event_time_ms: int
-    event_id: str
-    day: DayKey
-    features: tuple[int, ...]
-    findings: tuple[FindingKey, ...] = ()
+    def counts(self, now_minute: int) -> Counts:
+        """The sum of the last hour; what is older than that is dropped."""
+        for minute in [minute for minute in self.minutes if minute <= now_minute - HOUR_MINUTES]:
+            del self.minutes[minute]
+        counts = Counts()
+        for by_partition in self.minutes.values():
+            for _, (accepted, electronic, green) in by_partition.values():
+                counts.merge(Counts(accepted, electronic, green))
+        return counts
 
 
 class ScanPartition(msgspec.Struct):
@@ -92,45 +108,72 @@ class ScanPartition(msgspec.Struct):
 
     ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
     ``expired``: keys of state dropped since; ``buried``: of state that was dropped before the last checkpoint was complete,
-    and may be deleted. ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
+    and may be deleted. ``signs``: of enterprises' feeds, to be sent on. ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
     """
 
-    parcels: dict[str, Parcel] = {}
+    parcels: Parcels = msgspec.field(default_factory=Parcels)
     counts: dict[DayKey, Counts] = {}
+    minutes: dict[DayKey, dict[int, list[int]]] = {}
     findings: dict[FindingKey, dict[str, Sighting]] = {}
     stream_time_ms: int = BEGINNING_MS
     next_offset: int = 0
     saved_offset: int = 0
     told_ms: int = BEGINNING_MS
     sweep_ms: int = BEGINNING_MS
-    dirty_parcels: dict[str, None] = {}
+    dirty_parcels: dict[bytes, Parcel] = {}
     dirty_days: dict[DayKey, None] = {}
+    dirty_minutes: dict[DayKey, set[int]] = {}
     dirty_findings: dict[FindingKey, None] = {}
     changed_days: list[DayKey] = []
     changed_findings: list[FindingKey] = []
+    signs: dict[str, list[Span]] = {}
     expired: list[str] = []
     buried: list[str] = []
 
-    def known(self, waybill_id: str) -> Parcel | None:
-        """A parcel's acceptance, unless it is too long ago."""
-        parcel = self.parcels.get(waybill_id)
+    def known(self, key: bytes) -> Parcel | None:
+        """A parcel's acceptance, unless it is too long ago; it must have been looked up."""
+        parcel = self.parcels.get(key)
         return parcel if parcel is not None and parcel.event_time_ms >= self.stream_time_ms - KNOWN_FOR_MS else None
 
-    def put(self, waybill_id: str, parcel: Parcel) -> None:
+    def put(self, key: bytes, parcel: Parcel) -> None:
         """Count a parcel's acceptance in place of the one counted before, if any."""
-        before = self.known(waybill_id)
+        before = self.known(key)
         if before is not None:
             self.counts[before.day].add(before.features, -1)
+            self._count_minute(before, -1)
             self.dirty_days[before.day] = None
-            for key in before.findings:
-                self.findings[key].pop(waybill_id, None)
-                self.dirty_findings[key] = None
-        self.parcels[waybill_id] = parcel
-        self.dirty_parcels[waybill_id] = None
+            for finding in before.findings:
+                self.findings[finding].pop(_acceptance(key, before), None)
+                self.dirty_findings[finding] = None
+        self.parcels.put(key, parcel)
+        self.dirty_parcels[key] = parcel
         self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
+        self._count_minute(parcel, 1)
         self.dirty_days[parcel.day] = None
-        for key in parcel.findings:
-            self.sight(key, waybill_id, Sighting(parcel.event_time_ms, parcel.event_id, parcel.day.enterprise_id))
+        for finding in parcel.findings:
+            self.sight(finding, _acceptance(key, parcel), Sighting(parcel.event_time_ms, parcel.event_id, parcel.day.enterprise_id))
+
+    def _count_minute(self, parcel: Parcel, sign: int) -> None:
+        minute = parcel.event_time_ms // MINUTE_MS
+        if minute > self.stream_time_ms // MINUTE_MS - HOUR_MINUTES:
+            counts = self.minutes.setdefault(parcel.day, {}).setdefault(minute, [0, 0, 0])
+            counts[0] += sign
+            counts[1] += sign * bool(parcel.features & ELECTRONIC)
+            counts[2] += sign * bool(parcel.features & GREEN)
+            self.dirty_minutes.setdefault(parcel.day, set()).add(minute)
+
+    def changed_minutes(self, day: DayKey) -> dict[int, MinuteCounts] | None:
+        """The counts of the minutes of a day's last hour that have changed since the last call."""
+        held, oldest = self.minutes.get(day, {}), self.stream_time_ms // MINUTE_MS - HOUR_MINUTES
+        for minute in [minute for minute in held if minute <= oldest]:
+            del held[minute]
+        return {minute: (held[minute][0], held[minute][1], held[minute][2]) for minute in self.dirty_minutes.pop(day, ()) if minute in held} or None
+
+    def recount_minutes(self) -> None:
+        """Count the minutes of the last hour again, from the parcels."""
+        for parcel in self.parcels.since(self.stream_time_ms - HOUR_MINUTES * MINUTE_MS):
+            self._count_minute(parcel, 1)
+        self.dirty_minutes.clear()
 
     def sight(self, key: FindingKey, name: str, sighting: Sighting) -> None:
         """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
@@ -145,10 +188,15 @@ class ScanPartition(msgspec.Struct):
             return
         self.sweep_ms = self.stream_time_ms + 3_600_000
         horizon_ms = self.stream_time_ms - KNOWN_FOR_MS
-        self.expired += [state_key("parcel", name) for name in _drop(self.parcels, lambda _, parcel: parcel.event_time_ms < horizon_ms)]
+        self.expired += [state_key("parcel", key.hex()) for key in self.parcels.drop(horizon_ms)]
         for kind, held, dirty in (("day", self.counts, self.dirty_days), ("finding", self.findings, self.dirty_findings)):
             gone = _drop(held, lambda key, _, dirty=dirty: key not in dirty and days.bounds_ms(key.date)[1] < horizon_ms)
             self.expired += [state_key(kind, *key) for key in gone]
+
+
+def _acceptance(key: bytes, parcel: Parcel) -> str:
+    """The name of one acceptance: a waybill that is accepted again after more than three days has another."""
+    return f"{key.hex()}\x1f{parcel.event_time_ms}"
 
 
 def state_key(kind: str, *names: str) -> str:
@@ -169,11 +217,15 @@ def new_scan_partition(next_offset: int = 0) -> ScanPartition:
 
 
 class Tally(msgspec.Struct):
-    """What a chunk of scans came to: refused records, scans by (city, kind, outcome), parcels newly accepted by day."""
+    """What a chunk of scans came to: refused records, scans by (city, kind, outcome), parcels newly accepted by day.
+
+    ``deliveries``: (city, ms since the acceptance) of each delivered scan of a parcel that is known.
+    """
 
     rejects: list[Reject]
     outcomes: Counter[tuple[str, str, str]]
     accepted: dict[DayKey, Counts]
+    deliveries: list[tuple[str, int]]
 
 
 def count_scans(partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry) -> Tally:
@@ -182,6 +234,8 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
     rejects: list[Reject] = []
     outcomes: Counter[tuple[str, str, str]] = Counter()
     accepted: dict[DayKey, Counts] = {}
+    feed_gap_ms = signs_gap_ms(policies, "enterprise")
+    scans: list[tuple[Record, Scan, bytes]] = []
     for record in records:
         if record.offset < partition.next_offset:
             continue
@@ -191,7 +245,13 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejects.append(Reject(record, MALFORMED, None, str(error)))
             outcomes["other", "other", MALFORMED] += 1
-            continue
+        else:
+            scans.append((record, scan, parcel_key(scan.waybill_id) if scan.kind in {"accepted", "delivered"} else b""))
+    times: dict[str, list[int]] = {}
+    deliveries: list[tuple[str, int]] = []
+    policy, from_ms, until_ms = None, END_MS, END_MS
+    partition.parcels.look_up(key for _, _, key in scans if key)
+    for record, scan, key in scans:
         arrived_ms = scan.arrival_time_ms if record.arrived_ms is None else record.arrived_ms
         if reason := refuse_time(scan.event_time_ms, arrived_ms):
             rejects.append(Reject(record, reason, scan.event_id))
@@ -203,41 +263,54 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
             continue
         partition.stream_time_ms = max(partition.stream_time_ms, scan.event_time_ms)
         outcome, counts, date = "counted", False, days.date_of(scan.event_time_ms)
-        if scan.kind == "accepted":
-            known = partition.known(scan.waybill_id)
+        if scan.kind == "delivered":
+            accepted_ms = partition.parcels.accepted_at(key)
+            if accepted_ms is not None and accepted_ms <= scan.event_time_ms:
+                deliveries.append((scan.city, scan.event_time_ms - accepted_ms))
+        elif key:
+            known = partition.known(key)
             counts = known is None or (scan.event_time_ms, scan.event_id) < known[:2]
             if known is not None and scan.event_id == known.event_id:
                 outcome = DUPLICATE
-        policy = policies.at(scan.event_time_ms) if scan.city == city else None
-        if policy is not None:
-            for key in violated(scan, policy.scan_rules["all"], registry, date):
-                partition.sight(key, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id))
+        own = scan.city == city
+        if own:
+            times.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
+            if not from_ms <= scan.event_time_ms < until_ms:
+                policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
+        if own and policy is not None:
+            for finding in violated(scan, policy.scan_rules["all"], registry, date):
+                partition.sight(finding, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id))
         if counts:
-            day = DayKey(scan.city, scan.enterprise_id, date)
-            findings = violated(scan, policy.scan_rules["accepted"], registry, date) if policy is not None else ()
+            day = shared_day(scan.city, scan.enterprise_id, date)
+            findings = violated(scan, policy.scan_rules["accepted"], registry, date) if own and policy is not None else ()
             parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), findings)
             if known is None:
                 accepted.setdefault(day, Counts()).add(parcel.features)
-            partition.put(scan.waybill_id, parcel)
+            partition.put(key, parcel)
         outcomes[scan.city, scan.kind, outcome] += 1
+    partition.parcels.settle()
+    for enterprise_id, signs in times.items() if feed_gap_ms is not None else ():
+        partition.signs.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in signs)
+    gather(partition.signs, lambda _: feed_gap_ms)
     partition.sweep(days)
-    return Tally(rejects, outcomes, accepted)
+    return Tally(rejects, outcomes, accepted, deliveries)
 
 
-def features_of(scan: Scan) -> tuple[int, ...]:
-    """What an accepted scan counts for, in the order of ``FEATURES``."""
+@lru_cache(4_096)
+def shared_day(*day: str) -> DayKey:
+    """One object for all parcels of a day."""
+    return DayKey(*day)
+
+
+def features_of(scan: Scan) -> int:
+    """What an accepted scan counts for, a bit each in the order of ``FEATURES``."""
     packaging = scan.packaging
-    tape_mm = packaging.tape_mm if packaging else None
-    return (
-        int(scan.waybill_kind == "electronic"),
-        int(packaging is not None and packaging.green is True),
-        int(tape_mm is not None),
-        int(tape_mm is not None and tape_mm <= NARROW_TAPE_MM),
-        int(packaging is not None and packaging.repackaged is False),
-        int(packaging is not None and packaging.reusable_bag is True),
-        int(scan.real_name_verified is True),
-        int(scan.inspected is True),
-    )
+    features = (scan.waybill_kind == "electronic") * ELECTRONIC | (scan.real_name_verified is True) << 6 | (scan.inspected is True) << 7
+    if packaging is not None:
+        features |= (packaging.green is True) * GREEN | (packaging.repackaged is False) << 4 | (packaging.reusable_bag is True) << 5
+        if packaging.tape_mm is not None:
+            features |= 1 << 2 | (packaging.tape_mm <= NARROW_TAPE_MM) << 3
+    return features
 
 
 def totals(partials: Iterable[Mapping[DayKey, Counts]]) -> dict[DayKey, Counts]:
@@ -250,11 +323,33 @@ def totals(partials: Iterable[Mapping[DayKey, Counts]]) -> dict[DayKey, Counts]:
     return {key: counts for key, counts in sorted(summed.items()) if counts.accepted}
 
 
+def last_days(counts: Iterable[tuple[DayKey, Counts]], until: str) -> dict[tuple[str, str], Counts]:
+    """(city, enterprise or ``*``) → the counts of the 30 local days that end with the date ``until``."""
+    first = (date.fromisoformat(until) - timedelta(days=MONTH_DAYS - 1)).isoformat()
+    summed: dict[tuple[str, str], Counts] = {}
+    for day, counted in counts:
+        if first <= day.date <= until:
+            summed.setdefault((day.city, day.enterprise_id), Counts()).merge(counted)
+    return summed
+
+
+def forecast(today: Counts, hour: Counts, hours_left: float) -> dict[str, float]:
+    """Which shares the day will end with if it goes on as in the last hour; nothing where nothing was accepted."""
+    accepted = today.accepted + hour.accepted * hours_left
+    shares = {"electronic": today.electronic + hour.electronic * hours_left, "green": today.green + hour.green * hours_left}
+    return {f"{name}_forecast": part / accepted for name, part in shares.items()} if accepted else {}
+
+
 def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
     """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
     row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
     row.update((name, getattr(counts, name)) for name in Counts.__struct_fields__)
     return {**row, "electronic_rate": counts.electronic_rate, "green_rate": counts.green_rate}
+
+
+def is_of_day(row: dict[str, Any]) -> bool:
+    """Whether a row is about one local day (there are others about the last 30)."""
+    return bool(row.get("window", row["date"]) == row["date"])
 
 
 class DayIncident(msgspec.Struct):
@@ -310,15 +405,8 @@ class DayJudge:
             subject = f"enterprise/{day.enterprise_id}"
             name = incident_id(self.identity_key, policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
             known = incidents[rule.id] = DayIncident(name, 0, RETRACTED, (0, 0))
-        kinds: list[tuple[Kind, str]] = []
-        if low and known.state == RETRACTED:
-            kinds = [("opened", "open"), ("closed", CLOSED)]
-        elif low and known.counts != (numerator, denominator):
-            kinds = [("updated", CLOSED)]
-        elif not low and known.state != RETRACTED:
-            kinds = [("retracted", RETRACTED)]
         out = []
-        for kind, state in kinds:
+        for kind, state in steps(known.state, CLOSED if low else RETRACTED, differs=known.counts != (numerator, denominator)):
             known.revision += 1
             known.state, known.counts = state, (numerator, denominator)
             out.append(DayTransition(kind, known.incident_id, known.revision, state, rule, day, known.counts))

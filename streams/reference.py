@@ -1,4 +1,4 @@
-"""Reference data, tailed whole from compacted topics: the registry, the policy, and how far all partitions have come.
+"""Reference data, tailed whole from compacted topics: registry, policy, credit, and how far all partitions have come.
 
 A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so this is a consumer of its own, without a group.
 """
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
@@ -18,14 +19,14 @@ from streams import metrics
 from streams.errors import BadInput
 from streams.network import active_vehicles, network
 from streams.policy import Policies, Policy, decode_policy
-from streams.registry import Registry, decode_versions
-from streams.topics import CLOCK, POLICY, REGISTRY
+from streams.registry import Registry, Standing, decode_versions
+from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
 
 log = structlog.get_logger()
 
 
 class Reference(Service):
-    """Reads both topics to their ends, then sets ``ready`` and goes on. ``on_change`` is called after every change."""
+    """Reads these topics to their ends, then sets ``ready`` and goes on. ``on_change`` is called after every change."""
 
     def __init__(self, bootstrap: str, policy_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,11 +39,11 @@ class Reference(Service):
         self.on_change: Callable[[], None] = lambda: None
         self._packs: dict[str, list[Policy]] = {}
         self._missing_told = False
-        self._waiting: list[tuple[str, bytes | None]] = []
+        self._waiting: list[tuple[str, str, bytes | None]] = []
 
     @Service.task
     async def _tail(self) -> None:
-        partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CLOCK)]
+        partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CREDIT, CLOCK)]
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         try:
@@ -51,32 +52,38 @@ class Reference(Service):
             ends = await consumer.end_offsets(partitions)
             while not self.should_stop:
                 batches = await consumer.getmany(timeout_ms=200, max_records=20_000)
+                changed = False
                 for partition, records in sorted(batches.items(), key=lambda batch: batch[0].topic != POLICY.name):
                     for record in records:
-                        self._apply(partition.topic, (record.key or b"").decode(), record.value)
+                        changed |= self._apply(partition.topic, (record.key or b"").decode(), record.value)
                 if not self.ready.is_set():
                     read = [await consumer.position(p) >= ends[p] for p in partitions]
                     if all(read):
                         self._become_ready()
-                elif any(partition.topic != CLOCK.name for partition in batches):
+                elif changed:
                     self._changed()
         finally:
             await consumer.stop()
 
-    def _apply(self, topic: str, key: str, value: bytes | None) -> None:
-        """One bad record is logged and skipped: the version before it stays in force."""
+    def _apply(self, topic: str, key: str, value: bytes | None) -> bool:
+        """Whether a record changes what applies. One bad record is logged and skipped: the version before it stays in force."""
         try:
             if topic == CLOCK.name:
                 self.stream_time_ms = max(self.stream_time_ms, int(value or 0))
-            elif topic == POLICY.name:
+                return False
+            if topic == POLICY.name:
                 self._publish(key, decode_policy(value) if value else [])
             elif self.registry is None:
-                self._waiting.append((key, value))
+                self._waiting.append((topic, key, value))
+            elif topic == CREDIT.name:
+                return self.registry.enter_credit(key.partition("/")[2], msgspec.json.decode(value, type=Standing) if value else Standing())
             else:
                 kind, _, entry_id = key.partition("/")
                 self.registry.put(kind, entry_id, decode_versions(value) if value else [])
         except (BadInput, ValueError, KeyError) as error:
             log.error("reference record refused", topic=topic, key=key, error=str(error))
+            return False
+        return True
 
     def _publish(self, name: str, versions: list[Policy]) -> None:
         """Packs of the same city are versions of its policy, whatever they are called; their validity tells which counts."""
@@ -89,8 +96,8 @@ class Reference(Service):
         log.info("policy in force", policy=self.policy_name, versions=len(self.policies.versions))
         if self.registry is None:
             self.registry = Registry(self.policies.newest.timezone)
-            for waiting_key, waiting_value in self._waiting:
-                self._apply(REGISTRY.name, waiting_key, waiting_value)
+            for record in self._waiting:
+                self._apply(*record)
             self._waiting.clear()
 
     def _become_ready(self) -> None:

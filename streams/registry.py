@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -92,6 +92,12 @@ class Notice(Entry, tag="notice", kw_only=True):
     reason: str | None = None
 
 
+class Standing(msgspec.Struct):
+    """What ``courier.credit.v1`` says of an enterprise: (ms, standing), since when its exemptions go by which standing."""
+
+    effective: list[tuple[int, str]] = []
+
+
 class Township(Entry, tag="township", kw_only=True):
     """Coverage figures of one township."""
 
@@ -143,6 +149,7 @@ class Registry:
         self._versions: dict[tuple[str, str], list[tuple[int, int, AnyEntry]]] = {}
         self._passes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._notices_of: dict[str, set[str]] = defaultdict(set)
+        self._credit: dict[str, list[tuple[int, str]]] = {}
         self._bounds_ms: dict[str, int] = {}
 
     def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
@@ -176,13 +183,28 @@ class Registry:
                 valid = entry
         return valid
 
+    def enter_credit(self, enterprise_id: str, standing: Standing) -> bool:
+        """Take over what the ledger says of an enterprise; whether it changes which exemptions hold."""
+        found = [(from_ms, credit) for from_ms, credit in standing.effective if credit in {"black", "normal", "red"}]
+        changed = found != self._credit.get(enterprise_id, [])
+        self._credit[enterprise_id] = found
+        return changed
+
+    def enterprise(self, enterprise_id: str | None, event_time_ms: int) -> Enterprise | None:
+        """An enterprise's record valid then, black if the ledger says so."""
+        enterprise = self.at("enterprise", enterprise_id, event_time_ms)
+        assert enterprise is None or isinstance(enterprise, Enterprise)
+        standings = [credit for from_ms, credit in self._credit.get(enterprise_id or "", ()) if from_ms <= event_time_ms]
+        if enterprise is not None and standings and standings[-1] == "black":
+            return msgspec.structs.replace(enterprise, credit="black")
+        return enterprise
+
     def subject(self, vehicle_id: str, event_time_ms: int) -> Subject:
         """Everything known about a vehicle at an instant."""
         vehicle = self.at("vehicle", vehicle_id, event_time_ms)
         assert vehicle is None or isinstance(vehicle, Vehicle)
         enterprise_id = vehicle.enterprise_id if vehicle else None
-        enterprise = self.at("enterprise", enterprise_id, event_time_ms)
-        assert enterprise is None or isinstance(enterprise, Enterprise)
+        enterprise = self.enterprise(enterprise_id, event_time_ms)
         pass_ids = self._passes_of.get(("vehicle", vehicle_id), set())
         if enterprise_id:
             pass_ids = pass_ids | self._passes_of.get(("enterprise", enterprise_id), set())
@@ -190,6 +212,7 @@ class Registry:
         passes = [self.at("pass", pass_id, event_time_ms) for pass_id in sorted(pass_ids)]
         keys += [("driver", driver_id) for driver_id in (vehicle.driver_ids if vehicle else ())]
         bounds = [b for key in keys for version in self._versions.get(key, ()) for b in self._turning_points_ms(*version)]
+        bounds += [from_ms for from_ms, _ in self._credit.get(enterprise_id or "", ())]
         return Subject(
             vehicle_id,
             vehicle,
@@ -214,11 +237,8 @@ class Registry:
             if until := getattr(entry, name, None):
                 yield self.bound_ms(until)
 
-    def after_notices(self, vehicle_id: str, event_time_ms: int) -> int:
-        """The first instant from this one on (ms) that no announced interruption of the vehicle or its enterprise covers."""
-        vehicle = self.at("vehicle", vehicle_id, event_time_ms)
-        enterprise_id = vehicle.enterprise_id if isinstance(vehicle, Vehicle) else None
-        subjects = (f"vehicle/{vehicle_id}", f"enterprise/{enterprise_id}")
+    def after_notices(self, subjects: Collection[str], event_time_ms: int) -> int:
+        """The first instant from this one on (ms) that no announced interruption of one of the subjects (``kind/id``) covers."""
         names = {name for subject in subjects for name in self._notices_of.get(subject, ())}
         moved = True
         while moved:
@@ -229,6 +249,10 @@ class Registry:
                     if from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
                         event_time_ms, moved = until_ms, True
         return event_time_ms
+
+    def subjects_of(self, kind: str, entry_id: str, event_time_ms: int) -> tuple[str, str]:
+        """Whose notices count for a vehicle or an outlet at an instant: its own and its enterprise's."""
+        return f"{kind}/{entry_id}", f"enterprise/{getattr(self.at(kind, entry_id, event_time_ms), 'enterprise_id', None)}"
 
     def knows(self, kind: str, entry_id: str) -> bool:
         """Whether there is any version of a record."""

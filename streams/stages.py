@@ -1,47 +1,43 @@
-"""The three judging steps with their state: chunk in, results out. Thin shells around engine and rates."""
+"""The first judging steps with their state: chunk in, results out. Thin shells around engine, rates and silences."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
-
-import msgspec
-import orjson
+from typing import Any, Generic, Protocol, TypeVar
 
 from streams import metrics
 from streams.checkpoint import Change, Checkpoint
-from streams.clock import BEGINNING_MS, END_MS
-from streams.cloudevents import cloudevent, day_incident_data, finding_data, incident_data
+from streams.cloudevents import cloudevent, incident_data
+from streams.credit import charge_of
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
 from streams.events import DUPLICATE, Record, Reject
 from streams.events import LATE as LATE_REASON
-from streams.findings import Extent, Finding, FindingKey, Sighting, extent_of, joined, judge_finding
+from streams.findings import FindingKey, Sighting, extent_of
 from streams.incidents import CLOSED, OPEN, Trace, Transition
-from streams.policy import Policies
-from streams.rates import (
-    CITY_WIDE,
-    Counts,
-    DayIncident,
-    DayJudge,
-    DayKey,
-    Parcel,
-    ScanPartition,
-    count_scans,
-    new_scan_partition,
-    rate_row,
-    state_key,
-)  # fmt: skip
+from streams.parcels import DayKey, Parcel
+from streams.partials import Partial, encode_partial
+from streams.rates import CITY_WIDE, Counts, ScanPartition, count_scans, new_scan_partition, shared_day, state_key
 from streams.reference import Reference
 from streams.registry import Registry
+from streams.silences import HeartbeatPartition, take_heartbeats
 from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_trace, head_of
-from streams.topics import CLOCK, DEAD, GPS, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, RATE_STATE, RATES, SCAN, VEHICLE_STATE, Topic
+from streams.topics import CLOCK, DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
+
+
+class Stateful(Protocol):
+    """How far a partition's state has come."""
+
+    next_offset: int
+    saved_offset: int
+    stream_time_ms: int
+
 
 KEPT_S = 60.0
 """So long is the state of a lost partition kept in memory, in case that it comes back before anybody else has had it."""
-P = TypeVar("P", bound="FixPartition | ScanPartition | RatePartition")
+P = TypeVar("P", bound=Stateful)
 
 
 class StatefulStage(Generic[P]):
@@ -137,6 +133,10 @@ class StatefulStage(Generic[P]):
         """Publish one revision of an incident."""
         subject, value = cloudevent(kind, data)
         await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
+        assert self.reference.policies is not None
+        if charge := charge_of(data, self.reference.policies):
+            row = Partial(data["city"], charge=charge)
+            await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_partial(row))
         metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], kind).inc()
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
@@ -301,6 +301,8 @@ class ScanStage(StatefulStage[ScanPartition]):
         city = policies.newest.pack.city.adcode
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else "other", kind, outcome).inc(count)
+        for scan_city, took_ms in tally.deliveries:
+            metrics.DELIVERY.labels(scan_city if scan_city == city else "other").observe(took_ms / 1000)
         for day, counted in tally.accepted.items():
             labels = (day.city if day.city == city else "other", enterprise_label(registry, day.enterprise_id))
             metrics.PARCELS_ACCEPTED.labels(*labels, "electronic").inc(counted.electronic)
@@ -315,6 +317,7 @@ class ScanStage(StatefulStage[ScanPartition]):
     async def _load(self, number: int) -> ScanPartition:
         partition = await super()._load(number)
         assert self.reference.policies is not None
+        partition.recount_minutes()
         partition.sweep(self.reference.policies.newest.days)
         partition.expired, partition.buried = [], partition.expired
         return partition
@@ -323,7 +326,9 @@ class ScanStage(StatefulStage[ScanPartition]):
         """See ``StatefulStage``."""
         kind, _, name = key.partition("\x1f")
         if kind == "parcel":
-            partition.parcels[name] = decode_fields(value, Parcel)
+            parcel = decode_fields(value, Parcel)
+            partition.parcels.put(bytes.fromhex(name), parcel._replace(day=shared_day(*parcel.day)))
+            partition.parcels.settle()
         elif kind == "day":
             day, counts = decode_fields(value, tuple[DayKey, Counts])
             partition.counts[day] = counts
@@ -333,15 +338,16 @@ class ScanStage(StatefulStage[ScanPartition]):
 
     def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
-        for name in partition.dirty_parcels:
-            if parcel := partition.parcels.get(name):
-                yield state_key("parcel", name), encode_fields(parcel, head)
+        for parcel_key, parcel in partition.dirty_parcels.items():  # dropped since or not: what the topic says of it may be younger
+            yield state_key("parcel", parcel_key.hex()), encode_fields(parcel, head)
         for day in partition.changed_days:
             yield state_key("day", *day), encode_fields((day, partition.counts[day]), head)
         for finding in partition.changed_findings:
             yield state_key("finding", *finding), encode_fields((finding, partition.findings[finding]), head)
-        for key in partition.buried:
-            if key.partition("\x1f")[2] not in partition.parcels:
+        buried = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.buried]
+        partition.parcels.look_up(parcel_key for _, parcel_key in buried if parcel_key)
+        for key, parcel_key in buried:
+            if not parcel_key or partition.parcels.get(parcel_key) is None:  # or it was accepted again
                 yield key, None
         partition.dirty_parcels.clear()
         partition.changed_days, partition.changed_findings = [], []
@@ -350,8 +356,7 @@ class ScanStage(StatefulStage[ScanPartition]):
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """The counts of the days that changed, whole, so that a repeated message changes nothing."""
         partition = self.partitions[number]
-        if partition.stream_time_ms > partition.told_ms and partition.counts and not partition.dirty_days:
-            partition.dirty_days[max(partition.counts, key=lambda day: day.date)] = None  # its counts are the same, but time has passed
+        moved = bool(partition.signs) or (partition.stream_time_ms > partition.told_ms and not (partition.dirty_days or partition.dirty_findings))
         partition.told_ms = partition.stream_time_ms
         assert self.reference.policies is not None
         city = self.reference.policies.newest.pack.city.adcode
@@ -359,201 +364,49 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition.dirty_days.clear()
         partition.dirty_findings.clear()
         as_of = number, partition.next_offset, partition.stream_time_ms
+        if moved:
+            signs, partition.signs = partition.signs, {}
+            yield PARTIALS.name, city.encode(), encode_partial(Partial(city, "", "", *as_of, signs=signs or None))
         for day in partition.changed_days:
-            yield PARTIALS.name, day.city.encode(), msgspec.json.encode(Partial(*day, *as_of, counts=partition.counts[day]))
+            row = Partial(*day, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
+            yield PARTIALS.name, day.city.encode(), encode_partial(row)
         for key in partition.changed_findings:
             row = Partial(city, "", key.date, *as_of, finding=key, extent=extent_of(partition.findings[key].values()))
-            yield PARTIALS.name, city.encode(), msgspec.json.encode(row)
+            yield PARTIALS.name, city.encode(), encode_partial(row)
 
 
-class Partial(msgspec.Struct, omit_defaults=True):
-    """One scan partition's counts of one day, or what it has found against someone, as of an offset (``courier.partials.v1``, internal)."""
+class HeartbeatStage(StatefulStage[HeartbeatPartition]):
+    """Heartbeats → signs of life of cameras and feeds."""
 
-    city: str
-    enterprise_id: str
-    date: str
-    partition: int
-    next_offset: int
-    stream_time_ms: int
-    counts: Counts | None = None
-    finding: FindingKey | None = None
-    extent: Extent | None = None
-
-
-class RateState(msgspec.Struct):
-    """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule."""
-
-    partials: dict[str, tuple[int, Counts]] = {}
-    incidents: dict[str, DayIncident] = {}
-    total: Counts | None = None
-
-    def update(self, partial: Partial) -> bool:
-        """Take in a partition's counts unless newer ones are known; whether they were."""
-        source = f"{partial.enterprise_id}/{partial.partition}"
-        known = self.partials.get(source)
-        if partial.counts is None or (known is not None and known[0] > partial.next_offset):
-            return False
-        self.partials[source] = (partial.next_offset, partial.counts)
-        self.total = None
-        return True
-
-    def counts(self) -> Counts:
-        """The sum over partitions and enterprises."""
-        if self.total is None:
-            self.total = Counts()
-            for _, counts in self.partials.values():
-                self.total.merge(counts)
-        return self.total
-
-
-class FindingState(msgspec.Struct, array_like=True):
-    """What is kept of one finding: the latest extent by scan partition, and the incident."""
-
-    partials: dict[int, tuple[int, Extent]] = {}
-    incident: Finding | None = None
-
-    def update(self, partial: Partial) -> bool:
-        """Take in a partition's extent unless a newer one is known; whether it was."""
-        known = self.partials.get(partial.partition)
-        if partial.extent is None or (known is not None and known[0] > partial.next_offset):
-            return False
-        self.partials[partial.partition] = (partial.next_offset, partial.extent)
-        return True
-
-
-class RatePartition(msgspec.Struct):
-    """The days and findings of a partition of partials, how far it has been read, and when the next of its days closes.
-
-    ``dirty*``: changed since the last checkpoint, ``restored``: those whose rates are to be published anew after a restart.
-    """
-
-    days: dict[DayKey, RateState] = {}
-    findings: dict[FindingKey, FindingState] = {}
-    next_offset: int = 0
-    saved_offset: int = 0
-    stream_time_ms: int = BEGINNING_MS
-    closing_ms: int = BEGINNING_MS
-    dirty: set[DayKey] = set()
-    dirty_findings: set[FindingKey] = set()
-    restored: set[DayKey] = set()
-
-
-class RateStage(StatefulStage[RatePartition]):
-    """Partial counts → rates, and incidents about days, outlets and enterprises.
-
-    Days are judged record by record, so that a replay in other chunks repeats the same revisions.
-    """
-
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
-        super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
-        self.identity_key = identity_key
+    def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
+        super().__init__(checkpoint, reference, HEARTBEAT, HEARTBEAT_STATE)
 
     async def take(self, chunk: Sequence[Any]) -> None:
-        """Sum a chunk of partial counts and publish the rates that changed."""
-        policies, registry = self.reference.policies, self.reference.registry
-        assert policies is not None and registry is not None
-        number = chunk[0].partition
-        partition = await self.partition(number)
-        judge = DayJudge(policies, registry, self.identity_key)
-        touched, partition.restored = partition.restored, set()
-        for record in chunk:
-            if record.offset < partition.next_offset:
-                continue
-            partition.next_offset = record.offset + 1
-            partial = msgspec.json.decode(record.value, type=Partial)
-            changed, found = self._update(partition, partial)
-            touched.update(changed)
-            if partial.stream_time_ms > partition.stream_time_ms:
-                before_ms, partition.stream_time_ms = partition.stream_time_ms, partial.stream_time_ms
-                closing_days, closing_findings = self._closing(partition, policies, before_ms)
-                changed += closing_days
-                found += closing_findings
-            for key in dict.fromkeys(found):
-                await self._judge_finding(partition, key, policies, registry)
-            for day in changed:
-                state = partition.days[day]
-                for transition in judge.judge(day, state.counts(), state.incidents, partition.stream_time_ms):
-                    await self.announce(transition.kind, day_incident_data(transition, policies, registry))
-                    partition.dirty.add(day)
-        for day in sorted(touched):
-            await self._publish_rate(day, partition.days[day].counts(), partition.next_offset, registry)
-        partition.dirty |= touched
+        """Enter a chunk of one partition's heartbeats."""
+        assert self.reference.policies is not None
+        partition = await self.partition(chunk[0].partition)
+        rejects = take_heartbeats(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], self.reference.policies)
+        await self.refuse(rejects, chunk)
 
-    async def _judge_finding(self, partition: RatePartition, key: FindingKey, policies: Policies, registry: Registry) -> None:
-        state = partition.findings[key]
-        extent = joined(extent for _, extent in state.partials.values())
-        state.incident, transitions = judge_finding(policies, self.identity_key, key, extent, state.incident, partition.stream_time_ms)
-        partition.dirty_findings.add(key)
-        for transition in transitions:
-            await self.announce(transition.kind, finding_data(transition, registry))
-
-    def _update(self, partition: RatePartition, partial: Partial) -> tuple[list[DayKey], list[FindingKey]]:
-        """Enter a partial where it belongs (counts: its enterprise's day and the whole city's); what it changed."""
-        if partial.finding is not None:
-            if partial.finding not in partition.findings:
-                partition.findings[partial.finding] = FindingState()
-                partition.closing_ms = BEGINNING_MS
-            return [], [partial.finding] if partition.findings[partial.finding].update(partial) else []
-        changed = []
-        for enterprise_id in (partial.enterprise_id, CITY_WIDE):
-            day = DayKey(partial.city, enterprise_id, partial.date)
-            state = partition.days.get(day)
-            if state is None:
-                state = partition.days[day] = RateState()
-                partition.closing_ms = BEGINNING_MS
-            if state.update(partial):
-                changed.append(day)
-        return changed, []
-
-    def _closing(self, partition: RatePartition, policies: Policies, before_ms: int) -> tuple[list[DayKey], list[FindingKey]]:
-        """The days that have closed since an earlier stream time, and the findings of such days."""
-        if partition.stream_time_ms < partition.closing_ms:
-            return [], []
-        dates = {key.date for held in (partition.days, partition.findings) for key in held}
-        closings_ms = {date: policies.newest.days.bounds_ms(date)[1] + policies.lateness_ms for date in dates}
-        partition.closing_ms = min((ms for ms in closings_ms.values() if ms > partition.stream_time_ms), default=END_MS)
-        closed = {date for date, ms in closings_ms.items() if before_ms < ms <= partition.stream_time_ms}
-        return [day for day in partition.days if day.date in closed], [key for key in partition.findings if key.date in closed]
-
-    async def _publish_rate(self, day: DayKey, counts: Counts, revision: int, registry: Registry) -> None:
-        """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
-        row = {**rate_row(day, counts), "window": day.date, "revision": revision}
-        await self.checkpoint.send(RATES.name, "/".join(day).encode(), orjson.dumps(row))
-        label = enterprise_label(registry, day.enterprise_id)
-        if counts.accepted and label != "other":
-            metrics.ELECTRONIC_RATIO.labels(day.city, label, "day").set(counts.electronic / counts.accepted)
-            metrics.GREEN_RATIO.labels(day.city, label, "day").set(counts.green / counts.accepted)
-
-    def new_partition(self) -> RatePartition:
+    def new_partition(self) -> HeartbeatPartition:
         """See ``StatefulStage``."""
-        return RatePartition()
+        return HeartbeatPartition()
 
-    def put(self, partition: RatePartition, key: str, value: bytes) -> None:
-        """See ``StatefulStage``."""
-        if key.startswith("day"):
-            day, partials, incidents = decode_fields(value, _DAY)
-            partition.days[day] = RateState(partials, incidents)
-            partition.restored.add(day)
-        else:
-            finding, state = decode_fields(value, tuple[FindingKey, FindingState])
-            partition.findings[finding] = state
+    def dirty(self, partition: HeartbeatPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """Its mark says all."""
+        return iter(())
 
-    def dirty(self, partition: RatePartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
-        """See ``StatefulStage``."""
-        for day in sorted(partition.dirty):
-            state = partition.days[day]
-            yield state_key("day", *day), encode_fields((day, state.partials, state.incidents), head)
-        for key in sorted(partition.dirty_findings):
-            yield state_key("finding", *key), encode_fields((key, partition.findings[key]), head)
-        partition.dirty.clear()
-        partition.dirty_findings.clear()
-
-
-_DAY = tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]]
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+        """Each subject's signs since the last checkpoint."""
+        partition = self.partitions[number]
+        if partition.signs:
+            assert self.reference.policies is not None
+            city = self.reference.policies.newest.pack.city.adcode
+            signs, partition.signs = partition.signs, {}
+            row = Partial(city, "", "", number, partition.next_offset, partition.stream_time_ms, signs=signs)
+            yield PARTIALS.name, city.encode(), encode_partial(row)
 
 
 def enterprise_label(registry: Registry, enterprise_id: str) -> str:
     """A bounded metric label: the registered enterprise, ``*`` for all, else ``other``."""
     return enterprise_id if enterprise_id == CITY_WIDE or registry.knows("enterprise", enterprise_id) else "other"
-
-

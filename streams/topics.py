@@ -26,9 +26,10 @@ HEARTBEAT = Topic("courier.heartbeat.v1")
 REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
 POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
 PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS)
-"""Internal: each scan partition's counts by (city, enterprise, day), keyed by city so that one worker sums a city."""
+"""Internal: what each input partition has come to (partials.py), keyed by city so that one worker sums a city."""
 VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True, state=True)
 PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True, state=True)
+HEARTBEAT_STATE = Topic("courier.heartbeat-state.v1", compacted=True, state=True)
 RATE_STATE = Topic("courier.rate-state.v1", compacted=True, state=True)
 """Internal: the stages' state, partitioned as their input is; read back by whoever is assigned the partition next."""
 CLOCK = Topic("courier.clock.v1", partitioned=False, compacted=True)
@@ -41,9 +42,9 @@ DEAD = Topic("courier.dead.v1", retention_ms=30 * DAY_MS)
 LATE = Topic("courier.late.v1", retention_ms=30 * DAY_MS)
 
 ALL = (
-    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, RATE_STATE, CLOCK, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
+    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, HEARTBEAT_STATE, RATE_STATE, CLOCK, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
 )  # fmt: skip
-CHUNKED = (GPS, SCAN, PARTIALS)
+CHUNKED = (GPS, SCAN, HEARTBEAT, PARTIALS)
 """The topics whose records reach an agent in chunks."""
 
 

@@ -23,6 +23,7 @@ def _duration(text):
 
 
 SCAN_RULES = ("unverified_sender", "uninspected_parcel", "unfiled_outlet")
+OTHER_RULES = ("offline_camera", "interrupted_feed", "blacklisted_enterprise")
 HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"
 
 
@@ -265,7 +266,7 @@ class Oracle:
         for vehicle, trace in by_vehicle.items():
             trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
             for rule in self.pack["rules"]:
-                if rule["rule"].startswith("low_") or rule["rule"] in SCAN_RULES:
+                if rule["rule"].startswith("low_") or rule["rule"] in SCAN_RULES + OTHER_RULES:
                     continue
                 if rule["rule"] == "silent_vehicle":
                     found |= self.silences(vehicle, rule, trace, stream_time)
@@ -333,10 +334,10 @@ class Oracle:
         return found
 
     # --- parcels ---
-    def scans(self, *partitions):
+    def scans(self, *partitions, stream_time=0):
         """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents."""
         streams = [self.scans_taken(lines) for lines in partitions]
-        stream_time = max(last for _, last in streams)
+        stream_time = max(stream_time, *(last for _, last in streams))
         days = defaultdict(lambda: [0, 0, 0])
         for scan in [scan for taken, _ in streams for scan in self.acceptances(taken)]:
             for enterprise in (scan["enterprise_id"], "*"):
@@ -397,6 +398,103 @@ class Oracle:
                     times = found[rule["id"], subject, self.local(t).date().isoformat()]
                     times[name] = min(times.get(name, t), t)
         return {(*key, min(times.values()), max(times.values()), len(times)) for key, times in found.items()}
+
+    # --- signs of life, credit ---
+    def signs(self, scans, heartbeats=()):
+        """Sorted signs of life by subject, and the last stream time; both take partitions of raw lines."""
+        streams = [self.scans_taken(lines) for lines in scans]
+        found, last = defaultdict(list), max((time for _, time in streams), default=0)
+        for scan in (scan for taken, _ in streams for scan, _ in taken):
+            if scan["city"] == self.pack["city"]["adcode"]:
+                found[f"enterprise/{scan['enterprise_id']}"].append(scan["event_time_ms"])
+        for lines in heartbeats:
+            stream_time = 0
+            for line in lines:
+                beat = self.parse(line, {"event_time_ms": int, "subject": str}, {"event_id": str, "city": str})
+                if beat is None or beat["event_time_ms"] <= 0 or not re.match("(outlet|enterprise)/.", beat["subject"]):
+                    continue
+                if beat["event_time_ms"] < stream_time - 3 * 86_400_000:
+                    continue
+                stream_time = max(stream_time, beat["event_time_ms"])
+                if beat.get("city") in (None, self.pack["city"]["adcode"]):
+                    found[beat["subject"]].append(beat["event_time_ms"])
+            last = max(last, stream_time)
+        return {subject: sorted(times) for subject, times in found.items()}, last
+
+    def spells(self, signs, stream_time):
+        """Silences that a rule objects to: (rule id, subject, last sign, next sign or None)."""
+        found = set()
+        for rule in self.pack["rules"]:
+            kind = {"offline_camera": "outlet", "interrupted_feed": "enterprise"}.get(rule["rule"])
+            for subject, times in signs.items():
+                if kind is None or subject.partition("/")[0] != kind:
+                    continue
+                for number, t in enumerate(times):
+                    after = times[number + 1] if number + 1 < len(times) else None
+                    due = self.silent_from(rule, kind, subject, t)
+                    if due is not None and (stream_time if after is None else after) > due:
+                        found.add((rule["id"], subject, t, after))
+        return found
+
+    def silent_from(self, rule, kind, subject, t):
+        """The earliest instant at which all conditions hold, or None."""
+        limit = _duration(rule.get("limit", {"outlet": "10m", "enterprise": "30m"}[kind]))
+        days = [self.local(t).date() + dt.timedelta(days=n) for n in range(-1, 9)]
+        opens = []
+        for window in rule.get("hours", ()):
+            first, last = (self.minutes(window[key]) for key in ("from", "until"))
+            last += 1440 if last <= first else 0
+            opens += [tuple(int(self.midnight(day) + m * 60_000) for m in (first, last)) for day in days if self.runs_on(window, day)]
+        candidates = {t + limit} | {start + limit for start, _ in opens}
+        candidates |= {int(self.bound(n["until"], True)) for n in self.records["notice"]}
+        for moment in sorted(c for c in candidates if t + limit <= c <= t + 7 * 86_400_000):
+            if opens and not all(any(a <= x <= b for a, b in opens) for x in (*range(moment - limit, moment, 60_000), moment)):
+                continue
+            records = [self.lookup(kind, subject.partition("/")[2], when) for when in (t, moment)]
+            owner = (records[1] or {}).get("enterprise_id")
+            announced = any(
+                n["subject"] in {subject, f"enterprise/{owner}"} and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
+                for n in self.records["notice"]
+            )
+            if announced:
+                continue
+            start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
+            in_force = all((start is None or start <= x) and (end is None or x < end) for x in (t, moment))
+            expected = all(record is not None and (kind == "enterprise" or record.get("camera") is True) for record in records)
+            return moment if in_force and expected else None
+        return None
+
+    def runs_on(self, window, day):
+        names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+        first, _, last = window.get("days", "mon-sun").partition("-")
+        return day.weekday() in range(names.index(first), names.index(last or first) + 1)
+
+    def minutes(self, text):
+        return int(text[:2]) * 60 + int(text[3:])
+
+    def midnight(self, day):
+        return dt.datetime.combine(day, dt.time(), self.tz).timestamp() * 1000
+
+    def black(self, incidents, stream_time):
+        """Times on the black list, (rule id, enterprise, from, until or None): of closed incidents (rule, enterprise, closed at)."""
+        found = set()
+        for rule in self.pack["rules"]:
+            if rule["rule"] != "blacklisted_enterprise":
+                continue
+            costs = [(e, t, float(rule["points"][r])) for r, e, t in incidents if r in rule["points"] and e not in (None, "*")]
+            for enterprise in {e for e, _, _ in costs}:
+                own = [(t, points) for e, t, points in costs if e == enterprise]
+                now, since = max(stream_time, *(t for t, _ in own)), None
+                for moment in sorted({turn for t, _ in own for turn in (t, t + 365 * 86_400_000) if turn <= now}):
+                    black = sum(points for t, points in own if t <= moment < t + 365 * 86_400_000) >= float(rule["black_at"])
+                    if black and since is None:
+                        since = moment
+                    elif not black and since is not None:
+                        found.add((rule["id"], enterprise, since, moment))
+                        since = None
+                if since is not None:
+                    found.add((rule["id"], enterprise, since, None))
+        return found
 
     def low_days(self, days, stream_time):
         found = set()

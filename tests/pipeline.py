@@ -13,8 +13,11 @@ from deploy.admin import consumed, publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.verdict import finding_differences, latest_incidents
 from producers.traffic import write_sample_registry
+from streams.cloudevents import subject_of
 from streams.policy import load_policy
+from streams.rates import is_of_day
 from streams.registry_file import load_registry
+from streams.rules import judged
 
 PACK = Path(__file__).parent.parent / "streams" / "policies" / "hohhot-2019.yaml"
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
@@ -118,10 +121,13 @@ class Pipeline:
     def check_rates(self, lines):
         expected, low = Oracle(PACK, self.registry).scans(lines)
         rows = sorted((json.loads(value)["revision"], key, value) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
-        published = {key: json.loads(value) for _, key, value in rows}
+        published = {key: row for _, key, value in rows if is_of_day(row := json.loads(value))}
         assert {k: (v["accepted"], v["electronic"], v["green"]) for k, v in published.items()} == {"/".join(k): v for k, v in expected.items()}
         standing = [d for d in latest_incidents(self.sink).values() if not d["vehicle_id"] and d["state"] != "retracted"]
         found = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
         assert found == {row[:2] for row in low} and found
+        spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) == "silence"}
+        oracle = Oracle(PACK, self.registry)
+        assert spells == oracle.spells(*oracle.signs([lines])) and spells
         expected = {" ".join(row[:3]): row[3:] for row in Oracle(PACK, self.registry).findings(lines)}
         assert finding_differences(expected, standing, self.policy.days) == [] and expected

@@ -17,7 +17,9 @@ A module that judges fixes has
 
 A module that judges a day's parcel rates has ``Parameters`` and ``rate(counts)`` instead of ``prepare``; one that judges
 parcel scans has ``Parameters``, ``SCANS`` (``"accepted"``: the scan by which a parcel is accepted, ``"all"``: any) and
-``violates(scan, outlet)``.
+``violates(scan, outlet)``; one that judges silences has ``Parameters`` with ``limit``, ``SIGNS`` (whose signs of life it
+waits for: ``"outlet"`` or ``"enterprise"``) and ``expects(record)``; one that judges an enterprise's credit has
+``Parameters`` and ``standing(parameters, points, active_days)``.
 """
 
 from __future__ import annotations
@@ -31,11 +33,9 @@ RULES: dict[str, ModuleType] = {
 }
 
 
-def judges_fixes(rule: str) -> bool:
-    """Whether a rule judges position fixes."""
-    return hasattr(RULES[rule], "prepare")
+_JUDGED_BY = {"prepare": "fix", "violates": "scan", "rate": "day", "SIGNS": "silence", "standing": "credit"}
 
 
-def judges_scans(rule: str) -> bool:
-    """Whether a rule judges parcel scans one by one (the rest judge a day's parcels)."""
-    return hasattr(RULES[rule], "violates")
+def judged(rule: str) -> str:
+    """What a rule judges: each ``fix``, each ``scan``, a ``day`` of parcels, a ``silence`` between signs of life, a ``credit`` standing."""
+    return next(what for name, what in _JUDGED_BY.items() if hasattr(RULES[rule], name))

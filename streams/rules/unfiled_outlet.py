@@ -28,7 +28,7 @@ from streams.registry import Outlet
 SCANS = "all"
 TITLE_ZH = "网点未备案"
 REASON_ZH = "{subject_zh} 未备案，{date} 有 {count} 次快件扫描"
-REASON_EN = "{subject_en} is not on file, yet {count} scans came from it on {date}"
+REASON_EN = "{subject_en} is not on file, yet {scans_en} came from it on {date}"
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

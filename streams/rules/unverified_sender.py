@@ -29,7 +29,7 @@ from streams.registry import Outlet
 SCANS = "accepted"
 TITLE_ZH = "收寄未核验寄件人实名"
 REASON_ZH = "{subject_zh} {date} 收寄 {count} 件未核验寄件人实名"
-REASON_EN = "{subject_en} accepted {count} parcels on {date} without verifying the sender"
+REASON_EN = "{subject_en} accepted {parcels_en} on {date} without verifying the sender"
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,7 +22,8 @@ from deploy.admin import create_topics, delete_topics
 from deploy.broker import EmbeddedKafka, free_port
 from deploy.judge import open_lines
 from producers.faults import Faults, inject
-from producers.synthetic import Fleet, parcels
+from producers.parcels import parcels
+from producers.synthetic import Fleet
 from streams.registry_file import load_registry
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -12,7 +12,7 @@ from streams.findings import FindingKey, Sighting, extent_of, judge_finding
 from streams.policy import Policies, load_policy, packs, parse_policy
 from streams.rates import Counts, DayJudge, DayKey, count_scans, new_scan_partition
 from streams.registry import Registry, decode_entry
-from streams.rules import RULES, judges_fixes
+from streams.rules import RULES, judged
 
 HEADINGS = ("What", "Clause", "Parameters", "Example")
 FRAME = """
@@ -148,7 +148,7 @@ def test_a_rule_says_what_it_is(name):
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_a_rule_is_used_by_a_pack_and_has_cases(name):
     assert any(rule.rule == name for pack in packs() for rule in load_policy(pack).pack.rules)
-    if judges_fixes(name):
+    if judged(name) == "fix":
         assert {case[5] for case in CASES if case[0] == name} == {True, False}
 
 

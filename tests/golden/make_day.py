@@ -10,12 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 import zstandard
 from oracle import Oracle
 
 from producers.faults import Faults, inject
+from producers.parcels import heartbeats, parcels
 from producers.sample_registry import sample_registry
-from producers.synthetic import Fleet, parcels
+from producers.synthetic import Fleet
 from producers.traffic import write_sample_registry
 from streams.policy import PACKS, load_policy, packs
 from streams.registry import Registry
@@ -27,7 +29,7 @@ FAULTS = Faults(dup=0.04, late=0.01, shuffle_ms=45_000, malformed=0.002)
 
 
 def main(names: list[str]) -> None:
-    """Write gps.jsonl.zst, scans.jsonl.zst and expected.json for each pack."""
+    """Write gps.jsonl.zst, scans.jsonl.zst, heartbeats.jsonl.zst and expected.json for each pack."""
     for name in names:
         policy = load_policy(name)
         registry = Registry(policy.timezone)
@@ -36,9 +38,10 @@ def main(names: list[str]) -> None:
         fixes = [sent[3] for sent in inject(fleet.fixes(), FAULTS, 1, policy.lateness_ms)]
         scans = parcels(policy, registry, fleet.truth, scans=6_000, end_ms=END_MS + 3_600_000, seed=SEED)
         lines = [sent[3] for sent in inject(scans, Faults(dup=0.05, shuffle_ms=7_200_000, malformed=0.002), 2, policy.lateness_ms)]
+        beats = [msgspec.json.encode(beat) for beat in heartbeats(policy, registry, fleet.truth, scans, SEED)]
         day = GOLDEN / name
         day.mkdir(exist_ok=True)
-        for file, data in (("gps", fixes), ("scans", lines)):
+        for file, data in (("gps", fixes), ("scans", lines), ("heartbeats", beats)):
             (day / f"{file}.jsonl.zst").write_bytes(zstandard.compress(b"".join(line + b"\n" for line in data), 19))
         with tempfile.TemporaryDirectory() as folder:
             write_sample_registry(policy, VEHICLES, SEED, Path(folder) / "registry.jsonl")

@@ -12,6 +12,7 @@ from oracle import Oracle
 from deploy.judge import judge_files, open_lines
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
+from streams import rules
 from streams.cloudevents import subject_of
 from streams.policy import PACKS, load_policy, packs
 from streams.registry import Registry
@@ -34,8 +35,8 @@ def judged(out):
 
 def scan_findings(out, policy):
     rows = [orjson.loads(line) for line in (out / "incidents.jsonl").read_bytes().splitlines()]
-    found = [r for r in rows if not r["vehicle_id"] and not r["rule"].startswith("low_")]
-    assert {r["rule_id"] for r in found} == {rule.id for rules in policy.scan_rules.values() for rule in rules}
+    found = [r for r in rows if rules.judged(r["rule"]) == "scan"]
+    assert {r["rule_id"] for r in found} == {rule.id for own in policy.scan_rules.values() for rule in own}
     return {
         (
             r["rule_id"], subject_of(r), policy.days.date_of(r["opened_at_ms"]), r["opened_at_ms"], r["last_seen_ms"], r["fix_count"],
@@ -62,7 +63,8 @@ def day(request, tmp_path):
 
 def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     policy, folder, gps, scans = day
-    judge_files(policy, load_registry(tmp_path / "registry.jsonl", policy.timezone), gps, scans, tmp_path)
+    beats = folder / "heartbeats.jsonl.zst"
+    judge_files(policy, load_registry(tmp_path / "registry.jsonl", policy.timezone), gps, scans, tmp_path, heartbeats=[str(beats)])
     vehicles, days, rates = judged(tmp_path)
     oracle = Oracle(PACKS / f"{policy.name}.yaml", tmp_path / "registry.jsonl")
     expected, refused = oracle.fixes(line for line in open_lines(gps[0]) if line.strip())
@@ -71,6 +73,16 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     assert rates == counts
     assert {d[:2] for d in days} == {d[:2] for d in low} and len(days) == len(low) >= len(policy.day_rules)
     assert scan_findings(tmp_path, policy) == oracle.findings(line for line in open_lines(scans[0]) if line.strip())
+    scanned = [line for line in open_lines(scans[0]) if line.strip()]
+    signs, stream_time_ms = oracle.signs([scanned], [list(open_lines(str(beats)))])
+    rows = [orjson.loads(line) for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines()]
+    spells = {(r["rule_id"], subject_of(r), r["opened_at_ms"], r["closed_at_ms"]) for r in rows if rules.judged(r["rule"]) == "silence"}
+    assert spells == oracle.spells(signs, stream_time_ms)
+    assert {spell[0] for spell in spells} == {rule.id for rule in policy.silence_rules}
+    closed = [(r["rule"], r["enterprise_id"], r["closed_at_ms"]) for r in rows if r["state"] == "closed"]
+    black = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"], r["closed_at_ms"]) for r in rows if rules.judged(r["rule"]) == "credit"}
+    assert black == oracle.black(closed, stream_time_ms)
+    assert bool(black) is bool(policy.credit_rules)
     fix_rejects = [orjson.loads(r) for r in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]
     assert {r: sum(x["reason"] == r and "gps" in x["file"] for x in fix_rejects) for r in refused} == dict(refused)
     committed = json.loads((folder / "expected.json").read_text())

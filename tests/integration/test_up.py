@@ -10,7 +10,11 @@ import pytest
 from conftest import ROOT, SHARED, wait_for
 from oracle import Oracle
 
+from deploy.admin import produce, read_topic
 from producers.replay import read_records
+from producers.traffic import write_sample_registry
+from streams.cloudevents import cloudevent
+from streams.policy import load_policy
 
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -36,6 +40,13 @@ def test_up_finds_every_injected_violation_and_nothing_else(embedded, yicheng):
     }  # fmt: skip
     left = subprocess.run(["pgrep", "-f", str(yicheng.home)], capture_output=True, text=True, check=False).stdout.split()
     assert left == [], "processes are left over"
+
+
+def test_a_full_day_in_half_a_minute_is_found_whole(embedded, yicheng):
+    done = yicheng.run("up", "--city", "yunnan", "--scenario", "full-day", "--speedup", "3600", "--rate", "1500")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "injected violations found and nothing else" in done.stdout
+    assert {d["rule"] for d in incidents(yicheng.home)} >= {"offline_camera", "interrupted_feed", "blacklisted_enterprise", "unfiled_outlet", "silent_vehicle"}
 
 
 def test_up_survives_a_killed_worker_and_two_workers_share_the_work(embedded, yicheng):
@@ -77,10 +88,11 @@ WRONG = [
     (["up", "--policy", "nowhere.yaml"], 2, "nowhere.yaml"),
     (["up", "--duration", "30"], 2, "--duration: duration '30' is not a number with ms, s, m, h or d"),
     (["up", "--rate", "0"], 2, "--rate: 0.0 is not greater than 0"),
+    (["up", "--scenario", "full-day", "--input", "x.jsonl"], 2, "--scenario full-day makes its own traffic; leave out --input"),
     (["up", "--input", "nowhere.jsonl"], 2, "--input nowhere.jsonl: no such file or folder"),
     (["up", "--faults", "dupe=1"], 2, "unknown fault 'dupe'; did you mean 'dup'?"),
     (["up", "--registry", "nowhere.jsonl"], 2, "registry nowhere.jsonl"),
-    (["judge", "--policy", "hohhot-2019", "--out", "o"], 2, "nothing to judge; give --gps FILE or --scans FILE"),
+    (["judge", "--policy", "hohhot-2019", "--out", "o"], 2, "nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE"),
     (["judge", "--policy", "hohhot-2019", "--out", "o", "--gps", "nowhere"], 2, "nowhere: No such file"),
     (["judge", "--policy", "hohhot-2019", "--out", "o", "--registry", "nowhere", "--gps", "-"], 2, "registry nowhere: No such file"),
     (["policy", "check", "hohhot"], 2, "did you mean 'hohhot-2019'?"),
@@ -140,6 +152,31 @@ def test_administration(kafka, yicheng):
     doctor = yicheng.run("doctor", **environment)
     assert doctor.returncode == 0 and "Java" in doctor.stdout and "YICHENG_KAFKA_BOOTSTRAP" in doctor.stdout
     assert "yicheng" not in [line for line in doctor.stdout.splitlines() if "IDENTITY_KEY" in line][0].split("│")[2]  # secrets are masked
+
+
+def test_a_topic_that_is_not_there_is_empty(kafka):
+    assert list(read_topic(kafka, "courier.nothing.v1")) == []
+
+
+def test_answers_to_incidents(kafka, yicheng):
+    environment = {"YICHENG_KAFKA_BOOTSTRAP": kafka}
+    day = GOLDEN / "hohhot-2019"
+    write_sample_registry(load_policy("hohhot-2019"), 400, 20260626, yicheng.home / "registry.jsonl")
+    judge = ["judge", "--policy", "hohhot-2019", "--registry", "registry.jsonl", "--scans", day / "scans.jsonl.zst", "--out", "out"]
+    assert yicheng.run(*judge).returncode == 0
+    found = [orjson.loads(line) for line in (yicheng.home / "out" / "incidents.jsonl").read_bytes().splitlines()][:3]
+    produce(kafka, "courier.incidents.v1", [(key.encode(), value) for data in found for key, value in [cloudevent("closed", {**data, "revision": 2})]])
+    assert len(yicheng.run("incidents", "list", **environment).stdout.splitlines()) == 3
+    first, second, third = (data["incident_id"] for data in found)
+    assert yicheng.run("incidents", "ack", first, "--by", "officer 7", **environment).returncode == 0
+    assert "1 dismissed" in yicheng.run("incidents", "dismiss", second, "--reason", "filed yesterday", **environment).stdout
+    left = yicheng.run("incidents", "list", "--unanswered", **environment).stdout
+    assert third in left and len(left.splitlines()) == 1
+    assert "acknowledged" in next(line for line in yicheng.run("incidents", "list", **environment).stdout.splitlines() if line.startswith(first))
+    wrong = yicheng.run("incidents", "ack", third[:-1], **environment)
+    assert wrong.returncode == 2 and f"no incident '{third[:-1]}'; did you mean '{third}'?" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+    made = yicheng.run("report", "--policy", "hohhot-2019", "--from", "2026-06-25", "--until", "2026-06-27", "--format", "json", **environment)
+    assert orjson.loads(made.stdout)["response"]["answered"] == 2, made.stderr
 
 
 def test_a_broker_in_the_background(embedded, yicheng):

@@ -17,14 +17,15 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.checkpoint import Checkpoint, guarded
-from streams.stages import FixStage, RateStage, ScanStage
-from streams.topics import GPS, PARTIALS, SCAN
+from streams.rate_stage import RateStage
+from streams.stages import FixStage, HeartbeatStage, ScanStage
+from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN
 from streams.transport import ChunkConsumer
 
 PARTITIONS = 2
 SESSION_S = 10.0
 ARRIVED_MS = 2**46
-INPUTS = (GPS.name, SCAN.name, PARTIALS.name)
+INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, PARTIALS.name)
 
 
 class Logged(NamedTuple):
@@ -229,7 +230,8 @@ class Worker:
         reference = SimpleNamespace(**vars(reference))
         fixes = FixStage(self.checkpoint, reference, b"key")
         reference.on_change()
-        self.stages = dict(zip(INPUTS, (fixes, ScanStage(self.checkpoint, reference), RateStage(self.checkpoint, reference, b"key")), strict=True))
+        scans, heartbeats = ScanStage(self.checkpoint, reference), HeartbeatStage(self.checkpoint, reference)
+        self.stages = dict(zip(INPUTS, (fixes, scans, heartbeats, RateStage(self.checkpoint, reference, b"key")), strict=True))
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
         self.consumer.ledger, self.consumer.durable, self.consumer.must_seek, self.consumer._unacked_messages = {}, {}, False, set()
         self.resumed_at, self.positions = {}, {}

@@ -16,10 +16,13 @@ from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop,
 
 from deploy.verdict import finding_differences
 from streams import checkpoint as checkpoint_module
+from streams import parcels
 from streams.clock import LocalDays
+from streams.cloudevents import subject_of
 from streams.policy import Policies, load_policy
+from streams.rates import is_of_day
 from streams.registry_file import load_registry
-from streams.topics import DEAD, GPS, INCIDENTS, LATE, RATES, SCAN
+from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, RATES, SCAN
 
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
 PACK = """
@@ -36,9 +39,17 @@ rules:
   - {rule: low_green_packaging_rate, id: brown, clause: "1", severity: warning, min_sample: 2}
   - {rule: unfiled_outlet, id: unfiled, clause: "1", severity: warning}
   - {rule: unverified_sender, id: nameless, clause: "1", severity: warning}
+  - {rule: offline_camera, id: camera, clause: "1", severity: warning, limit: 30m}
+  - {rule: interrupted_feed, id: feed, clause: "1", severity: warning, limit: 5h, hours: [{days: mon-sat, from: "06:00", until: "23:00"}]}
+  - {rule: blacklisted_enterprise, id: black, clause: "1", severity: warning, black_at: 4, points: {unfiled_outlet: 1, speeding: 2, low_electronic_waybill_rate: 3}}
 """
 ZONE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
-REGISTRY = [{"kind": "vehicle", "id": "v1"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"}, {"kind": "outlet", "id": "o", "filed": True}]
+REGISTRY = [
+    {"kind": "vehicle", "id": "v1", "enterprise_id": "e"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"},
+    {"kind": "outlet", "id": "o", "enterprise_id": "e", "filed": True, "camera": True}, {"kind": "outlet", "id": "q", "camera": True},
+    {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30"},
+    {"kind": "notice", "id": "n2", "subject": "enterprise/e", "from": "2023-11-16T08:00", "until": "2023-11-16T09:00"},
+]  # fmt: skip
 DAYS = LocalDays(ZoneInfo("Asia/Shanghai"))
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 
@@ -74,6 +85,12 @@ def events(rng):
                 "kind": rng.choice(["accepted", "accepted", "arrived"]), "outlet_id": rng.choice(["o", "p", None]),
                 "real_name_verified": rng.random() < 0.7, "waybill_kind": rng.choice(["electronic", "paper"]), "packaging": {"green": rng.random() < 0.5}}  # fmt: skip
         sent.append((BASE_MS + rng.randrange(2_000_000), SCAN.name, scan["waybill_id"], json.dumps(scan).encode()))
+    for camera in ("outlet/o", "outlet/q", "enterprise/e"):
+        at_ms = BASE_MS
+        for number in range(rng.randrange(8)):
+            at_ms += rng.choice([10, 10, 40, 200]) * 60_000
+            beat = {"event_id": f"{camera}-{number}", "event_time_ms": at_ms, "subject": camera}
+            sent.append((BASE_MS + rng.randrange(2_000_000), HEARTBEAT.name, camera, json.dumps(beat).encode()))
     sent += [(at + rng.randrange(10**6), topic, key, rng.choice([value, value[:-1]])) for at, topic, key, value in rng.sample(sent, 3)]
     return [event[1:] for event in sorted(sent)]
 
@@ -82,7 +99,8 @@ def run(seed, faults=4, failing_sends=0.0):
     """Play a history and check it; the assertion names the seed."""
     loop = VirtualLoop()
     try:
-        with mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)):
+        few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
+        with mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)), few:
             world = loop.run_until_complete(_play(seed, faults, failing_sends))
     finally:
         left = asyncio.all_tasks(loop)
@@ -183,13 +201,25 @@ def check(world, name):
                if h["topic"] == GPS.name.encode()}  # fmt: skip
     assert Counter(letters.values()) == refused, f"{name}: {letters} are not {refused}"
     scanned = [[record.value for record in world.logs[SCAN.name, n]] for n in range(PARTITIONS)]
-    rates, low = oracle.scans(*scanned)
+    heard = [[record.value for record in world.logs[HEARTBEAT.name, n]] for n in range(PARTITIONS)]
+    signs, stream_time_ms = oracle.signs(scanned, heard)
+    rates, low = oracle.scans(*scanned, stream_time=stream_time_ms)
     published = sorted((json.loads(r.value)["revision"], r.key.decode(), r.value) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     newest = {key: json.loads(value) for _, key, value in published}
-    counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if row["accepted"]}
+    counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if row["accepted"] and is_of_day(row)}
+    month = {key: row["accepted"] for key, row in newest.items() if row["window"] == "30d" and row["accepted"]}
+    of_month = Counter()
+    for (city_code, enterprise, _), row in rates.items():
+        of_month[f"{city_code}/{enterprise}/30d"] += row[0]
+    assert month == of_month, f"{name}: the last 30 days are {month}, not {of_month}"
     expected_rates = {"/".join(key): value for key, value in rates.items()}
     assert counted == expected_rates, f"{name}: rates {counted.items() ^ expected_rates.items()}"
     days = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
     assert days == {row[:2] for row in low}, f"{name}: {days} are not the low days {low}"
+    spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if d["rule"] in ("offline_camera", "interrupted_feed")}
+    assert spells == oracle.spells(signs, stream_time_ms), f"{name}: silences {spells ^ oracle.spells(signs, stream_time_ms)}"
+    closed = [(d["rule"], d["enterprise_id"], d["closed_at_ms"]) for d in standing if d["state"] == "closed"]
+    black = {(d["rule_id"], d["enterprise_id"], d["opened_at_ms"], d["closed_at_ms"]) for d in standing if d["rule"] == "blacklisted_enterprise"}
+    assert black == oracle.black(closed, stream_time_ms), f"{name}: black lists {black ^ oracle.black(closed, stream_time_ms)}"
     wrong = finding_differences({" ".join(row[:3]): row[3:] for row in oracle.findings(*scanned)}, standing, DAYS)
     assert not wrong, f"{name}: {wrong}"

@@ -4,15 +4,15 @@ import asyncio
 import itertools
 from contextlib import nullcontext
 
+import msgspec
 import pytest
-from aiokafka import TopicPartition
 from simulation.history import run
 
-from streams import stages, state
+from streams import silences, stages, state
 from streams.checkpoint import Checkpoint, Snapshots
 from streams.incidents import Incident
-from streams.rates import ScanPartition
-from streams.stages import FixStage, RateStage, RateState, ScanStage
+from streams.rate_stage import RatePartition, RateStage, RateState
+from streams.stages import FixStage, ScanStage
 
 BUGS = {}
 PATIENCE = 600
@@ -94,30 +94,6 @@ def replayed_records_are_judged_again(patch):
 def state_in_memory_outlives_its_partition(patch):
     """A worker that gets a partition back goes on with what it remembered, not with what the other saved."""
     patch.setattr(FixStage, "forget", lambda self, ends: None)
-
-
-@bug
-def state_is_taken_up_again_whoever_had_the_partition_meanwhile(patch):
-    """What another has judged since is judged again by what was known before."""
-    ends = Checkpoint.ends
-
-    async def unchanged(self, topic, partitions):
-        return dict.fromkeys(await ends(self, topic, partitions), 0)
-
-    patch.setattr(Checkpoint, "ends", unchanged)
-    patch.setattr(Checkpoint, "restore", _restore_by_reader)
-
-
-async def _restore_by_reader(self, topic, partition):
-    source = TopicPartition(topic, partition)
-    found = Snapshots()
-    end = (await self._reader.end_offsets([source]))[source]
-    self._reader.assign([source])
-    while await self._reader.position(source) < end:
-        for records in (await self._reader.getmany(500, 50_000)).values():
-            for record in records:
-                found.add(record.key.decode(), record.value)
-    return found.latest()[0]
 
 
 @bug
@@ -244,14 +220,13 @@ def late_letters_are_not_sent(patch):
 @bug
 def half_of_the_parcels_are_not_restored(patch):
     """A parcel accepted again after a restart counts twice, or by the wrong scan."""
-    load = ScanStage._load
+    put, numbers = ScanStage.put, itertools.count()
 
-    async def forgetful(self, number):
-        partition = await load(self, number)
-        partition.parcels = dict(list(partition.parcels.items())[::2])
-        return partition
+    def forgetful(self, partition, key, value):
+        if not key.startswith("parcel") or next(numbers) % 2:
+            put(self, partition, key, value)
 
-    patch.setattr(ScanStage, "_load", forgetful)
+    patch.setattr(ScanStage, "put", forgetful)
 
 
 @bug
@@ -268,17 +243,44 @@ def findings_are_not_restored(patch):
 
 
 @bug
-def parcels_are_deleted_before_the_checkpoint_that_forgets_them_is_complete(patch):
-    """A crash in between goes back to a time when they were known."""
-    sweep = ScanPartition.sweep
+def silences_are_not_restored(patch):
+    """What was said of a camera begins anew after a restart."""
+    put = RateStage.put
 
-    def hasty(self, days):
-        self.sweep_ms = 0
-        sweep(self, days)
-        self.buried += self.expired
-        self.expired.clear()
+    def forgetful(self, partition, key, value):
+        if not key.startswith("watched"):
+            put(self, partition, key, value)
 
-    patch.setattr(ScanPartition, "sweep", hasty)
+    patch.setattr(RateStage, "put", forgetful)
+
+
+@bug
+def signs_of_a_partition_that_lags_are_thought_settled(patch):
+    """What is late for the furthest partition is not late for its own."""
+    patch.setattr(silences, "SETTLED_MS", 0)
+
+
+@bug
+def time_passes_only_with_acceptances(patch):
+    """A partition that only sees departures closes no day."""
+    results = ScanStage.results
+
+    def silent(self, number):
+        return [row for row in results(self, number) if b'"counts"' in row[2] or b'"finding"' in row[2]]
+
+    patch.setattr(ScanStage, "results", silent)
+
+
+@bug
+def a_charge_stays_with_the_enterprise_that_had_it_first(patch):
+    """Whose outlet it was turned out otherwise."""
+    charge = RatePartition.charge
+
+    def sticky(self, entered):
+        known = self.charges.get(entered.incident_id)
+        return charge(self, entered if known is None else msgspec.structs.replace(entered, enterprise_id=known.enterprise_id))
+
+    patch.setattr(RatePartition, "charge", sticky)
 
 
 @pytest.mark.parametrize("name", BUGS)

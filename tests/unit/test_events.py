@@ -1,14 +1,20 @@
 """Accepting fixes and scans: every reason to refuse, in its order."""
 
+from types import SimpleNamespace
+
 import msgspec
+import orjson
 import pytest
 
+from streams.checkpoint import Checkpoint
 from streams.clock import duration_ms
 from streams.engine import Engine, new_partition
 from streams.events import Record
+from streams.parcels import DayKey, parcel_key
 from streams.policy import Policies, load_policy
-from streams.rates import DayKey, count_scans, new_scan_partition, totals
+from streams.rates import Counts, count_scans, last_days, new_scan_partition, totals
 from streams.registry import Registry
+from streams.stages import ScanStage
 
 T = 1_700_000_000_000
 GOOD = {"event_id": "e", "event_time_ms": T, "vehicle_id": "v", "lon": 111.6, "lat": 40.8}
@@ -84,13 +90,18 @@ def test_a_parcel_is_known_for_three_days_and_a_scan_older_than_that_is_late():
     assert {key[1]: value for key, value in counts.items() if key[0] == "e"} == {"2023-11-15": (1, 0, 0), "2023-11-18": (2, 0, 0)}
     partition.sweep_ms = 0
     partition.sweep(load_policy("hohhot-2019").days)
-    assert set(partition.parcels) == {"x", "w"} and not partition.expired  # w was accepted anew
+    assert set(partition.parcels.hot) == {parcel_key("x"), parcel_key("w")} and not partition.expired  # w was accepted anew
 
 
 def test_other_scans_and_broken_ones_count_nothing():
     _, tally, counts = count(scan(1, kind="delivered"), b"nonsense", scan(2, event_time_ms=0), scan(3, kind="lost"), scan(4, event_time_ms=T + 2 * 10**9))
     assert counts == {}
     assert sorted(r.reason for r in tally.rejects) == ["future", "invalid_time", "malformed", "malformed"]
+
+
+def test_how_long_a_delivery_took():
+    _, tally, _ = count(scan(1), scan(2, 7_200, kind="delivered"), scan(3, 7_300, kind="delivered", waybill_id="unknown"), scan(4, -60, kind="delivered"))
+    assert tally.deliveries == [("150100", 7_200_000)]
 
 
 def test_features_are_counted_where_they_are_known():
@@ -115,3 +126,29 @@ def test_durations(text, ms):
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="is not a number with"):
         duration_ms(text)
+
+
+def test_the_last_30_days_end_with_today():
+    days = ["2023-10-16", "2023-10-17", "2023-11-01", "2023-11-15", "2023-11-16"]
+    counts = [(DayKey("1", enterprise, day), Counts(accepted=1, green=n % 2)) for enterprise in ("e", "*") for n, day in enumerate(days)]
+    assert last_days(counts, "2023-11-15") == {("1", enterprise): Counts(accepted=3, green=2) for enterprise in ("e", "*")}
+
+
+def test_a_parcel_replaced_and_forgotten_between_two_checkpoints_does_not_come_back():
+    """Its old record, which is not as old as the new one, would be restored, and be taken back a second time."""
+    policies, registry = Policies([load_policy("hohhot-2019")]), Registry(load_policy("hohhot-2019").timezone)
+    stage = ScanStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=registry))
+    partition, saved = stage.new_partition(), {}
+    day_ms = 86_400_000
+    for checkpoint in ([("a", "w", T + 2 * day_ms)], [("b", "w", T), ("c", "v", T + 3 * day_ms + 1)]):
+        values = [orjson.dumps({"enterprise_id": "e", "city": "150100", "kind": "accepted", "event_id": name, "waybill_id": waybill, "event_time_ms": at}) for name, waybill, at in checkpoint]
+        count_scans(partition, [Record(value, partition.next_offset + n) for n, value in enumerate(values)], policies, registry)
+        stage.partitions = {0: partition}
+        list(stage.results(0))
+        saved |= {change.key: change.value for change in stage.changes(0)}
+    restored = stage.new_partition()
+    for key, value in saved.items():
+        if key and value is not None:
+            stage.put(restored, key, value)
+    restored.stream_time_ms = partition.stream_time_ms
+    assert [restored.known(parcel_key(name)) is None for name in "wv"] == [True, False] and sum(c.accepted for c in restored.counts.values()) == 2

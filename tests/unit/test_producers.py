@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from producers.faults import Faults, inject, parse_faults
+from producers.parcels import parcels
 from producers.replay import read_records
 from producers.sample_registry import sample_registry
-from producers.synthetic import Fleet, Truth, parcels
+from producers.synthetic import Fleet, Truth
 from streams.engine import Engine, new_partition
 from streams.errors import BadInput
 from streams.events import Record

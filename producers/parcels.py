@@ -1,0 +1,213 @@
+"""Synthetic parcels, cameras and feeds, with offences written down in the truth as they are committed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from heapq import merge
+from typing import Any, NamedTuple
+
+import msgspec
+
+from producers.faults import Sent
+from producers.synthetic import Truth
+from streams.events import Heartbeat, Packaging, Scan
+from streams.policy import Policy
+from streams.registry import Outlet, Registry
+
+
+def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end_ms: int, seed: int) -> list[Scan]:
+    """About so many scans of parcels from the last closed local day until ``end_ms``, in order of time; fills the truth.
+
+    Two enterprises fall short of the electronic-waybill target, two of the green-packaging target. Where the pack has rules
+    about them, one parcel in a hundred comes from an outlet that is not on file, one is accepted without verifying the
+    sender, and one without inspection; some enterprises name no outlets. One enterprise's data stop for some hours.
+    """
+    rng = random.Random(f"parcels/{seed}")
+    offences = Offences(policy, registry, random.Random(f"outlets/{seed}"))
+    lateness_ms = policy.lateness_ms
+    closed = policy.days.date_of(policy.days.bounds_ms(policy.days.date_of(end_ms - lateness_ms - 120_000))[0] - 1)
+    from_ms, closed_until_ms = policy.days.bounds_ms(closed)
+    enterprises = [e.id for e in registry.each("enterprise")] or ["unknown"]
+    electronic_share = {e: 0.80 if n in (1, 3) else 0.975 for n, e in enumerate(enterprises)}
+    green_share = {e: 0.78 if n in (2, 4) else 0.97 for n, e in enumerate(enterprises)}
+    gap = _interruption(policy, enterprises, from_ms)
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    out: list[Scan] = []
+    city = policy.pack.city.adcode
+    number = 0
+    while len(out) < scans:
+        enterprise = rng.choice(enterprises)
+        accepted_ms = rng.randrange(from_ms, closed_until_ms) if rng.random() < 0.75 else rng.randrange(closed_until_ms, end_ms)
+        electronic, green = rng.random() < electronic_share[enterprise], rng.random() < green_share[enterprise]
+        day = policy.days.date_of(accepted_ms)
+        fields = {
+            "waybill_id": f"W{seed}-{number:08}", "enterprise_id": enterprise, "city": city, "synthetic": True,
+            "waybill_kind": "electronic" if electronic else "paper",
+            "packaging": Packaging(green=green, tape_mm=rng.choice([38.0, 45.0, 60.0]), repackaged=False, reusable_bag=rng.random() < 0.9),
+        }  # fmt: skip
+        wrongs = offences.draw(enterprise)
+        steps = [("accepted", accepted_ms), ("departed", accepted_ms + rng.randrange(1_800_000, 7_200_000))]
+        if rng.random() < 0.1:
+            steps.append(("accepted", accepted_ms + rng.randrange(60_000, 600_000)))  # repeated; never counts again
+        number += 1
+        if enterprise == gap.enterprise_id and any(gap.from_ms <= event_time_ms < gap.until_ms for _, event_time_ms in steps):
+            continue
+        for subject in (enterprise, "*"):
+            counts.setdefault((subject, day), Counter()).update(accepted=1, electronic=electronic, green=green)
+        for step, (kind, event_time_ms) in enumerate(steps):
+            if event_time_ms <= end_ms:
+                out.append(Scan(f"{number - 1}-{step}", event_time_ms, kind=kind, **fields, **wrongs))  # type: ignore[arg-type]
+                offences.note(out[-1], is_acceptance=step == 0)
+    out.sort(key=lambda scan: (scan.event_time_ms, scan.event_id))
+    for (subject, day), counted in sorted(counts.items()):
+        truth.rates[f"{city}/{subject}/{day}"] = (counted["accepted"], counted["electronic"], counted["green"])
+    truth.findings.update(offences.truth())
+    _note_low_days(policy, registry, truth, counts, out[-1].event_time_ms if out else 0)
+    return out
+
+
+class Offences:
+    """Which outlet each parcel comes from and what is wrong there; writes down what follows."""
+
+    def __init__(self, policy: Policy, registry: Registry, rng: random.Random) -> None:
+        self.policy, self.rng = policy, rng
+        self.rules = {rule.rule: rule for rules in policy.scan_rules.values() for rule in rules}
+        self.filed: dict[str, list[str]] = {}
+        self.outlets: dict[str, list[str]] = {}
+        for outlet in registry.each("outlet"):
+            if isinstance(outlet, Outlet) and outlet.enterprise_id and outlet.valid_from is None and outlet.valid_until is None:
+                (self.filed if outlet.filed else self.outlets).setdefault(outlet.enterprise_id, []).append(outlet.id)
+        self.times: dict[str, list[int]] = {}
+
+    def draw(self, enterprise_id: str) -> dict[str, Any]:
+        """The scan fields that say where, and whether the sender was verified and the parcel inspected."""
+        filed = self.filed.get(enterprise_id)
+        outlet = self.rng.choice(filed) if filed and self.rng.random() < 0.9 else None
+        if "unfiled_outlet" in self.rules and self.rng.random() < 0.01:
+            outlet = self.rng.choice(self.outlets.get(enterprise_id) or [f"{enterprise_id}-unknown"])
+        verified = "unverified_sender" not in self.rules or self.rng.random() >= 0.01
+        inspected = "uninspected_parcel" not in self.rules or self.rng.random() >= 0.01
+        return {"outlet_id": outlet, "real_name_verified": verified, "inspected": inspected}
+
+    def note(self, scan: Scan, *, is_acceptance: bool) -> None:
+        """Write a scan down where it is an offence."""
+        outlet = scan.outlet_id
+        on_file = outlet is None or outlet in self.filed.get(scan.enterprise_id, ())
+        wrong = {"unfiled_outlet": not on_file}
+        if is_acceptance:
+            wrong |= {"unverified_sender": scan.real_name_verified is False, "uninspected_parcel": scan.inspected is False}
+        subject = f"outlet/{outlet}" if outlet else f"enterprise/{scan.enterprise_id}"
+        for name, holds in wrong.items():
+            if holds and name in self.rules:
+                key = f"{self.rules[name].id} {subject} {self.policy.days.date_of(scan.event_time_ms)}"
+                self.times.setdefault(key, []).append(scan.event_time_ms)
+
+    def truth(self) -> dict[str, tuple[int, int, int]]:
+        """First and last scan, and how many, by ``rule id, subject, date``."""
+        return {key: (min(times), max(times), len(times)) for key, times in sorted(self.times.items())}
+
+
+def _note_low_days(policy: Policy, registry: Registry, truth: Truth, counts: dict[tuple[str, str], Counter[str]], stream_time_ms: int) -> None:
+    """Write down the days that fall short, from the numbers just drawn."""
+    for rule in policy.day_rules:
+        field = "electronic" if rule.rule == "low_electronic_waybill_rate" else "green"
+        for (subject, day), counted in sorted(counts.items()):
+            start_ms, end_ms = policy.days.bounds_ms(day)
+            if stream_time_ms < end_ms + policy.lateness_ms or counted["accepted"] < rule.parameters.min_sample:
+                continue
+            if rule.parameters.primary_brands_only and subject != "*":
+                enterprise = registry.at("enterprise", subject, start_ms)
+                if enterprise is None or not getattr(enterprise, "primary_brand", False):
+                    continue
+            if counted[field] / counted["accepted"] < rule.parameters.target:
+                truth.low_days.append((rule.id, subject, day))
+
+
+class Interruption(NamedTuple):
+    """An enterprise whose data stop, from when until when (ms)."""
+
+    enterprise_id: str
+    from_ms: int
+    until_ms: int
+
+
+def _interruption(policy: Policy, enterprises: list[str], day_ms: int) -> Interruption:
+    """In the late morning of the day, for an hour longer than the rule allows; nobody's where the policy has no such rule."""
+    limits = [int(rule.parameters.limit) for rule in policy.silence_rules if rule.rule == "interrupted_feed"]
+    from_ms = day_ms + 10 * 3_600_000
+    return Interruption(enterprises[5 % len(enterprises)] if limits else "", from_ms, from_ms + max(limits, default=0) + 3_600_000)
+
+
+def heartbeats(policy: Policy, registry: Registry, truth: Truth, scans: list[Scan], seed: int) -> list[Heartbeat]:
+    """Signs of life of a few cameras and of every enterprise's feed while the scans last, in order of time; fills the truth.
+
+    One camera goes offline for two hours, and the feed of the enterprise whose scans stop is silent, too.
+    """
+    if not scans or not policy.silence_rules:
+        return []
+    rng = random.Random(f"heartbeats/{seed}")
+    from_ms, until_ms = policy.days.bounds_ms(policy.days.date_of(scans[0].event_time_ms))[0], scans[-1].event_time_ms
+    enterprises = [e.id for e in registry.each("enterprise")] or ["unknown"]
+    gap = _interruption(policy, enterprises, from_ms)
+    beats: list[tuple[int, str]] = []
+    for rule in policy.silence_rules:
+        every_ms = int(rule.parameters.limit) // 3
+        if rule.rule == "interrupted_feed":
+            quiet = {f"enterprise/{gap.enterprise_id}": (gap.from_ms, gap.until_ms)}
+            subjects = [f"enterprise/{name}" for name in enterprises]
+        else:
+            cameras = [f"outlet/{o.id}" for o in registry.each("outlet") if isinstance(o, Outlet) and o.camera and o.valid_from is None is o.valid_until]
+            subjects = rng.sample(cameras, min(len(cameras), 5))
+            quiet = dict.fromkeys(subjects[:1], (from_ms + 14 * 3600000, from_ms + 16 * 3600000))
+        for subject in subjects:
+            first, last = quiet.get(subject, (0, 0))
+            beats += [(ms, subject) for ms in range(from_ms + rng.randrange(every_ms), until_ms, every_ms) if not first <= ms < last]
+        for subject, (first, last) in quiet.items():
+            signs = [ms for ms, name in beats if name == subject]
+            signs += [scan.event_time_ms for scan in scans if f"enterprise/{scan.enterprise_id}" == subject]
+            truth.spells.append((rule.id, subject, max(ms for ms in signs if ms < first), min(ms for ms in signs if ms >= last)))
+    return [Heartbeat(ms, subject, f"{subject}-{ms}", policy.pack.city.adcode, synthetic=True) for ms, subject in sorted(beats)]
+
+
+def note_black_lists(policy: Policy, registry: Registry, truth: Truth, stream_time_ms: int) -> None:
+    """Write down who gets on the black list for what else the truth says; to be called when that is complete."""
+    for rule in policy.credit_rules:
+        costs: dict[str, list[tuple[int, float]]] = {}
+        for rule_id, subject, at_ms in _closed(policy, truth, stream_time_ms):
+            kind, _, name = subject.partition("/")
+            enterprise = name if kind == "enterprise" else getattr(registry.at(kind, name, at_ms), "enterprise_id", None) or name.removesuffix("-unknown")
+            points = rule.parameters.points.get(policy.rule_of_id[rule_id].rule, 0.0)
+            if points and registry.knows("enterprise", enterprise):
+                costs.setdefault(enterprise, []).append((at_ms, points))
+        for enterprise, charged in sorted(costs.items()):
+            total = 0.0
+            for at_ms, points in sorted(charged):
+                total += points
+                if total >= rule.parameters.black_at:
+                    truth.spells.append((rule.id, f"enterprise/{enterprise}", at_ms, None))
+                    break
+
+
+def _closed(policy: Policy, truth: Truth, stream_time_ms: int) -> Iterator[tuple[str, str, int]]:
+    """Rule id, subject and end of every incident that is over."""
+    yield from ((incident.rule_id, f"vehicle/{incident.vehicle_id}", incident.last_seen_ms) for incident in truth.incidents)
+    yield from ((rule_id, subject, end_ms) for rule_id, subject, _, end_ms in truth.spells if end_ms is not None)
+    for rule_id, enterprise, date in truth.low_days:
+        yield rule_id, f"enterprise/{enterprise}", policy.days.bounds_ms(date)[1]
+    for name, (_, last_ms, _) in truth.findings.items():
+        rule_id, subject, date = name.split()
+        if stream_time_ms >= policy.days.bounds_ms(date)[1] + policy.lateness_ms:
+            yield rule_id, subject, last_ms
+
+
+def spread(start_ms: int, end_ms: int, scans: list[Scan], beats: list[Heartbeat]) -> Iterator[Sent]:
+    """When each is sent on the fleet's clock: days of parcels pass evenly while the fleet's minutes pass."""
+    first_ms, last_ms = (scans[0].event_time_ms, scans[-1].event_time_ms) if scans else (0, 1)
+    stretch = (end_ms - start_ms) / max(1, last_ms - first_ms)
+    events: Iterator[Any] = merge(scans, beats, key=lambda event: event.event_time_ms)
+    for event in events:
+        due_ms = min(start_ms + round((event.event_time_ms - first_ms) * stretch), end_ms)
+        kind, key = ("scan", event.waybill_id) if isinstance(event, Scan) else ("heartbeat", event.subject)
+        yield due_ms, kind, key, msgspec.json.encode(event)

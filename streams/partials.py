@@ -1,0 +1,35 @@
+"""What the first stage sends on to the second (``courier.partials.v1``, internal), keyed by city so that one place sums a city."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.clock import BEGINNING_MS
+from streams.credit import Charge
+from streams.findings import Extent, FindingKey
+from streams.rates import Counts, MinuteCounts
+from streams.silences import Span
+
+
+class Partial(msgspec.Struct, omit_defaults=True):
+    """What one input partition has come to as of an offset, or only how far it has come; whole, so that a repeat changes nothing.
+
+    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, or the ``charge`` of an incident.
+    """
+
+    city: str
+    enterprise_id: str = ""
+    date: str = ""
+    partition: int = -1
+    next_offset: int = 0
+    stream_time_ms: int = BEGINNING_MS
+    counts: Counts | None = None
+    minutes: dict[int, MinuteCounts] | None = None
+    finding: FindingKey | None = None
+    extent: Extent | None = None
+    signs: dict[str, list[Span]] | None = None
+    charge: Charge | None = None
+
+
+encode_partial = msgspec.json.Encoder().encode
+decode_partial = msgspec.json.Decoder(Partial).decode

@@ -1,0 +1,392 @@
+"""The second stage, one place for a whole city: rates, days, findings, silences and credit. A thin shell around pure cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from streams import metrics
+from streams.checkpoint import Checkpoint
+from streams.clock import BEGINNING_MS, DAY_MS, END_MS, LocalDays
+from streams.cloudevents import day_incident_data, finding_data, spell_data
+from streams.credit import EXPIRE_MS, Account, Charge, black_spells, costs, credit_rule, standing
+from streams.findings import Extent, Finding, FindingKey, joined, judge_finding
+from streams.parcels import DayKey
+from streams.partials import Partial, decode_partial
+from streams.policy import Policies
+from streams.rates import CITY_WIDE, HOUR, MONTH, Counts, DayIncident, DayJudge, Hour, forecast, last_days, rate_row, state_key
+from streams.reference import Reference
+from streams.registry import Registry
+from streams.rules import RULES
+from streams.silences import SETTLED_MS, Watched, signs_gap_ms, silences
+from streams.spells import Announced, judge_spells
+from streams.stages import StatefulStage, enterprise_label
+from streams.state import Head, decode_fields, encode_fields
+from streams.topics import CREDIT, PARTIALS, RATE_STATE, RATES
+
+DAYS_KEPT_MS = 62 * DAY_MS
+"""So long are days kept after their end: for the last 30 days, and for enterprises' days of activity."""
+
+
+class RateState(msgspec.Struct):
+    """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule."""
+
+    partials: dict[str, tuple[int, Counts]] = {}
+    incidents: dict[str, DayIncident] = {}
+    total: Counts | None = None
+
+    def update(self, partial: Partial) -> bool:
+        """Take in a partition's counts unless newer ones are known; whether they were."""
+        source = f"{partial.enterprise_id}/{partial.partition}"
+        known = self.partials.get(source)
+        if partial.counts is None or (known is not None and known[0] > partial.next_offset):
+            return False
+        self.partials[source] = (partial.next_offset, partial.counts)
+        self.total = None
+        return True
+
+    def counts(self) -> Counts:
+        """The sum over partitions and enterprises."""
+        if self.total is None:
+            self.total = Counts()
+            for _, counts in self.partials.values():
+                self.total.merge(counts)
+        return self.total
+
+
+class FindingState(msgspec.Struct, array_like=True):
+    """What is kept of one finding: the latest extent by scan partition, and the incident."""
+
+    partials: dict[int, tuple[int, Extent]] = {}
+    incident: Finding | None = None
+
+    def update(self, partial: Partial) -> bool:
+        """Take in a partition's extent unless a newer one is known; whether it was."""
+        known = self.partials.get(partial.partition)
+        if partial.extent is None or (known is not None and known[0] > partial.next_offset):
+            return False
+        self.partials[partial.partition] = (partial.next_offset, partial.extent)
+        return True
+
+
+class RatePartition(msgspec.Struct):
+    """All that is known of the cities of a partition of partials, and how far it has been read.
+
+    ``closing_ms``: when the next of its days closes; ``due``: after which stream time each watched subject may be silent, the
+    first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
+    what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
+    ``active``: each enterprise's dates with acceptances.
+    """
+
+    days: dict[DayKey, RateState] = {}
+    hours: dict[tuple[str, str], Hour] = {}
+    findings: dict[FindingKey, FindingState] = {}
+    watched: dict[str, Watched] = {}
+    accounts: dict[str, Account] = {}
+    charges: dict[str, Charge] = {}
+    next_offset: int = 0
+    saved_offset: int = 0
+    stream_time_ms: int = BEGINNING_MS
+    closing_ms: int = BEGINNING_MS
+    due: dict[str, int] = {}
+    first_due_ms: int = BEGINNING_MS
+    month_until: str = ""
+    told_minute: int = 0
+    dirty: dict[tuple[str, ...], None] = {}
+    restored: set[DayKey] = set()
+    active: dict[str, set[str]] = {}
+
+    def forget(self, days: LocalDays) -> None:
+        """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges."""
+        now_ms = self.stream_time_ms
+        old_days = [day for day in self.days if days.bounds_ms(day.date)[1] + DAYS_KEPT_MS < now_ms]
+        old_findings = [key for key in self.findings if days.bounds_ms(key.date)[1] + SETTLED_MS < now_ms]
+        old_charges = [charge for charge in self.charges.values() if charge.at_ms + EXPIRE_MS + SETTLED_MS < now_ms]
+        for day in old_days:
+            del self.days[day]
+            self.active.get(day.enterprise_id, set()).discard(day.date)
+            self.dirty["day", *day] = None
+        for key in old_findings:
+            del self.findings[key]
+            self.dirty["finding", *key] = None
+        for charge in old_charges:
+            del self.charges[charge.incident_id], self.accounts[charge.enterprise_id].charges[charge.incident_id]
+            self.dirty["charge", charge.incident_id] = None
+
+    def note_activity(self, day: DayKey) -> None:
+        """Enter whether an enterprise accepted parcels on a day."""
+        dates = self.active.setdefault(day.enterprise_id, set())
+        (dates.add if self.days[day].counts().accepted > 0 else dates.discard)(day.date)
+
+    def charge(self, charge: Charge) -> list[str]:
+        """Enter an incident's revision in its enterprise's account unless a newer one is known; the enterprises it concerns."""
+        known = self.charges.get(charge.incident_id)
+        if known is not None and known.revision >= charge.revision:
+            return []
+        if known is not None:  # whose outlet it is may have turned out otherwise
+            del self.accounts[known.enterprise_id].charges[charge.incident_id]
+        self.charges[charge.incident_id] = charge
+        self.accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
+        self.dirty["charge", charge.incident_id] = None
+        return [charge.enterprise_id, *([known.enterprise_id] if known is not None else ())]
+
+
+class Due(msgspec.Struct):
+    """What a partial makes necessary to judge, and whether it has closed a day."""
+
+    days: list[DayKey] = []
+    findings: list[FindingKey] = []
+    subjects: list[str] = []
+    accounts: list[str] = []
+    closed: bool = False
+
+
+class RateStage(StatefulStage[RatePartition]):
+    """Partials → rates and credit, and incidents about days, outlets and enterprises.
+
+    Partials are judged one by one, so that a replay in other chunks repeats the same revisions.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
+        super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
+        self.identity_key = identity_key
+
+    @property
+    def known(self) -> tuple[Policies, Registry]:
+        """The reference data, which are there before anything is judged."""
+        assert self.reference.policies is not None and self.reference.registry is not None
+        return self.reference.policies, self.reference.registry
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Judge a chunk of partials, then publish the rates that changed."""
+        partition = await self.partition(chunk[0].partition)
+        touched, partition.restored = partition.restored, set()
+        for record in chunk:
+            if record.offset >= partition.next_offset:
+                partition.next_offset = record.offset + 1
+                touched |= await self._take(partition, decode_partial(record.value))
+        await self._publish_rates(partition, touched)
+
+    async def _take(self, partition: RatePartition, partial: Partial) -> set[DayKey]:
+        """Enter one partial and judge what follows; the days whose counts it changed."""
+        due = self._enter(partition, partial)
+        changed = set(due.days)
+        if partial.stream_time_ms > partition.stream_time_ms:
+            before_ms, partition.stream_time_ms = partition.stream_time_ms, partial.stream_time_ms
+            self._pass_time(partition, before_ms, due)
+        for key in dict.fromkeys(due.findings):
+            await self._judge_finding(partition, key)
+        for day in dict.fromkeys(due.days):
+            await self._judge_day(partition, day)
+        for subject in dict.fromkeys(due.subjects):
+            await self._judge_silences(partition, subject)
+        for enterprise_id in dict.fromkeys(due.accounts):
+            await self._judge_account(partition, enterprise_id)
+        if due.closed:
+            partition.forget(self.known[0].newest.days)
+        if due.subjects:
+            partition.first_due_ms = min(partition.due.values(), default=END_MS)
+        return changed
+
+    # --- what a partial says, and what time brings ---
+    def _enter(self, partition: RatePartition, partial: Partial) -> Due:
+        due = Due()
+        if partial.finding is not None:
+            if partial.finding not in partition.findings:
+                partition.findings[partial.finding] = FindingState()
+                partition.closing_ms = BEGINNING_MS
+            if partition.findings[partial.finding].update(partial):
+                due.findings.append(partial.finding)
+        if partial.counts is not None:
+            for enterprise_id in (partial.enterprise_id, CITY_WIDE):
+                day = DayKey(partial.city, enterprise_id, partial.date)
+                if day not in partition.days:
+                    partition.days[day] = RateState()
+                    partition.closing_ms = BEGINNING_MS
+                if partition.days[day].update(partial):
+                    partition.note_activity(day)
+                    due.days.append(day)
+            if partial.minutes:
+                partition.hours.setdefault((partial.city, partial.enterprise_id), Hour()).update(partial.partition, partial.next_offset, partial.minutes)
+                partition.dirty["hour", partial.city, partial.enterprise_id] = None
+        policies, registry = self.known
+        for subject, spans in (partial.signs or {}).items():
+            kind, _, name = subject.partition("/")
+            gap_ms = signs_gap_ms(policies, kind)
+            if gap_ms is not None and registry.knows(kind, name):  # nothing is expected of others
+                partition.watched.setdefault(subject, Watched()).see(spans, gap_ms, partition.stream_time_ms)
+                due.subjects.append(subject)
+        if partial.charge is not None:
+            due.accounts += partition.charge(partial.charge)
+        return due
+
+    def _pass_time(self, partition: RatePartition, before_ms: int, due: Due) -> None:
+        """Add what the new stream time makes due: days that close, silences that last too long, points that expire."""
+        now_ms = partition.stream_time_ms
+        if now_ms >= partition.closing_ms:
+            policies, registry = self.known
+            dates = {key.date for held in (partition.days, partition.findings) for key in held}
+            closings_ms = {date: policies.newest.days.bounds_ms(date)[1] + policies.lateness_ms for date in dates}
+            partition.closing_ms = min((ms for ms in closings_ms.values() if ms > now_ms), default=END_MS)
+            closed = {date for date, ms in closings_ms.items() if before_ms < ms <= now_ms}
+            due.days += [day for day in partition.days if day.date in closed]
+            due.findings += [key for key in partition.findings if key.date in closed]
+            due.closed = bool(closed)
+            for day in partition.days:
+                if day.date in closed and registry.knows("enterprise", day.enterprise_id):
+                    partition.accounts.setdefault(day.enterprise_id, Account())
+                    due.accounts.append(day.enterprise_id)
+        if now_ms > partition.first_due_ms:
+            due.subjects += [subject for subject in partition.watched if partition.due.get(subject, END_MS) < now_ms]
+        due.accounts += [enterprise_id for enterprise_id, account in partition.accounts.items() if account.due_ms <= now_ms]
+
+    # --- judging ---
+    async def _judge_finding(self, partition: RatePartition, key: FindingKey) -> None:
+        policies, registry = self.known
+        state = partition.findings[key]
+        extent = joined(extent for _, extent in state.partials.values())
+        state.incident, transitions = judge_finding(policies, self.identity_key, key, extent, state.incident, partition.stream_time_ms)
+        partition.dirty["finding", *key] = None
+        for transition in transitions:
+            await self.announce(transition.kind, finding_data(transition, registry))
+
+    async def _judge_day(self, partition: RatePartition, day: DayKey) -> None:
+        policies, registry = self.known
+        state = partition.days[day]
+        partition.dirty["day", *day] = None
+        for transition in DayJudge(policies, registry, self.identity_key).judge(day, state.counts(), state.incidents, partition.stream_time_ms):
+            await self.announce(transition.kind, day_incident_data(transition, policies, registry))
+
+    async def _judge_silences(self, partition: RatePartition, subject: str) -> None:
+        policies, registry = self.known
+        watched, kind = partition.watched[subject], subject.partition("/")[0]
+        partition.dirty["watched", subject] = None
+        partition.due[subject] = END_MS
+        for rule_id in dict.fromkeys(rule.id for policy in policies.versions for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
+            spells, due_ms = silences(policies, registry, rule_id, subject, watched.spans, partition.stream_time_ms)
+            partition.due[subject] = min(partition.due[subject], due_ms)
+            for transition in judge_spells(policies, self.identity_key, rule_id, subject, spells, watched.announced.setdefault(rule_id, {})):
+                await self.announce(transition.kind, spell_data(transition, registry))
+
+    async def _judge_account(self, partition: RatePartition, enterprise_id: str) -> None:
+        policies, registry = self.known
+        rule, account, subject = credit_rule(policies), partition.accounts[enterprise_id], f"enterprise/{enterprise_id}"
+        if rule is None:
+            account.due_ms = END_MS
+            return
+        partition.dirty["account", enterprise_id] = None
+        now_ms = max([partition.stream_time_ms, *(charge.at_ms for charge in account.charges.values())])
+        spells, account.due_ms = black_spells(costs(account, rule), rule, now_ms)
+        for transition in judge_spells(policies, self.identity_key, rule.id, subject, spells, account.announced):
+            await self.announce(transition.kind, spell_data(transition, registry))
+        city, days = policies.newest.pack.city.adcode, policies.newest.days
+        active_days = len(partition.active.get(enterprise_id, ()))
+        tomorrow_ms = days.bounds_ms(days.date_of(max(0, now_ms)))[1]
+        if row := standing(account, rule, now_ms, active_days, tomorrow_ms):
+            row = {"subject": subject, "city": city, **row, "revision": partition.next_offset}
+            await self.checkpoint.send(CREDIT.name, subject.encode(), orjson.dumps(row))
+
+    # --- rates ---
+    async def _publish_rates(self, partition: RatePartition, touched: set[DayKey]) -> None:
+        """Publish the days whose counts changed, and the windows that they or the time that has passed changed."""
+        days, now_ms = self.known[0].newest.days, max(0, partition.stream_time_ms)
+        touched &= partition.days.keys()  # a chunk may close days that it began with
+        today, minute = days.date_of(now_ms), now_ms // 60_000
+        changed = {day[:2] for day in touched}
+        hourly = changed if partition.told_minute == minute else {(c, e) for city, enterprise in partition.hours for c, e in ((city, enterprise), (city, CITY_WIDE))}
+        monthly = changed if partition.month_until == today else {day[:2] for day in partition.days}
+        partition.told_minute, partition.month_until = minute, today
+        hours = {subject: self._hour(partition, subject, minute) for subject in hourly | changed}
+        left = (days.bounds_ms(today)[1] - now_ms) / 3_600_000
+        ahead = {DayKey(*subject, today) for subject in hourly} & partition.days.keys()
+        for day in sorted(touched | ahead):
+            counts = partition.days[day].counts()
+            await self._publish_rate(partition, day, day.date, counts, forecast(counts, hours[day[:2]], left) if day.date == today else {})
+        for subject in sorted(hourly):
+            await self._publish_rate(partition, DayKey(*subject, today), HOUR, hours[subject], {})
+        months = last_days(((day, state.counts()) for day, state in partition.days.items() if day[:2] in monthly), today)
+        for subject in sorted(monthly):
+            await self._publish_rate(partition, DayKey(*subject, today), MONTH, months.get(subject, Counts()), {})
+        for day in touched:
+            partition.dirty["day", *day] = None
+
+    def _hour(self, partition: RatePartition, subject: tuple[str, str], minute: int) -> Counts:
+        """What a (city, enterprise or ``*``) accepted in the last hour."""
+        counts = Counts()
+        for (city, enterprise_id), hour in partition.hours.items():
+            if city == subject[0] and subject[1] in {enterprise_id, CITY_WIDE}:
+                counts.merge(hour.counts(minute))
+        return counts
+
+    async def _publish_rate(self, partition: RatePartition, day: DayKey, window: str, counts: Counts, ahead: dict[str, float]) -> None:
+        """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
+        row = {**rate_row(day, counts), **ahead, "window": window, "revision": partition.next_offset}
+        await self.checkpoint.send(RATES.name, "/".join((*day[:2], window)).encode(), orjson.dumps(row))
+        label = enterprise_label(self.known[1], day.enterprise_id)
+        if counts.accepted and label != "other":
+            name = "day" if window == day.date else window
+            metrics.ELECTRONIC_RATIO.labels(day.city, label, name).set(counts.electronic / counts.accepted)
+            metrics.GREEN_RATIO.labels(day.city, label, name).set(counts.green / counts.accepted)
+            for measure, value in ahead.items():
+                metrics.FORECAST.labels(day.city, label, measure.removesuffix("_forecast")).set(value)
+
+    # --- state ---
+    def new_partition(self) -> RatePartition:
+        """See ``StatefulStage``."""
+        return RatePartition()
+
+    def put(self, partition: RatePartition, key: str, value: bytes) -> None:
+        """See ``StatefulStage``."""
+        kind = key.partition("\x1f")[0]
+        if kind == "day":
+            day, partials, incidents = decode_fields(value, tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]])
+            partition.days[day] = RateState(partials, incidents)
+            partition.note_activity(day)
+            partition.restored.add(day)
+        elif kind == "hour":
+            subject, hour = decode_fields(value, tuple[tuple[str, str], Hour])
+            partition.hours[subject] = hour
+        elif kind == "watched":
+            name, watched = decode_fields(value, tuple[str, Watched])
+            partition.watched[name], partition.due[name] = watched, BEGINNING_MS
+        elif kind == "charge":
+            (charge,) = decode_fields(value, tuple[Charge])
+            partition.charge(charge)
+            partition.dirty.clear()
+        elif kind == "account":
+            name, announced, told, history = decode_fields(value, tuple[str, dict[int, Announced], tuple[str, float] | None, list[tuple[int, str]]])
+            account = partition.accounts.setdefault(name, Account())
+            account.announced, account.told, account.history = announced, told, history
+        else:
+            finding, state = decode_fields(value, tuple[FindingKey, FindingState])
+            partition.findings[finding] = state
+
+    def dirty(self, partition: RatePartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """See ``StatefulStage``."""
+        for kind, *names in sorted(partition.dirty):
+            fields = self._fields(partition, kind, names)
+            yield state_key(kind, *names), None if fields is None else encode_fields(fields, head)
+        partition.dirty.clear()
+
+    def _fields(self, partition: RatePartition, kind: str, names: list[str]) -> tuple[Any, ...] | None:
+        """What ``put`` is to find under a key; None where it has been forgotten."""
+        if kind == "day":
+            day = DayKey(*names)
+            state = partition.days.get(day)
+            return None if state is None else (day, state.partials, state.incidents)
+        if kind == "hour":
+            return (names, partition.hours[names[0], names[1]])
+        if kind == "watched":
+            return names[0], partition.watched[names[0]]
+        if kind == "charge":
+            charge = partition.charges.get(names[0])
+            return None if charge is None else (charge,)
+        if kind == "account":
+            account = partition.accounts[names[0]]
+            return names[0], account.announced, account.told, account.history
+        finding = FindingKey(*names)
+        found = partition.findings.get(finding)
+        return None if found is None else (finding, found)

@@ -1,0 +1,42 @@
+"""An enterprise whose credit falls to black.
+
+What
+    Every closed incident of an enterprise costs the points that the policy sets for its rule; they expire after 365 days.
+    With ``black_at`` points or more the enterprise is on the black list: the incident lasts as long as that. Without any
+    points and with 30 days on which it accepted parcels it is on the red list; else its credit is normal. From the start of
+    the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list.
+
+Clause
+    征信评价 (Hezhou 二（一）2); 红黑榜、黑名单 (Wulong 四.2); 诚信体系 (Yunnan 一（四）).
+
+Parameters
+    ``points``: points by rule; ``black_at``.
+
+Example
+    >>> p = Parameters(points={"speeding": 2.0}, black_at=6.0)
+    >>> standing(p, 6.0, 100), standing(p, 2.0, 100), standing(p, 0.0, 30), standing(p, 0.0, 29)
+    ('black', 'normal', 'red', 'normal')
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+TITLE_ZH = "企业被列入黑名单"
+REASON_ZH = "{subject_zh} 因 {count} 起违规被列入黑名单"
+REASON_EN = "{subject_en} is on the black list after {count} incidents"
+RED_AFTER_DAYS = 30
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a closed incident of each rule costs, and how many points make an enterprise black."""
+
+    points: dict[str, float]
+    black_at: float
+
+
+def standing(parameters: Parameters, points: float, active_days: int) -> str:
+    """``red``, ``normal`` or ``black``."""
+    if points >= parameters.black_at:
+        return "black"
+    return "red" if not points and active_days >= RED_AFTER_DAYS else "normal"

@@ -1,0 +1,42 @@
+"""An outlet whose monitoring camera has gone offline without notice.
+
+What
+    The registry says that the outlet has a camera, and stream time passes its last heartbeat + ``limit`` while no announced
+    interruption (a ``notice`` for the outlet or its enterprise) covers that instant; a notice puts it off until its end. The
+    incident begins with the last heartbeat and closes with the next. A camera that has never been heard of is not expected.
+
+Clause
+    参与社会治安防控体系和“雪亮工程”建设……视频监控 (Shaoxing 十); 快递企业远程视频监控系统 (Yunnan 一（四）).
+
+Parameters
+    ``limit`` (10m).
+
+Example
+    >>> expects(Outlet(id="O1", camera=True)), expects(Outlet(id="O1")), expects(None)
+    (True, False, False)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from streams.clock import Duration
+from streams.registry import Outlet
+
+SIGNS = "outlet"
+TITLE_ZH = "网点监控未经通知离线"
+REASON_ZH = "{subject_zh} 的监控自 {since} 起未经通知离线"
+REASON_EN = "the camera of {subject_en} has been offline since {since}, without notice"
+
+
+class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``limit`` as a duration."""
+
+    limit: Duration = Duration(10 * 60_000)
+
+
+def expects(record: Any) -> bool:
+    """Whether heartbeats are expected of what the registry says about an outlet."""
+    return isinstance(record, Outlet) and record.camera

@@ -1,0 +1,69 @@
+"""Weekly windows of local time, as packs write them (semantics 4)."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from streams.clock import instant_ms
+from streams.errors import nearest
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class MinuteOfDay(int):
+    """A local time of day in minutes, written ``HH:MM`` up to ``24:00``."""
+
+
+class Weekdays(frozenset[int]):
+    """Days of the week (Monday 0), written ``mon-fri`` or ``sat,sun``."""
+
+
+class Window(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A weekly window of local time, half-open, wrapping past midnight when until <= from (semantics 4)."""
+
+    days: Weekdays = Weekdays(range(7))
+    from_: MinuteOfDay = msgspec.field(name="from")
+    until: MinuteOfDay
+
+    def intervals_ms(self, day: date, timezone: ZoneInfo) -> list[tuple[int, int]]:
+        """The instants it covers among those windows that start the day before, on or after ``day``."""
+        found = []
+        for start in (day - timedelta(days=1), day, day + timedelta(days=1)):
+            if start.weekday() in self.days:
+                until = self.until if self.until > self.from_ else self.until + 1440
+                found.append((instant_ms(start, self.from_, timezone), instant_ms(start, until, timezone)))
+        return found
+
+
+def minute_of_day(text: str) -> MinuteOfDay:
+    """Parse ``07:30``; ``ValueError`` says what is accepted.
+
+    >>> minute_of_day("07:30")
+    450
+    """
+    if match := re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", text):
+        hour, minute = (int(part) for part in match.groups() if part)
+        return MinuteOfDay(hour * 60 + minute)
+    raise ValueError(f"time {text!r} is not HH:MM from 00:00 to 24:00")
+
+
+def weekdays(text: str) -> Weekdays:
+    """Parse ``mon-fri`` or ``sat,sun``; ``ValueError`` names the nearest day.
+
+    >>> sorted(weekdays("sat,sun"))
+    [5, 6]
+    """
+    return Weekdays(day for part in text.split(",") for day in _weekday_range(part.strip()))
+
+
+def _weekday_range(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    for word in (first, last or first):
+        if word not in WEEKDAYS:
+            raise ValueError(f"day {word!r} is not a weekday{nearest(word, WEEKDAYS)}")
+    start, end = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
+    return [(start + step) % 7 for step in range((end - start) % 7 + 1)]

@@ -1,0 +1,99 @@
+"""When a partition's state in memory may be used again, and when a record of it may be deleted."""
+
+import asyncio
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from streams.checkpoint import Checkpoint, Snapshots
+from streams.credit import Charge
+from streams.events import Record
+from streams.findings import Extent, FindingKey, Sighting
+from streams.parcels import DayKey, parcel_key
+from streams.partials import Partial, encode_partial
+from streams.policy import Policies, load_policy
+from streams.rate_stage import RateStage
+from streams.rates import Counts, count_scans
+from streams.registry import Registry
+from streams.stages import HeartbeatStage, ScanStage
+
+T, DAY_MS = 1_700_000_000_000, 86_400_000
+
+
+@pytest.mark.parametrize(("end_now", "taken_up_again"), [(7, True), (8, False)])
+def test_kept_state_is_used_only_if_nobody_else_has_had_the_partition(end_now, taken_up_again, monkeypatch):
+    stage = HeartbeatStage(Checkpoint(""), SimpleNamespace(policies=None))
+    ends = {3: 7}
+
+    async def ends_of(topic, partitions):
+        return {number: ends[number] for number in partitions}
+
+    async def restored(topic, number):
+        return {}
+
+    monkeypatch.setattr(stage.checkpoint, "ends", ends_of)
+    monkeypatch.setattr(stage.checkpoint, "restore", restored)
+    before = stage.partitions[3] = stage.new_partition()
+    stage.forget({3: 7})
+    ends[3] = end_now
+    assert (asyncio.run(stage.partition(3)) is before) is taken_up_again
+    assert stage.kept == {}
+
+
+def test_a_parcel_is_deleted_only_by_the_checkpoint_after_the_one_that_forgets_it():
+    """A crash in the middle of that one goes back to a time when the parcel was known."""
+    policies = Policies([load_policy("hohhot-2019")])
+    registry = Registry(policies.newest.timezone)
+    stage = ScanStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=registry))
+    partition = stage.partitions[0] = stage.new_partition()
+    topic, key = Snapshots(), f"parcel\x1f{parcel_key('w').hex()}"
+
+    def checkpoint(scans, complete):
+        fields = {"enterprise_id": "e", "city": "150100", "kind": "accepted"}
+        values = [orjson.dumps({**fields, "event_id": f"{waybill}{at}", "waybill_id": waybill, "event_time_ms": at}) for waybill, at in scans]
+        count_scans(partition, [Record(value, partition.next_offset + n) for n, value in enumerate(values)], policies, registry)
+        list(stage.results(0))
+        for change in stage.changes(0)[: None if complete else -1]:
+            topic.add(change.key, change.value)
+
+    checkpoint([("w", T)], complete=True)
+    checkpoint([("v", T + 3 * DAY_MS + 1)], complete=False)
+    assert key in topic.latest()[0]
+    checkpoint([("u", T + 3 * DAY_MS + 2)], complete=True)
+    assert key not in topic.latest()[0]
+
+
+def test_the_sums_forget_what_nothing_can_change(monkeypatch):
+    policies = Policies([load_policy("yunnan-2018")])
+    stage = RateStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=Registry(policies.newest.timezone)), b"k")
+    sent, offsets = [], iter(range(100))
+
+    async def send(*record, **_):
+        sent.append(record)
+
+    monkeypatch.setattr(stage.checkpoint, "send", send)
+    partition = stage.partitions[0] = stage.new_partition()
+    key, date = FindingKey("outlets-on-file", "outlet/o", "2023-11-15"), "2023-11-15"
+    city = policies.newest.pack.city.adcode
+
+    def take(**said):
+        row = Partial(city, "e", date, 0, next_offset=1, **said)
+        asyncio.run(stage.take([SimpleNamespace(partition=0, offset=next(offsets), value=encode_partial(row))]))
+        return {change.key.partition("\x1f")[0]: change.value for change in stage.changes(0)}
+
+    take(stream_time_ms=T, counts=Counts(accepted=3))
+    take(stream_time_ms=T, finding=key, extent=Extent(1, T, (Sighting(T, "s", "e"),)))
+    take(charge=Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T))
+    assert DayKey(city, "e", date) in partition.days and key in partition.findings and partition.accounts["e"].charges and partition.active["e"] == {date}
+    assert take(stream_time_ms=T + 12 * DAY_MS)["finding"] is None
+    assert not partition.findings and partition.days and partition.charges
+    date = "2024-01-20"
+    changed = take(stream_time_ms=T + 70 * DAY_MS, counts=Counts(accepted=1))
+    far = [Partial(city, "e", "2024-03-01", 0, 2, T + 110 * DAY_MS, counts=Counts(accepted=1)), Partial(city, "e", "2024-06-01", 0, 3, T + 210 * DAY_MS, counts=Counts(accepted=1))]
+    asyncio.run(stage.take([SimpleNamespace(partition=0, offset=next(offsets), value=encode_partial(row)) for row in far]))
+    assert {day.date for day in partition.days} == {"2024-06-01"}  # the other day was closed and forgotten in the chunk that brought it
+    date = "2024-11-28"
+    changed |= take(stream_time_ms=T + 380 * DAY_MS, counts=Counts(accepted=1))
+    assert {day.date for day in partition.days} == {"2024-11-28"} and partition.active["e"] == {"2024-11-28"}
+    assert not partition.charges and not partition.accounts["e"].charges and changed["charge"] is None
