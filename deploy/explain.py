@@ -40,7 +40,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> st
         raise BadInput(f"--date: {error}") from None
     whole_day = len(moment) == 10
     local = local_datetime(moment_ms, policy.timezone)
-    inside = policy.zone_index.locate([place[0]], [place[1]])[0] if place else ()
+    inside = policy.zone_index.sets[policy.zone_index.locate([place[0]], [place[1]])[0]] if place else ()
     calendars = policy.calendars_at(moment_ms)
     where = f" at {place[0]:g}, {place[1]:g} ({', '.join(policy.zone_name(zone)[1] for zone in inside) or 'in no zone'})" if place else ""
     when = f"{WEEKDAYS[local.weekday()]} {moment}" + (f", {', '.join(sorted(calendars))}" if calendars else "")

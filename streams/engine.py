@@ -14,13 +14,27 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.events import DUPLICATE, FUTURE_TOLERANCE_MS, LAST_MS, LATE, MALFORMED, MAX_SPEED_KMH, Fix, Record, Reject, decode_fix, refuse_fix
+from streams.events import (
+    DUPLICATE,
+    FUTURE_TOLERANCE_MS,
+    LAST_MS,
+    LATE,
+    MALFORMED,
+    MAX_SPEED_KMH,
+    Fix,
+    Record,
+    Reject,
+    decode_fix,
+    decode_fixes,
+    refuse_fix,
+)
 from streams.geo import to_wgs84
 from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
+from streams.latest import LATEST, NOTHING_YET, Rows
 from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, FULL, IGNITION, PLACE, SEPARATOR, SIZE, Exact, Kept, pack
+from streams.recent import DEGREE, FULL, IGNITION, MARK, PLACE, SIZE, Exact, Kept, Packed, pack
 from streams.registry import Registry
 from streams.rules import RULES
 
@@ -33,10 +47,12 @@ class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
     ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``dirty``: traces
-    changed since.
+    changed since. ``latest``: what of the traces is needed of many at once, by their numbers, as of a ``generation`` of plans.
     """
 
     traces: dict[str, Trace] = {}
+    latest: Rows = msgspec.field(default_factory=lambda: Rows(LATEST))
+    generation: int = 0
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
     saved_offset: int = 0
@@ -52,7 +68,7 @@ class FixPartition(msgspec.Struct):
 
 def new_partition(next_offset: int = 0) -> FixPartition:
     """An empty partition with containers of its own."""
-    return FixPartition(traces={}, next_offset=next_offset, dirty=[], due=[])
+    return FixPartition(next_offset=next_offset)
 
 
 class Verdict(msgspec.Struct):
@@ -93,33 +109,34 @@ class Engine:
         """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
         transitions: list[Transition] = []
         rejects: list[Reject] = []
-        if partition.due and partition.due[0][0] < partition.stream_time_ms:
-            self._close_due(partition, transitions)
+        self._pass_time(partition, partition.stream_time_ms, transitions)
+        if not records:
+            return Verdict(transitions, rejects, Counter())
         taken, chunk = self._decode(records, partition.next_offset, rejects)
         if taken:
             self._take(partition, taken, chunk, transitions, rejects)
-        if records:
-            partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
+        partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
         outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[LATE]
         return Verdict(transitions, rejects, outcomes, chunk.fixes)
 
     def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
         """The well-formed, plausible fixes of a chunk, in WGS-84, and the records they came in."""
-        taken: list[Record] = []
-        fixes: list[Fix] = []
-        for record in records:
-            if record.offset < from_offset:
-                continue
-            try:
-                fixes.append(decode_fix(record.value))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                rejects.append(Reject(record, MALFORMED, _event_id(record.value), str(error)))
-            else:
-                taken.append(record)
+        taken = list(records) if records[0].offset >= from_offset else [record for record in records if record.offset >= from_offset]
+        fixes = decode_fixes([record.value or b"" for record in taken])
+        if fixes is None:
+            fixes, good = [], []
+            for record in taken:
+                try:
+                    fixes.append(decode_fix(record.value or b""))
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    rejects.append(Reject(record, MALFORMED, _event_id(record.value), str(error)))
+                else:
+                    good.append(record)
+            taken = good
         chunk = Chunk(fixes)
         if odd := _odd(chunk, taken):
-            refused = {i: reason for i in odd if (reason := refuse_fix(fixes[i], taken[i].arrived_ms))}
+            refused = {i: reason for i in odd if (reason := refuse_fix(fixes[i], taken[i].timestamp))}
             rejects.extend(Reject(taken[i], reason, fixes[i].event_id) for i, reason in refused.items())
             taken = [record for i, record in enumerate(taken) if i not in refused]
             chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in refused])
@@ -132,72 +149,176 @@ class Engine:
     def _take(
         self, partition: FixPartition, records: list[Record], chunk: Chunk, transitions: list[Transition], rejects: list[Reject]
     ) -> None:
-        """Accept or refuse each fix and judge it. The hot path: what is not kept is not allocated."""
-        traces, due = partition.traces, partition.due
-        lateness_ms, generation = self.policies.lateness_ms, self.planner.generation
-        shortest_silence_ms = self.announcer.shortest_silence_ms
-        stream_time_ms = partition.stream_time_ms
-        packed, marks, inexact = pack(chunk)
-        inside, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
-        index = -1
-        for record, fix, zones, bits in zip(records, chunk.fixes, inside, possible, strict=True):
-            index += 1
-            vehicle_id, event_time_ms, event_id = fix.vehicle_id, fix.event_time_ms, fix.event_id
-            trace = traces.get(vehicle_id)
-            if trace is None:
-                trace = traces[vehicle_id] = new_trace(vehicle_id)
+        """Accept or refuse each fix and judge it: most change nothing but what is newest of their vehicle, the others are looked at one by one.
+
+        A vehicle's fixes of a chunk from the first on that needs a closer look all get it, so nothing overtakes it.
+        """
+        traces, latest = partition.traces, partition.latest
+        if partition.generation != self.planner.generation:
+            partition.generation, latest.held["plan"] = self.planner.generation, 0
+        found = [traces.get(fix.vehicle_id) or self._enter(partition, fix.vehicle_id) for fix in chunk.fixes]
+        numbers = np.array([trace.number if trace.number >= 0 else self._number(partition, trace) for trace in found])
+        packed = pack(chunk)
+        zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
+        plain = self._plain(partition, chunk, numbers, packed, zones, possible)
+        plain &= ~np.array([name in trace.recent.ids or mark in trace.recent.marks for trace, name, mark in zip(found, packed.names, packed.marks.view("V2").tolist(), strict=True)])
+        if len(found) > 1:
+            self._keep_order(numbers, packed.marks, plain)
+        self._append(partition, chunk, found, numbers, packed, np.flatnonzero(plain))
+        reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
+        for index in np.flatnonzero(~plain).tolist():
+            self._pass_time(partition, reached_ms[index], transitions)
+            reason = self._look(partition, found[index], chunk, index, packed, int(zones[index]), int(possible[index]), transitions)
+            if reason:
+                rejects.append(Reject(records[index], reason, chunk.fixes[index].event_id))
+        self._pass_time(partition, reached_ms[-1], transitions)
+
+    def _enter(self, partition: FixPartition, vehicle_id: str) -> Trace:
+        """A vehicle that reports for the first time."""
+        trace = partition.traces[vehicle_id] = new_trace(vehicle_id)
+        return trace
+
+    @staticmethod
+    def _number(partition: FixPartition, trace: Trace) -> int:
+        """A row of its own among the latest."""
+        trace.number = partition.latest.add(NOTHING_YET)
+        return trace.number
+
+    def _plain(
+        self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
+    ) -> np.ndarray:
+        """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
+        planner, latest = self.planner, partition.latest.held[numbers]
+        order = np.argsort(numbers, kind="stable")
+        again = np.flatnonzero(np.diff(numbers[order]) == 0)
+        rows, before, times = packed.rows, order[again], chunk.times
+        for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):  # of several of a vehicle each follows the one before
+            latest[name][order[again + 1]] = rows[field][before]
+        plans = planner.plans.held[latest["plan"]]
+        duties = planner.duties.held[plans["duties"]]
+        reached_ms = np.maximum.accumulate(np.maximum(times, partition.stream_time_ms))
+        plain: np.ndarray = packed.fits & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
+        asks = planner.asks(plans["duties"], zones)
+        possible = np.where(latest["report"] == chunk.reports, possible & ~planner.told(), possible)
+        plain &= (asks >= 0) & (asks & possible == 0) & (latest["due_ms"] >= reached_ms)
+        moved_deg = np.abs(chunk.lons - latest["lon"] / DEGREE) + np.abs(chunk.lats - latest["lat"] / DEGREE)
+        plain &= moved_deg <= duties["reach_deg"] - 1e-6
+        plain &= ~(duties["watches"] & chunk.ignition & (latest["due_ms"] > times + self.announcer.shortest_silence_ms))
+        return plain
+
+    @staticmethod
+    def _keep_order(numbers: np.ndarray, marks: np.ndarray, plain: np.ndarray) -> None:
+        """Of each vehicle's fixes none is plain after one that is not, and none at all if two may have the same id."""
+        keys = np.sort(numbers.astype(np.int64) << 8 * MARK.itemsize | marks)
+        if (twins := keys[1:][keys[1:] == keys[:-1]]).size:
+            plain &= ~np.isin(numbers, twins >> 8 * MARK.itemsize)
+        order = np.argsort(numbers, kind="stable")
+        sorted_numbers, bad = numbers[order], ~plain[order]
+        first = np.concatenate(([True], sorted_numbers[1:] != sorted_numbers[:-1]))
+        seen = np.cumsum(bad)
+        before_mine = (seen - bad)[first][np.cumsum(first) - 1]
+        plain[order] = seen == before_mine
+
+    def _append(
+        self, partition: FixPartition, chunk: Chunk, found: list[Trace], numbers: np.ndarray, packed: Packed, plain: np.ndarray
+    ) -> None:
+        """Keep the plain fixes (their indices)."""
+        full: dict[int, Trace] = {}
+        dirty, names, fixes = partition.dirty, packed.names, chunk.fixes
+        rows = packed.rows.view(f"V{SIZE}").tolist()
+        for index in plain.tolist():
+            trace = found[index]
             recent = trace.recent
-            rows = recent.rows
-            high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
-            name = event_id.encode() + SEPARATOR
-            if (name in recent.ids or marks[2 * index : 2 * index + 2] in recent.marks) and recent.accepted_since(name, high_water_ms - lateness_ms):
-                rejects.append(Reject(record, DUPLICATE, event_id))
-                continue
-            if event_time_ms < high_water_ms - lateness_ms:
-                rejects.append(Reject(record, LATE, event_id))
-                continue
-            if event_time_ms > stream_time_ms:
-                stream_time_ms = partition.stream_time_ms = event_time_ms
-                if due and due[0][0] < stream_time_ms:
-                    self._close_due(partition, transitions)
+            recent.rows += rows[index]
+            recent.ids += names[index]
             if not trace.dirty:
-                partition.touch(trace)
-            plan = trace.plan
-            if plan is None or plan.generation != generation or not plan.from_ms <= event_time_ms < plan.until_ms:
-                plan, trace.subject = self.planner.plan(vehicle_id, event_time_ms)
-                trace.plan = plan
-            duties = plan.duties
-            here = duties.here.get(zones) or duties.inside(zones)
-            offences = ask(here, fix, zones, trace.subject, bits) if here.bits & bits else here.always
-            if fix.synthetic:
+                trace.dirty = True
+                dirty.append(trace)
+            if len(recent.rows) >= FULL:
+                full[trace.number] = trace
+            if fixes[index].synthetic:
                 trace.synthetic = True
-            exact = (fix.lon, fix.lat, fix.speed_kmh) if inexact and index in inexact else None
-            changes: list[Transition] | None = None
-            if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
-                if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
-                    offences += pair_violations(duties, recent.newest(), _kept(fix))
-                recent.rows = rows = rows + packed[SIZE * index : SIZE * index + SIZE]
-                recent.ids += name
-                if exact is not None:
-                    recent.keep_exact(event_time_ms, event_id, exact)
-                if offences or trace.runs:
-                    if offences:
-                        trace.offending += 1
-                        trace.plate = fix.plate or trace.plate
-                        recent.set_offences(-1, self.set_number(offences))
-                    changes = self.announcer.advance(trace, _judged(fix, offences))
-                if len(rows) >= FULL:
-                    recent.seal()
-                    if number := recent.older(event_time_ms - lateness_ms):
-                        drop_old(trace, number, self._judged_again(trace))
-            else:
-                changes = self._insert(trace, fix, plan, offences, packed[SIZE * index : SIZE * index + SIZE], exact, stream_time_ms)
-            if changes:
-                transitions.extend(changes)
-            if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + shortest_silence_ms):
-                self.watch(partition, trace)
-                if due and due[0][0] < stream_time_ms:
-                    self._close_due(partition, transitions)
+        held, numbers = partition.latest.held, numbers[plain]
+        for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+            held[name][numbers] = packed.rows[field][plain]
+        for trace in full.values():
+            self._seal(trace)
+
+    def _seal(self, trace: Trace) -> None:
+        """Put its older fixes away, and forget those that no late one can come before."""
+        recent = trace.recent
+        recent.seal()
+        if number := recent.older(recent.ends() - self.policies.lateness_ms):
+            drop_old(trace, number, self._judged_again(trace))
+
+    def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
+        """Stream time has come so far."""
+        partition.stream_time_ms = max(partition.stream_time_ms, stream_time_ms)
+        if partition.due and partition.due[0][0] < partition.stream_time_ms:
+            self._close_due(partition, transitions)
+
+    def _look(
+        self, partition: FixPartition, trace: Trace, chunk: Chunk, index: int, packed: Packed, zones: int, possible: int, transitions: list[Transition]
+    ) -> str | None:
+        """Accept one fix and judge it; the reason if it is refused."""
+        fix, recent, lateness_ms = chunk.fixes[index], trace.recent, self.policies.lateness_ms
+        rows, row = recent.rows, packed.rows[index].tobytes()
+        high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
+        event_time_ms, event_id, name = fix.event_time_ms, fix.event_id, packed.names[index]
+        if (name in recent.ids or packed.marks[index].tobytes() in recent.marks) and recent.accepted_since(name, high_water_ms - lateness_ms):
+            return DUPLICATE
+        if event_time_ms < high_water_ms - lateness_ms:
+            return LATE
+        self._pass_time(partition, event_time_ms, transitions)
+        partition.touch(trace)
+        plan, report = trace.plan, int(partition.latest.held["report"][trace.number])
+        if plan is None or plan.generation != self.planner.generation or not plan.from_ms <= event_time_ms < plan.until_ms:
+            plan, trace.subject = self.planner.plan(trace.vehicle_id, event_time_ms)
+            trace.plan, report = plan, 0
+        duties, subject = plan.duties, trace.subject
+        assert subject is not None
+        if report != chunk.reports[index]:
+            told = any(predicate.reported(fix, subject) for predicate in duties.told if predicate.reported)
+            partition.latest.held["report"][trace.number] = 0 if told else chunk.reports[index]
+        here = self.planner.here(duties, zones)
+        offences = ask(here, fix, self.policies.zones(zones), subject, possible)
+        if fix.synthetic:
+            trace.synthetic = True
+        exact = None if packed.fits[index] else (fix.lon, fix.lat, fix.speed_kmh)
+        changes: list[Transition] | None = None
+        if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
+            if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
+                offences += pair_violations(duties, recent.newest(), _kept(fix))
+            recent.rows += row
+            recent.ids += name
+            if exact is not None:
+                recent.keep_exact(event_time_ms, event_id, exact)
+            if offences or trace.runs:
+                if offences:
+                    trace.offending += 1
+                    trace.plate = fix.plate or trace.plate
+                    recent.set_offences(-1, self.set_number(offences))
+                changes = self.announcer.advance(trace, _judged(fix, offences))
+            if len(recent.rows) >= FULL:
+                self._seal(trace)
+        else:
+            changes = self._insert(trace, fix, plan, offences, row, exact, partition.stream_time_ms)
+        if changes:
+            transitions.extend(changes)
+        if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
+            self.watch(partition, trace)
+            self._pass_time(partition, partition.stream_time_ms, transitions)
+        self._note(partition, trace)
+        return None
+
+    def _note(self, partition: FixPartition, trace: Trace) -> None:
+        """Bring what is known of many at once up to date; a vehicle with runs needs a closer look at its next fix."""
+        rows = trace.recent.rows
+        time_ms, lon, lat = PLACE.unpack_from(rows, len(rows) - SIZE)
+        plan = trace.plan.number if trace.plan is not None and trace.plan.generation == self.planner.generation == partition.generation and not trace.runs else 0
+        number = trace.number if trace.number >= 0 else self._number(partition, trace)
+        row = partition.latest.held[number]
+        row["time_ms"], row["due_ms"], row["lon"], row["lat"], row["plan"] = time_ms, trace.due_ms, lon, lat, plan
 
     def _insert(
         self, trace: Trace, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None,
@@ -278,12 +399,15 @@ class Engine:
                 transitions.extend(changes)
                 partition.touch(trace)
             self.watch(partition, trace)
+            self._note(partition, trace)
 
 
 def _odd(chunk: Chunk, records: list[Record]) -> list[int]:
     """Indices of the fixes that ``refuse_fix`` may refuse: its conditions for a whole chunk."""
     times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
-    arrived = [fix.arrival_time_ms if record.arrived_ms is None else record.arrived_ms for record, fix in zip(records, chunk.fixes, strict=True)]
+    arrived = [record.timestamp for record in records]
+    if None in arrived:
+        arrived = [fix.arrival_time_ms if known is None else known for known, fix in zip(arrived, chunk.fixes, strict=True)]
     good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times > 0) & (times < LAST_MS)
     good &= ~(times > np.array(arrived, dtype=float) + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
     return [] if good.all() else np.flatnonzero(~good).tolist()
@@ -297,10 +421,10 @@ def _kept(fix: Fix) -> Kept:
     return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0)
 
 
-def _event_id(value: bytes) -> str | None:
+def _event_id(value: bytes | None) -> str | None:
     """The event id of a malformed record where one can be read."""
     try:
-        found = msgspec.json.decode(value)
+        found = msgspec.json.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     event_id = found.get("event_id") if isinstance(found, dict) else None

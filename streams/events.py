@@ -94,11 +94,11 @@ class Heartbeat(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Record(msgspec.Struct, gc=False):
-    """One record of an input partition or file: its bytes, where it stands, and when it arrived (ms or None)."""
+    """One record of an input partition or file, named as Kafka clients name it: its bytes, where it stands, when it arrived (ms or None)."""
 
-    value: bytes
+    value: bytes | None
     offset: int
-    arrived_ms: int | None = None
+    timestamp: int | None = None
 
 
 class Reject(msgspec.Struct, gc=False):
@@ -110,9 +110,25 @@ class Reject(msgspec.Struct, gc=False):
     error: str = ""
 
 
-decode_fix = msgspec.json.Decoder(Fix).decode
+_fix_decoder = msgspec.json.Decoder(Fix)
+decode_fix = _fix_decoder.decode
 decode_scan = msgspec.json.Decoder(Scan).decode
 decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
+
+
+def decode_fixes(values: list[bytes]) -> list[Fix] | None:
+    """N fixes at once, or None where a value may be anything but one fix.
+
+    Lines of a record could add up with those of others; but where each begins and ends with a brace, JSON has no place for
+    ``}``, a line's end and ``{`` except between two values. So n values from n such records are one of each.
+    """
+    if not all([value[:1] == b"{" and value[-1:] == b"}" for value in values]):  # noqa: C419 - a list is faster
+        return None
+    try:
+        fixes = _fix_decoder.decode_lines(b"\n".join(values))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return fixes if len(fixes) == len(values) else None
 
 
 def refuse_time(event_time_ms: int, arrived_ms: int | None) -> str | None:

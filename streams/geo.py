@@ -17,35 +17,69 @@ _KRASOVSKY_EE = 0.006_693_421_622_965_943
 _BD_PI = math.pi * 3000.0 / 180.0
 
 
+GRID = 512
+"""Cells of the raster along each side of the rectangle around all zones."""
+_UNKNOWN, _CROSSED = -2, -1
+
+
 class ZoneIndex:
-    """Finds the zones that contain points, planar in lon/lat, boundaries inside (semantics 3)."""
+    """Finds the zones that contain points, planar in lon/lat, boundaries inside (semantics 3).
+
+    Points that lie in the same zones get the same number; ``sets[number]`` holds the zones' ids in pack order, 0 being no zone.
+    A raster answers for cells that no boundary crosses, each looked at when first asked for; the tree answers for the others.
+    """
 
     def __init__(self, zones: dict[str, BaseGeometry]) -> None:
         self.zone_ids = tuple(zones)
-        self._alone = np.empty(len(zones), dtype=object)
-        self._alone[:] = [(zone_id,) for zone_id in zones]
-        self._together: dict[tuple[str, ...], tuple[str, ...]] = {}
-        geometries = list(zones.values())
-        shapely.prepare(geometries)
-        self._tree = shapely.STRtree(geometries)
+        self.sets: list[tuple[str, ...]] = [()]
+        self._numbers: dict[tuple[int, ...], int] = {(): 0}
+        self._geometries = np.array(list(zones.values()), dtype=object)
+        shapely.prepare(self._geometries)
+        self._tree = shapely.STRtree(self._geometries)
+        west, south, east, north = shapely.total_bounds(self._geometries) if zones else (0.0, 0.0, 1.0, 1.0)
+        self._west, self._south, self._east, self._north = west, south, east, north
+        self._width, self._height = max((east - west) / GRID, 1e-9), max((north - south) / GRID, 1e-9)
+        self._cells = np.full((GRID + 1) ** 2, _UNKNOWN, np.int32)
 
-    def locate(self, lons: ArrayLike, lats: ArrayLike) -> list[tuple[str, ...]]:
-        """For n points (degrees) a list of n tuples: the ids of the zones each one is inside, in pack order."""
-        places = shapely.points(np.asarray(lons, dtype=float), np.asarray(lats, dtype=float))
-        inside = np.empty(len(places), dtype=object)
-        inside[:] = [()] * len(places)
-        points, zones = self._tree.query(places, predicate="intersects")
-        inside[points] = self._alone[zones]
-        found: list[tuple[str, ...]] = inside.tolist()
-        crowded = np.bincount(points, minlength=len(places))[points] > 1
-        if crowded.any():
-            points, zones = points[crowded], zones[crowded]
-            order = np.lexsort((zones, points))
-            several: dict[int, tuple[str, ...]] = {}
-            for point, zone in zip(points[order].tolist(), zones[order].tolist(), strict=True):
-                several[point] = (*several.get(point, ()), self.zone_ids[zone])
-            for point, zone_ids in several.items():
-                found[point] = self._together.setdefault(zone_ids, zone_ids)
+    def locate(self, lons: ArrayLike, lats: ArrayLike) -> np.ndarray:
+        """For n points (degrees) the n numbers of the sets of zones that each one is inside."""
+        x, y = np.asarray(lons, dtype=float), np.asarray(lats, dtype=float)
+        within = (x >= self._west) & (x <= self._east) & (y >= self._south) & (y <= self._north)
+        columns, rows = np.where(within, x - self._west, 0.0) / self._width, np.where(within, y - self._south, 0.0) / self._height
+        cells = rows.astype(np.int64) * (GRID + 1) + columns.astype(np.int64)
+        found = self._cells[cells]
+        if (found == _UNKNOWN).any():
+            self._look_at(np.unique(cells[found == _UNKNOWN]))
+            found = self._cells[cells]
+        crossed = np.flatnonzero(found == _CROSSED)
+        if crossed.size:
+            points, zones = self._tree.query(shapely.points(x[crossed], y[crossed]), predicate="intersects")
+            found[crossed] = self._numbered(len(crossed), points, zones)
+        return np.where(within, found, 0)
+
+    def _look_at(self, cells: np.ndarray) -> None:
+        """Enter the zones that cover each cell, or that a boundary crosses it."""
+        rows, columns = np.divmod(cells, GRID + 1)
+        west, south = self._west + columns * self._width, self._south + rows * self._height
+        x_margin, y_margin = self._width * 1e-3, self._height * 1e-3  # far more than the rounding of a point's cell
+        boxes = shapely.box(west - x_margin, south - y_margin, west + self._width + x_margin, south + self._height + y_margin)
+        touched, zones = self._tree.query(boxes, predicate="intersects")
+        covered = shapely.covers(self._geometries[zones], boxes[touched])
+        self._cells[cells] = self._numbered(len(cells), touched[covered], zones[covered])
+        self._cells[cells[touched[~covered]]] = _CROSSED
+
+    def _numbered(self, count: int, points: np.ndarray, zones: np.ndarray) -> np.ndarray:
+        """The numbers of the sets of zones of so many points, from pairs of point and zone."""
+        inside: dict[int, list[int]] = {}
+        for point, zone in zip(points.tolist(), zones.tolist(), strict=True):
+            inside.setdefault(point, []).append(zone)
+        found = np.zeros(count, np.int32)
+        for point, together in inside.items():
+            key = tuple(sorted(together))
+            if key not in self._numbers:
+                self._numbers[key] = len(self.sets)
+                self.sets.append(tuple(self.zone_ids[zone] for zone in key))
+            found[point] = self._numbers[key]
         return found
 
 

@@ -110,8 +110,8 @@ class Trace(msgspec.Struct, gc=False):
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``plate``: as last reported while offending.
-    Of this process only: the latest ``plan`` and what the registry said then, the stream time at which something falls due, and whether it changed since
-    the last checkpoint.
+    Of this process only: the latest ``plan`` and what the registry said then, the stream time at which something falls due, whether it changed since
+    the last checkpoint, and the number of its row among its partition's ``latest``.
     """
 
     vehicle_id: str
@@ -126,6 +126,7 @@ class Trace(msgspec.Struct, gc=False):
     subject: Subject | None = None
     due_ms: int = END_MS
     dirty: bool = False
+    number: int = -1
 
 
 def new_trace(vehicle_id: str) -> Trace:

@@ -14,6 +14,7 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.events import Fix
+from streams.latest import Rows
 from streams.policy import Policies, Rule
 from streams.predicates import Chunk, Form, Predicate
 from streams.recent import Kept
@@ -34,6 +35,15 @@ class Offence(msgspec.Struct, eq=False, gc=False):
     rule: str
 
 
+PLAN = np.dtype([("from_ms", "<i8"), ("until_ms", "<i8"), ("duties", "<i4")])
+DUTIES = np.dtype([("reach_deg", "<f8"), ("watches", "?")])
+"""Of duties: from which distance to the fix before on one asks further, and whether silences are watched for."""
+ASKABLE = 62
+"""So many predicates have a bit in the arrays; whatever depends on others is looked at fix by fix."""
+LARGEST = 2_048
+"""Of the table of duties and sets of zones; what is beyond is looked at fix by fix."""
+
+
 class Here(NamedTuple):
     """What can be violated inside certain zones: by every fix, and by those that a predicate holds for (``bit``: its own)."""
 
@@ -46,22 +56,25 @@ class Duties(msgspec.Struct):
     """What can be violated: one object for all vehicles to which the same applies.
 
     ``by_itself``: by one fix, with the zones that a rule is about; ``pairs``: by a fix and the one before it if they are
-    ``reach_deg`` apart; ``silences``: by no fix for so many ms. ``here``: what is known of the zones asked about so far.
+    ``reach_deg`` apart; ``silences``: by no fix for so many ms. ``here``: what is known of the sets of zones asked about so far;
+    ``told``: the predicates that go by what is reported of plate and driver.
     """
+
+    number: int
 
     by_itself: tuple[tuple[Offence, Where, Predicate | None, int], ...] = ()
     pairs: tuple[tuple[Offence, PairPredicate], ...] = ()
     reach_deg: float = 360.0
     silences: tuple[tuple[Offence, int], ...] = ()
-    here: dict[tuple[str, ...], Here] = {}
+    here: dict[int, Here] = {}
+    told: tuple[Predicate, ...] = ()
 
     def inside(self, zones: tuple[str, ...]) -> Here:
-        """What can be violated inside these zones, worked out once."""
+        """What can be violated inside these zones."""
         found = [(offence, predicate, bit) for offence, where, predicate, bit in self.by_itself if where.applies(zones)]
         asked = tuple((bit, offence, predicate) for offence, predicate, bit in found if predicate is not None)
         always = tuple(offence for offence, predicate, _ in found if predicate is None)
-        self.here[zones] = here = Here(always, sum({bit for bit, _, _ in asked}), asked)
-        return here
+        return Here(always, sum({bit for bit, _, _ in asked}), asked)
 
 
 def ask(here: Here, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
@@ -99,10 +112,15 @@ class Plan(msgspec.Struct, gc=False):
     until_ms: int
     generation: int
     duties: Duties
+    number: int
 
 
 class Planner:
-    """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old."""
+    """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old.
+
+    As arrays, for whole chunks: ``plans`` and ``duties`` by number, and ``bits[duties, set of zones]`` of the predicates to be asked
+    (-1: look closer).
+    """
 
     def __init__(self, policies: Policies, registry: Registry) -> None:
         self.policies = policies
@@ -112,6 +130,7 @@ class Planner:
         self._duties: dict[tuple[object, ...], Duties] = {}
         self._plans: dict[tuple[int, int, int], Plan] = {}
         self._bits: dict[Predicate, int] = {}
+        self.change(policies)
 
     def change(self, policies: Policies) -> None:
         """Take over what was published."""
@@ -120,14 +139,46 @@ class Planner:
         self._duties.clear()
         self._plans.clear()
         self._bits.clear()
+        self.plans, self.duties = Rows(PLAN), Rows(DUTIES)
+        self.plans.add((END_MS, END_MS, 0))
+        self.duties.add((0.0, False))
+        self.bits = np.full((16, 16), -1)
 
-    def possible(self, chunk: Chunk) -> list[int]:
+    def here(self, duties: Duties, zones: int) -> Here:
+        """What can be violated inside a set of zones (its number), worked out once."""
+        found = duties.here.get(zones)
+        if found is None:
+            found = duties.here[zones] = duties.inside(self.policies.zones(zones))
+            if duties.number < LARGEST and zones < LARGEST:
+                self._make_room(duties.number, zones)
+                self.bits[duties.number, zones] = -1 if found.always or found.bits >> ASKABLE else found.bits
+        return found
+
+    def _make_room(self, duties: int, zones: int) -> None:
+        """The last row and the last column stay free, for numbers beyond."""
+        height, width = self.bits.shape
+        while duties >= height - 1 or zones >= width - 1:
+            taller, wider = (height if duties >= height - 1 else 0), (width if zones >= width - 1 else 0)
+            self.bits = np.pad(self.bits, ((0, taller), (0, wider)), constant_values=-1)
+            height, width = self.bits.shape
+
+    def asks(self, duties: np.ndarray, zones: np.ndarray) -> np.ndarray:
+        """The bits of the predicates to be asked of n fixes; -1 where that does not say it all."""
+        height, width = self.bits.shape
+        found: np.ndarray = self.bits[np.minimum(duties, height - 1), np.minimum(zones, width - 1)]
+        return found
+
+    def told(self) -> int:
+        """The bits of the predicates that go by what is reported of plate and driver."""
+        return sum(bit for predicate, bit in list(self._bits.items())[:ASKABLE] if predicate.reported is not None)
+
+    def possible(self, chunk: Chunk) -> np.ndarray:
         """For each of n fixes the bits of the predicates that can hold for it; those of predicates not met yet are all set."""
-        known = list(self._bits.items())[:62]
+        known = list(self._bits.items())[:ASKABLE]
         possible = np.full(len(chunk.fixes), -1 << len(known))
         for predicate, bit in known:
             possible |= bit if predicate.possible is None else np.where(predicate.possible(chunk), bit, 0)
-        return possible.tolist()
+        return possible
 
     def offence(self, rule_id: str, zone_id: str | None, merge_gap_ms: int, minimum_ms: int, form: str, rule: str) -> Offence:
         """The one object for a rule instance in a zone with these parameters."""
@@ -168,16 +219,17 @@ class Planner:
         duties = self._duties_of(subject, event_time_ms)
         from_ms, until_ms = self.policies.period_ms(event_time_ms)
         from_ms, until_ms = max(from_ms, subject.from_ms), min(until_ms, subject.until_ms)
-        plan = Plan(from_ms, until_ms, self.generation, duties)
-        return self._plans.setdefault((from_ms, until_ms, id(duties)), plan), subject
+        key = (from_ms, until_ms, duties.number)
+        if key not in self._plans:
+            self._plans[key] = Plan(from_ms, until_ms, self.generation, duties, self.plans.add(key))
+        return self._plans[key], subject
 
     def _duties_of(self, subject: Subject, event_time_ms: int) -> Duties:
         policy = self.policies.at(event_time_ms)
-        if policy is None:
-            return NO_DUTIES
-        calendars = policy.calendars_at(event_time_ms)
         applying: list[tuple[Rule, Any, frozenset[str]]] = []
-        for rule in policy.fix_rules:
+        calendars = policy.calendars_at(event_time_ms) if policy else frozenset()
+        for rule in policy.fix_rules if policy else ():
+            assert policy is not None
             if rule.vehicles is not None and not rule.vehicles.matches(subject):
                 continue
             if rule.permitted is not None and policy.permits(rule, event_time_ms):
@@ -195,7 +247,7 @@ class Planner:
         return duties
 
     def _make_duties(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> Duties:
-        duties = Duties(here={})
+        duties = Duties(self.duties.count, here={})
         for rule, prepared, freed in applying:
             module, predicate = RULES[rule.rule], None if prepared is True else prepared
             zones = rule.zone_ids
@@ -213,7 +265,6 @@ class Planner:
                 else:
                     bit = self._bits.setdefault(predicate, 1 << len(self._bits)) if predicate else 0
                     duties.by_itself += ((offence, where, predicate, bit),)
+        duties.told = tuple(dict.fromkeys(p for _, _, p, _ in duties.by_itself if p is not None and p.reported is not None))
+        self.duties.add((duties.reach_deg if duties.pairs else np.inf, bool(duties.silences)))
         return duties
-
-
-NO_DUTIES = Duties()

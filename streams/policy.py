@@ -264,19 +264,27 @@ class Policies:
         bounds += policy.period_ms(event_time_ms) if policy else (BEGINNING_MS, END_MS)
         return max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
 
-    def locate(self, times: np.ndarray, lons: np.ndarray, lats: np.ndarray) -> list[tuple[str, ...]]:
-        """For n fixes (ms, degrees) the ids of the zones each is inside, by the version valid at its time."""
+    def locate(self, times: np.ndarray, lons: np.ndarray, lats: np.ndarray) -> np.ndarray:
+        """For n fixes (ms, degrees) the numbers (see ``zones``) of the sets of zones each is inside, by the version valid at its time."""
         earliest_ms, latest_ms = int(times.min()), int(times.max())
         first = self.at(earliest_ms)
         if len(self.versions) == 1 or (first is self.at(latest_ms) and self.period_ms(earliest_ms) == self.period_ms(latest_ms)):
-            return (first or self.newest).zone_index.locate(lons, lats)
-        inside: list[tuple[str, ...]] = [()] * len(times)
+            return self._numbers(first or self.newest, lons, lats)
+        numbers = np.zeros(len(times), np.int64)
         holders = [self.at(time_ms) for time_ms in times.tolist()]
         for policy in {id(p): p for p in holders if p is not None}.values():
             chosen = [index for index, holder in enumerate(holders) if holder is policy]
-            for index, zones in zip(chosen, policy.zone_index.locate(lons[chosen], lats[chosen]), strict=True):
-                inside[index] = zones
-        return inside
+            numbers[chosen] = self._numbers(policy, lons[chosen], lats[chosen])
+        return numbers
+
+    def _numbers(self, policy: Policy, lons: np.ndarray, lats: np.ndarray) -> np.ndarray:
+        numbers: np.ndarray = policy.zone_index.locate(lons, lats).astype(np.int64) * len(self.versions) + self.versions.index(policy)
+        return numbers
+
+    def zones(self, number: int) -> tuple[str, ...]:
+        """The ids of a set of zones."""
+        place, version = divmod(number, len(self.versions))
+        return self.versions[version].zone_index.sets[place]
 
     def rule(self, rule_id: str, name: str, event_time_ms: int) -> tuple[Policy, Rule]:
         """A rule instance by its id, and the version it stands in: the one valid then, else the newest that has it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -25,26 +25,26 @@ class Chunk:
         self.lons = np.array([fix.lon for fix in fixes], dtype=float)
         self.lats = np.array([fix.lat for fix in fixes], dtype=float)
         self.speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)
+        self.ignition = np.array([fix.ignition is True for fix in fixes], dtype=bool)
 
-    @cached_property
-    def names_driver(self) -> np.ndarray:
-        """Whether each fix says who drives."""
-        return np.array([fix.driver_id is not None for fix in self.fixes])
+        self.reports = np.array([hash((fix.plate, fix.driver_id)) for fix in fixes], dtype=np.int64)
 
 
 class Predicate(msgspec.Struct, eq=False, frozen=True):
     """Whether a fix violates, by what it says, the zones it is inside and what the registry says about its vehicle.
 
-    ``possible`` finds the fixes of a chunk (n booleans) for which it can hold; the others are not asked.
+    ``possible`` finds the fixes of a chunk (n booleans) for which it can hold; the others are not asked. ``reported`` says
+    whether it can hold, anywhere, for fixes with the same plate and driver while nothing about their vehicle changes; it is
+    asked when a vehicle reports others than before.
     """
 
     holds: Callable[[Fix, tuple[str, ...], Subject], bool]
     possible: Callable[[Chunk], np.ndarray] | None = None
+    reported: Callable[[Fix, Subject], bool] | None = None
 
     def __call__(self, fix: Fix, inside: tuple[str, ...], subject: Subject) -> bool:
         """See ``holds``."""
         return self.holds(fix, inside, subject)
-
 
 
 class Form(StrEnum):
@@ -77,10 +77,15 @@ def nobody_qualifies(subject: Subject, until: str) -> Predicate:
 
 @cache
 def _driver_lacks(until: str, none_of_own: bool) -> Predicate:
-    return Predicate(
-        lambda fix, inside, subject: none_of_own if fix.driver_id is None else _lacks(subject, fix.driver_id, until, fix.event_time_ms),
-        None if none_of_own else lambda chunk: chunk.names_driver,
-    )
+    def holds(fix: Fix, inside: tuple[str, ...], subject: Subject) -> bool:
+        return none_of_own if fix.driver_id is None else _lacks(subject, fix.driver_id, until, fix.event_time_ms)
+
+    def reported(fix: Fix, subject: Subject) -> bool:
+        """Of drivers that are not the vehicle's own, nobody says when their records change."""
+        others = fix.driver_id is not None and (subject.vehicle is None or fix.driver_id not in subject.vehicle.driver_ids)
+        return others or holds(fix, (), subject)
+
+    return Predicate(holds, reported=reported)
 
 
 def _lacks(subject: Subject, driver_id: str, until: str, event_time_ms: int) -> bool:

@@ -241,7 +241,7 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
             continue
         partition.next_offset = record.offset + 1
         try:
-            scan = decode_scan(record.value)
+            scan = decode_scan(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejects.append(Reject(record, MALFORMED, None, str(error)))
             outcomes["other", "other", MALFORMED] += 1
@@ -252,7 +252,7 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
     policy, from_ms, until_ms = None, END_MS, END_MS
     partition.parcels.look_up(key for _, _, key in scans if key)
     for record, scan, key in scans:
-        arrived_ms = scan.arrival_time_ms if record.arrived_ms is None else record.arrived_ms
+        arrived_ms = scan.arrival_time_ms if record.timestamp is None else record.timestamp
         if reason := refuse_time(scan.event_time_ms, arrived_ms):
             rejects.append(Reject(record, reason, scan.event_id))
             outcomes[scan.city, scan.kind, reason] += 1

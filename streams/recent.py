@@ -20,6 +20,7 @@ import zstandard
 from streams.predicates import Chunk
 
 ROW = np.dtype([("time", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("speed", "<u2"), ("what", "<u2")])
+MARK = np.dtype("<u2")
 _row = Struct("<qiiHH")
 _time = Struct("<q")
 _what = Struct("<H")
@@ -59,8 +60,17 @@ Exact = tuple[float, float, float | None]
 """Longitude, latitude and speed as reported."""
 
 
-def pack(chunk: Chunk) -> tuple[bytes, bytes, set[int]]:
-    """Rows of a chunk's fixes, their ids' marks, and the indices of those that do not fit exactly."""
+class Packed(NamedTuple):
+    """n fixes as they are kept: rows (``ROW``), ids with their separators, their marks, and whether each fits a row exactly."""
+
+    rows: np.ndarray
+    names: list[bytes]
+    marks: np.ndarray
+    fits: np.ndarray
+
+
+def pack(chunk: Chunk) -> Packed:
+    """What is kept of a chunk's fixes."""
     rows = np.zeros(len(chunk.fixes), ROW)
     rows["time"] = chunk.times
     fits = np.ones(len(chunk.fixes), bool)
@@ -71,15 +81,15 @@ def pack(chunk: Chunk) -> tuple[bytes, bytes, set[int]]:
     unknown = np.isnan(chunk.speeds)
     scaled = np.rint(np.where(unknown, 0.0, chunk.speeds) * 100)
     fits &= unknown | (scaled / 100 == chunk.speeds)
-    rows["speed"] = np.where(unknown, _NO_SPEED, np.where(fits, scaled, _SEE_EXACT))
-    rows["speed"][~fits] = _SEE_EXACT
-    rows["what"] = np.where([fix.ignition is True for fix in chunk.fixes], IGNITION, 0)
-    return rows.tobytes(), marks_of([fix.event_id.encode() for fix in chunk.fixes]), set() if fits.all() else set(np.flatnonzero(~fits).tolist())
+    rows["speed"] = np.where(fits, np.where(unknown, _NO_SPEED, scaled), _SEE_EXACT)
+    rows["what"] = np.where(chunk.ignition, IGNITION, 0)
+    names = [fix.event_id.encode() for fix in chunk.fixes]
+    return Packed(rows, [name + SEPARATOR for name in names], marks_of(names), fits)
 
 
-def marks_of(event_ids: list[bytes]) -> bytes:
-    """Two bytes for each id, by which most ids that were never seen are told at once."""
-    return np.array(list(map(zlib.crc32, event_ids)), dtype="<u4").astype("<u2").tobytes()
+def marks_of(event_ids: list[bytes]) -> np.ndarray:
+    """A mark (16 bits) for each id, by which most ids that were never seen are told at once."""
+    return np.array(list(map(zlib.crc32, event_ids)), dtype="<u4").astype(MARK)
 
 
 class Recent(msgspec.Struct, gc=False):
@@ -211,7 +221,7 @@ class Recent(msgspec.Struct, gc=False):
             packed = _compress(columns + SEPARATOR.join(ids[start:end]) + SEPARATOR)
             blocks.append(_head.pack(_time.unpack_from(rows)[0], end - start) + packed)
         self.sealed += tuple(blocks)
-        self.marks += marks_of(ids[:count])
+        self.marks += marks_of(ids[:count]).tobytes()
         self.rows = self.rows[count * SIZE :]
         self.ids = ids[count] + SEPARATOR
 

@@ -132,11 +132,11 @@ def take_heartbeats(partition: HeartbeatPartition, records: Sequence[Record], po
             continue
         partition.next_offset = record.offset + 1
         try:
-            beat = decode_heartbeat(record.value)
+            beat = decode_heartbeat(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             rejects.append(Reject(record, MALFORMED, None, str(error)))
             continue
-        reason = refuse_time(beat.event_time_ms, beat.arrival_time_ms if record.arrived_ms is None else record.arrived_ms)
+        reason = refuse_time(beat.event_time_ms, beat.arrival_time_ms if record.timestamp is None else record.timestamp)
         if reason is None and beat.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
             reason = LATE
         if reason is not None:

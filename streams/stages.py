@@ -13,7 +13,7 @@ from streams.cloudevents import cloudevent, incident_data
 from streams.credit import charge_of
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
-from streams.events import DUPLICATE, Record, Reject
+from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
 from streams.findings import FindingKey, Sighting, extent_of
 from streams.incidents import CLOSED, OPEN, Trace, Transition
@@ -187,7 +187,7 @@ class FixStage(StatefulStage[FixPartition]):
         number = chunk[0].partition
         partition = await self.partition(number)
         self.taken_at_s[number] = time.monotonic()
-        verdict = engine.judge(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk])
+        verdict = engine.judge(partition, chunk)
         await self._publish(engine, verdict.transitions)
         if verdict.transitions:
             metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
@@ -296,7 +296,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         partition = await self.partition(chunk[0].partition)
-        tally = count_scans(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], policies, registry)
+        tally = count_scans(partition, chunk, policies, registry)
         await self.refuse(tally.rejects, chunk)
         city = policies.newest.pack.city.adcode
         for (scan_city, kind, outcome), count in tally.outcomes.items():
@@ -385,7 +385,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         """Enter a chunk of one partition's heartbeats."""
         assert self.reference.policies is not None
         partition = await self.partition(chunk[0].partition)
-        rejects = take_heartbeats(partition, [Record(r.value, r.offset, r.timestamp) for r in chunk], self.reference.policies)
+        rejects = take_heartbeats(partition, chunk, self.reference.policies)
         await self.refuse(rejects, chunk)
 
     def new_partition(self) -> HeartbeatPartition:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from streams.events import Fix
 from streams.predicates import Predicate
 from streams.registry import Subject
 
@@ -55,6 +56,8 @@ def prepare(
     return _other_plate if vehicle.plate else False
 
 
-_other_plate = Predicate(
-    lambda fix, inside, subject: fix.plate is not None and fix.plate != "" and subject.vehicle is not None and fix.plate != subject.vehicle.plate
-)
+def _differs(fix: Fix, subject: Subject) -> bool:
+    return bool(fix.plate) and subject.vehicle is not None and fix.plate != subject.vehicle.plate
+
+
+_other_plate = Predicate(lambda fix, inside, subject: _differs(fix, subject), reported=_differs)

@@ -27,8 +27,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
+from streams.events import Fix
 from streams.predicates import Predicate
 from streams.registry import Subject
 
@@ -60,7 +60,7 @@ def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> 
 def _foreign(pattern: str, corridors: frozenset[str]) -> Predicate:
     domestic: Any = re.compile(pattern).fullmatch
 
-    return Predicate(
-        lambda fix, inside, subject: bool(plate := fix.plate) and domestic(plate) is None and corridors.isdisjoint(inside),
-        lambda chunk: np.array([bool(plate := fix.plate) and domestic(plate) is None for fix in chunk.fixes]),
-    )
+    def foreign(fix: Fix, subject: Subject) -> bool:
+        return bool(fix.plate) and domestic(fix.plate) is None
+
+    return Predicate(lambda fix, inside, subject: foreign(fix, subject) and corridors.isdisjoint(inside), reported=foreign)

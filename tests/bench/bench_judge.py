@@ -14,10 +14,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.plan import ask
 from streams.policy import Policies, Policy, parse_policy
+from streams.recent import pack
 from streams.registry import Registry, decode_entry
 from streams.state import encode_trace, head_of
 
@@ -147,17 +149,17 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         start = time.process_time()
         _, fixes = engine._decode(chunk, 0, [])
         decoded = time.process_time()
+        packed = pack(fixes)
+        packed_at = time.process_time()
         inside = engine.policies.locate(fixes.times, fixes.lons, fixes.lats)
         located = time.process_time()
-        for fix, found, bits in zip(fixes.fixes, inside, engine.planner.possible(fixes), strict=True):
-            if trace := partition.traces.get(fix.vehicle_id):
-                duties = trace.plan.duties
-                ask(duties.here.get(found) or duties.inside(found), fix, found, trace.subject, bits)
+        numbers = np.array([partition.traces[fix.vehicle_id].number for fix in fixes.fixes])
+        engine._plain(partition, fixes, numbers, packed, inside, engine.planner.possible(fixes))
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()
         transitions += len(verdict.transitions)
-        steps = (decoded - start, located - decoded, ruled - located, judged - ruled)
+        steps = (decoded - start, located - packed_at, ruled - located, judged - ruled)
         for name, seconds in zip(spent, steps, strict=True):
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
