@@ -23,13 +23,15 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
 
 from streams import metrics
 from streams.errors import YichengError
 from streams.state import MARK, decode_head
 
 log = structlog.get_logger()
+codec.lz4_encode.__defaults__ = (1,)
+"""aiokafka compresses as hard as lz4 can, which took a twelfth of a worker's time; there is no setting for it."""
 BATCH_BYTES = 256 * 1024
 REST = 3.0
 LONGEST_REST_S = 10.0

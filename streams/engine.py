@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
+from streams.columns import LONGEST_ID, Columns
 from streams.events import (
     DUPLICATE,
     FUTURE_TOLERANCE_MS,
@@ -30,15 +31,16 @@ from streams.events import (
 )
 from streams.geo import to_wgs84
 from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
-from streams.latest import LATEST, NOTHING_YET, Rows
 from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, FULL, IGNITION, MARK, PLACE, SIZE, Exact, Kept, Packed, pack
+from streams.recent import DEGREE, IGNITION, MARK, MOST_OPEN, PLACE, SIZE, Exact, Kept, Packed, Recent, pack
 from streams.registry import Registry
 from streams.rules import RULES
 
 ACCEPTED = "accepted"
+FEWEST_A_TURN = 4
+"""So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
 
@@ -46,24 +48,32 @@ NOWHERE = (-(2**62), 0, 0)
 class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
-    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``dirty``: traces
-    changed since. ``latest``: what of the traces is needed of many at once, by their numbers, as of a ``generation`` of plans.
+    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``columns``: what is known
+    of many vehicles at once, as of a ``generation`` of plans.
     """
 
     traces: dict[str, Trace] = {}
-    latest: Rows = msgspec.field(default_factory=lambda: Rows(LATEST))
+    columns: Columns = msgspec.field(default_factory=Columns)
     generation: int = 0
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
     saved_offset: int = 0
-    dirty: list[Trace] = []
     due: list[tuple[int, str]] = []
 
     def touch(self, trace: Trace) -> None:
         """The trace changed, and has to be in the next checkpoint."""
-        if not trace.dirty:
-            trace.dirty = True
-            self.dirty.append(trace)
+        self.columns.latest.held["dirty"][self.number(trace)] = True
+
+    def number(self, trace: Trace) -> int:
+        """The number of its row in the columns."""
+        return trace.number if trace.number >= 0 else self.columns.enter(trace)
+
+    def changed(self) -> Iterator[Trace]:
+        """The traces that have changed since the last call."""
+        dirty = self.columns.latest.held["dirty"]
+        for number in np.flatnonzero(dirty).tolist():
+            yield self.columns.traces[number]
+        dirty[:] = False
 
 
 def new_partition(next_offset: int = 0) -> FixPartition:
@@ -111,10 +121,12 @@ class Engine:
         rejects: list[Reject] = []
         self._pass_time(partition, partition.stream_time_ms, transitions)
         if not records:
+            partition.columns.settle()
             return Verdict(transitions, rejects, Counter())
         taken, chunk = self._decode(records, partition.next_offset, rejects)
         if taken:
             self._take(partition, taken, chunk, transitions, rejects)
+        partition.columns.settle()
         partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
         outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[LATE]
@@ -153,18 +165,21 @@ class Engine:
 
         A vehicle's fixes of a chunk from the first on that needs a closer look all get it, so nothing overtakes it.
         """
-        traces, latest = partition.traces, partition.latest
+        traces, columns = partition.traces, partition.columns
         if partition.generation != self.planner.generation:
-            partition.generation, latest.held["plan"] = self.planner.generation, 0
+            partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
         found = [traces.get(fix.vehicle_id) or self._enter(partition, fix.vehicle_id) for fix in chunk.fixes]
-        numbers = np.array([trace.number if trace.number >= 0 else self._number(partition, trace) for trace in found])
-        packed = pack(chunk)
+        numbers = np.array([trace.number if trace.number >= 0 else columns.enter(trace) for trace in found])
+        order = np.argsort(numbers, kind="stable")
+        packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
-        plain = self._plain(partition, chunk, numbers, packed, zones, possible)
-        plain &= ~np.array([name in trace.recent.ids or mark in trace.recent.marks for trace, name, mark in zip(found, packed.names, packed.marks.view("V2").tolist(), strict=True)])
-        if len(found) > 1:
-            self._keep_order(numbers, packed.marks, plain)
-        self._append(partition, chunk, found, numbers, packed, np.flatnonzero(plain))
+        plain = self._plain(partition, chunk, numbers, order, packed, zones, possible)
+        for chosen in _turns(numbers, order, packed.marks, plain):
+            full = columns.append(numbers[chosen], packed, chosen)
+            if full:
+                columns.seal(full, self.policies.lateness_ms, lambda trace, blocks: self._forget(partition, trace, blocks))
+        if chunk.synthetic.any():
+            columns.latest.held["synthetic"][numbers[plain & chunk.synthetic]] = True
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
         for index in np.flatnonzero(~plain).tolist():
             self._pass_time(partition, reached_ms[index], transitions)
@@ -178,18 +193,11 @@ class Engine:
         trace = partition.traces[vehicle_id] = new_trace(vehicle_id)
         return trace
 
-    @staticmethod
-    def _number(partition: FixPartition, trace: Trace) -> int:
-        """A row of its own among the latest."""
-        trace.number = partition.latest.add(NOTHING_YET)
-        return trace.number
-
     def _plain(
-        self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
+        self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, order: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
     ) -> np.ndarray:
         """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
-        planner, latest = self.planner, partition.latest.held[numbers]
-        order = np.argsort(numbers, kind="stable")
+        planner, latest = self.planner, partition.columns.latest.held[numbers]
         again = np.flatnonzero(np.diff(numbers[order]) == 0)
         rows, before, times = packed.rows, order[again], chunk.times
         for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):  # of several of a vehicle each follows the one before
@@ -197,59 +205,21 @@ class Engine:
         plans = planner.plans.held[latest["plan"]]
         duties = planner.duties.held[plans["duties"]]
         reached_ms = np.maximum.accumulate(np.maximum(times, partition.stream_time_ms))
-        plain: np.ndarray = packed.fits & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
+        plain: np.ndarray = packed.fits & packed.short & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
         asks = planner.asks(plans["duties"], zones)
         possible = np.where(latest["report"] == chunk.reports, possible & ~planner.told(), possible)
         plain &= (asks >= 0) & (asks & possible == 0) & (latest["due_ms"] >= reached_ms)
         moved_deg = np.abs(chunk.lons - latest["lon"] / DEGREE) + np.abs(chunk.lats - latest["lat"] / DEGREE)
         plain &= moved_deg <= duties["reach_deg"] - 1e-6
         plain &= ~(duties["watches"] & chunk.ignition & (latest["due_ms"] > times + self.announcer.shortest_silence_ms))
+        plain &= ~partition.columns.seen(numbers, packed)
         return plain
 
-    @staticmethod
-    def _keep_order(numbers: np.ndarray, marks: np.ndarray, plain: np.ndarray) -> None:
-        """Of each vehicle's fixes none is plain after one that is not, and none at all if two may have the same id."""
-        keys = np.sort(numbers.astype(np.int64) << 8 * MARK.itemsize | marks)
-        if (twins := keys[1:][keys[1:] == keys[:-1]]).size:
-            plain &= ~np.isin(numbers, twins >> 8 * MARK.itemsize)
-        order = np.argsort(numbers, kind="stable")
-        sorted_numbers, bad = numbers[order], ~plain[order]
-        first = np.concatenate(([True], sorted_numbers[1:] != sorted_numbers[:-1]))
-        seen = np.cumsum(bad)
-        before_mine = (seen - bad)[first][np.cumsum(first) - 1]
-        plain[order] = seen == before_mine
-
-    def _append(
-        self, partition: FixPartition, chunk: Chunk, found: list[Trace], numbers: np.ndarray, packed: Packed, plain: np.ndarray
-    ) -> None:
-        """Keep the plain fixes (their indices)."""
-        full: dict[int, Trace] = {}
-        dirty, names, fixes = partition.dirty, packed.names, chunk.fixes
-        rows = packed.rows.view(f"V{SIZE}").tolist()
-        for index in plain.tolist():
-            trace = found[index]
-            recent = trace.recent
-            recent.rows += rows[index]
-            recent.ids += names[index]
-            if not trace.dirty:
-                trace.dirty = True
-                dirty.append(trace)
-            if len(recent.rows) >= FULL:
-                full[trace.number] = trace
-            if fixes[index].synthetic:
-                trace.synthetic = True
-        held, numbers = partition.latest.held, numbers[plain]
-        for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
-            held[name][numbers] = packed.rows[field][plain]
-        for trace in full.values():
-            self._seal(trace)
-
-    def _seal(self, trace: Trace) -> None:
-        """Put its older fixes away, and forget those that no late one can come before."""
-        recent = trace.recent
-        recent.seal()
-        if number := recent.older(recent.ends() - self.policies.lateness_ms):
-            drop_old(trace, number, self._judged_again(trace))
+    def _forget(self, partition: FixPartition, trace: Trace, blocks: int) -> None:
+        """Forget the oldest blocks of fixes of a vehicle that may have offended."""
+        recent = partition.columns.take_out(trace)
+        drop_old(trace, recent, blocks, self._judged_again(trace, recent))
+        partition.columns.put_away(trace)
 
     def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
         """Stream time has come so far."""
@@ -261,17 +231,19 @@ class Engine:
         self, partition: FixPartition, trace: Trace, chunk: Chunk, index: int, packed: Packed, zones: int, possible: int, transitions: list[Transition]
     ) -> str | None:
         """Accept one fix and judge it; the reason if it is refused."""
-        fix, recent, lateness_ms = chunk.fixes[index], trace.recent, self.policies.lateness_ms
+        columns, number, fix, lateness_ms = partition.columns, trace.number, chunk.fixes[index], self.policies.lateness_ms
+        recent = columns.recent(trace)
         rows, row = recent.rows, packed.rows[index].tobytes()
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
         event_time_ms, event_id, name = fix.event_time_ms, fix.event_id, packed.names[index]
-        if (name in recent.ids or packed.marks[index].tobytes() in recent.marks) and recent.accepted_since(name, high_water_ms - lateness_ms):
+        if recent.may_have(name, packed.marks[index].tobytes()) and recent.accepted_since(name, high_water_ms - lateness_ms):
             return DUPLICATE
         if event_time_ms < high_water_ms - lateness_ms:
             return LATE
         self._pass_time(partition, event_time_ms, transitions)
+        recent = columns.take_out(trace)
         partition.touch(trace)
-        plan, report = trace.plan, int(partition.latest.held["report"][trace.number])
+        plan, report = trace.plan, int(columns.latest.held["report"][number])
         if plan is None or plan.generation != self.planner.generation or not plan.from_ms <= event_time_ms < plan.until_ms:
             plan, trace.subject = self.planner.plan(trace.vehicle_id, event_time_ms)
             trace.plan, report = plan, 0
@@ -279,7 +251,7 @@ class Engine:
         assert subject is not None
         if report != chunk.reports[index]:
             told = any(predicate.reported(fix, subject) for predicate in duties.told if predicate.reported)
-            partition.latest.held["report"][trace.number] = 0 if told else chunk.reports[index]
+            columns.latest.held["report"][number] = 0 if told else chunk.reports[index]
         here = self.planner.here(duties, zones)
         offences = ask(here, fix, self.policies.zones(zones), subject, possible)
         if fix.synthetic:
@@ -289,8 +261,7 @@ class Engine:
         if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
             if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
                 offences += pair_violations(duties, recent.newest(), _kept(fix))
-            recent.rows += row
-            recent.ids += name
+            recent.append(row, name)
             if exact is not None:
                 recent.keep_exact(event_time_ms, event_id, exact)
             if offences or trace.runs:
@@ -299,10 +270,10 @@ class Engine:
                     trace.plate = fix.plate or trace.plate
                     recent.set_offences(-1, self.set_number(offences))
                 changes = self.announcer.advance(trace, _judged(fix, offences))
-            if len(recent.rows) >= FULL:
-                self._seal(trace)
+            if recent.opened() >= MOST_OPEN:
+                columns.seal([number], lateness_ms, lambda trace, blocks: drop_old(trace, recent, blocks, self._judged_again(trace, recent)))
         else:
-            changes = self._insert(trace, fix, plan, offences, row, exact, partition.stream_time_ms)
+            changes = self._insert(trace, recent, fix, plan, offences, row, exact, partition.stream_time_ms)
         if changes:
             transitions.extend(changes)
         if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
@@ -312,20 +283,20 @@ class Engine:
         return None
 
     def _note(self, partition: FixPartition, trace: Trace) -> None:
-        """Bring what is known of many at once up to date; a vehicle with runs needs a closer look at its next fix."""
-        rows = trace.recent.rows
-        time_ms, lon, lat = PLACE.unpack_from(rows, len(rows) - SIZE)
+        """Bring the columns up to date; a vehicle with runs stays out, for it needs a closer look at its next fix."""
+        recent = partition.columns.take_out(trace)
+        time_ms, lon, lat = PLACE.unpack_from(recent.rows, len(recent.rows) - SIZE)
         plan = trace.plan.number if trace.plan is not None and trace.plan.generation == self.planner.generation == partition.generation and not trace.runs else 0
-        number = trace.number if trace.number >= 0 else self._number(partition, trace)
-        row = partition.latest.held[number]
+        row = partition.columns.latest.held[partition.number(trace)]
         row["time_ms"], row["due_ms"], row["lon"], row["lat"], row["plan"] = time_ms, trace.due_ms, lon, lat, plan
+        if plan:
+            partition.columns.returning.append(trace)
 
     def _insert(
-        self, trace: Trace, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None,
+        self, trace: Trace, recent: Recent, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None,
         stream_time_ms: int,
     ) -> list[Transition]:  # fmt: skip
         """Put a late fix in its place; the fix after it has another one before it now."""
-        recent = trace.recent
         index = recent.place(fix.event_time_ms, fix.event_id)
         if plan.duties.pairs and index:
             offences += pair_violations(plan.duties, recent.at(index - 1), _kept(fix))
@@ -350,11 +321,11 @@ class Engine:
                 relevant = True
         if not relevant:
             return []
-        return self.announcer.derive(trace, self._judged_again(trace), stream_time_ms)
+        return self.announcer.derive(trace, self._judged_again(trace, recent), stream_time_ms)
 
-    def _judged_again(self, trace: Trace) -> Iterator[Judged]:
+    def _judged_again(self, trace: Trace, recent: Recent) -> Iterator[Judged]:
         sets = self.sets
-        for kept in trace.recent:
+        for kept in recent:
             yield Judged(*kept[:6], sets[kept.offence_set])
 
     def set_number(self, offences: tuple[Offence, ...]) -> int:
@@ -369,13 +340,14 @@ class Engine:
 
     def watch(self, partition: FixPartition, trace: Trace) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""
+        recent = partition.columns.recent(trace)
         deadlines = [deadline_ms(i) for i in trace.incidents or () if i.state == OPEN]
-        earliest_ms = trace.recent.ends() + self.announcer.shortest_silence_ms if trace.recent.ignition() else END_MS
+        earliest_ms = recent.ends() + self.announcer.shortest_silence_ms if recent.ignition() else END_MS
         if trace.plan is None and partition.stream_time_ms < earliest_ms < END_MS:
             deadlines.append(earliest_ms)  # just restored: what the rules say is looked up when it may matter
         elif earliest_ms < END_MS:
             silent = trace.runs or {}
-            due = self.planner.silences(trace.vehicle_id, trace.recent.ends(), trace.plan)
+            due = self.planner.silences(trace.vehicle_id, recent.ends(), trace.plan)
             deadlines += [due_ms for offence, due_ms in due if offence not in silent]
         deadline = min(deadlines, default=END_MS)
         if deadline < trace.due_ms:
@@ -391,15 +363,44 @@ class Engine:
             if trace.due_ms != deadline:
                 continue
             trace.due_ms = END_MS
+            recent = partition.columns.take_out(trace)
             changes = self.announcer.close_due(trace, stream_time_ms)
-            if trace.recent.ignition() and stream_time_ms - trace.recent.ends() > self.announcer.shortest_silence_ms:
-                last = trace.recent.newest()
+            if recent.ignition() and stream_time_ms - recent.ends() > self.announcer.shortest_silence_ms:
+                last = recent.newest()
                 changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set]), stream_time_ms)
             if changes:
                 transitions.extend(changes)
                 partition.touch(trace)
             self.watch(partition, trace)
             self._note(partition, trace)
+
+
+def _turns(numbers: np.ndarray, order: np.ndarray, marks: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:
+    """The indices of the plain ones of n fixes in turns of one a vehicle.
+
+    Of each vehicle's fixes none stays plain after one that is not, nor does any if two may have the same id, nor if there are too many.
+    ``order`` sorts them by vehicle.
+    """
+    if not plain.any():
+        return
+    mine = numbers[order]
+    first = np.concatenate(([True], mine[1:] != mine[:-1]))
+    if first.all():
+        yield np.flatnonzero(plain)
+        return
+    keys = np.sort(numbers << 8 * MARK.itemsize | marks)
+    if (twins := keys[1:][keys[1:] == keys[:-1]]).size:
+        plain &= ~np.isin(numbers, twins >> 8 * MARK.itemsize)
+    starts, bad = np.flatnonzero(first), ~plain[order]
+    vehicle = np.cumsum(first) - 1
+    turn = np.arange(len(mine)) - starts[vehicle]
+    seen = np.cumsum(bad)
+    bad |= seen - (seen - bad)[starts][vehicle] > 0
+    worthwhile = int((np.bincount(turn[~bad]) >= FEWEST_A_TURN).sum())
+    bad |= turn >= worthwhile
+    plain[order] = ~bad
+    for number in range(worthwhile):
+        yield order[~bad & (turn == number)]
 
 
 def _odd(chunk: Chunk, records: list[Record]) -> list[int]:

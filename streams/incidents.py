@@ -106,16 +106,18 @@ class Transition(msgspec.Struct):
 class Trace(msgspec.Struct, gc=False):
     """One vehicle's state.
 
-    ``recent``: its accepted fixes of at least the last ``lateness``, ``offending`` the number of those with offences;
+    ``recent``: its accepted fixes of at least the last ``lateness``, unless they are in its partition's columns under its ``number`` (-1: it has
+    none yet), the older ones ``sealed``; ``offending``: the number of those with offences;
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``plate``: as last reported while offending.
-    Of this process only: the latest ``plan`` and what the registry said then, the stream time at which something falls due, whether it changed since
-    the last checkpoint, and the number of its row among its partition's ``latest``.
+    Of this process only: the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
     """
 
+    number: int
     vehicle_id: str
-    recent: Recent
+    recent: Recent | None
+    sealed: tuple[bytes, ...] = ()
     offending: int = 0
     runs: dict[Offence, Run] | None = None
     base: dict[Offence, Run] | None = None
@@ -125,13 +127,15 @@ class Trace(msgspec.Struct, gc=False):
     plan: Plan | None = None
     subject: Subject | None = None
     due_ms: int = END_MS
-    dirty: bool = False
-    number: int = -1
+
+    def has_offended(self) -> bool:
+        """Whether there is anything to tell but its fixes; of most there is not."""
+        return bool(self.offending or self.runs or self.base or self.incidents)
 
 
 def new_trace(vehicle_id: str) -> Trace:
     """A trace without fixes."""
-    return Trace(vehicle_id, Recent())
+    return Trace(-1, vehicle_id, Recent())
 
 
 def steps(known: str, wanted: str, *, differs: bool) -> list[tuple[Kind, str]]:
@@ -301,19 +305,19 @@ def deadline_ms(incident: Incident) -> int:
     return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
 
 
-def drop_old(trace: Trace, number: int, fixes: Iterable[Judged]) -> None:
-    """Forget the oldest fixes, so many as late ones can no longer come before; ``fixes`` are those where any has offences."""
+def drop_old(trace: Trace, recent: Recent, blocks: int, fixes: Iterable[Judged]) -> None:
+    """Forget the oldest blocks of fixes, so many as late ones can no longer come before; ``fixes`` are those where any has offences."""
     last: Judged | None = None
-    if trace.offending or trace.base or trace.incidents:
+    if trace.has_offended():
         active = trace.base or {}
-        for _, last in zip(range(number), fixes, strict=False):
+        for _, last in zip(range(recent.fixes_in(blocks)), fixes, strict=False):
             _fold(active, last, [])
             trace.offending -= bool(last.offences)
         trace.base = active or None
     if trace.incidents and last:
         border = last.event_time_ms, last.event_id
         trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)] or None
-    trace.recent.drop(number)
+    recent.drop(blocks)
 
 
 def _still_grows(trace: Trace, incident: Incident) -> bool:

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
+from streams.columns import Rows
 from streams.events import Fix
-from streams.latest import Rows
 from streams.policy import Policies, Rule
 from streams.predicates import Chunk, Form, Predicate
 from streams.recent import Kept

@@ -27,6 +27,7 @@ class Chunk:
         self.speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)
         self.ignition = np.array([fix.ignition is True for fix in fixes], dtype=bool)
 
+        self.synthetic = np.array([fix.synthetic for fix in fixes], dtype=bool)
         self.reports = np.array([hash((fix.plate, fix.driver_id)) for fix in fixes], dtype=np.int64)
 
 

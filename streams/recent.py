@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,10 +34,13 @@ IGNITION = 0x8000
 SEPARATOR = b"\xff"
 """Behind each id; no UTF-8 text contains it."""
 BLOCK = 16
-FULL = (BLOCK + 1) * SIZE
-"""So many bytes of open rows are sealed, all but the newest."""
+MOST_OPEN = BLOCK + 1
+"""So many open fixes are sealed, all but the newest."""
 _head = Struct("<qB")
-"""Of a block: event time (ms) of its first fix, number of fixes."""
+"""Of a block: event time (ms) of its first fix, number of fixes (with ``STEPPED``, as all that are written now are)."""
+STEPPED = 0x80
+_STEPPED: tuple[tuple[str, Any], ...] = (("time", np.uint64), ("lon", np.uint32), ("lat", np.uint32))
+"""What is kept as steps from one fix to the next, modulo its width; a block's first time is in its head."""
 _compress = zstandard.ZstdCompressor(
     compression_params=zstandard.ZstdCompressionParameters.from_level(1, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_checksum=False)
 ).compress
@@ -61,16 +64,18 @@ Exact = tuple[float, float, float | None]
 
 
 class Packed(NamedTuple):
-    """n fixes as they are kept: rows (``ROW``), ids with their separators, their marks, and whether each fits a row exactly."""
+    """n fixes as they are kept: rows (``ROW``), ids, their marks; whether each fits a row exactly, and whether its id fits a column."""
 
     rows: np.ndarray
     names: list[bytes]
+    ids: np.ndarray
     marks: np.ndarray
     fits: np.ndarray
+    short: np.ndarray | bool
 
 
-def pack(chunk: Chunk) -> Packed:
-    """What is kept of a chunk's fixes."""
+def pack(chunk: Chunk, longest_id: int) -> Packed:
+    """What is kept of a chunk's fixes; ids of up to so many bytes fit."""
     rows = np.zeros(len(chunk.fixes), ROW)
     rows["time"] = chunk.times
     fits = np.ones(len(chunk.fixes), bool)
@@ -84,12 +89,50 @@ def pack(chunk: Chunk) -> Packed:
     rows["speed"] = np.where(fits, np.where(unknown, _NO_SPEED, scaled), _SEE_EXACT)
     rows["what"] = np.where(chunk.ignition, IGNITION, 0)
     names = [fix.event_id.encode() for fix in chunk.fixes]
-    return Packed(rows, [name + SEPARATOR for name in names], marks_of(names), fits)
+    ids = np.array(names, "S")
+    short: np.ndarray | bool = True
+    if ids.itemsize > longest_id or any(name.endswith(b"\0") for name in names):
+        short = np.array([len(name) <= longest_id and not name.endswith(b"\0") for name in names])
+        ids = ids.astype(f"S{min(ids.itemsize, longest_id)}")
+    return Packed(rows, names, ids, marks_of(names), fits, short)
 
 
 def marks_of(event_ids: list[bytes]) -> np.ndarray:
     """A mark (16 bits) for each id, by which most ids that were never seen are told at once."""
     return np.array(list(map(zlib.crc32, event_ids)), dtype="<u4").astype(MARK)
+
+
+def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
+    """A block for each vehicle of n fixes, from rows (vehicles x n) and as many ids: steps from fix to fix, byte by byte in columns, compressed."""
+    vehicles, count = rows.shape
+    if not vehicles:
+        return []
+    firsts_ms, steps = rows["time"][:, 0].tolist(), rows.copy()
+    for name, kind in _STEPPED:
+        values: Any = rows[name].astype(kind)
+        step = np.diff(values, axis=1, prepend=values[:, :1] if name == "time" else kind(0))
+        steps[name] = (step << 1) ^ -(step >> 8 * step.itemsize - 1)  # small where a step is, forth or back
+    columns = steps.view(np.uint8).reshape(vehicles, count, SIZE).transpose(0, 2, 1).tobytes()
+    size = count * SIZE
+    return [
+        _head.pack(first_ms, count | STEPPED) + _compress(columns[index * size : index * size + size] + SEPARATOR.join(names) + SEPARATOR)
+        for index, (first_ms, names) in enumerate(zip(firsts_ms, ids, strict=True))
+    ]
+
+
+def size_of(block: bytes) -> int:
+    """How many fixes a block holds."""
+    return int(_head.unpack_from(block)[1] & ~STEPPED)
+
+
+def older(sealed: tuple[bytes, ...], open_from_ms: int, horizon_ms: int) -> int:
+    """How many blocks can go: those before the horizon, of which one fix has to stay for the next to be compared with."""
+    number = 0
+    for block in sealed[1:]:
+        if _head.unpack_from(block)[0] >= horizon_ms:
+            return number
+        number += 1
+    return number + (bool(sealed) and open_from_ms < horizon_ms)
 
 
 class Recent(msgspec.Struct, gc=False):
@@ -106,15 +149,24 @@ class Recent(msgspec.Struct, gc=False):
     exact: dict[tuple[int, str], Exact] | None = None
 
     def __len__(self) -> int:
-        return len(self.marks) // 2 + self.opened()
+        return len(self.marks) // MARK.itemsize + self.opened()
 
     def opened(self) -> int:
         """How many fixes are open."""
         return len(self.rows) // SIZE
 
+    def append(self, row: bytes, name: bytes) -> None:
+        """Keep a fix that is newer than all before."""
+        self.rows += row
+        self.ids += name + SEPARATOR
+
+    def may_have(self, name: bytes, mark: bytes) -> bool:
+        """Whether a fix of this id may be kept, at a glance."""
+        return name + SEPARATOR in self.ids or mark in self.marks
+
     def accepted_since(self, name: bytes, horizon_ms: int) -> bool:
-        """Whether a fix of this id (with its separator) is kept that is not older than the horizon; ask ``ids`` and ``marks`` first."""
-        needle = SEPARATOR + name
+        """Whether a fix of this id is kept that is not older than the horizon; ask ``may_have`` first."""
+        needle = SEPARATOR + name + SEPARATOR
         for rows, ids in self._pieces():
             position = (SEPARATOR + ids).rfind(needle)
             if position >= 0 and _time.unpack_from(rows, ids.count(SEPARATOR, 0, position) * SIZE)[0] >= horizon_ms:
@@ -213,14 +265,10 @@ class Recent(msgspec.Struct, gc=False):
         """Put all but the newest fix away in blocks."""
         ids = self.ids.split(SEPARATOR)
         count = len(ids) - 2
-        blocks = []
+        rows = np.frombuffer(self.rows, ROW)[None, :]
         for start in range(0, count, BLOCK):
             end = min(start + BLOCK, count)
-            rows = self.rows[start * SIZE : end * SIZE]
-            columns = np.frombuffer(rows, np.uint8).reshape(-1, SIZE).T.tobytes()
-            packed = _compress(columns + SEPARATOR.join(ids[start:end]) + SEPARATOR)
-            blocks.append(_head.pack(_time.unpack_from(rows)[0], end - start) + packed)
-        self.sealed += tuple(blocks)
+            self.sealed += tuple(seal(rows[:, start:end], [ids[start:end]]))
         self.marks += marks_of(ids[:count]).tobytes()
         self.rows = self.rows[count * SIZE :]
         self.ids = ids[count] + SEPARATOR
@@ -233,29 +281,33 @@ class Recent(msgspec.Struct, gc=False):
         self.sealed, self.marks = (), b""
 
     def older(self, horizon_ms: int) -> int:
-        """How many fixes can go: the sealed blocks before the horizon, of which one fix has to stay for the next to be compared with."""
-        number = 0
-        firsts = [_head.unpack_from(block)[0] for block in self.sealed[1:]]
-        for block, next_first_ms in zip(self.sealed, (*firsts, self.time(0)), strict=False):
-            if next_first_ms >= horizon_ms:
-                break
-            number += _head.unpack_from(block)[1]
-        return number
+        """How many blocks can go."""
+        return older(self.sealed, self.time(0), horizon_ms)
 
-    def drop(self, number: int) -> None:
-        """Forget the oldest blocks, of so many fixes."""
+    def fixes_in(self, blocks: int) -> int:
+        """How many fixes the oldest blocks hold."""
+        return sum(map(size_of, self.sealed[:blocks]))
+
+    def drop(self, blocks: int) -> None:
+        """Forget so many of the oldest blocks."""
+        number = self.fixes_in(blocks)
         if self.exact:
             for fix, _ in zip(self, range(number), strict=False):
                 self.exact.pop((fix.event_time_ms, fix.event_id), None)
             self.exact = self.exact or None
-        self.marks = self.marks[number * 2 :]
-        while number:
-            number -= _head.unpack_from(self.sealed[0])[1]
-            self.sealed = self.sealed[1:]
+        self.marks = self.marks[number * MARK.itemsize :]
+        self.sealed = self.sealed[blocks:]
 
 
 def _open_block(block: bytes) -> tuple[bytes, bytes]:
     """Rows and ids of a sealed block."""
+    first_ms, count = _head.unpack_from(block)
     content = _decompress(block[_head.size :])
-    size = _head.unpack_from(block)[1] * SIZE
-    return np.frombuffer(content[:size], np.uint8).reshape(SIZE, -1).T.tobytes(), content[size:]
+    size = (count & ~STEPPED) * SIZE
+    rows = np.frombuffer(content[:size], np.uint8).reshape(SIZE, -1).T.copy().view(ROW)[:, 0]
+    for name, kind in _STEPPED if count & STEPPED else ():
+        steps: Any = rows[name].astype(kind)
+        rows[name] = np.cumsum((steps >> 1) ^ -(steps & 1), dtype=kind)
+        if name == "time":
+            rows[name] += first_ms
+    return rows.tobytes(), content[size:]

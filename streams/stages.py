@@ -260,10 +260,8 @@ class FixStage(StatefulStage[FixPartition]):
     def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes]]:
         """See ``StatefulStage``."""
         assert self.engine is not None
-        for trace in partition.dirty:
-            trace.dirty = False
-            yield trace.vehicle_id, encode_trace(trace, self.engine, head)
-        partition.dirty.clear()
+        for trace in partition.changed():
+            yield trace.vehicle_id, encode_trace(trace, partition.columns.recent(trace), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far the partition has come, for those without traffic."""

@@ -11,7 +11,8 @@ from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
 from streams.recent import Recent
 
-VERSION = 3
+VERSION = 4
+"""Blocks of version 3 have no steps in them, and say so themselves."""
 MARK = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -46,10 +47,9 @@ def encode_head(head: Head) -> bytes:
     return _encode(head)
 
 
-def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
-    """A vehicle's trace."""
-    recent = trace.recent
-    offences, used, runs, live, base, incidents = _told(trace, engine) if _has_something(trace) else _NOTHING
+def encode_trace(trace: Trace, recent: Recent, engine: Engine, head: Head) -> bytes:
+    """A vehicle's trace with its fixes."""
+    offences, used, runs, live, base, incidents = _told(trace, recent, engine) if trace.has_offended() else _NOTHING
     return _encode(
         (
             *msgspec.structs.astuple(head),
@@ -74,17 +74,12 @@ def encode_trace(trace: Trace, engine: Engine, head: Head) -> bytes:
 _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 
-def _has_something(trace: Trace) -> bool:
-    """Whether there is anything to tell but its fixes; of most there is not."""
-    return bool(trace.offending or trace.runs or trace.base or trace.incidents)
-
-
-def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
+def _told(trace: Trace, recent: Recent, engine: Engine) -> tuple[Any, ...]:
     """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
     loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
     stored_runs = [*runs, *loose]
-    used = sorted(set(trace.recent.offence_sets().tolist()) - {0}) if trace.offending else []
+    used = sorted(set(recent.offence_sets().tolist()) - {0}) if trace.offending else []
     in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
     of_runs = (run.offence for run in (*stored_runs, *base))
     offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
@@ -137,8 +132,10 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
             recent.set_offences(index, renumbered[offence_set])
     runs = [unpack_run(packed) for packed in stored_runs]
     return Trace(
+        -1,
         vehicle_id,
         recent,
+        (),
         offending,
         {run.offence: run for run in runs[:live]} or None,
         {run.offence: run for run in map(unpack_run, base)} or None,
@@ -166,6 +163,6 @@ def decode_fields(value: bytes, kind: Any) -> Any:
 
 def _body(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
-    if fields[0] != VERSION:
+    if fields[0] not in {3, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
     return fields[4:]

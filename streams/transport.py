@@ -13,6 +13,9 @@ Seeks. After a table recovery Faust resumes the partitions first and seeks back 
 is fetched in between is dropped on the way or comes twice. Here fetching and seeking exclude each other, a seek empties
 the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked.
 
+Records. aiokafka makes a dataclass of every record, for which it takes as long as for all the rest of a fetch. Here a
+record is a ``msgspec.Struct`` with the same fields (``Fetched``).
+
 Fetches. aiokafka has one fetch under way per broker, and partitions with records still to be taken are not in it. When
 those are all that have traffic, the fetch asks for idle partitions only, and whatever arrives meanwhile waits for it to
 end: up to the 1.5 s that Faust lets a broker wait for data. Here a broker waits for ``FETCH_MAX_WAIT_MS``.
@@ -25,9 +28,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+from aiokafka.consumer import fetcher
 from faust import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
@@ -61,6 +66,34 @@ class _ReadOffsets(dict[TP, int | None]):
 async def _only_drop(drop: Callable[[], None]) -> None:
     """What happens before a revocation until someone cares."""
     drop()
+
+
+class Fetched(msgspec.Struct, gc=False):
+    """One record, with the fields of aiokafka's ``ConsumerRecord`` (ms; bytes)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    checksum: int | None
+    serialized_key_size: int
+    serialized_value_size: int
+    headers: Sequence[tuple[str, bytes]]
+
+
+class _PartitionRecords(fetcher.PartitionRecords):
+    """aiokafka's, but for what it makes of a record. Deserialisers are Faust's business, which has none here."""
+
+    def _consumer_record(self, tp: Any, record: Any) -> Fetched:
+        key, value = record.key, record.value
+        sizes = (-1 if key is None else len(key)), (-1 if value is None else len(value))
+        return Fetched(tp.topic, tp.partition, record.offset, record.timestamp, record.timestamp_type, key, value, record.checksum, *sizes, record.headers)
+
+
+fetcher.PartitionRecords = _PartitionRecords
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):

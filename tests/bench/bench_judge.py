@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.columns import LONGEST_ID
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import Policies, Policy, parse_policy
@@ -149,12 +150,12 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         start = time.process_time()
         _, fixes = engine._decode(chunk, 0, [])
         decoded = time.process_time()
-        packed = pack(fixes)
+        packed = pack(fixes, LONGEST_ID)
         packed_at = time.process_time()
         inside = engine.policies.locate(fixes.times, fixes.lons, fixes.lats)
         located = time.process_time()
         numbers = np.array([partition.traces[fix.vehicle_id].number for fix in fixes.fixes])
-        engine._plain(partition, fixes, numbers, packed, inside, engine.planner.possible(fixes))
+        engine._plain(partition, fixes, numbers, np.argsort(numbers, kind="stable"), packed, inside, engine.planner.possible(fixes))
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()
@@ -163,14 +164,14 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         for name, seconds in zip(spent, steps, strict=True):
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
-    sizes = [len(encode_trace(trace, engine, head_of(0, 0, 0))) for trace in list(partition.traces.values())[:2_000]]
+    sizes = [len(encode_trace(trace, partition.columns.recent(trace), engine, head_of(0, 0, 0))) for trace in list(partition.traces.values())[:2_000]]
     return {
         "vehicles": vehicles, "zones": zones, "rules": len(policy.fix_rules), "fixes_timed": rounds * vehicles, "transitions": transitions,
         "cpu_us_per_fix": round(us["all"], 2), "fixes_per_second": round(1e6 / us["all"]),
         "spread_us": [round(min(spent["all"]), 2), round(max(spent["all"]), 2)],
         "breakdown_us": {"decode": round(us["decode"], 2), "zones": round(us["zones"], 2), "rules": round(us["rules"], 2),
                          "state": round(us["all"] - us["decode"] - us["zones"] - us["rules"], 2)},
-        "kept_fixes_per_vehicle": round(sum(len(t.recent) for t in partition.traces.values()) / vehicles, 1),
+        "kept_fixes_per_vehicle": round(sum(len(partition.columns.recent(t)) for t in partition.traces.values()) / vehicles, 1),
         "memory_bytes_per_vehicle": round(grown / vehicles), "serialised_bytes_per_vehicle": round(sum(sizes) / len(sizes)),
     }  # fmt: skip
 

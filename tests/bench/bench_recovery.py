@@ -53,7 +53,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
                     for vehicle in range(first, min(first + PARTITIONS * 5_000, vehicles), PARTITIONS):
                         trace = traces[vehicle % TEMPLATES]
                         trace.vehicle_id = f"BN-{vehicle:07}"
-                        changes.append(Change(trace.vehicle_id, encode_trace(trace, engine, head)))
+                        changes.append(Change(trace.vehicle_id, encode_trace(trace, partition.columns.recent(trace), engine, head)))
                     await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
                 await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(MARK, encode_head(head))]))
             written_s = time.perf_counter() - started

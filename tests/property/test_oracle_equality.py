@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
+from streams import columns, recent
 from streams import engine as engine_module
-from streams import recent
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.incidents import OPEN, as_transition
@@ -181,7 +181,7 @@ def judge(engine_of, lines, size, restarts):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
             restored.stream_time_ms = partition.stream_time_ms
             for name, trace in partition.traces.items():
-                restored.traces[name] = decode_trace(encode_trace(trace, engine, head_of(0, start, 0)), fresh)
+                restored.traces[name] = decode_trace(encode_trace(trace, partition.columns.recent(trace), engine, head_of(0, start, 0)), fresh)
                 fresh.watch(restored, restored.traces[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])
@@ -212,11 +212,19 @@ def folder(tmp_path_factory):
     max_examples=EXAMPLES or 1000, derandomize=not EXAMPLES, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
-@given(pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]))
-def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block):
+@given(
+    pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]),
+    fewest=st.sampled_from([1, 2, 4]), most=st.sampled_from([32, 40, columns.MOST_MARKS]), longest=st.sampled_from([1, 2, columns.LONGEST_ID]),
+)  # fmt: skip
+def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, most, longest):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recent, "BLOCK", block)
-        patch.setattr(engine_module, "FULL", (block + 1) * recent.SIZE)
+        patch.setattr(columns, "BLOCK", block)
+        for module in (columns, engine_module):
+            patch.setattr(module, "MOST_OPEN", block + 1)
+            patch.setattr(module, "LONGEST_ID", longest)
+        patch.setattr(columns, "MOST_MARKS", most)
+        patch.setattr(engine_module, "FEWEST_A_TURN", fewest)
         compare(folder, pack, registry, sent, split)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.clock import BEGINNING_MS
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import Policies, parse_policy
@@ -106,27 +105,32 @@ def test_state_survives_bytes_at_any_point(engine, seed):
     expected = [whole(v) for v in values]
     before = [broken(v) for v in values[:cut]]
     for name, trace in list(broken.partition.traces.items()):
-        broken.partition.traces[name] = decode_trace(encode_trace(trace, engine, head_of(0, cut, 0)), engine)
+        broken.partition.traces[name] = decode_trace(encode_trace(trace, broken.partition.columns.recent(trace), engine, head_of(0, cut, 0)), engine)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
 
 
-def test_state_written_by_version_2_is_read(engine):
-    """The file holds the trace of these twenty fixes as a worker of version 2 wrote it."""
+def kept(feed):
+    return len(feed.partition.columns.recent(feed.partition.traces["v"]))
+
+
+@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40)])
+def test_state_written_by_earlier_versions_is_read(engine, version, count):
+    """The files hold the trace of the first fixes as workers of those versions wrote it."""
     values = [fix(f"e{n:02}", 30 * n, inside=n % 7 < 4) for n in range(60)]
     whole, migrated = Feed(engine), Feed(engine)
-    for value in values[:20]:
+    for value in values[:count]:
         whole(value)
-    old = Path(__file__).parent.parent / "golden" / "vehicle_state_version_2.b85"
-    value = base64.b85decode(old.read_text().strip())
-    assert decode_head(value).age == (20, BEGINNING_MS)
+    value = base64.b85decode((Path(__file__).parent.parent / "golden" / f"vehicle_state_version_{version}.b85").read_text().strip())
+    assert decode_head(value).version == version and decode_head(value).age[0] == count
     migrated.partition.traces["v"] = decode_trace(value, engine)
-    late = [fix("late", 31, inside=False), values[5]]
-    assert [migrated(v) for v in late + values[20:]] == [whole(v) for v in late + values[20:]]
-    assert migrated.outcomes["accepted"] == 1 and len(migrated.partition.traces["v"].recent) == len(whole.partition.traces["v"].recent)
+    migrated.partition.stream_time_ms = whole.partition.stream_time_ms
+    late = [fix("late", 30 * count - 569, inside=False), values[count - 15]]
+    assert [migrated(v) for v in late + values[count:]] == [whole(v) for v in late + values[count:]]
+    assert migrated.outcomes["accepted"] == 1 and kept(migrated) == kept(whole)
 
 
-@pytest.mark.parametrize("version", [1, 4])
+@pytest.mark.parametrize("version", [1, 5])
 def test_state_of_an_unknown_version_is_refused(engine, version):
     with pytest.raises(ValueError, match=f"version {version}"):
         decode_trace(msgspec.msgpack.encode((version, 0, 0, 0)), engine)

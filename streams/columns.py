@@ -1,0 +1,213 @@
+"""The vehicles of a partition in columns, so that a chunk of fixes is looked up and kept at once.
+
+Most fixes change nothing but what is newest of their vehicle, and no memory is touched for them but a few columns. A vehicle
+that needs a closer look is taken out: its fixes become a ``Recent``, and go back when they fit the columns again.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streams.clock import END_MS
+from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, Packed, Recent, marks_of, older, seal, size_of
+
+if TYPE_CHECKING:
+    from streams.incidents import Trace
+
+LATEST = np.dtype(
+    [
+        ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
+        ("marked", "<u2"), ("opened", "u1"), ("out", "?"), ("dirty", "?"), ("synthetic", "?"),
+    ]
+)  # fmt: skip
+"""Of a vehicle: time and place (``1 / recent.DEGREE``) of its newest fix, the stream time at which something falls due, its plan's number (0: look closer),
+and a hash of the plate and driver it last reported if those cannot offend (else 0); how many of its fixes have a mark, and how many are open;
+whether it is taken out, has changed since the last checkpoint, and has reported synthetic fixes."""
+NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, True, False, False)
+SHORTEST_ID, LONGEST_ID = 8, 64
+FEWEST_MARKS, MOST_MARKS = 32, 512
+"""Bytes of an id, and numbers of fixes, between which the columns adapt; vehicles with more stay out."""
+
+
+def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array in pages of its own, which go back when it is dropped and take no memory before they are written to."""
+    dtype = np.dtype(dtype)
+    return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, math.prod(shape) * dtype.itemsize))
+
+
+class Rows:
+    """An array that grows: ``held[:count]`` are its rows."""
+
+    def __init__(self, dtype: Any, width: tuple[int, ...] = ()) -> None:
+        self.held = _zeros((64, *width), dtype)
+        self.count = 0
+
+    def add(self, row: Any) -> int:
+        """Append a row; its number."""
+        if self.count == len(self.held):
+            more = _zeros((self.count + max(64, self.count // 8), *self.held.shape[1:]), self.held.dtype)
+            more[: self.count] = self.held
+            self.held = more
+        self.held[self.count] = row
+        self.count += 1
+        return self.count - 1
+
+    def widen(self, dtype: Any, width: int) -> None:
+        """Hold rows of so many values of this type."""
+        more = _zeros((len(self.held), width), dtype)
+        more[: self.count, : self.held.shape[1]] = self.held[: self.count]
+        self.held = more
+
+
+class Columns:
+    """n vehicles by number: ``latest`` (``LATEST``), their open fixes (``rows``, ``ids``) and the marks of all that are kept, oldest first."""
+
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+        self.returning: list[Trace] = []
+        self.latest = Rows(LATEST)
+        self.rows = Rows(ROW, (MOST_OPEN,))
+        self.ids = Rows(f"S{SHORTEST_ID}", (MOST_OPEN,))
+        self.marks = Rows(MARK, (FEWEST_MARKS,))
+
+    def enter(self, trace: Trace) -> int:
+        """Give a vehicle that is taken out a row of its own."""
+        trace.number = self.latest.add(NOTHING_YET)
+        self.traces.append(trace)
+        for rows in (self.rows, self.ids, self.marks):
+            rows.add(np.zeros((), rows.held.dtype))
+        return trace.number
+
+    def seen(self, numbers: np.ndarray, packed: Packed) -> np.ndarray:
+        """Which of n fixes may have an id that their vehicle has reported before."""
+        seen: np.ndarray = (self.marks.held[numbers] == packed.marks[:, None]).any(axis=1)
+        for index in np.flatnonzero(self.latest.held["out"][numbers]).tolist():
+            recent = self.traces[numbers[index]].recent
+            assert recent is not None
+            seen[index] = recent.may_have(packed.names[index], packed.marks[index].tobytes())
+        return seen
+
+    def append(self, numbers: np.ndarray, packed: Packed, chosen: np.ndarray) -> list[int]:
+        """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
+        latest = self.latest.held
+        for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+            latest[name][numbers] = packed.rows[field][chosen]
+        latest["dirty"][numbers] = True
+        full: list[int] = []
+        out = latest["out"][numbers]
+        if out.any():
+            for index, number in zip(chosen[out].tolist(), numbers[out].tolist(), strict=True):
+                recent = self.traces[number].recent
+                assert recent is not None
+                recent.append(packed.rows[index].tobytes(), packed.names[index])
+                if recent.opened() >= MOST_OPEN:
+                    full.append(number)
+            numbers, chosen = numbers[~out], chosen[~out]
+        if packed.ids.itemsize > self.ids.held.itemsize:
+            self.ids.widen(f"S{-(-packed.ids.itemsize // 4) * 4}", MOST_OPEN)
+        opened, marked = latest["opened"][numbers], latest["marked"][numbers]
+        self.rows.held[numbers, opened] = packed.rows[chosen]
+        self.ids.held[numbers, opened] = packed.ids[chosen]
+        self.marks.held[numbers, marked] = packed.marks[chosen]
+        latest["opened"][numbers], latest["marked"][numbers] = opened + 1, marked + 1
+        full += numbers[opened + 1 >= MOST_OPEN].tolist()
+        return full
+
+    def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[Trace, int], None]) -> None:
+        """Put the older fixes of full vehicles away, and forget those that no late one can come before.
+
+        ``forget(trace, number)`` is asked to do that for a vehicle that has offended.
+        """
+        inside = [number for number in full if not self.latest.held["out"][number]]
+        for number in full:
+            if self.latest.held["out"][number]:
+                recent = self.take_out(self.traces[number])
+                recent.seal()
+                if old := recent.older(recent.ends() - lateness_ms):
+                    forget(self.traces[number], old)
+        if not inside:
+            return
+        numbers = np.array(inside)
+        rows, ids = self.rows.held[numbers], self.ids.held[numbers]
+        blocks = seal(rows[:, :BLOCK], ids[:, :BLOCK].tolist())
+        self.rows.held[numbers, 0], self.ids.held[numbers, 0] = rows[:, BLOCK], ids[:, BLOCK]
+        self.latest.held["opened"][numbers] = 1
+        gone: dict[int, list[int]] = {}
+        for number, block, time_ms in zip(inside, blocks, rows["time"][:, BLOCK].tolist(), strict=True):
+            trace = self.traces[number]
+            trace.sealed = (*trace.sealed, block)
+            old = older(trace.sealed, time_ms, time_ms - lateness_ms)
+            if old and trace.has_offended():
+                forget(trace, old)
+            elif old:
+                count = sum(map(size_of, trace.sealed[:old]))
+                trace.sealed = trace.sealed[old:]
+                gone.setdefault(count, []).append(number)
+        for count, those in gone.items():
+            marks = self.marks.held
+            marks[those, : marks.shape[1] - count] = marks[those, count:]
+            self.latest.held["marked"][those] -= count
+        self._make_room(numbers)
+
+    def _make_room(self, numbers: np.ndarray) -> None:
+        """Each of these vehicles has columns for as many marks as it may get until it is sealed again, or is taken out."""
+        most, width = int(self.latest.held["marked"][numbers].max()) + MOST_OPEN, self.marks.held.shape[1]
+        if most > width:
+            self.marks.widen(MARK, min(-(-most // 16) * 16, MOST_MARKS))
+        for number in numbers[self.latest.held["marked"][numbers] + MOST_OPEN > MOST_MARKS].tolist():
+            self.take_out(self.traces[number])
+
+    def recent(self, trace: Trace) -> Recent:
+        """A vehicle's fixes, wherever they are; to be looked at only."""
+        latest = self.latest.held[trace.number] if trace.number >= 0 else None
+        trace.synthetic = trace.synthetic or (latest is not None and bool(latest["synthetic"]))
+        if trace.recent is not None:
+            return trace.recent
+        assert latest is not None
+        opened = int(latest["opened"])
+        ids = SEPARATOR.join(self.ids.held[trace.number, :opened].tolist()) + SEPARATOR
+        marks = self.marks.held[trace.number, : int(latest["marked"]) - opened].tobytes()
+        return Recent(self.rows.held[trace.number, :opened].tobytes(), ids, marks, trace.sealed)
+
+    def take_out(self, trace: Trace) -> Recent:
+        """The vehicle's fixes as an object, which holds them from now on."""
+        if trace.recent is None:
+            trace.recent, trace.sealed = self.recent(trace), ()
+            latest = self.latest.held[trace.number]
+            latest["out"], latest["marked"], latest["opened"] = True, 0, 0
+        return trace.recent
+
+    def settle(self) -> None:
+        """Put away what was taken out and needs no closer look any more."""
+        for trace in self.returning:
+            self.put_away(trace)
+        self.returning.clear()
+
+    def put_away(self, trace: Trace) -> None:
+        """A vehicle's fixes go to the columns, if they fit."""
+        recent = trace.recent
+        if recent is None or recent.exact is not None or not recent.rows:
+            return
+        if recent.opened() >= MOST_OPEN:
+            recent.seal()
+        opened, marked = recent.opened(), len(recent)
+        names = recent.ids[:-1].split(SEPARATOR)
+        longest = max(map(len, names))
+        if marked + MOST_OPEN > MOST_MARKS or longest > LONGEST_ID or any(name.endswith(b"\0") for name in names):
+            return
+        if longest > self.ids.held.itemsize:
+            self.ids.widen(f"S{-(-longest // 4) * 4}", MOST_OPEN)
+        number, latest = trace.number, self.latest.held[trace.number]
+        if marked + MOST_OPEN > self.marks.held.shape[1]:
+            self.marks.widen(MARK, min(-(-(marked + MOST_OPEN) // 16) * 16, MOST_MARKS))
+        self.rows.held[number, :opened] = np.frombuffer(recent.rows, ROW)
+        self.ids.held[number, :opened] = names
+        self.marks.held[number, : marked - opened] = np.frombuffer(recent.marks, MARK)
+        self.marks.held[number, marked - opened : marked] = marks_of(names)
+        latest["out"], latest["opened"], latest["marked"] = False, opened, marked
+        trace.recent, trace.sealed = None, recent.sealed
