@@ -137,7 +137,7 @@ class Checkpoint:
         """The one producer, started on first use."""
         if self._producer is None:
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=5,
+                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=1,
                 max_batch_size=BATCH_BYTES,
             )  # fmt: skip
             await self._producer.start()

@@ -164,14 +164,15 @@ class Columns:
 
     def recent(self, trace: Trace) -> Recent:
         """A vehicle's fixes, wherever they are; to be looked at only."""
-        latest = self.latest.held[trace.number] if trace.number >= 0 else None
-        trace.synthetic = trace.synthetic or (latest is not None and bool(latest["synthetic"]))
+        if trace.number < 0:
+            assert trace.recent is not None
+            return trace.recent
+        *_, marked, opened, _, _, synthetic = self.latest.held[trace.number].item()
+        trace.synthetic = trace.synthetic or synthetic
         if trace.recent is not None:
             return trace.recent
-        assert latest is not None
-        opened = int(latest["opened"])
         ids = SEPARATOR.join(self.ids.held[trace.number, :opened].tolist()) + SEPARATOR
-        marks = self.marks.held[trace.number, : int(latest["marked"]) - opened].tobytes()
+        marks = self.marks.held[trace.number, : marked - opened].tobytes()
         return Recent(self.rows.held[trace.number, :opened].tobytes(), ids, marks, trace.sealed)
 
     def take_out(self, trace: Trace) -> Recent:

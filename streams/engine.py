@@ -198,10 +198,11 @@ class Engine:
     ) -> np.ndarray:
         """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
         planner, latest = self.planner, partition.columns.latest.held[numbers]
-        again = np.flatnonzero(np.diff(numbers[order]) == 0)
-        rows, before, times = packed.rows, order[again], chunk.times
-        for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):  # of several of a vehicle each follows the one before
-            latest[name][order[again + 1]] = rows[field][before]
+        rows, times, mine = packed.rows, chunk.times, numbers[order]
+        again = np.flatnonzero(mine[1:] == mine[:-1])
+        if again.size:
+            for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):  # of several of a vehicle each follows the one before
+                latest[name][order[again + 1]] = rows[field][order[again]]
         plans = planner.plans.held[latest["plan"]]
         duties = planner.duties.held[plans["duties"]]
         reached_ms = np.maximum.accumulate(np.maximum(times, partition.stream_time_ms))

@@ -45,17 +45,22 @@ class ZoneIndex:
         """For n points (degrees) the n numbers of the sets of zones that each one is inside."""
         x, y = np.asarray(lons, dtype=float), np.asarray(lats, dtype=float)
         within = (x >= self._west) & (x <= self._east) & (y >= self._south) & (y <= self._north)
-        columns, rows = np.where(within, x - self._west, 0.0) / self._width, np.where(within, y - self._south, 0.0) / self._height
-        cells = rows.astype(np.int64) * (GRID + 1) + columns.astype(np.int64)
+        if not within.all():
+            numbers = np.zeros(len(x), np.int32)
+            if within.any():
+                numbers[within] = self.locate(x[within], y[within])
+            return numbers
+        cells = ((y - self._south) / self._height).astype(np.int64) * (GRID + 1) + ((x - self._west) / self._width).astype(np.int64)
         found = self._cells[cells]
-        if (found == _UNKNOWN).any():
-            self._look_at(np.unique(cells[found == _UNKNOWN]))
+        if not found.size or found.min() >= 0:
+            return found
+        if (unknown := found == _UNKNOWN).any():
+            self._look_at(np.unique(cells[unknown]))
             found = self._cells[cells]
         crossed = np.flatnonzero(found == _CROSSED)
-        if crossed.size:
-            points, zones = self._tree.query(shapely.points(x[crossed], y[crossed]), predicate="intersects")
-            found[crossed] = self._numbered(len(crossed), points, zones)
-        return np.where(within, found, 0)
+        points, zones = self._tree.query(shapely.points(x[crossed], y[crossed]), predicate="intersects")
+        found[crossed] = self._numbered(len(crossed), points, zones)
+        return found
 
     def _look_at(self, cells: np.ndarray) -> None:
         """Enter the zones that cover each cell, or that a boundary crosses it."""

@@ -110,7 +110,10 @@ def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
     firsts_ms, steps = rows["time"][:, 0].tolist(), rows.copy()
     for name, kind in _STEPPED:
         values: Any = rows[name].astype(kind)
-        step = np.diff(values, axis=1, prepend=values[:, :1] if name == "time" else kind(0))
+        step = values.copy()
+        step[:, 1:] -= values[:, :-1]
+        if name == "time":
+            step[:, 0] = 0
         steps[name] = (step << 1) ^ -(step >> 8 * step.itemsize - 1)  # small where a step is, forth or back
     columns = steps.view(np.uint8).reshape(vehicles, count, SIZE).transpose(0, 2, 1).tobytes()
     size = count * SIZE

@@ -27,6 +27,7 @@ def configure_logs(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
+    logging.disable(logging.INFO)  # Faust sets the root logger to DEBUG: every request of aiokafka would be written up for nobody
     logging.basicConfig(level="WARNING", format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}')
 
 
