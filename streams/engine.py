@@ -6,8 +6,9 @@ So a replay after a crash repeats the same transitions with the same ids and rev
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 
 import msgspec
@@ -218,9 +219,16 @@ class Engine:
 
     def _forget(self, partition: FixPartition, trace: Trace, blocks: int) -> None:
         """Forget the oldest blocks of fixes of a vehicle that may have offended."""
-        recent = partition.columns.take_out(trace)
-        drop_old(trace, recent, blocks, self._judged_again(trace, recent))
+        self._drop(trace, partition.columns.take_out(trace), blocks)
         partition.columns.put_away(trace)
+
+    def _drop(self, trace: Trace, recent: Recent, blocks: int) -> None:
+        if trace.has_offended():
+            old = list(itertools.islice(recent, recent.fixes_in(blocks)))
+            for kept in old:
+                trace.count_offences(kept.offence_set, -1)
+            drop_old(trace, self._judged(old))
+        recent.drop(blocks)
 
     def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
         """Stream time has come so far."""
@@ -267,12 +275,12 @@ class Engine:
                 recent.keep_exact(event_time_ms, event_id, exact)
             if offences or trace.runs:
                 if offences:
-                    trace.offending += 1
                     trace.plate = fix.plate or trace.plate
+                    trace.count_offences(self.set_number(offences), 1)
                     recent.set_offences(-1, self.set_number(offences))
                 changes = self.announcer.advance(trace, _judged(fix, offences))
             if recent.opened() >= MOST_OPEN:
-                columns.seal([number], lateness_ms, lambda trace, blocks: drop_old(trace, recent, blocks, self._judged_again(trace, recent)))
+                columns.seal([number], lateness_ms, lambda trace, blocks: self._drop(trace, recent, blocks))
         else:
             changes = self._insert(trace, recent, fix, plan, offences, row, exact, partition.stream_time_ms)
         if changes:
@@ -304,8 +312,8 @@ class Engine:
         recent.insert(index, row, fix.event_id, exact)
         relevant = bool(offences or trace.runs or trace.base or trace.incidents)
         if offences:
-            trace.offending += 1
             trace.plate = fix.plate or trace.plate
+            trace.count_offences(self.set_number(offences), 1)
             recent.set_offences(index, self.set_number(offences))
         if index + 1 < recent.opened():
             after = recent.at(index + 1)
@@ -315,18 +323,19 @@ class Engine:
                 by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
                 now = by_itself + pair_violations(later.duties, _kept(fix), after)
                 if now != known:
-                    trace.offending += bool(now) - bool(known)
+                    trace.count_offences(after.offence_set, -1)
+                    trace.count_offences(self.set_number(now), 1)
                     recent.set_offences(index + 1, self.set_number(now))
                     relevant = True
             if fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms:
                 relevant = True
         if not relevant:
             return []
-        return self.announcer.derive(trace, self._judged_again(trace, recent), stream_time_ms)
+        return self.announcer.derive(trace, self._judged(recent), stream_time_ms)
 
-    def _judged_again(self, trace: Trace, recent: Recent) -> Iterator[Judged]:
+    def _judged(self, fixes: Iterable[Kept]) -> Iterator[Judged]:
         sets = self.sets
-        for kept in recent:
+        for kept in fixes:
             yield Judged(*kept[:6], sets[kept.offence_set])
 
     def set_number(self, offences: tuple[Offence, ...]) -> int:

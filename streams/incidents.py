@@ -107,7 +107,7 @@ class Trace(msgspec.Struct, gc=False):
     """One vehicle's state.
 
     ``recent``: its accepted fixes of at least the last ``lateness``, unless they are in its partition's columns under its ``number`` (-1: it has
-    none yet), the older ones ``sealed``; ``offending``: the number of those with offences;
+    none yet), the older ones ``sealed``; ``offending``: how many of those have which set of offences (by its number);
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``plate``: as last reported while offending.
@@ -118,7 +118,7 @@ class Trace(msgspec.Struct, gc=False):
     vehicle_id: str
     recent: Recent | None
     sealed: tuple[bytes, ...] = ()
-    offending: int = 0
+    offending: dict[int, int] | None = None
     runs: dict[Offence, Run] | None = None
     base: dict[Offence, Run] | None = None
     incidents: list[Incident] | None = None
@@ -131,6 +131,14 @@ class Trace(msgspec.Struct, gc=False):
     def has_offended(self) -> bool:
         """Whether there is anything to tell but its fixes; of most there is not."""
         return bool(self.offending or self.runs or self.base or self.incidents)
+
+    def count_offences(self, number: int, by: int) -> None:
+        """So many fixes more have a set of offences (0: none)."""
+        counts = self.offending or {}
+        counts[number] = counts.get(number, 0) + by
+        if not (number and counts[number]):
+            del counts[number]
+        self.offending = counts or None
 
 
 def new_trace(vehicle_id: str) -> Trace:
@@ -305,19 +313,16 @@ def deadline_ms(incident: Incident) -> int:
     return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
 
 
-def drop_old(trace: Trace, recent: Recent, blocks: int, fixes: Iterable[Judged]) -> None:
-    """Forget the oldest blocks of fixes, so many as late ones can no longer come before; ``fixes`` are those where any has offences."""
+def drop_old(trace: Trace, fixes: Iterable[Judged]) -> None:
+    """Forget the oldest fixes, which late ones can no longer come before."""
     last: Judged | None = None
-    if trace.has_offended():
-        active = trace.base or {}
-        for _, last in zip(range(recent.fixes_in(blocks)), fixes, strict=False):
-            _fold(active, last, [])
-            trace.offending -= bool(last.offences)
-        trace.base = active or None
+    active = trace.base or {}
+    for last in fixes:
+        _fold(active, last, [])
+    trace.base = active or None
     if trace.incidents and last:
         border = last.event_time_ms, last.event_id
         trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)] or None
-    recent.drop(blocks)
 
 
 def _still_grows(trace: Trace, incident: Incident) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ def encode_head(head: Head) -> bytes:
 
 def encode_trace(trace: Trace, recent: Recent, engine: Engine, head: Head) -> bytes:
     """A vehicle's trace with its fixes."""
-    offences, used, runs, live, base, incidents = _told(trace, recent, engine) if trace.has_offended() else _NOTHING
+    offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
     return _encode(
         (
             *msgspec.structs.astuple(head),
@@ -74,12 +75,12 @@ def encode_trace(trace: Trace, recent: Recent, engine: Engine, head: Head) -> by
 _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 
-def _told(trace: Trace, recent: Recent, engine: Engine) -> tuple[Any, ...]:
+def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
     """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
     loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
     stored_runs = [*runs, *loose]
-    used = sorted(set(recent.offence_sets().tolist()) - {0}) if trace.offending else []
+    used = sorted(trace.offending or ())
     in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
     of_runs = (run.offence for run in (*stored_runs, *base))
     offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
@@ -125,10 +126,10 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
     if renumbered:
         recent.unseal()
-    offending = 0
+    offending: Counter[int] = Counter()
     for index, offence_set in enumerate(recent.offence_sets().tolist() if renumbered else ()):
         if offence_set:
-            offending += 1
+            offending[renumbered[offence_set]] += 1
             recent.set_offences(index, renumbered[offence_set])
     runs = [unpack_run(packed) for packed in stored_runs]
     return Trace(
@@ -136,7 +137,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         vehicle_id,
         recent,
         (),
-        offending,
+        dict(offending) or None,
         {run.offence: run for run in runs[:live]} or None,
         {run.offence: run for run in map(unpack_run, base)} or None,
         [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents] or None,
