@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from streams.clock import END_MS
 from streams.cloudevents import day_incident_data, finding_data, incident_data, spell_data
 from streams.credit import Account, black_spells, charge_of, costs
+from streams.driven import driven_row
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import BadInput
 from streams.events import Record, Reject
@@ -106,6 +107,7 @@ def judge_files(
         "scans": dict(scan_outcomes),
         "vehicles": len(partition.traces),
         "incidents": dict(Counter(data["rule_id"] for data in incidents)),
+        "driven": [driven_row(policy.pack.city.adcode, date, driven) for date, driven in sorted(partition.driven.by_date.items())],
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, outcomes.total() + scan_outcomes.total()), 2),
         "records_per_second": round((outcomes.total() + scan_outcomes.total()) / max(seconds, 1e-9)),

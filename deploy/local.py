@@ -25,12 +25,12 @@ from rich.text import Text
 
 from deploy.admin import consumed, create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import EmbeddedKafka, answers, die_with_parent, free_port
-from deploy.verdict import Produced, Verdict, compare, latest_incidents, read_produced
+from deploy.verdict import Produced, Verdict, compare, latest_incidents, newest, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.policy import Policy
-from streams.rates import CITY_WIDE, is_of_day
+from streams.rates import CITY_WIDE
 from streams.registry_file import load_registry
 from streams.settings import Settings
 from streams.topics import ALL, GPS, HEARTBEAT, INCIDENTS, PARTIALS, RATES, SCAN
@@ -113,7 +113,7 @@ class Local:
             self._stop_processes()
             reading = self._read_sink_into(reading)
             if produced.truth is not None and not self.plan.keep:
-                rates = {key: row for key, value in read_topic(self.bootstrap, RATES.name) if value and is_of_day(row := orjson.loads(value))}
+                rates = newest((key, orjson.loads(value)) for key, value in read_topic(self.bootstrap, RATES.name) if value)
                 verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
         except KeyboardInterrupt:
             interrupted = True

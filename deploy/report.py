@@ -11,7 +11,7 @@ import hashlib
 import io
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploy.admin import read_topic
 from deploy.verdict import newest
+from streams.driven import is_about_driving
 from streams.errors import BadInput
 from streams.network import TITLES, network
 from streams.policy import Policy
@@ -49,16 +50,17 @@ def published(bootstrap: str) -> Published:
 def judged_files(folder: Path) -> Published:
     """Rates, incidents and (no) feedback from a folder that ``judge`` wrote."""
     try:
+        summary = orjson.loads((folder / "summary.json").read_bytes())
         rates, incidents = ([orjson.loads(line) for line in (folder / name).read_bytes().splitlines()] for name in ("rates.jsonl", "incidents.jsonl"))
     except OSError as error:
         raise BadInput(f"{error.filename}: {error.strerror}; --judged takes the folder given to ./yicheng judge --out") from None
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"{folder}: rates.jsonl or incidents.jsonl is not what ./yicheng judge writes: {error}") from None
-    return rates, incidents, []
+        raise BadInput(f"{folder}: rates.jsonl, incidents.jsonl or summary.json is not what ./yicheng judge writes: {error}") from None
+    return [*rates, *summary["driven"]], incidents, []
 
 
 def gather(
-    policy: Policy, registry: Registry, rates: Iterable[dict[str, Any]], incidents: Iterable[dict[str, Any]], feedback: Iterable[dict[str, Any]],
+    policy: Policy, registry: Registry, rates: Sequence[dict[str, Any]], incidents: Iterable[dict[str, Any]], feedback: Iterable[dict[str, Any]],
     from_: date, until: date,
 ) -> dict[str, Any]:  # fmt: skip
     """Everything a report says about local days from ``from_`` to ``until``, both included. Rates are shares from 0 to 1 or None.
@@ -84,6 +86,8 @@ def gather(
     within = [data for data in incidents if data["city"] == city.adcode and start_ms <= data["opened_at_ms"] < end_ms and data["state"] != "retracted"]
     measured: dict[str, float | None] = dict(network(registry.valid(end_ms - 1)))
     measured |= {"electronic_waybill": by_enterprise[CITY_WIDE].electronic_rate, "green_packaging": by_enterprise[CITY_WIDE].green_rate}
+    driven = [row for row in rates if row["city"] == city.adcode and row["date"] in dates and is_about_driving(row)]
+    measured["empty_run_ratio"] = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
     targets = policy.pack.targets
     return {
         "city": {"adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en},
@@ -92,7 +96,7 @@ def gather(
         "from": dates[0],
         "until": dates[-1],
         "kpis": [
-            {"measure": measure, "value": measured.get(measure), "target": targets.get(measure), "met": _met(measured.get(measure), targets.get(measure))}
+            {"measure": measure, "value": measured.get(measure), "target": targets.get(measure), "met": _met(measure, measured.get(measure), targets.get(measure))}
             for measure in TITLES if measure in measured or measure in targets
         ],
         "enterprises": [_rates(counts, **_named(name, registry, end_ms - 1)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
@@ -103,8 +107,10 @@ def gather(
     }  # fmt: skip
 
 
-def _met(value: float | None, target: float | None) -> bool | None:
-    return None if value is None or target is None else value >= target
+def _met(measure: str, value: float | None, target: float | None) -> bool | None:
+    if value is None or target is None:
+        return None
+    return value <= target if measure == "empty_run_ratio" else value >= target
 
 
 def _named(enterprise_id: str, registry: Registry, at_ms: int) -> dict[str, str]:

@@ -12,6 +12,8 @@ import orjson
 from producers.synthetic import Truth
 from streams.clock import LocalDays
 from streams.cloudevents import subject_of
+from streams.driven import is_about_driving
+from streams.rates import is_of_day
 from streams.rules import judged
 
 
@@ -80,7 +82,10 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
         row = rates.get(name, {})
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
             differences.append(f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
-    differences += [f"rate {name} was not produced" for name in rates.keys() - truth.rates.keys()]
+    differences += [f"rate {name} was not produced" for name, row in rates.items() if is_of_day(row) and name not in truth.rates]
+    driven = {row["date"]: (row["empty_run_m"], row["known_run_m"]) for row in rates.values() if is_about_driving(row)}
+    drove = {date: (empty_mm / 1000, known_mm / 1000) for date, (empty_mm, known_mm) in truth.driven.items()}
+    differences += [f"driven empty, and in all, on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
     return Verdict(len(expected) + low_expected + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
 
 

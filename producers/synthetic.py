@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import shapely
@@ -29,7 +29,9 @@ GRID_DEG = 0.0045
 QUIET_END_MS = 240_000
 """Offenders go home this long before the traffic ends (or its last quarter), so that their incidents close."""
 LONGEST_DRIVE_MS = 240_000
-
+FIVE_MINUTES_MS = 300_000
+_LOADS: tuple[Literal["full", "partial", "empty"], ...] = ("full", "partial", "empty")
+"""In the three thirds of a way."""
 
 _VANS = ("micro_van", "light_van", "truck")
 _VAN_SPEEDS_KMH = (12.0, 38.0)
@@ -55,6 +57,7 @@ class Truth(msgspec.Struct):
     """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
 
     ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
+    ``driven``: by local date, how far vehicles drove empty, and with a load that is known (mm).
     ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
     """
 
@@ -63,6 +66,7 @@ class Truth(msgspec.Struct):
     low_days: list[tuple[str, str, str]] = []
     findings: dict[str, tuple[int, int, int]] = {}
     spells: list[tuple[str, str, int, int | None]] = []
+    driven: dict[str, tuple[int, int]] = {}
     skipped: dict[str, str] = {}
 
 
@@ -463,11 +467,21 @@ class Fleet:
     def fixes(self) -> Iterator[Fix]:
         """All reports in order of time; afterwards ``truth.incidents`` is complete."""
         streams = [self._reports(number, journey) for number, journey in enumerate(self._journeys)]
-        yield from merge(*streams, key=lambda fix: (fix.event_time_ms, fix.vehicle_id))
+        last: dict[str, Fix] = {}
+        for fix in merge(*streams, key=lambda fix: (fix.event_time_ms, fix.vehicle_id)):
+            if (before := last.get(fix.vehicle_id)) and fix.event_time_ms - before.event_time_ms <= FIVE_MINUTES_MS:
+                self._drive_on(before, fix)
+            last[fix.vehicle_id] = fix
+            yield fix
         happened = {incident.rule_id for incident in self.truth.incidents}
         for rule in (offender.rule for offender in self._offenders.values()):
             if rule.id not in happened:
                 self.truth.skipped[rule.id] = "permitted while it was done"
+
+    def _drive_on(self, before: Fix, after: Fix) -> None:
+        date, length_mm = self.policy.days.date_of(after.event_time_ms), round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)
+        empty_mm, known_mm = self.truth.driven.get(date, (0, 0))
+        self.truth.driven[date] = empty_mm + length_mm * (before.load == "empty"), known_mm + length_mm
 
     def _reports(self, number: int, journey: Journey) -> Iterator[Fix]:
         offender = self._offenders.get(journey.vehicle_id)
@@ -489,6 +503,7 @@ class Fleet:
             yield Fix(
                 f"{number}-{event_time_ms}", event_time_ms, journey.vehicle_id, lon, lat, plate=journey.plate, speed_kmh=speed_kmh,
                 ignition=event_time_ms + self.interval_ms < journey.until_ms, source="synthetic", synthetic=True,
+                load=_LOADS[3 * index // len(journey.legs)],
             )  # fmt: skip
         for zone_id in list(run):
             self._end_run(run, journey, zone_id)

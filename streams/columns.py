@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 LATEST = np.dtype(
     [
         ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
-        ("marked", "<u2"), ("opened", "u1"), ("out", "?"), ("dirty", "?"), ("synthetic", "?"),
+        ("load", "u1"), ("marked", "<u2"), ("opened", "u1"), ("out", "?"), ("dirty", "?"), ("synthetic", "?"),
     ]
 )  # fmt: skip
 """Of a vehicle: time and place (``1 / recent.DEGREE``) of its newest fix, the stream time at which something falls due, its plan's number (0: look closer),
-and a hash of the plate and driver it last reported if those cannot offend (else 0); how many of its fixes have a mark, and how many are open;
+a hash of the plate and driver it last reported if those cannot offend (else 0), and the load it last reported (``events.LOADS``); how many of its fixes have a mark, and how many are open;
 whether it is taken out, has changed since the last checkpoint, and has reported synthetic fixes."""
-NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, True, False, False)
+NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, True, False, False)
 SHORTEST_ID, LONGEST_ID = 8, 64
 FEWEST_MARKS, MOST_MARKS = 32, 512
 """Bytes of an id, and numbers of fixes, between which the columns adapt; vehicles with more stay out."""
@@ -97,6 +97,7 @@ class Columns:
         latest = self.latest.held
         for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
             latest[name][numbers] = packed.rows[field][chosen]
+        latest["load"][numbers] = packed.loads[chosen]
         latest["dirty"][numbers] = True
         full: list[int] = []
         out = latest["out"][numbers]

@@ -16,11 +16,13 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.columns import LONGEST_ID, Columns
+from streams.driven import APART_MS, Driven
 from streams.events import (
     DUPLICATE,
     FUTURE_TOLERANCE_MS,
     LAST_MS,
     LATE,
+    LOADS,
     MALFORMED,
     MAX_SPEED_KMH,
     Fix,
@@ -35,7 +37,7 @@ from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadli
 from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, IGNITION, MARK, MOST_OPEN, PLACE, SIZE, Exact, Kept, Packed, Recent, pack
+from streams.recent import DEGREE, MARK, MOST_OPEN, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, pack
 from streams.registry import Registry
 from streams.rules import RULES
 
@@ -50,11 +52,12 @@ class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
     ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``columns``: what is known
-    of many vehicles at once, as of a ``generation`` of plans.
+    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty.
     """
 
     traces: dict[str, Trace] = {}
     columns: Columns = msgspec.field(default_factory=Columns)
+    driven: Driven = msgspec.field(default_factory=Driven)
     generation: int = 0
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
@@ -174,11 +177,13 @@ class Engine:
         order = np.argsort(numbers, kind="stable")
         packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
-        plain = self._plain(partition, chunk, numbers, order, packed, zones, possible)
+        latest = self._latest(partition, numbers, order, packed)
+        plain = self._plain(partition, chunk, latest, packed, zones, possible) & ~columns.seen(numbers, packed)
         for chosen in _turns(numbers, order, packed.marks, plain):
             full = columns.append(numbers[chosen], packed, chosen)
             if full:
                 columns.seal(full, self.policies.lateness_ms, lambda trace, blocks: self._forget(partition, trace, blocks))
+        self._drive(partition, chunk, latest, plain)
         if chunk.synthetic.any():
             columns.latest.held["synthetic"][numbers[plain & chunk.synthetic]] = True
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
@@ -195,15 +200,10 @@ class Engine:
         return trace
 
     def _plain(
-        self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, order: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
+        self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
     ) -> np.ndarray:
         """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
-        planner, latest = self.planner, partition.columns.latest.held[numbers]
-        rows, times, mine = packed.rows, chunk.times, numbers[order]
-        again = np.flatnonzero(mine[1:] == mine[:-1])
-        if again.size:
-            for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):  # of several of a vehicle each follows the one before
-                latest[name][order[again + 1]] = rows[field][order[again]]
+        planner, times = self.planner, chunk.times
         plans = planner.plans.held[latest["plan"]]
         duties = planner.duties.held[plans["duties"]]
         reached_ms = np.maximum.accumulate(np.maximum(times, partition.stream_time_ms))
@@ -213,9 +213,29 @@ class Engine:
         plain &= (asks >= 0) & (asks & possible == 0) & (latest["due_ms"] >= reached_ms)
         moved_deg = np.abs(chunk.lons - latest["lon"] / DEGREE) + np.abs(chunk.lats - latest["lat"] / DEGREE)
         plain &= moved_deg <= duties["reach_deg"] - 1e-6
+        plain &= ~(latest["out"] & (latest["load"] > 0))  # where it was may not be known exactly here, and how far it drove shall be
         plain &= ~(duties["watches"] & chunk.ignition & (latest["due_ms"] > times + self.announcer.shortest_silence_ms))
-        plain &= ~partition.columns.seen(numbers, packed)
         return plain
+
+    @staticmethod
+    def _latest(partition: FixPartition, numbers: np.ndarray, order: np.ndarray, packed: Packed) -> np.ndarray:
+        """What is known of the vehicles of n fixes (``LATEST``) before each: of several of a vehicle each follows the one before."""
+        latest: np.ndarray = partition.columns.latest.held[numbers]
+        mine = numbers[order]
+        again = np.flatnonzero(mine[1:] == mine[:-1])
+        if again.size:
+            for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+                latest[name][order[again + 1]] = packed.rows[field][order[again]]
+            latest["load"][order[again + 1]] = packed.loads[order[again]]
+        return latest
+
+    def _drive(self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, plain: np.ndarray) -> None:
+        """Enter how far the vehicles of the plain ones of n fixes drove with a load that is known."""
+        known = plain & (latest["load"] > 0) & (chunk.times - latest["time_ms"] <= APART_MS)
+        if known.any():
+            before = latest["lon"][known] / DEGREE, latest["lat"][known] / DEGREE
+            after = chunk.lons[known], chunk.lats[known]
+            partition.driven.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
 
     def _forget(self, partition: FixPartition, trace: Trace, blocks: int) -> None:
         """Forget the oldest blocks of fixes of a vehicle that may have offended."""
@@ -270,6 +290,8 @@ class Engine:
         if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
             if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
                 offences += pair_violations(duties, recent.newest(), _kept(fix))
+            if recent.load():
+                partition.driven.stretch(recent.newest(), _kept(fix), self.policies.newest.days)
             recent.append(row, name)
             if exact is not None:
                 recent.keep_exact(event_time_ms, event_id, exact)
@@ -282,7 +304,7 @@ class Engine:
             if recent.opened() >= MOST_OPEN:
                 columns.seal([number], lateness_ms, lambda trace, blocks: self._drop(trace, recent, blocks))
         else:
-            changes = self._insert(trace, recent, fix, plan, offences, row, exact, partition.stream_time_ms)
+            changes = self._insert(partition, trace, recent, fix, plan, offences, row, exact)
         if changes:
             transitions.extend(changes)
         if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
@@ -297,19 +319,19 @@ class Engine:
         time_ms, lon, lat = PLACE.unpack_from(recent.rows, len(recent.rows) - SIZE)
         plan = trace.plan.number if trace.plan is not None and trace.plan.generation == self.planner.generation == partition.generation and not trace.runs else 0
         row = partition.columns.latest.held[partition.number(trace)]
-        row["time_ms"], row["due_ms"], row["lon"], row["lat"], row["plan"] = time_ms, trace.due_ms, lon, lat, plan
+        row["time_ms"], row["due_ms"], row["lon"], row["lat"], row["plan"], row["load"] = time_ms, trace.due_ms, lon, lat, plan, recent.load()
         if plan:
             partition.columns.returning.append(trace)
 
     def _insert(
-        self, trace: Trace, recent: Recent, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None,
-        stream_time_ms: int,
+        self, partition: FixPartition, trace: Trace, recent: Recent, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None
     ) -> list[Transition]:  # fmt: skip
         """Put a late fix in its place; the fix after it has another one before it now."""
         index = recent.place(fix.event_time_ms, fix.event_id)
         if plan.duties.pairs and index:
             offences += pair_violations(plan.duties, recent.at(index - 1), _kept(fix))
         recent.insert(index, row, fix.event_id, exact)
+        self._divide(partition, recent, index)
         relevant = bool(offences or trace.runs or trace.base or trace.incidents)
         if offences:
             trace.plate = fix.plate or trace.plate
@@ -331,7 +353,19 @@ class Engine:
                 relevant = True
         if not relevant:
             return []
-        return self.announcer.derive(trace, self._judged(recent), stream_time_ms)
+        return self.announcer.derive(trace, self._judged(recent), partition.stream_time_ms)
+
+    def _divide(self, partition: FixPartition, recent: Recent, index: int) -> None:
+        """A fix that came late divides the stretch it falls into."""
+        days, fix = self.policies.newest.days, recent.at(index)
+        before = recent.at(index - 1) if index else None
+        after = recent.at(index + 1) if index + 1 < recent.opened() else None
+        if before is not None:
+            partition.driven.stretch(before, fix, days)
+        if after is not None:
+            partition.driven.stretch(fix, after, days)
+        if before is not None and after is not None:
+            partition.driven.stretch(before, after, days, -1)
 
     def _judged(self, fixes: Iterable[Kept]) -> Iterator[Judged]:
         sets = self.sets
@@ -343,8 +377,8 @@ class Engine:
         number = self._set_numbers.get(offences)
         if number is None:
             number = self._set_numbers[offences] = len(self.sets)
-            if number >= IGNITION:
-                raise OverflowError(f"more than {IGNITION} different sets of offences; split the pack's zones among workers")
+            if number > SETS:
+                raise OverflowError(f"more than {SETS} different sets of offences; split the pack's zones among workers")
             self.sets.append(offences)
         return number
 
@@ -429,7 +463,7 @@ def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:
 
 
 def _kept(fix: Fix) -> Kept:
-    return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0)
+    return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0, LOADS[fix.load])
 
 
 def _event_id(value: bytes | None) -> str | None:

@@ -52,6 +52,11 @@ class Fix(msgspec.Struct, gc=False, omit_defaults=True):
     arrival_time_ms: Milliseconds | None = None
 
 
+EMPTY, LOADED = 1, 2
+LOADS = {None: 0, "empty": EMPTY, "partial": LOADED, "full": LOADED}
+"""What is kept of a load: not known, empty, or not."""
+
+
 class Packaging(msgspec.Struct, gc=False, omit_defaults=True):
     """What a parcel is wrapped in; ``tape_mm`` is the width of its sealing tape."""
 

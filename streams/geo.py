@@ -100,6 +100,14 @@ def haversine_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float
     return 2 * EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(half)))
 
 
+def haversines_m(lon_a: np.ndarray, lat_a: np.ndarray, lon_b: np.ndarray, lat_b: np.ndarray) -> np.ndarray:
+    """The same for n pairs of points."""
+    phi_a, phi_b = np.radians(lat_a), np.radians(lat_b)
+    half = np.sin((phi_b - phi_a) / 2) ** 2 + np.cos(phi_a) * np.cos(phi_b) * np.sin(np.radians(lon_b - lon_a) / 2) ** 2
+    metres: np.ndarray = 2 * EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, np.sqrt(half)))
+    return metres
+
+
 def to_wgs84(lon: float, lat: float, coord_sys: str) -> tuple[float, float]:
     """Convert a ``gcj02`` or ``bd09`` position (degrees) to WGS-84; ``wgs84`` and places outside China stay."""
     if coord_sys == "bd09":

@@ -19,6 +19,7 @@ from streams.registry import Vehicle
 TITLES = {
     "nev_share": ("新能源车辆占比", "electric and hybrid vehicles"),
     "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery"),
+    "empty_run_ratio": ("空驶率", "distance driven empty"),
     "filed_outlet_share": ("网点备案率", "outlets on file"),
     "recycling_outlet_share": ("设包装回收装置网点占比", "outlets with a recycling container"),
     "township_coverage": ("乡镇网点覆盖率", "townships covered"),

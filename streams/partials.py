@@ -6,6 +6,7 @@ import msgspec
 
 from streams.clock import BEGINNING_MS
 from streams.credit import Charge
+from streams.driven import Millimetres
 from streams.findings import Extent, FindingKey
 from streams.rates import Counts, MinuteCounts
 from streams.silences import Span
@@ -14,7 +15,8 @@ from streams.silences import Span
 class Partial(msgspec.Struct, omit_defaults=True):
     """What one input partition has come to as of an offset, or only how far it has come; whole, so that a repeat changes nothing.
 
-    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, or the ``charge`` of an incident.
+    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident,
+    or how far vehicles have ``driven`` on a day.
     """
 
     city: str
@@ -29,6 +31,7 @@ class Partial(msgspec.Struct, omit_defaults=True):
     extent: Extent | None = None
     signs: dict[str, list[Span]] | None = None
     charge: Charge | None = None
+    driven: Millimetres | None = None
 
 
 encode_partial = msgspec.json.Encoder().encode

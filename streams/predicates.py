@@ -12,7 +12,7 @@ from functools import cache
 import msgspec
 import numpy as np
 
-from streams.events import Fix
+from streams.events import LOADS, Fix
 from streams.registry import Subject
 
 
@@ -27,6 +27,7 @@ class Chunk:
         self.speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)
         self.ignition = np.array([fix.ignition is True for fix in fixes], dtype=bool)
 
+        self.loads = np.array([LOADS[fix.load] for fix in fixes], dtype=np.uint16)
         self.synthetic = np.array([fix.synthetic for fix in fixes], dtype=bool)
         self.reports = np.array([hash((fix.plate, fix.driver_id)) for fix in fixes], dtype=np.int64)
 

@@ -13,6 +13,7 @@ from streams.checkpoint import Checkpoint
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, LocalDays
 from streams.cloudevents import day_incident_data, finding_data, spell_data
 from streams.credit import EXPIRE_MS, Account, Charge, black_spells, costs, credit_rule, standing
+from streams.driven import Millimetres, driven_row, total
 from streams.findings import Extent, Finding, FindingKey, joined, judge_finding
 from streams.parcels import DayKey
 from streams.partials import Partial, decode_partial
@@ -78,7 +79,7 @@ class RatePartition(msgspec.Struct):
     ``closing_ms``: when the next of its days closes; ``due``: after which stream time each watched subject may be silent, the
     first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
     what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
-    ``active``: each enterprise's dates with acceptances.
+    ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish.
     """
 
     days: dict[DayKey, RateState] = {}
@@ -98,8 +99,10 @@ class RatePartition(msgspec.Struct):
     dirty: dict[tuple[str, ...], None] = {}
     restored: set[DayKey] = set()
     active: dict[str, set[str]] = {}
+    driven: dict[str, dict[int, tuple[int, Millimetres]]] = {}
+    drove: set[tuple[str, str]] = set()
 
-    def forget(self, days: LocalDays) -> None:
+    def forget(self, days: LocalDays, city: str) -> None:
         """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges."""
         now_ms = self.stream_time_ms
         old_days = [day for day in self.days if days.bounds_ms(day.date)[1] + DAYS_KEPT_MS < now_ms]
@@ -109,6 +112,9 @@ class RatePartition(msgspec.Struct):
             del self.days[day]
             self.active.get(day.enterprise_id, set()).discard(day.date)
             self.dirty["day", *day] = None
+        for date in [date for date in self.driven if days.bounds_ms(date)[1] + DAYS_KEPT_MS < now_ms]:
+            del self.driven[date]
+            self.dirty["driven", city, date] = None
         for key in old_findings:
             del self.findings[key]
             self.dirty["finding", *key] = None
@@ -169,6 +175,9 @@ class RateStage(StatefulStage[RatePartition]):
                 partition.next_offset = record.offset + 1
                 touched |= await self._take(partition, decode_partial(record.value))
         await self._publish_rates(partition, touched)
+        for city, date in sorted(partition.drove):
+            await self._publish_driven(partition, city, date)
+        partition.drove.clear()
 
     async def _take(self, partition: RatePartition, partial: Partial) -> set[DayKey]:
         """Enter one partial and judge what follows; the days whose counts it changed."""
@@ -186,7 +195,7 @@ class RateStage(StatefulStage[RatePartition]):
         for enterprise_id in dict.fromkeys(due.accounts):
             await self._judge_account(partition, enterprise_id)
         if due.closed:
-            partition.forget(self.known[0].newest.days)
+            partition.forget(self.known[0].newest.days, self.known[0].newest.pack.city.adcode)
         if due.subjects:
             partition.first_due_ms = min(partition.due.values(), default=END_MS)
         return changed
@@ -221,6 +230,12 @@ class RateStage(StatefulStage[RatePartition]):
                 due.subjects.append(subject)
         if partial.charge is not None:
             due.accounts += partition.charge(partial.charge)
+        if partial.driven is not None:
+            by_partition = partition.driven.setdefault(partial.date, {})
+            if partial.partition not in by_partition or by_partition[partial.partition][0] <= partial.next_offset:
+                by_partition[partial.partition] = (partial.next_offset, partial.driven)
+                partition.drove.add((partial.city, partial.date))
+                partition.dirty["driven", partial.city, partial.date] = None
         return due
 
     def _pass_time(self, partition: RatePartition, before_ms: int, due: Due) -> None:
@@ -333,6 +348,13 @@ class RateStage(StatefulStage[RatePartition]):
             for measure, value in ahead.items():
                 metrics.FORECAST.labels(day.city, label, measure.removesuffix("_forecast")).set(value)
 
+    async def _publish_driven(self, partition: RatePartition, city: str, date: str) -> None:
+        """How far a city's vehicles drove empty on a day; the gauge is about the newest day."""
+        row = driven_row(city, date, total(driven for _, driven in partition.driven[date].values()))
+        await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps({**row, "revision": partition.next_offset}))
+        if row["empty_run_ratio"] is not None and date == max(partition.driven):
+            metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])
+
     # --- state ---
     def new_partition(self) -> RatePartition:
         """See ``StatefulStage``."""
@@ -356,6 +378,10 @@ class RateStage(StatefulStage[RatePartition]):
             (charge,) = decode_fields(value, tuple[Charge])
             partition.charge(charge)
             partition.dirty.clear()
+        elif kind == "driven":
+            city, date, by_partition = decode_fields(value, tuple[str, str, dict[int, tuple[int, Millimetres]]])
+            partition.driven[date] = by_partition
+            partition.drove.add((city, date))
         elif kind == "account":
             name, announced, told, history = decode_fields(value, tuple[str, dict[int, Announced], tuple[str, float] | None, list[tuple[int, str]]])
             account = partition.accounts.setdefault(name, Account())
@@ -379,6 +405,8 @@ class RateStage(StatefulStage[RatePartition]):
             return None if state is None else (day, state.partials, state.incidents)
         if kind == "hour":
             return (names, partition.hours[names[0], names[1]])
+        if kind == "driven":
+            return (*names, partition.driven[names[1]]) if names[1] in partition.driven else None
         if kind == "watched":
             return names[0], partition.watched[names[0]]
         if kind == "charge":

@@ -30,7 +30,9 @@ PLACE = Struct("<qii")
 DEGREE = 1e7
 _NO_SPEED, _SEE_EXACT = 65_535, 65_534
 IGNITION = 0x8000
-"""In a row's ``what``: the ignition was on. The other bits number the set of offences, 0 being none."""
+"""In a row's ``what``: the ignition was on. Two bits tell the load, the others number the set of offences, 0 being none."""
+_LOAD_SHIFT = 13
+SETS = (1 << _LOAD_SHIFT) - 1
 SEPARATOR = b"\xff"
 """Behind each id; no UTF-8 text contains it."""
 BLOCK = 16
@@ -48,7 +50,7 @@ _decompress = zstandard.ZstdDecompressor(format=zstandard.FORMAT_ZSTD1_MAGICLESS
 
 
 class Kept(NamedTuple):
-    """A fix as it is kept: ms, id, degrees, km/h, ignition on, number of its set of offences."""
+    """A fix as it is kept: ms, id, degrees, km/h, ignition on, number of its set of offences, load (``events.LOADS``)."""
 
     event_time_ms: int
     event_id: str
@@ -57,6 +59,7 @@ class Kept(NamedTuple):
     speed_kmh: float | None
     ignition: bool
     offence_set: int
+    load: int = 0
 
 
 Exact = tuple[float, float, float | None]
@@ -64,12 +67,13 @@ Exact = tuple[float, float, float | None]
 
 
 class Packed(NamedTuple):
-    """n fixes as they are kept: rows (``ROW``), ids, their marks; whether each fits a row exactly, and whether its id fits a column."""
+    """n fixes as they are kept: rows (``ROW``), ids, their marks, loads (``events.LOADS``); whether each fits a row exactly, and whether its id fits a column."""
 
     rows: np.ndarray
     names: list[bytes]
     ids: np.ndarray
     marks: np.ndarray
+    loads: np.ndarray
     fits: np.ndarray
     short: np.ndarray | bool
 
@@ -87,14 +91,14 @@ def pack(chunk: Chunk, longest_id: int) -> Packed:
     scaled = np.rint(np.where(unknown, 0.0, chunk.speeds) * 100)
     fits &= unknown | (scaled / 100 == chunk.speeds)
     rows["speed"] = np.where(fits, np.where(unknown, _NO_SPEED, scaled), _SEE_EXACT)
-    rows["what"] = np.where(chunk.ignition, IGNITION, 0)
+    rows["what"] = np.where(chunk.ignition, IGNITION, 0) | chunk.loads << _LOAD_SHIFT
     names = [fix.event_id.encode() for fix in chunk.fixes]
     ids = np.array(names, "S")
     short: np.ndarray | bool = True
     if ids.itemsize > longest_id or any(name.endswith(b"\0") for name in names):
         short = np.array([len(name) <= longest_id and not name.endswith(b"\0") for name in names])
         ids = ids.astype(f"S{min(ids.itemsize, longest_id)}")
-    return Packed(rows, names, ids, marks_of(names), fits, short)
+    return Packed(rows, names, ids, marks_of(names), chunk.loads, fits, short)
 
 
 def marks_of(event_ids: list[bytes]) -> np.ndarray:
@@ -238,17 +242,21 @@ class Recent(msgspec.Struct, gc=False):
 
     def _kept(self, row: tuple[int, ...], event_id: str) -> Kept:
         time_ms, lon, lat, speed, what = row
-        ignition, offence_set = bool(what & IGNITION), what & ~IGNITION
+        ignition, offence_set, load = bool(what & IGNITION), what & SETS, what >> _LOAD_SHIFT & 3
         if speed == _SEE_EXACT:
             assert self.exact is not None
-            return Kept(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set)
-        return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == _NO_SPEED else speed / 100, ignition, offence_set)
+            return Kept(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set, load)
+        return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == _NO_SPEED else speed / 100, ignition, offence_set, load)
 
     def _id_start(self, index: int) -> int:
         start = 0
         for _ in range(index):
             start = self.ids.index(SEPARATOR, start) + 1
         return start
+
+    def load(self) -> int:
+        """What the newest fix said of the load (``events.LOADS``)."""
+        return self.rows[-1] >> _LOAD_SHIFT - 8 & 3 if self.rows else 0
 
     def ignition(self) -> bool:
         """Whether the newest fix had the ignition on."""
@@ -257,12 +265,12 @@ class Recent(msgspec.Struct, gc=False):
     def set_offences(self, index: int, offence_set: int) -> None:
         """Number the set of offences of an open fix (-1: the newest)."""
         end = len(self.rows) if index == -1 else index * SIZE + SIZE
-        what = _what.unpack_from(self.rows, end - _what.size)[0] & IGNITION | offence_set
+        what = _what.unpack_from(self.rows, end - _what.size)[0] & ~SETS | offence_set
         self.rows = self.rows[: end - _what.size] + _what.pack(what) + self.rows[end:]
 
     def offence_sets(self) -> np.ndarray:
         """The numbers of the sets of offences, one a fix."""
-        return np.frombuffer(b"".join(rows for rows, _ in self._pieces()), ROW)["what"] & ~np.uint16(IGNITION)
+        return np.frombuffer(b"".join(rows for rows, _ in self._pieces()), ROW)["what"] & np.uint16(SETS)
 
     def seal(self) -> None:
         """Put all but the newest fix away in blocks."""

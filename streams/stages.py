@@ -11,6 +11,7 @@ from streams import metrics
 from streams.checkpoint import Change, Checkpoint
 from streams.cloudevents import cloudevent, incident_data
 from streams.credit import charge_of
+from streams.driven import Driven, Millimetres
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
 from streams.events import DUPLICATE, Reject
@@ -23,7 +24,7 @@ from streams.rates import CITY_WIDE, Counts, ScanPartition, count_scans, new_sca
 from streams.reference import Reference
 from streams.registry import Registry
 from streams.silences import HeartbeatPartition, take_heartbeats
-from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_trace, head_of
+from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_trace, has_fields, head_of
 from streams.topics import CLOCK, DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
 
 
@@ -84,6 +85,13 @@ class StatefulStage(Generic[P]):
                 self.partitions[number] = await self._load(number)
         return self.partitions[number]
 
+    def mark(self, partition: P, head: Head) -> bytes:
+        """What a partition's mark says."""
+        return encode_head(head)
+
+    def put_mark(self, partition: P, value: bytes) -> None:
+        """Enter what a restored mark says beside its head."""
+
     def taken_up(self, partition: P) -> None:
         """A partition has come back before anybody else had it."""
 
@@ -94,6 +102,7 @@ class StatefulStage(Generic[P]):
                 head = decode_head(value)
                 partition.next_offset = partition.saved_offset = head.next_offset
                 partition.stream_time_ms = head.stream_time_ms
+                self.put_mark(partition, value)
             else:
                 self.put(partition, key, value)
         return partition
@@ -105,7 +114,7 @@ class StatefulStage(Generic[P]):
             return []
         head = head_of(number, partition.next_offset, partition.stream_time_ms)
         partition.saved_offset = partition.next_offset
-        return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, encode_head(head))]
+        return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, self.mark(partition, head))]
 
     def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
@@ -225,7 +234,7 @@ class FixStage(StatefulStage[FixPartition]):
             if partition.saved_offset != partition.next_offset:
                 continue
             if partition.stream_time_ms < target_ms:
-                await self.checkpoint.write(self.state_topic, MARK, encode_head(head_of(number, partition.next_offset, target_ms)), number)
+                await self.checkpoint.write(self.state_topic, MARK, self.mark(partition, head_of(number, partition.next_offset, target_ms)), number)
                 partition.stream_time_ms = target_ms
             verdict = engine.judge(partition, [])
             if verdict.transitions:
@@ -246,6 +255,15 @@ class FixStage(StatefulStage[FixPartition]):
         """See ``StatefulStage``."""
         return new_partition()
 
+    def mark(self, partition: FixPartition, head: Head) -> bytes:
+        """With the days' driving, which is the partition's and no vehicle's."""
+        return encode_fields((partition.driven.by_date,), head)
+
+    def put_mark(self, partition: FixPartition, value: bytes) -> None:
+        """See ``mark``; workers before 0.1 wrote none."""
+        (by_date,) = decode_fields(value, tuple[dict[str, Millimetres]]) if has_fields(value) else ({},)
+        partition.driven = Driven(by_date)
+
     def put(self, partition: FixPartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
         assert self.engine is not None
@@ -264,8 +282,15 @@ class FixStage(StatefulStage[FixPartition]):
             yield trace.vehicle_id, encode_trace(trace, partition.columns.recent(trace), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
-        """How far the partition has come, for those without traffic."""
-        stream_time_ms = self.partitions[number].stream_time_ms
+        """How far the partition has come, for those without traffic, and how far its vehicles drove on the days that changed."""
+        partition = self.partitions[number]
+        stream_time_ms = partition.stream_time_ms
+        assert self.engine is not None
+        city = self.engine.policies.newest.pack.city.adcode
+        for date in sorted(partition.driven.changed):
+            row = Partial(city, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
+            yield PARTIALS.name, city.encode(), encode_partial(row)
+        partition.driven.told(self.engine.policies.newest.days, stream_time_ms)
         if stream_time_ms >= self.told_ms.get(number, 0) + 1_000:
             self.told_ms[number] = stream_time_ms
             yield CLOCK.name, str(number).encode(), str(stream_time_ms).encode()

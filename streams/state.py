@@ -34,6 +34,9 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
         return self.next_offset, BEGINNING_MS if self.version == 2 else self.stream_time_ms
 
 
+HEAD_FIELDS = len(Head.__struct_fields__)
+
+
 def head_of(partition: int, next_offset: int, stream_time_ms: int) -> Head:
     """The head of what is written now."""
     return Head(VERSION, partition, next_offset, stream_time_ms)
@@ -162,8 +165,13 @@ def decode_fields(value: bytes, kind: Any) -> Any:
     return msgspec.convert(_body(_decode(value)), kind)
 
 
+def has_fields(value: bytes) -> bool:
+    """Whether a record says anything beside its head."""
+    return len(_decode(value)) > HEAD_FIELDS
+
+
 def _body(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
     if fields[0] not in {3, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
-    return fields[4:]
+    return fields[HEAD_FIELDS:]

@@ -280,6 +280,21 @@ class Oracle:
                     found |= self.runs(vehicle, rule, zone, trace, flags, stream_time)
         return found, rejects
 
+    def driven(self, lines):
+        """Local date -> (mm driven empty, mm driven with a load that is known), between fixes at most five minutes apart."""
+        found = defaultdict(lambda: (0, 0))
+        by_vehicle = defaultdict(list)
+        for fix in self.accept(lines)[0]:
+            by_vehicle[fix["vehicle_id"]].append(fix)
+        for trace in by_vehicle.values():
+            trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
+            for a, b in zip(trace, trace[1:], strict=False):
+                if a.get("load") and b["event_time_ms"] - a["event_time_ms"] <= 300_000:
+                    date, length = self.local(b["event_time_ms"]).date().isoformat(), round(haversine(a, b) * 1000)
+                    empty, known = found[date]
+                    found[date] = empty + (length if a["load"] == "empty" else 0), known + length
+        return dict(found)
+
     def silences(self, vehicle, rule, trace, stream_time):
         """From each fix with the ignition on to the next, or to the end: too long, and not announced."""
         found = set()

@@ -11,9 +11,10 @@ from oracle import Oracle
 
 from deploy.admin import consumed, publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
-from deploy.verdict import finding_differences, latest_incidents
+from deploy.verdict import finding_differences, latest_incidents, newest
 from producers.traffic import write_sample_registry
 from streams.cloudevents import subject_of
+from streams.driven import is_about_driving
 from streams.policy import load_policy
 from streams.rates import is_of_day
 from streams.registry_file import load_registry
@@ -95,7 +96,19 @@ class Pipeline:
         shorten = lambda rows: {r[:5] if r[7] == "open" else r for r in rows}  # noqa: E731
         assert shorten(found) == shorten(expected)
         letters = dict(letter for topic in ("courier.dead.v1", "courier.late.v1") for letter in self.letters(topic))
+        rows = newest((key, json.loads(value)) for key, value in read_topic(self.bootstrap, "courier.rates.v1")).values()
+        self.check_driven([row for row in rows if is_about_driving(row)], by_partition.values())
         return len(expected), refused, Counter(letters.values())
+
+    def check_driven(self, rows, partitions):
+        """How far vehicles drove empty is what the oracle makes of each partition's fixes, to the millimetre."""
+        expected = Counter()
+        for lines in partitions:
+            for date, (empty_mm, known_mm) in Oracle(PACK, self.registry).driven(lines).items():
+                expected[date, "empty"] += empty_mm
+                expected[date, "known"] += known_mm
+        found = {(row["date"], kind): round(row[f"{kind}_run_m"] * 1000) for row in rows for kind in ("empty", "known")}
+        assert found == expected
 
     def letters(self, topic):
         """Where each refused fix stood, and the reason; a crash may repeat some."""

@@ -17,6 +17,7 @@ from oracle import Oracle
 
 from streams import columns, recent
 from streams import engine as engine_module
+from streams.driven import Driven
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.incidents import OPEN, as_transition
@@ -145,7 +146,7 @@ def drive(rng, vehicle_id, count):
         now_ms += rng.choice(STEPS_MS)
         for key, values in (
             ("lon", COORDINATES), ("lat", COORDINATES), ("speed_kmh", SPEEDS), ("plate", [None, "京A12345", "京A1", "ກຂ1", ""]),
-            ("driver_id", [None, None, "d", "x", "y"]), ("ignition", [None, True, True, True, False]),
+            ("driver_id", [None, None, "d", "x", "y"]), ("ignition", [None, True, True, True, False]), ("load", [None, "empty", "partial", "full"]),
         ):  # fmt: skip
             if rng.random() < 0.15:
                 state[key] = rng.choice(values)
@@ -179,7 +180,7 @@ def judge(engine_of, lines, size, restarts):
     for start in range(0, len(records), size):
         if restarts & set(range(start, start + size)):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
-            restored.stream_time_ms = partition.stream_time_ms
+            restored.stream_time_ms, restored.driven = partition.stream_time_ms, Driven(partition.driven.by_date)
             for name, trace in partition.traces.items():
                 restored.traces[name] = decode_trace(encode_trace(trace, partition.columns.recent(trace), engine, head_of(0, start, 0)), fresh)
                 fresh.watch(restored, restored.traces[name])
@@ -198,7 +199,7 @@ def judge(engine_of, lines, size, restarts):
         (o.rule, o.rule_id, t.vehicle_id, o.zone_id, t.run.opened_at_ms, t.run.last_seen_ms, t.run.fix_count, t.state)
         for t in latest.values() if t.state != "retracted" for o in [t.run.offence]
     }  # fmt: skip
-    return found, rejected
+    return found, rejected, {date: tuple(driven) for date, driven in partition.driven.by_date.items()}
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +250,8 @@ def compare(folder, pack, registry, sent, split):
     for lines in parts.values():
         taken = Counter((fix["vehicle_id"], fix["event_id"]) for fix in oracle.accept(lines)[0])
         assume(max(taken.values(), default=0) < 2)  # an id used again after the lateness names two incidents alike (semantics 6)
-        found, rejected = judge(lambda: Engine(Policies([policy]), known, b"k"), lines, size, restarts)
+        found, rejected, driven = judge(lambda: Engine(Policies([policy]), known, b"k"), lines, size, restarts)
         expected, refused = oracle.fixes(lines)
         assert found == expected
         assert rejected == refused
+        assert driven == oracle.driven(lines)

@@ -19,6 +19,7 @@ from streams import checkpoint as checkpoint_module
 from streams import parcels
 from streams.clock import LocalDays
 from streams.cloudevents import subject_of
+from streams.driven import is_about_driving
 from streams.policy import Policies, load_policy
 from streams.rates import is_of_day
 from streams.registry_file import load_registry
@@ -77,7 +78,7 @@ def events(rng):
             at_ms += rng.choice([1_000, 10_000, 10_000, 10_000, 60_000, 150_000, 200_000])
             inside, speed = rng.choice([inside, inside, not inside]), rng.choice([speed, 10.0, 70.0])
             fix = {"event_id": f"{vehicle}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
-                   "speed_kmh": speed, "ignition": rng.random() < 0.5}  # fmt: skip
+                   "speed_kmh": speed, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
             sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
     for number in range(rng.randrange(2, 16)):
         at_ms = BASE_MS + rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3])
@@ -206,7 +207,13 @@ def check(world, name):
     rates, low = oracle.scans(*scanned, stream_time=stream_time_ms)
     published = sorted((json.loads(r.value)["revision"], r.key.decode(), r.value) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     newest = {key: json.loads(value) for _, key, value in published}
-    counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if row["accepted"] and is_of_day(row)}
+    counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if is_of_day(row) and row["accepted"]}
+    driven = {row["date"]: (round(row["empty_run_m"] * 1000), round(row["known_run_m"] * 1000)) for row in newest.values() if is_about_driving(row)}
+    drove = defaultdict(lambda: (0, 0))
+    for number in range(PARTITIONS):
+        for date, mm in oracle.driven([record.value for record in world.logs[GPS.name, number]]).items():
+            drove[date] = tuple(map(sum, zip(drove[date], mm, strict=True)))
+    assert driven == drove, f"{name}: driven {driven}, not {dict(drove)}"
     month = {key: row["accepted"] for key, row in newest.items() if row["window"] == "30d" and row["accepted"]}
     of_month = Counter()
     for (city_code, enterprise, _), row in rates.items():

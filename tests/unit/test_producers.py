@@ -47,7 +47,10 @@ def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(
     made = fleet((policy, registry), end_ms, seed, minutes)
     faults = Faults(dup=0.05, late=0.02, shuffle_ms=30_000, malformed=0.005)
     records = [Record(sent[3], n) for n, sent in enumerate(inject(made.fixes(), faults, seed, policy.lateness_ms))]
-    verdict = Engine(Policies([policy]), registry, b"k").judge(new_partition(), records)
+    partition = new_partition()
+    verdict = Engine(Policies([policy]), registry, b"k").judge(partition, records)
+    assert {date: tuple(driven) for date, driven in partition.driven.by_date.items()} == made.truth.driven
+    assert sum(empty for empty, _ in made.truth.driven.values())
     final = {t.incident_id: t for t in verdict.transitions}
     found = {
         (t.run.offence.rule_id, t.vehicle_id, t.run.offence.zone_id, t.run.opened_at_ms, t.run.last_seen_ms, t.run.fix_count)
