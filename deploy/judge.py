@@ -16,7 +16,7 @@ import zstandard
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.clock import END_MS
+from streams.clock import END_MS, month_after
 from streams.cloudevents import day_incident_data, finding_data, incident_data, spell_data
 from streams.credit import Account, black_spells, charge_of, costs
 from streams.driven import driven_row
@@ -25,8 +25,9 @@ from streams.errors import BadInput
 from streams.events import Record, Reject
 from streams.findings import extent_of, judge_finding
 from streams.incidents import OPEN, RETRACTED, Transition, as_transition
+from streams.parcels import DayKey
 from streams.policy import Policies, Policy
-from streams.rates import DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
+from streams.rates import Counts, DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
 from streams.registry import Registry
 from streams.rules import RULES
 from streams.silences import HeartbeatPartition, Span, joined, silences, take_heartbeats
@@ -86,6 +87,12 @@ def judge_files(
     counts = totals([scan_partition.counts])
     day_judge = DayJudge(policies, registry, identity_key)
     day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, stream_time_ms)]
+    months: dict[DayKey, Counts] = {}
+    for day, counted in counts.items():
+        months.setdefault(day._replace(date=day.date[:7]), Counts()).merge(counted)
+    for month, counted in months.items():
+        before = months.get(month._replace(date=month_after(month.date, -1)), Counts())
+        day_transitions += day_judge.judge_month(month, counted, before, {}, stream_time_ms)
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     for key, sightings in scan_partition.findings.items():

@@ -85,7 +85,9 @@ def gather(
     start_ms = policy.days.bounds_ms(from_.isoformat())[0]
     within = [data for data in incidents if data["city"] == city.adcode and start_ms <= data["opened_at_ms"] < end_ms and data["state"] != "retracted"]
     measured: dict[str, float | None] = dict(network(registry.valid(end_ms - 1)))
-    measured |= {"electronic_waybill": by_enterprise[CITY_WIDE].electronic_rate, "green_packaging": by_enterprise[CITY_WIDE].green_rate}
+    whole = by_enterprise[CITY_WIDE].rates()
+    measured |= {"electronic_waybill": whole["electronic_rate"], "green_packaging": whole["green_rate"]}
+    measured |= {name: whole[f"{name}_rate"] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected")}
     driven = [row for row in rates if row["city"] == city.adcode and row["date"] in dates and is_about_driving(row)]
     measured["empty_run_ratio"] = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
     targets = policy.pack.targets
@@ -126,13 +128,7 @@ def _rates(counts: Counts, **of: str) -> dict[str, Any]:
     return {
         **of,
         **msgspec.structs.asdict(counts),
-        "electronic_rate": counts.electronic_rate,
-        "green_rate": counts.green_rate,
-        "narrow_tape_rate": share(counts.narrow_tape, counts.taped),
-        "not_repackaged_rate": share(counts.not_repackaged, counts.accepted),
-        "reusable_bag_rate": share(counts.reusable_bag, counts.accepted),
-        "real_name_rate": share(counts.real_name_verified, counts.accepted),
-        "inspected_rate": share(counts.inspected, counts.accepted),
+        **counts.rates(),
         "green_points": counts.green // GREEN_POINT_PARCELS + counts.reusable_bag // GREEN_POINT_PARCELS,
     }
 

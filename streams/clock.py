@@ -66,14 +66,26 @@ class LocalDays:
         return day
 
     def bounds_ms(self, day: str) -> tuple[int, int]:
-        """First instant of a local date and of the next."""
-        return _day_bounds_ms(day, self.timezone)
+        """First instant of a local date (or month, ``YYYY-MM``) and of the next."""
+        return _bounds_ms(day, self.timezone)
 
 
 @cache
-def _day_bounds_ms(day: str, timezone: ZoneInfo) -> tuple[int, int]:
+def _bounds_ms(day: str, timezone: ZoneInfo) -> tuple[int, int]:
+    if len(day) == len("YYYY-MM"):
+        return instant_ms(date.fromisoformat(f"{day}-01"), 0, timezone), instant_ms(date.fromisoformat(f"{month_after(day)}-01"), 0, timezone)
     local = date.fromisoformat(day)
     return instant_ms(local, 0, timezone), instant_ms(local, 1440, timezone)
+
+
+def month_after(month: str, number: int = 1) -> str:
+    """The month (``YYYY-MM``) so many after another.
+
+    >>> month_after("2026-12"), month_after("2026-01", -1)
+    ('2027-01', '2025-12')
+    """
+    years, months = divmod(int(month[:4]) * 12 + int(month[5:7]) - 1 + number, 12)
+    return f"{years:04}-{months + 1:02}"
 
 
 def local_datetime(event_time_ms: int, timezone: ZoneInfo) -> datetime:

@@ -59,7 +59,7 @@ def incident_data(transition: Transition, policies: Policies, registry: Registry
 
 
 def day_incident_data(transition: DayTransition, policies: Policies, registry: Registry) -> dict[str, Any]:
-    """The ``data`` of a low-rate incident; its bounds are those of the local day."""
+    """The ``data`` of a low-rate incident; its bounds are those of the local day or month."""
     rule, day = transition.rule, transition.day
     opened_at_ms, closed_at_ms = policies.newest.days.bounds_ms(day.date)
     policy = policies.at(opened_at_ms) or policies.newest
@@ -218,4 +218,6 @@ def _common(transition: Transition | DayTransition | FindingTransition | SpellTr
 
 def _reasons(rule: Rule, words: dict[str, str]) -> dict[str, str]:
     module = RULES[rule.rule]
+    if len(words.get("date", "")) == len("YYYY-MM"):
+        return {"reason_zh": module.MONTH_ZH.format(**words), "reason_en": module.MONTH_EN.format(**words)}
     return {"reason_zh": module.REASON_ZH.format(**words), "reason_en": module.REASON_EN.format(**words)}

@@ -47,15 +47,15 @@ class Rows:
         self.held = _zeros((64, *width), dtype)
         self.count = 0
 
-    def add(self, row: Any) -> int:
-        """Append a row; its number."""
-        if self.count == len(self.held):
+    def add(self, row: Any, times: int = 1) -> int:
+        """Append a row so many times; the first one's number."""
+        first, self.count = self.count, self.count + times
+        if self.count > len(self.held):
             more = _zeros((self.count + max(64, self.count // 8), *self.held.shape[1:]), self.held.dtype)
-            more[: self.count] = self.held
+            more[:first] = self.held[:first]
             self.held = more
-        self.held[self.count] = row
-        self.count += 1
-        return self.count - 1
+        self.held[first : self.count] = row
+        return first
 
     def widen(self, dtype: Any, width: int) -> None:
         """Hold rows of so many values of this type."""
@@ -75,13 +75,14 @@ class Columns:
         self.ids = Rows(f"S{SHORTEST_ID}", (MOST_OPEN,))
         self.marks = Rows(MARK, (FEWEST_MARKS,))
 
-    def enter(self, trace: Trace) -> int:
-        """Give a vehicle that is taken out a row of its own."""
-        trace.number = self.latest.add(NOTHING_YET)
-        self.traces.append(trace)
+    def enter(self, traces: Sequence[Trace]) -> None:
+        """Give vehicles that are taken out rows of their own."""
+        first = self.latest.add(NOTHING_YET, len(traces))
         for rows in (self.rows, self.ids, self.marks):
-            rows.add(np.zeros((), rows.held.dtype))
-        return trace.number
+            rows.add(np.zeros((), rows.held.dtype), len(traces))
+        self.traces += traces
+        for number, trace in enumerate(traces, first):
+            trace.number = number
 
     def seen(self, numbers: np.ndarray, packed: Packed) -> np.ndarray:
         """Which of n fixes may have an id that their vehicle has reported before."""

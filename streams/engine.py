@@ -70,7 +70,9 @@ class FixPartition(msgspec.Struct):
 
     def number(self, trace: Trace) -> int:
         """The number of its row in the columns."""
-        return trace.number if trace.number >= 0 else self.columns.enter(trace)
+        if trace.number < 0:
+            self.columns.enter([trace])
+        return trace.number
 
     def changed(self) -> Iterator[Trace]:
         """The traces that have changed since the last call."""
@@ -173,7 +175,10 @@ class Engine:
         if partition.generation != self.planner.generation:
             partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
         found = [traces.get(fix.vehicle_id) or self._enter(partition, fix.vehicle_id) for fix in chunk.fixes]
-        numbers = np.array([trace.number if trace.number >= 0 else columns.enter(trace) for trace in found])
+        numbers = np.array([trace.number for trace in found])
+        if numbers.min() < 0:
+            columns.enter(list({id(trace): trace for trace in found if trace.number < 0}.values()))
+            numbers = np.array([trace.number for trace in found])
         order = np.argsort(numbers, kind="stable")
         packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)

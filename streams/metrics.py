@@ -17,6 +17,10 @@ FIXES = Counter("courier_fixes", "Fixes judged, by what became of them", ["city"
 SCANS = Counter("courier_scans", "Parcel scans counted, by kind and outcome", ["city", "kind", "outcome"])
 PARCELS_ACCEPTED = Counter("courier_parcels_accepted", "Parcels accepted, by kind of waybill", ["city", "enterprise", "waybill"])
 PARCELS_PACKAGED = Counter("courier_parcels_packaged", "Parcels accepted, by packaging", ["city", "enterprise", "packaging"])
+PARCELS_COUNTED = Counter(
+    "courier_parcels_counted", "Parcels by what rates are made of: accepted, taped and so on, numerators and denominators", ["city", "enterprise", "measure"]
+)
+MEASURE_RATIO = Gauge("courier_measure_ratio", "Share of the day's accepted parcels with narrow tape (of the taped ones), in reusable bags, inspected and so on", ["city", "enterprise", "measure"])
 ELECTRONIC_RATIO = Gauge(
     "courier_electronic_waybill_ratio", "Share of accepted parcels with an electronic waybill", ["city", "enterprise", "window"]
 )

@@ -27,6 +27,11 @@ TITLES = {
     "service_stations": ("公共服务站", "public service stations"),
     "electronic_waybill": ("电子运单使用率", "electronic waybills"),
     "green_packaging": ("绿色包装使用率", "green packaging"),
+    "narrow_tape": ("45 mm 以下胶带封装占比", "taped with tape of at most 45 mm"),
+    "not_repackaged": ("不再二次包装占比", "not packaged again"),
+    "reusable_bag": ("循环中转袋使用率", "in reusable bags"),
+    "real_name": ("实名收寄率", "senders verified"),
+    "inspected": ("收寄验视率", "inspected when accepted"),
 }
 """What each measure and target is called, in Chinese and English."""
 

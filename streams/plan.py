@@ -227,12 +227,12 @@ class Planner:
     def _duties_of(self, subject: Subject, event_time_ms: int) -> Duties:
         policy = self.policies.at(event_time_ms)
         applying: list[tuple[Rule, Any, frozenset[str]]] = []
-        calendars = policy.calendars_at(event_time_ms) if policy else frozenset()
+        calendars, permitted = (policy.calendars_at(event_time_ms), policy.permitted_at(event_time_ms)) if policy else (frozenset(), frozenset())
         for rule in policy.fix_rules if policy else ():
             assert policy is not None
             if rule.vehicles is not None and not rule.vehicles.matches(subject):
                 continue
-            if rule.permitted is not None and policy.permits(rule, event_time_ms):
+            if rule.id in permitted:
                 continue
             freed = rule.exempt.freed_zones(subject, calendars) if rule.exempt else frozenset()
             if "*" in freed:

@@ -24,6 +24,8 @@ from streams.registry import Body, Energy, PassKind, Subject, VehicleClass
 from streams.rules import RULES, judged
 from streams.windows import MinuteOfDay, Weekdays, Window, minute_of_day, weekdays
 
+SHARES = {"electronic_waybill", "green_packaging", "narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected"}
+"""Targets that are shares from 0 to 1, as are all called a share, a coverage or a ratio; others are numbers."""
 PACKS = Path(__file__).parent / "policies"
 
 
@@ -211,7 +213,11 @@ class Policy:
 
     def permits(self, rule: Rule, event_time_ms: int) -> bool:
         """Whether an instant lies in one of the rule's permitted windows."""
-        return rule.id in self._settled(event_time_ms).permitted
+        return rule.id in self.permitted_at(event_time_ms)
+
+    def permitted_at(self, event_time_ms: int) -> frozenset[str]:
+        """Ids of the rules of which an instant lies in a permitted window."""
+        return self._settled(event_time_ms).permitted
 
     def period_ms(self, event_time_ms: int) -> tuple[int, int]:
         """The longest known ``[from, until)`` around an instant in which no window, calendar or validity changes."""
@@ -499,7 +505,8 @@ class _Source:
                 if range_.until < range_.from_:
                     raise self.bad(("calendars", name, index), f"calendar {name}: until {range_.until} is before from {range_.from_}")
         for key, target in pack.targets.items():
-            if target < 0 or (key in {"electronic_waybill", "green_packaging"} and target > 1):
+            is_share = key in SHARES or key.endswith(("_share", "_coverage", "_ratio"))
+            if target < 0 or (is_share and target > 1):
                 raise self.bad(("targets", key), f"target {key} must be a share from 0 to 1, not {target}")
         seen: dict[str, int] = {}
         for index, rule in enumerate(pack.rules):

@@ -10,7 +10,7 @@ import orjson
 
 from streams import metrics
 from streams.checkpoint import Checkpoint
-from streams.clock import BEGINNING_MS, DAY_MS, END_MS, LocalDays
+from streams.clock import BEGINNING_MS, DAY_MS, END_MS, LocalDays, month_after
 from streams.cloudevents import day_incident_data, finding_data, spell_data
 from streams.credit import EXPIRE_MS, Account, Charge, black_spells, costs, credit_rule, standing
 from streams.driven import Millimetres, driven_row, total
@@ -28,8 +28,8 @@ from streams.stages import StatefulStage, enterprise_label
 from streams.state import Head, decode_fields, encode_fields
 from streams.topics import CREDIT, PARTIALS, RATE_STATE, RATES
 
-DAYS_KEPT_MS = 62 * DAY_MS
-"""So long are days kept after their end: for the last 30 days, and for enterprises' days of activity."""
+DAYS_KEPT_MS = 66 * DAY_MS
+"""So long are days kept after their end: for the last 30 days, enterprises' days of activity, and two months that late scans may change."""
 
 
 class RateState(msgspec.Struct):
@@ -84,6 +84,7 @@ class RatePartition(msgspec.Struct):
 
     days: dict[DayKey, RateState] = {}
     hours: dict[tuple[str, str], Hour] = {}
+    months: dict[DayKey, dict[str, DayIncident]] = {}
     findings: dict[FindingKey, FindingState] = {}
     watched: dict[str, Watched] = {}
     accounts: dict[str, Account] = {}
@@ -115,6 +116,9 @@ class RatePartition(msgspec.Struct):
         for date in [date for date in self.driven if days.bounds_ms(date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.driven[date]
             self.dirty["driven", city, date] = None
+        for month in [month for month in self.months if days.bounds_ms(month.date)[1] + DAYS_KEPT_MS < now_ms]:
+            del self.months[month]
+            self.dirty["month", *month] = None
         for key in old_findings:
             del self.findings[key]
             self.dirty["finding", *key] = None
@@ -144,6 +148,7 @@ class Due(msgspec.Struct):
     """What a partial makes necessary to judge, and whether it has closed a day."""
 
     days: list[DayKey] = []
+    months: list[DayKey] = []
     findings: list[FindingKey] = []
     subjects: list[str] = []
     accounts: list[str] = []
@@ -190,6 +195,9 @@ class RateStage(StatefulStage[RatePartition]):
             await self._judge_finding(partition, key)
         for day in dict.fromkeys(due.days):
             await self._judge_day(partition, day)
+            due.months += [day._replace(date=month_after(day.date[:7], number)) for number in (0, 1)]
+        for month in dict.fromkeys(due.months):
+            await self._judge_month(partition, month)
         for subject in dict.fromkeys(due.subjects):
             await self._judge_silences(partition, subject)
         for enterprise_id in dict.fromkeys(due.accounts):
@@ -244,10 +252,12 @@ class RateStage(StatefulStage[RatePartition]):
         if now_ms >= partition.closing_ms:
             policies, registry = self.known
             dates = {key.date for held in (partition.days, partition.findings) for key in held}
+            dates |= {date[:7] for date in dates}  # months, too
             closings_ms = {date: policies.newest.days.bounds_ms(date)[1] + policies.lateness_ms for date in dates}
             partition.closing_ms = min((ms for ms in closings_ms.values() if ms > now_ms), default=END_MS)
             closed = {date for date, ms in closings_ms.items() if before_ms < ms <= now_ms}
             due.days += [day for day in partition.days if day.date in closed]
+            due.months += [DayKey(*day[:2], day.date[:7]) for day in partition.days if day.date[:7] in closed]
             due.findings += [key for key in partition.findings if key.date in closed]
             due.closed = bool(closed)
             for day in partition.days:
@@ -273,6 +283,25 @@ class RateStage(StatefulStage[RatePartition]):
         state = partition.days[day]
         partition.dirty["day", *day] = None
         for transition in DayJudge(policies, registry, self.identity_key).judge(day, state.counts(), state.incidents, partition.stream_time_ms):
+            await self.announce(transition.kind, day_incident_data(transition, policies, registry))
+
+    async def _judge_month(self, partition: RatePartition, month: DayKey) -> None:
+        """Whether green packaging rose against the month before, once the month is closed."""
+        policies, registry = self.known
+        if partition.stream_time_ms < policies.newest.days.bounds_ms(month.date)[1] + policies.lateness_ms:
+            return
+        counts, before = Counts(), Counts()
+        for day, state in partition.days.items():
+            if day[:2] == month[:2] and day.date[:7] == month.date:
+                counts.merge(state.counts())
+            elif day[:2] == month[:2] and day.date[:7] == month_after(month.date, -1):
+                before.merge(state.counts())
+        incidents = partition.months.get(month, {})
+        transitions = DayJudge(policies, registry, self.identity_key).judge_month(month, counts, before, incidents, partition.stream_time_ms)
+        if transitions:
+            partition.months[month] = incidents
+            partition.dirty["month", *month] = None
+        for transition in transitions:
             await self.announce(transition.kind, day_incident_data(transition, policies, registry))
 
     async def _judge_silences(self, partition: RatePartition, subject: str) -> None:
@@ -345,6 +374,9 @@ class RateStage(StatefulStage[RatePartition]):
             name = "day" if window == day.date else window
             metrics.ELECTRONIC_RATIO.labels(day.city, label, name).set(counts.electronic / counts.accepted)
             metrics.GREEN_RATIO.labels(day.city, label, name).set(counts.green / counts.accepted)
+            for name, rate in counts.rates().items() if window == day.date else ():
+                if rate is not None and name not in {"electronic_rate", "green_rate"}:
+                    metrics.MEASURE_RATIO.labels(day.city, label, name.removesuffix("_rate")).set(rate)
             for measure, value in ahead.items():
                 metrics.FORECAST.labels(day.city, label, measure.removesuffix("_forecast")).set(value)
 
@@ -368,6 +400,9 @@ class RateStage(StatefulStage[RatePartition]):
             partition.days[day] = RateState(partials, incidents)
             partition.note_activity(day)
             partition.restored.add(day)
+        elif kind == "month":
+            month, incidents = decode_fields(value, tuple[DayKey, dict[str, DayIncident]])
+            partition.months[month] = incidents
         elif kind == "hour":
             subject, hour = decode_fields(value, tuple[tuple[str, str], Hour])
             partition.hours[subject] = hour
@@ -403,6 +438,9 @@ class RateStage(StatefulStage[RatePartition]):
             day = DayKey(*names)
             state = partition.days.get(day)
             return None if state is None else (day, state.partials, state.incidents)
+        if kind == "month":
+            month = DayKey(*names)
+            return (month, partition.months[month]) if month in partition.months else None
         if kind == "hour":
             return (names, partition.hours[names[0], names[1]])
         if kind == "driven":

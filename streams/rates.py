@@ -63,6 +63,10 @@ class Counts(msgspec.Struct):
         for name in Counts.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def rates(self) -> dict[str, float | None]:
+        """Every share by its name; those of nothing are None. Tape is measured on taped parcels only."""
+        return {f"{name}_rate": share(getattr(self, part), getattr(self, whole)) for name, (part, whole) in RATES_OF.items()}
+
     @property
     def electronic_rate(self) -> float | None:
         """Share of electronic waybills; None where nothing was accepted."""
@@ -74,6 +78,12 @@ class Counts(msgspec.Struct):
         return share(self.green, self.accepted)
 
 
+RATES_OF = {
+    "electronic": ("electronic", "accepted"), "green": ("green", "accepted"), "narrow_tape": ("narrow_tape", "taped"),
+    "not_repackaged": ("not_repackaged", "accepted"), "reusable_bag": ("reusable_bag", "accepted"),
+    "real_name": ("real_name_verified", "accepted"), "inspected": ("inspected", "accepted"),
+}  # fmt: skip
+"""Numerator and denominator of each rate (semantics 8)."""
 FEATURES = Counts.__struct_fields__[1:]
 NAMES = [[name for bit, name in enumerate(FEATURES) if number >> bit & 1] for number in range(2 ** len(FEATURES))]
 ELECTRONIC, GREEN = 1, 2
@@ -344,7 +354,7 @@ def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
     """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
     row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
     row.update((name, getattr(counts, name)) for name in Counts.__struct_fields__)
-    return {**row, "electronic_rate": counts.electronic_rate, "green_rate": counts.green_rate}
+    return {**row, **counts.rates()}
 
 
 def is_of_day(row: dict[str, Any]) -> bool:
@@ -387,17 +397,36 @@ class DayJudge:
         policy = self.policies.at(start_ms)
         if policy is None or day.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
             return []
-        return [t for rule in policy.day_rules for t in self._judge_day(policy, rule, day, counts, incidents, start_ms)]
+        return [t for rule in policy.day_rules for t in self._announce(policy, rule, day, self._low(rule, day, counts, start_ms), counts, incidents)]
 
-    def _judge_day(
-        self, policy: Policy, rule: Rule, day: DayKey, counts: Counts, incidents: dict[str, DayIncident], start_ms: int
-    ) -> list[DayTransition]:
+    def judge_month(self, month: DayKey, counts: Counts, before: Counts, incidents: dict[str, DayIncident], stream_time_ms: int) -> list[DayTransition]:
+        """Compare a month (its date is ``YYYY-MM``) with the one before, if it is closed, by the rules that ask for a rate that rises."""
+        start_ms, end_ms = self.policies.newest.days.bounds_ms(month.date)
+        policy = self.policies.at(start_ms)
+        if policy is None or month.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
+            return []
+        transitions = []
+        for rule in (rule for rule in policy.day_rules if getattr(rule.parameters, "rising", False)):
+            (part, whole), (part_before, whole_before) = (RULES[rule.rule].rate(each) for each in (counts, before))
+            least = max(rule.parameters.min_sample, 1)
+            low = min(whole, whole_before) >= least and part * whole_before <= part_before * whole and self._concerns(rule, month, start_ms)
+            transitions += self._announce(policy, rule, month, low, counts, incidents)
+        return transitions
+
+    def _low(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> bool:
+        part, whole = RULES[rule.rule].rate(counts)
+        low: bool = whole >= max(rule.parameters.min_sample, 1) and part / whole < rule.parameters.target
+        return low and self._concerns(rule, day, start_ms)
+
+    def _concerns(self, rule: Rule, day: DayKey, start_ms: int) -> bool:
+        """Whether a rule is about all enterprises, or about this one as a primary brand."""
+        if not rule.parameters.primary_brands_only or day.enterprise_id == CITY_WIDE:
+            return True
+        enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
+        return isinstance(enterprise, Enterprise) and enterprise.primary_brand
+
+    def _announce(self, policy: Policy, rule: Rule, day: DayKey, low: bool, counts: Counts, incidents: dict[str, DayIncident]) -> list[DayTransition]:
         numerator, denominator = RULES[rule.rule].rate(counts)
-        parameters = rule.parameters
-        low = denominator >= max(parameters.min_sample, 1) and numerator / denominator < parameters.target
-        if low and parameters.primary_brands_only and day.enterprise_id != CITY_WIDE:
-            enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
-            low = isinstance(enterprise, Enterprise) and enterprise.primary_brand
         known = incidents.get(rule.id)
         if known is None:
             if not low:

@@ -211,8 +211,13 @@ class Registry:
         keys = [("vehicle", vehicle_id), ("enterprise", enterprise_id or ""), *(("pass", p) for p in pass_ids)]
         passes = [self.at("pass", pass_id, event_time_ms) for pass_id in sorted(pass_ids)]
         keys += [("driver", driver_id) for driver_id in (vehicle.driver_ids if vehicle else ())]
-        bounds = [b for key in keys for version in self._versions.get(key, ()) for b in self._turning_points_ms(*version)]
-        bounds += [from_ms for from_ms, _ in self._credit.get(enterprise_id or "", ())]
+        bounds = [from_ms for from_ms, _ in self._credit.get(enterprise_id or "", ())]
+        for key in keys:
+            for from_ms, until_ms, entry in self._versions.get(key, ()):
+                bounds += (from_ms, until_ms)
+                for name in _LAPSING:  # an insurance or a training
+                    if until := getattr(entry, name, None):
+                        bounds.append(self.bound_ms(until))
         return Subject(
             vehicle_id,
             vehicle,
@@ -229,13 +234,6 @@ class Registry:
         if known is None:
             known = self._bounds_ms[until] = bound_ms(until, self.timezone, end=True)
         return known
-
-    def _turning_points_ms(self, from_ms: int, until_ms: int, entry: AnyEntry) -> Iterator[int]:
-        """The instants at which a version starts or ends, or an insurance or training in it lapses."""
-        yield from (from_ms, until_ms)
-        for name in _LAPSING:
-            if until := getattr(entry, name, None):
-                yield self.bound_ms(until)
 
     def after_notices(self, subjects: Collection[str], event_time_ms: int) -> int:
         """The first instant from this one on (ms) that no announced interruption of one of the subjects (``kind/id``) covers."""

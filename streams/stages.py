@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from streams import metrics
 from streams.checkpoint import Change, Checkpoint
 from streams.cloudevents import cloudevent, incident_data
@@ -332,6 +334,8 @@ class ScanStage(StatefulStage[ScanPartition]):
             metrics.PARCELS_ACCEPTED.labels(*labels, "other").inc(counted.accepted - counted.electronic)
             metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
             metrics.PARCELS_PACKAGED.labels(*labels, "other").inc(counted.accepted - counted.green)
+            for what, number in msgspec.structs.asdict(counted).items():
+                metrics.PARCELS_COUNTED.labels(*labels, what).inc(number)
 
     def new_partition(self) -> ScanPartition:
         """See ``StatefulStage``."""

@@ -5,6 +5,7 @@ Reads the policy pack, the zones, the registry and the events from their files b
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import json
 import math
@@ -511,6 +512,24 @@ class Oracle:
                     found.add((rule["id"], enterprise, since, None))
         return found
 
+    def not_rising(self, rule, days, stream_time):
+        """Closed months whose green packaging is not above that of the month before."""
+        months = defaultdict(lambda: [0, 0])
+        for (city, enterprise, date), (accepted, _, green) in days.items():
+            if city == self.pack["city"]["adcode"]:
+                months[enterprise, date[:7]][0] += accepted
+                months[enterprise, date[:7]][1] += green
+        found = set()
+        for (enterprise, month), (accepted, green) in list(months.items()):
+            first = dt.date.fromisoformat(f"{month}-01")
+            last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
+            whole, part = months.get((enterprise, (first - dt.timedelta(days=1)).isoformat()[:7]), (0, 0))
+            if stream_time < self.bound(last.isoformat(), True) + self.lateness or min(accepted, whole) < int(rule.get("min_sample", 100)):
+                continue
+            if green / accepted <= part / whole:
+                found.add((rule["id"], enterprise, month))
+        return found
+
     def low_days(self, days, stream_time):
         found = set()
         for rule in self.pack["rules"]:
@@ -528,4 +547,6 @@ class Oracle:
                         continue
                 if counts[which] / counts[0] < float(rule.get("target", 0.9)):
                     found.add((rule["id"], enterprise, date))
+            if rule.get("rising") == "true":
+                found |= self.not_rising(rule, days, stream_time)
         return found

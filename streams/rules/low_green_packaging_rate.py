@@ -2,14 +2,15 @@
 
 What
     After a local day has closed: the share among the day's accepted parcels is below ``target``, for an enterprise or
-    the whole city (``*``) with at least ``min_sample`` acceptances.
+    the whole city (``*``) with at least ``min_sample`` acceptances. Where ``rising`` is asked for, also after a local month
+    has closed: its share is not above that of the month before, both with at least so many.
 
 Clause
     快递绿色包材使用率不断提高 (Hohhot 十七); 推广绿色包装 (Hezhou 16, Yunnan 二十一, Wulong 五.2).
 
 Parameters
     ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that
-    are no primary brands; the whole city is judged all the same.
+    are no primary brands; the whole city is judged all the same. ``rising`` (false): from month to month.
 
 Example
     >>> from streams.rates import Counts
@@ -31,12 +32,17 @@ REASON_ZH = "{enterprise_zh} {date} 绿色包装使用率 {percent}，低于 {ta
 REASON_EN = "{enterprise_en}: green packaging rate {percent} on {date}, below {target_percent}"
 
 
+MONTH_ZH = "{enterprise_zh} {date} 绿色包装使用率 {percent}，未比上月提高"
+MONTH_EN = "{enterprise_en}: green packaging rate {percent} in {date}, not above that of the month before"
+
+
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``target`` as a share from 0 to 1, ``min_sample`` in parcels."""
 
     target: float = 0.90
     min_sample: int = 100
     primary_brands_only: bool = False
+    rising: bool = False
 
 
 def rate(counts: Counts) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Accepting fixes and scans: every reason to refuse, in its order."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import msgspec
@@ -54,13 +55,30 @@ def test_a_fix_is_accepted_or_refused_with_one_reason(change, reason):
     assert {k: n for k, n in verdict.outcomes.items() if n} == {reason: 1}
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"event_id": "e"}', b'"text"', b"1e999"])
+@pytest.mark.parametrize("value", [None, b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"event_id": "e"}', b'"text"', b"1e999"])
 def test_what_is_no_fix_is_malformed_and_stops_nothing(value):
     policy = load_policy("hohhot-2019")
     engine = Engine(Policies([policy]), Registry(policy.timezone), b"k")
     verdict = engine.judge(new_partition(), [Record(value, 0, T), Record(msgspec.json.encode(GOOD), 1, T)])
     assert verdict.outcomes["malformed"] == 1 and verdict.outcomes["accepted"] == 1
     assert verdict.rejects[0].record.value == value
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        lambda a, b, c: [a + b"\n" + b, c[:-1]], lambda a, b, c: [a + b, c], lambda a, b, c: [a[:-1], b[1:], c], lambda a, b, c: [a, b + b",", c],
+        lambda a, b, c: [b"[" + a, b + b"]", c], lambda a, b, c: [a + b"\n{", b"}", b + b"\n" + c], lambda a, b, c: [b" " + a, b, c],
+    ],
+)  # fmt: skip
+def test_records_are_fixes_each_by_itself_whatever_they_would_be_together(pieces):
+    """A chunk is decoded at once; what its records add up to must not count."""
+    policy = load_policy("hohhot-2019")
+    values = pieces(*(msgspec.json.encode({**GOOD, "event_id": name}) for name in "abc"))
+    alone, together = Counter(), Engine(Policies([policy]), Registry(policy.timezone), b"k")
+    for value in values:
+        alone += Engine(Policies([policy]), Registry(policy.timezone), b"k").judge(new_partition(), [Record(value, 0, T)]).outcomes
+    assert +together.judge(new_partition(), [Record(value, n, T) for n, value in enumerate(values)]).outcomes == alone
 
 
 def scan(number, seconds=0, **change):

@@ -40,6 +40,8 @@ MISTAKES = [
     ("[double_eleven]", "[double_elven]", "calendar 'double_elven' is not defined; did you mean 'double_eleven'?"),
     ("days: mon-sun", "days: mon-snu", "day 'snu' is not a weekday; did you mean 'sun'?"),
     ("target: 0.90", "target: high", ": target: expected `float`, got `str`"),
+    ("reusable_bag: 0.90", "reusable_bag: 1.9", "target reusable_bag must be a share from 0 to 1, not 1.9"),
+    ("township_coverage: 1.0", "township_coverage: 100", "target township_coverage must be a share from 0 to 1, not 100"),
     ("electronic_waybill: 0.90", "electronic_waybill: 90", "must be a share from 0 to 1, not 90"),
     ("rules:", "rules: [", ": not YAML"),
     ('"HH-[0-9]{5}"', '"HH-[0-9"', "pattern 'HH-[0-9' is no regular expression"),

@@ -1,0 +1,94 @@
+"""Green packaging from month to month: a closed month has to be above the one before, whatever arrives late."""
+
+import asyncio
+import json
+import random
+from types import SimpleNamespace
+
+import orjson
+import pytest
+from oracle import Oracle
+
+from deploy.judge import judge_files
+from streams.checkpoint import Checkpoint
+from streams.parcels import DayKey
+from streams.partials import Partial, encode_partial
+from streams.policy import PACKS, Policies, load_policy
+from streams.rate_stage import RateStage
+from streams.rates import Counts
+from streams.registry import Registry
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def policy():
+    return load_policy("hohhot-2019")
+
+
+def scan(number, at_ms, enterprise, green):
+    return {
+        "event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{number}", "enterprise_id": enterprise, "city": "150100", "kind": "accepted",
+        "waybill_kind": "electronic", "packaging": {"green": green},
+    }  # fmt: skip
+
+
+def test_a_month_that_did_not_rise_is_found_as_the_oracle_finds_it(policy, tmp_path):
+    """Three months of a falling, a rising, a level and a small enterprise, and whatever that makes of the whole city."""
+    rng, scans = random.Random(3), []
+    shares = {"falls": (0.95, 0.94, 0.91), "rises": (0.91, 0.93, 0.97), "level": (0.95, 0.95, 0.95), "small": (0.9, 0.2, 0.1)}
+    for month, start in enumerate(("2026-01", "2026-02", "2026-03")):
+        start_ms, end_ms = policy.days.bounds_ms(start)
+        for enterprise, of_month in shares.items():
+            count = 40 if enterprise == "small" else 200
+            times = sorted(rng.randrange(start_ms, end_ms) for _ in range(count))
+            scans += [scan(len(scans) + n, at_ms, enterprise, n < round(of_month[month] * count)) for n, at_ms in enumerate(times)]
+    scans.sort(key=lambda s: s["event_time_ms"])
+    lines = [json.dumps(s).encode() for s in [*scans, scan(10**6, policy.days.bounds_ms("2026-03")[1] + 700_000, "rises", True)]]
+    (tmp_path / "scans.jsonl").write_bytes(b"\n".join(lines))
+    judge_files(policy, Registry(policy.timezone), [], [str(tmp_path / "scans.jsonl")], tmp_path)
+    rows = [orjson.loads(line) for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines()]
+    months = [row for row in rows if row["closed_at_ms"] and row["closed_at_ms"] - row["opened_at_ms"] > 27 * DAY_MS]
+    found = {(row["rule_id"], row["enterprise_id"], policy.days.date_of(row["opened_at_ms"])[:7]) for row in months}
+    _, low = Oracle(PACKS / "hohhot-2019.yaml", None).scans(lines)
+    assert found == {row for row in low if len(row[2]) == 7}
+    assert {row[1:] for row in found} >= {("falls", "2026-02"), ("falls", "2026-03"), ("level", "2026-02")} and not {"rises", "small"} & {row[1] for row in found}
+    falls = next(row for row in months if row["enterprise_id"] == "falls")
+    assert falls["reason_en"] == "falls: green packaging rate 94.0% in 2026-02, not above that of the month before" and "未比上月提高" in falls["reason_zh"]
+
+
+def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing_again(policy, monkeypatch):
+    policies = Policies([policy])
+    stage = RateStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=Registry(policy.timezone)), b"k")
+    said, offsets = [], iter(range(100))
+
+    async def send(topic, key, value, *_, **__):
+        if topic == "courier.incidents.v1" and (data := orjson.loads(value)["data"])["rule"].startswith("low_green"):
+            said.append((data["enterprise_id"], policy.days.date_of(data["opened_at_ms"]), data["state"], data["revision"]))
+
+    monkeypatch.setattr(stage.checkpoint, "send", send)
+    stage.partitions[0] = stage.new_partition()
+    close_ms = policy.days.bounds_ms("2026-02")[1] + policies.lateness_ms
+
+    def take(date, next_offset, stream_time_ms, green):
+        counts = Counts(accepted=1_000, electronic=1_000, green=green)
+        row = Partial("150100", "e", date, 0, next_offset, stream_time_ms, counts=counts)
+        asyncio.run(stage.take([SimpleNamespace(partition=0, offset=next(offsets), value=encode_partial(row))]))
+        return said[-2:] if len(said) > 1 else said
+
+    for date, green in (("2026-01-20", 950), ("2026-02-03", 940)):
+        take(date, 1, policy.days.bounds_ms(date)[1], green)
+    assert not said
+    february = [("e", "2026-02-01", "closed", 2), ("*", "2026-02-01", "closed", 2)]
+    take("2026-02-28", 2, close_ms, 940)
+    assert [row for row in said if row[2] == "closed"] == february
+    changes = stage.changes(0)
+    take("2026-02-28", 3, close_ms + 1, 970)
+    assert said[-2:] == [("e", "2026-02-01", "retracted", 3), ("*", "2026-02-01", "retracted", 3)]
+    restored = stage.partitions[0] = stage.new_partition()
+    for change in changes[:-1]:
+        stage.put(restored, change.key, change.value)
+    restored.stream_time_ms, restored.next_offset, before = close_ms, 3, len(said)
+    assert DayKey("150100", "e", "2026-02") in restored.months
+    take("2026-02-28", 4, close_ms + 2, 970)
+    assert said[before:] == [("e", "2026-02-01", "retracted", 3), ("*", "2026-02-01", "retracted", 3)]
