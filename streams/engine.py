@@ -44,6 +44,8 @@ from streams.rules import RULES
 ACCEPTED = "accepted"
 FEWEST_A_TURN = 4
 """So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
+PLANS_KEPT = 100_000
+"""So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
 
@@ -172,6 +174,8 @@ class Engine:
         A vehicle's fixes of a chunk from the first on that needs a closer look all get it, so nothing overtakes it.
         """
         traces, columns = partition.traces, partition.columns
+        if self.planner.plans.count > PLANS_KEPT + 8 * len(traces):
+            self.planner.change(self.policies)
         if partition.generation != self.planner.generation:
             partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
         found = [traces.get(fix.vehicle_id) or self._enter(partition, fix.vehicle_id) for fix in chunk.fixes]

@@ -216,8 +216,9 @@ def folder(tmp_path_factory):
 @given(
     pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]),
     fewest=st.sampled_from([1, 2, 4]), most=st.sampled_from([32, 40, columns.MOST_MARKS]), longest=st.sampled_from([1, 2, columns.LONGEST_ID]),
+    plans=st.sampled_from([-10, 0, engine_module.PLANS_KEPT]),
 )  # fmt: skip
-def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, most, longest):
+def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, most, longest, plans):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recent, "BLOCK", block)
         patch.setattr(columns, "BLOCK", block)
@@ -226,6 +227,7 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
             patch.setattr(module, "LONGEST_ID", longest)
         patch.setattr(columns, "MOST_MARKS", most)
         patch.setattr(engine_module, "FEWEST_A_TURN", fewest)
+        patch.setattr(engine_module, "PLANS_KEPT", plans)
         compare(folder, pack, registry, sent, split)
 
 
