@@ -213,4 +213,4 @@ class Columns:
         self.marks.held[number, : marked - opened] = np.frombuffer(recent.marks, MARK)
         self.marks.held[number, marked - opened : marked] = marks_of(names)
         latest["out"], latest["opened"], latest["marked"] = False, opened, marked
-        trace.recent, trace.sealed = None, recent.sealed
+        trace.recent, trace.sealed, trace.subject = None, recent.sealed, None  # what the registry says is looked up when it is asked for

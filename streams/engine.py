@@ -285,8 +285,9 @@ class Engine:
         if plan is None or plan.generation != self.planner.generation or not plan.from_ms <= event_time_ms < plan.until_ms:
             plan, trace.subject = self.planner.plan(trace.vehicle_id, event_time_ms)
             trace.plan, report = plan, 0
+        if trace.subject is None:
+            trace.subject = self.planner.registry.subject(trace.vehicle_id, event_time_ms)
         duties, subject = plan.duties, trace.subject
-        assert subject is not None
         if report != chunk.reports[index]:
             told = any(predicate.reported(fix, subject) for predicate in duties.told if predicate.reported)
             columns.latest.held["report"][number] = 0 if told else chunk.reports[index]
