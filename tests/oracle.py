@@ -363,6 +363,21 @@ class Oracle:
                 counts[2] += bool((scan.get("packaging") or {}).get("green"))
         return {k: tuple(v) for k, v in days.items()}, self.low_days(days, stream_time)
 
+    def packed(self, *partitions):
+        """(city, enterprise or ``*``, date) → taped, with tape of at most 45 mm, not packed again, in a reusable bag, sender verified, inspected."""
+        days = defaultdict(lambda: [0] * 6)
+        for scan in [scan for lines in partitions for scan in self.acceptances(self.scans_taken(lines)[0])]:
+            packaging = scan.get("packaging") or {}
+            tape = packaging.get("tape_mm")
+            features = (
+                tape is not None, tape is not None and tape <= 45, packaging.get("repackaged") is False, packaging.get("reusable_bag") is True,
+                scan.get("real_name_verified") is True, scan.get("inspected") is True,
+            )  # fmt: skip
+            for enterprise in (scan["enterprise_id"], "*"):
+                counts = days[scan["city"], enterprise, self.local(scan["event_time_ms"]).date().isoformat()]
+                counts[:] = [count + feature for count, feature in zip(counts, features, strict=True)]
+        return {k: tuple(v) for k, v in days.items()}
+
     def scans_taken(self, lines):
         """(scan, stream time before it) of those that are neither broken nor more than three days late, and the last stream time."""
         required = dict.fromkeys(("event_id", "waybill_id", "enterprise_id", "city", "kind"), str) | {"event_time_ms": int}

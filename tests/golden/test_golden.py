@@ -15,6 +15,7 @@ from producers.traffic import write_sample_registry
 from streams import rules
 from streams.cloudevents import subject_of
 from streams.policy import PACKS, load_policy, packs
+from streams.rates import FEATURES
 from streams.registry import Registry
 from streams.registry_file import load_registry
 
@@ -71,6 +72,10 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     assert vehicles == expected
     counts, low = oracle.scans(line for line in open_lines(scans[0]) if line.strip())
     assert rates == counts
+    rows = [orjson.loads(row) for row in (tmp_path / "rates.jsonl").read_bytes().splitlines()]
+    features = {(r["city"], r["enterprise_id"], r["date"]): tuple(r[name] for name in FEATURES[2:]) for r in rows}
+    assert features == oracle.packed([line for line in open_lines(scans[0]) if line.strip()])
+    assert all(sum(counted[n] for counted in features.values()) for n in range(6))
     assert {d[:2] for d in days} == {d[:2] for d in low} and len(days) == len(low) >= len(policy.day_rules)
     assert scan_findings(tmp_path, policy) == oracle.findings(line for line in open_lines(scans[0]) if line.strip())
     scanned = [line for line in open_lines(scans[0]) if line.strip()]
