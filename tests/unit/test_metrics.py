@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import ROOT, get
@@ -10,6 +11,8 @@ from conftest import ROOT, get
 from deploy.explain import rule_table
 from streams import metrics
 from streams.errors import Unavailable
+from streams.registry import Enterprise, Registry
+from streams.stages import enterprise_label
 
 
 def page():
@@ -34,6 +37,12 @@ def test_health_pages():
     assert get(f"http://127.0.0.1:{port}/readyz") == "ready\n"
     with pytest.raises(Unavailable, match=f"port {port} on 127.0.0.1 cannot be used .*set YICHENG_METRICS_PORT"):
         metrics.serve("127.0.0.1", port, lambda: True)
+
+
+def test_an_enterprise_that_nobody_has_registered_is_counted_as_other():
+    registry = Registry(ZoneInfo("Asia/Shanghai"))
+    registry.add([Enterprise(id="e")])
+    assert [enterprise_label(registry, name) for name in ("e", "nobody", "*")] == ["e", "other", "*"]
 
 
 def test_no_label_could_name_a_vehicle_or_a_waybill():

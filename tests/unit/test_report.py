@@ -12,9 +12,10 @@ from make_day import SEED, VEHICLES
 from oracle import Oracle
 
 from deploy.judge import judge_files, open_lines
-from deploy.report import as_csv, as_html, as_json, draw, gather, judged_files
+from deploy.report import _met, as_csv, as_html, as_json, draw, gather, judged_files
 from producers.traffic import write_sample_registry
 from streams.clock import bound_ms
+from streams.driven import Millimetres, driven_row
 from streams.errors import BadInput
 from streams.network import network
 from streams.policy import PACKS, load_policy
@@ -64,6 +65,16 @@ def test_key_figures_are_of_the_records_valid_then(policy):
     kpis = {kpi["measure"]: kpi for kpi in gather(policy, registry, [], [], [], date(2019, 6, 30), date(2019, 6, 30))["kpis"]}
     assert kpis["locker_cells"] == {"measure": "locker_cells", "value": 75_000, "target": 130_000, "met": False}
     assert kpis["nev_share"]["met"] is None and kpis["green_packaging"] == {"measure": "green_packaging", "value": None, "target": 0.9, "met": None}
+
+
+def test_driving_empty_is_summed_over_the_days_asked_for(policy):
+    """Less of it is better, so a target is met from above."""
+    driven = {"2019-06-28": Millimetres(9_000_000, 9_000_000), "2019-06-29": Millimetres(1_000_000, 4_000_000), "2019-06-30": Millimetres(0, 6_000_000)}
+    rows = [driven_row(policy.pack.city.adcode, day, mm) for day, mm in driven.items()]
+    told = {kpi["measure"]: kpi for kpi in gather(policy, Registry(policy.timezone), rows, [], [], date(2019, 6, 29), date(2019, 6, 30))["kpis"]}
+    assert told["empty_run_ratio"]["value"] == 0.1
+    assert [_met("empty_run_ratio", 0.1, target) for target in (0.2, 0.05, None)] == [True, False, None]
+    assert driven_row("1", "2019-06-30", Millimetres())["empty_run_ratio"] is None
 
 
 def test_a_report_says_what_the_oracle_says(policy, judged):
