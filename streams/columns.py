@@ -110,8 +110,7 @@ class Columns:
                 if recent.opened() >= MOST_OPEN:
                     full.append(number)
             numbers, chosen = numbers[~out], chosen[~out]
-        if packed.ids.itemsize > self.ids.held.itemsize:
-            self.ids.widen(f"S{-(-packed.ids.itemsize // 4) * 4}", MOST_OPEN)
+        self._fit_ids(packed.ids.itemsize)
         opened, marked = latest["opened"][numbers], latest["marked"][numbers]
         self.rows.held[numbers, opened] = packed.rows[chosen]
         self.ids.held[numbers, opened] = packed.ids[chosen]
@@ -123,7 +122,7 @@ class Columns:
     def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[Trace, int], None]) -> None:
         """Put the older fixes of full vehicles away, and forget those that no late one can come before.
 
-        ``forget(trace, number)`` is asked to do that for a vehicle that has offended.
+        ``forget(trace, blocks)`` is asked to do that for a vehicle that has offended.
         """
         inside = [number for number in full if not self.latest.held["out"][number]]
         for number in full:
@@ -158,11 +157,19 @@ class Columns:
 
     def _make_room(self, numbers: np.ndarray) -> None:
         """Each of these vehicles has columns for as many marks as it may get until it is sealed again, or is taken out."""
-        most, width = int(self.latest.held["marked"][numbers].max()) + MOST_OPEN, self.marks.held.shape[1]
-        if most > width:
-            self.marks.widen(MARK, min(-(-most // 16) * 16, MOST_MARKS))
+        self._fit_marks(int(self.latest.held["marked"][numbers].max()))
         for number in numbers[self.latest.held["marked"][numbers] + MOST_OPEN > MOST_MARKS].tolist():
             self.take_out(self.traces[number])
+
+    def _fit_ids(self, longest: int) -> None:
+        """Ids of so many bytes fit."""
+        if longest > self.ids.held.itemsize:
+            self.ids.widen(f"S{-(-longest // 4) * 4}", MOST_OPEN)
+
+    def _fit_marks(self, marked: int) -> None:
+        """So many marks fit, and those of the fixes that may come before a vehicle is sealed again, up to the most there may be."""
+        if marked + MOST_OPEN > self.marks.held.shape[1]:
+            self.marks.widen(MARK, min(-(-(marked + MOST_OPEN) // 16) * 16, MOST_MARKS))
 
     def recent(self, trace: Trace) -> Recent:
         """A vehicle's fixes, wherever they are; to be looked at only."""
@@ -203,11 +210,9 @@ class Columns:
         longest = max(map(len, names))
         if marked + MOST_OPEN > MOST_MARKS or longest > LONGEST_ID or any(name.endswith(b"\0") for name in names):
             return
-        if longest > self.ids.held.itemsize:
-            self.ids.widen(f"S{-(-longest // 4) * 4}", MOST_OPEN)
+        self._fit_ids(longest)
+        self._fit_marks(marked)
         number, latest = trace.number, self.latest.held[trace.number]
-        if marked + MOST_OPEN > self.marks.held.shape[1]:
-            self.marks.widen(MARK, min(-(-(marked + MOST_OPEN) // 16) * 16, MOST_MARKS))
         self.rows.held[number, :opened] = np.frombuffer(recent.rows, ROW)
         self.ids.held[number, :opened] = names
         self.marks.held[number, : marked - opened] = np.frombuffer(recent.marks, MARK)
