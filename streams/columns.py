@@ -6,15 +6,15 @@ that needs a closer look is taken out: its fixes become a ``Recent``, and go bac
 
 from __future__ import annotations
 
-import math
-import mmap
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from streams.clock import END_MS
+from streams.numbers import Numbers
 from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, Packed, Recent, marks_of, older, seal, size_of
+from streams.rows import Rows, as_bytes
 
 if TYPE_CHECKING:
     from streams.incidents import Trace
@@ -34,40 +34,11 @@ FEWEST_MARKS, MOST_MARKS = 32, 512
 """Bytes of an id, and numbers of fixes, between which the columns adapt; vehicles with more stay out."""
 
 
-def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array in pages of its own, which go back when it is dropped and take no memory before they are written to."""
-    dtype = np.dtype(dtype)
-    return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, math.prod(shape) * dtype.itemsize))
-
-
-class Rows:
-    """An array that grows: ``held[:count]`` are its rows."""
-
-    def __init__(self, dtype: Any, width: tuple[int, ...] = ()) -> None:
-        self.held = _zeros((64, *width), dtype)
-        self.count = 0
-
-    def add(self, row: Any, times: int = 1) -> int:
-        """Append a row so many times; the first one's number."""
-        first, self.count = self.count, self.count + times
-        if self.count > len(self.held):
-            more = _zeros((self.count + max(64, self.count // 8), *self.held.shape[1:]), self.held.dtype)
-            more[:first] = self.held[:first]
-            self.held = more
-        self.held[first : self.count] = row
-        return first
-
-    def widen(self, dtype: Any, width: int) -> None:
-        """Hold rows of so many values of this type."""
-        more = _zeros((len(self.held), width), dtype)
-        more[: self.count, : self.held.shape[1]] = self.held[: self.count]
-        self.held = more
-
-
 class Columns:
-    """n vehicles by number: ``latest`` (``LATEST``), their open fixes (``rows``, ``ids``) and the marks of all that are kept, oldest first."""
+    """n vehicles by number (``numbers``: of their ids): ``latest`` (``LATEST``), their open fixes (``rows``, ``ids``) and the marks of all that are kept, oldest first."""
 
     def __init__(self) -> None:
+        self.numbers = Numbers()
         self.traces: list[Trace] = []
         self.returning: list[Trace] = []
         self.latest = Rows(LATEST)
@@ -81,12 +52,13 @@ class Columns:
         for rows in (self.rows, self.ids, self.marks):
             rows.add(np.zeros((), rows.held.dtype), len(traces))
         self.traces += traces
+        self.numbers.add([trace.vehicle_id for trace in traces])
         for number, trace in enumerate(traces, first):
             trace.number = number
 
     def seen(self, numbers: np.ndarray, packed: Packed) -> np.ndarray:
         """Which of n fixes may have an id that their vehicle has reported before."""
-        seen: np.ndarray = (self.marks.held[numbers] == packed.marks[:, None]).any(axis=1)
+        seen: np.ndarray = (self.marks.held.take(numbers, axis=0) == packed.marks[:, None]).any(axis=1)
         for index in np.flatnonzero(self.latest.held["out"][numbers]).tolist():
             recent = self.traces[numbers[index]].recent
             assert recent is not None
@@ -112,7 +84,7 @@ class Columns:
             numbers, chosen = numbers[~out], chosen[~out]
         self._fit_ids(packed.ids.itemsize)
         opened, marked = latest["opened"][numbers], latest["marked"][numbers]
-        self.rows.held[numbers, opened] = packed.rows[chosen]
+        as_bytes(self.rows.held)[numbers, opened] = as_bytes(packed.rows)[chosen]
         self.ids.held[numbers, opened] = packed.ids[chosen]
         self.marks.held[numbers, marked] = packed.marks[chosen]
         latest["opened"][numbers], latest["marked"][numbers] = opened + 1, marked + 1
@@ -134,7 +106,7 @@ class Columns:
         if not inside:
             return
         numbers = np.array(inside)
-        rows, ids = self.rows.held[numbers], self.ids.held[numbers]
+        rows, ids = self.rows.held.take(numbers, axis=0), self.ids.held.take(numbers, axis=0)
         blocks = seal(rows[:, :BLOCK], ids[:, :BLOCK].tolist())
         self.rows.held[numbers, 0], self.ids.held[numbers, 0] = rows[:, BLOCK], ids[:, BLOCK]
         self.latest.held["opened"][numbers] = 1

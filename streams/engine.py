@@ -173,16 +173,12 @@ class Engine:
 
         A vehicle's fixes of a chunk from the first on that needs a closer look all get it, so nothing overtakes it.
         """
-        traces, columns = partition.traces, partition.columns
-        if self.planner.plans.count > PLANS_KEPT + 8 * len(traces):
+        columns = partition.columns
+        if self.planner.plans.count > PLANS_KEPT + 8 * len(partition.traces):
             self.planner.change(self.policies)
         if partition.generation != self.planner.generation:
             partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
-        found = [traces.get(fix.vehicle_id) or self._enter(partition, fix.vehicle_id) for fix in chunk.fixes]
-        numbers = np.array([trace.number for trace in found])
-        if numbers.min() < 0:
-            columns.enter(list({id(trace): trace for trace in found if trace.number < 0}.values()))
-            numbers = np.array([trace.number for trace in found])
+        numbers = self._numbers(partition, [fix.vehicle_id for fix in chunk.fixes])
         order = np.argsort(numbers, kind="stable")
         packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
@@ -198,23 +194,31 @@ class Engine:
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
         for index in np.flatnonzero(~plain).tolist():
             self._pass_time(partition, reached_ms[index], transitions)
-            reason = self._look(partition, found[index], chunk, index, packed, int(zones[index]), int(possible[index]), transitions)
+            reason = self._look(partition, columns.traces[numbers[index]], chunk, index, packed, int(zones[index]), int(possible[index]), transitions)
             if reason:
                 rejects.append(Reject(records[index], reason, chunk.fixes[index].event_id))
         self._pass_time(partition, reached_ms[-1], transitions)
 
-    def _enter(self, partition: FixPartition, vehicle_id: str) -> Trace:
-        """A vehicle that reports for the first time."""
-        trace = partition.traces[vehicle_id] = new_trace(vehicle_id)
-        return trace
+    @staticmethod
+    def _numbers(partition: FixPartition, vehicle_ids: list[str]) -> np.ndarray:
+        """The numbers of the vehicles of n fixes in the columns; those that report for the first time are entered."""
+        traces, columns = partition.traces, partition.columns
+        numbers = columns.numbers.find(vehicle_ids)
+        if numbers.min() >= 0:
+            return numbers
+        for vehicle_id in (new := dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())):
+            if vehicle_id not in traces:
+                traces[vehicle_id] = new_trace(vehicle_id)
+        columns.enter([traces[vehicle_id] for vehicle_id in new])
+        return columns.numbers.find(vehicle_ids)
 
     def _plain(
         self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
     ) -> np.ndarray:
         """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
         planner, times = self.planner, chunk.times
-        plans = planner.plans.held[latest["plan"]]
-        duties = planner.duties.held[plans["duties"]]
+        plans = planner.plans.held.take(latest["plan"])
+        duties = planner.duties.held.take(plans["duties"])
         reached_ms = np.maximum.accumulate(np.maximum(times, partition.stream_time_ms))
         plain: np.ndarray = packed.fits & packed.short & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
         asks = planner.asks(plans["duties"], zones)
@@ -229,7 +233,7 @@ class Engine:
     @staticmethod
     def _latest(partition: FixPartition, numbers: np.ndarray, order: np.ndarray, packed: Packed) -> np.ndarray:
         """What is known of the vehicles of n fixes (``LATEST``) before each: of several of a vehicle each follows the one before."""
-        latest: np.ndarray = partition.columns.latest.held[numbers]
+        latest: np.ndarray = partition.columns.latest.held.take(numbers)
         mine = numbers[order]
         again = np.flatnonzero(mine[1:] == mine[:-1])
         if again.size:

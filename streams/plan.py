@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.columns import Rows
 from streams.events import Fix
 from streams.policy import Policies, Rule
 from streams.predicates import Chunk, Form, Predicate
 from streams.recent import Kept
 from streams.registry import Registry, Subject
+from streams.rows import Rows
 from streams.rules import RULES
 
 PairPredicate = Callable[[Kept, Kept], bool]

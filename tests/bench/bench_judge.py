@@ -10,6 +10,7 @@ import gc
 import json
 import random
 import time
+from array import array
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -101,7 +102,8 @@ class Traffic:
     def __init__(self, vehicles: int, rng: random.Random) -> None:
         self.rng, self.offset, self.round = rng, 0, 0
         self.first_round = [rng.randrange(40) for _ in range(vehicles)]
-        self.places = [(rng.uniform(111.0, 111.6), rng.uniform(40.0, 40.6)) for _ in range(vehicles)]
+        self.lons = array("d", (rng.uniform(111.0, 111.6) for _ in range(vehicles)))
+        self.lats = array("d", (rng.uniform(40.0, 40.6) for _ in range(vehicles)))
 
     def chunks(self, rounds: int) -> Any:
         """So many reports of every vehicle."""
@@ -114,10 +116,9 @@ class Traffic:
             self.round += 1
 
     def _report(self, number: int, base_ms: int) -> Record:
-        lon, lat = self.places[number]
-        lon = min(max(lon + self.rng.uniform(-3e-4, 3e-4), 111.0), 111.6)
-        lat = min(max(lat + self.rng.uniform(-3e-4, 3e-4), 40.0), 40.6)
-        self.places[number] = lon, lat
+        lon = min(max(self.lons[number] + self.rng.uniform(-3e-4, 3e-4), 111.0), 111.6)
+        lat = min(max(self.lats[number] + self.rng.uniform(-3e-4, 3e-4), 40.0), 40.6)
+        self.lons[number], self.lats[number] = lon, lat
         time_ms = base_ms + number % INTERVAL_MS
         value = (
             f'{{"event_id":"{number}-{time_ms}","event_time_ms":{time_ms},"vehicle_id":"BN-{number:06}","lon":{lon:.6f},"lat":{lat:.6f},'
@@ -154,7 +155,7 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         packed_at = time.process_time()
         inside = engine.policies.locate(fixes.times, fixes.lons, fixes.lats)
         located = time.process_time()
-        numbers = np.array([partition.traces[fix.vehicle_id].number for fix in fixes.fixes])
+        numbers = partition.columns.numbers.find([fix.vehicle_id for fix in fixes.fixes])
         latest = engine._latest(partition, numbers, np.argsort(numbers, kind="stable"), packed)
         engine._plain(partition, fixes, latest, packed, inside, engine.planner.possible(fixes))
         partition.columns.seen(numbers, packed)
