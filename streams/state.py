@@ -81,8 +81,8 @@ _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
     """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
-    loose = [i.run for i in incidents if not any(i.run is run for run in runs)]
-    stored_runs = [*runs, *loose]
+    stored_runs = list({id(run): run for run in (*runs, *(i.run for i in incidents))}.values())
+    places = {id(run): place for place, run in enumerate(stored_runs)}
     used = sorted(trace.offending or ())
     in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
     of_runs = (run.offence for run in (*stored_runs, *base))
@@ -100,7 +100,7 @@ def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
         len(runs),
         [pack_run(run) for run in base],
         [
-            (i.incident_id, i.opening, i.revision, i.state, next(n for n, r in enumerate(stored_runs) if r is i.run), i.superseded_by)
+            (i.incident_id, i.opening, i.revision, i.state, places[id(i.run)], i.superseded_by)
             for i in incidents
         ],
     )

@@ -13,8 +13,8 @@ Seeks. After a table recovery Faust resumes the partitions first and seeks back 
 is fetched in between is dropped on the way or comes twice. Here fetching and seeking exclude each other, a seek empties
 the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked.
 
-Records. aiokafka makes a dataclass of every record, for which it takes as long as for all the rest of a fetch. Here a
-record is a ``msgspec.Struct`` with the same fields (``Fetched``).
+Records. aiokafka makes a dataclass of every record and looks at each batch again for each of its records, for which it takes
+longer than for all the rest of a fetch. Here a record is a ``msgspec.Struct`` with the same fields (``Fetched``).
 
 Fetches. aiokafka has one fetch under way per broker, and partitions with records still to be taken are not in it. When
 those are all that have traffic, the fetch asks for idle partitions only, and whatever arrives meanwhile waits for it to
@@ -33,6 +33,7 @@ from typing import Any
 
 import msgspec
 from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
 from faust import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
@@ -78,19 +79,38 @@ class Fetched(msgspec.Struct, gc=False):
     timestamp_type: int
     key: bytes | None
     value: bytes | None
-    checksum: int | None
-    serialized_key_size: int
-    serialized_value_size: int
     headers: Sequence[tuple[str, bytes]]
+    checksum: None = None
+
+    @property
+    def serialized_key_size(self) -> int:
+        """Bytes of the key, -1 where there is none."""
+        return -1 if self.key is None else len(self.key)
+
+    @property
+    def serialized_value_size(self) -> int:
+        """Bytes of the value, -1 where there is none."""
+        return -1 if self.value is None else len(self.value)
 
 
 class _PartitionRecords(fetcher.PartitionRecords):
-    """aiokafka's, but for what it makes of a record. Deserialisers are Faust's business, which has none here."""
+    """aiokafka's, but for what it makes of a record and how often it asks what. Deserialisers are Faust's business, which has none here."""
 
-    def _consumer_record(self, tp: Any, record: Any) -> Fetched:
-        key, value = record.key, record.value
-        sizes = (-1 if key is None else len(key)), (-1 if value is None else len(value))
-        return Fetched(tp.topic, tp.partition, record.offset, record.timestamp, record.timestamp_type, key, value, record.checksum, *sizes, record.headers)
+    def __iter__(self) -> Iterator[Fetched]:
+        return self._records_iterator  # type: ignore[no-any-return]
+
+    def _unpack_records(self) -> Iterator[Fetched]:
+        (topic, partition), records = self._tp, self._records
+        while records.has_next():
+            batch = records.next_batch()
+            if not batch.validate_crc():
+                raise CorruptRecordException(f"{topic}[{partition}] has a batch whose checksum is wrong")
+            for record in () if batch.is_control_batch else batch:
+                offset = record.offset
+                if offset >= self.next_fetch_offset:
+                    self.next_fetch_offset = offset + 1
+                    yield Fetched(topic, partition, offset, record.timestamp, record.timestamp_type, record.key, record.value, record.headers)
+            self.next_fetch_offset = batch.next_offset  # beyond what compaction has taken out
 
 
 fetcher.PartitionRecords = _PartitionRecords
