@@ -13,7 +13,7 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.numbers import Numbers
-from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, Packed, Recent, marks_of, older, seal, size_of
+from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, Packed, Recent, fixes_in, marks_of, older, seal
 from streams.rows import Rows, as_bytes
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Columns:
     def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[Trace, int], None]) -> None:
         """Put the older fixes of full vehicles away, and forget those that no late one can come before.
 
-        ``forget(trace, blocks)`` is asked to do that for a vehicle that has offended.
+        ``forget(trace, size)`` is asked to do that, for so many bytes of blocks, for a vehicle that has offended.
         """
         inside = [number for number in full if not self.latest.held["out"][number]]
         for number in full:
@@ -111,16 +111,17 @@ class Columns:
         self.rows.held[numbers, 0], self.ids.held[numbers, 0] = rows[:, BLOCK], ids[:, BLOCK]
         self.latest.held["opened"][numbers] = 1
         gone: dict[int, list[int]] = {}
-        for number, block, time_ms in zip(inside, blocks, rows["time"][:, BLOCK].tolist(), strict=True):
+        times = rows["time"]
+        for number, block, first_ms, time_ms in zip(inside, blocks, times[:, 0].tolist(), times[:, BLOCK].tolist(), strict=True):
             trace = self.traces[number]
-            trace.sealed = (*trace.sealed, block)
-            old = older(trace.sealed, time_ms, time_ms - lateness_ms)
+            old = older(trace.sealed, first_ms, time_ms - lateness_ms)
             if old and trace.has_offended():
+                trace.sealed += block
                 forget(trace, old)
-            elif old:
-                count = sum(map(size_of, trace.sealed[:old]))
-                trace.sealed = trace.sealed[old:]
-                gone.setdefault(count, []).append(number)
+                continue
+            if old:
+                gone.setdefault(fixes_in(trace.sealed[:old]), []).append(number)
+            trace.sealed = trace.sealed[old:] + block
         for count, those in gone.items():
             marks = self.marks.held
             marks[those, : marks.shape[1] - count] = marks[those, count:]
@@ -159,7 +160,7 @@ class Columns:
     def take_out(self, trace: Trace) -> Recent:
         """The vehicle's fixes as an object, which holds them from now on."""
         if trace.recent is None:
-            trace.recent, trace.sealed = self.recent(trace), ()
+            trace.recent, trace.sealed = self.recent(trace), b""
             latest = self.latest.held[trace.number]
             latest["out"], latest["marked"], latest["opened"] = True, 0, 0
         return trace.recent

@@ -37,7 +37,7 @@ from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadli
 from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, MARK, MOST_OPEN, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, pack
+from streams.recent import DEGREE, MARK, MOST_OPEN, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, fixes_in, pack
 from streams.registry import Registry
 from streams.rules import RULES
 
@@ -187,7 +187,7 @@ class Engine:
         for chosen in _turns(numbers, order, packed.marks, plain):
             full = columns.append(numbers[chosen], packed, chosen)
             if full:
-                columns.seal(full, self.policies.lateness_ms, lambda trace, blocks: self._forget(partition, trace, blocks))
+                columns.seal(full, self.policies.lateness_ms, lambda trace, size: self._forget(partition, trace, size))
         self._drive(partition, chunk, latest, plain)
         if chunk.synthetic.any():
             columns.latest.held["synthetic"][numbers[plain & chunk.synthetic]] = True
@@ -206,7 +206,8 @@ class Engine:
         numbers = columns.numbers.find(vehicle_ids)
         if numbers.min() >= 0:
             return numbers
-        for vehicle_id in (new := dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())):
+        new = dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())
+        for vehicle_id in [name.encode().decode() for name in new]:  # copies: kept for long, they would lie between what is soon dropped
             if vehicle_id not in traces:
                 traces[vehicle_id] = new_trace(vehicle_id)
         columns.enter([traces[vehicle_id] for vehicle_id in new])
@@ -250,18 +251,18 @@ class Engine:
             after = chunk.lons[known], chunk.lats[known]
             partition.driven.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
 
-    def _forget(self, partition: FixPartition, trace: Trace, blocks: int) -> None:
-        """Forget the oldest blocks of fixes of a vehicle that may have offended."""
-        self._drop(trace, partition.columns.take_out(trace), blocks)
+    def _forget(self, partition: FixPartition, trace: Trace, size: int) -> None:
+        """Forget the oldest blocks of fixes, so many bytes, of a vehicle that may have offended."""
+        self._drop(trace, partition.columns.take_out(trace), size)
         partition.columns.put_away(trace)
 
-    def _drop(self, trace: Trace, recent: Recent, blocks: int) -> None:
+    def _drop(self, trace: Trace, recent: Recent, size: int) -> None:
         if trace.has_offended():
-            old = list(itertools.islice(recent, recent.fixes_in(blocks)))
+            old = list(itertools.islice(recent, fixes_in(recent.sealed[:size])))
             for kept in old:
                 trace.count_offences(kept.offence_set, -1)
             drop_old(trace, self._judged(old))
-        recent.drop(blocks)
+        recent.drop(size)
 
     def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
         """Stream time has come so far."""
@@ -316,7 +317,7 @@ class Engine:
                     recent.set_offences(-1, self.set_number(offences))
                 changes = self.announcer.advance(trace, _judged(fix, offences))
             if recent.opened() >= MOST_OPEN:
-                columns.seal([number], lateness_ms, lambda trace, blocks: self._drop(trace, recent, blocks))
+                columns.seal([number], lateness_ms, lambda trace, size: self._drop(trace, recent, size))
         else:
             changes = self._insert(partition, trace, recent, fix, plan, offences, row, exact)
         if changes:

@@ -117,7 +117,7 @@ class Trace(msgspec.Struct, gc=False):
     number: int
     vehicle_id: str
     recent: Recent | None
-    sealed: tuple[bytes, ...] = ()
+    sealed: bytes = b""
     offending: dict[int, int] | None = None
     runs: dict[Offence, Run] | None = None
     base: dict[Offence, Run] | None = None

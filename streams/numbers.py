@@ -52,7 +52,7 @@ class Numbers:
         words = self._as_words(ids)
         first = self._words.add(words, len(words))
         if 2 * self._words.count > len(self._table):
-            self._table = np.full(4 << self._words.count.bit_length(), -1, np.int32)
+            self._table = np.full(2 << self._words.count.bit_length(), -1, np.int32)
             first, words = 0, self._words.held[: self._words.count]
         self._enter(np.arange(first, self._words.count, dtype=np.int32), words)
 

@@ -9,7 +9,7 @@ opens them again.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -38,8 +38,9 @@ SEPARATOR = b"\xff"
 BLOCK = 16
 MOST_OPEN = BLOCK + 1
 """So many open fixes are sealed, all but the newest."""
-_head = Struct("<qB")
-"""Of a block: event time (ms) of its first fix, number of fixes (with ``STEPPED``, as all that are written now are)."""
+_length = Struct("<I")
+_head = Struct("<IqB")
+"""Of a block: bytes of the whole block, event time (ms) of its first fix, number of fixes (with ``STEPPED``, as all that are written now are)."""
 STEPPED = 0x80
 _STEPPED: tuple[tuple[str, Any], ...] = (("time", np.uint64), ("lon", np.uint32), ("lat", np.uint32))
 """What is kept as steps from one fix to the next, modulo its width; a block's first time is in its head."""
@@ -121,38 +122,52 @@ def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
         steps[name] = (step << 1) ^ -(step >> 8 * step.itemsize - 1)  # small where a step is, forth or back
     columns = steps.view(np.uint8).reshape(vehicles, count, SIZE).transpose(0, 2, 1).tobytes()
     size = count * SIZE
+    contents = [_compress(columns[index * size : index * size + size] + SEPARATOR.join(names) + SEPARATOR) for index, names in enumerate(ids)]
     return [
-        _head.pack(first_ms, count | STEPPED) + _compress(columns[index * size : index * size + size] + SEPARATOR.join(names) + SEPARATOR)
-        for index, (first_ms, names) in enumerate(zip(firsts_ms, ids, strict=True))
+        _head.pack(_head.size + len(content), first_ms, count | STEPPED) + content for first_ms, content in zip(firsts_ms, contents, strict=True)
     ]
 
 
-def size_of(block: bytes) -> int:
-    """How many fixes a block holds."""
-    return int(_head.unpack_from(block)[1] & ~STEPPED)
+def _blocks(sealed: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Of each block: where it begins and ends, event time (ms) of its first fix, its number of fixes (with ``STEPPED``)."""
+    start = 0
+    while start < len(sealed):
+        size, first_ms, count = _head.unpack_from(sealed, start)
+        yield start, start + size, first_ms, count
+        start += size
 
 
-def older(sealed: tuple[bytes, ...], open_from_ms: int, horizon_ms: int) -> int:
-    """How many blocks can go: those before the horizon, of which one fix has to stay for the next to be compared with."""
-    number = 0
-    for block in sealed[1:]:
-        if _head.unpack_from(block)[0] >= horizon_ms:
-            return number
-        number += 1
-    return number + (bool(sealed) and open_from_ms < horizon_ms)
+def fixes_in(sealed: bytes) -> int:
+    """How many fixes are in these blocks."""
+    return sum(count & ~STEPPED for *_, count in _blocks(sealed))
+
+
+def older(sealed: bytes, open_from_ms: int, horizon_ms: int) -> int:
+    """How many bytes of blocks can go: those before the horizon, of which one fix has to stay for the next to be compared with."""
+    size = 0
+    for start, _, first_ms, _ in _blocks(sealed):
+        if start and first_ms >= horizon_ms:
+            return size
+        size = start
+    return len(sealed) if open_from_ms < horizon_ms else size
+
+
+def joined(blocks: Iterable[bytes]) -> bytes:
+    """Blocks as they were before version 5 of the state, which did not say how long they were."""
+    return b"".join(_length.pack(_length.size + len(block)) + block for block in blocks)
 
 
 class Recent(msgspec.Struct, gc=False):
     """Fixes in order of (time, id).
 
-    ``sealed``: blocks of the older ones, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
+    ``sealed``: the older ones, block after block, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
     none, unless there are no fixes at all), ``marks``: of the sealed ones. Indices count the open fixes only.
     """
 
     rows: bytes = b""
     ids: bytes = b""
     marks: bytes = b""
-    sealed: tuple[bytes, ...] = ()
+    sealed: bytes = b""
     exact: dict[tuple[int, str], Exact] | None = None
 
     def __len__(self) -> int:
@@ -237,7 +252,8 @@ class Recent(msgspec.Struct, gc=False):
 
     def _pieces(self) -> Iterator[tuple[bytes, bytes]]:
         """Rows and ids, block by block."""
-        yield from map(_open_block, self.sealed)
+        for block in _blocks(self.sealed):
+            yield _open_block(self.sealed, *block)
         yield self.rows, self.ids
 
     def _kept(self, row: tuple[int, ...], event_id: str) -> Kept:
@@ -279,7 +295,7 @@ class Recent(msgspec.Struct, gc=False):
         rows = np.frombuffer(self.rows, ROW)[None, :]
         for start in range(0, count, BLOCK):
             end = min(start + BLOCK, count)
-            self.sealed += tuple(seal(rows[:, start:end], [ids[start:end]]))
+            self.sealed += seal(rows[:, start:end], [ids[start:end]])[0]
         self.marks += marks_of(ids[:count]).tobytes()
         self.rows = self.rows[count * SIZE :]
         self.ids = ids[count] + SEPARATOR
@@ -289,31 +305,26 @@ class Recent(msgspec.Struct, gc=False):
         pieces = list(self._pieces())
         self.rows = b"".join(rows for rows, _ in pieces)
         self.ids = b"".join(ids for _, ids in pieces)
-        self.sealed, self.marks = (), b""
+        self.sealed, self.marks = b"", b""
 
     def older(self, horizon_ms: int) -> int:
-        """How many blocks can go."""
+        """How many bytes of blocks can go."""
         return older(self.sealed, self.time(0), horizon_ms)
 
-    def fixes_in(self, blocks: int) -> int:
-        """How many fixes the oldest blocks hold."""
-        return sum(map(size_of, self.sealed[:blocks]))
-
-    def drop(self, blocks: int) -> None:
-        """Forget so many of the oldest blocks."""
-        number = self.fixes_in(blocks)
+    def drop(self, size: int) -> None:
+        """Forget the oldest blocks, so many bytes."""
+        number = fixes_in(self.sealed[:size])
         if self.exact:
             for fix, _ in zip(self, range(number), strict=False):
                 self.exact.pop((fix.event_time_ms, fix.event_id), None)
             self.exact = self.exact or None
         self.marks = self.marks[number * MARK.itemsize :]
-        self.sealed = self.sealed[blocks:]
+        self.sealed = self.sealed[size:]
 
 
-def _open_block(block: bytes) -> tuple[bytes, bytes]:
-    """Rows and ids of a sealed block."""
-    first_ms, count = _head.unpack_from(block)
-    content = _decompress(block[_head.size :])
+def _open_block(sealed: bytes, start: int, end: int, first_ms: int, count: int) -> tuple[bytes, bytes]:
+    """Rows and ids of one of the sealed blocks."""
+    content = _decompress(sealed[start + _head.size : end])
     size = (count & ~STEPPED) * SIZE
     rows = np.frombuffer(content[:size], np.uint8).reshape(SIZE, -1).T.copy().view(ROW)[:, 0]
     for name, kind in _STEPPED if count & STEPPED else ():

@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.errors import BadInput, nearest
 
+GC_THRESHOLDS = (50_000, 5, 1_000)
+"""State has no cycles, and looking through all of it for some takes hundreds of ms."""
+
 
 class Settings(BaseSettings):
     """Every setting of every process; ``yicheng doctor`` prints them."""

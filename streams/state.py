@@ -10,10 +10,10 @@ import msgspec
 from streams.clock import BEGINNING_MS
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
-from streams.recent import Recent
+from streams.recent import Recent, joined
 
-VERSION = 4
-"""Blocks of version 3 have no steps in them, and say so themselves."""
+VERSION = 5
+"""Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 MARK = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -115,8 +115,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
     fields = _decode(value)
     if fields[0] == 2:
         fields = _from_version_2(fields)
-    fields = _body(fields)
-    vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, stored_runs, live, base, incidents = fields
+    vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, stored_runs, live, base, incidents = _body(fields)
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Run:
@@ -125,7 +124,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes)
 
     exactly = {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact}
-    recent = Recent(rows, ids, marks, tuple(sealed), exactly or None)
+    recent = Recent(rows, ids, marks, sealed if fields[0] == VERSION else joined(sealed), exactly or None)
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
     if renumbered:
         recent.unseal()
@@ -139,7 +138,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         -1,
         vehicle_id,
         recent,
-        (),
+        b"",
         dict(offending) or None,
         {run.offence: run for run in runs[:live]} or None,
         {run.offence: run for run in map(unpack_run, base)} or None,
@@ -152,7 +151,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
 def _from_version_2(fields: list[Any]) -> list[Any]:
     """Version 2 knew no stream time and no sealed blocks, and its ids began with a separator."""
     _, partition, next_offset, vehicle_id, plate, synthetic, offences, rows, ids, *rest = fields
-    return [VERSION, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
+    return [3, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
 
 
 def encode_fields(fields: tuple[Any, ...], head: Head) -> bytes:
@@ -172,6 +171,6 @@ def has_fields(value: bytes) -> bool:
 
 def _body(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
-    if fields[0] not in {3, VERSION}:
+    if fields[0] not in {3, 4, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
     return fields[HEAD_FIELDS:]

@@ -13,7 +13,7 @@ import structlog
 
 from streams import metrics
 from streams.app import build_app
-from streams.settings import Settings
+from streams.settings import GC_THRESHOLDS, Settings
 
 
 def configure_logs(level: str) -> None:
@@ -39,7 +39,7 @@ def run_worker(settings: Settings) -> None:
         probe.bind(("127.0.0.1", 0))
         web_port = probe.getsockname()[1]
     app = build_app(settings, web_port)
-    gc.set_threshold(50_000, 5, 1_000)  # state has no cycles, and looking through all of it for some takes hundreds of ms
+    gc.set_threshold(*GC_THRESHOLDS)
     signal.signal(signal.SIGCONT, lambda *_: app.watchdog.woken(time.monotonic()))
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.WORKER_PORT, app.ready)
     faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()

@@ -38,14 +38,14 @@ def install_peers() -> bool:
     return True
 
 
-def fill(bootstrap: str, events: int) -> None:
+def fill(bootstrap: str, events: int, vehicles: int = VEHICLES) -> None:
     """Publish the traffic of ``bench_judge``, by vehicle, as lz4 batches."""
     from kafka import KafkaProducer
 
     producer = KafkaProducer(bootstrap_servers=bootstrap, compression_type="lz4", linger_ms=20, batch_size=262_144)
-    sent, traffic = 0, Traffic(VEHICLES, random.Random(1))
-    traffic.round = max(traffic.first_round)
-    for chunk in traffic.chunks(-(-events // VEHICLES)):
+    sent, traffic = 0, Traffic(vehicles, random.Random(1))
+    traffic.round = int(traffic.first_round.max())
+    for chunk in traffic.chunks(-(-events // vehicles)):
         for record in chunk:
             vehicle = record.value.partition(b'"vehicle_id":"BN-')[2][:6]
             producer.send(GPS.name, record.value, vehicle, partition=int(vehicle) % PARTITIONS)
@@ -55,11 +55,11 @@ def fill(bootstrap: str, events: int) -> None:
                 return
 
 
-def contend(name: str, work: str, bootstrap: str) -> dict[str, float]:
+def contend(name: str, work: str, bootstrap: str, events: int = EVENTS, vehicles: int = VEHICLES) -> dict[str, float]:
     """One contender, once: events a second and CPU µs an event."""
     peers = [] if name in {"raw", "yicheng", "faust"} else [str(PEERS)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE), *peers])}
-    command = [sys.executable, str(HERE / "contenders.py"), name, work, bootstrap, str(EVENTS)]
+    command = [sys.executable, str(HERE / "contenders.py"), name, work, bootstrap, str(events), str(vehicles)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     _, begun, rest = done.stdout.partition('{"events"')  # frameworks print, too
     if not begun:

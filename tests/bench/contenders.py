@@ -1,15 +1,17 @@
 """One contender of ``bench_pipeline.py`` in a process of its own: reads a topic of fixes to its end, decoding or judging.
 
-    python tests/bench/contenders.py NAME WORK BOOTSTRAP EVENTS
+    python tests/bench/contenders.py NAME WORK BOOTSTRAP EVENTS VEHICLES
 
 Prints events, seconds and CPU seconds (all threads) between the first record and the last. ``yicheng`` and ``raw`` keep
 durable state: checkpoints every second, and a last one that counts. The peers keep the same engine's state in memory only.
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
+import random
 import sys
 import tempfile
 import time
@@ -17,26 +19,28 @@ from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 
-from bench_judge import CHUNK_RECORDS, city, fleet_of
+from bench_judge import CHUNK_RECORDS, city, fleet
 
 from deploy.broker import free_port
 from streams.engine import Engine, new_partition
 from streams.events import Record, decode_fix
 from streams.policy import Policies
+from streams.settings import GC_THRESHOLDS
 from streams.stages import FixStage
 from streams.topics import GPS
 
-WARM, WARM_PER_EVENT, PER_EVENT = 60_000, 20_000, 40_000
-"""Events before the clock starts (every vehicle's first one makes its plan), and how many are enough of whoever takes them one by one."""
+WARM_A_VEHICLE, WARM_PER_EVENT, PER_EVENT = 3, 20_000, 40_000
+"""Events of each vehicle before the clock starts (the first one makes its plan), and how many are enough of whoever takes them one by one."""
 
 
 class Meter:
     """Counts events; prints the result when all are done."""
 
-    def __init__(self, name, events):
+    def __init__(self, name, events, vehicles):
         one_by_one = name in {"faust", "quixstreams"}
         self.name, self.events, self.done = name, min(events, PER_EVENT) if one_by_one else events, 0
-        self.warm, self.begun = WARM_PER_EVENT if one_by_one else WARM, None
+        self.warm, self.begun = WARM_PER_EVENT if one_by_one else WARM_A_VEHICLE * vehicles, None
+        self.vehicles = vehicles
 
     def start(self):
         """Records are here; the clock starts with the first after the warm-up."""
@@ -60,11 +64,11 @@ async def from_nothing(self, topic, partition):
     return {}
 
 
-def reference():
+def reference(vehicles):
     """The policy and registry of ``bench_judge``, as a worker holds them."""
     policy = city(200)
     return SimpleNamespace(
-        policies=Policies([policy]), registry=fleet_of(policy), stream_time_ms=0, on_change=None, ready=asyncio.Event(), policy_name="bench"
+        policies=Policies([policy]), registry=fleet(policy, vehicles, random.Random(1)), stream_time_ms=0, on_change=None, ready=asyncio.Event(), policy_name="bench"
     )
 
 
@@ -74,7 +78,7 @@ class Worker:
     def __init__(self, work, meter):
         self.meter, self.work = meter, work
         if work == "judge":
-            found = reference()
+            found = reference(meter.vehicles)
             self.engine = Engine(found.policies, found.registry, b"bench")
             self.partitions = defaultdict(new_partition)
 
@@ -98,7 +102,7 @@ def yicheng(work, bootstrap, meter):
     from streams.checkpoint import Checkpoint
     from streams.settings import Settings
 
-    found = reference()
+    found = reference(meter.vehicles)
     found.ready.set()
     app_module.Reference = lambda *_: still(found)
     take, run = FixStage.take, Checkpoint.run
@@ -146,7 +150,7 @@ async def raw(work, bootstrap, meter):
 
     Checkpoint.restore = from_nothing
     checkpoint = Checkpoint(bootstrap)
-    found = reference()
+    found = reference(meter.vehicles)
     stage = FixStage(checkpoint, found, b"bench")
     found.on_change()
     consumer = AIOKafkaConsumer(
@@ -255,10 +259,11 @@ def faust(work, bootstrap, meter):
 CONTENDERS = {"raw": raw, "yicheng": yicheng, "confluent-kafka": confluent, "bytewax": bytewax, "quixstreams": quix, "faust": faust}
 
 if __name__ == "__main__":
+    gc.set_threshold(*GC_THRESHOLDS)
     logging.disable(logging.WARNING)
-    name, work, bootstrap, events = sys.argv[1:5]
+    name, work, bootstrap, events, vehicles = sys.argv[1:6]
     sys.argv = sys.argv[:1]
-    meter = Meter(name, int(events))
+    meter = Meter(name, int(events), int(vehicles))
     outcome = CONTENDERS[name](work, bootstrap, meter)
     if outcome is not None:
         asyncio.run(outcome)

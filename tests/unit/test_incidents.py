@@ -12,7 +12,7 @@ from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import Policies, parse_policy
 from streams.registry import Registry
-from streams.state import decode_head, decode_trace, encode_trace, head_of
+from streams.state import VERSION, decode_head, decode_trace, encode_trace, head_of
 
 PACK = """
 policy: p
@@ -117,7 +117,7 @@ def kept(feed):
     return len(feed.partition.columns.recent(feed.partition.traces["v"]))
 
 
-@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40)])
+@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40)])
 def test_state_written_by_earlier_versions_is_read(engine, version, count):
     """The files hold the trace of the first fixes as workers of those versions wrote it."""
     values = [fix(f"e{n:02}", 30 * n, inside=n % 7 < 4) for n in range(60)]
@@ -133,7 +133,7 @@ def test_state_written_by_earlier_versions_is_read(engine, version, count):
     assert migrated.outcomes["accepted"] == 1 and kept(migrated) == kept(whole)
 
 
-@pytest.mark.parametrize("version", [1, 5])
+@pytest.mark.parametrize("version", [1, VERSION + 1])
 def test_state_of_an_unknown_version_is_refused(engine, version):
     with pytest.raises(ValueError, match=f"version {version}"):
         decode_trace(msgspec.msgpack.encode((version, 0, 0, 0)), engine)
