@@ -6,14 +6,15 @@ that needs a closer look is taken out: its fixes become a ``Recent``, and go bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from streams.clock import END_MS
 from streams.numbers import Numbers
-from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, Packed, Recent, fixes_in, marks_of, older, seal
+from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, SIZE, Kept, Packed, Recent, marks_of, older, seal, seal_open
 from streams.rows import Rows, as_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Columns:
     def __init__(self) -> None:
         self.numbers = Numbers()
         self.traces: list[Trace] = []
-        self.returning: list[Trace] = []
+        self.looked: dict[int, Trace] = {}
         self.latest = Rows(LATEST)
         self.rows = Rows(ROW, (MOST_OPEN,))
         self.ids = Rows(f"S{SHORTEST_ID}", (MOST_OPEN,))
@@ -56,10 +57,10 @@ class Columns:
         for number, trace in enumerate(traces, first):
             trace.number = number
 
-    def seen(self, numbers: np.ndarray, packed: Packed) -> np.ndarray:
-        """Which of n fixes may have an id that their vehicle has reported before."""
+    def seen(self, numbers: np.ndarray, packed: Packed, plain: np.ndarray) -> np.ndarray:
+        """Which of n fixes, as far as they are ``plain``, may have an id that their vehicle has reported before."""
         seen: np.ndarray = (self.marks.held.take(numbers, axis=0) == packed.marks[:, None]).any(axis=1)
-        for index in np.flatnonzero(self.latest.held["out"][numbers]).tolist():
+        for index in np.flatnonzero(self.latest.held["out"][numbers] & plain).tolist():
             recent = self.traces[numbers[index]].recent
             assert recent is not None
             seen[index] = recent.may_have(packed.names[index], packed.marks[index].tobytes())
@@ -79,7 +80,7 @@ class Columns:
                 recent = self.traces[number].recent
                 assert recent is not None
                 recent.append(packed.rows[index].tobytes(), packed.names[index])
-                if recent.opened() >= MOST_OPEN:
+                if recent.is_full():
                     full.append(number)
             numbers, chosen = numbers[~out], chosen[~out]
         self._fit_ids(packed.ids.itemsize)
@@ -91,18 +92,20 @@ class Columns:
         full += numbers[opened + 1 >= MOST_OPEN].tolist()
         return full
 
-    def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[Trace, int], None]) -> None:
+    def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[Trace, Iterable[Kept]], None]) -> None:
         """Put the older fixes of full vehicles away, and forget those that no late one can come before.
 
-        ``forget(trace, size)`` is asked to do that, for so many bytes of blocks, for a vehicle that has offended.
+        Before that ``forget`` is told which ones, of a vehicle that may have offended with them.
         """
-        inside = [number for number in full if not self.latest.held["out"][number]]
-        for number in full:
-            if self.latest.held["out"][number]:
-                recent = self.take_out(self.traces[number])
-                recent.seal()
-                if old := recent.older(recent.ends() - lateness_ms):
-                    forget(self.traces[number], old)
+        inside = [number for number in full if self.traces[number].recent is None]
+        outside = [(trace, trace.recent) for trace in map(self.traces.__getitem__, full) if trace.recent is not None]
+        if outside:
+            seal_open([recent for _, recent in outside])
+            for trace, recent in outside:
+                size, count = older(recent.sealed, recent.time(0), recent.ends() - lateness_ms)
+                if size and trace.has_offended():
+                    forget(trace, itertools.islice(recent, count))
+                recent.drop(size, count)
         if not inside:
             return
         numbers = np.array(inside)
@@ -114,14 +117,12 @@ class Columns:
         times = rows["time"]
         for number, block, first_ms, time_ms in zip(inside, blocks, times[:, 0].tolist(), times[:, BLOCK].tolist(), strict=True):
             trace = self.traces[number]
-            old = older(trace.sealed, first_ms, time_ms - lateness_ms)
-            if old and trace.has_offended():
-                trace.sealed += block
-                forget(trace, old)
-                continue
-            if old:
-                gone.setdefault(fixes_in(trace.sealed[:old]), []).append(number)
-            trace.sealed = trace.sealed[old:] + block
+            size, count = older(trace.sealed, first_ms, time_ms - lateness_ms)
+            if size:
+                if trace.has_offended():
+                    forget(trace, Recent(sealed=trace.sealed[:size]))
+                gone.setdefault(count, []).append(number)
+            trace.sealed = trace.sealed[size:] + block
         for count, those in gone.items():
             marks = self.marks.held
             marks[those, : marks.shape[1] - count] = marks[those, count:]
@@ -149,13 +150,33 @@ class Columns:
         if trace.number < 0:
             assert trace.recent is not None
             return trace.recent
-        *_, marked, opened, _, _, synthetic = self.latest.held[trace.number].item()
-        trace.synthetic = trace.synthetic or synthetic
+        latest = self.latest.held
+        trace.synthetic = trace.synthetic or latest["synthetic"].item(trace.number)
         if trace.recent is not None:
             return trace.recent
+        opened, marked = latest["opened"].item(trace.number), latest["marked"].item(trace.number)
         ids = SEPARATOR.join(self.ids.held[trace.number, :opened].tolist()) + SEPARATOR
         marks = self.marks.held[trace.number, : marked - opened].tobytes()
         return Recent(self.rows.held[trace.number, :opened].tobytes(), ids, marks, trace.sealed)
+
+    def kept(self, numbers: np.ndarray) -> Iterator[tuple[Trace, tuple[bytes, bytes, bytes | tuple[int, bytes], bytes]]]:
+        """Vehicles with what is kept of their fixes: sealed blocks, rows, ids (how wide each is, and all; with separators if taken out) and marks."""
+        latest = self.latest.held[numbers]
+        columns = [held.take(numbers, axis=0) for held in (self.rows.held, self.ids.held, self.marks.held)]
+        rows, ids, marks = (column.tobytes() for column in columns)
+        row_step, id_step, mark_step = (column.strides[0] for column in columns)
+        width, row, name, mark = self.ids.held.itemsize, 0, 0, 0
+        fields = (numbers.tolist(), latest["opened"].tolist(), latest["marked"].tolist(), latest["synthetic"].tolist())
+        for number, opened, marked, synthetic in zip(*fields, strict=True):
+            trace = self.traces[number]
+            trace.synthetic = trace.synthetic or synthetic
+            recent = trace.recent
+            if recent is None:
+                marks_end = mark + (marked - opened) * MARK.itemsize
+                yield trace, (trace.sealed, rows[row : row + opened * SIZE], (width, ids[name : name + opened * width]), marks[mark:marks_end])
+            else:
+                yield trace, (recent.sealed, recent.rows, recent.ids, recent.marks)
+            row, name, mark = row + row_step, name + id_step, mark + mark_step
 
     def take_out(self, trace: Trace) -> Recent:
         """The vehicle's fixes as an object, which holds them from now on."""
@@ -165,19 +186,32 @@ class Columns:
             latest["out"], latest["marked"], latest["opened"] = True, 0, 0
         return trace.recent
 
-    def settle(self) -> None:
-        """Put away what was taken out and needs no closer look any more."""
-        for trace in self.returning:
-            self.put_away(trace)
-        self.returning.clear()
+    def settle(self, generation: int) -> None:
+        """Write up the vehicles that were looked at, by number; those that have a plan of this generation and no runs are put away."""
+        traces, latest = list(self.looked.values()), self.latest.held
+        numbers = np.fromiter(self.looked, np.intp, len(traces))
+        latest["due_ms"][numbers] = [trace.due_ms for trace in traces]
+        plans = [0 if trace.runs or trace.plan is None or trace.plan.generation != generation else trace.plan.number for trace in traces]
+        latest["plan"][numbers] = plans
+        out = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.rows]
+        if out:
+            newest = np.frombuffer(b"".join([recent.rows[-SIZE:] for _, recent in out]), ROW)
+            numbers = np.array([trace.number for trace, _ in out])
+            for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+                latest[name][numbers] = newest[field]
+            latest["load"][numbers] = [recent.load() for _, recent in out]
+        self.looked.clear()
+        for trace, plan in zip(traces, plans, strict=True):
+            if plan:
+                self.put_away(trace)
 
     def put_away(self, trace: Trace) -> None:
         """A vehicle's fixes go to the columns, if they fit."""
         recent = trace.recent
         if recent is None or recent.exact is not None or not recent.rows:
             return
-        if recent.opened() >= MOST_OPEN:
-            recent.seal()
+        if recent.is_full():
+            seal_open([recent])
         opened, marked = recent.opened(), len(recent)
         names = recent.ids[:-1].split(SEPARATOR)
         longest = max(map(len, names))

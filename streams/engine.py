@@ -6,10 +6,10 @@ So a replay after a crash repeats the same transitions with the same ids and rev
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -37,8 +37,9 @@ from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadli
 from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, MARK, MOST_OPEN, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, fixes_in, pack
+from streams.recent import DEGREE, MARK, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, pack
 from streams.registry import Registry
+from streams.rows import as_bytes
 from streams.rules import RULES
 
 ACCEPTED = "accepted"
@@ -76,17 +77,33 @@ class FixPartition(msgspec.Struct):
             self.columns.enter([trace])
         return trace.number
 
-    def changed(self) -> Iterator[Trace]:
-        """The traces that have changed since the last call."""
+    def changed(self) -> np.ndarray:
+        """The numbers of the vehicles that have changed since the last call."""
         dirty = self.columns.latest.held["dirty"]
-        for number in np.flatnonzero(dirty).tolist():
-            yield self.columns.traces[number]
+        numbers = np.flatnonzero(dirty)
         dirty[:] = False
+        return numbers
 
 
 def new_partition(next_offset: int = 0) -> FixPartition:
     """An empty partition with containers of its own."""
     return FixPartition(next_offset=next_offset)
+
+
+class Candidate(NamedTuple):
+    """A fix that needs a closer look: its id, row and mark as they are kept, and whether the row says it exactly.
+
+    Then the number of its set of zones, the bits of the predicates that can hold for it, and what it reports (``Chunk.reports``).
+    """
+
+    fix: Fix
+    name: bytes
+    row: bytes
+    mark: bytes
+    fits: bool
+    zones: int
+    possible: int
+    report: int
 
 
 class Verdict(msgspec.Struct):
@@ -129,12 +146,12 @@ class Engine:
         rejects: list[Reject] = []
         self._pass_time(partition, partition.stream_time_ms, transitions)
         if not records:
-            partition.columns.settle()
+            self._settle(partition)
             return Verdict(transitions, rejects, Counter())
         taken, chunk = self._decode(records, partition.next_offset, rejects)
         if taken:
             self._take(partition, taken, chunk, transitions, rejects)
-        partition.columns.settle()
+        self._settle(partition)
         partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
         outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[LATE]
@@ -180,23 +197,33 @@ class Engine:
             partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
         numbers = self._numbers(partition, [fix.vehicle_id for fix in chunk.fixes])
         order = np.argsort(numbers, kind="stable")
+        self._put_off(partition, int(chunk.times.max()))
+        self._settle(partition)
         packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
         latest = self._latest(partition, numbers, order, packed)
-        plain = self._plain(partition, chunk, latest, packed, zones, possible) & ~columns.seen(numbers, packed)
+        plain = self._plain(partition, chunk, latest, packed, zones, possible)
+        plain &= ~columns.seen(numbers, packed, plain)
         for chosen in _turns(numbers, order, packed.marks, plain):
             full = columns.append(numbers[chosen], packed, chosen)
             if full:
-                columns.seal(full, self.policies.lateness_ms, lambda trace, size: self._forget(partition, trace, size))
+                columns.seal(full, self.policies.lateness_ms, self._forget)
         self._drive(partition, chunk, latest, plain)
         if chunk.synthetic.any():
             columns.latest.held["synthetic"][numbers[plain & chunk.synthetic]] = True
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
-        for index in np.flatnonzero(~plain).tolist():
+        looked = np.flatnonzero(~plain)
+        indices = looked.tolist()
+        candidates = zip(
+            [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
+            packed.marks[looked].view("V2").tolist(), packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
+            chunk.reports[looked].tolist(), strict=True,
+        )  # fmt: skip
+        for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
             self._pass_time(partition, reached_ms[index], transitions)
-            reason = self._look(partition, columns.traces[numbers[index]], chunk, index, packed, int(zones[index]), int(possible[index]), transitions)
+            reason = self._look(partition, columns.traces[number], Candidate._make(candidate), transitions)
             if reason:
-                rejects.append(Reject(records[index], reason, chunk.fixes[index].event_id))
+                rejects.append(Reject(records[index], reason, candidate[0].event_id))
         self._pass_time(partition, reached_ms[-1], transitions)
 
     @staticmethod
@@ -251,18 +278,12 @@ class Engine:
             after = chunk.lons[known], chunk.lats[known]
             partition.driven.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
 
-    def _forget(self, partition: FixPartition, trace: Trace, size: int) -> None:
-        """Forget the oldest blocks of fixes, so many bytes, of a vehicle that may have offended."""
-        self._drop(trace, partition.columns.take_out(trace), size)
-        partition.columns.put_away(trace)
-
-    def _drop(self, trace: Trace, recent: Recent, size: int) -> None:
-        if trace.has_offended():
-            old = list(itertools.islice(recent, fixes_in(recent.sealed[:size])))
-            for kept in old:
-                trace.count_offences(kept.offence_set, -1)
-            drop_old(trace, self._judged(old))
-        recent.drop(size)
+    def _forget(self, trace: Trace, old: Iterable[Kept]) -> None:
+        """Forget the oldest fixes of a vehicle that may have offended with them."""
+        fixes = list(old)
+        for offence_set, count in Counter([kept.offence_set for kept in fixes]).items():
+            trace.count_offences(offence_set, -count)
+        drop_old(trace, self._judged(fixes))
 
     def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
         """Stream time has come so far."""
@@ -270,37 +291,36 @@ class Engine:
         if partition.due and partition.due[0][0] < partition.stream_time_ms:
             self._close_due(partition, transitions)
 
-    def _look(
-        self, partition: FixPartition, trace: Trace, chunk: Chunk, index: int, packed: Packed, zones: int, possible: int, transitions: list[Transition]
-    ) -> str | None:
+    def _look(self, partition: FixPartition, trace: Trace, candidate: Candidate, transitions: list[Transition]) -> str | None:
         """Accept one fix and judge it; the reason if it is refused."""
-        columns, number, fix, lateness_ms = partition.columns, trace.number, chunk.fixes[index], self.policies.lateness_ms
+        columns, lateness_ms = partition.columns, self.policies.lateness_ms
+        fix, name, row, mark, fits, zones, possible, reports = candidate
         recent = columns.recent(trace)
-        rows, row = recent.rows, packed.rows[index].tobytes()
+        rows = recent.rows
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
-        event_time_ms, event_id, name = fix.event_time_ms, fix.event_id, packed.names[index]
-        if recent.may_have(name, packed.marks[index].tobytes()) and recent.accepted_since(name, high_water_ms - lateness_ms):
+        event_time_ms, event_id = fix.event_time_ms, fix.event_id
+        if recent.may_have(name, mark) and recent.accepted_since(name, high_water_ms - lateness_ms):
             return DUPLICATE
         if event_time_ms < high_water_ms - lateness_ms:
             return LATE
         self._pass_time(partition, event_time_ms, transitions)
         recent = columns.take_out(trace)
         partition.touch(trace)
-        plan, report = trace.plan, int(columns.latest.held["report"][number])
+        plan, report = trace.plan, columns.latest.held["report"].item(trace.number)
         if plan is None or plan.generation != self.planner.generation or not plan.from_ms <= event_time_ms < plan.until_ms:
             plan, trace.subject = self.planner.plan(trace.vehicle_id, event_time_ms)
             trace.plan, report = plan, 0
         if trace.subject is None:
             trace.subject = self.planner.registry.subject(trace.vehicle_id, event_time_ms)
         duties, subject = plan.duties, trace.subject
-        if report != chunk.reports[index]:
+        if report != reports:
             told = any(predicate.reported(fix, subject) for predicate in duties.told if predicate.reported)
-            columns.latest.held["report"][number] = 0 if told else chunk.reports[index]
+            columns.latest.held["report"][trace.number] = 0 if told else reports
         here = self.planner.here(duties, zones)
-        offences = ask(here, fix, self.policies.zones(zones), subject, possible)
+        offences = ask(here, fix, self.policies.zones(zones), subject, possible) if here.asked else here.always
         if fix.synthetic:
             trace.synthetic = True
-        exact = None if packed.fits[index] else (fix.lon, fix.lat, fix.speed_kmh)
+        exact = None if fits else (fix.lon, fix.lat, fix.speed_kmh)
         changes: list[Transition] | None = None
         if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
             if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
@@ -313,11 +333,10 @@ class Engine:
             if offences or trace.runs:
                 if offences:
                     trace.plate = fix.plate or trace.plate
-                    trace.count_offences(self.set_number(offences), 1)
-                    recent.set_offences(-1, self.set_number(offences))
+                    offence_set = self.set_number(offences)
+                    trace.count_offences(offence_set, 1)
+                    recent.set_offences(-1, offence_set)
                 changes = self.announcer.advance(trace, _judged(fix, offences))
-            if recent.opened() >= MOST_OPEN:
-                columns.seal([number], lateness_ms, lambda trace, size: self._drop(trace, recent, size))
         else:
             changes = self._insert(partition, trace, recent, fix, plan, offences, row, exact)
         if changes:
@@ -325,18 +344,16 @@ class Engine:
         if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
             self.watch(partition, trace)
             self._pass_time(partition, partition.stream_time_ms, transitions)
-        self._note(partition, trace)
+        columns.looked[trace.number] = trace
         return None
 
-    def _note(self, partition: FixPartition, trace: Trace) -> None:
+    def _settle(self, partition: FixPartition) -> None:
         """Bring the columns up to date; a vehicle with runs stays out, for it needs a closer look at its next fix."""
-        recent = partition.columns.take_out(trace)
-        time_ms, lon, lat = PLACE.unpack_from(recent.rows, len(recent.rows) - SIZE)
-        plan = trace.plan.number if trace.plan is not None and trace.plan.generation == self.planner.generation == partition.generation and not trace.runs else 0
-        row = partition.columns.latest.held[partition.number(trace)]
-        row["time_ms"], row["due_ms"], row["lon"], row["lat"], row["plan"], row["load"] = time_ms, trace.due_ms, lon, lat, plan, recent.load()
-        if plan:
-            partition.columns.returning.append(trace)
+        columns = partition.columns
+        if columns.looked:
+            full = [number for number, trace in columns.looked.items() if trace.recent is not None and trace.recent.is_full()]
+            columns.seal(full, self.policies.lateness_ms, self._forget)
+            columns.settle(self.planner.generation if self.planner.generation == partition.generation else -1)
 
     def _insert(
         self, partition: FixPartition, trace: Trace, recent: Recent, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None
@@ -431,7 +448,19 @@ class Engine:
                 transitions.extend(changes)
                 partition.touch(trace)
             self.watch(partition, trace)
-            self._note(partition, trace)
+            partition.columns.looked[partition.number(trace)] = trace
+
+    def _put_off(self, partition: FixPartition, reached_ms: int) -> None:
+        """Of vehicles that have reported since they were last watched, what falls due by this stream time is put off without a closer look."""
+        due, early = partition.due, []
+        while due and due[0][0] < reached_ms:
+            early.append(heappop(due))
+        for deadline, vehicle_id in early:
+            trace = partition.traces[vehicle_id]
+            if trace.due_ms == deadline:
+                trace.due_ms = END_MS
+                self.watch(partition, trace)
+                partition.columns.looked[partition.number(trace)] = trace
 
 
 def _turns(numbers: np.ndarray, order: np.ndarray, marks: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:

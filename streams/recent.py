@@ -8,8 +8,9 @@ opens them again.
 
 from __future__ import annotations
 
+import itertools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -137,19 +138,18 @@ def _blocks(sealed: bytes) -> Iterator[tuple[int, int, int, int]]:
         start += size
 
 
-def fixes_in(sealed: bytes) -> int:
-    """How many fixes are in these blocks."""
-    return sum(count & ~STEPPED for *_, count in _blocks(sealed))
-
-
-def older(sealed: bytes, open_from_ms: int, horizon_ms: int) -> int:
-    """How many bytes of blocks can go: those before the horizon, of which one fix has to stay for the next to be compared with."""
-    size = 0
-    for start, _, first_ms, _ in _blocks(sealed):
-        if start and first_ms >= horizon_ms:
-            return size
-        size = start
-    return len(sealed) if open_from_ms < horizon_ms else size
+def older(sealed: bytes, open_from_ms: int, horizon_ms: int) -> tuple[int, int]:
+    """How many bytes of blocks can go, and fixes in them: those before the horizon, of which one fix has to stay for the next to be compared with."""
+    size = number = start = fixes = 0
+    while start < len(sealed):
+        length, first_ms, count = _head.unpack_from(sealed, start)
+        if start:
+            if first_ms >= horizon_ms:
+                return size, number
+            size, number = start, fixes
+        start += length
+        fixes += count & ~STEPPED
+    return (start, fixes) if open_from_ms < horizon_ms else (size, number)
 
 
 def joined(blocks: Iterable[bytes]) -> bytes:
@@ -176,6 +176,10 @@ class Recent(msgspec.Struct, gc=False):
     def opened(self) -> int:
         """How many fixes are open."""
         return len(self.rows) // SIZE
+
+    def is_full(self) -> bool:
+        """Whether there are so many open ones that some are to be sealed."""
+        return self.opened() >= MOST_OPEN
 
     def append(self, row: bytes, name: bytes) -> None:
         """Keep a fix that is newer than all before."""
@@ -288,18 +292,6 @@ class Recent(msgspec.Struct, gc=False):
         """The numbers of the sets of offences, one a fix."""
         return np.frombuffer(b"".join(rows for rows, _ in self._pieces()), ROW)["what"] & np.uint16(SETS)
 
-    def seal(self) -> None:
-        """Put all but the newest fix away in blocks."""
-        ids = self.ids.split(SEPARATOR)
-        count = len(ids) - 2
-        rows = np.frombuffer(self.rows, ROW)[None, :]
-        for start in range(0, count, BLOCK):
-            end = min(start + BLOCK, count)
-            self.sealed += seal(rows[:, start:end], [ids[start:end]])[0]
-        self.marks += marks_of(ids[:count]).tobytes()
-        self.rows = self.rows[count * SIZE :]
-        self.ids = ids[count] + SEPARATOR
-
     def unseal(self) -> None:
         """Open every block."""
         pieces = list(self._pieces())
@@ -307,19 +299,28 @@ class Recent(msgspec.Struct, gc=False):
         self.ids = b"".join(ids for _, ids in pieces)
         self.sealed, self.marks = b"", b""
 
-    def older(self, horizon_ms: int) -> int:
-        """How many bytes of blocks can go."""
-        return older(self.sealed, self.time(0), horizon_ms)
-
-    def drop(self, size: int) -> None:
-        """Forget the oldest blocks, so many bytes."""
-        number = fixes_in(self.sealed[:size])
+    def drop(self, size: int, number: int) -> None:
+        """Forget the oldest blocks, so many bytes and fixes."""
         if self.exact:
             for fix, _ in zip(self, range(number), strict=False):
                 self.exact.pop((fix.event_time_ms, fix.event_id), None)
             self.exact = self.exact or None
         self.marks = self.marks[number * MARK.itemsize :]
         self.sealed = self.sealed[size:]
+
+
+def seal_open(several: Sequence[Recent]) -> None:
+    """Put whole blocks of the open fixes of several vehicles away; at least one of each stays open."""
+    counts = [(recent.opened() - 1) // BLOCK * BLOCK for recent in several]
+    ids_of = [recent.ids.split(SEPARATOR) for recent in several]
+    rows = np.frombuffer(b"".join([recent.rows[: count * SIZE] for recent, count in zip(several, counts, strict=True)]), ROW)
+    names = [ids[start : start + BLOCK] for ids, count in zip(ids_of, counts, strict=True) for start in range(0, count, BLOCK)]
+    blocks = iter(seal(rows.reshape(-1, BLOCK), names))
+    for recent, ids, count in zip(several, ids_of, counts, strict=True):
+        recent.sealed += b"".join(itertools.islice(blocks, count // BLOCK))
+        recent.marks += marks_of(ids[:count]).tobytes()
+        recent.rows = recent.rows[count * SIZE :]
+        recent.ids = SEPARATOR.join(ids[count:])
 
 
 def _open_block(sealed: bytes, start: int, end: int, first_ms: int, count: int) -> tuple[bytes, bytes]:

@@ -26,7 +26,7 @@ from streams.rates import CITY_WIDE, Counts, ScanPartition, count_scans, new_sca
 from streams.reference import Reference
 from streams.registry import Registry
 from streams.silences import HeartbeatPartition, take_heartbeats
-from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_trace, has_fields, head_of
+from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_traces, has_fields, head_of
 from streams.topics import CLOCK, DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
 
 
@@ -280,8 +280,7 @@ class FixStage(StatefulStage[FixPartition]):
     def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes]]:
         """See ``StatefulStage``."""
         assert self.engine is not None
-        for trace in partition.changed():
-            yield trace.vehicle_id, encode_trace(trace, partition.columns.recent(trace), self.engine, head)
+        return encode_traces(partition.columns, partition.changed(), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far the partition has come, for those without traffic, and how far its vehicles drove on the days that changed."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from streams.clock import BEGINNING_MS
+from streams.columns import Columns
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
-from streams.recent import Recent, joined
+from streams.recent import SEPARATOR, Recent, joined
 
-VERSION = 5
-"""Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
+VERSION = 6
+"""Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 MARK = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -51,30 +54,19 @@ def encode_head(head: Head) -> bytes:
     return _encode(head)
 
 
-def encode_trace(trace: Trace, recent: Recent, engine: Engine, head: Head) -> bytes:
-    """A vehicle's trace with its fixes."""
-    offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
-    return _encode(
-        (
-            *msgspec.structs.astuple(head),
-            trace.vehicle_id,
-            trace.plate,
-            trace.synthetic,
-            offences,
-            recent.sealed,
-            recent.rows,
-            recent.ids,
-            recent.marks,
-            _exactly(recent),
-            used,
-            runs,
-            live,
-            base,
-            incidents,
-        )
-    )
+def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: Head) -> Iterator[tuple[str, bytes]]:
+    """Ids and traces, with their fixes, of vehicles by number."""
+    fields = msgspec.structs.astuple(head)
+    for start in range(0, len(numbers), AT_ONCE):
+        for trace, kept in columns.kept(numbers[start : start + AT_ONCE]):
+            offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
+            yield trace.vehicle_id, _encode((
+                *fields, trace.vehicle_id, trace.plate, trace.synthetic, offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents
+            ))  # fmt: skip
 
 
+AT_ONCE = 256
+"""Vehicles whose columns are copied together."""
 _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 
@@ -106,12 +98,12 @@ def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
     )
 
 
-def _exactly(recent: Recent) -> list[tuple[Any, ...]]:
-    return [(*key, *value) for key, value in recent.exact.items()] if recent.exact else []
+def _exactly(recent: Recent | None) -> list[tuple[Any, ...]]:
+    return [(*key, *value) for key, value in recent.exact.items()] if recent is not None and recent.exact else []
 
 
 def decode_trace(value: bytes, engine: Engine) -> Trace:
-    """The trace from what ``encode_trace`` wrote."""
+    """The trace from what ``encode_traces`` wrote."""
     fields = _decode(value)
     if fields[0] == 2:
         fields = _from_version_2(fields)
@@ -124,7 +116,10 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes)
 
     exactly = {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact}
-    recent = Recent(rows, ids, marks, sealed if fields[0] == VERSION else joined(sealed), exactly or None)
+    if not isinstance(ids, bytes):
+        width, every_id = ids
+        ids = b"".join([name + SEPARATOR for name in np.frombuffer(every_id, f"S{width}").tolist()])
+    recent = Recent(rows, ids, marks, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
     if renumbered:
         recent.unseal()
@@ -171,6 +166,6 @@ def has_fields(value: bytes) -> bool:
 
 def _body(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
-    if fields[0] not in {3, 4, VERSION}:
+    if fields[0] not in {3, 4, 5, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
     return fields[HEAD_FIELDS:]

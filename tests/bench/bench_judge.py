@@ -24,7 +24,7 @@ from streams.policy import Policies, Policy, parse_policy
 from streams.recent import pack
 from streams.registry import Registry, decode_entry
 from streams.settings import GC_THRESHOLDS
-from streams.state import encode_trace, head_of
+from streams.state import encode_traces, head_of
 
 CHUNK_RECORDS = 2_000
 START_MS = 1_782_446_400_000
@@ -158,7 +158,7 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         numbers = partition.columns.numbers.find([fix.vehicle_id for fix in fixes.fixes])
         latest = engine._latest(partition, numbers, np.argsort(numbers, kind="stable"), packed)
         engine._plain(partition, fixes, latest, packed, inside, engine.planner.possible(fixes))
-        partition.columns.seen(numbers, packed)
+        partition.columns.seen(numbers, packed, np.ones(len(chunk), bool))
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()
@@ -167,7 +167,7 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         for name, seconds in zip(spent, steps, strict=True):
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
-    sizes = [len(encode_trace(trace, partition.columns.recent(trace), engine, head_of(0, 0, 0))) for trace in list(partition.traces.values())[:2_000]]
+    sizes = [len(value) for _, value in encode_traces(partition.columns, np.arange(2_000), engine, head_of(0, 0, 0))]
     return {
         "vehicles": vehicles, "zones": zones, "rules": len(policy.fix_rules), "fixes_timed": rounds * vehicles, "transitions": transitions,
         "cpu_us_per_fix": round(us["all"], 2), "fixes_per_second": round(1e6 / us["all"]),

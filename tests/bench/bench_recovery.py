@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import tempfile
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 from bench_judge import Traffic, city, fleet, rss_bytes
 from contenders import still
 
@@ -19,7 +21,7 @@ from streams.checkpoint import Change, Checkpoint
 from streams.engine import Engine, new_partition
 from streams.policy import Policies
 from streams.stages import FixStage
-from streams.state import MARK, encode_head, encode_trace, head_of
+from streams.state import MARK, encode_head, encode_traces, head_of
 from streams.topics import VEHICLE_STATE
 
 VEHICLES, TEMPLATES, PARTITIONS = 1_000_000, 1_000, 4
@@ -48,13 +50,16 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
             started = time.perf_counter()
             for number in range(PARTITIONS):
                 head = head_of(number, 1, 1)
-                for first in range(number, vehicles, PARTITIONS * 5_000):
-                    changes = []
-                    for vehicle in range(first, min(first + PARTITIONS * 5_000, vehicles), PARTITIONS):
-                        trace = traces[vehicle % TEMPLATES]
-                        trace.vehicle_id = f"BN-{vehicle:07}"
-                        changes.append(Change(trace.vehicle_id, encode_trace(trace, partition.columns.recent(trace), engine, head)))
-                    await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
+                changes: list[Change] = []
+                for first in range(number, vehicles, TEMPLATES):
+                    stood_for = range(first, min(first + TEMPLATES, vehicles), PARTITIONS)
+                    for vehicle in stood_for:
+                        traces[vehicle % TEMPLATES].vehicle_id = f"BN-{vehicle:07}"
+                    numbers = np.array([traces[vehicle % TEMPLATES].number for vehicle in stood_for])
+                    changes += itertools.starmap(Change, encode_traces(partition.columns, numbers, engine, head))
+                    if len(changes) >= 5_000 or first + TEMPLATES >= vehicles:
+                        await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
+                        changes.clear()
                 await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(MARK, encode_head(head))]))
             written_s = time.perf_counter() - started
             on_disk = bytes_of(Path(folder))

@@ -9,6 +9,7 @@ import os
 import random
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, assume, given, settings
@@ -23,7 +24,7 @@ from streams.events import Record
 from streams.incidents import OPEN, as_transition
 from streams.policy import Policies, load_policy
 from streams.registry_file import load_registry
-from streams.state import decode_trace, encode_trace, head_of
+from streams.state import decode_trace, encode_traces, head_of
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
@@ -181,8 +182,9 @@ def judge(engine_of, lines, size, restarts):
         if restarts & set(range(start, start + size)):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
             restored.stream_time_ms, restored.driven = partition.stream_time_ms, Driven(partition.driven.by_date)
-            for name, trace in partition.traces.items():
-                restored.traces[name] = decode_trace(encode_trace(trace, partition.columns.recent(trace), engine, head_of(0, start, 0)), fresh)
+            numbers = np.array([partition.number(trace) for trace in partition.traces.values()])
+            for name, value in encode_traces(partition.columns, numbers, engine, head_of(0, start, 0)):
+                restored.traces[name] = decode_trace(value, fresh)
                 fresh.watch(restored, restored.traces[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])
@@ -222,8 +224,9 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recent, "BLOCK", block)
         patch.setattr(columns, "BLOCK", block)
-        for module in (columns, engine_module):
+        for module in (columns, recent):
             patch.setattr(module, "MOST_OPEN", block + 1)
+        for module in (columns, engine_module):
             patch.setattr(module, "LONGEST_ID", longest)
         patch.setattr(columns, "MOST_MARKS", most)
         patch.setattr(engine_module, "FEWEST_A_TURN", fewest)

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from streams.columns import Columns
@@ -12,7 +13,7 @@ from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import Policies, parse_policy
 from streams.registry import Registry
-from streams.state import VERSION, decode_head, decode_trace, encode_trace, head_of
+from streams.state import VERSION, decode_head, decode_trace, encode_traces, head_of
 
 PACK = """
 policy: p
@@ -105,10 +106,10 @@ def test_state_survives_bytes_at_any_point(engine, seed):
     cut = rng.randrange(60)
     expected = [whole(v) for v in values]
     before = [broken(v) for v in values[:cut]]
-    columns, traces = broken.partition.columns, dict(broken.partition.traces)
+    columns = broken.partition.columns
     broken.partition.columns = Columns()
-    for name, trace in traces.items():
-        broken.partition.traces[name] = decode_trace(encode_trace(trace, columns.recent(trace), engine, head_of(0, cut, 0)), engine)
+    for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, head_of(0, cut, 0)):
+        broken.partition.traces[name] = decode_trace(value, engine)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
 
@@ -117,7 +118,7 @@ def kept(feed):
     return len(feed.partition.columns.recent(feed.partition.traces["v"]))
 
 
-@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40)])
+@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40), (5, 40)])
 def test_state_written_by_earlier_versions_is_read(engine, version, count):
     """The files hold the trace of the first fixes as workers of those versions wrote it."""
     values = [fix(f"e{n:02}", 30 * n, inside=n % 7 < 4) for n in range(60)]
