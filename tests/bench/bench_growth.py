@@ -39,7 +39,7 @@ class City:
         gc.set_threshold(*GC_THRESHOLDS)
         rng = random.Random(1)
         policy = city(zones)
-        registry = fleet(policy, vehicles, rng)
+        registry = fleet(policy, vehicles)
         self.traffic = Traffic(vehicles, rng)
         self.engine, self.partition = Engine(Policies([policy]), registry, b"bench"), new_partition()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -79,7 +78,7 @@ class Load:
         create_topics(self.broker.bootstrap, PARTITIONS)
         policy = city(200)
         publish_policy(self.broker.bootstrap, policy)
-        publish_registry(self.broker.bootstrap, fleet(policy, self.vehicles, random.Random(1)).grouped())
+        publish_registry(self.broker.bootstrap, fleet(policy, self.vehicles).grouped())
         threading.Thread(target=listen, args=(self.broker.bootstrap, self.latencies_ms, self.stop), daemon=True).start()
         return self
 

@@ -36,7 +36,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
     """Writes the state of so many vehicles as checkpoints do, and restores all of it as one worker would."""
     rng = random.Random(1)
     policy = city(200)
-    registry, traffic = fleet(policy, TEMPLATES, rng), Traffic(TEMPLATES, rng)
+    registry, traffic = fleet(policy, TEMPLATES), Traffic(TEMPLATES, rng)
     engine, partition = Engine(Policies([policy]), registry, b"bench"), new_partition()
     for chunk in traffic.chunks(116):
         engine.judge(partition, chunk)

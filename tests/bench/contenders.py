@@ -11,7 +11,6 @@ import gc
 import json
 import logging
 import os
-import random
 import sys
 import tempfile
 import time
@@ -68,7 +67,7 @@ def reference(vehicles):
     """The policy and registry of ``bench_judge``, as a worker holds them."""
     policy = city(200)
     return SimpleNamespace(
-        policies=Policies([policy]), registry=fleet(policy, vehicles, random.Random(1)), stream_time_ms=0, on_change=None, ready=asyncio.Event(), policy_name="bench"
+        policies=Policies([policy]), registry=fleet(policy, vehicles), stream_time_ms=0, on_change=None, ready=asyncio.Event(), policy_name="bench"
     )
 
 
