@@ -33,9 +33,9 @@ log = structlog.get_logger()
 codec.lz4_encode.__defaults__ = (1,)
 """aiokafka compresses as hard as lz4 can, which took a twelfth of a worker's time; there is no setting for it."""
 BATCH_BYTES = 256 * 1024
-REST = 9.0
+REST = 5.0
 LONGEST_REST_S = 10.0
-"""After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a tenth of the time."""
+"""After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a sixth of the time at most."""
 
 
 class Change(NamedTuple):
