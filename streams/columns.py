@@ -30,6 +30,8 @@ LATEST = np.dtype(
 a hash of the plate and driver it last reported if those cannot offend (else 0), and the load it last reported (``events.LOADS``); how many of its fixes have a mark, and how many are open;
 whether it is taken out, has changed since the last checkpoint, and has reported synthetic fixes."""
 NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, True, False, False)
+FROM_ROW = (("time_ms", "time"), ("lon", "lon"), ("lat", "lat"))
+"""What is newest of a vehicle, and the field of its newest row that says so."""
 SHORTEST_ID, LONGEST_ID = 8, 64
 FEWEST_MARKS, MOST_MARKS = 32, 512
 """Bytes of an id, and numbers of fixes, between which the columns adapt; vehicles with more stay out."""
@@ -69,7 +71,7 @@ class Columns:
     def append(self, numbers: np.ndarray, packed: Packed, chosen: np.ndarray) -> list[int]:
         """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
         latest = self.latest.held
-        for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+        for name, field in FROM_ROW:
             latest[name][numbers] = packed.rows[field][chosen]
         latest["load"][numbers] = packed.loads[chosen]
         latest["dirty"][numbers] = True
@@ -186,8 +188,12 @@ class Columns:
             latest["out"], latest["marked"], latest["opened"] = True, 0, 0
         return trace.recent
 
-    def settle(self, generation: int) -> None:
-        """Write up the vehicles that were looked at, by number; those that have a plan of this generation and no runs are put away."""
+    def settle(self, generation: int, lateness_ms: int, forget: Callable[[Trace, Iterable[Kept]], None]) -> None:
+        """Seal (see ``seal``) and write up the vehicles that were looked at; those that have a plan of this generation and no runs are put away."""
+        if not self.looked:
+            return
+        full = [number for number, trace in self.looked.items() if trace.recent is not None and trace.recent.is_full()]
+        self.seal(full, lateness_ms, forget)
         traces, latest = list(self.looked.values()), self.latest.held
         numbers = np.fromiter(self.looked, np.intp, len(traces))
         latest["due_ms"][numbers] = [trace.due_ms for trace in traces]
@@ -197,7 +203,7 @@ class Columns:
         if out:
             newest = np.frombuffer(b"".join([recent.rows[-SIZE:] for _, recent in out]), ROW)
             numbers = np.array([trace.number for trace, _ in out])
-            for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+            for name, field in FROM_ROW:
                 latest[name][numbers] = newest[field]
             latest["load"][numbers] = [recent.load() for _, recent in out]
         self.looked.clear()

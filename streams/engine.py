@@ -6,6 +6,7 @@ So a replay after a crash repeats the same transitions with the same ids and rev
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
@@ -15,7 +16,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.columns import LONGEST_ID, Columns
+from streams.columns import FROM_ROW, LONGEST_ID, Columns
 from streams.driven import APART_MS, Driven
 from streams.events import (
     DUPLICATE,
@@ -103,7 +104,7 @@ class Candidate(NamedTuple):
     fits: bool
     zones: int
     possible: int
-    report: int
+    reports: int
 
 
 class Verdict(msgspec.Struct):
@@ -214,16 +215,16 @@ class Engine:
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
         looked = np.flatnonzero(~plain)
         indices = looked.tolist()
-        candidates = zip(
+        candidates = itertools.starmap(Candidate, zip(
             [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
             packed.marks[looked].view("V2").tolist(), packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
             chunk.reports[looked].tolist(), strict=True,
-        )  # fmt: skip
+        ))  # fmt: skip
         for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
             self._pass_time(partition, reached_ms[index], transitions)
-            reason = self._look(partition, columns.traces[number], Candidate._make(candidate), transitions)
+            reason = self._look(partition, columns.traces[number], candidate, transitions)
             if reason:
-                rejects.append(Reject(records[index], reason, candidate[0].event_id))
+                rejects.append(Reject(records[index], reason, candidate.fix.event_id))
         self._pass_time(partition, reached_ms[-1], transitions)
 
     @staticmethod
@@ -265,7 +266,7 @@ class Engine:
         mine = numbers[order]
         again = np.flatnonzero(mine[1:] == mine[:-1])
         if again.size:
-            for name, field in (("time_ms", "time"), ("lon", "lon"), ("lat", "lat")):
+            for name, field in FROM_ROW:
                 latest[name][order[again + 1]] = packed.rows[field][order[again]]
             latest["load"][order[again + 1]] = packed.loads[order[again]]
         return latest
@@ -349,11 +350,8 @@ class Engine:
 
     def _settle(self, partition: FixPartition) -> None:
         """Bring the columns up to date; a vehicle with runs stays out, for it needs a closer look at its next fix."""
-        columns = partition.columns
-        if columns.looked:
-            full = [number for number, trace in columns.looked.items() if trace.recent is not None and trace.recent.is_full()]
-            columns.seal(full, self.policies.lateness_ms, self._forget)
-            columns.settle(self.planner.generation if self.planner.generation == partition.generation else -1)
+        generation = self.planner.generation if self.planner.generation == partition.generation else -1
+        partition.columns.settle(generation, self.policies.lateness_ms, self._forget)
 
     def _insert(
         self, partition: FixPartition, trace: Trace, recent: Recent, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None

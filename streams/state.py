@@ -19,6 +19,8 @@ VERSION = 6
 """Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 MARK = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
+AT_ONCE = 256
+"""Vehicles whose columns are copied together."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.decode
 
@@ -65,8 +67,6 @@ def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: H
             ))  # fmt: skip
 
 
-AT_ONCE = 256
-"""Vehicles whose columns are copied together."""
 _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 
