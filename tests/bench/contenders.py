@@ -200,7 +200,9 @@ def quix(work, bootstrap, meter):
     from quixstreams import Application
 
     worker = Worker(work, meter)
-    app = Application(broker_address=bootstrap, consumer_group=f"bench-q-{os.getpid()}", auto_offset_reset="earliest", loglevel="ERROR")
+    app = Application(
+        broker_address=bootstrap, consumer_group=f"bench-q-{os.getpid()}", auto_offset_reset="earliest", loglevel="ERROR", state_dir=tempfile.mkdtemp()
+    )  # fmt: skip
     topic = app.topic(GPS.name, value_deserializer="bytes", key_deserializer="bytes")
     frame = app.dataframe(topic)
     offsets = defaultdict(int)
