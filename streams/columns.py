@@ -189,7 +189,7 @@ class Columns:
         return trace.recent
 
     def settle(self, generation: int, lateness_ms: int, forget: Callable[[Trace, Iterable[Kept]], None]) -> None:
-        """Seal (see ``seal``) and write up the vehicles that were looked at; those that have a plan of this generation and no runs are put away."""
+        """Seal (see ``seal``) and write up the vehicles that were looked at; those without runs are put away."""
         if not self.looked:
             return
         full = [number for number, trace in self.looked.items() if trace.recent is not None and trace.recent.is_full()]
@@ -207,28 +207,37 @@ class Columns:
                 latest[name][numbers] = newest[field]
             latest["load"][numbers] = [recent.load() for _, recent in out]
         self.looked.clear()
-        for trace, plan in zip(traces, plans, strict=True):
-            if plan:
-                self.put_away(trace)
+        self.put_away(trace for trace in traces if not trace.runs)
 
-    def put_away(self, trace: Trace) -> None:
-        """A vehicle's fixes go to the columns, if they fit."""
-        recent = trace.recent
-        if recent is None or recent.exact is not None or not recent.rows:
+    def put_away(self, traces: Iterable[Trace]) -> None:
+        """Vehicles' fixes go to the columns, as far as they fit; what the registry says of these vehicles is looked up when it is asked for."""
+        outside = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.exact is None and trace.recent.rows]
+        if full := [recent for _, recent in outside if recent.is_full()]:
+            seal_open(full)
+        several: list[tuple[Trace, Recent, list[bytes]]] = []
+        for trace, recent in outside:
+            names = recent.ids[:-1].split(SEPARATOR)
+            if len(recent) + MOST_OPEN <= MOST_MARKS and max(map(len, names)) <= LONGEST_ID and b"\0" + SEPARATOR not in recent.ids:
+                several.append((trace, recent, names))
+        if not several:
             return
-        if recent.is_full():
-            seal_open([recent])
-        opened, marked = recent.opened(), len(recent)
-        names = recent.ids[:-1].split(SEPARATOR)
-        longest = max(map(len, names))
-        if marked + MOST_OPEN > MOST_MARKS or longest > LONGEST_ID or any(name.endswith(b"\0") for name in names):
-            return
-        self._fit_ids(longest)
-        self._fit_marks(marked)
-        number, latest = trace.number, self.latest.held[trace.number]
-        self.rows.held[number, :opened] = np.frombuffer(recent.rows, ROW)
-        self.ids.held[number, :opened] = names
-        self.marks.held[number, : marked - opened] = np.frombuffer(recent.marks, MARK)
-        self.marks.held[number, marked - opened : marked] = marks_of(names)
-        latest["out"], latest["opened"], latest["marked"] = False, opened, marked
-        trace.recent, trace.sealed, trace.subject = None, recent.sealed, None  # what the registry says is looked up when it is asked for
+        numbers = np.array([trace.number for trace, _, _ in several])
+        opened = np.array([len(names) for _, _, names in several])
+        sealed = np.array([len(recent) for _, recent, _ in several]) - opened
+        ids = [name for _, _, names in several for name in names]
+        self._fit_ids(max(map(len, ids)))
+        self._fit_marks(int((sealed + opened).max()))
+        vehicle, place = _spread(numbers, opened)
+        as_bytes(self.rows.held)[vehicle, place] = as_bytes(np.frombuffer(b"".join([recent.rows for _, recent, _ in several]), ROW))
+        self.ids.held[vehicle, place] = ids
+        self.marks.held[vehicle, np.repeat(sealed, opened) + place] = marks_of(ids)
+        self.marks.held[_spread(numbers, sealed)] = np.frombuffer(b"".join([recent.marks for _, recent, _ in several]), MARK)
+        latest = self.latest.held
+        latest["out"][numbers], latest["opened"][numbers], latest["marked"][numbers] = False, opened, sealed + opened
+        for trace, recent, _ in several:
+            trace.recent, trace.sealed, trace.subject = None, recent.sealed, None
+
+
+def _spread(numbers: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each number as many times as it counts, and how many of the same are before it."""
+    return np.repeat(numbers, counts), np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)

@@ -48,6 +48,8 @@ FEWEST_A_TURN = 4
 """So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
 PLANS_KEPT = 100_000
 """So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
+AT_ONCE = 4_096
+"""Vehicles that are taken up together."""
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
 
@@ -203,6 +205,7 @@ class Engine:
         packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
         latest = self._latest(partition, numbers, order, packed)
+        self._plan(partition, chunk, numbers, latest)
         plain = self._plain(partition, chunk, latest, packed, zones, possible)
         plain &= ~columns.seen(numbers, packed, plain)
         for chosen in _turns(numbers, order, packed.marks, plain):
@@ -240,6 +243,28 @@ class Engine:
                 traces[vehicle_id] = new_trace(vehicle_id)
         columns.enter([traces[vehicle_id] for vehicle_id in new])
         return columns.numbers.find(vehicle_ids)
+
+    def _plan(self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, latest: np.ndarray) -> None:
+        """Make plans for the vehicles of n fixes that have none for their newest, so that these need no closer look for that alone.
+
+        Not for those with runs, which are looked at anyway, nor for those that report for the first time.
+        """
+        columns, plans = partition.columns, self.planner.plans.held.take(latest["plan"])
+        void = (latest["time_ms"] > NOWHERE[0]) & (chunk.times > latest["time_ms"])
+        void &= (chunk.times < plans["from_ms"]) | (chunk.times >= plans["until_ms"])
+        if not void.any():
+            return
+        for number, index in dict(zip(numbers[void].tolist(), np.flatnonzero(void).tolist(), strict=True)).items():
+            trace = columns.traces[number]
+            if trace.runs:
+                continue
+            fix = chunk.fixes[index]
+            trace.plan, subject = self.planner.plan(trace.vehicle_id, fix.event_time_ms)
+            trace.subject = None
+            columns.latest.held["plan"][number] = trace.plan.number
+            columns.latest.held["report"][number] = 0 if trace.plan.duties.offends(fix, subject) else chunk.reports[index]
+        for name in ("plan", "report"):
+            latest[name] = columns.latest.held[name][numbers]
 
     def _plain(
         self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
@@ -315,8 +340,7 @@ class Engine:
             trace.subject = self.planner.registry.subject(trace.vehicle_id, event_time_ms)
         duties, subject = plan.duties, trace.subject
         if report != reports:
-            told = any(predicate.reported(fix, subject) for predicate in duties.told if predicate.reported)
-            columns.latest.held["report"][trace.number] = 0 if told else reports
+            columns.latest.held["report"][trace.number] = 0 if duties.offends(fix, subject) else reports
         here = self.planner.here(duties, zones)
         offences = ask(here, fix, self.policies.zones(zones), subject, possible) if here.asked else here.always
         if fix.synthetic:
@@ -411,6 +435,17 @@ class Engine:
                 raise OverflowError(f"more than {SETS} different sets of offences; split the pack's zones among workers")
             self.sets.append(offences)
         return number
+
+    def resume(self, partition: FixPartition) -> None:
+        """Take up vehicles as they were when the partition's state was saved."""
+        traces = list(partition.traces.values())
+        for start in range(0, len(traces), AT_ONCE):
+            several = traces[start : start + AT_ONCE]
+            partition.columns.enter(several)
+            for trace in several:
+                self.watch(partition, trace)
+                partition.columns.looked[trace.number] = trace
+            self._settle(partition)
 
     def watch(self, partition: FixPartition, trace: Trace) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.events import Fix
-from streams.policy import Policies, Rule
+from streams.policy import Policies, Policy, Rule
 from streams.predicates import Chunk, Form, Predicate
 from streams.recent import Kept
 from streams.registry import Registry, Subject
@@ -76,6 +76,10 @@ class Duties(msgspec.Struct):
         always = tuple(offence for offence, predicate, _ in found if predicate is None)
         return Here(always, sum({bit for bit, _, _ in asked}), asked)
 
+    def offends(self, fix: Fix, subject: Subject) -> bool:
+        """Whether what a fix reports of plate and driver can offend."""
+        return any(predicate.reported(fix, subject) for predicate in self.told if predicate.reported)
+
 
 def ask(here: Here, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
     """The offences that a fix commits by itself; ``possible`` has the bits of the predicates that can hold for it."""
@@ -115,6 +119,16 @@ class Plan(msgspec.Struct, gc=False):
     number: int
 
 
+class Period(NamedTuple):
+    """``[from_ms, until_ms)`` in which no window, calendar or validity of the policy changes: its version, calendars that are on, rules not permitted to be broken."""
+
+    from_ms: int
+    until_ms: int
+    policy: Policy | None
+    calendars: frozenset[str]
+    rules: tuple[Rule, ...]
+
+
 class Planner:
     """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old.
 
@@ -130,6 +144,7 @@ class Planner:
         self._duties: dict[tuple[object, ...], Duties] = {}
         self._plans: dict[tuple[int, int, int], Plan] = {}
         self._bits: dict[Predicate, int] = {}
+        self._period: Period | None = None
         self.change(policies)
 
     def change(self, policies: Policies) -> None:
@@ -139,6 +154,7 @@ class Planner:
         self._duties.clear()
         self._plans.clear()
         self._bits.clear()
+        self._period = None
         self.plans, self.duties = Rows(PLAN), Rows(DUTIES)
         self.plans.add((END_MS, END_MS, 0))
         self.duties.add((0.0, False))
@@ -215,32 +231,37 @@ class Planner:
 
     def plan(self, vehicle_id: str, event_time_ms: int) -> tuple[Plan, Subject]:
         """The vehicle's plan for the period around an instant, and what the registry says about it then."""
+        period = self._period
+        if period is None or not period.from_ms <= event_time_ms < period.until_ms:
+            period = self._period = self._period_around(event_time_ms)
         subject = self.registry.subject(vehicle_id, event_time_ms)
-        duties = self._duties_of(subject, event_time_ms)
-        from_ms, until_ms = self.policies.period_ms(event_time_ms)
-        from_ms, until_ms = max(from_ms, subject.from_ms), min(until_ms, subject.until_ms)
-        key = (from_ms, until_ms, duties.number)
-        if key not in self._plans:
-            self._plans[key] = Plan(from_ms, until_ms, self.generation, duties, self.plans.add(key))
-        return self._plans[key], subject
+        duties = self._duties_of(subject, period)
+        key = (max(period.from_ms, subject.from_ms), min(period.until_ms, subject.until_ms), duties.number)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = Plan(*key[:2], self.generation, duties, self.plans.add(key))
+        return plan, subject
 
-    def _duties_of(self, subject: Subject, event_time_ms: int) -> Duties:
+    def _period_around(self, event_time_ms: int) -> Period:
         policy = self.policies.at(event_time_ms)
+        bounds_ms = self.policies.period_ms(event_time_ms)
+        if policy is None:
+            return Period(*bounds_ms, policy, frozenset(), ())
+        permitted = policy.permitted_at(event_time_ms)
+        return Period(*bounds_ms, policy, policy.calendars_at(event_time_ms), tuple(rule for rule in policy.fix_rules if rule.id not in permitted))
+
+    def _duties_of(self, subject: Subject, period: Period) -> Duties:
         applying: list[tuple[Rule, Any, frozenset[str]]] = []
-        calendars, permitted = (policy.calendars_at(event_time_ms), policy.permitted_at(event_time_ms)) if policy else (frozenset(), frozenset())
-        for rule in policy.fix_rules if policy else ():
-            assert policy is not None
+        for rule in period.rules:
             if rule.vehicles is not None and not rule.vehicles.matches(subject):
                 continue
-            if rule.id in permitted:
-                continue
-            freed = rule.exempt.freed_zones(subject, calendars) if rule.exempt else frozenset()
+            freed = rule.exempt.freed_zones(subject, period.calendars) if rule.exempt else frozenset()
             if "*" in freed:
                 continue
-            prepared = RULES[rule.rule].prepare(rule.parameters, subject, policy)
+            prepared = RULES[rule.rule].prepare(rule.parameters, subject, period.policy)
             if prepared is not False:
                 applying.append((rule, prepared, freed))
-        key = (id(policy), *((rule.id, prepared, freed) for rule, prepared, freed in applying))
+        key = (id(period.policy), *((rule.id, prepared, freed) for rule, prepared, freed in applying))
         duties = self._duties.get(key)
         if duties is None:
             duties = self._duties[key] = self._make_duties(applying)

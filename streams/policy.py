@@ -79,10 +79,12 @@ class Selector(_Strict, kw_only=True):
     def matches(self, subject: Subject) -> bool:
         """Whether the rule is about this vehicle."""
         vehicle = subject.vehicle
-        if vehicle is None:
-            return False
-        wanted = ((self.classes, vehicle.vehicle_class), (self.energy, vehicle.energy), (self.body, vehicle.body))
-        return all(allowed is None or value in allowed for allowed, value in wanted)
+        return (
+            vehicle is not None
+            and (self.classes is None or vehicle.vehicle_class in self.classes)
+            and (self.energy is None or vehicle.energy in self.energy)
+            and (self.body is None or vehicle.body in self.body)
+        )
 
 
 class Exemption(_Strict, kw_only=True):

@@ -1,5 +1,5 @@
 """The engine equals the oracle whatever the pack, the registry, the fixes, their order of arrival, the chunks, the split
-into partitions and the restarts.
+into partitions, the restarts and the changes of the registry.
 
 ``YICHENG_EXAMPLES=5000 ./yicheng test tests/property`` tries more, at random; without it the same 1,000 are tried every time.
 """
@@ -157,7 +157,7 @@ def drive(rng, vehicle_id, count):
 
 @st.composite
 def arrivals(draw):
-    """Fixes with some sent twice, more or less in order, cut into chunks, perhaps with restarts."""
+    """Fixes with some sent twice, more or less in order, cut into chunks, perhaps with breaks."""
     seed = draw(st.integers(0, 2**32))
     rng = random.Random(seed)
     longest = draw(st.sampled_from([3, 8, 20, 60]))
@@ -169,23 +169,26 @@ def arrivals(draw):
         again = rng.choice([sent[index], {**sent[index], "event_time_ms": sent[index]["event_time_ms"] + 20_000}])
         sent.insert(min(len(sent), index + rng.randrange(1, 9)), again)
     size = draw(st.sampled_from([1, 2, 7, 100]))
-    restarts = draw(st.sets(st.integers(0, max(0, len(sent) - 1)), max_size=3))
-    return sent, size, restarts
+    breaks = draw(st.sets(st.integers(0, max(0, len(sent) - 1)), max_size=5))
+    return sent, size, breaks
 
 
-def judge(engine_of, lines, size, restarts):
-    """Final incidents and reject reasons of one partition, by the engine; state goes through bytes at every restart."""
+def judge(engine_of, lines, size, breaks):
+    """Final incidents and reject reasons of one partition, by the engine; at every break, state goes through bytes or policy and registry come anew."""
     engine, partition = engine_of(), new_partition()
     latest, rejected, revisions = {}, Counter(), defaultdict(list)
     records = [Record(line, offset) for offset, line in enumerate(lines)]
     for start in range(0, len(records), size):
-        if restarts & set(range(start, start + size)):
+        here = breaks & set(range(start, start + size))
+        if any(number % 2 for number in here):
+            engine.change(engine.policies)
+        if any(number % 2 == 0 for number in here):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
             restored.stream_time_ms, restored.driven = partition.stream_time_ms, Driven(partition.driven.by_date)
             numbers = np.array([partition.number(trace) for trace in partition.traces.values()])
             for name, value in encode_traces(partition.columns, numbers, engine, head_of(0, start, 0)):
                 restored.traces[name] = decode_trace(value, fresh)
-                fresh.watch(restored, restored.traces[name])
+            fresh.resume(restored)
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])
         rejected.update(reject.reason for reject in verdict.rejects)
@@ -235,7 +238,7 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
 
 
 def compare(folder, pack, registry, sent, split):
-    fixes, size, restarts = sent
+    fixes, size, breaks = sent
     for number, entry in enumerate(pack["rules"]):
         entry.update(id=f"r{number}", clause="1", severity="warning")
     whole = {
@@ -255,7 +258,7 @@ def compare(folder, pack, registry, sent, split):
     for lines in parts.values():
         taken = Counter((fix["vehicle_id"], fix["event_id"]) for fix in oracle.accept(lines)[0])
         assume(max(taken.values(), default=0) < 2)  # an id used again after the lateness names two incidents alike (semantics 6)
-        found, rejected, driven = judge(lambda: Engine(Policies([policy]), known, b"k"), lines, size, restarts)
+        found, rejected, driven = judge(lambda: Engine(Policies([policy]), known, b"k"), lines, size, breaks)
         expected, refused = oracle.fixes(lines)
         assert found == expected
         assert rejected == refused
