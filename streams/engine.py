@@ -48,8 +48,6 @@ FEWEST_A_TURN = 4
 """So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
 PLANS_KEPT = 100_000
 """So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
-AT_ONCE = 4_096
-"""Vehicles that are taken up together."""
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
 
@@ -241,7 +239,9 @@ class Engine:
         for vehicle_id in [name.encode().decode() for name in new]:  # copies: kept for long, they would lie between what is soon dropped
             if vehicle_id not in traces:
                 traces[vehicle_id] = new_trace(vehicle_id)
-        columns.enter([traces[vehicle_id] for vehicle_id in new])
+        entered = [traces[vehicle_id] for vehicle_id in new]
+        columns.enter(entered)
+        columns.looked.update((trace.number, trace) for trace in entered if trace.recent is not None and trace.recent.rows)  # just restored
         return columns.numbers.find(vehicle_ids)
 
     def _plan(self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, latest: np.ndarray) -> None:
@@ -435,17 +435,6 @@ class Engine:
                 raise OverflowError(f"more than {SETS} different sets of offences; split the pack's zones among workers")
             self.sets.append(offences)
         return number
-
-    def resume(self, partition: FixPartition) -> None:
-        """Take up vehicles as they were when the partition's state was saved."""
-        traces = list(partition.traces.values())
-        for start in range(0, len(traces), AT_ONCE):
-            several = traces[start : start + AT_ONCE]
-            partition.columns.enter(several)
-            for trace in several:
-                self.watch(partition, trace)
-                partition.columns.looked[trace.number] = trace
-            self._settle(partition)
 
     def watch(self, partition: FixPartition, trace: Trace) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""

@@ -270,13 +270,8 @@ class FixStage(StatefulStage[FixPartition]):
         """See ``StatefulStage``."""
         assert self.engine is not None
         trace = partition.traces[key] = decode_trace(value, self.engine)
+        self.engine.watch(partition, trace)
         self._count_trace(trace)
-
-    async def _load(self, number: int) -> FixPartition:
-        partition = await super()._load(number)
-        assert self.engine is not None
-        self.engine.resume(partition)
-        return partition
 
     def _count_trace(self, trace: Trace) -> None:
         for incident in trace.incidents or ():

@@ -188,7 +188,7 @@ def judge(engine_of, lines, size, breaks):
             numbers = np.array([partition.number(trace) for trace in partition.traces.values()])
             for name, value in encode_traces(partition.columns, numbers, engine, head_of(0, start, 0)):
                 restored.traces[name] = decode_trace(value, fresh)
-            fresh.resume(restored)
+                fresh.watch(restored, restored.traces[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])
         rejected.update(reject.reason for reject in verdict.rejects)

@@ -110,7 +110,6 @@ def test_state_survives_bytes_at_any_point(engine, seed):
     broken.partition.columns = Columns()
     for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, head_of(0, cut, 0)):
         broken.partition.traces[name] = decode_trace(value, engine)
-    engine.resume(broken.partition)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
 
@@ -130,7 +129,6 @@ def test_state_written_by_earlier_versions_is_read(engine, version, count):
     assert decode_head(value).version == version and decode_head(value).age[0] == count
     migrated.partition.traces["v"] = decode_trace(value, engine)
     migrated.partition.stream_time_ms = whole.partition.stream_time_ms
-    engine.resume(migrated.partition)
     late = [fix("late", 30 * count - 569, inside=False), values[count - 15]]
     assert [migrated(v) for v in late + values[count:]] == [whole(v) for v in late + values[count:]]
     assert migrated.outcomes["accepted"] == 1 and kept(migrated) == kept(whole)
