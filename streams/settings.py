@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,14 @@ class Settings(BaseSettings):
 
 
 def load_settings(config: Path | None = None) -> Settings:
-    """Settings from the environment over those of a file; ``BadInput`` names the key that is wrong."""
+    """Settings from the environment over those of a file; ``BadInput`` names the key that is wrong.
+
+    Variables that resemble a setting are misspelt ones; others may be anybody's (a cluster sets ``YICHENG_SERVICE_HOST`` of its own).
+    """
+    for name in os.environ:
+        prefix, _, key = name.partition("_")
+        if prefix == "YICHENG" and key.lower() not in Settings.model_fields and (meant := get_close_matches(key.lower(), Settings.model_fields, 1, 0.8)):
+            raise BadInput(f"{name} in the environment is no setting; did you mean YICHENG_{meant[0].upper()}?")
     given: dict[str, Any] = {}
     if config is not None:
         try:

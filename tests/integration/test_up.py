@@ -119,6 +119,7 @@ def test_wrong_input_is_one_clear_line(yicheng, command, code, message):
 def test_wrong_settings_are_one_clear_line(yicheng):
     for environment, message in (
         ({"YICHENG_PARTITIONS": "many"}, "setting YICHENG_PARTITIONS"), ({"YICHENG_METRICS_PORT": "99999"}, "setting YICHENG_METRICS_PORT"),
+        ({"YICHENG_CHUNK_RECORD": "5"}, "did you mean YICHENG_CHUNK_RECORDS?"),
     ):  # fmt: skip
         done = yicheng.run("worker", **environment)
         assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
