@@ -34,10 +34,10 @@ class Stage:
 
 
 class Broker:
-    """Acknowledges what is sent when told to; notes what happened in order."""
+    """Acknowledges what is sent soon, or, while it holds acknowledgements (``held``), when told to; notes what happened in order."""
 
     def __init__(self, fail_on=None):
-        self.happened, self.fail_on = [], fail_on
+        self.happened, self.fail_on, self.held, self.holds = [], fail_on, None, asyncio.Event()
 
     async def send(self, topic, value, key, partition=None, headers=()):
         self.happened.append(("sent", topic, partition))
@@ -50,9 +50,17 @@ class Broker:
                 self.happened.append(("acknowledged", topic))
                 future.set_result(None)
 
-        asyncio.get_running_loop().call_later(0.01, acknowledge)
+        if self.held is None:
+            asyncio.get_running_loop().call_later(0.01, acknowledge)
+        else:
+            self.held.append(acknowledge)
+            self.holds.set()
         return future
 
+    def answer(self):
+        held, self.held = self.held, None
+        for acknowledge in held:
+            acknowledge()
 
     async def end_offsets(self, sources):
         return dict.fromkeys(sources, 0)
@@ -158,14 +166,15 @@ def test_nothing_is_judged_between_the_last_checkpoint_and_the_loss_of_partition
 
 def test_chunks_are_judged_while_a_checkpoint_waits_for_the_broker_and_acked_by_the_next():
     async def scenario():
-        checkpoint, stage, acked = Checkpoint("nowhere:1"), Stage(), []
-        checkpoint._producer = Broker()
+        checkpoint, stage, acked, broker = Checkpoint("nowhere:1"), Stage(), [], Broker()
+        checkpoint._producer, broker.held = broker, []
         checkpoint.stages.append(stage)
         await checkpoint.judge(stage, CHUNK, lambda: True, lambda: acked.append(1))
         running = asyncio.ensure_future(checkpoint.run())
-        await asyncio.sleep(0.005)  # its first state is on its way: the broker acknowledges after 10 ms
+        await broker.holds.wait()  # something of it is on its way
         await checkpoint.judge(stage, CHUNK, lambda: True, lambda: acked.append(2))
         judged_meanwhile = not running.done()
+        broker.answer()
         await running
         first = list(acked)
         await checkpoint.run()
