@@ -96,6 +96,7 @@ class Local:
         self.workers: list[Process] = []
         self.notifier: Process | None = None
         self.producer: Process | None = None
+        self.reading = Reading(Counter())
         self.latest: deque[str] = deque(maxlen=6)
         self.started_s = time.monotonic()
         self.first_incident_s: float | None = None
@@ -104,14 +105,15 @@ class Local:
 
     def run(self) -> int:
         """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
-        verdict, reading, interrupted = None, Reading(Counter()), False
+        verdict, interrupted = None, False
         signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         try:
             self._start()
-            reading = self._watch()
+            self._watch()
             produced = self._settle()
+            self._read()
             self._stop_processes()
-            reading = self._read_sink_into(reading)
+            self._read_sink()
             if produced.truth is not None and not self.plan.keep:
                 rates = newest((key, orjson.loads(value)) for key, value in read_topic(self.bootstrap, RATES.name) if value)
                 verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
@@ -122,7 +124,7 @@ class Local:
             self._stop_processes()
             if self.broker:
                 self.broker.stop()
-        self._summary(reading, verdict)
+        self._summary(verdict)
         if interrupted:
             return 130
         return 0 if verdict is None or verdict.holds else 1
@@ -224,27 +226,25 @@ class Local:
         return self.home / "logs" / f"{process.name}.log"
 
     # --- watch ---
-    def _watch(self) -> Reading:
+    def _watch(self) -> None:
         """Show what happens until the producer has ended."""
         assert self.producer is not None
-        reading = Reading(Counter())
         live = self.console.is_terminal
         shown_s = 0.0
         with Live(console=self.console, refresh_per_second=4, transient=True) if live else _Quiet() as screen:
             while self.producer.child.poll() is None:
-                reading = self._read()
+                self._read()
                 if live:
-                    screen.update(self._screen(reading))
+                    screen.update(self._screen(self.reading))
                 elif time.monotonic() - shown_s > 5:
                     shown_s = time.monotonic()
-                    self.console.print(self._line(reading), highlight=False, soft_wrap=True)
+                    self.console.print(self._line(self.reading), highlight=False, soft_wrap=True)
                 self._restart_dead()
                 time.sleep(0.25)  # the refresh of the screen
         if self.producer.child.returncode:
             last = self._log(self.producer).read_text(errors="replace").strip().splitlines()
             message = last[-1].removeprefix("yicheng: ") if last else f"the producer failed; its log is {self._log(self.producer)}"
             raise YichengError(message) if self.producer.child.returncode != 2 else BadInput(message)
-        return reading
 
     def _settle(self) -> Produced:
         """Wait until all that was sent is judged and all that was published is delivered."""
@@ -272,7 +272,8 @@ class Local:
                     raise YichengError(f"{process.name} died {process.restarts} times; its log is {self._log(process)}")
                 self._launch(process)
 
-    def _read(self) -> Reading:
+    def _read(self) -> None:
+        """What the metrics say now; the last of it is in the summary."""
         reading = Reading(Counter())
         for process in self.workers:
             for name, labels, value in _samples(process.metrics_url):
@@ -289,10 +290,11 @@ class Local:
                     reading.open[labels["rule"]] += int(value)
                 elif name in {"courier_electronic_waybill_ratio", "courier_green_packaging_ratio"} and labels["enterprise"] == CITY_WIDE:
                     reading.ratios[name.removeprefix("courier_").removesuffix("_ratio")] = value
+        self.reading = reading
         self._rates.append((time.monotonic(), reading.fixes.total()))
-        return self._read_sink_into(reading)
+        self._read_sink()
 
-    def _read_sink_into(self, reading: Reading) -> Reading:
+    def _read_sink(self) -> None:
         """Put the newest incidents into words."""
         if self.sink.exists():
             with self.sink.open("rb") as file:
@@ -307,7 +309,6 @@ class Local:
                     if event["type"].endswith("opened.v1"):
                         data = event["data"]
                         self.latest.append(f"{time.strftime('%H:%M:%S')}  {data['reason_zh']} · {data['reason_en']}  [{data['clause']}]")
-        return reading
 
     # --- show ---
     def _fixes_per_second(self) -> float:
@@ -350,7 +351,8 @@ class Local:
         urls = [process.metrics_url for process in filter(None, (*self.workers, self.notifier))]
         return Text(f"Kafka {self.bootstrap} · metrics {' '.join(urls)} · incidents {self.sink}", style="dim")
 
-    def _summary(self, reading: Reading, verdict: Verdict | None) -> None:
+    def _summary(self, verdict: Verdict | None) -> None:
+        reading = self.reading
         table = Table(title="Yicheng 驿程: summary 汇总", title_justify="left", show_header=False)
         table.add_row("fixes 轨迹点", ", ".join(f"{name} {number:,}" for name, number in reading.fixes.most_common()) or "0")
         table.add_row("scans 扫描", f"{reading.scans:,}")

@@ -1,6 +1,7 @@
 """``yicheng up`` and the other commands as a user runs them; wrong input is one clear line."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -76,10 +77,13 @@ def test_ctrl_c_stops_everything_with_a_summary(embedded, yicheng):
     child = yicheng.start("up", "--rate", "100", "--duration", "5m")
     sink = yicheng.home / "up" / "incidents.jsonl"
     wait_for("the first incidents", lambda: sink.exists() and sink.stat().st_size > 0, 60)
+    log = yicheng.home / "0-up.log"
+    wait_for("a line that counts fixes", lambda: re.search(r" [1-9]\d* fixes", log.read_text()), 60)
     child.send_signal(signal.SIGINT)
     assert child.wait(60) == 130
-    text = (yicheng.home / "0-up.log").read_text()
+    text = log.read_text()
     assert "summary" in text and "Traceback" not in text
+    assert re.search(r"fixes 轨迹点 +│ accepted [\d,]+", text), text
     assert subprocess.run(["pgrep", "-f", str(yicheng.home)], capture_output=True, check=False).stdout == b""
 
 
