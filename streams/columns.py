@@ -207,13 +207,11 @@ class Columns:
                 latest[name][numbers] = newest[field]
             latest["load"][numbers] = [recent.load() for _, recent in out]
         self.looked.clear()
-        self.put_away(trace for trace in traces if not trace.runs)
+        self._put_away(trace for trace in traces if not trace.runs)
 
-    def put_away(self, traces: Iterable[Trace]) -> None:
+    def _put_away(self, traces: Iterable[Trace]) -> None:
         """Vehicles' fixes go to the columns, as far as they fit; what the registry says of these vehicles is looked up when it is asked for."""
         outside = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.exact is None and trace.recent.rows]
-        if full := [recent for _, recent in outside if recent.is_full()]:
-            seal_open(full)
         several: list[tuple[Trace, Recent, list[bytes]]] = []
         for trace, recent in outside:
             names = recent.ids[:-1].split(SEPARATOR)

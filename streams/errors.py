@@ -31,6 +31,11 @@ class LostState(YichengError):
     exit_code = 3
 
 
+def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the known word that is most like this one, if any is so much like it (0 to 1)."""
+    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=likeness)), None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest known word, else the known words.
 
@@ -38,7 +43,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     "; did you mean 'zones'?"
     """
     choices = sorted(known)
-    close = get_close_matches(word, choices, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    if meant := closest(word, choices):
+        return f"; did you mean {meant!r}?"
     return f"; known: {', '.join(choices[:30])}" if choices else ""

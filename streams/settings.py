@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import yaml
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.errors import BadInput, nearest
+from streams.errors import BadInput, closest, nearest
 
 GC_THRESHOLDS = (50_000, 5, 1_000)
 """State has no cycles, and looking through all of it for some takes hundreds of ms."""
@@ -47,8 +46,8 @@ def load_settings(config: Path | None = None) -> Settings:
     """
     for name in os.environ:
         prefix, _, key = name.partition("_")
-        if prefix == "YICHENG" and key.lower() not in Settings.model_fields and (meant := get_close_matches(key.lower(), Settings.model_fields, 1, 0.8)):
-            raise BadInput(f"{name} in the environment is no setting; did you mean YICHENG_{meant[0].upper()}?")
+        if prefix == "YICHENG" and key.lower() not in Settings.model_fields and (meant := closest(key.lower(), Settings.model_fields, 0.8)):
+            raise BadInput(f"{name} in the environment is no setting; did you mean YICHENG_{meant.upper()}?")
     given: dict[str, Any] = {}
     if config is not None:
         try:

@@ -7,13 +7,12 @@ import json
 import multiprocessing
 import random
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench_judge import Traffic, city, fleet, rss_bytes
+from bench_judge import Traffic, city, fleet, judge_more, rss_bytes
 from bench_pipeline import PARTITIONS, ROUNDS, contend, fill
 
 from deploy.admin import create_topics
@@ -45,13 +44,7 @@ class City:
 
     def judge(self, rounds: int) -> float:
         """Judge so many reports of every vehicle; CPU µs a fix."""
-        seconds, fixes = 0.0, 0
-        for chunk in self.traffic.chunks(rounds):
-            started = time.process_time()
-            self.engine.judge(self.partition, chunk)
-            seconds += time.process_time() - started
-            fixes += len(chunk)
-        return round(seconds * 1e6 / fixes, 2)
+        return judge_more(self.engine, self.partition, self.traffic, rounds)
 
 
 def cpu_us(vehicles: int, zones: int) -> float:
