@@ -20,8 +20,11 @@ from shapely.geometry.base import BaseGeometry
 from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, duration_ms, instant_ms, local_datetime
 from streams.errors import BadInput, nearest
 from streams.geo import ZoneIndex
+from streams.patterns import compile_pattern
+from streams.plain_yaml import compose_plain
 from streams.registry import Body, Energy, PassKind, Subject, VehicleClass
 from streams.rules import RULES, judged
+from streams.small_files import read_beside, read_small
 from streams.windows import MinuteOfDay, Weekdays, Window, minute_of_day, weekdays
 
 SHARES = {"electronic_waybill", "green_packaging", "narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected"}
@@ -57,7 +60,7 @@ class Document(_Strict, kw_only=True):
 
 
 class Identifier(_Strict, kw_only=True):
-    """The scheme of the unified vehicle number: a regular expression that must match all of it."""
+    """The scheme of the unified vehicle number: a regular expression (RE2 syntax) that must match all of it."""
 
     pattern: str
 
@@ -192,7 +195,7 @@ class Policy:
         self.fix_rules, self.day_rules, self.silence_rules, self.credit_rules = rules["fix"], rules["day"], rules["silence"], rules["credit"]
         self.scan_rules = {kind: [rule for rule in rules["scan"] if kind == RULES[rule.rule].SCANS] for kind in ("accepted", "all")}
         self.rule_of_id = {rule.id: rule for rule in pack.rules}
-        self.identifier = re.compile(pack.identifier.pattern) if pack.identifier else None
+        self.identifier = compile_pattern(pack.identifier.pattern) if pack.identifier else None
         self._periods: deque[Settled] = deque(maxlen=8)
         self._calendars = {
             name: [(bound_ms(r.from_, self.timezone, end=False), bound_ms(r.until, self.timezone, end=True)) for r in ranges]
@@ -321,10 +324,10 @@ def load_policy(name_or_path: str) -> Policy:
             raise BadInput(f"policy {name_or_path!r} is neither a path to a .yaml file nor a pack{nearest(name_or_path, packs())}")
         path = PACKS / f"{name_or_path}.yaml"
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"policy {path}: {getattr(error, 'strerror', None) or 'not UTF-8'}; give the path of a policy pack") from None
-    return parse_policy(text, str(path), lambda zones: (path.parent / zones).read_text("utf-8"))
+        text = read_small(path)
+    except ValueError as error:
+        raise BadInput(f"policy {path}: {error}; give the path of a policy pack") from None
+    return parse_policy(text, str(path), lambda zones: read_beside(path, zones))
 
 
 def decode_policy(value: bytes) -> list[Policy]:
@@ -335,7 +338,7 @@ def decode_policy(value: bytes) -> list[Policy]:
 
 
 def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
-    """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text; ``where`` names it in errors."""
+    """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text or raises ``ValueError``; ``where`` names it in errors."""
     source = _Source(text, where)
     raw = source.data
     for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
@@ -348,8 +351,8 @@ def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
     if pack.zones is not None:
         try:
             zones_text = read_zones(pack.zones)
-        except (OSError, UnicodeDecodeError):
-            raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read; it stands beside the pack") from None
+        except ValueError as error:
+            raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read ({error}); it stands beside the pack") from None
         other = _read_geojson(zones_text, pack.zones, pack)
         if other != pack.city.adcode:
             raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {other}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
@@ -417,7 +420,7 @@ class _Source:
         self.where = where
         self.lines: dict[tuple[Any, ...], int] = {}
         try:
-            node = yaml.compose(text, yaml.BaseLoader)
+            node = compose_plain(text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1
@@ -541,9 +544,10 @@ class _Source:
 
     def _check_pattern(self, path: tuple[Any, ...], pattern: str) -> None:
         try:
-            re.compile(pattern)
-        except re.error as error:
-            raise self.bad(path, f"{path[-1]} {pattern!r} is no regular expression: {error}") from None
+            compile_pattern(pattern)
+        except ValueError as error:
+            shortened = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"
+            raise self.bad(path, f"{path[-1]} {shortened!r} is {error}") from None
 
 
 def _keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:

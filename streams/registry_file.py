@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from streams.errors import BadInput, nearest
+from streams.plain_yaml import compose_plain
 from streams.registry import AnyEntry, Pass, Registry, decode_entry, entry_from_text
 
 _LISTS = {"driver_ids", "cities", "zones"}
@@ -51,7 +52,7 @@ def _jsonl(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _yaml(text: str) -> Iterator[tuple[int, Any]]:
-    records = yaml.compose(text, yaml.BaseLoader)
+    records = compose_plain(text)
     if records is None:
         return
     if not isinstance(records, yaml.SequenceNode):

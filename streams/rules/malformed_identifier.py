@@ -10,10 +10,10 @@ Parameters
     None; the scheme is the pack's ``identifier.pattern``.
 
 Example
-    >>> import re
     >>> from types import SimpleNamespace as Pack
+    >>> from streams.patterns import compile_pattern
     >>> from streams.registry import Subject
-    >>> pack = Pack(identifier=re.compile("HH-[0-9]{5}"))
+    >>> pack = Pack(identifier=compile_pattern("HH-[0-9]{5}"))
     >>> prepare(Parameters(), Subject("HH-12", None, None, (), 0, 1), pack)
     True
     >>> prepare(Parameters(), Subject("HH-00012", None, None, (), 0, 1), pack)

@@ -8,7 +8,7 @@ Clause
     推进跨境运输车辆牌证互认 (Yunnan 十二).
 
 Parameters
-    ``home_plate_pattern``: a regular expression that must match all of a domestic plate.
+    ``home_plate_pattern``: a regular expression (RE2 syntax) that must match all of a domestic plate.
 
 Example
     >>> from streams.events import Fix
@@ -22,13 +22,13 @@ Example
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from streams.events import Fix
+from streams.patterns import compile_pattern
 from streams.predicates import Predicate
 from streams.registry import Subject
 
@@ -45,7 +45,7 @@ REASON_EN = "vehicle {vehicle_id} shows the foreign plate {plate}, not recognise
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The default matches mainland plates: a province's character, a letter, then five or six letters or digits."""
 
-    home_plate_pattern: str = "[\\u4e00-\\u9fff][A-Z][·.]?[A-Z0-9\\u4e00-\\u9fff]{5,6}"
+    home_plate_pattern: str = "[一-\u9fff][A-Z][·.]?[A-Z0-9一-\u9fff]{5,6}"
 
 
 def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Predicate:
@@ -58,9 +58,13 @@ def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> 
 
 @cache
 def _foreign(pattern: str, corridors: frozenset[str]) -> Predicate:
-    domestic: Any = re.compile(pattern).fullmatch
+    match = compile_pattern(pattern).fullmatch
+
+    @lru_cache(maxsize=4_096)  # a vehicle shows the same plate in every fix
+    def is_foreign(plate: str) -> bool:
+        return match(plate) is None
 
     def foreign(fix: Fix, subject: Subject) -> bool:
-        return bool(fix.plate) and domestic(fix.plate) is None
+        return bool(fix.plate) and is_foreign(fix.plate)
 
     return Predicate(lambda fix, inside, subject: foreign(fix, subject) and corridors.isdisjoint(inside), reported=foreign)

@@ -1,0 +1,54 @@
+"""YAML as people write it: no aliases (a few lines of them can stand for gigabytes), no keys but words, no deep nesting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+DEEPEST = 32
+"""Levels of nesting; a policy pack has six."""
+_ABSENT = {"", "~", "null", "Null", "NULL"}
+
+
+class _PlainLoader(yaml.BaseLoader):
+    """Composes nodes and refuses what the module's first line says, where it begins."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused(f"the alias *{event.anchor} is not followed here; write the value out", event.start_mark)
+        if isinstance(parent, yaml.MappingNode) and index is None and not isinstance(event, yaml.ScalarEvent):
+            raise _refused("a key is a word, not a list or a mapping", event.start_mark)
+        if self.depth >= DEEPEST:
+            raise _refused(f"nested more than {DEEPEST} levels deep", event.start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def compose_plain(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, every scalar as written; None for an empty one.
+
+    Raises ``yaml.MarkedYAMLError``, whose ``problem`` is one line and whose ``problem_mark`` tells the line.
+    """
+    try:
+        return yaml.compose(text, _PlainLoader)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position)
+        code = error.character if isinstance(error.character, int) else ord(error.character[:1] or "\0")
+        mark = yaml.Mark("", error.position, line, 0, None, 0)
+        raise _refused(f"the character U+{code:04X} is not allowed", mark) from None
+
+
+def is_absent(node: yaml.Node) -> bool:
+    """Whether a node says that nothing is there: null, ~ or an empty value, not in quotes."""
+    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in _ABSENT

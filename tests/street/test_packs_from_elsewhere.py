@@ -1,0 +1,144 @@
+"""Packs that do not come from us: small, plain, inside their folder, and with patterns that cost no more than the text they are held against."""
+
+import os
+import time
+
+import pytest
+from conftest import ROOT
+
+from streams.errors import BadInput
+from streams.patterns import compile_pattern
+from streams.policy import load_policy, parse_policy
+from streams.registry_file import load_registry
+
+PACK = load_policy("hohhot-2019").pack.source
+LAUGHS = "zzz: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"zz{n}: &{'abcdefghij'[n + 1]} [{', '.join([f'*{chr(97 + n)}'] * 10)}]\n" for n in range(9)
+)
+
+
+def parse(text):
+    return parse_policy(text, "pack.yaml", lambda _: PACK["geojson"])
+
+
+def one_line(caught):
+    text = str(caught.value)
+    assert text and "\n" not in text and len(text) < 400, text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS + PACK["yaml"], "pack.yaml:2: not YAML: the alias *a is not followed here"),
+        (PACK["yaml"].replace("calendars:", "shared: &all {days: mon-sun}\ncalendars:", 1).replace("permitted: [{", "permitted: [*all, {", 1), "is not followed"),
+        ("policy: &p [*p]\n" + PACK["yaml"], "the alias *p"),
+        ("[" * 100_000, "nested more than 32 levels deep"),
+        ("- " * 100_000, "nested more than 32 levels deep"),
+        ("? [a, b]\n: c\n", "a key is a word"),
+        ("{{}: 1}", "a key is a word"),
+        ("policy: \x00", "the character U+0000 is not allowed"),
+    ],
+)  # fmt: skip
+def test_yaml_that_grows_nests_or_names_keys_strangely_is_one_line_at_once(text, message):
+    started = time.monotonic()
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    assert message in one_line(caught)
+    assert time.monotonic() - started < 5
+
+
+def test_a_registry_of_aliases_is_refused_too(tmp_path):
+    path = tmp_path / "registry.yaml"
+    path.write_text("- &a {kind: vehicle, id: v1}\n- *a\n")
+    with pytest.raises(BadInput, match=r"registry.yaml:2: .*the alias \*a"):
+        load_registry(path, load_policy("hohhot-2019").timezone)
+
+
+def pack_in(folder, zones="zones/hohhot.geojson"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "zones").mkdir(exist_ok=True)
+    path = folder / "pack.yaml"
+    path.write_text(PACK["yaml"].replace("zones: zones/hohhot.geojson", f"zones: {zones}", 1), "utf-8")
+    return path
+
+
+def secret_zones(folder):
+    (folder / "outside").mkdir()
+    (folder / "outside" / "zones.geojson").write_text(PACK["geojson"], "utf-8")
+    return folder / "outside" / "zones.geojson"
+
+
+@pytest.mark.parametrize("kind", ["absolute", "parent", "link", "linked folder", "device", "folder", "nul"])
+def test_zones_are_read_from_inside_the_folder_of_the_pack_only(tmp_path, kind):
+    outside = secret_zones(tmp_path)
+    packs = tmp_path / "packs"
+    zones = {
+        "absolute": str(outside), "parent": "zones/../../outside/zones.geojson", "link": "zones/link.geojson", "linked folder": "linked/zones.geojson",
+        "device": "/dev/zero", "folder": "zones", "nul": '"a\\0b"',
+    }[kind]  # fmt: skip
+    path = pack_in(packs, zones)
+    (packs / "zones" / "link.geojson").symlink_to(outside)
+    (packs / "linked").symlink_to(outside.parent)
+    with pytest.raises(BadInput) as caught:
+        load_policy(str(path))
+    assert "cannot be read" in one_line(caught)
+
+
+def test_zones_beside_the_pack_are_read_also_where_the_folder_is_reached_by_a_link(tmp_path):
+    path = pack_in(tmp_path / "packs")
+    (tmp_path / "packs" / "zones" / "hohhot.geojson").write_text("\ufeff" + PACK["geojson"], "utf-8")
+    (tmp_path / "link").symlink_to(path.parent)
+    assert load_policy(str(tmp_path / "link" / "pack.yaml")).name == "hohhot-2019"
+
+
+@pytest.mark.parametrize("what", ["pack", "zones"])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "too large", "not text"])
+def test_what_is_no_small_regular_file_is_refused_at_once(tmp_path, what, kind):
+    path = pack_in(tmp_path)
+    victim = path if what == "pack" else tmp_path / "zones" / "hohhot.geojson"
+    victim.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(victim)
+    elif kind == "endless":
+        victim.symlink_to("/dev/zero")
+    else:
+        victim.write_bytes(b"# " + b"x" * 1_000_000 if kind == "too large" else b"\xff\xfe\x00")
+    started = time.monotonic()
+    with pytest.raises(BadInput) as caught:
+        load_policy(str(path))
+    assert any(words in one_line(caught) for words in ("not a regular file", "larger than 1 MB", "not UTF-8", "is not inside"))
+    assert time.monotonic() - started < 5
+
+
+NOT_RE2 = [r"(?=HH)H+", r"(a)\1", "(?<=H)H", "HH-[0-9", "a{1001}", "((a{100}){100}){100}", "(?P<n>a", "*", r"\u4e00", "x" * 1_001, "(?:x{0,1000}){0,1000}", "\\"]
+
+
+@pytest.mark.parametrize("pattern", NOT_RE2, ids=[pattern[:20] for pattern in NOT_RE2])
+@pytest.mark.parametrize("place", ["identifier", "home plate"])
+def test_a_pattern_that_re2_does_not_take_is_one_line_with_its_place(capfd, pattern, place):
+    quoted = "'" + pattern + "'"
+    if place == "identifier":
+        text = PACK["yaml"].replace('"HH-[0-9]{5}"', quoted, 1)
+    else:
+        rule = f"  - {{rule: unrecognised_foreign_plate, id: foreign, clause: x, severity: warning, home_plate_pattern: {quoted}}}\n"
+        text = PACK["yaml"].replace("rules:\n", "rules:\n" + rule, 1)
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    assert "pattern" in one_line(caught) and "pack.yaml:" in one_line(caught)
+    assert capfd.readouterr().err == ""  # the engine itself prints nothing
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+", "(a|a)*", "(a|aa)+", "(.*)*b?", "(a*)*c", "([a-z]+)*[0-9]", "^(a?){25}a{25}$", "(((a*)*)*)*d", "(?:a{0,99}){9}"])
+def test_a_pattern_that_would_backtrack_for_ever_is_harmless(pattern):
+    """The standard library's engine needs hours for most of these."""
+    started = time.monotonic()
+    compile_pattern(pattern).fullmatch("a" * 128 + "!")
+    compile_pattern(pattern).fullmatch("a" * 100_000 + "!")
+    assert time.monotonic() - started < 5
+
+
+def test_our_own_packs_and_patterns_still_match():
+    assert compile_pattern("HH-[0-9]{5}").fullmatch("HH-00012") and not compile_pattern("HH-[0-9]{5}").fullmatch("HH-000123")
+    for path in sorted((ROOT / "streams" / "policies").glob("*.yaml")):
+        load_policy(str(path))
