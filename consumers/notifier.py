@@ -9,7 +9,6 @@ CloudEvent's id (incident and revision) tells repeats apart.
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import time
 from contextlib import suppress
@@ -25,11 +24,14 @@ from consumers.sinks.webhook import WebhookSink
 from streams import metrics
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
+from streams.stopping import PROCESS_GRACE_S, stopping
 from streams.topics import INCIDENTS
 
 log = structlog.get_logger()
 
 LONGEST_WAIT_S = 30.0
+CLOSE_TIMEOUT_MS = 3_000
+"""Leaving the group is a courtesy to the next notifier; a broker that is gone need not hear of it."""
 
 
 class Sink(Protocol):
@@ -85,9 +87,12 @@ class Notifier:
                     consumer = self._reconnect(consumer)
         finally:
             with suppress(KafkaError, OSError):
-                consumer.close()
+                consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
             for sink in self.sinks:
-                sink.close()
+                try:
+                    sink.close()
+                except OSError as error:
+                    log.error("sink does not close; what it did not take is delivered again", sink=sink.name, error=error.strerror)
 
     def _connect(self) -> KafkaConsumer:
         try:
@@ -101,7 +106,7 @@ class Notifier:
     def _reconnect(self, consumer: KafkaConsumer) -> KafkaConsumer:
         """A fresh consumer, as soon as Kafka answers: it begins after what was committed, and repeats what was not."""
         with suppress(KafkaError, OSError):
-            consumer.close()
+            consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
         while not self.stopping.wait(1.0):
             with suppress(Unavailable):
                 return self._connect()
@@ -149,10 +154,13 @@ class Notifier:
                 break
 
 
+def _cut_short() -> None:
+    log.warning("stopped in the middle of a delivery; what was not committed is delivered again")
+
+
 def run_notifier(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until asked to stop."""
     notifier = Notifier(settings)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: notifier.stopping.set())
+    stopping.when_asked(notifier.stopping.set, PROCESS_GRACE_S, _cut_short, late_code=1)
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.NOTIFIER_PORT, lambda: notifier.joined)
     notifier.run()

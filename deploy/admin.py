@@ -16,6 +16,9 @@ from streams.errors import Unavailable, YichengError
 from streams.policy import Policy, decode_policy
 from streams.registry import AnyEntry, decode_versions
 
+CLOSE_TIMEOUT_MS = 2_000
+"""A broker that does not answer any more is not waited for at the end of a read."""
+
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
     """Create the topics that do not exist yet; returns their names."""
@@ -93,7 +96,7 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]
             for records in consumer.poll(timeout_ms=500).values():
                 yield from (((record.key or b"").decode(), record.value) for record in records)
     finally:
-        consumer.close()
+        consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
 
 
 def consumed(bootstrap: str, group: str, topic: str) -> bool:
@@ -103,7 +106,7 @@ def consumed(bootstrap: str, group: str, topic: str) -> bool:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         return all((consumer.committed(p) or 0) >= end for p, end in consumer.end_offsets(partitions).items())
     finally:
-        consumer.close()
+        consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
 
 
 def rewind(bootstrap: str, group: str) -> None:

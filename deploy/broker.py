@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -21,24 +19,26 @@ from jgo.maven import MavenContext, PythonResolver
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from deploy import leash
 from streams.errors import Unavailable, YichengError
 
 KAFKA = Path(__file__).parent / "kafka"
 CACHE = Path(os.environ.get("YICHENG_CACHE", "~/.cache/yicheng")).expanduser()
 MINIMUM_JAVA = 17
 START_TIMEOUT_S = 60.0
-PR_SET_PDEATHSIG = 1
+STOP_TIMEOUT_S = 15.0
+KAFKA_PORT = 9092
 
 
 class EmbeddedKafka:
     """A broker on loopback with its data under ``directory``. ``bootstrap`` is its address once started.
 
-    It dies with the thread that started it (the kernel sends SIGTERM), unless ``outlive`` is set. ``proxied``: a port to
+    It dies with the thread that started it (``leash.py``), unless ``outlive`` is set. ``proxied``: a port to
     listen on besides, and the port of the proxy in front of it that clients are told to use.
     """
 
     def __init__(
-        self, directory: Path, *, port: int = 9092, java: Path | None = None, outlive: bool = False, proxied: tuple[int, int] | None = None
+        self, directory: Path, *, port: int = KAFKA_PORT, java: Path | None = None, outlive: bool = False, proxied: tuple[int, int] | None = None
     ) -> None:
         self.directory = directory
         self.log = directory / "server.log"
@@ -62,27 +62,29 @@ class EmbeddedKafka:
         properties = self.directory / "server.properties"
         properties.write_text(_properties(data, port, controller_port, self._proxied))
         with (self.directory / "console.log").open("wb") as console:
-            self.process = subprocess.Popen(
-                [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                preexec_fn=None if self._outlive else die_with_parent,  # noqa: PLW1509 - nothing but one system call
-                start_new_session=True,
-            )
+            command = [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)]
+            self.process = leash.start(command, leash=not self._outlive, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
         self.bootstrap = f"127.0.0.1:{port}"
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:  # an interruption too: nobody knows this broker yet
+            self.kill()
+            raise
         return self.bootstrap
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if self.process is None or self.process.poll() is not None:
+            if not self.running:
                 raise Unavailable(f"Kafka stopped while starting; its log is {self.log}")
             if answers(self.bootstrap):
                 return
             time.sleep(0.05)  # polling a process, with a deadline
-        self.stop()
         raise Unavailable(f"Kafka did not answer within {START_TIMEOUT_S:.0f} s; its log is {self.log}")
 
     def restart(self) -> None:
@@ -96,21 +98,15 @@ class EmbeddedKafka:
             self.process.kill()
             self.process.wait()
 
-    def stop(self) -> None:
-        """Shut down cleanly; kills it if that takes more than 15 s."""
+    def stop(self, within_s: float = STOP_TIMEOUT_S) -> None:
+        """Shut down cleanly; kills it if that takes longer."""
         if self.process is None:
             return
         self.process.terminate()
         try:
-            self.process.wait(15)
+            self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.kill()
-
-
-def die_with_parent() -> None:
-    """Ask the kernel (Linux) to send this process SIGTERM when its parent dies, however it dies."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port(wanted: int = 0) -> int:
@@ -229,7 +225,7 @@ def _formatted(java: Path, classpath: str) -> Path:
         command = [*_java_command(java, classpath, scratch / "format.log"), "kafka.tools.StorageTool"]
         done = subprocess.run(
             [*command, "format", "--config", properties, "--cluster-id", "eWljaGVuZy1lbWJlZGRlZA"],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=60, check=False, preexec_fn=leash.leashed(),
         )  # fmt: skip
         properties.unlink()
         (scratch / "format.log").unlink(missing_ok=True)

@@ -8,6 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+from streams.stopping import INTERRUPTED, interrupt, leave, stopping
+
+if __name__ == "__main__":
+    stopping.watch()  # what follows takes a while to be read
+
 import typer
 
 from streams.errors import BadInput, YichengError, nearest
@@ -87,6 +92,7 @@ def up(
     faults: Annotated[str, typer.Option(help="faults to inject: dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
     wipe: Annotated[bool, typer.Option("--wipe", help="on a cluster of your own: delete its courier.* topics first")] = False,
+    kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the embedded Kafka; another free one, which is named, if it is taken")] = 9092,
 ) -> None:
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
     from deploy.local import Local, Plan
@@ -109,6 +115,7 @@ def up(
         policy=load_policy(_policy_name(city, policy_name)), policy_source=_policy_name(city, policy_name),
         rate=rate, full_day=full_day, duration_ms=_duration_ms(duration, "--duration"), seed=seed,
         speedup=speedup, inputs=input_files or [], registry_file=registry_file, workers=workers, faults=faults, keep=keep, wipe=wipe,
+        kafka_port=kafka_port,
     )  # fmt: skip
     raise typer.Exit(Local(plan, _settings()).run())
 
@@ -136,6 +143,8 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, grow
     import json
     import subprocess
 
+    from deploy import leash
+
     root = Path(__file__).resolve().parent.parent
     scripts = {script.stem.removeprefix("bench_"): script for script in sorted((root / "tests" / "bench").glob("bench_*.py"))}
     figures = {}
@@ -145,7 +154,7 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, grow
         script = scripts[name]
         print(f"yicheng: {script.stem} …", file=sys.stderr)
         environment = {**os.environ, "PYTHONPATH": str(root)}
-        done = subprocess.run([sys.executable, script], env=environment, stdout=subprocess.PIPE, check=False)
+        done = subprocess.run([sys.executable, script], env=environment, stdout=subprocess.PIPE, check=False, preexec_fn=leash.leashed())
         if not done.stdout.strip():
             raise YichengError(f"benchmark {name} failed")
         figures[name] = json.loads(done.stdout)
@@ -545,16 +554,33 @@ def report_draw(
 
 
 def main() -> None:
-    """Run a command; every error on purpose is one line on stderr and its exit code."""
+    """Run a command; every error on purpose is one line on stderr and its exit code; whoever is interrupted ends with 130."""
+    stopping.watch()
+    code = _outcome()
+    if stopping.asked.is_set():
+        leave(code)  # without asking what libraries still wait for
+    sys.exit(code)
+
+
+def _outcome() -> int:
     try:
+        stopping.when_asked(interrupt)
         app(prog_name="yicheng")
     except YichengError as error:
         print(f"yicheng: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
-        sys.exit(130)
+        return INTERRUPTED
     except BrokenPipeError:
-        sys.exit(0)
+        return 0
+    except OSError as error:  # a full disk, a folder without permission
+        print(f"yicheng: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        stopping.when_asked(lambda: leave(INTERRUPTED))
+    return 0
 
 
 if __name__ == "__main__":

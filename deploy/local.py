@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Self
 
 import msgspec
 import orjson
@@ -24,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.admin import consumed, create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
-from deploy.broker import EmbeddedKafka, answers, die_with_parent, free_port
+from deploy.broker import KAFKA_PORT, EmbeddedKafka, answers
+from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
 from deploy.verdict import Produced, Verdict, compare, latest_incidents, newest, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
@@ -33,11 +32,16 @@ from streams.policy import Policy
 from streams.rates import CITY_WIDE
 from streams.registry_file import load_registry
 from streams.settings import Settings
+from streams.stopping import INTERRUPTED, interrupt, stopping
 from streams.topics import ALL, GPS, HEARTBEAT, INCIDENTS, PARTIALS, RATES, SCAN
 
 DRAIN_TIMEOUT_S = 60.0
-READY_TIMEOUT_S = 60.0
-MOST_RESTARTS = 5
+GRACE_S = 13.0
+"""Once told to stop, everything has ended after so long, or is killed."""
+PATIENCE_S = {"producer": 20.0, "workers": 20.0, "notifier": 20.0, "broker": 15.0}
+HURRIED_S = {"producer": 1.5, "workers": 4.5, "notifier": 2.0, "broker": 3.0}
+"""How long each may take to stop: at the end of a run, and when somebody waits for it (together less than ``GRACE_S``)."""
+WITHOUT_KAFKA_S = 0.5
 TARGETS = {"electronic waybill 电子运单": "electronic_waybill", "green packaging 绿色包装": "green_packaging"}
 
 
@@ -57,17 +61,7 @@ class Plan(msgspec.Struct):
     faults: str
     keep: bool
     wipe: bool
-
-
-class Process(msgspec.Struct):
-    """A child process: how to start it again, and how often that was needed."""
-
-    name: str
-    arguments: list[str]
-    environment: dict[str, str]
-    metrics_url: str = ""
-    child: Any = None
-    restarts: int = 0
+    kafka_port: int = KAFKA_PORT
 
 
 class Reading(msgspec.Struct):
@@ -106,28 +100,42 @@ class Local:
     def run(self) -> int:
         """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
         verdict, interrupted = None, False
-        signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-        try:
-            self._start()
-            self._watch()
-            produced = self._settle()
-            self._read()
-            self._stop_processes()
-            self._read_sink()
-            if produced.truth is not None and not self.plan.keep:
-                rates = newest((key, orjson.loads(value)) for key, value in read_topic(self.bootstrap, RATES.name) if value)
-                verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
-        except KeyboardInterrupt:
-            interrupted = True
-            self.console.print("stopping …")
-        finally:
-            self._stop_processes()
-            if self.broker:
-                self.broker.stop()
+        stopping.when_asked(interrupt, GRACE_S, self._kill_all)
+        with self._alone():
+            try:
+                verdict = self._run_to_the_end()
+            except KeyboardInterrupt:
+                interrupted = True
+                self.console.print("stopping …")
+            finally:
+                interrupted |= self._stop_all()
         self._summary(verdict)
         if interrupted:
-            return 130
+            return INTERRUPTED
         return 0 if verdict is None or verdict.holds else 1
+
+    def _run_to_the_end(self) -> Verdict | None:
+        self._start()
+        self._watch()
+        produced = self._settle()
+        self._read()
+        self._stop_processes(PATIENCE_S)
+        self._read_sink()
+        if produced.truth is None or self.plan.keep:
+            return None
+        rates = newest((key, orjson.loads(value)) for key, value in read_topic(self.bootstrap, RATES.name) if value)
+        return compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
+
+    def _alone(self) -> IO[str]:
+        """A lock on the folder, held while it is open: a second ``up`` would delete what the first one runs on."""
+        self.home.parent.mkdir(parents=True, exist_ok=True)
+        lock = (self.home.parent / "up.lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise YichengError(f"another ./yicheng up runs in {self.home.parent}; stop it, or set YICHENG_STATE_DIR to another folder") from None
+        return lock
 
     # --- start ---
     def _start(self) -> None:
@@ -141,14 +149,17 @@ class Local:
             self.bootstrap = settings.kafka_bootstrap
             self._use_cluster()
         else:
-            self.broker = EmbeddedKafka(self.home / "kafka")
+            self.broker = EmbeddedKafka(self.home / "kafka", port=plan.kafka_port)
             with self.console.status("starting Kafka … / 正在启动 Kafka …") as status:
                 self.bootstrap = self.broker.start(lambda what: status.update(f"downloading Kafka (once): {what}"))
+            self._say_where("Kafka", plan.kafka_port, int(self.bootstrap.rpartition(":")[2]), "--kafka-port")
         create_topics(self.bootstrap, settings.partitions)
         publish_policy(self.bootstrap, plan.policy)
         publish_registry(self.bootstrap, registry.grouped())
-        self.workers = [self._process(f"worker-{n + 1}", ["worker"], metrics.WORKER_PORT + 10 * n) for n in range(plan.workers)]
-        self.notifier = self._process("notifier", ["notifier"], metrics.NOTIFIER_PORT, YICHENG_SINK_FILE=str(self.sink))
+        first = settings.metrics_port or metrics.WORKER_PORT
+        for number in range(plan.workers):
+            self.workers.append(self._process(f"worker-{number + 1}", ["worker"], first + 10 * number))
+        self.notifier = self._process("notifier", ["notifier"], first + metrics.NOTIFIER_PORT - metrics.WORKER_PORT, YICHENG_SINK_FILE=str(self.sink))
         self._wait_ready()
         self.producer = self._process("producer", self._traffic(registry_file), 0)
 
@@ -187,43 +198,25 @@ class Local:
         ]  # fmt: skip
 
     def _process(self, name: str, arguments: list[str], port: int, **environment: str) -> Process:
-        port = free_port(port)
-        process = Process(
-            name,
-            arguments,
-            {
-                **os.environ,
-                "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap,
-                "YICHENG_POLICY": self.plan.policy.name,
-                "YICHENG_STATE_DIR": str(self.home / name),
-                "YICHENG_METRICS_PORT": str(port),
-                **environment,
-            },
-            f"http://127.0.0.1:{port}/metrics",
-        )
-        self._launch(process)
+        common = {"YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_POLICY": self.plan.policy.name, "YICHENG_STATE_DIR": str(self.home / name)}
+        process = Process(name, arguments, {**os.environ, **common, **environment}, self.home / "logs" / f"{name}.log", port)
+        process.launch()
+        self._say_where(name, port, process.port, "YICHENG_METRICS_PORT")
         return process
 
-    def _launch(self, process: Process) -> None:
-        with (self.home / "logs" / f"{process.name}.log").open("ab") as log:
-            process.child = subprocess.Popen(
-                [sys.executable, "-m", "deploy.cli", *process.arguments], env=process.environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, preexec_fn=die_with_parent, start_new_session=True,  # noqa: PLW1509
-            )  # fmt: skip
+    def _say_where(self, what: str, wanted: int, port: int, choose: str) -> None:
+        if wanted not in {0, port}:
+            self.console.print(f"port {wanted} of {what} is taken; it is at {port} instead ({choose} chooses another)", highlight=False, soft_wrap=True)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         with self.console.status("starting the worker and the notifier … / 正在启动 …"):
             for process in self.workers:
-                url = process.metrics_url.replace("/metrics", "/readyz")
-                while _get(url) is None:
+                while _get(process.page("readyz")) is None:
                     self._restart_dead()
                     if time.monotonic() > deadline:
-                        raise Unavailable(f"{process.name} is not ready after {READY_TIMEOUT_S:.0f} s; its log is {self._log(process)}")
+                        raise Unavailable(f"{process.name} is not ready after {READY_TIMEOUT_S:.0f} s; its log is {process.log}")
                     time.sleep(0.1)  # polling a process, with a deadline
-
-    def _log(self, process: Process) -> Path:
-        return self.home / "logs" / f"{process.name}.log"
 
     # --- watch ---
     def _watch(self) -> None:
@@ -242,8 +235,8 @@ class Local:
                 self._restart_dead()
                 time.sleep(0.25)  # the refresh of the screen
         if self.producer.child.returncode:
-            last = self._log(self.producer).read_text(errors="replace").strip().splitlines()
-            message = last[-1].removeprefix("yicheng: ") if last else f"the producer failed; its log is {self._log(self.producer)}"
+            last = self.producer.log.read_text(errors="replace").strip().splitlines()
+            message = last[-1].removeprefix("yicheng: ") if last else f"the producer failed; its log is {self.producer.log}"
             raise YichengError(message) if self.producer.child.returncode != 2 else BadInput(message)
 
     def _settle(self) -> Produced:
@@ -266,17 +259,13 @@ class Local:
     def _restart_dead(self) -> None:
         """A worker or notifier that died is started again and replays from its last checkpoint."""
         for process in filter(None, (*self.workers, self.notifier)):
-            if process.child.poll() is not None:
-                process.restarts += 1
-                if process.restarts > MOST_RESTARTS:
-                    raise YichengError(f"{process.name} died {process.restarts} times; its log is {self._log(process)}")
-                self._launch(process)
+            process.launch_if_dead()
 
     def _read(self) -> None:
         """What the metrics say now; the last of it is in the summary."""
         reading = Reading(Counter())
         for process in self.workers:
-            for name, labels, value in _samples(process.metrics_url):
+            for name, labels, value in _samples(process.page("metrics")):
                 if name == "courier_fixes_total":
                     reading.fixes[labels["outcome"]] += int(value)
                 elif name == "courier_scans_total":
@@ -348,7 +337,7 @@ class Local:
         return Group(Text("latest 最新", style="bold"), *(Text(line, overflow="ellipsis", no_wrap=True) for line in self.latest))
 
     def _addresses(self) -> Text:
-        urls = [process.metrics_url for process in filter(None, (*self.workers, self.notifier))]
+        urls = [process.page("metrics") for process in filter(None, (*self.workers, self.notifier))]
         return Text(f"Kafka {self.bootstrap} · metrics {' '.join(urls)} · incidents {self.sink}", style="dim")
 
     def _summary(self, verdict: Verdict | None) -> None:
@@ -387,18 +376,32 @@ class Local:
             self.console.print(f"  {difference}", highlight=False)
 
     # --- stop ---
-    def _stop_processes(self) -> None:
-        """Producer first, then workers (they drain), then the notifier."""
-        for group in ([self.producer], self.workers, [self.notifier]):
-            running = [process for process in group if process is not None and process.child.poll() is None]
-            for process in running:
-                process.child.terminate()
-            for process in running:
-                try:
-                    process.child.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.child.kill()
-                    process.child.wait()
+    def _stop_all(self) -> bool:
+        """Stop everything that runs; returns whether somebody asked for it meanwhile, and so for haste."""
+        try:
+            self._stop_processes(HURRIED_S if stopping.asked.is_set() else PATIENCE_S)
+            self._stop_broker()
+        except KeyboardInterrupt:  # there is no second one: that ends the process
+            self._stop_processes(HURRIED_S)
+            self._stop_broker()
+        return stopping.asked.is_set()
+
+    def _stop_processes(self, patience_s: Mapping[str, float]) -> None:
+        """Producer first, then workers (they drain), then the notifier; where our broker has died nobody can finish anything."""
+        if self.broker is not None and not self.broker.running:
+            patience_s = dict.fromkeys(patience_s, WITHOUT_KAFKA_S)
+        stop([self.producer], patience_s["producer"])
+        stop(self.workers, patience_s["workers"])
+        stop([self.notifier], patience_s["notifier"])
+
+    def _stop_broker(self) -> None:
+        if self.broker is not None:
+            self.broker.stop((HURRIED_S if stopping.asked.is_set() else PATIENCE_S)["broker"])
+
+    def _kill_all(self) -> None:
+        """What is left to do when there is no more time, or no more patience: from another thread, while the main one is anywhere."""
+        children = [process.child for process in (self.producer, *self.workers, self.notifier) if process is not None]
+        kill([*children, self.broker.process if self.broker else None])
 
 
 class _Quiet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
@@ -13,9 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from producers.faults import Sent
 from streams.errors import Unavailable
+from streams.stopping import stopping
 from streams.topics import GPS, HEARTBEAT, SCAN
 
 TOPICS = {"gps": GPS.name, "scan": SCAN.name, "heartbeat": HEARTBEAT.name}
+CLOSE_S = 10.0
+INTERRUPTED_CLOSE_S = 1.0
+"""How long the last acknowledgements may take: after everything was sent, and after an interruption."""
 
 
 class Pace:
@@ -79,7 +84,8 @@ def publish(bootstrap: str, records: Iterable[Sent], pace: Pace, *, total: int |
     except KafkaError as error:
         raise Unavailable(f"Kafka at {bootstrap} refused a record: {error}") from None
     finally:
-        producer.close(timeout=10)
+        with suppress(KafkaError):  # what it could not send is told by what led here
+            producer.close(timeout=INTERRUPTED_CLOSE_S if stopping.asked.is_set() else CLOSE_S)
     if failures:
         raise Unavailable(f"Kafka at {bootstrap} refused a record: {failures[0]}")
     return sent

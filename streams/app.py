@@ -12,7 +12,6 @@ Every agent receives chunks (transport.py); every second a checkpoint makes resu
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -26,6 +25,7 @@ from streams.rate_stage import RateStage
 from streams.reference import Reference
 from streams.settings import Settings
 from streams.stages import FixStage, HeartbeatStage, ScanStage, StatefulStage
+from streams.stopping import stopping
 from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN, Topic
 from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
@@ -126,7 +126,8 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
 
     @app.on_before_shutdown.connect
     async def _drain(*_: Any, **__: Any) -> None:
-        await asyncio.wait_for(checkpoint.close(), 10)
+        stopping.count_down()  # that is all the time it has, also where a failure is what stops it
+        await checkpoint.close()
 
     app.watchdog = watchdog
     app.ready = lambda: bool(reference.ready.is_set() and app.consumer.assignment() and not app.rebalancing)

@@ -325,8 +325,12 @@ async def guarded(work: Awaitable[Any]) -> None:
     except asyncio.CancelledError:
         raise
     except YichengError as error:
-        log.error(str(error))
-        os._exit(error.exit_code)
-    except Exception:
-        log.exception("worker failed; it stops here and replays from its last checkpoint when started again")
-        os._exit(1)
+        try:
+            log.error(str(error))
+        finally:  # also where the disk under the log is full
+            os._exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - it ends the process
+        try:
+            log.exception("worker failed; it stops here and replays from its last checkpoint when started again")
+        finally:
+            os._exit(1)

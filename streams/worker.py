@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import time
+from typing import Any
 
 import faust
 import structlog
@@ -14,6 +15,9 @@ import structlog
 from streams import metrics
 from streams.app import build_app
 from streams.settings import GC_THRESHOLDS, Settings
+from streams.stopping import PROCESS_GRACE_S, stopping
+
+log = structlog.get_logger()
 
 
 def configure_logs(level: str) -> None:
@@ -31,6 +35,23 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(level="WARNING", format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}')
 
 
+class _Worker(faust.Worker):
+    """Faust's, which stops within a limited time whatever Kafka does, and for any signal that asks."""
+
+    def install_signal_handlers(self) -> None:
+        """Asked to stop, it drains; it does not go on doing so for ever."""
+        stopping.when_asked(lambda: self.loop.call_soon_threadsafe(self._on_sigterm), PROCESS_GRACE_S, _cut_short, late_code=1)
+
+    def on_worker_shutdown(self) -> None:
+        """Stopping after a failure takes no longer."""
+        stopping.count_down()
+        super().on_worker_shutdown()
+
+
+def _cut_short(*_: Any) -> None:
+    log.warning("stopped before the end of the drain; the last checkpoint counts, nothing is lost: what came after it will be judged again")
+
+
 def run_worker(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; exits non-zero after a failure."""
     configure_logs(settings.log_level)
@@ -42,4 +63,4 @@ def run_worker(settings: Settings) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     signal.signal(signal.SIGCONT, lambda *_: app.watchdog.woken(time.monotonic()))
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.WORKER_PORT, app.ready)
-    faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()
+    _Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()

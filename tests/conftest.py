@@ -18,8 +18,20 @@ SHARED = ROOT.parent / "shared"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden"), str(ROOT / "tests" / "bench")]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="also what takes too long for every run")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: minutes rather than seconds")
+    config.addinivalue_line("markers", "long: only with --long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes long; --long runs it"))
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +105,10 @@ class Command:
         )  # fmt: skip
 
     def start(self, *arguments, **environment) -> subprocess.Popen:
+        from deploy import leash
+
         log = (self.home / f"{len(self.children)}-{arguments[0]}.log").open("wb")
-        child = subprocess.Popen(
+        child = leash.start(
             [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip

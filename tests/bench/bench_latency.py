@@ -19,6 +19,7 @@ import orjson
 from bench_judge import city, fleet
 from bench_pipeline import PEERS, ROOT, install_peers
 
+from deploy import leash
 from deploy.admin import create_topics, publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
 from streams.topics import GPS, INCIDENTS
@@ -96,12 +97,12 @@ class Load:
             **os.environ, "PYTHONPATH": str(ROOT), "YICHENG_KAFKA_BOOTSTRAP": self.broker.bootstrap, "YICHENG_POLICY": "bench",
             "YICHENG_METRICS_PORT": str(free_port()), "YICHENG_STATE_DIR": self.folder, "YICHENG_PARTITIONS": str(PARTITIONS),
         }  # fmt: skip
-        self.workers.append(subprocess.Popen([sys.executable, "-m", "deploy.cli", "worker"], env=environment, stdout=subprocess.DEVNULL))
+        self.workers.append(leash.start([sys.executable, "-m", "deploy.cli", "worker"], env=environment, stdout=subprocess.DEVNULL))
         return self.workers[-1]
 
     def flow(self, rate: int, seconds: int) -> subprocess.Popen[bytes]:
         """Start the producer."""
-        return subprocess.Popen(
+        return leash.start(
             [sys.executable, __file__, "produce", self.broker.bootstrap, str(rate), str(seconds), str(self.vehicles)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent), str(PEERS)])},
         )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 import faust
 from yarl import URL
 
+from deploy.broker import free_port
 from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 
@@ -18,7 +19,7 @@ def main(bootstrap, group, topic, out, up_to):
     """Run until stopped."""
     logging.basicConfig(level="WARNING")
     app = faust.App(
-        group, broker=[URL(f"aiokafka://{bootstrap}")], datadir=f"{out}.faust", web_enabled=False, topic_allow_declare=True, topic_partitions=3,
+        group, broker=[URL(f"aiokafka://{bootstrap}")], datadir=f"{out}.faust", web_enabled=False, web_port=free_port(), topic_allow_declare=True, topic_partitions=3,
         broker_session_timeout=6.0, broker_heartbeat_interval=1.0, broker_commit_interval=3600.0, consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
     )  # fmt: skip

@@ -13,6 +13,8 @@ import pytest
 from conftest import ROOT, wait_for
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from deploy import leash
+
 TOPIC = "courier.scan.v1"
 SCRIPT = Path(__file__).parent / "chunk_worker.py"
 
@@ -30,7 +32,7 @@ class Group:
         out.touch()
         with (self.folder / f"{len(self.children)}.log").open("wb") as log:
             self.children.append(
-                subprocess.Popen(
+                leash.start(
                     [sys.executable, str(SCRIPT), self.bootstrap, self.name, TOPIC, str(out), str(up_to)], env={**os.environ, "PYTHONPATH": str(ROOT)},
                     cwd=self.folder, stdout=log, stderr=subprocess.STDOUT,
                 )

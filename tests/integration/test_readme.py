@@ -9,6 +9,8 @@ import subprocess
 import pytest
 from conftest import ROOT, get, wait_for
 
+from deploy.broker import free_port
+
 
 def commands(heading):
     text = (ROOT / "README.md").read_text("utf-8")
@@ -42,8 +44,9 @@ def test_running_the_parts_as_the_readme_says(checkout):
     try:
         for command in commands("Running the parts yourself"):
             if command.endswith(("worker", "notifier")):
-                running.append(subprocess.Popen(["bash", "-c", f"exec env {command}"], cwd=checkout, env=environment))
-                port = 9108 if command.endswith("worker") else 9109
+                port = free_port()  # its own default may be taken by an up that runs beside
+                own = {**environment, "YICHENG_METRICS_PORT": str(port)}
+                running.append(subprocess.Popen(["bash", "-c", f"exec env {command}"], cwd=checkout, env=own))
                 wait_for(f"{command} to be ready", lambda port=port: get(f"http://127.0.0.1:{port}/readyz"))
                 continue
             if command == "./yicheng kafka stop":
