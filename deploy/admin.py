@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from zoneinfo import ZoneInfo
 
 import msgspec
-import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams import topics
-from streams.errors import Unavailable, YichengError
+from streams.errors import BadInput, Unavailable, YichengError
+from streams.pack_checks import pack_record
 from streams.policy import Policy, decode_policy
-from streams.registry import AnyEntry, decode_versions
+from streams.registry import AnyEntry, Registry, decode_versions, validity_ms
+
+MOST_RECORD_BYTES = 1_000_000
+
+
+class Imported(msgspec.Struct):
+    """How many records an import made, gave a further version, changed a version of, and left as they were."""
+
+    new: int = 0
+    extended: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+    def __str__(self) -> str:
+        """In words."""
+        published = self.new + self.extended + self.changed
+        return f"{published} records published ({self.new} new, {self.extended} with a further version, {self.changed} with versions replaced); {self.unchanged} unchanged"
 
 CLOSE_TIMEOUT_MS = 2_000
 """A broker that does not answer any more is not waited for at the end of a read."""
@@ -42,19 +59,54 @@ def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list
 def publish_policy(bootstrap: str, policy: Policy) -> int:
     """Publish a pack with its zones: beside the published versions of its name, in place of one valid from the same time.
 
-    Returns the number of versions now published.
+    Returns the number of versions now published. Raises ``BadInput`` where together they are too large.
     """
     latest = dict(read_topic(bootstrap, topics.POLICY.name)).get(policy.name)
     versions = decode_policy(latest) if latest else []
     versions = [known for known in versions if known.valid_from_ms != policy.valid_from_ms] + [policy]
     sources = [{"yaml": known.pack.source["yaml"], "geojson": known.pack.source.get("geojson", "")} for known in versions]
-    produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), orjson.dumps(sources))])
+    produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), pack_record(sources))])
     return len(sources)
 
 
 def publish_registry(bootstrap: str, records: Iterable[tuple[str, list[AnyEntry]]]) -> int:
     """Publish registry records, all versions of one ``kind/id`` together; returns how many."""
     return produce(bootstrap, topics.REGISTRY.name, ((key.encode(), msgspec.json.encode(entries)) for key, entries in records))
+
+
+def import_registry(bootstrap: str, registry: Registry, *, replace: bool) -> Imported:
+    """Publish the records of a file: their versions beside those that Kafka holds, in place of one valid from the same time.
+
+    ``replace``: in place of all versions of their ids. What changes nothing is not sent. ``BadInput``: a record too large.
+    """
+    held = dict(read_topic(bootstrap, topics.REGISTRY.name))
+    done, changed = Imported(), list[tuple[bytes, bytes]]()
+    for key, entries in registry.grouped():
+        known = _versions_held(held.get(key), registry.timezone)
+        since = {validity_ms(entry, registry.timezone)[0] for entry in entries}
+        kept = [] if replace else [entry for entry in known if validity_ms(entry, registry.timezone)[0] not in since]
+        versions = sorted([*kept, *entries], key=lambda entry: validity_ms(entry, registry.timezone)[0])
+        if versions == known:
+            done.unchanged += 1
+            continue
+        done.new += not known
+        done.extended += bool(known) and len(kept) == len(known)
+        done.changed += bool(known) and len(kept) < len(known)
+        value = msgspec.json.encode(versions)
+        if len(value) > MOST_RECORD_BYTES:
+            raise BadInput(f"{key}: its {len(versions)} versions are {len(value):,} bytes, more than the {MOST_RECORD_BYTES:,} that can be published")
+        changed.append((key.encode(), value))
+    produce(bootstrap, topics.REGISTRY.name, changed)
+    return done
+
+
+def _versions_held(value: bytes | None, timezone: ZoneInfo) -> list[AnyEntry]:
+    """The versions that Kafka holds; what cannot be read counts as none, and is written over."""
+    try:
+        versions = decode_versions(value) if value else []
+        return versions if all(validity_ms(entry, timezone) for entry in versions) else []
+    except (BadInput, msgspec.MsgspecError, UnicodeDecodeError):
+        return []
 
 
 def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:

@@ -42,6 +42,7 @@ class Scenario(StrEnum):
 
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="of files that are not UTF-8: gbk, utf-16, …")]
 Seed = Annotated[int, typer.Option(help="the same seed gives the same traffic")]
 
 
@@ -86,7 +87,7 @@ def up(
     seed: Seed = 1,
     speedup: Annotated[float, typer.Option(help="how much faster than the clock simulated time runs")] = 60.0,
     input_files: Annotated[list[Path] | None, typer.Option("--input", help="judge recorded files or folders instead of synthetic traffic")] = None,
-    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv); default: a sample registry")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv, .xlsx); default: a sample registry")] = None,
     scenario: Annotated[Scenario, typer.Option(help="full-day: all of yesterday, as long as that takes at this --speedup; 200 vehicles unless --rate says otherwise")] = Scenario.PRESENT,
     workers: Annotated[int, typer.Option(min=1, max=12, help="Faust workers that share the work")] = 1,
     faults: Annotated[str, typer.Option(help="faults to inject: dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
@@ -167,7 +168,7 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, grow
 def judge(
     policy_name: Annotated[str, typer.Option("--policy", help="pack by name or path")],
     out: Annotated[Path, typer.Option(help="folder for incidents.jsonl, rates.jsonl, rejects.jsonl, summary.json")],
-    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv)")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv, .xlsx)")] = None,
     gps: Annotated[list[str] | None, typer.Option(help="fixes (JSONL, .gz, .zst; - is stdin); may be repeated")] = None,
     scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
     heartbeats: Annotated[list[str] | None, typer.Option(help="heartbeats of cameras and feeds, likewise")] = None,
@@ -351,17 +352,19 @@ def registry_sample(
 
 @registry.command("import")
 def registry_import(
-    file: Annotated[Path, typer.Argument(help="registry records (.jsonl, .yaml, .csv)")],
+    file: Annotated[Path, typer.Argument(help="registry records (.jsonl, .yaml, .csv, .xlsx)")],
     policy_name: Annotated[str | None, typer.Option("--policy", help="pack whose zones the passes name (default: YICHENG_POLICY)")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="in place of all published versions of these ids, not beside them")] = False,
+    encoding: Encoding = None,
 ) -> None:
-    """Publish registry records to Kafka; the whole file is checked first."""
-    from deploy.admin import publish_registry
+    """Publish registry records to Kafka beside earlier versions of their ids; the whole file is checked first."""
+    from deploy.admin import import_registry
     from streams.policy import load_policy
     from streams.registry_file import load_registry
 
     pack = load_policy(policy_name or _settings().policy)
-    records = load_registry(file, pack.timezone, pack.zone_kinds)
-    print(f"{publish_registry(_settings().kafka_bootstrap, records.grouped())} records published")
+    records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
+    print(import_registry(_settings().kafka_bootstrap, records, replace=replace))
 
 
 @registry.command("export")
@@ -449,6 +452,8 @@ def policy_check(
     from streams.policy import load_policy
 
     checked = load_policy(pack)
+    for warning in checked.warnings:
+        print(f"yicheng: warning: {warning}", file=sys.stderr)
     if date is None and at is None:
         print(explain(checked))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.clock import Duration, bound_ms, local_datetime
+from streams.clock import Duration, bound_ms, local_date, local_datetime
 from streams.errors import BadInput
 from streams.policy import Exemption, Policy, Rule, load_policy, packs
 from streams.rules import RULES
@@ -38,7 +38,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> st
         moment_ms = bound_ms(moment, policy.timezone, end=False)
     except ValueError as error:
         raise BadInput(f"--date: {error}") from None
-    whole_day = len(moment) == 10
+    whole_day = local_date(moment) is not None
     local = local_datetime(moment_ms, policy.timezone)
     inside = policy.zone_index.sets[policy.zone_index.locate([place[0]], [place[1]])[0]] if place else ()
     calendars = policy.calendars_at(moment_ms)

@@ -6,6 +6,10 @@ from typing import Any
 
 import yaml
 
+from streams.errors import BadInput
+
+Path = tuple[Any, ...]
+"""The keys and positions that lead to a value."""
 DEEPEST = 32
 """Levels of nesting; a policy pack has six."""
 _ABSENT = {"", "~", "null", "Null", "NULL"}
@@ -52,3 +56,42 @@ def compose_plain(text: str) -> yaml.Node | None:
 def is_absent(node: yaml.Node) -> bool:
     """Whether a node says that nothing is there: null, ~ or an empty value, not in quotes."""
     return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in _ABSENT
+
+
+def read_yaml(text: str, where: str) -> tuple[Any, dict[Path, int]]:
+    """What a YAML text holds, every scalar as text (so ``20:00`` is no number), and the line of every key and value.
+
+    Null and ``~`` are absent: their keys are left out. ``BadInput`` names the line, also where a key is given twice.
+    """
+    lines: dict[Path, int] = {}
+    try:
+        node = compose_plain(text.removeprefix("\ufeff"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise BadInput(f"{where}:{mark.line + 1 if mark else 1}: not YAML: {getattr(error, 'problem', error)}") from None
+    return (None if node is None else _walk(node, (), lines, where)), lines
+
+
+def _walk(node: Any, path: Path, lines: dict[Path, int], where: str) -> Any:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, lines, where)
+    if isinstance(node, yaml.SequenceNode):
+        given = [child for child in node.value if not is_absent(child)]
+        return [_walk(child, (*path, index), lines, where) for index, child in enumerate(given)]
+    return node.value
+
+
+def _mapping(node: Any, path: Path, lines: dict[Path, int], where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    given: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line, key = key_node.start_mark.line + 1, key_node.value
+        lines[(*path, key)] = line
+        if key in given:
+            first = "" if given[key] == line else f" (first in line {given[key]})"
+            raise BadInput(f"{where}:{line}: key {key!r} is given twice{first}")
+        given[key] = line
+        if not is_absent(value_node):
+            found[key] = _walk(value_node, (*path, key), lines, where)
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -13,22 +12,20 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
-import shapely
-import yaml
 from shapely.geometry.base import BaseGeometry
 
-from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, duration_ms, instant_ms, local_datetime
+from streams.clock import BEGINNING_MS, END_MS, Duration, LocalDays, bound_ms, duration_ms, instant_ms, local_date, local_datetime
 from streams.errors import BadInput, nearest
 from streams.geo import ZoneIndex
+from streams.pack_checks import is_share, list_problem, number_problem, pack_record, parameter_problems
 from streams.patterns import compile_pattern
-from streams.plain_yaml import compose_plain
+from streams.plain_yaml import read_yaml
 from streams.registry import Body, Energy, PassKind, Subject, VehicleClass
 from streams.rules import RULES, judged
 from streams.small_files import read_beside, read_small
 from streams.windows import MinuteOfDay, Weekdays, Window, minute_of_day, weekdays
+from streams.zone_file import read_zones as read_zone_file
 
-SHARES = {"electronic_waybill", "green_packaging", "narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected"}
-"""Targets that are shares from 0 to 1, as are all called a share, a coverage or a ratio; others are numbers."""
 PACKS = Path(__file__).parent / "policies"
 
 
@@ -183,6 +180,7 @@ class Policy:
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
+        self.warnings: tuple[str, ...] = ()
         self.name = pack.policy
         self.timezone = ZoneInfo(pack.city.timezone)
         self.days = LocalDays(self.timezone)
@@ -235,7 +233,7 @@ class Policy:
             if known.from_ms <= event_time_ms < known.until_ms:
                 return known
         day = local_datetime(event_time_ms, self.timezone).date()
-        bounds = {instant_ms(day, 0, self.timezone), instant_ms(day, 1440, self.timezone), self.valid_from_ms, self.valid_until_ms}
+        bounds = {instant_ms(day, 0, self.timezone), instant_ms(day, 1440, self.timezone), self.valid_from_ms, self.valid_until_ms, BEGINNING_MS, END_MS}
         bounds.update(bound for ranges in self._calendars.values() for interval in ranges for bound in interval)
         permitted = set()
         for rule in self.fix_rules:
@@ -339,7 +337,7 @@ def decode_policy(value: bytes) -> list[Policy]:
 
 def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
     """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text or raises ``ValueError``; ``where`` names it in errors."""
-    source = _Source(text, where)
+    source, warnings = _Source(text, where), list[str]()
     raw = source.data
     for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
         if isinstance(entry, dict):
@@ -353,14 +351,21 @@ def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
             zones_text = read_zones(pack.zones)
         except ValueError as error:
             raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read ({error}); it stands beside the pack") from None
-        other = _read_geojson(zones_text, pack.zones, pack)
-        if other != pack.city.adcode:
-            raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {other}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
+        zones = read_zone_file(zones_text, pack.zones)
+        if zones.adcode not in {None, pack.city.adcode}:
+            raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {zones.adcode}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
+        pack.geometries, pack.zone_names, pack.zone_kinds, warnings = zones.geometries, zones.names, zones.kinds, zones.warnings
         pack.source = {"yaml": text, "geojson": zones_text}
     else:
         pack.source = {"yaml": text}
+    try:
+        pack_record([pack.source])
+    except BadInput as error:
+        raise source.bad(("zones",), str(error)) from None
     source.check(pack)
-    return Policy(pack)
+    policy = Policy(pack)
+    policy.warnings = tuple(warnings)
+    return policy
 
 
 def _read_scalar(kind: type, value: Any) -> Any:
@@ -373,44 +378,13 @@ def _read_scalar(kind: type, value: Any) -> Any:
         return weekdays(str(value))
     if kind is LocalDate:
         try:
-            return LocalDate(date.fromisoformat(str(value)).isoformat())
+            day = local_date(str(value))
         except ValueError:
-            raise ValueError(f"date {value!r} is not YYYY-MM-DD") from None
+            day = None
+        if day is None:
+            raise ValueError(f"date {value!r} is not YYYY-MM-DD")
+        return LocalDate(day.isoformat())
     raise NotImplementedError(kind)
-
-
-def _read_geojson(text: str, where: str, pack: Pack) -> str:
-    """Enter the zones of a FeatureCollection in the pack; returns the adcode they are for (the pack's where none is named)."""
-    try:
-        collection = msgspec.json.decode(text)
-        features = collection["features"]
-        if collection["type"] != "FeatureCollection" or not isinstance(features, list):
-            raise KeyError("type")
-    except (msgspec.DecodeError, KeyError, TypeError):
-        raise BadInput(f"{where}: not a GeoJSON FeatureCollection") from None
-    for number, feature in enumerate(features, 1):
-        zone_id = "?"
-        try:
-            properties = feature["properties"]
-            zone_id = str(properties["id"])
-            geometry = shapely.from_geojson(msgspec.json.encode(feature["geometry"]))
-        except (KeyError, TypeError, shapely.errors.GEOSException) as error:
-            raise BadInput(f"{where}:{_line_of(text, zone_id)}: feature {number} has no usable id or geometry ({error})") from None
-        if zone_id in pack.geometries:
-            raise BadInput(f"{where}:{_line_of(text, zone_id, 2)}: feature {number} repeats the zone id {zone_id!r}; ids are unique")
-        if geometry.geom_type not in {"Polygon", "MultiPolygon"} or not geometry.is_valid:
-            problem = shapely.is_valid_reason(geometry) if geometry.geom_type.endswith("Polygon") else geometry.geom_type
-            raise BadInput(f"{where}:{_line_of(text, zone_id)}: zone {zone_id!r} (feature {number}) is not a valid polygon: {problem}")
-        pack.geometries[zone_id] = geometry
-        pack.zone_names[zone_id] = (str(properties.get("name_zh", zone_id)), str(properties.get("name_en", zone_id)))
-        pack.zone_kinds[zone_id] = str(properties.get("kind", ""))
-    return str(collection.get("adcode", pack.city.adcode))
-
-
-def _line_of(text: str, zone_id: str, occurrence: int = 1) -> int:
-    """The line on which a zone's id stands (1 where it cannot be found)."""
-    found = list(re.finditer(rf'"id"\s*:\s*{re.escape(msgspec.json.encode(zone_id).decode())}', text))
-    return text.count("\n", 0, found[occurrence - 1].start()) + 1 if len(found) >= occurrence else 1
 
 
 class _Source:
@@ -418,32 +392,10 @@ class _Source:
 
     def __init__(self, text: str, where: str) -> None:
         self.where = where
-        self.lines: dict[tuple[Any, ...], int] = {}
-        try:
-            node = compose_plain(text)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = mark.line + 1 if mark else 1
-            raise BadInput(f"{where}:{line}: not YAML: {getattr(error, 'problem', error)}") from None
-        self.data = self._walk(node, ()) if node else {}
+        data, self.lines = read_yaml(text, where)
+        self.data: dict[str, Any] = data if data is not None else {}
         if not isinstance(self.data, dict):
             raise BadInput(f"{where}:1: a policy pack is a mapping with the keys policy, city, document, rules, …")
-
-    def _walk(self, node: Any, path: tuple[Any, ...]) -> Any:
-        """Everything stays text here (so ``from: 20:00`` is no sexagesimal number); msgspec converts by type."""
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            found: dict[str, Any] = {}
-            for key_node, value_node in node.value:
-                key = key_node.value
-                self.lines[(*path, key)] = key_node.start_mark.line + 1
-                if key in found:
-                    raise self.bad((*path, key), f"key {key!r} is given twice")
-                found[key] = self._walk(value_node, (*path, key))
-            return found
-        if isinstance(node, yaml.SequenceNode):
-            return [self._walk(child, (*path, index)) for index, child in enumerate(node.value)]
-        return node.value
 
     def bad(self, path: tuple[Any, ...], message: str) -> BadInput:
         while path and path not in self.lines:
@@ -503,6 +455,9 @@ class _Source:
                     bound_ms(text, ZoneInfo(pack.city.timezone), end=False)
             except ValueError as error:
                 raise self.bad((key,), f"{key}: {error}") from None
+        timezone = ZoneInfo(pack.city.timezone)
+        if pack.valid_from and pack.valid_until and bound_ms(pack.valid_until, timezone, end=True) <= bound_ms(pack.valid_from, timezone, end=False):
+            raise self.bad(("valid_until",), f"valid_until {pack.valid_until} is before valid_from {pack.valid_from}")
         if pack.identifier:
             self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
         for name, ranges in pack.calendars.items():
@@ -510,9 +465,8 @@ class _Source:
                 if range_.until < range_.from_:
                     raise self.bad(("calendars", name, index), f"calendar {name}: until {range_.until} is before from {range_.from_}")
         for key, target in pack.targets.items():
-            is_share = key in SHARES or key.endswith(("_share", "_coverage", "_ratio"))
-            if target < 0 or (is_share and target > 1):
-                raise self.bad(("targets", key), f"target {key} must be a share from 0 to 1, not {target}")
+            if problem := number_problem(f"target {key}", target, share=is_share(key)):
+                raise self.bad(("targets", key), problem)
         seen: dict[str, int] = {}
         for index, rule in enumerate(pack.rules):
             path = ("rules", index)
@@ -524,6 +478,10 @@ class _Source:
                 rule.zones = [zone for zone, kind in pack.zone_kinds.items() if kind == wanted]
                 if not rule.zones:
                     raise self.bad((*path, "zones"), f"no zone is of kind {wanted!r}{nearest(wanted, set(pack.zone_kinds.values()))}")
+            if found := list_problem(rule):
+                raise self.bad((*path, found[0]), found[1])
+            for key, problem in parameter_problems(rule.parameters):
+                raise self.bad((*path, key), problem)
             for zone in rule.zones or ():
                 if zone not in pack.zone_kinds:
                     raise self.bad((*path, "zones"), f"zone {zone!r} is not in {pack.zones}{nearest(zone, pack.zone_kinds)}")

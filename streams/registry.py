@@ -308,13 +308,28 @@ def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
 
 
 def decode_entry(line: bytes) -> AnyEntry:
-    """One record from JSON; ``BadInput`` says what is wrong with it."""
+    """One record from JSON, in which null is absent; ``BadInput`` says what is wrong with it."""
     try:
         return _decoder.decode(line)
     except msgspec.ValidationError as error:
-        raise BadInput(_explain(str(error), msgspec.json.decode(line) if line.lstrip().startswith(b"{") else {})) from None
-    except msgspec.DecodeError as error:
+        return _without_nulls(line, error)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadInput(f"not a JSON record: {error}") from None
+
+
+def _without_nulls(line: bytes, error: msgspec.ValidationError) -> AnyEntry:
+    """The record where only nulls were in the way; else ``BadInput`` from the decoder's error."""
+    raw = msgspec.json.decode(line)
+    if not isinstance(raw, dict):
+        raise BadInput(f"not a JSON record: {error}") from None
+    given = {key: value for key, value in raw.items() if value is not None}
+    if len(given) < len(raw):
+        try:
+            entry: AnyEntry = msgspec.convert(given, AnyEntry)
+            return entry
+        except msgspec.ValidationError as other:
+            error = other
+    raise BadInput(_explain(str(error), given)) from None
 
 
 def decode_versions(value: bytes) -> list[AnyEntry]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from streams.clock import instant_ms
+from streams.clock import stretches_ms
 from streams.errors import nearest
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -30,12 +30,29 @@ class Window(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     until: MinuteOfDay
 
     def intervals_ms(self, day: date, timezone: ZoneInfo) -> list[tuple[int, int]]:
-        """The instants it covers among those windows that start the day before, on or after ``day``."""
-        found = []
-        for start in (day - timedelta(days=1), day, day + timedelta(days=1)):
+        """The instants it covers among those windows that start the day before, on or after ``day``.
+
+        Windows are local times of day: what clocks show decides, so an hour that comes twice may be covered twice.
+        """
+        found: list[tuple[int, int]] = []
+        for ordinal in range(max(1, day.toordinal() - 1), min(date.max.toordinal(), day.toordinal() + 1) + 1):
+            start = date.fromordinal(ordinal)
             if start.weekday() in self.days:
-                until = self.until if self.until > self.from_ else self.until + 1440
-                found.append((instant_ms(start, self.from_, timezone), instant_ms(start, until, timezone)))
+                found += self._started_ms(start, timezone)
+        return found
+
+    def _started_ms(self, start: date, timezone: ZoneInfo) -> list[tuple[int, int]]:
+        """The instants covered by the window that starts on a date: one interval unless clocks are set meanwhile."""
+        until = self.until if self.until > self.from_ else self.until + 1440
+        parts = stretches_ms(start, self.from_, min(until, 1440), timezone)
+        if until > 1440 and start < date.max:
+            parts += stretches_ms(start + timedelta(days=1), max(self.from_ - 1440, 0), until - 1440, timezone)
+        found: list[tuple[int, int]] = []
+        for from_ms, until_ms in parts:
+            if found and found[-1][1] == from_ms:
+                found[-1] = (found[-1][0], until_ms)
+            else:
+                found.append((from_ms, until_ms))
         return found
 
 

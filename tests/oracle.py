@@ -57,11 +57,18 @@ class Oracle:
     def bound(self, text, end):
         if text is None:
             return None
-        if len(text) == 10:
-            day = dt.date.fromisoformat(text) + dt.timedelta(days=1 if end else 0)
-            return dt.datetime.combine(day, dt.time(), self.tz).timestamp() * 1000
+        if "T" not in text and ":" not in text:
+            day = dt.date(*self.ymd(text))
+            if end and day == dt.date.max:
+                return dt.datetime.combine(day, dt.time(), self.tz).timestamp() * 1000 + 86_400_000
+            return dt.datetime.combine(day + dt.timedelta(days=1 if end else 0), dt.time(), self.tz).timestamp() * 1000
         moment = dt.datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=self.tz)).timestamp() * 1000
+
+    def ymd(self, text):
+        """Year, month, day of a bare date, with or without something between them."""
+        parts = [int(p) for p in re.findall("[0-9]+", text)]
+        return parts if len(parts) == 3 else (parts[0] // 10_000, parts[0] // 100 % 100, parts[0] % 100)
 
     def valid(self, record, t):
         start, end = self.bound(record.get("valid_from"), False), self.bound(record.get("valid_until"), True)
@@ -89,13 +96,10 @@ class Oracle:
                     if names[i] == (last or first):
                         break
                     i = (i + 1) % 7
-            minutes = {k: int(window[k][:2]) * 60 + int(window[k][3:]) for k in ("from", "until")}
-            length = (minutes["until"] - minutes["from"]) % 1440 or 1440
-            for back in (0, 1):
-                day = now.date() - dt.timedelta(days=back)
-                start = dt.datetime.combine(day, dt.time(), self.tz) + dt.timedelta(minutes=minutes["from"])
-                if day.weekday() in days and start <= now < start + dt.timedelta(minutes=length):
-                    return True
+            start, end = (int(window[k][:2]) * 60 + int(window[k][3:]) for k in ("from", "until"))
+            minute, today, yesterday = now.hour * 60 + now.minute, now.weekday() in days, (now.weekday() - 1) % 7 in days
+            if (today and start <= minute < end) if start < end else (today and minute >= start) or (yesterday and max(0, start - 1440) <= minute < end):
+                return True
         return False
 
     def exempt(self, rule, vehicle, zone, t):
@@ -105,9 +109,9 @@ class Oracle:
         enterprise = self.lookup("enterprise", vehicle["enterprise_id"], t) if vehicle and vehicle.get("enterprise_id") else None
         if exempt.get("unless_credit") and enterprise and enterprise.get("credit") == exempt["unless_credit"]:
             return False
-        today = self.local(t).date().isoformat()
+        today = self.local(t).date()
         for name in exempt.get("calendars", ()):
-            if any(r["from"] <= today <= r["until"] for r in self.pack["calendars"][name]):
+            if any(dt.date(*self.ymd(r["from"])) <= today <= dt.date(*self.ymd(r["until"])) for r in self.pack["calendars"][name]):
                 return True
         if vehicle and vehicle.get("energy") in exempt.get("energy", ()):
             return True
@@ -473,9 +477,7 @@ class Oracle:
         days = [self.local(t).date() + dt.timedelta(days=n) for n in range(-1, 9)]
         opens = []
         for window in rule.get("hours", ()):
-            first, last = (self.minutes(window[key]) for key in ("from", "until"))
-            last += 1440 if last <= first else 0
-            opens += [tuple(int(self.midnight(day) + m * 60_000) for m in (first, last)) for day in days if self.runs_on(window, day)]
+            opens += [interval for day in days if self.runs_on(window, day) for interval in self.opened(window, day)]
         candidates = {t + limit} | {start + limit for start, _ in opens}
         candidates |= {int(self.bound(n["until"], True)) for n in self.records["notice"]}
         for moment in sorted(c for c in candidates if t + limit <= c <= t + 7 * 86_400_000):
@@ -494,6 +496,23 @@ class Oracle:
             expected = all(record is not None and (kind == "enterprise" or record.get("camera") is True) for record in records)
             return moment if in_force and expected else None
         return None
+
+    def opened(self, window, day):
+        """(first, last) of a window that starts on a day; minute by minute where clocks are set meanwhile."""
+        first, last = (self.minutes(window[key]) for key in ("from", "until"))
+        last += 1440 if last <= first else 0
+        noons = [dt.datetime.combine(day + dt.timedelta(days=n), dt.time(12), self.tz).utcoffset() for n in (-1, 0, 1)]
+        if len(set(noons)) == 1:
+            return [tuple(int(self.midnight(day) + m * 60_000) for m in (first, last))]
+        runs = []
+        for t in range(int(self.midnight(day)), int(self.midnight(day + dt.timedelta(days=2))), 60_000):
+            now = self.local(t)
+            minute = (now.date() - day).days * 1440 + now.hour * 60 + now.minute
+            if first <= minute < last and runs and runs[-1][1] == t:
+                runs[-1] = (runs[-1][0], t + 60_000)
+            elif first <= minute < last:
+                runs.append((t, t + 60_000))
+        return runs
 
     def runs_on(self, window, day):
         names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

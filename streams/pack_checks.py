@@ -1,0 +1,64 @@
+"""What the types of a pack cannot say about its numbers and lists: shares, limits, sizes, names that must not be given twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from streams.errors import BadInput
+
+MOST_PACK_BYTES = 1_000_000
+"""Of all versions of a pack with their zones, as one record on Kafka."""
+SHARES = {"electronic_waybill", "green_packaging", "narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected"}
+"""Targets that are shares from 0 to 1, as are all called a share, a coverage or a ratio; others are numbers."""
+
+
+def is_share(measure: str) -> bool:
+    """Whether a measure or target is a share from 0 to 1, not a number of things."""
+    return measure in SHARES or measure.endswith(("_share", "_coverage", "_ratio"))
+
+
+def pack_record(sources: list[dict[str, str]]) -> bytes:
+    """The versions of a pack as the policy topic holds them; ``BadInput`` where they are too large for Kafka."""
+    record = msgspec.json.encode(sources)
+    if len(record) > MOST_PACK_BYTES:
+        versions = f" in {len(sources)} versions" if len(sources) > 1 else ""
+        raise BadInput(f"the pack with its zones{versions} is {len(record):,} bytes, more than the {MOST_PACK_BYTES:,} that can be published; simplify the zones")
+    return record
+
+
+def number_problem(name: str, value: float, *, share: bool) -> str | None:
+    """Why a target or limit is refused."""
+    if not math.isfinite(value):
+        return f"{name} must be a number, not {value}"
+    if share and not 0 <= value <= 1:
+        return f"{name} must be a share from 0 to 1, not {value:g}{f'; {value:g} % is {value / 100:g}' if 1 < value <= 100 else ''}"
+    if value < 0:
+        return f"{name} must not be negative, not {value:g}"
+    return None
+
+
+def parameter_problems(parameters: Any) -> Iterator[tuple[str, str]]:
+    """The keys of a rule's own parameters whose numbers cannot be, and why."""
+    for key in getattr(parameters, "__struct_fields__", ()):
+        value = getattr(parameters, key)
+        numbers = value.items() if isinstance(value, dict) else [(key, value)]
+        for name, number in numbers:
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                problem = number_problem(f"{key}: {name}" if name != key else key, number, share=key == "target")
+                if problem:
+                    yield key, problem
+
+
+def list_problem(rule: Any) -> tuple[str, str] | None:
+    """The key of a rule whose list says nothing, or something twice, and what is wrong with it."""
+    lists = {"zones": rule.zones} | ({f"vehicles.{key}": getattr(rule.vehicles, key) for key in ("classes", "energy", "body")} if rule.vehicles else {})
+    for key, given in lists.items():
+        if isinstance(given, list) and not given:
+            return key.partition(".")[0], f"{key} is empty, so the rule would never apply; leave {key.rpartition('.')[2]} out where it means all"
+        if isinstance(given, list) and len(set(given)) < len(given):
+            return key.partition(".")[0], f"{key} names {next(x for x in given if given.count(x) > 1)!r} twice"
+    return None

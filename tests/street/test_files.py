@@ -1,0 +1,475 @@
+"""Files as people have them: dates, registries, packs and windows. Kinds with their cases in ../shared/field, and variants of their own."""
+
+import datetime as dt
+import io
+import json
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import Oracle
+
+from deploy.judge import judge_files
+from streams.clock import bound_ms, local_datetime, stretches_ms
+from streams.errors import BadInput
+from streams.policy import load_policy, parse_policy
+from streams.registry import Registry, decode_entry
+from streams.registry_file import load_registry
+from streams.windows import Weekdays, Window
+
+SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
+FIELD = Path(__file__).resolve().parents[3] / "shared" / "field"
+NOON_MS = 1_715_054_400_000  # 2024-05-07 12:00 in Shanghai, a Tuesday
+
+
+@pytest.fixture
+def field():
+    if not FIELD.exists():
+        pytest.skip("no ../shared/field beside the checkout: its cases are read from there")
+    return FIELD
+
+
+def judged(policy, registry, out, gps=(), scans=()):
+    """The incidents of a run, and its summary."""
+    summary = judge_files(policy, registry, [str(path) for path in gps], [str(path) for path in scans], out)
+    return [json.loads(line) for line in (out / "incidents.jsonl").read_text("utf-8").splitlines()], summary
+
+
+def registry_of(tmp_path, text, name="r.csv", zone=SHANGHAI, **options):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_registry(path, zone, **options)
+
+
+def refusal(call, *arguments, **options):
+    """The one line that something is refused with."""
+    with pytest.raises(BadInput) as caught:
+        call(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- dates ---
+
+BARE = ["2024-05-07", "20240507", "2024/05/07", "2024/5/7", "2024.5.7", "2024年5月7日"]
+
+
+@pytest.mark.parametrize("text", BARE)
+def test_a_bare_date_in_any_form_is_its_whole_local_day(text):
+    assert bound_ms(text, SHANGHAI, end=False) == bound_ms("2024-05-07T00:00", SHANGHAI, end=False)
+    assert bound_ms(text, SHANGHAI, end=True) == bound_ms("2024-05-08T00:00", SHANGHAI, end=False)
+
+
+@pytest.mark.parametrize("text", ["2024-05", "240507", "2024-W19-2", "2024W192", "20241301", "2024-02-30", "07/05/2024", "1715054400", "soon", "2024-05-07T", "2024-05-07X"])
+def test_what_is_no_date_is_refused_and_never_guessed(text):
+    with pytest.raises(ValueError, match="neither a date such as"):
+        bound_ms(text, SHANGHAI, end=True)
+
+
+@given(st.dates(dt.date(1, 1, 1), dt.date(9999, 12, 31)), st.sampled_from(["Asia/Shanghai", "America/St_Johns", "Pacific/Kiritimati", "Pacific/Pago_Pago"]))
+def test_every_date_that_calendars_have_is_a_bound(day, name):
+    zone = ZoneInfo(name)
+    start_ms, end_ms = (bound_ms(day.isoformat(), zone, end=end) for end in (False, True))
+    assert 22 * 3_600_000 < end_ms - start_ms < 26 * 3_600_000
+    assert bound_ms(day.strftime("%Y%m%d").zfill(8), zone, end=True) == end_ms
+    local_datetime(end_ms, zone)
+
+
+LONG_TERM = [
+    {"kind": "vehicle", "id": "BJ-0001", "plate": "京A0001", "valid_until": "9999-12-31", "insured_until": "99991231", "driver_ids": ["d"]},
+    {"kind": "driver", "id": "d", "trained_until": "9999-12-31", "insured_until": "9999-12-31T23:59:59"},
+    {"kind": "notice", "id": "n", "subject": "vehicle/BJ-0001", "from": "2024-01-01", "until": "9999-12-31"},
+    {"kind": "pass", "id": "p", "pass_kind": "green", "vehicle_id": "BJ-0001", "valid_until": "9998-12-31"},
+]
+RULES = """
+  - {rule: unregistered_vehicle, id: unreg, clause: "1", severity: violation}
+  - {rule: untrained_driver, id: untrained, clause: "1", severity: violation}
+  - {rule: silent_vehicle, id: silent, clause: "1", severity: violation, limit: 10m}
+"""
+PACK = """\
+policy: t
+city: {adcode: "110100", name_zh: 测试市, name_en: Test, timezone: Asia/Shanghai}
+document: {title: test, number: T-1, file: none}
+valid_from: 2019-01-01
+"""
+
+
+def pack(text=PACK, rules=RULES, zones=None):
+    return parse_policy(f"{text}{'zones: z.geojson' if zones else ''}\nrules:{rules}", "pack.yaml", lambda _: zones)
+
+
+def fix_line(number, **fields):
+    return json.dumps({"event_id": str(number), "event_time_ms": NOON_MS + 1000 * number, "vehicle_id": "BJ-0001", "lon": 116.32, "lat": 39.92, **fields})
+
+
+def test_long_term_is_an_end_wherever_a_date_stands(tmp_path):
+    text = PACK.replace("2019-01-01", '2019-01-01\nvalid_until: "9999-12-31"\ncalendars: {always: [{from: 2024-01-01, until: 9999-12-31}]}')
+    (tmp_path / "gps.jsonl").write_text("\n".join(fix_line(n, ignition=True) for n in (0, 1, 90_000)))
+    registry = registry_of(tmp_path, "\n".join(map(json.dumps, LONG_TERM)), "r.jsonl")
+    incidents, summary = judged(pack(text), registry, tmp_path, [tmp_path / "gps.jsonl"])
+    assert incidents == [] and summary["fixes"] == {"accepted": 3}
+    found, _ = oracle_of(tmp_path, f"{text}\nrules:{RULES}").fixes((tmp_path / "gps.jsonl").read_bytes().splitlines())
+    assert found == set()
+
+
+def oracle_of(tmp_path, text):
+    (tmp_path / "pack.yaml").write_text(text, "utf-8")
+    return Oracle(tmp_path / "pack.yaml", tmp_path / "r.jsonl" if (tmp_path / "r.jsonl").exists() else None)
+
+
+@pytest.mark.parametrize("until", BARE)
+def test_registration_ends_with_the_day_however_its_date_is_written(until, tmp_path):
+    record = decode_entry(json.dumps({"kind": "vehicle", "id": "BJ-0001", "valid_from": "20240101", "valid_until": until}).encode())
+    registry = Registry(SHANGHAI)
+    registry.add([record])
+    (tmp_path / "gps.jsonl").write_text("\n".join([fix_line(0), fix_line(43_199), fix_line(43_200), fix_line(43_201)]))
+    incidents, _ = judged(pack(rules=RULES.split("\n  - {rule: untrained", maxsplit=1)[0]), registry, tmp_path, [tmp_path / "gps.jsonl"])
+    assert [(data["rule_id"], data["fix_count"]) for data in incidents] == [("unreg", 2)]
+
+
+def test_the_cases_of_dates(field, tmp_path):
+    policy = load_policy(str(field / "base.yaml"))
+    for registry, gps, expected in (("registry_compact_dates", "compact_dates", 0), ("registry_9999", "bom", 0)):
+        known = load_registry(field / f"{registry}.jsonl", policy.timezone)
+        incidents, _ = judged(policy, known, tmp_path / registry, [field / f"{gps}.jsonl"])
+        assert [data for data in incidents if data["rule_id"] == "unreg"] == [] and len(known) >= 1, expected
+
+
+# --- windows ---
+
+
+def shown(zone, event_time_ms, window):
+    """What a clock on the wall says of a window."""
+    local = dt.datetime.fromtimestamp(event_time_ms // 1000, zone)
+    minute, today = local.hour * 60 + local.minute, local.weekday()
+    if window.from_ < window.until:
+        return today in window.days and window.from_ <= minute < window.until
+    return (today in window.days and minute >= window.from_) or ((today - 1) % 7 in window.days and minute < window.until and window.from_ < 1440)
+
+
+SETTINGS_OF_CLOCKS = [
+    ("Europe/Berlin", "2024-03-31"), ("Europe/Berlin", "2024-10-27"), ("America/Havana", "2024-11-03"), ("America/Havana", "2024-03-10"),
+    ("Australia/Lord_Howe", "2024-04-07"), ("Asia/Beirut", "2024-03-31"), ("America/Sao_Paulo", "2018-02-18"), ("Asia/Shanghai", "2024-05-07"),
+]  # fmt: skip
+
+
+@given(
+    place=st.sampled_from(SETTINGS_OF_CLOCKS), days=st.frozensets(st.integers(0, 6), min_size=1), from_=st.integers(0, 1439), until=st.integers(0, 1440),
+    minute=st.integers(-1500, 3000), second=st.integers(0, 59),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_windows_are_what_clocks_show_on_days_when_they_are_set(place, days, from_, until, minute, second):
+    zone, day = ZoneInfo(place[0]), dt.date.fromisoformat(place[1])
+    event_time_ms = bound_ms(day.isoformat(), zone, end=False) + (minute * 60 + second) * 1000
+    window = Window(days=Weekdays(days), from_=from_, until=until)
+    intervals = window.intervals_ms(local_datetime(event_time_ms, zone).date(), zone)
+    assert any(a <= event_time_ms < b for a, b in intervals) == shown(zone, event_time_ms, window)
+    assert all(a < b for a, b in intervals)
+
+
+@given(st.sampled_from(SETTINGS_OF_CLOCKS), st.integers(0, 1439), st.integers(1, 1440))
+def test_an_hour_that_comes_twice_is_covered_twice_and_one_left_out_never(place, from_minute, until_minute):
+    zone, day = ZoneInfo(place[0]), dt.date.fromisoformat(place[1])
+    start_ms, end_ms = (bound_ms(place[1], zone, end=end) for end in (False, True))
+    minutes = [t for t in range(start_ms, end_ms, 60_000) if from_minute <= (w := dt.datetime.fromtimestamp(t / 1000, zone)).hour * 60 + w.minute < until_minute]
+    assert sum(b - a for a, b in stretches_ms(day, from_minute, until_minute, zone)) == len(minutes) * 60_000
+
+
+AUTUMN = [  # permitted 22:00 until 02:30, Berlin: the hour from 02:00 comes twice
+    ("2024-10-27T02:10+02:00", True), ("2024-10-27T02:40+02:00", False), ("2024-10-27T02:00+01:00", True), ("2024-10-27T02:29:59+01:00", True),
+    ("2024-10-27T02:30+01:00", False), ("2024-03-31T01:59:59+01:00", True), ("2024-03-31T03:00+02:00", False), ("2024-03-31T03:29+02:00", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["onwards", "backwards"])
+def test_a_policy_that_remembers_periods_agrees_with_the_clock(order, field):
+    policy = load_policy(str(field / "dst.yaml"))
+    rule = policy.rule_of_id["core-hours"]
+    for moment, permitted in AUTUMN[::order]:
+        assert policy.permits(rule, int(dt.datetime.fromisoformat(moment).timestamp() * 1000)) is permitted, moment
+
+
+def test_the_engine_equals_the_oracle_on_the_night_when_clocks_go_back(field, tmp_path):
+    policy = load_policy(str(field / "dst.yaml"))
+    known = load_registry(field / "base.reg.jsonl", policy.timezone)
+    incidents, _ = judged(policy, known, tmp_path, [field / "dst_autumn.jsonl"])
+    found, _ = Oracle(field / "dst.yaml", field / "base.reg.jsonl").fixes((field / "dst_autumn.jsonl").read_bytes().splitlines())
+    assert {(d["rule_id"], d["opened_at_ms"], d["last_seen_ms"], d["fix_count"]) for d in incidents} == {(f[1], *f[4:7]) for f in found}
+    for data in (d for d in incidents if d["rule_id"] == "core-hours"):
+        for moment in (data["opened_at_ms"], data["last_seen_ms"]):
+            local = dt.datetime.fromtimestamp(moment / 1000, BERLIN)
+            assert (2, 30) <= (local.hour, local.minute) < (22, 0), local
+
+
+# --- registry files ---
+
+
+def test_the_cases_of_registries(field):
+    lists = load_registry(field / "registry_lists.csv", SHANGHAI)
+    assert [entry.driver_ids for entry in lists.each("vehicle")] == [["D01", "D02"]] * 3
+    assert [entry.plate for entry in load_registry(field / "registry_null.yaml", SHANGHAI).each("vehicle")] == [None] * 3
+    assert [entry.id for entry in load_registry(field / "registry_vertical_tab.csv", SHANGHAI).each("enterprise")] == ["sf", "yd"]
+    assert "registry_unclosed_quote.csv:2: a quote opens here and never closes" in refusal(load_registry, field / "registry_unclosed_quote.csv", SHANGHAI)
+
+
+@pytest.mark.parametrize("separator", [";", "；", "、", ",", "，", " ", "; ", "、 "])
+@pytest.mark.parametrize(("name", "form"), [("r.csv", 'kind,id,driver_ids\nvehicle,v,"{}"\n'), ("r.yaml", "- kind: vehicle\n  id: v\n  driver_ids: '{}'\n")])
+def test_lists_in_a_cell(separator, name, form, tmp_path):
+    entry = next(registry_of(tmp_path, form.format(separator.join(["D01", "D02", "D03"])), name).each("vehicle"))
+    assert entry.driver_ids == ["D01", "D02", "D03"]
+
+
+@pytest.mark.parametrize("null", ["", "null", "~", "NULL", "Null"])
+def test_null_is_absent_in_every_format(null, tmp_path):
+    as_yaml = registry_of(tmp_path, f"- kind: vehicle\n  id: v\n  plate: {null}\n  marked: {null}\n  driver_ids: {null}\n  valid_until: {null}\n", "r.yaml")
+    as_csv = registry_of(tmp_path, f"kind,id,plate,marked,driver_ids,valid_until\nvehicle,v,{null},{null},{null},{null}\n")
+    as_json = registry_of(tmp_path, '{"kind":"vehicle","id":"v","plate":null,"marked":null,"driver_ids":null,"valid_until":null}', "r.jsonl")
+    assert list(as_yaml.grouped()) == list(as_csv.grouped()) == list(as_json.grouped())
+    assert next(as_yaml.each("vehicle")).plate is None and next(as_csv.each("vehicle")).marked is True
+    quoted = registry_of(tmp_path, '- {kind: vehicle, id: v, plate: "null"}', "r.yaml")
+    assert next(quoted.each("vehicle")).plate == "null"
+
+
+CSV_FAULTS = [
+    ('kind,id,name_zh\nenterprise,a,x\nenterprise,b,"\nenterprise,c,y\n', ":3: a quote opens here and never closes"),
+    ('kind,id,name_zh\nenterprise,a,"two\nlines"\nenterprise,b,"y\n', ":4: a quote opens here and never closes"),
+    ('kind,id,name_zh,name_en\nenterprise,a,"two\nlines","open\n\n\n', ":3: a quote opens here and never closes"),
+    ('kind,id,name_zh\nenterprise,a,"x"y\n', ":2: text follows a closing quote"),
+    ("kind,id,id\nenterprise,a,b\n", ":1: the heading 'id' stands twice in this line, over columns 2 and 3"),
+    ("kind,id,name_zh\nenterprise,a\n", ":2: the row has more or fewer cells than the header: 2, not 3"),
+    ("kind,id\nenterprise,a,b\n", ":2: the row has more or fewer cells than the header: 3, not 2"),
+    ("kind,id,\nenterprise,a,b\n", ":2: 'b' stands under no heading"),
+    ("id,name_zh\na,b\n", ":1: the heading lacks kind"),
+    ("kind,id\nvehicle,a\nenterprise,a\nvehicle,a\n", ":4: vehicle a with no valid_from stood in line 2 already"),
+    ("kind,id,valid_from\nvehicle,a,2024-05-07\n\nvehicle,a,20240507\n", ":4: vehicle a with valid_from 20240507 stood in line 2 already"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), CSV_FAULTS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_fault_in_csv_names_the_line(text, message, end, tmp_path):
+    assert message in refusal(registry_of, tmp_path, text.replace("\n", end))
+
+
+OTHER_FAULTS = [
+    ("r.yaml", "- {kind: vehicle, id: v, id: w}", ":1: key 'id' is given twice"),
+    ("r.yaml", "- kind: vehicle\n  id: v\n  plate: a\n  plate: b\n", ":4: key 'plate' is given twice (first in line 3)"),
+    ("r.yaml", "- &a {kind: vehicle, id: v}\n- *a\n", ":2: not YAML: the alias *a is not followed"),
+    ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: v}\n", ":2: vehicle v with no valid_from stood in line 1 already"),
+    ("r.yaml", "- {kind: vehicle, [a]: v}\n", ":1: not YAML: a key is a word"),
+    ("r.yaml", "[" * 5000, "nested more than 32 levels deep"),
+    ("r.jsonl", '{"kind":"vehicle","id":"v","id":"w"}', ":1: key 'id' is given twice"),
+    ("r.jsonl", '{"kind":"vehicle","id":"v"}\n\n{"kind":"vehicle","id":"v","plate":"x"}', ":3: vehicle v with no valid_from stood in line 1 already"),
+    ("r.json", '[{"kind":"vehicle","id":"v"},\n{"kind":"vehicle","id":"v"}]', ":2: vehicle v with no valid_from stood in line 1 already"),
+    ("r.json", '[{"kind":"vehicle","id":"v"},', "it begins like a JSON array and is none"),
+    ("r.csv", "kind,id,name_zh\nenterprise,a,顺丰\n".encode("gbk"), ":2: not UTF-8 but GBK, it seems; say --encoding gbk"),
+    ("r.csv", "kind,id\nenterprise,a\n".encode("utf-16"), "UTF-16 text, not UTF-8; say --encoding utf-16"),
+    ("r.xls", b"\xd0\xcf\x11\xe0" + bytes(600), "an old Excel workbook"),
+    ("r.zip", b"PK\x03\x04" + bytes(600), "a ZIP archive"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), OTHER_FAULTS, ids=[f"{n}-{m[:24]}" for n, _, m in OTHER_FAULTS])
+def test_a_fault_in_another_registry_names_the_line(name, text, message, tmp_path):
+    assert message in refusal(registry_of, tmp_path, text, name)
+
+
+def test_versions_of_one_id_with_different_valid_from_stay_right(tmp_path):
+    known = registry_of(tmp_path, "kind,id,valid_from,plate\nvehicle,v,,old\nvehicle,v,20240507,new\npass,v,20240507,\n".replace("pass,v,20240507,\n", ""))
+    assert known.at("vehicle", "v", NOON_MS).plate == "new" and known.at("vehicle", "v", NOON_MS - 86_400_000).plate == "old"
+
+
+TABLE = "kind{0}id{0}name_zh{0}primary_brand\nenterprise{0}sf{0}顺丰{0}是\nenterprise{0}yd{0}韵达{0}false\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_a_table_in_any_encoding_with_any_separator(separator, encoding, packed, tmp_path):
+    import gzip
+
+    data = TABLE.format(separator).encode(encoding)
+    known = registry_of(tmp_path, gzip.compress(data) if packed else data, f"r.CSV{packed}", encoding=None if encoding.startswith("utf-8") else encoding)
+    assert [(entry.id, entry.name_zh, entry.primary_brand) for entry in known.each("enterprise")] == [("sf", "顺丰", True), ("yd", "韵达", False)]
+
+
+def workbook(rows, **formats):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for place, form in formats.items():
+        book.active[place].number_format = form
+    held = io.BytesIO()
+    book.save(held)
+    return held.getvalue()
+
+
+def test_a_workbook_is_read_as_its_table(tmp_path):
+    data = workbook(
+        [["kind", "id", "plate", "marked", "valid_from", "valid_until", "driver_ids"],
+         ["vehicle", 10001.0, "京A1", True, dt.date(2024, 5, 7), dt.datetime(9999, 12, 31), "D1、D2"], [None] * 7,  # noqa: DTZ001
+         ["vehicle", "w", None, "否", "20240507", None, None]],
+        E2="yyyy-mm-dd", F2="yyyy/m/d",
+    )  # fmt: skip
+    first, second = registry_of(tmp_path, data, "r.xlsx").each("vehicle")
+    assert (first.id, first.marked, first.valid_from, first.valid_until, first.driver_ids) == ("10001", True, "2024-05-07", "9999-12-31", ["D1", "D2"])
+    assert (second.id, second.marked, second.valid_from, second.plate) == ("w", False, "20240507", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["kind", "id", "id"], ["vehicle", "a", "b"]], "Sheet!1: the heading 'id' stands twice"),
+        ([["kind", "id"], ["vehicle", "a"], ["vehicle", "a"]], "Sheet!3: vehicle a with no valid_from stood in Sheet!2 already"),
+        ([["kind", "id"], ["vehicle", "a", "b"]], "Sheet!2: the row has more cells than the header"),
+        ([["id"], ["a"]], "Sheet!1: the heading lacks kind"),
+        ([["kind", "id", "plate"], ["vehicle", "a", "=1+1"]], "Sheet!2: a formula whose value is not in the file"),
+        ([["kind", "id", "platte"], ["vehicle", "a", "b"]], "Sheet!2: vehicle a: unknown key 'platte'; did you mean 'plate'?"),
+    ],
+)
+def test_a_fault_in_a_workbook_names_sheet_and_row(rows, message, tmp_path):
+    assert message in refusal(registry_of, tmp_path, workbook(rows), "r.xlsx")
+
+
+def test_a_broken_workbook_is_refused(tmp_path):
+    assert "not a workbook that can be read" in refusal(registry_of, tmp_path, workbook([["kind"]])[:900], "r.xlsx")
+
+
+# --- packs ---
+
+SQUARE = [[116.3, 39.9], [116.4, 39.9], [116.4, 40.0], [116.3, 40.0], [116.3, 39.9]]
+
+
+def zones_of(ring=SQUARE, geometry=None, **collection):
+    feature = {"type": "Feature", "properties": {"id": "core"}, "geometry": geometry or {"type": "Polygon", "coordinates": [ring]}}
+    return json.dumps({"type": "FeatureCollection", "features": [feature], **collection})
+
+
+def mercator(lon, lat):
+    import math
+
+    return 6_378_137 * math.radians(lon), 6_378_137 * math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
+
+
+WRONG_PLACES = {
+    "swapped": (lambda x, y: (y, x), "swapped"),
+    "swapped, west of China": (lambda x, y: (y - 0.5, x - 40), "swapped"),
+    "times 1e7": (lambda x, y: (x * 1e7, y * 1e7), "degrees times 1e7"),
+    "times 1e6": (lambda x, y: (x * 1e6, y * 1e6), "degrees times 1e6"),
+    "Web Mercator": (mercator, "projected"),
+    "Gauss-Krüger": (lambda x, y: (39_440_000 + x * 1000, 4_420_000 + y * 1000), "projected"),
+    "Gauss-Krüger without zone": (lambda x, y: (440_000 + x * 1000, 4_420_000 + y * 1000), "projected"),
+    "degrees and minutes": (lambda x, y: (11600 + x % 1 * 60, 3900 + y % 1 * 60), "degrees and minutes"),
+    "no place": (lambda x, y: (x, y + 900), "not degrees"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_PLACES)
+def test_zones_that_are_not_in_degrees_are_refused(kind):
+    change, message = WRONG_PLACES[kind]
+    assert message in refusal(pack, zones=zones_of([list(change(x, y)) for x, y in SQUARE]))
+
+
+def test_one_corner_that_is_swapped_is_seen():
+    assert "swapped" in refusal(pack, zones=zones_of([SQUARE[0], [39.9, 116.4], *SQUARE[2:]]))
+
+
+def test_zones_abroad_are_warned_of():
+    policy = pack(zones=zones_of([[x - 103, y + 12] for x, y in SQUARE]))
+    assert any("outside China" in warning for warning in policy.warnings)
+    assert pack(zones=zones_of()).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [None, {"type": "Polygon", "coordinates": []}, {"type": "MultiPolygon", "coordinates": []}, {"type": "GeometryCollection", "geometries": []}, {}, "POLYGON", {"type": "Point", "coordinates": [116, 40]}],
+)  # fmt: skip
+def test_an_absent_or_empty_geometry_is_refused(geometry):
+    text = json.dumps({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"id": "core"}, "geometry": geometry}]})
+    assert "z.geojson:1: " in refusal(pack, zones=text)
+    assert "z.geojson: " in refusal(pack, zones='{"type": "FeatureCollection", "features": []}')
+
+
+CRS = {
+    "urn:ogc:def:crs:OGC:1.3:CRS84": "", "EPSG:4326": "", "urn:ogc:def:crs:EPSG::4326": "", "http://www.opengis.net/def/crs/OGC/1.3/CRS84": "",
+    "urn:ogc:def:crs:EPSG::4490": "warned", "EPSG:3857": "refused", "urn:ogc:def:crs:EPSG::4214": "refused", "urn:ogc:def:crs:EPSG::4549": "refused", "": "refused",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CRS)
+def test_a_crs_that_is_not_wgs_84_is_refused(name):
+    zones = zones_of(crs={"type": "name", "properties": {"name": name}})
+    if CRS[name] == "refused":
+        assert "not WGS-84" in refusal(pack, zones=zones)
+    else:
+        assert bool(pack(zones=zones).warnings) == (CRS[name] == "warned")
+
+
+SPEEDING = '\n  - {{rule: speeding, id: fast, clause: "5", severity: warning, {}}}'
+LOW = '\n  - {{rule: low_electronic_waybill_rate, id: low, clause: "6", severity: warning, {}}}'
+WRONG_NUMBERS = [
+    (PACK, LOW.format("target: 90"), "target must be a share from 0 to 1, not 90; 90 % is 0.9"),
+    (PACK, LOW.format("target: 1.01"), "target must be a share"), (PACK, LOW.format("target: -0.1"), "target must be a share"),
+    (PACK, LOW.format("target: .nan"), "target"), (PACK, LOW.format("target: nan"), "target must be a number"),
+    (PACK, LOW.format("min_sample: -1"), "min_sample must not be negative"),
+    (PACK, SPEEDING.format("limit_kmh: nan"), "limit_kmh must be a number"), (PACK, SPEEDING.format("limit_kmh: inf"), "limit_kmh must be a number"),
+    (PACK, SPEEDING.format("limit_kmh: -35"), "limit_kmh must not be negative"),
+    (PACK, SPEEDING.format("limit_kmh: 35, zones: []"), "zones is empty"), (PACK, SPEEDING.format("limit_kmh: 35, zones: [core, core]"), "zones names 'core' twice"),
+    (PACK, SPEEDING.format("limit_kmh: 35, vehicles: {classes: []}"), "vehicles.classes is empty"),
+    (PACK, SPEEDING.format("limit_kmh: 35, merge_gap: 999999999d"), "longer than a hundred years"),
+    (PACK + "valid_until: 2018-12-31\n", RULES, "valid_until 2018-12-31 is before valid_from 2019-01-01"),
+    (PACK + "calendars: {c: [{from: 20240508, until: 2024-05-07}]}\n", RULES, "until 2024-05-07 is before from 2024-05-08"),
+    (PACK + "targets: {nev_share: nan}\n", RULES, "target nev_share must be a number"), (PACK + "targets: {locker_cells: -5}\n", RULES, "target locker_cells must not be negative"),
+    (PACK + "targets: &t {nev_share: 0.5}\ncredit: *t\n", RULES, "the alias *t is not followed"),
+    (PACK + "lateness: 10m\nlateness: 20m\n", RULES, "key 'lateness' is given twice"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "rules", "message"), WRONG_NUMBERS, ids=[m for _, _, m in WRONG_NUMBERS])
+def test_numbers_that_cannot_be_meant_are_refused(text, rules, message):
+    found = refusal(pack, text, rules, zones=zones_of())
+    assert message in found and found.startswith("pack.yaml:")
+
+
+def test_compact_dates_and_marks_are_read_in_packs(tmp_path):
+    text = PACK.replace("2019-01-01", "20190101") + 'valid_until: "20240507"\ncalendars: {c: [{from: 20240507, until: 2024/5/7}]}\nzones: z.geojson\n'
+    (tmp_path / "pack.yaml").write_text(f"\ufeff{text}rules:{RULES}", "utf-8")
+    (tmp_path / "z.geojson").write_text("\ufeff" + zones_of(), "utf-8")
+    policy = load_policy(str(tmp_path / "pack.yaml"))
+    assert policy.valid_until_ms == bound_ms("2024-05-08T00:00", SHANGHAI, end=False)
+    assert policy.calendars_at(NOON_MS) == {"c"} and policy.calendars_at(NOON_MS + 86_400_000) == frozenset()
+
+
+def test_zones_stand_in_a_regular_file_in_the_packs_folder(tmp_path):
+    import os
+
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "out.geojson").write_text(zones_of())
+    (home / "link.geojson").symlink_to(tmp_path / "out.geojson")
+    os.mkfifo(home / "pipe.geojson")
+    (home / "folder.geojson").mkdir()
+    names = {
+        "../out.geojson": "is not inside", str(tmp_path / "out.geojson"): "is not inside", "link.geojson": "is not inside",
+        "pipe.geojson": "not a regular file", "folder.geojson": "not a regular file", "/dev/zero": "is not inside", "none.geojson": "cannot be read",
+    }  # fmt: skip
+    for name, message in names.items():
+        (home / "pack.yaml").write_text(f"{PACK}zones: {name}\nrules:{RULES}", "utf-8")
+        assert message in refusal(load_policy, str(home / "pack.yaml")), name
+
+
+@pytest.mark.parametrize("note", ["x" * 1_200_000, '"' * 300_000], ids=["1.2 MB", "0.6 MB that are more as a record on Kafka"])
+def test_a_pack_that_cannot_be_published_is_refused_when_it_is_checked(note, tmp_path):
+    (tmp_path / "z.geojson").write_text(zones_of(note=note))
+    (tmp_path / "pack.yaml").write_text(f"{PACK}zones: z.geojson\nrules:{RULES}", "utf-8")
+    found = refusal(load_policy, str(tmp_path / "pack.yaml"))
+    assert ("larger than 1 MB" in found or "published; simplify the zones" in found) and found.startswith(str(tmp_path / "pack.yaml:"))
+
+
+def test_the_cases_of_packs(field):
+    assert "swapped" in refusal(load_policy, str(field / "swapped_lat_lon.yaml"))
+    assert "target must be a share from 0 to 1, not 90" in refusal(load_policy, str(field / "target_90.yaml"))
+    assert load_policy(str(field / "base.yaml")).warnings == ()
