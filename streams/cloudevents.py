@@ -23,14 +23,14 @@ def incident_data(transition: Transition, policies: Policies, registry: Registry
     policy, rule = policies.rule(offence.rule_id, offence.rule, run.opened_at_ms)
     subject = registry.subject(transition.vehicle_id, run.opened_at_ms)
     zone_zh, zone_en = policy.zone_name(offence.zone_id)
-    plate = (subject.vehicle.plate if subject.vehicle else None) or transition.plate
+    plate = run.plate or (subject.vehicle.plate if subject.vehicle else None)
     words = {
-        "plate": transition.plate or "",
+        "plate": plate or "",
         "vehicle_id": transition.vehicle_id,
         "zone_zh": zone_zh,
         "zone_en": zone_en,
         "minutes": f"{(run.last_seen_ms - run.opened_at_ms) / 60_000:.1f}",
-        "speed_kmh": f"{max((fix.speed_kmh or 0.0 for fix in run.evidence), default=0.0):g}",
+        "speed_kmh": f"{run.top_speed_kmh or 0.0:g}",
         "place_zh": f"在{zone_zh}" if offence.zone_id else "",
         "place_en": f" in {zone_en}" if offence.zone_id else "",
     }
@@ -54,7 +54,7 @@ def incident_data(transition: Transition, policies: Policies, registry: Registry
         ],
         **_reasons(rule, words),
         "superseded_by": transition.superseded_by,
-        "synthetic": transition.synthetic,
+        "synthetic": run.synthetic,
     }
 
 

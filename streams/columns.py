@@ -14,7 +14,9 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.numbers import Numbers
-from streams.recent import BLOCK, MARK, MOST_OPEN, ROW, SEPARATOR, SIZE, Kept, Packed, Recent, marks_of, older, seal, seal_open
+from streams.predicates import hash_of
+from streams.recent import BLOCK, MOST_OPEN, ROW, SEPARATOR, SIZE, Kept, Packed, Recent, older, seal, seal_open
+from streams.reported import last_report
 from streams.rows import Rows, as_bytes
 
 if TYPE_CHECKING:
@@ -22,23 +24,22 @@ if TYPE_CHECKING:
 
 LATEST = np.dtype(
     [
-        ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
-        ("load", "u1"), ("marked", "<u2"), ("opened", "u1"), ("out", "?"), ("dirty", "?"), ("synthetic", "?"),
+        ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("reported", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
+        ("load", "u1"), ("opened", "u1"), ("out", "?"), ("dirty", "?"),
     ]
 )  # fmt: skip
 """Of a vehicle: time and place (``1 / recent.DEGREE``) of its newest fix, the stream time at which something falls due, its plan's number (0: look closer),
-a hash of the plate and driver it last reported if those cannot offend (else 0), and the load it last reported (``events.LOADS``); how many of its fixes have a mark, and how many are open;
-whether it is taken out, has changed since the last checkpoint, and has reported synthetic fixes."""
-NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, True, False, False)
+a hash of the plate and driver it last reported if those cannot offend (else 0), a hash of what its newest fix reports (``Chunk.reported``), and the load it last
+reported (``events.LOADS``); how many of its fixes are open; whether it is taken out, and has changed since the last checkpoint."""
+NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, True, False)
 FROM_ROW = (("time_ms", "time"), ("lon", "lon"), ("lat", "lat"))
 """What is newest of a vehicle, and the field of its newest row that says so."""
 SHORTEST_ID, LONGEST_ID = 8, 64
-FEWEST_MARKS, MOST_MARKS = 32, 512
-"""Bytes of an id, and numbers of fixes, between which the columns adapt; vehicles with more stay out."""
+"""Bytes of an id between which the columns adapt; vehicles with longer ones stay out."""
 
 
 class Columns:
-    """n vehicles by number (``numbers``: of their ids): ``latest`` (``LATEST``), their open fixes (``rows``, ``ids``) and the marks of all that are kept, oldest first."""
+    """n vehicles by number (``numbers``: of their ids): ``latest`` (``LATEST``), and their open fixes (``rows``, ``ids``), oldest first."""
 
     def __init__(self) -> None:
         self.numbers = Numbers()
@@ -47,26 +48,16 @@ class Columns:
         self.latest = Rows(LATEST)
         self.rows = Rows(ROW, (MOST_OPEN,))
         self.ids = Rows(f"S{SHORTEST_ID}", (MOST_OPEN,))
-        self.marks = Rows(MARK, (FEWEST_MARKS,))
 
     def enter(self, traces: Sequence[Trace]) -> None:
         """Give vehicles that are taken out rows of their own."""
         first = self.latest.add(NOTHING_YET, len(traces))
-        for rows in (self.rows, self.ids, self.marks):
+        for rows in (self.rows, self.ids):
             rows.add(np.zeros((), rows.held.dtype), len(traces))
         self.traces += traces
         self.numbers.add([trace.vehicle_id for trace in traces])
         for number, trace in enumerate(traces, first):
             trace.number = number
-
-    def seen(self, numbers: np.ndarray, packed: Packed, plain: np.ndarray) -> np.ndarray:
-        """Which of n fixes, as far as they are ``plain``, may have an id that their vehicle has reported before."""
-        seen: np.ndarray = (self.marks.held.take(numbers, axis=0) == packed.marks[:, None]).any(axis=1)
-        for index in np.flatnonzero(self.latest.held["out"][numbers] & plain).tolist():
-            recent = self.traces[numbers[index]].recent
-            assert recent is not None
-            seen[index] = recent.may_have(packed.names[index], packed.marks[index].tobytes())
-        return seen
 
     def append(self, numbers: np.ndarray, packed: Packed, chosen: np.ndarray) -> list[int]:
         """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
@@ -86,11 +77,10 @@ class Columns:
                     full.append(number)
             numbers, chosen = numbers[~out], chosen[~out]
         self._fit_ids(packed.ids.itemsize)
-        opened, marked = latest["opened"][numbers], latest["marked"][numbers]
+        opened = latest["opened"][numbers]
         as_bytes(self.rows.held)[numbers, opened] = as_bytes(packed.rows)[chosen]
         self.ids.held[numbers, opened] = packed.ids[chosen]
-        self.marks.held[numbers, marked] = packed.marks[chosen]
-        latest["opened"][numbers], latest["marked"][numbers] = opened + 1, marked + 1
+        latest["opened"][numbers] = opened + 1
         full += numbers[opened + 1 >= MOST_OPEN].tolist()
         return full
 
@@ -115,77 +105,51 @@ class Columns:
         blocks = seal(rows[:, :BLOCK], ids[:, :BLOCK].tolist())
         self.rows.held[numbers, 0], self.ids.held[numbers, 0] = rows[:, BLOCK], ids[:, BLOCK]
         self.latest.held["opened"][numbers] = 1
-        gone: dict[int, list[int]] = {}
         times = rows["time"]
         for number, block, first_ms, time_ms in zip(inside, blocks, times[:, 0].tolist(), times[:, BLOCK].tolist(), strict=True):
             trace = self.traces[number]
-            size, count = older(trace.sealed, first_ms, time_ms - lateness_ms)
-            if size:
-                if trace.has_offended():
-                    forget(trace, Recent(sealed=trace.sealed[:size]))
-                gone.setdefault(count, []).append(number)
+            size, _ = older(trace.sealed, first_ms, time_ms - lateness_ms)
+            if size and trace.has_offended():
+                forget(trace, Recent(sealed=trace.sealed[:size]))
             trace.sealed = trace.sealed[size:] + block
-        for count, those in gone.items():
-            marks = self.marks.held
-            marks[those, : marks.shape[1] - count] = marks[those, count:]
-            self.latest.held["marked"][those] -= count
-        self._make_room(numbers)
-
-    def _make_room(self, numbers: np.ndarray) -> None:
-        """Each of these vehicles has columns for as many marks as it may get until it is sealed again, or is taken out."""
-        self._fit_marks(int(self.latest.held["marked"][numbers].max()))
-        for number in numbers[self.latest.held["marked"][numbers] + MOST_OPEN > MOST_MARKS].tolist():
-            self.take_out(self.traces[number])
 
     def _fit_ids(self, longest: int) -> None:
         """Ids of so many bytes fit."""
         if longest > self.ids.held.itemsize:
             self.ids.widen(f"S{-(-longest // 4) * 4}", MOST_OPEN)
 
-    def _fit_marks(self, marked: int) -> None:
-        """So many marks fit, and those of the fixes that may come before a vehicle is sealed again, up to the most there may be."""
-        if marked + MOST_OPEN > self.marks.held.shape[1]:
-            self.marks.widen(MARK, min(-(-(marked + MOST_OPEN) // 16) * 16, MOST_MARKS))
-
     def recent(self, trace: Trace) -> Recent:
         """A vehicle's fixes, wherever they are; to be looked at only."""
         if trace.number < 0:
             assert trace.recent is not None
             return trace.recent
-        latest = self.latest.held
-        trace.synthetic = trace.synthetic or latest["synthetic"].item(trace.number)
         if trace.recent is not None:
             return trace.recent
-        opened, marked = latest["opened"].item(trace.number), latest["marked"].item(trace.number)
+        opened = self.latest.held["opened"].item(trace.number)
         ids = SEPARATOR.join(self.ids.held[trace.number, :opened].tolist()) + SEPARATOR
-        marks = self.marks.held[trace.number, : marked - opened].tobytes()
-        return Recent(self.rows.held[trace.number, :opened].tobytes(), ids, marks, trace.sealed)
+        return Recent(self.rows.held[trace.number, :opened].tobytes(), ids, trace.sealed)
 
-    def kept(self, numbers: np.ndarray) -> Iterator[tuple[Trace, tuple[bytes, bytes, bytes | tuple[int, bytes], bytes]]]:
-        """Vehicles with what is kept of their fixes: sealed blocks, rows, ids (how wide each is, and all; with separators if taken out) and marks."""
-        latest = self.latest.held[numbers]
-        columns = [held.take(numbers, axis=0) for held in (self.rows.held, self.ids.held, self.marks.held)]
-        rows, ids, marks = (column.tobytes() for column in columns)
-        row_step, id_step, mark_step = (column.strides[0] for column in columns)
-        width, row, name, mark = self.ids.held.itemsize, 0, 0, 0
-        fields = (numbers.tolist(), latest["opened"].tolist(), latest["marked"].tolist(), latest["synthetic"].tolist())
-        for number, opened, marked, synthetic in zip(*fields, strict=True):
+    def kept(self, numbers: np.ndarray) -> Iterator[tuple[Trace, tuple[bytes, bytes, bytes | tuple[int, bytes]]]]:
+        """Vehicles with what is kept of their fixes: sealed blocks, rows, and ids (how wide each is, and all; with separators if taken out)."""
+        columns = [held.take(numbers, axis=0) for held in (self.rows.held, self.ids.held)]
+        rows, ids = (column.tobytes() for column in columns)
+        row_step, id_step = (column.strides[0] for column in columns)
+        width, row, name = self.ids.held.itemsize, 0, 0
+        for number, opened in zip(numbers.tolist(), self.latest.held["opened"][numbers].tolist(), strict=True):
             trace = self.traces[number]
-            trace.synthetic = trace.synthetic or synthetic
             recent = trace.recent
             if recent is None:
-                marks_end = mark + (marked - opened) * MARK.itemsize
-                yield trace, (trace.sealed, rows[row : row + opened * SIZE], (width, ids[name : name + opened * width]), marks[mark:marks_end])
+                yield trace, (trace.sealed, rows[row : row + opened * SIZE], (width, ids[name : name + opened * width]))
             else:
-                yield trace, (recent.sealed, recent.rows, recent.ids, recent.marks)
-            row, name, mark = row + row_step, name + id_step, mark + mark_step
+                yield trace, (recent.sealed, recent.rows, recent.ids)
+            row, name = row + row_step, name + id_step
 
     def take_out(self, trace: Trace) -> Recent:
         """The vehicle's fixes as an object, which holds them from now on."""
         if trace.recent is None:
             trace.recent, trace.sealed = self.recent(trace), b""
             latest = self.latest.held[trace.number]
-            latest["out"], latest["marked"], latest["opened"] = True, 0, 0
+            latest["out"], latest["opened"] = True, 0
         return trace.recent
 
     def settle(self, generation: int, lateness_ms: int, forget: Callable[[Trace, Iterable[Kept]], None]) -> None:
@@ -199,6 +163,7 @@ class Columns:
         latest["due_ms"][numbers] = [trace.due_ms for trace in traces]
         plans = [0 if trace.runs or trace.plan is None or trace.plan.generation != generation else trace.plan.number for trace in traces]
         latest["plan"][numbers] = plans
+        latest["reported"][numbers] = [hash_of(*last_report(trace.reported)) for trace in traces]
         out = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.rows]
         if out:
             newest = np.frombuffer(b"".join([recent.rows[-SIZE:] for _, recent in out]), ROW)
@@ -215,23 +180,19 @@ class Columns:
         several: list[tuple[Trace, Recent, list[bytes]]] = []
         for trace, recent in outside:
             names = recent.ids[:-1].split(SEPARATOR)
-            if len(recent) + MOST_OPEN <= MOST_MARKS and max(map(len, names)) <= LONGEST_ID and b"\0" + SEPARATOR not in recent.ids:
+            if max(map(len, names)) <= LONGEST_ID and b"\0" + SEPARATOR not in recent.ids:
                 several.append((trace, recent, names))
         if not several:
             return
         numbers = np.array([trace.number for trace, _, _ in several])
         opened = np.array([len(names) for _, _, names in several])
-        sealed = np.array([len(recent) for _, recent, _ in several]) - opened
         ids = [name for _, _, names in several for name in names]
         self._fit_ids(max(map(len, ids)))
-        self._fit_marks(int((sealed + opened).max()))
         vehicle, place = _spread(numbers, opened)
         as_bytes(self.rows.held)[vehicle, place] = as_bytes(np.frombuffer(b"".join([recent.rows for _, recent, _ in several]), ROW))
         self.ids.held[vehicle, place] = ids
-        self.marks.held[vehicle, np.repeat(sealed, opened) + place] = marks_of(ids)
-        self.marks.held[_spread(numbers, sealed)] = np.frombuffer(b"".join([recent.marks for _, recent, _ in several]), MARK)
         latest = self.latest.held
-        latest["out"][numbers], latest["opened"][numbers], latest["marked"][numbers] = False, opened, sealed + opened
+        latest["out"][numbers], latest["opened"][numbers] = False, opened
         for trace, recent, _ in several:
             trace.recent, trace.sealed, trace.subject = None, recent.sealed, None
 

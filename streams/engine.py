@@ -38,8 +38,11 @@ from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadli
 from streams.plan import Offence, Plan, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, MARK, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, pack
+from streams.recent import DEGREE, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, pack
 from streams.registry import Registry
+from streams.reported import NOTHING, Report, along, last_report
+from streams.reported import append as append_report
+from streams.reported import insert as insert_report
 from streams.rows import as_bytes
 from streams.rules import RULES
 
@@ -92,7 +95,7 @@ def new_partition(next_offset: int = 0) -> FixPartition:
 
 
 class Candidate(NamedTuple):
-    """A fix that needs a closer look: its id, row and mark as they are kept, and whether the row says it exactly.
+    """A fix that needs a closer look: its id and row as they are kept, and whether the row says it exactly.
 
     Then the number of its set of zones, the bits of the predicates that can hold for it, and what it reports (``Chunk.reports``).
     """
@@ -100,7 +103,6 @@ class Candidate(NamedTuple):
     fix: Fix
     name: bytes
     row: bytes
-    mark: bytes
     fits: bool
     zones: int
     possible: int
@@ -205,20 +207,17 @@ class Engine:
         latest = self._latest(partition, numbers, order, packed)
         self._plan(partition, chunk, numbers, latest)
         plain = self._plain(partition, chunk, latest, packed, zones, possible)
-        plain &= ~columns.seen(numbers, packed, plain)
-        for chosen in _turns(numbers, order, packed.marks, plain):
+        for chosen in _turns(numbers, order, plain):
             full = columns.append(numbers[chosen], packed, chosen)
             if full:
                 columns.seal(full, self.policies.lateness_ms, self._forget)
         self._drive(partition, chunk, latest, plain)
-        if chunk.synthetic.any():
-            columns.latest.held["synthetic"][numbers[plain & chunk.synthetic]] = True
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
         looked = np.flatnonzero(~plain)
         indices = looked.tolist()
         candidates = itertools.starmap(Candidate, zip(
             [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
-            packed.marks[looked].view("V2").tolist(), packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
+            packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
             chunk.reports[looked].tolist(), strict=True,
         ))  # fmt: skip
         for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
@@ -279,6 +278,7 @@ class Engine:
         possible = np.where(latest["report"] == chunk.reports, possible & ~planner.told(), possible)
         plain &= (asks >= 0) & (asks & possible == 0) & (latest["due_ms"] >= reached_ms)
         moved_deg = np.abs(chunk.lons - latest["lon"] / DEGREE) + np.abs(chunk.lats - latest["lat"] / DEGREE)
+        plain &= latest["reported"] == chunk.reported
         plain &= moved_deg <= duties["reach_deg"] - 1e-6
         plain &= ~(latest["out"] & (latest["load"] > 0))  # where it was may not be known exactly here, and how far it drove shall be
         plain &= ~(duties["watches"] & chunk.ignition & (latest["due_ms"] > times + self.announcer.shortest_silence_ms))
@@ -294,6 +294,7 @@ class Engine:
             for name, field in FROM_ROW:
                 latest[name][order[again + 1]] = packed.rows[field][order[again]]
             latest["load"][order[again + 1]] = packed.loads[order[again]]
+            latest["reported"][order[again + 1]] = packed.reported[order[again]]
         return latest
 
     def _drive(self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, plain: np.ndarray) -> None:
@@ -309,7 +310,7 @@ class Engine:
         fixes = list(old)
         for offence_set, count in Counter([kept.offence_set for kept in fixes]).items():
             trace.count_offences(offence_set, -count)
-        drop_old(trace, self._judged(fixes))
+        drop_old(trace, self._judged(trace, fixes))
 
     def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
         """Stream time has come so far."""
@@ -320,15 +321,15 @@ class Engine:
     def _look(self, partition: FixPartition, trace: Trace, candidate: Candidate, transitions: list[Transition]) -> str | None:
         """Accept one fix and judge it; the reason if it is refused."""
         columns, lateness_ms = partition.columns, self.policies.lateness_ms
-        fix, name, row, mark, fits, zones, possible, reports = candidate
+        fix, name, row, fits, zones, possible, reports = candidate
         recent = columns.recent(trace)
         rows = recent.rows
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
         event_time_ms, event_id = fix.event_time_ms, fix.event_id
-        if recent.may_have(name, mark) and recent.accepted_since(name, high_water_ms - lateness_ms):
-            return DUPLICATE
         if event_time_ms < high_water_ms - lateness_ms:
             return LATE
+        if event_time_ms <= high_water_ms and recent.has(event_time_ms, name):
+            return DUPLICATE
         self._pass_time(partition, event_time_ms, transitions)
         recent = columns.take_out(trace)
         partition.touch(trace)
@@ -343,8 +344,6 @@ class Engine:
             columns.latest.held["report"][trace.number] = 0 if duties.offends(fix, subject) else reports
         here = self.planner.here(duties, zones)
         offences = ask(here, fix, self.policies.zones(zones), subject, possible) if here.asked else here.always
-        if fix.synthetic:
-            trace.synthetic = True
         exact = None if fits else (fix.lon, fix.lat, fix.speed_kmh)
         changes: list[Transition] | None = None
         if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
@@ -353,11 +352,11 @@ class Engine:
             if recent.load():
                 partition.driven.stretch(recent.newest(), _kept(fix), self.policies.newest.days)
             recent.append(row, name)
+            trace.reported = append_report(trace.reported, event_time_ms, event_id, _report(fix), recent.oldest_ms())
             if exact is not None:
                 recent.keep_exact(event_time_ms, event_id, exact)
             if offences or trace.runs:
                 if offences:
-                    trace.plate = fix.plate or trace.plate
                     offence_set = self.set_number(offences)
                     trace.count_offences(offence_set, 1)
                     recent.set_offences(-1, offence_set)
@@ -385,29 +384,28 @@ class Engine:
         if plan.duties.pairs and index:
             offences += pair_violations(plan.duties, recent.at(index - 1), _kept(fix))
         recent.insert(index, row, fix.event_id, exact)
+        after = recent.at(index + 1)
+        trace.reported = insert_report(trace.reported, fix.event_time_ms, fix.event_id, _report(fix), (after.event_time_ms, after.event_id), recent.oldest_ms())
         self._divide(partition, recent, index)
         relevant = bool(offences or trace.runs or trace.base or trace.incidents)
         if offences:
-            trace.plate = fix.plate or trace.plate
             trace.count_offences(self.set_number(offences), 1)
             recent.set_offences(index, self.set_number(offences))
-        if index + 1 < recent.opened():
-            after = recent.at(index + 1)
-            known = self.sets[after.offence_set]
-            later = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
-            if later.duties.pairs or any(offence.form is Form.PAIR for offence in known):
-                by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
-                now = by_itself + pair_violations(later.duties, _kept(fix), after)
-                if now != known:
-                    trace.count_offences(after.offence_set, -1)
-                    trace.count_offences(self.set_number(now), 1)
-                    recent.set_offences(index + 1, self.set_number(now))
-                    relevant = True
-            if fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms:
+        known = self.sets[after.offence_set]
+        later = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
+        if later.duties.pairs or any(offence.form is Form.PAIR for offence in known):
+            by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
+            now = by_itself + pair_violations(later.duties, _kept(fix), after)
+            if now != known:
+                trace.count_offences(after.offence_set, -1)
+                trace.count_offences(self.set_number(now), 1)
+                recent.set_offences(index + 1, self.set_number(now))
                 relevant = True
+        if fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms:
+            relevant = True
         if not relevant:
             return []
-        return self.announcer.derive(trace, self._judged(recent), partition.stream_time_ms)
+        return self.announcer.derive(trace, self._judged(trace, recent), partition.stream_time_ms)
 
     def _divide(self, partition: FixPartition, recent: Recent, index: int) -> None:
         """A fix that came late divides the stretch it falls into."""
@@ -421,10 +419,10 @@ class Engine:
         if before is not None and after is not None:
             partition.driven.stretch(before, after, days, -1)
 
-    def _judged(self, fixes: Iterable[Kept]) -> Iterator[Judged]:
+    def _judged(self, trace: Trace, fixes: Iterable[Kept]) -> Iterator[Judged]:
         sets = self.sets
-        for kept in fixes:
-            yield Judged(*kept[:6], sets[kept.offence_set])
+        for kept, report in along(trace.reported, fixes):
+            yield Judged(*kept[:6], sets[kept.offence_set], report)
 
     def set_number(self, offences: tuple[Offence, ...]) -> int:
         """A small number for a set of offences, so that a kept fix needs two bytes for it."""
@@ -465,7 +463,7 @@ class Engine:
             changes = self.announcer.close_due(trace, stream_time_ms)
             if recent.ignition() and stream_time_ms - recent.ends() > self.announcer.shortest_silence_ms:
                 last = recent.newest()
-                changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set]), stream_time_ms)
+                changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set], last_report(trace.reported)), stream_time_ms)
             if changes:
                 transitions.extend(changes)
                 partition.touch(trace)
@@ -485,11 +483,10 @@ class Engine:
                 partition.columns.looked[partition.number(trace)] = trace
 
 
-def _turns(numbers: np.ndarray, order: np.ndarray, marks: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:
+def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:
     """The indices of the plain ones of n fixes in turns of one a vehicle.
 
-    Of each vehicle's fixes none stays plain after one that is not, nor does any if two may have the same id, nor if there are too many.
-    ``order`` sorts them by vehicle.
+    Of each vehicle's fixes none stays plain after one that is not, nor if there are too many. ``order`` sorts them by vehicle.
     """
     if not plain.any():
         return
@@ -498,9 +495,6 @@ def _turns(numbers: np.ndarray, order: np.ndarray, marks: np.ndarray, plain: np.
     if first.all():
         yield np.flatnonzero(plain)
         return
-    keys = np.sort(numbers << 8 * MARK.itemsize | marks)
-    if (twins := keys[1:][keys[1:] == keys[:-1]]).size:
-        plain &= ~np.isin(numbers, twins >> 8 * MARK.itemsize)
     starts, bad = np.flatnonzero(first), ~plain[order]
     vehicle = np.cumsum(first) - 1
     turn = np.arange(len(mine)) - starts[vehicle]
@@ -525,7 +519,11 @@ def _odd(chunk: Chunk, records: list[Record]) -> list[int]:
 
 
 def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:
-    return Judged(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, offences)
+    return Judged(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, offences, _report(fix))
+
+
+def _report(fix: Fix) -> Report:
+    return Report(fix.plate or None, fix.synthetic) if fix.plate or fix.synthetic else NOTHING
 
 
 def _kept(fix: Fix) -> Kept:

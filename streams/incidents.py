@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from streams.plan import Offence, Plan
 from streams.predicates import Form
 from streams.recent import Recent
 from streams.registry import Subject
+from streams.reported import NOTHING, Change, Report
 
 MAX_EVIDENCE = 10
 OPEN, CLOSED, RETRACTED = "open", "closed", "retracted"
@@ -27,7 +29,7 @@ Kind = Literal["opened", "updated", "closed", "retracted"]
 
 
 class Judged(NamedTuple):
-    """An accepted fix (ms, id, degrees, km/h, ignition on) with the offences it commits."""
+    """An accepted fix (ms, id, degrees, km/h, ignition on) with the offences it commits and what it reports of itself."""
 
     event_time_ms: int
     event_id: str
@@ -36,6 +38,7 @@ class Judged(NamedTuple):
     speed_kmh: float | None
     ignition: bool
     offences: tuple[Offence, ...]
+    report: Report = NOTHING
 
 
 Silences = Callable[[str, int], list[tuple[Offence, int]]]
@@ -43,7 +46,10 @@ Silences = Callable[[str, int], list[tuple[Offence, int]]]
 
 
 class Run(msgspec.Struct, gc=False):
-    """Consecutive fixes that commit one offence."""
+    """Consecutive fixes that commit one offence.
+
+    What is said of them: ``evidence``: the first of them; ``plate``: the first that one gives; whether any is ``synthetic``; how fast the fastest was.
+    """
 
     offence: Offence
     opened_at_ms: int
@@ -52,6 +58,9 @@ class Run(msgspec.Struct, gc=False):
     last_id: str
     fix_count: int
     evidence: list[Judged]
+    plate: str | None = None
+    synthetic: bool = False
+    top_speed_kmh: float | None = None
 
     def counts(self) -> bool:
         """Whether it lasts long enough to be an incident."""
@@ -70,12 +79,18 @@ class Run(msgspec.Struct, gc=False):
         self.fix_count += 1
         if len(self.evidence) < MAX_EVIDENCE:
             self.evidence.append(fix)
+        plate, synthetic = fix.report
+        self.plate = self.plate or plate
+        self.synthetic = self.synthetic or synthetic
+        speed_kmh, top_kmh = fix.speed_kmh, self.top_speed_kmh
+        if speed_kmh is not None and (top_kmh is None or speed_kmh > top_kmh):
+            self.top_speed_kmh = speed_kmh
 
     def copy(self) -> Run:
         """A run that can grow apart from this one."""
-        return Run(
-            self.offence, self.opened_at_ms, self.opened_by, self.last_seen_ms, self.last_id, self.fix_count, self.evidence[:]
-        )
+        copied = copy(self)
+        copied.evidence = self.evidence[:]
+        return copied
 
 
 class Incident(msgspec.Struct, gc=False):
@@ -99,8 +114,6 @@ class Transition(msgspec.Struct):
     state: str
     run: Run
     superseded_by: str | None
-    plate: str | None
-    synthetic: bool
 
 
 class Trace(msgspec.Struct, gc=False):
@@ -110,7 +123,7 @@ class Trace(msgspec.Struct, gc=False):
     none yet), the older ones ``sealed``; ``offending``: how many of those have which set of offences (by its number);
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
-    Empty containers are absent, since most vehicles have nothing in them. ``plate``: as last reported while offending.
+    Empty containers are absent, since most vehicles have nothing in them. ``reported``: what its fixes report of plate and synthetic.
     Of this process only: the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
     """
 
@@ -122,8 +135,7 @@ class Trace(msgspec.Struct, gc=False):
     runs: dict[Offence, Run] | None = None
     base: dict[Offence, Run] | None = None
     incidents: list[Incident] | None = None
-    plate: str | None = None
-    synthetic: bool = False
+    reported: list[Change] | None = None
     plan: Plan | None = None
     subject: Subject | None = None
     due_ms: int = END_MS
@@ -157,9 +169,12 @@ def steps(known: str, wanted: str, *, differs: bool) -> list[tuple[Kind, str]]:
     return [("updated", wanted)] if differs else []
 
 
-def incident_id(key: bytes, policy: str, rule_id: str, vehicle_id: str, zone_id: str | None, event_id: str) -> str:
-    """First 26 base32 characters of HMAC-SHA-256 over what makes the incident itself (semantics 6)."""
-    text = "\x1f".join((policy, rule_id, vehicle_id, zone_id or "", event_id))
+def incident_id(key: bytes, policy: str, rule_id: str, subject: str, zone_id: str | None, *beginning: str) -> str:
+    """First 26 base32 characters of HMAC-SHA-256 over what makes the incident itself (semantics 6).
+
+    Of a vehicle's its ``beginning`` is the event time (ms) and the id of the fix that opened it: ids are used again.
+    """
+    text = "\x1f".join((policy, rule_id, subject, zone_id or "", *beginning))
     return base64.b32encode(hmac.digest(key, text.encode(), hashlib.sha256))[:26].decode()
 
 
@@ -232,7 +247,7 @@ class Announcer:
         if until_ms - last.event_time_ms <= self.shortest_silence_ms:
             return []
         due = (offence for offence, due_ms in self.silences(vehicle_id, last.event_time_ms) if due_ms < until_ms)
-        return [Run(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last]) for offence in due]
+        return [Run(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last], *last.report, last.speed_kmh) for offence in due]
 
     def _break_silence(self, trace: Trace, run: Run, event_time_ms: int) -> list[Transition]:
         """The next fix: the silence lasted until it, or was none, for the fix is older than what had made it one."""
@@ -285,9 +300,8 @@ class Announcer:
 
     def _open(self, trace: Trace, run: Run) -> Transition:
         offence = run.offence
-        name = incident_id(
-            self.identity_key, self.policy_name(run.opened_at_ms), offence.rule_id, trace.vehicle_id, offence.zone_id, run.opened_by
-        )
+        policy, opening = self.policy_name(run.opened_at_ms), (str(run.opened_at_ms), run.opened_by)
+        name = incident_id(self.identity_key, policy, offence.rule_id, trace.vehicle_id, offence.zone_id, *opening)
         incident = Incident(name, (run.opened_at_ms, run.opened_by), 0, OPEN, run)
         trace.incidents = [*(trace.incidents or ()), incident]
         return _revise(trace, incident, "opened", OPEN, run)
@@ -303,8 +317,6 @@ def as_transition(kind: Kind, trace: Trace, incident: Incident) -> Transition:
         incident.state,
         incident.run.copy(),
         incident.superseded_by,
-        trace.plate,
-        trace.synthetic,
     )
 
 
@@ -331,7 +343,7 @@ def _still_grows(trace: Trace, incident: Incident) -> bool:
 
 
 def _start(offence: Offence, fix: Judged) -> Run:
-    return Run(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix])
+    return Run(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix], *fix.report, fix.speed_kmh)
 
 
 def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
@@ -355,7 +367,8 @@ def _incident_of(trace: Trace, run: Run) -> Incident:
 
 def _content(incident: Incident) -> tuple[object, ...]:
     run = incident.run
-    return run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count, run.evidence
+    said = run.plate, run.synthetic, run.top_speed_kmh
+    return run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count, [fix[:2] for fix in run.evidence], said
 
 
 def _revise(trace: Trace, incident: Incident, kind: Kind, state: str, run: Run) -> Transition:

@@ -15,9 +15,20 @@ import numpy as np
 from streams.events import LOADS, Fix
 from streams.registry import Subject
 
+_STIR = np.int64(0x9E3779B97F4A7C15 - 2**64)
+"""So that the hash of two things is not the same when they change places."""
+
+
+def hash_of(plate: str | None, synthetic: bool) -> int:
+    """The hash of what a fix reports of itself, as in ``Chunk.reported``."""
+    return ~hash(plate) if synthetic else hash(plate)
+
 
 class Chunk:
-    """A chunk of n fixes, and as arrays what is asked of all of them at once (ms, degrees, km/h; NaN where absent)."""
+    """A chunk of n fixes, and as arrays what is asked of all of them at once (ms, degrees, km/h; NaN where absent).
+
+    ``reports``: hashes of plate and driver, ``reported``: of plate and synthetic.
+    """
 
     def __init__(self, fixes: list[Fix]) -> None:
         self.fixes = fixes
@@ -29,7 +40,9 @@ class Chunk:
 
         self.loads = np.array([LOADS[fix.load] for fix in fixes], dtype=np.uint16)
         self.synthetic = np.array([fix.synthetic for fix in fixes], dtype=bool)
-        self.reports = np.array([hash((fix.plate, fix.driver_id)) for fix in fixes], dtype=np.int64)
+        plates = np.array([hash(fix.plate or None) for fix in fixes], dtype=np.int64)
+        self.reports = plates * _STIR ^ np.array([hash(fix.driver_id) for fix in fixes], dtype=np.int64)
+        self.reported = np.where(self.synthetic, ~plates, plates)
 
 
 class Predicate(msgspec.Struct, eq=False, frozen=True):

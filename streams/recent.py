@@ -9,7 +9,6 @@ opens them again.
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ import zstandard
 from streams.predicates import Chunk
 
 ROW = np.dtype([("time", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("speed", "<u2"), ("what", "<u2")])
-MARK = np.dtype("<u2")
 _row = Struct("<qiiHH")
 _time = Struct("<q")
 _what = Struct("<H")
@@ -69,13 +67,16 @@ Exact = tuple[float, float, float | None]
 
 
 class Packed(NamedTuple):
-    """n fixes as they are kept: rows (``ROW``), ids, their marks, loads (``events.LOADS``); whether each fits a row exactly, and whether its id fits a column."""
+    """n fixes as they are kept: rows (``ROW``), ids, loads (``events.LOADS``), hashes of what they report (``Chunk.reported``).
+
+    And whether each fits a row exactly, and whether its id fits a column.
+    """
 
     rows: np.ndarray
     names: list[bytes]
     ids: np.ndarray
-    marks: np.ndarray
     loads: np.ndarray
+    reported: np.ndarray
     fits: np.ndarray
     short: np.ndarray | bool
 
@@ -100,12 +101,7 @@ def pack(chunk: Chunk, longest_id: int) -> Packed:
     if ids.itemsize > longest_id or any(name.endswith(b"\0") for name in names):
         short = np.array([len(name) <= longest_id and not name.endswith(b"\0") for name in names])
         ids = ids.astype(f"S{min(ids.itemsize, longest_id)}")
-    return Packed(rows, names, ids, marks_of(names), chunk.loads, fits, short)
-
-
-def marks_of(event_ids: list[bytes]) -> np.ndarray:
-    """A mark (16 bits) for each id, by which most ids that were never seen are told at once."""
-    return np.array(list(map(zlib.crc32, event_ids)), dtype="<u4").astype(MARK)
+    return Packed(rows, names, ids, chunk.loads, chunk.reported, fits, short)
 
 
 def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
@@ -161,17 +157,16 @@ class Recent(msgspec.Struct, gc=False):
     """Fixes in order of (time, id).
 
     ``sealed``: the older ones, block after block, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
-    none, unless there are no fixes at all), ``marks``: of the sealed ones. Indices count the open fixes only.
+    none, unless there are no fixes at all). Indices count the open fixes only.
     """
 
     rows: bytes = b""
     ids: bytes = b""
-    marks: bytes = b""
     sealed: bytes = b""
     exact: dict[tuple[int, str], Exact] | None = None
 
     def __len__(self) -> int:
-        return len(self.marks) // MARK.itemsize + self.opened()
+        return sum(count & ~STEPPED for _, _, _, count in _blocks(self.sealed)) + self.opened()
 
     def opened(self) -> int:
         """How many fixes are open."""
@@ -186,18 +181,19 @@ class Recent(msgspec.Struct, gc=False):
         self.rows += row
         self.ids += name + SEPARATOR
 
-    def may_have(self, name: bytes, mark: bytes) -> bool:
-        """Whether a fix of this id may be kept, at a glance."""
-        return name + SEPARATOR in self.ids or mark in self.marks
+    def has(self, event_time_ms: int, name: bytes) -> bool:
+        """Whether a fix of this time and id is kept."""
+        if self.sealed and event_time_ms <= self.time(0):
+            blocks = list(_blocks(self.sealed))
+            ends_ms = [*(first_ms for _, _, first_ms, _ in blocks[1:]), self.time(0)]
+            for block, end_ms in zip(blocks, ends_ms, strict=True):
+                if block[2] <= event_time_ms <= end_ms and _holds(*_open_block(self.sealed, *block), event_time_ms, name):
+                    return True
+        return _holds(self.rows, self.ids, event_time_ms, name)
 
-    def accepted_since(self, name: bytes, horizon_ms: int) -> bool:
-        """Whether a fix of this id is kept that is not older than the horizon; ask ``may_have`` first."""
-        needle = SEPARATOR + name + SEPARATOR
-        for rows, ids in self._pieces():
-            position = (SEPARATOR + ids).rfind(needle)
-            if position >= 0 and _time.unpack_from(rows, ids.count(SEPARATOR, 0, position) * SIZE)[0] >= horizon_ms:
-                return True
-        return False
+    def oldest_ms(self) -> int:
+        """Event time of the oldest fix."""
+        return next(_blocks(self.sealed))[2] if self.sealed else self.time(0)
 
     def time(self, index: int) -> int:
         """Event time (ms) of an open fix; negative indices count from the end."""
@@ -297,7 +293,7 @@ class Recent(msgspec.Struct, gc=False):
         pieces = list(self._pieces())
         self.rows = b"".join(rows for rows, _ in pieces)
         self.ids = b"".join(ids for _, ids in pieces)
-        self.sealed, self.marks = b"", b""
+        self.sealed = b""
 
     def drop(self, size: int, number: int) -> None:
         """Forget the oldest blocks, so many bytes and fixes."""
@@ -305,7 +301,6 @@ class Recent(msgspec.Struct, gc=False):
             for fix, _ in zip(self, range(number), strict=False):
                 self.exact.pop((fix.event_time_ms, fix.event_id), None)
             self.exact = self.exact or None
-        self.marks = self.marks[number * MARK.itemsize :]
         self.sealed = self.sealed[size:]
 
 
@@ -318,7 +313,6 @@ def seal_open(several: Sequence[Recent]) -> None:
     blocks = iter(seal(rows.reshape(-1, BLOCK), names))
     for recent, ids, count in zip(several, ids_of, counts, strict=True):
         recent.sealed += b"".join(itertools.islice(blocks, count // BLOCK))
-        recent.marks += marks_of(ids[:count]).tobytes()
         recent.rows = recent.rows[count * SIZE :]
         recent.ids = SEPARATOR.join(ids[count:])
 
@@ -334,3 +328,11 @@ def _open_block(sealed: bytes, start: int, end: int, first_ms: int, count: int) 
         if name == "time":
             rows[name] += first_ms
     return rows.tobytes(), content[size:]
+
+
+def _holds(rows: bytes, ids: bytes, event_time_ms: int, name: bytes) -> bool:
+    """Whether a fix of this time and id is among these."""
+    if name + SEPARATOR not in ids:
+        return False
+    names = ids.split(SEPARATOR)
+    return any(names[index] == name for index in np.flatnonzero(np.frombuffer(rows, ROW)["time"] == event_time_ms).tolist())

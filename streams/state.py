@@ -14,9 +14,10 @@ from streams.columns import Columns
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
 from streams.recent import SEPARATOR, Recent, joined
+from streams.reported import NOTHING, Change, Report
 
-VERSION = 6
-"""Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
+VERSION = 7
+"""Until version 6 runs did not say what plate their fixes gave, and fixes had marks. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 MARK = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 AT_ONCE = 256
@@ -63,7 +64,7 @@ def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: H
         for trace, kept in columns.kept(numbers[start : start + AT_ONCE]):
             offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
             yield trace.vehicle_id, _encode((
-                *fields, trace.vehicle_id, trace.plate, trace.synthetic, offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents
+                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents
             ))  # fmt: skip
 
 
@@ -83,7 +84,8 @@ def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
 
     def pack_run(run: Run) -> tuple[Any, ...]:
         span = (run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count)
-        return (number[run.offence], *span, [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence])
+        evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence]
+        return (number[run.offence], *span, evidence, run.plate, run.synthetic, run.top_speed_kmh)
 
     return (
         [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
@@ -107,19 +109,21 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
     fields = _decode(value)
     if fields[0] == 2:
         fields = _from_version_2(fields)
-    vehicle_id, plate, synthetic, packed_offences, sealed, rows, ids, marks, exact, used, stored_runs, live, base, incidents = _body(fields)
+    if fields[0] < 7:
+        fields = _from_version_6(fields)
+    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents = _body(fields)
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Run:
-        offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence = packed
-        fixes = [Judged._make((*fix[:6], tuple(offences[index] for index in fix[6]))) for fix in evidence]
-        return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes)
+        offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence, *said = packed
+        fixes = [Judged._make((*fix[:6], tuple(offences[index] for index in fix[6]), NOTHING)) for fix in evidence]
+        return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes, *said)
 
     exactly = {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact}
     if not isinstance(ids, bytes):
         width, every_id = ids
         ids = b"".join([name + SEPARATOR for name in np.frombuffer(every_id, f"S{width}").tolist()])
-    recent = Recent(rows, ids, marks, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
+    recent = Recent(rows, ids, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
     if renumbered:
         recent.unseal()
@@ -138,8 +142,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         {run.offence: run for run in runs[:live]} or None,
         {run.offence: run for run in map(unpack_run, base)} or None,
         [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents] or None,
-        plate,
-        synthetic,
+        [Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
     )
 
 
@@ -147,6 +150,17 @@ def _from_version_2(fields: list[Any]) -> list[Any]:
     """Version 2 knew no stream time and no sealed blocks, and its ids began with a separator."""
     _, partition, next_offset, vehicle_id, plate, synthetic, offences, rows, ids, *rest = fields
     return [3, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
+
+
+def _from_version_6(fields: list[Any]) -> list[Any]:
+    """Until version 6 a vehicle had one plate, and was synthetic for ever; so all its fixes and runs are taken to have reported that."""
+    head, (vehicle_id, plate, synthetic, offences, sealed, rows, ids, _, exact, used, runs, live, base, incidents) = fields[:HEAD_FIELDS], _body(fields)
+    reported = [(BEGINNING_MS, "", (plate, synthetic))] if plate or synthetic else ()
+
+    def told(run: list[Any]) -> list[Any]:
+        return [*run, plate, synthetic, max((fix[4] for fix in run[-1] if fix[4] is not None), default=None)]
+
+    return [*head, vehicle_id, reported, offences, sealed, rows, ids, exact, used, list(map(told, runs)), live, list(map(told, base)), incidents]
 
 
 def encode_fields(fields: tuple[Any, ...], head: Head) -> bytes:
@@ -166,6 +180,6 @@ def has_fields(value: bytes) -> bool:
 
 def _body(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
-    if fields[0] not in {3, 4, 5, VERSION}:
+    if fields[0] not in {3, 4, 5, 6, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
     return fields[HEAD_FIELDS:]

@@ -233,9 +233,9 @@ class Oracle:
 
     def accept(self, lines):
         """Fixes accepted, in arrival order, and the rejects by reason."""
-        rejects, accepted, high, seen = Counter(), [], {}, defaultdict(dict)
+        rejects, accepted, high, seen = Counter(), [], {}, set()
         required = {"event_id": str, "event_time_ms": int, "vehicle_id": str, "lon": (int, float), "lat": (int, float)}
-        optional = {"plate": str, "speed_kmh": (int, float), "driver_id": str, "ignition": bool, "arrival_time_ms": int}
+        optional = {"plate": str, "speed_kmh": (int, float), "driver_id": str, "ignition": bool, "synthetic": bool, "arrival_time_ms": int}
         for line in lines:
             fix = self.parse(line, required, optional)
             if fix is None or fix["vehicle_id"] == "":
@@ -250,31 +250,46 @@ class Oracle:
                 rejects["future"] += 1
             elif speed is not None and not 0 <= speed <= 500:
                 rejects["invalid_speed"] += 1
-            elif fix["event_id"] in seen[v] and seen[v][fix["event_id"]] >= high[v] - self.lateness:
+            elif (v, t, fix["event_id"]) in seen and t >= high[v] - self.lateness:
                 rejects["duplicate"] += 1
             elif v in high and t < high[v] - self.lateness:
                 rejects["late"] += 1
             else:
-                seen[v][fix["event_id"]] = t
+                seen.add((v, t, fix["event_id"]))
                 high[v] = max(high.get(v, t), t)
                 accepted.append(fix)
         return accepted, rejects
 
     def fixes(self, lines):
         """Set of final incidents (rule, rule id, vehicle, zone, opened, last seen, fixes, state), and rejects."""
+        found, rejects = self.incidents(lines)
+        return {incident for incident, _ in found}, rejects
+
+    def told(self, lines):
+        """How often each incident (as in ``fixes``) is told with which plate, as synthetic or not, and with which highest speed (km/h)."""
+        return Counter((*incident, *self.words(own)) for incident, own in self.incidents(lines)[0])
+
+    def words(self, own):
+        registered = (self.lookup("vehicle", own[0]["vehicle_id"], own[0]["event_time_ms"]) or {}).get("plate")
+        plates = [fix["plate"] for fix in own if fix.get("plate")]
+        speeds = [fix["speed_kmh"] for fix in own if fix.get("speed_kmh") is not None]
+        return (plates[0] if plates else registered), any(fix.get("synthetic") is True for fix in own), max(speeds, default=0.0)
+
+    def incidents(self, lines):
+        """Every final incident with its own fixes in order, and rejects."""
         accepted, rejects = self.accept(lines)
         stream_time = max((f["event_time_ms"] for f in accepted), default=0)
         by_vehicle = defaultdict(list)
         for fix in accepted:
             by_vehicle[fix["vehicle_id"]].append(fix)
-        found = set()
+        found = []
         for vehicle, trace in by_vehicle.items():
             trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
             for rule in self.pack["rules"]:
                 if rule["rule"].startswith("low_") or rule["rule"] in SCAN_RULES + OTHER_RULES:
                     continue
                 if rule["rule"] == "silent_vehicle":
-                    found |= self.silences(vehicle, rule, trace, stream_time)
+                    found += self.silences(vehicle, rule, trace, stream_time)
                     continue
                 for zone in [None] if rule["rule"] == "outside_operating_area" else self.zones_of(rule):
                     flags = []
@@ -282,7 +297,7 @@ class Oracle:
                     for f in trace:
                         flags.append(self.violates(rule, zone, f))
                         self.before = f
-                    found |= self.runs(vehicle, rule, zone, trace, flags, stream_time)
+                    found += self.runs(vehicle, rule, zone, trace, flags, stream_time)
         return found, rejects
 
     def driven(self, lines):
@@ -302,7 +317,7 @@ class Oracle:
 
     def silences(self, vehicle, rule, trace, stream_time):
         """From each fix with the ignition on to the next, or to the end: too long, and not announced."""
-        found = set()
+        found = []
         for number, fix in enumerate(trace):
             if fix.get("ignition") is not True:
                 continue
@@ -323,9 +338,9 @@ class Oracle:
                 continue
             if number + 1 < len(trace):
                 if trace[number + 1]["event_time_ms"] > due:
-                    found.add((rule["rule"], rule["id"], vehicle, None, t, trace[number + 1]["event_time_ms"], 1, "closed"))
+                    found.append(((rule["rule"], rule["id"], vehicle, None, t, trace[number + 1]["event_time_ms"], 1, "closed"), [fix]))
             elif stream_time > due:
-                found.add((rule["rule"], rule["id"], vehicle, None, t, t, 1, "open"))
+                found.append(((rule["rule"], rule["id"], vehicle, None, t, t, 1, "open"), [fix]))
         return found
 
     def expected(self, rule, fix):
@@ -335,7 +350,7 @@ class Oracle:
     def runs(self, vehicle, rule, zone, trace, flags, stream_time):
         gap = _duration(rule.get("merge_gap", "2m"))
         times = [f["event_time_ms"] for f in trace]
-        found, i = set(), 0
+        found, i = [], 0
         while i < len(trace):
             if not flags[i]:
                 i += 1
@@ -349,7 +364,7 @@ class Oracle:
                 enough = enough and duration > _duration(rule["limit"])
             if enough:
                 state = "closed" if j + 1 < len(trace) or stream_time > times[j] + gap else "open"
-                found.add((rule["rule"], rule["id"], vehicle, zone, times[i], times[j], j - i + 1, state))
+                found.append(((rule["rule"], rule["id"], vehicle, zone, times[i], times[j], j - i + 1, state), trace[i : j + 1]))
             i = j + 1
         return found
 

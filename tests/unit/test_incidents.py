@@ -118,7 +118,7 @@ def kept(feed):
     return len(feed.partition.columns.recent(feed.partition.traces["v"]))
 
 
-@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40), (5, 40)])
+@pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40), (5, 40), (6, 40)])
 def test_state_written_by_earlier_versions_is_read(engine, version, count):
     """The files hold the trace of the first fixes as workers of those versions wrote it."""
     values = [fix(f"e{n:02}", 30 * n, inside=n % 7 < 4) for n in range(60)]
