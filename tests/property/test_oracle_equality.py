@@ -260,7 +260,7 @@ def compare(folder, pack, registry, sent, split):
     }  # fmt: skip
     if whole.get("valid_from") and whole.get("valid_until") and not valid_from_before_until(whole):
         del whole["valid_until"]
-    (folder / "pack.yaml").write_text(yaml.safe_dump(whole, allow_unicode=True))
+    (folder / "pack.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(whole)), allow_unicode=True))
     registry = [r for r in registry if not (r.get("valid_until") and r.get("valid_from") and r["valid_until"][:10] <= r["valid_from"][:10])]
     (folder / "registry.jsonl").write_text("".join(json.dumps(r) + "\n" for r in registry))
     policy = load_policy(str(folder / "pack.yaml"))
