@@ -23,7 +23,7 @@ from streams.driven import driven_row
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import BadInput
 from streams.events import Record, Reject
-from streams.findings import extent_of, judge_finding
+from streams.findings import judge_finding
 from streams.incidents import OPEN, RETRACTED, Transition, as_transition
 from streams.parcels import DayKey
 from streams.policy import Policies, Policy
@@ -96,7 +96,7 @@ def judge_files(
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     for key, sightings in scan_partition.findings.items():
-        _, found = judge_finding(policies, identity_key, key, extent_of(sightings.values()), None, stream_time_ms)
+        _, found = judge_finding(policies, identity_key, key, sightings.extent(), None, stream_time_ms)
         incidents += [finding_data(t, registry) for t in found[-1:]]
     for signs in (scan_partition.signs, heard.signs):
         for subject, spans in signs.items():

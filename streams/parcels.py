@@ -45,6 +45,10 @@ class Parcel(NamedTuple):
     findings: tuple[FindingKey, ...] = ()
 
 
+Where = tuple[DayKey, tuple[FindingKey, ...]]
+"""Where parcels count, and what they have against whom: the same for many, so each is kept once."""
+
+
 def parcel_key(waybill_id: str) -> bytes:
     """Ninety-six bits of a hash stand for a waybill."""
     return hashlib.blake2b(waybill_id.encode(), digest_size=12).digest()
@@ -83,9 +87,9 @@ class Parcels:
         self.hot: dict[bytes, Parcel] = {}
         self.runs: list[Run] = []
         self._found: dict[bytes, np.void] = {}
-        self._findings: dict[bytes, tuple[FindingKey, ...]] = {}
-        self._days: list[DayKey] = []
-        self._day_numbers: dict[DayKey, int] = {}
+        self._days: dict[int, Where] = {}
+        self._day_numbers: dict[Where, int] = {}
+        self._next_day = 0
         self._groups: dict[int, tuple[int, bytes]] = {}
         self._next_group = 0
 
@@ -106,7 +110,7 @@ class Parcels:
     def get(self, key: bytes) -> Parcel | None:
         """A parcel, provided that it was looked up."""
         if (parcel := self.hot.get(key)) is None and (row := self._found.get(key)) is not None:
-            return self._parcel(key, row)
+            return self._parcel(row)
         return parcel
 
     def accepted_at(self, key: bytes) -> int | None:
@@ -130,11 +134,8 @@ class Parcels:
         rows = np.zeros(len(keys), ROW)
         parcels = list(self.hot.values())
         rows["check"], rows["time"] = checks, [parcel.event_time_ms for parcel in parcels]
-        rows["features"], rows["day"] = [parcel.features for parcel in parcels], [self._day_number(parcel.day) for parcel in parcels]
+        rows["features"], rows["day"] = [parcel.features for parcel in parcels], [self._day_number((parcel.day, parcel.findings)) for parcel in parcels]
         rows["id"] = self._keep_ids(parcels)
-        self._findings.update((key, parcel.findings) for key, parcel in self.hot.items() if parcel.findings)
-        for key in [key for key, parcel in self.hot.items() if not parcel.findings and key in self._findings]:
-            del self._findings[key]
         self._add(_sorted(numbers, rows))
         self.hot = {}
 
@@ -160,8 +161,7 @@ class Parcels:
             alive[number] = run.without(old) if old.any() else run
             expired += _joined(gone.keys, gone.rows["check"])
         self.runs = [run for run in alive[:-1] if len(run.keys)]
-        for key in expired:
-            self._findings.pop(key, None)
+        self._forget_days()
         self._groups = {group: kept for group, kept in self._groups.items() if kept[0] >= horizon_ms}
         return expired
 
@@ -170,19 +170,27 @@ class Parcels:
         yield from (parcel for parcel in self.hot.values() if parcel.event_time_ms >= event_time_ms)
         for run in self.runs:
             for place in np.flatnonzero(run.rows["time"] >= event_time_ms).tolist():
-                yield self._parcel(_joined(run.keys[place : place + 1], run.rows["check"][place : place + 1])[0], run.rows[place])
+                yield self._parcel(run.rows[place])
 
-    def _parcel(self, key: bytes, row: np.void) -> Parcel:
+    def _parcel(self, row: np.void) -> Parcel:
         group, number = divmod(int(row["id"]), GROUP)
         event_id = _decompress(self._groups[group][1]).split(SEPARATOR)[number].decode()
-        return Parcel(int(row["time"]), event_id, self._days[row["day"]], int(row["features"]), self._findings.get(key, ()))
+        day, findings = self._days[int(row["day"])]
+        return Parcel(int(row["time"]), event_id, day, int(row["features"]), findings)
 
-    def _day_number(self, day: DayKey) -> int:
-        number = self._day_numbers.get(day)
+    def _day_number(self, where: Where) -> int:
+        number = self._day_numbers.get(where)
         if number is None:
-            number = self._day_numbers[day] = len(self._days)
-            self._days.append(day)
+            number = self._day_numbers[where] = self._next_day
+            self._days[number] = where
+            self._next_day += 1
         return number
+
+    def _forget_days(self) -> None:
+        """Only what some parcel still refers to keeps its number."""
+        used = set(np.unique(np.concatenate([run.rows["day"] for run in self.runs])).tolist()) if self.runs else set()
+        self._days = {number: where for number, where in self._days.items() if number in used}
+        self._day_numbers = {where: number for number, where in self._days.items()}
 
     def _keep_ids(self, parcels: list[Parcel]) -> np.ndarray:
         first = self._next_group

@@ -126,18 +126,31 @@ class RatePartition(msgspec.Struct):
             del self.charges[charge.incident_id], self.accounts[charge.enterprise_id].charges[charge.incident_id]
             self.dirty["charge", charge.incident_id] = None
 
+    def put_day(self, day: DayKey, partials: dict[str, tuple[int, Counts]], incidents: dict[str, DayIncident]) -> None:
+        """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
+        for key in (day, day._replace(enterprise_id=CITY_WIDE)):
+            state = self.days.setdefault(key, RateState())
+            state.partials.update({source: counts for source, counts in partials.items() if source not in state.partials or state.partials[source][0] <= counts[0]})
+            state.total = None
+            self.note_activity(key)
+            self.restored.add(key)
+        self.days[day].incidents = incidents
+
     def note_activity(self, day: DayKey) -> None:
         """Enter whether an enterprise accepted parcels on a day."""
         dates = self.active.setdefault(day.enterprise_id, set())
         (dates.add if self.days[day].counts().accepted > 0 else dates.discard)(day.date)
 
-    def charge(self, charge: Charge) -> list[str]:
-        """Enter an incident's revision in its enterprise's account unless a newer one is known; the enterprises it concerns."""
+    def charge(self, charge: Charge, *, has_account: bool = True) -> list[str]:
+        """Enter an incident's revision in its enterprise's account, if it has one, unless a newer one is known; the enterprises it concerns."""
         known = self.charges.get(charge.incident_id)
         if known is not None and known.revision >= charge.revision:
             return []
         if known is not None:  # whose outlet it is may have turned out otherwise
-            del self.accounts[known.enterprise_id].charges[charge.incident_id]
+            del self.accounts[known.enterprise_id].charges[charge.incident_id], self.charges[charge.incident_id]
+            self.dirty["charge", charge.incident_id] = None
+        if not has_account:
+            return [known.enterprise_id] if known is not None else []
         self.charges[charge.incident_id] = charge
         self.accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
         self.dirty["charge", charge.incident_id] = None
@@ -237,7 +250,7 @@ class RateStage(StatefulStage[RatePartition]):
                 partition.watched.setdefault(subject, Watched()).see(spans, gap_ms, partition.stream_time_ms)
                 due.subjects.append(subject)
         if partial.charge is not None:
-            due.accounts += partition.charge(partial.charge)
+            due.accounts += partition.charge(partial.charge, has_account=registry.names("enterprise", partial.charge.enterprise_id))
         if partial.driven is not None:
             by_partition = partition.driven.setdefault(partial.date, {})
             if partial.partition not in by_partition or by_partition[partial.partition][0] <= partial.next_offset:
@@ -397,9 +410,7 @@ class RateStage(StatefulStage[RatePartition]):
         kind = key.partition("\x1f")[0]
         if kind == "day":
             day, partials, incidents = decode_fields(value, tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]])
-            partition.days[day] = RateState(partials, incidents)
-            partition.note_activity(day)
-            partition.restored.add(day)
+            partition.put_day(day, partials, incidents)
         elif kind == "month":
             month, incidents = decode_fields(value, tuple[DayKey, dict[str, DayIncident]])
             partition.months[month] = incidents
@@ -437,7 +448,7 @@ class RateStage(StatefulStage[RatePartition]):
         if kind == "day":
             day = DayKey(*names)
             state = partition.days.get(day)
-            return None if state is None else (day, state.partials, state.incidents)
+            return None if state is None else (day, {} if day.enterprise_id == CITY_WIDE else state.partials, state.incidents)
         if kind == "month":
             month = DayKey(*names)
             return (month, partition.months[month]) if month in partition.months else None

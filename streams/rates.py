@@ -22,9 +22,12 @@ from streams.parcels import DayKey, Parcel, Parcels, parcel_key
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
+from streams.sightings import Sightings
 from streams.silences import Span, gather, signs_gap_ms
 
 CITY_WIDE = "*"
+OTHER = "other"
+"""Stands for all enterprises, or cities, that no registry record speaks of: anybody can make those up."""
 MONTH, MONTH_DAYS = "30d", 30
 """The window of the last 30 local days, the present one included."""
 HOUR, HOUR_MINUTES = "hour", 60
@@ -124,7 +127,7 @@ class ScanPartition(msgspec.Struct):
     parcels: Parcels = msgspec.field(default_factory=Parcels)
     counts: dict[DayKey, Counts] = {}
     minutes: dict[DayKey, dict[int, list[int]]] = {}
-    findings: dict[FindingKey, dict[str, Sighting]] = {}
+    findings: dict[FindingKey, Sightings] = {}
     stream_time_ms: int = BEGINNING_MS
     next_offset: int = 0
     saved_offset: int = 0
@@ -135,7 +138,8 @@ class ScanPartition(msgspec.Struct):
     dirty_minutes: dict[DayKey, set[int]] = {}
     dirty_findings: dict[FindingKey, None] = {}
     changed_days: list[DayKey] = []
-    changed_findings: list[FindingKey] = []
+    changed_findings: dict[FindingKey, None] = {}
+    unsettled: dict[FindingKey, None] = {}
     signs: dict[str, list[Span]] = {}
     expired: list[str] = []
     buried: list[str] = []
@@ -153,8 +157,8 @@ class ScanPartition(msgspec.Struct):
             self._count_minute(before, -1)
             self.dirty_days[before.day] = None
             for finding in before.findings:
-                self.findings[finding].pop(_acceptance(key, before), None)
-                self.dirty_findings[finding] = None
+                self.findings[finding].drop(_acceptance(key, before))
+                self.dirty_findings[finding] = self.unsettled[finding] = None
         self.parcels.put(key, parcel)
         self.dirty_parcels[key] = parcel
         self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
@@ -187,10 +191,19 @@ class ScanPartition(msgspec.Struct):
 
     def sight(self, key: FindingKey, name: str, sighting: Sighting) -> None:
         """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
-        sightings = self.findings.setdefault(key, {})
-        if name not in sightings or sighting < sightings[name]:
-            sightings[name] = sighting
+        sightings = self.findings.get(key)
+        if sightings is None:
+            sightings = self.findings[key] = Sightings()
+        self.unsettled[key] = None
+        if sightings.see(name, sighting):
             self.dirty_findings[key] = None
+
+    def settle(self) -> None:
+        """Put away what a chunk opened."""
+        self.parcels.settle()
+        for key in self.unsettled:
+            self.findings[key].settle()
+        self.unsettled.clear()
 
     def sweep(self, days: LocalDays) -> None:
         """Drop, every hour of stream time, the parcels that are not known any more and the days that nothing can change."""
@@ -199,9 +212,12 @@ class ScanPartition(msgspec.Struct):
         self.sweep_ms = self.stream_time_ms + 3_600_000
         horizon_ms = self.stream_time_ms - KNOWN_FOR_MS
         self.expired += [state_key("parcel", key.hex()) for key in self.parcels.drop(horizon_ms)]
-        for kind, held, dirty in (("day", self.counts, self.dirty_days), ("finding", self.findings, self.dirty_findings)):
-            gone = _drop(held, lambda key, _, dirty=dirty: key not in dirty and days.bounds_ms(key.date)[1] < horizon_ms)
-            self.expired += [state_key(kind, *key) for key in gone]
+        for day in [day for day in self.counts if day not in self.dirty_days and days.bounds_ms(day.date)[1] < horizon_ms]:
+            del self.counts[day]
+            self.minutes.pop(day, None)
+            self.expired.append(state_key("day", *day))
+        for key in [key for key in self.findings if key not in self.dirty_findings and days.bounds_ms(key.date)[1] < horizon_ms]:
+            self.expired += [state_key("finding", *key), *(state_key("sightings", *key, str(page)) for page in self.findings.pop(key).pages())]
 
 
 def _acceptance(key: bytes, parcel: Parcel) -> str:
@@ -212,13 +228,6 @@ def _acceptance(key: bytes, parcel: Parcel) -> str:
 def state_key(kind: str, *names: str) -> str:
     """The key of a state record about a parcel, a day or a finding."""
     return "\x1f".join((kind, *names))
-
-
-def _drop(held: Any, old: Callable[..., bool]) -> list[Any]:
-    gone = [key for key, value in held.items() if old(key, value)]
-    for key in gone:
-        del held[key]
-    return gone
 
 
 def new_scan_partition(next_offset: int = 0) -> ScanPartition:
@@ -238,7 +247,26 @@ class Tally(msgspec.Struct):
     deliveries: list[tuple[str, int]]
 
 
-def count_scans(partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry) -> Tally:
+Whose = Callable[[Scan], tuple[str, str]]
+"""In which city, and as whose, a scan's parcel counts."""
+
+
+def by_name(scan: Scan) -> tuple[str, str]:
+    """As the scan says it: there are as many cities and enterprises as somebody makes up."""
+    return scan.city, scan.enterprise_id
+
+
+def by_registry(registry: Registry, own_city: str) -> Whose:
+    """Only enterprises with a record of their own, and cities that some record speaks of, count by themselves; all others are ``other``."""
+
+    def whose(scan: Scan) -> tuple[str, str]:
+        city = scan.city if scan.city == own_city or registry.names("city", scan.city) else OTHER
+        return city, scan.enterprise_id if registry.knows("enterprise", scan.enterprise_id) else OTHER
+
+    return whose
+
+
+def count_scans(partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry, whose: Whose = by_name) -> Tally:
     """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
     days, city = policies.newest.days, policies.newest.pack.city.adcode
     rejects: list[Reject] = []
@@ -283,22 +311,22 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
             if known is not None and scan.event_id == known.event_id:
                 outcome = DUPLICATE
         own = scan.city == city
-        if own:
+        if own and registry.knows("enterprise", scan.enterprise_id):  # of others no signs are expected
             times.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
-            if not from_ms <= scan.event_time_ms < until_ms:
-                policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
+        if own and not from_ms <= scan.event_time_ms < until_ms:
+            policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
         if own and policy is not None:
             for finding in violated(scan, policy.scan_rules["all"], registry, date):
                 partition.sight(finding, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id))
         if counts:
-            day = shared_day(scan.city, scan.enterprise_id, date)
+            day = shared_day(*whose(scan), date)
             findings = violated(scan, policy.scan_rules["accepted"], registry, date) if own and policy is not None else ()
             parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), findings)
             if known is None:
                 accepted.setdefault(day, Counts()).add(parcel.features)
             partition.put(key, parcel)
         outcomes[scan.city, scan.kind, outcome] += 1
-    partition.parcels.settle()
+    partition.settle()
     for enterprise_id, signs in times.items() if feed_gap_ms is not None else ():
         partition.signs.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in signs)
     gather(partition.signs, lambda _: feed_gap_ms)
@@ -420,6 +448,8 @@ class DayJudge:
 
     def _concerns(self, rule: Rule, day: DayKey, start_ms: int) -> bool:
         """Whether a rule is about all enterprises, or about this one as a primary brand."""
+        if day.enterprise_id == OTHER:
+            return False  # of many, who are not known
         if not rule.parameters.primary_brands_only or day.enterprise_id == CITY_WIDE:
             return True
         enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -151,11 +151,13 @@ class Registry:
         self._notices_of: dict[str, set[str]] = defaultdict(set)
         self._credit: dict[str, list[tuple[int, str]]] = {}
         self._bounds_ms: dict[str, int] = {}
+        self._named: Counter[tuple[str, str]] = Counter()
 
     def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
         """Replace all versions of one record (none: it is deleted)."""
         key = (kind, entry_id)
         for _, _, old in self._versions.pop(key, ()):
+            self._named.subtract(_names(old))
             for owner in _owners(old):
                 self._passes_of[owner].discard(entry_id)
             if isinstance(old, Notice):
@@ -170,6 +172,7 @@ class Registry:
             from_ms, until_ms = validity_ms(entry, self.timezone)
             versions.append((from_ms, until_ms, entry))
             versions.sort(key=lambda version: version[0])
+            self._named.update(_names(entry))
             for owner in _owners(entry):
                 self._passes_of[owner].add(entry.id)
             if isinstance(entry, Notice):
@@ -256,6 +259,10 @@ class Registry:
         """Whether there is any version of a record."""
         return (kind, entry_id) in self._versions
 
+    def names(self, kind: str, entry_id: str) -> bool:
+        """Whether any record speaks of an ``enterprise`` or a ``city``, be it in passing."""
+        return self._named[kind, entry_id] > 0
+
     def valid(self, event_time_ms: int) -> dict[str, list[Any]]:
         """The records valid at an instant by kind, one of each id."""
         found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
@@ -280,6 +287,13 @@ class Registry:
 
 
 _LAPSING = ("insured_until", "trained_until")
+
+
+def _names(entry: AnyEntry) -> list[tuple[str, str]]:
+    """The enterprises and cities that a record speaks of."""
+    enterprises = [entry.id] if isinstance(entry, Enterprise) else [getattr(entry, "enterprise_id", None)]
+    cities = [getattr(entry, "city", None), *getattr(entry, "cities", ())]
+    return [(kind, name) for kind, found in (("enterprise", enterprises), ("city", cities)) for name in found if name]
 
 
 def _owners(entry: AnyEntry) -> list[tuple[str, str]]:

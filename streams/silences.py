@@ -6,7 +6,7 @@ arrival, repeats or partitions, and the gaps between them are exactly the silenc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -112,6 +112,27 @@ def _within_hours(rule: Rule, policy: Policy, due_ms: int, limit_ms: int) -> int
         found += [interval for window in hours for interval in window.intervals_ms(day, policy.timezone)]
     fitting = (max(due_ms, from_ms + limit_ms) for from_ms, until_ms in joined(found, 0) if max(due_ms, from_ms + limit_ms) <= until_ms)
     return next(fitting, END_MS)
+
+
+PART_BYTES = 100_000
+"""So long, about, is a message of signs; of those that are more than that, the rest goes into others."""
+SPAN_BYTES = 32
+
+
+def in_parts(signs: Mapping[str, list[Span]], stream_time_ms: int) -> Iterator[tuple[dict[str, list[Span]], int]]:
+    """Signs in parts that a message can hold, and with the last of them the time that has come: before that nobody is found silent."""
+    part: dict[str, list[Span]] = {}
+    most, size = PART_BYTES // SPAN_BYTES, 0
+    for subject, spans in signs.items():
+        for start in range(0, len(spans), most):
+            some = spans[start : start + most]
+            needed = 6 * len(subject) + SPAN_BYTES * len(some)
+            if part and size + needed > PART_BYTES:
+                yield part, BEGINNING_MS
+                part, size = {}, 0
+            part[subject] = some
+            size += needed
+    yield part, stream_time_ms
 
 
 class HeartbeatPartition(msgspec.Struct):

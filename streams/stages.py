@@ -18,14 +18,15 @@ from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
 from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
-from streams.findings import FindingKey, Sighting, extent_of
+from streams.findings import FindingKey, Sighting
 from streams.incidents import CLOSED, OPEN, Trace, Transition
 from streams.parcels import DayKey, Parcel
 from streams.partials import Partial, encode_partial
-from streams.rates import CITY_WIDE, Counts, ScanPartition, count_scans, new_scan_partition, shared_day, state_key
+from streams.rates import CITY_WIDE, OTHER, Counts, ScanPartition, by_registry, count_scans, new_scan_partition, shared_day, state_key
 from streams.reference import Reference
 from streams.registry import Registry
-from streams.silences import HeartbeatPartition, take_heartbeats
+from streams.sightings import Sightings
+from streams.silences import HeartbeatPartition, in_parts, take_heartbeats
 from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_traces, has_fields, head_of
 from streams.topics import CLOCK, DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
 
@@ -38,6 +39,8 @@ class Stateful(Protocol):
     stream_time_ms: int
 
 
+PAGES_SINCE = 7
+"""Since this version of the state a finding's scans are kept in pages; before, all in one record."""
 KEPT_S = 60.0
 """So long is the state of a lost partition kept in memory, in case that it comes back before anybody else has had it."""
 P = TypeVar("P", bound=Stateful)
@@ -320,15 +323,15 @@ class ScanStage(StatefulStage[ScanPartition]):
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         partition = await self.partition(chunk[0].partition)
-        tally = count_scans(partition, chunk, policies, registry)
-        await self.refuse(tally.rejects, chunk)
         city = policies.newest.pack.city.adcode
+        tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city))
+        await self.refuse(tally.rejects, chunk)
         for (scan_city, kind, outcome), count in tally.outcomes.items():
-            metrics.SCANS.labels(scan_city if scan_city == city else "other", kind, outcome).inc(count)
+            metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
         for scan_city, took_ms in tally.deliveries:
-            metrics.DELIVERY.labels(scan_city if scan_city == city else "other").observe(took_ms / 1000)
+            metrics.DELIVERY.labels(scan_city if scan_city == city else OTHER).observe(took_ms / 1000)
         for day, counted in tally.accepted.items():
-            labels = (day.city if day.city == city else "other", enterprise_label(registry, day.enterprise_id))
+            labels = (day.city if day.city == city else OTHER, enterprise_label(registry, day.enterprise_id))
             metrics.PARCELS_ACCEPTED.labels(*labels, "electronic").inc(counted.electronic)
             metrics.PARCELS_ACCEPTED.labels(*labels, "other").inc(counted.accepted - counted.electronic)
             metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
@@ -358,9 +361,14 @@ class ScanStage(StatefulStage[ScanPartition]):
         elif kind == "day":
             day, counts = decode_fields(value, tuple[DayKey, Counts])
             partition.counts[day] = counts
-        else:
+        elif kind == "sightings":
+            finding, page, sightings = decode_fields(value, tuple[FindingKey, int, dict[str, Sighting]])
+            partition.findings.setdefault(finding, Sightings()).put(page, sightings)
+        elif decode_head(value).version < PAGES_SINCE:
             finding, sightings = decode_fields(value, tuple[FindingKey, dict[str, Sighting]])
-            partition.findings[finding] = sightings
+            for scan, sighting in sightings.items():
+                partition.findings.setdefault(finding, Sightings()).see(scan, sighting)
+            partition.changed_findings[finding] = None
 
     def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
@@ -369,14 +377,18 @@ class ScanStage(StatefulStage[ScanPartition]):
         for day in partition.changed_days:
             yield state_key("day", *day), encode_fields((day, partition.counts[day]), head)
         for finding in partition.changed_findings:
-            yield state_key("finding", *finding), encode_fields((finding, partition.findings[finding]), head)
+            sightings = partition.findings[finding]
+            yield state_key("finding", *finding), encode_fields((finding, sightings.count), head)
+            for page in sorted(sightings.dirty):
+                yield state_key("sightings", *finding, str(page)), encode_fields((finding, page, sightings.page(page)), head)
+            sightings.dirty.clear()
         buried = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.buried]
         partition.parcels.look_up(parcel_key for _, parcel_key in buried if parcel_key)
         for key, parcel_key in buried:
             if not parcel_key or partition.parcels.get(parcel_key) is None:  # or it was accepted again
                 yield key, None
         partition.dirty_parcels.clear()
-        partition.changed_days, partition.changed_findings = [], []
+        partition.changed_days, partition.changed_findings = [], {}
         partition.expired, partition.buried = [], partition.expired
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
@@ -386,18 +398,21 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition.told_ms = partition.stream_time_ms
         assert self.reference.policies is not None
         city = self.reference.policies.newest.pack.city.adcode
-        partition.changed_days, partition.changed_findings = list(partition.dirty_days), list(partition.dirty_findings)
+        findings = list(partition.dirty_findings)
+        partition.changed_days = list(partition.dirty_days)
+        partition.changed_findings.update(partition.dirty_findings)
         partition.dirty_days.clear()
         partition.dirty_findings.clear()
         as_of = number, partition.next_offset, partition.stream_time_ms
         if moved:
             signs, partition.signs = partition.signs, {}
-            yield PARTIALS.name, city.encode(), encode_partial(Partial(city, "", "", *as_of, signs=signs or None))
+            for part, stream_time_ms in in_parts(signs, partition.stream_time_ms):
+                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, "", "", *as_of[:2], stream_time_ms, signs=part or None))
         for day in partition.changed_days:
             row = Partial(*day, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
             yield PARTIALS.name, day.city.encode(), encode_partial(row)
-        for key in partition.changed_findings:
-            row = Partial(city, "", key.date, *as_of, finding=key, extent=extent_of(partition.findings[key].values()))
+        for key in findings:
+            row = Partial(city, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
             yield PARTIALS.name, city.encode(), encode_partial(row)
 
 
@@ -411,7 +426,10 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         """Enter a chunk of one partition's heartbeats."""
         assert self.reference.policies is not None
         partition = await self.partition(chunk[0].partition)
+        registry = self.reference.registry
         rejects = take_heartbeats(partition, chunk, self.reference.policies)
+        for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
+            del partition.signs[subject]  # nothing is expected of those
         await self.refuse(rejects, chunk)
 
     def new_partition(self) -> HeartbeatPartition:
@@ -429,10 +447,11 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
             assert self.reference.policies is not None
             city = self.reference.policies.newest.pack.city.adcode
             signs, partition.signs = partition.signs, {}
-            row = Partial(city, "", "", number, partition.next_offset, partition.stream_time_ms, signs=signs)
-            yield PARTIALS.name, city.encode(), encode_partial(row)
+            for part, stream_time_ms in in_parts(signs, partition.stream_time_ms):
+                row = Partial(city, "", "", number, partition.next_offset, stream_time_ms, signs=part)
+                yield PARTIALS.name, city.encode(), encode_partial(row)
 
 
 def enterprise_label(registry: Registry, enterprise_id: str) -> str:
     """A bounded metric label: the registered enterprise, ``*`` for all, else ``other``."""
-    return enterprise_id if enterprise_id == CITY_WIDE or registry.knows("enterprise", enterprise_id) else "other"
+    return enterprise_id if enterprise_id == CITY_WIDE or registry.knows("enterprise", enterprise_id) else OTHER

@@ -17,7 +17,7 @@ from streams.recent import SEPARATOR, Recent, joined
 from streams.reported import NOTHING, Change, Report
 
 VERSION = 7
-"""Until version 6 runs did not say what plate their fixes gave, and fixes had marks. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
+"""Until version 6 runs did not say what plate their fixes gave, fixes had marks, and a finding's scans stood in one record. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 MARK = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 AT_ONCE = 256

@@ -369,14 +369,21 @@ class Oracle:
         return found
 
     # --- parcels ---
-    def scans(self, *partitions, stream_time=0):
-        """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents."""
+    def on_record(self, scan):
+        """City and enterprise of a scan as a worker tells them apart: those that no record of the registry names are all ``other``."""
+        cities = {self.pack["city"]["adcode"], *(c for rs in self.records.values() for r in rs for c in (r.get("city"), *r.get("cities", ())))}
+        enterprises = {r["id"] for r in self.records["enterprise"]}
+        return tuple(name if name in known else "other" for name, known in ((scan["city"], cities), (scan["enterprise_id"], enterprises)))
+
+    def scans(self, *partitions, stream_time=0, live=False):
+        """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents; ``live``: as a worker counts, not ``judge``."""
         streams = [self.scans_taken(lines) for lines in partitions]
         stream_time = max(stream_time, *(last for _, last in streams))
         days = defaultdict(lambda: [0, 0, 0])
         for scan in [scan for taken, _ in streams for scan in self.acceptances(taken)]:
-            for enterprise in (scan["enterprise_id"], "*"):
-                counts = days[scan["city"], enterprise, self.local(scan["event_time_ms"]).date().isoformat()]
+            city, name = self.on_record(scan) if live else (scan["city"], scan["enterprise_id"])
+            for enterprise in (name, "*"):
+                counts = days[city, enterprise, self.local(scan["event_time_ms"]).date().isoformat()]
                 counts[0] += 1
                 counts[1] += scan.get("waybill_kind") == "electronic"
                 counts[2] += bool((scan.get("packaging") or {}).get("green"))
@@ -540,9 +547,14 @@ class Oracle:
     def midnight(self, day):
         return dt.datetime.combine(day, dt.time(), self.tz).timestamp() * 1000
 
-    def black(self, incidents, stream_time):
-        """Times on the black list, (rule id, enterprise, from, until or None): of closed incidents (rule, enterprise, closed at)."""
+    def black(self, incidents, stream_time, live=False):
+        """Times on the black list, (rule id, enterprise, from, until or None): of closed incidents (rule, enterprise, closed at).
+
+        A worker (``live``) keeps accounts only of enterprises that some record of the registry names.
+        """
         found = set()
+        named = {r["id"] for r in self.records["enterprise"]} | {r.get("enterprise_id") for rs in self.records.values() for r in rs}
+        incidents = [incident for incident in incidents if not live or incident[1] in named]
         for rule in self.pack["rules"]:
             if rule["rule"] != "blacklisted_enterprise":
                 continue
@@ -565,7 +577,7 @@ class Oracle:
         """Closed months whose green packaging is not above that of the month before."""
         months = defaultdict(lambda: [0, 0])
         for (city, enterprise, date), (accepted, _, green) in days.items():
-            if city == self.pack["city"]["adcode"]:
+            if city == self.pack["city"]["adcode"] and enterprise != "other":
                 months[enterprise, date[:7]][0] += accepted
                 months[enterprise, date[:7]][1] += green
         found = set()
@@ -588,7 +600,7 @@ class Oracle:
             for (city, enterprise, date), counts in days.items():
                 start = self.bound(date, False)
                 closed = stream_time >= self.bound(date, True) + self.lateness
-                if not closed or city != self.pack["city"]["adcode"] or counts[0] < int(rule.get("min_sample", 100)):
+                if not closed or city != self.pack["city"]["adcode"] or enterprise == "other" or counts[0] < int(rule.get("min_sample", 100)):
                     continue
                 if rule.get("primary_brands_only") == "true" and enterprise != "*":
                     record = self.lookup("enterprise", enterprise, start)

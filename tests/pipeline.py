@@ -132,7 +132,7 @@ class Pipeline:
         assert {(i, r) for i, top in highest.items() for r in range(1, top + 1)} == set(said)
 
     def check_rates(self, lines):
-        expected, low = Oracle(PACK, self.registry).scans(lines)
+        expected, low = Oracle(PACK, self.registry).scans(lines, live=True)
         rows = sorted((json.loads(value)["revision"], key, value) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
         published = {key: row for _, key, value in rows if is_of_day(row := json.loads(value))}
         assert {k: (v["accepted"], v["electronic"], v["green"]) for k, v in published.items()} == {"/".join(k): v for k, v in expected.items()}

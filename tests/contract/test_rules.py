@@ -235,7 +235,7 @@ def scanned(rule, records, *scans):
     values = [msgspec.json.encode({"event_id": f"s{n}", **fields, **scan}) for n, scan in enumerate(scans)]
     partition = new_scan_partition()
     count_scans(partition, [Record(v, n) for n, v in enumerate(values)], Policies([policy]), registry)
-    return {key: extent_of(found.values()) for key, found in partition.findings.items() if found}
+    return {key: found.extent() for key, found in partition.findings.items() if found.count}
 
 
 def test_what_scans_say_becomes_an_incident_that_follows_them():

@@ -16,7 +16,7 @@ from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop,
 
 from deploy.verdict import finding_differences
 from streams import checkpoint as checkpoint_module
-from streams import parcels
+from streams import parcels, sightings
 from streams.clock import LocalDays
 from streams.cloudevents import subject_of
 from streams.driven import is_about_driving
@@ -101,7 +101,8 @@ def run(seed, faults=4, failing_sends=0.0):
     loop = VirtualLoop()
     try:
         few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
-        with mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)), few:
+        small = mock.patch.object(sightings, "PAGE", 2)
+        with small, mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)), few:
             world = loop.run_until_complete(_play(seed, faults, failing_sends))
     finally:
         left = asyncio.all_tasks(loop)
@@ -204,7 +205,7 @@ def check(world, name):
     scanned = [[record.value for record in world.logs[SCAN.name, n]] for n in range(PARTITIONS)]
     heard = [[record.value for record in world.logs[HEARTBEAT.name, n]] for n in range(PARTITIONS)]
     signs, stream_time_ms = oracle.signs(scanned, heard)
-    rates, low = oracle.scans(*scanned, stream_time=stream_time_ms)
+    rates, low = oracle.scans(*scanned, stream_time=stream_time_ms, live=True)
     published = sorted((json.loads(r.value)["revision"], r.key.decode(), r.value) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     newest = {key: json.loads(value) for _, key, value in published}
     counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if is_of_day(row) and row["accepted"]}
@@ -227,6 +228,7 @@ def check(world, name):
     assert spells == oracle.spells(signs, stream_time_ms), f"{name}: silences {spells ^ oracle.spells(signs, stream_time_ms)}"
     closed = [(d["rule"], d["enterprise_id"], d["closed_at_ms"]) for d in standing if d["state"] == "closed"]
     black = {(d["rule_id"], d["enterprise_id"], d["opened_at_ms"], d["closed_at_ms"]) for d in standing if d["rule"] == "blacklisted_enterprise"}
-    assert black == oracle.black(closed, stream_time_ms), f"{name}: black lists {black ^ oracle.black(closed, stream_time_ms)}"
+    expected = oracle.black(closed, stream_time_ms, live=True)
+    assert black == expected, f"{name}: black lists {black ^ expected}"
     wrong = finding_differences({" ".join(row[:3]): row[3:] for row in oracle.findings(*scanned)}, standing, DAYS)
     assert not wrong, f"{name}: {wrong}"

@@ -13,7 +13,6 @@ from producers.synthetic import Fleet, Truth
 from streams.engine import Engine, new_partition
 from streams.errors import BadInput
 from streams.events import Record
-from streams.findings import extent_of
 from streams.policy import Policies, load_policy, packs
 from streams.rates import DayJudge, DayKey, count_scans, new_scan_partition, totals
 from streams.registry import Registry
@@ -93,7 +92,7 @@ def test_every_rule_about_scans_is_broken_and_met(name):
     count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], Policies([policy]), registry)
     found = {}
     for key, sightings in partition.findings.items():
-        extent = extent_of(sightings.values())
+        extent = sightings.extent()
         found[" ".join(key)] = (extent.evidence[0].event_time_ms, extent.last_seen_ms, extent.count)
     assert found == truth.findings
     assert {name.split()[0] for name in found} == {rule.id for rules in policy.scan_rules.values() for rule in rules} != set()

@@ -15,7 +15,7 @@ from streams.partials import Partial, encode_partial
 from streams.policy import Policies, load_policy
 from streams.rate_stage import RateStage
 from streams.rates import Counts, count_scans
-from streams.registry import Registry
+from streams.registry import Enterprise, Registry
 from streams.stages import HeartbeatStage, ScanStage
 
 T, DAY_MS = 1_700_000_000_000, 86_400_000
@@ -66,7 +66,9 @@ def test_a_parcel_is_deleted_only_by_the_checkpoint_after_the_one_that_forgets_i
 
 def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     policies = Policies([load_policy("yunnan-2018")])
-    stage = RateStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=Registry(policies.newest.timezone)), b"k")
+    registry = Registry(policies.newest.timezone)
+    registry.add([Enterprise(id="e")])
+    stage = RateStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=registry), b"k")
     sent, offsets = [], iter(range(100))
 
     async def send(*record, **_):

@@ -1,0 +1,126 @@
+"""Whatever cities, enterprises and cameras somebody makes up: what is kept and sent of them does not grow."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import orjson
+import pytest
+from oracle import Oracle
+
+from deploy.judge import judge_files
+from streams.checkpoint import Checkpoint
+from streams.clock import BEGINNING_MS
+from streams.parcels import DayKey
+from streams.partials import Partial, encode_partial
+from streams.policy import PACKS, Policies, load_policy
+from streams.rate_stage import RateStage
+from streams.rates import Counts
+from streams.registry import Registry, decode_entry
+from streams.silences import in_parts
+from streams.stages import HeartbeatStage, ScanStage
+
+NOON_MS = 1_700_020_800_000
+MADE_UP = 10_000
+BOUND_BYTES = 256 * 1024
+
+
+def world(monkeypatch, entries=(), pack="yunnan-2018"):
+    policies = Policies([load_policy(pack)])
+    registry = Registry(policies.newest.timezone)
+    registry.add(decode_entry(orjson.dumps(entry)) for entry in entries)
+    checkpoint, sent = Checkpoint(""), []
+
+    async def send(topic, key, value, *_, **__):
+        sent.append((topic, key, value))
+
+    async def restore(topic, number):
+        return {}
+
+    monkeypatch.setattr(checkpoint, "send", send)
+    monkeypatch.setattr(checkpoint, "restore", restore)
+    monkeypatch.setattr(checkpoint, "committed", lambda *_: 0, raising=False)
+    return SimpleNamespace(policies=policies, registry=registry, stream_time_ms=0), checkpoint, sent, policies.newest.pack.city.adcode
+
+
+def records(rows):
+    return [SimpleNamespace(topic="t", partition=0, offset=n, key=b"k", value=orjson.dumps(row), timestamp=NOON_MS + 10**6) for n, row in enumerate(rows)]
+
+
+def scan(number, city, enterprise):
+    return {"event_id": f"s{number}", "event_time_ms": NOON_MS + number, "waybill_id": f"w{number}", "enterprise_id": enterprise, "city": city, "kind": "accepted"}
+
+
+def test_made_up_cities_and_enterprises_count_together(monkeypatch, tmp_path):
+    registered = {"kind": "enterprise", "id": "e", "cities": ["110100"]}
+    reference, checkpoint, sent, own = world(monkeypatch, [registered])
+    rows = [scan(n, own if n % 2 else f"c{n}", f"x{n}") for n in range(MADE_UP)]
+    rows += [scan(MADE_UP + n, city, "e") for n, city in enumerate([own, "110100", "made up"])]
+    stage = ScanStage(checkpoint, reference)
+    asyncio.run(stage.take(records(rows)))
+    assert len(stage.partitions[0].counts) == len(stage.partitions[0].minutes) == 5
+    messages = list(stage.results(0))
+    assert len(messages) < 10 and sum(len(value) for _, _, value in messages) < 10_000
+    assert len(stage.changes(0)) < MADE_UP + 20
+    sums = RateStage(checkpoint, reference, b"k")
+    for offset, (_, _, value) in enumerate(messages):
+        asyncio.run(sums.take([SimpleNamespace(partition=0, offset=offset, value=value)]))
+    published = {key.decode().rpartition("/")[0]: orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
+    assert published == {
+        f"{own}/other": MADE_UP // 2, f"{own}/e": 1, f"{own}/*": MADE_UP // 2 + 1, "110100/e": 1, "110100/*": 1,
+        "other/other": MADE_UP // 2, "other/e": 1, "other/*": MADE_UP // 2 + 1,
+    }  # fmt: skip
+    (tmp_path / "registry.jsonl").write_bytes(orjson.dumps(registered) + b"\n")
+    expected, _ = Oracle(PACKS / "yunnan-2018.yaml", tmp_path / "registry.jsonl").scans([orjson.dumps(row) for row in rows], live=True)
+    assert {key[:2]: counts[0] for key, counts in expected.items()} == {tuple(key.split("/")): accepted for key, accepted in published.items()}
+
+
+def test_judge_tells_every_enterprise_of_its_files(tmp_path):
+    policy = load_policy("yunnan-2018")
+    (tmp_path / "scans.jsonl").write_bytes(b"".join(orjson.dumps(scan(n, policy.pack.city.adcode, f"x{n}")) + b"\n" for n in range(3)))
+    judge_files(policy, Registry(policy.timezone), [], [str(tmp_path / "scans.jsonl")], tmp_path)
+    rows = [orjson.loads(line) for line in (tmp_path / "rates.jsonl").read_bytes().splitlines()]
+    assert {row["enterprise_id"]: row["accepted"] for row in rows} == {"*": 3, "x0": 1, "x1": 1, "x2": 1}
+
+
+def test_nothing_is_expected_of_subjects_that_somebody_makes_up(monkeypatch):
+    reference, checkpoint, _, own = world(monkeypatch, [{"kind": "outlet", "id": "o", "camera": True}, {"kind": "enterprise", "id": "e"}])
+    beats = HeartbeatStage(checkpoint, reference)
+    rows = [{"event_time_ms": NOON_MS + n, "subject": f"{kind}/x{n}"} for n in range(MADE_UP) for kind in ("outlet", "enterprise")]
+    asyncio.run(beats.take(records([*rows, {"event_time_ms": NOON_MS, "subject": "outlet/o"}])))
+    assert beats.partitions[0].signs.keys() <= {"outlet/o"}
+    scans = ScanStage(checkpoint, reference)
+    asyncio.run(scans.take(records([scan(n, own, f"x{n}" if n else "e") for n in range(MADE_UP)])))
+    assert scans.partitions[0].signs.keys() <= {"enterprise/e"}
+
+
+@pytest.mark.parametrize(("subjects", "spans"), [(5_000, 1), (1, 20_000), (300, 400)])
+def test_signs_of_many_are_sent_in_parts_that_a_message_can_hold(subjects, spans):
+    signs = {f"outlet/{n:0120}": [(NOON_MS + 2 * s, NOON_MS + 2 * s + 1) for s in range(spans)] for n in range(subjects)}
+    parts = list(in_parts(signs, 77))
+    assert all(len(encode_partial(Partial("c", signs=part))) < BOUND_BYTES for part, _ in parts)
+    assert [time_ms for _, time_ms in parts] == [BEGINNING_MS] * (len(parts) - 1) + [77] and len(parts) > 1
+    found: dict = {}
+    for part, _ in parts:
+        for subject, some in part.items():
+            found.setdefault(subject, []).extend(some)
+    assert found == signs
+
+
+def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
+    """Of a thousand enterprises on 64 partitions no state record is large, and a worker that goes on from there counts the same."""
+    reference, checkpoint, _, own = world(monkeypatch)
+    sums = RateStage(checkpoint, reference, b"k")
+    rows = [Partial(own, f"e{n}", "2023-11-15", p, 1, NOON_MS, counts=Counts(accepted=1)) for n in range(1_000) for p in range(3)]
+    asyncio.run(sums.take([SimpleNamespace(partition=0, offset=n, value=encode_partial(row)) for n, row in enumerate(rows)]))
+    kept = sums.changes(0)
+    assert max(len(change.value) for change in kept) < BOUND_BYTES
+
+    async def kept_state(number):
+        return {change.key: change.value for change in kept}
+
+    fresh = RateStage(checkpoint, reference, b"k")
+    monkeypatch.setattr(fresh, "restore", kept_state)
+    partition = asyncio.run(fresh.partition(0))
+    assert partition.days[DayKey(own, "*", "2023-11-15")].counts().accepted == 3_000
