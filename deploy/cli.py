@@ -16,6 +16,7 @@ if __name__ == "__main__":
 import typer
 
 from streams.errors import BadInput, YichengError, nearest
+from streams.shown import shown, shown_json, shown_lines
 
 app = typer.Typer(
     help="Yicheng 驿程: judges courier vehicles and parcels by a city's published rules, live.",
@@ -32,6 +33,8 @@ for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), 
     app.add_typer(group, name=name)
 
 FULL_DAY_VEHICLES = 200
+OWN_FILES_ONLY = 0o077
+"""The umask of every process: what it makes, plates and keys therein, is for the user that runs it."""
 
 
 class Scenario(StrEnum):
@@ -44,6 +47,16 @@ class Scenario(StrEnum):
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="of files that are not UTF-8: gbk, utf-16, …")]
 Seed = Annotated[int, typer.Option(help="the same seed gives the same traffic")]
+
+
+def _say(text: str) -> None:
+    """Print a line, or several, that data may have a part in."""
+    print(shown_lines(text))
+
+
+def _print_text(text: str) -> None:
+    """Print a whole file as it is, to a file or a pipe; to a terminal as it may be shown."""
+    print(shown_lines(text) if sys.stdout.isatty() else text, end="")
 
 
 def _settings(config: Path | None = None, **overrides: Any) -> Any:
@@ -127,6 +140,7 @@ def test(
     chaos: Annotated[int, typer.Option(min=0, help="so many long histories of faults instead of the whole suite")] = 0,
 ) -> None:
     """Run the whole test suite, real Kafka included; further arguments go to pytest."""
+    from deploy.children import ROOT, python_command
     from deploy.debian import install_for_tests
 
     if chaos:
@@ -134,8 +148,8 @@ def test(
         context.args += ["tests/chaos", "-rP"]
 
     install_for_tests()
-    os.chdir(Path(__file__).resolve().parent.parent)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *context.args])
+    os.chdir(ROOT)
+    os.execve(sys.executable, python_command("-m", "pytest", *context.args), {**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 @app.command()
@@ -145,17 +159,17 @@ def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, grow
     import subprocess
 
     from deploy import leash
+    from deploy.children import ROOT, python_command, python_environment
 
-    root = Path(__file__).resolve().parent.parent
-    scripts = {script.stem.removeprefix("bench_"): script for script in sorted((root / "tests" / "bench").glob("bench_*.py"))}
+    folder = ROOT / "tests" / "bench"
+    scripts = {script.stem.removeprefix("bench_"): script for script in sorted(folder.glob("bench_*.py"))}
     figures = {}
     for name in names or scripts:
         if name not in scripts:
             raise BadInput(f"no benchmark is called {name!r}{nearest(name, scripts)}")
         script = scripts[name]
         print(f"yicheng: {script.stem} …", file=sys.stderr)
-        environment = {**os.environ, "PYTHONPATH": str(root)}
-        done = subprocess.run([sys.executable, script], env=environment, stdout=subprocess.PIPE, check=False, preexec_fn=leash.leashed())
+        done = subprocess.run(python_command(script), env=python_environment(folder), stdout=subprocess.PIPE, check=False, preexec_fn=leash.leashed())
         if not done.stdout.strip():
             raise YichengError(f"benchmark {name} failed")
         figures[name] = json.loads(done.stdout)
@@ -186,7 +200,7 @@ def judge(
     key = _settings().identity_key.get_secret_value().encode()
     summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=key)
     judged, incidents = sum(summary["fixes"].values()) + sum(summary["scans"].values()), sum(summary["incidents"].values())
-    print(f"{judged} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
+    _say(f"{judged} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
 
 
 @app.command()
@@ -267,53 +281,48 @@ def replay(
     produce_replay(_settings().kafka_bootstrap, files, rate=rate, speedup=speedup, truth_file=truth, quiet=quiet)
 
 
-def _broker_state() -> Path:
-    return Path(_settings().state_dir) / "kafka"
+def _broker_home() -> Path:
+    return Path(_settings().state_dir).resolve() / "kafka"
 
 
 @kafka.command("start")
 def kafka_start(port: Annotated[int, typer.Option(help="port; another free one if it is taken")] = 9092) -> None:
     """Start the embedded broker in the background, with its data under .yicheng/kafka."""
     from deploy.broker import EmbeddedKafka, answers
+    from deploy.running import broker_process, note_running, read_running
 
-    home = _broker_state()
-    state = home / "running"
-    if state.exists() and answers(state.read_text().split()[1]):
-        print(f"already running at {state.read_text().split()[1]}")
+    home = _broker_home()
+    running = read_running(home)
+    if running is not None and broker_process(home, running):
+        if not answers(running.bootstrap):
+            raise YichengError(f"a broker of {home} is there already (process {running.pid}) but does not answer; end it with ./yicheng kafka stop")
+        _say(f"already running at {running.bootstrap}")
         return
-    broker = EmbeddedKafka(home.resolve(), port=port, outlive=True)
+    broker = EmbeddedKafka(home, port=port, outlive=True)
     bootstrap = broker.start(lambda what: print(f"downloading {what}", file=sys.stderr))
-    assert broker.process is not None
-    state.write_text(f"{broker.process.pid} {bootstrap}")
-    print(f"Kafka answers at {bootstrap}; export YICHENG_KAFKA_BOOTSTRAP={bootstrap}")
+    note_running(home, broker)
+    _say(f"Kafka answers at {bootstrap}; export YICHENG_KAFKA_BOOTSTRAP={bootstrap}")
 
 
 @kafka.command("stop")
 def kafka_stop() -> None:
     """Stop the broker that ``kafka start`` started."""
-    import signal
+    from deploy.running import stop_running
 
-    state = _broker_state() / "running"
-    if not state.exists():
-        raise YichengError("no broker was started here with ./yicheng kafka start")
-    try:
-        os.kill(int(state.read_text().split()[0]), signal.SIGTERM)
-        print("Kafka is stopping")
-    except ProcessLookupError:
-        print("Kafka had stopped already")
-    state.unlink()
+    _say("Kafka is stopping" if stop_running(_broker_home()) else "Kafka had stopped already")
 
 
 @kafka.command("status")
 def kafka_status() -> None:
     """Say whether the broker answers."""
     from deploy.broker import answers
+    from deploy.running import read_running
 
-    state = _broker_state() / "running"
-    bootstrap = state.read_text().split()[1] if state.exists() else _settings().kafka_bootstrap
+    running = read_running(_broker_home())
+    bootstrap = running.bootstrap if running is not None else _settings().kafka_bootstrap
     if not answers(bootstrap):
         raise YichengError(f"Kafka at {bootstrap} does not answer; start it with ./yicheng kafka start")
-    print(f"Kafka answers at {bootstrap}")
+    _say(f"Kafka answers at {bootstrap}")
 
 
 @topics.command("create")
@@ -333,7 +342,7 @@ def topics_rewind() -> None:
 
     settings = _settings()
     rewind(settings.kafka_bootstrap, settings.group)
-    print(f"group {settings.group} starts from the beginning")
+    _say(f"group {settings.group} starts from the beginning")
 
 
 @registry.command("sample")
@@ -347,7 +356,7 @@ def registry_sample(
     from producers.traffic import write_sample_registry
     from streams.policy import load_policy
 
-    print(f"{write_sample_registry(load_policy(_policy_name(city, None)), vehicles, seed, out)} records → {out}")
+    _say(f"{write_sample_registry(load_policy(_policy_name(city, None)), vehicles, seed, out)} records → {out}")
 
 
 @registry.command("import")
@@ -364,7 +373,7 @@ def registry_import(
 
     pack = load_policy(policy_name or _settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    print(import_registry(_settings().kafka_bootstrap, records, replace=replace))
+    _say(import_registry(_settings().kafka_bootstrap, records, replace=replace))
 
 
 @registry.command("export")
@@ -373,7 +382,7 @@ def registry_export() -> None:
     from deploy.admin import read_registry
 
     for line in read_registry(_settings().kafka_bootstrap):
-        print(line)
+        print(shown_json(line))
 
 
 @registry.command("show")
@@ -384,7 +393,7 @@ def registry_show(record: Annotated[str, typer.Argument(help="kind/id, such as v
     lines = list(read_registry(_settings().kafka_bootstrap, record))
     if not lines:
         raise YichengError(f"no record {record}; records are named kind/id")
-    print("\n".join(lines))
+    print("\n".join(map(shown_json, lines)))
 
 
 @incidents.command("list")
@@ -398,7 +407,7 @@ def incidents_list(
 
     settings = _settings()
     for line in listed(settings.kafka_bootstrap, load_policy(settings.policy), unanswered=unanswered, rule=rule):
-        print(line)
+        _say(line)
 
 
 IncidentIds = Annotated[list[str], typer.Argument(help="ids of incidents, as incidents list prints them")]
@@ -410,7 +419,7 @@ def incidents_ack(ids: IncidentIds, by: By = None) -> None:
     """Say that incidents are being dealt with."""
     from deploy.feedback import answer
 
-    print(f"{answer(_settings().kafka_bootstrap, ids, 'acknowledged', by, None)} acknowledged / 已确认")
+    _say(f"{answer(_settings().kafka_bootstrap, ids, 'acknowledged', by, None)} acknowledged / 已确认")
 
 
 @incidents.command("dismiss")
@@ -418,7 +427,7 @@ def incidents_dismiss(ids: IncidentIds, reason: Annotated[str, typer.Option(help
     """Say that incidents need not be dealt with, and why."""
     from deploy.feedback import answer
 
-    print(f"{answer(_settings().kafka_bootstrap, ids, 'dismissed', by, reason)} dismissed / 已驳回")
+    _say(f"{answer(_settings().kafka_bootstrap, ids, 'dismissed', by, reason)} dismissed / 已驳回")
 
 
 @policy.command("list")
@@ -428,7 +437,7 @@ def policy_list() -> None:
 
     for name in packs():
         pack = load_policy(name).pack
-        print(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.number}")
+        _say(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.number}")
 
 
 @policy.command("table")
@@ -436,7 +445,7 @@ def policy_table(chinese: Annotated[bool, typer.Option("--zh", help="in Chinese"
     """Print city × rule × clause, from the packs, as Markdown."""
     from deploy.explain import rule_table
 
-    print(rule_table(chinese=chinese))
+    _say(rule_table(chinese=chinese))
 
 
 @policy.command("check")
@@ -453,15 +462,15 @@ def policy_check(
 
     checked = load_policy(pack)
     for warning in checked.warnings:
-        print(f"yicheng: warning: {warning}", file=sys.stderr)
+        print(f"yicheng: warning: {shown(warning)}", file=sys.stderr)
     if date is None and at is None:
-        print(explain(checked))
+        _say(explain(checked))
         return
     try:
         lon, lat = map(float, at.split(",")) if at else (None, None)
     except ValueError:
         raise BadInput(f"--at: {at!r} is not longitude,latitude such as 111.66,40.81") from None
-    print(answer(checked, date or checked.days.date_of(round(time.time() * 1000)), (lon, lat) if lon is not None and lat is not None else None))
+    _say(answer(checked, date or checked.days.date_of(round(time.time() * 1000)), (lon, lat) if lon is not None and lat is not None else None))
 
 
 @policy.command("publish")
@@ -472,7 +481,7 @@ def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or pat
 
     checked = load_policy(pack)
     versions = publish_policy(_settings().kafka_bootstrap, checked)
-    print(f"{checked.name} published{f'; it has {versions} versions now' if versions > 1 else ''}")
+    _say(f"{checked.name} published{f'; it has {versions} versions now' if versions > 1 else ''}")
 
 
 @policy.command("show")
@@ -480,7 +489,7 @@ def policy_show(pack: Annotated[str, typer.Argument(help="pack by name or path")
     """Print a pack's YAML."""
     from streams.policy import load_policy
 
-    print(load_policy(pack).pack.source["yaml"], end="")
+    _print_text(load_policy(pack).pack.source["yaml"])
 
 
 def _date(text: str, option: str) -> Any:
@@ -532,10 +541,10 @@ def report_city(
     source = published(_settings().kafka_bootstrap) if judged is None else judged_files(judged)
     text = FORMATS[format_](gather(pack, _registry(pack, registry_file), *source, *days))
     if out is None:
-        print(text, end="")
+        _print_text(text)
     else:
         out.write_text(text, "utf-8")
-        print(f"written to {out}")
+        _say(f"written to {out}")
 
 
 @report.command("draw")
@@ -555,12 +564,13 @@ def report_draw(
 
     pack = load_policy(_policy_name(city, policy_name))
     today = pack.days.date_of(time.time_ns() // 1_000_000)
-    print(as_json(draw(pack, _registry(pack, registry_file), seed=seed, count=count, on=_date(on or today, "--on"))), end="")
+    print(shown_json(as_json(draw(pack, _registry(pack, registry_file), seed=seed, count=count, on=_date(on or today, "--on")))), end="")
 
 
 def main() -> None:
     """Run a command; every error on purpose is one line on stderr and its exit code; whoever is interrupted ends with 130."""
     stopping.watch()
+    os.umask(OWN_FILES_ONLY)
     code = _outcome()
     if stopping.asked.is_set():
         leave(code)  # without asking what libraries still wait for
@@ -572,14 +582,14 @@ def _outcome() -> int:
         stopping.when_asked(interrupt)
         app(prog_name="yicheng")
     except YichengError as error:
-        print(f"yicheng: {error}", file=sys.stderr)
+        print(f"yicheng: {shown(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         return 0
     except OSError as error:  # a full disk, a folder without permission
-        print(f"yicheng: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        print(f"yicheng: {shown(error.filename or 'input or output')}: {shown(error.strerror or error)}", file=sys.stderr)
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from deploy.broker import CACHE, answers, bundled_java, find_java, java_version
+from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
 from streams import metrics
 from streams.errors import YichengError
 from streams.policy import load_policy, packs
 from streams.settings import Settings
+from streams.shown import shown
 
 
 def examine(settings: Settings) -> int:
@@ -23,12 +25,12 @@ def examine(settings: Settings) -> int:
     checks = [_python(), _java(), _jars(), _kafka(settings), _disk(settings), _packs(), *_ports()]
     table = Table("check 检查", "result 结果", "fix 处理", title="yicheng doctor", title_justify="left")
     for name, needed, fine, result, fix in checks:
-        mark = "[green]✓[/]" if fine else "[red]✗[/]" if needed else "[yellow]•[/]"
-        table.add_row(name, f"{mark} {result}", "" if fine else fix)
+        mark = Text("✓ ", "green") if fine else Text("✗ ", "red") if needed else Text("• ", "yellow")
+        table.add_row(name, mark + shown(result), "" if fine else fix)
     table.add_section()
-    for name, value in settings.model_dump().items():
-        table.add_row(f"YICHENG_{name.upper()}", str(value), type(settings).model_fields[name].description or "")
-    Console().print(table)
+    for name, field in type(settings).model_fields.items():
+        table.add_row(f"YICHENG_{name.upper()}", shown(settings.as_shown(name)), field.description or "")
+    Console(markup=False, emoji=False, highlight=False).print(table)
     return 0 if all(fine or not needed for _, needed, fine, _, _ in checks) else 1
 
 
@@ -47,7 +49,7 @@ def _java() -> Check:
 
 
 def _jars() -> Check:
-    there = (CACHE / "maven" / "verified").exists()
+    there = jars_are_there()
     return "Kafka's jars", False, there, str(CACHE) if there else "not downloaded yet", "the first ./yicheng up downloads 43 MB from Maven Central"
 
 

@@ -8,6 +8,7 @@ from streams.clock import Duration, bound_ms, local_date, local_datetime
 from streams.errors import BadInput
 from streams.policy import Exemption, Policy, Rule, load_policy, packs
 from streams.rules import RULES
+from streams.shown import shown
 from streams.windows import WEEKDAYS, Window
 
 
@@ -26,7 +27,7 @@ def explain(policy: Policy) -> str:
         if rule.quote:
             lines.append(f"  “{rule.quote}”")
         lines += [f"  {line}" for line in _conditions(rule, policy)]
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> str:
@@ -46,7 +47,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> st
     when = f"{WEEKDAYS[local.weekday()]} {moment}" + (f", {', '.join(sorted(calendars))}" if calendars else "")
     lines = [f"{policy.name}{where} on {when}:"]
     if not policy.valid_from_ms <= moment_ms < policy.valid_until_ms:
-        return "\n".join([*lines, f"  nothing: the policy is in force from {policy.pack.valid_from} until {policy.pack.valid_until or 'it is replaced'}"])
+        return "\n".join(map(shown, [*lines, f"  nothing: the policy is in force from {policy.pack.valid_from} until {policy.pack.valid_until or 'it is replaced'}"]))
     for rule in policy.fix_rules:
         outside = RULES[rule.rule].ZONES == "outside"
         zones = None if rule.zone_ids is None else [zone for zone in rule.zone_ids if place is None or zone in inside]
@@ -60,7 +61,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> st
         if rule.exempt and not calendars.isdisjoint(rule.exempt.calendars):
             parts.append("all are exempt during " + ", ".join(sorted(calendars & set(rule.exempt.calendars))))
         lines.append("  " + "; ".join(parts))
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def _forbidden(rule: Rule, policy: Policy, moment_ms: int, *, whole_day: bool) -> str:
@@ -88,7 +89,7 @@ def rule_table(*, chinese: bool = False) -> str:
         what = module.TITLE_ZH if chinese else str(module.__doc__).partition("\n")[0]
         clauses = ["、".join(dict.fromkeys(rule.clause for rule in policy.pack.rules if rule.rule == name)) or "–" for policy in policies]
         lines.append(f"| {' | '.join([f'[`{name}`](streams/rules/{name}.py)', what, *clauses])} |")
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def minutes(duration_ms: int) -> str:

@@ -14,6 +14,7 @@ from streams.clock import local_datetime
 from streams.cloudevents import subject_of
 from streams.errors import BadInput, nearest
 from streams.policy import Policy
+from streams.shown import shown
 from streams.topics import FEEDBACK, INCIDENTS
 
 
@@ -37,7 +38,7 @@ def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None
             continue
         opened = local_datetime(data["opened_at_ms"], policy.timezone).strftime("%Y-%m-%d %H:%M:%S")
         fields = (data["incident_id"], opened, data["state"], answer["action"] if answer else "-", data["rule_id"], subject_of(data))
-        yield "\t".join((*fields, f"{data['reason_zh']} · {data['reason_en']}"))
+        yield "\t".join(map(shown, (*fields, f"{data['reason_zh']} · {data['reason_en']}")))
 
 
 def answer(bootstrap: str, incident_ids: list[str], action: str, by: str | None, reason: str | None) -> int:

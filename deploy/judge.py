@@ -30,6 +30,7 @@ from streams.policy import Policies, Policy
 from streams.rates import Counts, DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
 from streams.registry import Registry
 from streams.rules import RULES
+from streams.shown import shown
 from streams.silences import HeartbeatPartition, Span, joined, silences, take_heartbeats
 from streams.spells import judge_spells
 
@@ -163,7 +164,7 @@ def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _progress() -> Progress:
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
@@ -172,7 +173,7 @@ def _each_chunk(files: Sequence[str], take: Callable[[str, int, list[Record]], N
     offset = 0
     for file in files:
         first_line, chunk = offset, list[Record]()
-        task = progress.add_task(file, total=None if file == "-" else _size(file))
+        task = progress.add_task(shown(file), total=None if file == "-" else _size(file))
         for line in open_lines(file, lambda done, task=task: progress.update(task, completed=done)):  # type: ignore[misc]
             if line.strip():
                 chunk.append(Record(line, offset))

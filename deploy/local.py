@@ -23,6 +23,7 @@ from rich.text import Text
 
 from deploy.admin import consumed, create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import KAFKA_PORT, EmbeddedKafka, answers
+from deploy.children import python_environment
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
 from deploy.verdict import Produced, Verdict, compare, latest_incidents, newest, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
@@ -32,6 +33,7 @@ from streams.policy import Policy
 from streams.rates import CITY_WIDE
 from streams.registry_file import load_registry
 from streams.settings import Settings
+from streams.shown import shown
 from streams.stopping import INTERRUPTED, interrupt, stopping
 from streams.topics import ALL, GPS, HEARTBEAT, INCIDENTS, PARTIALS, RATES, SCAN
 
@@ -81,7 +83,7 @@ class Local:
     def __init__(self, plan: Plan, settings: Settings) -> None:
         self.plan = plan
         self.settings = settings
-        self.console = Console()
+        self.console = Console(markup=False, emoji=False, highlight=False)
         self.home = Path(settings.state_dir).resolve() / "up"
         self.sink = self.home / "incidents.jsonl"
         self.truth_file = self.home / "truth.json"
@@ -199,14 +201,14 @@ class Local:
 
     def _process(self, name: str, arguments: list[str], port: int, **environment: str) -> Process:
         common = {"YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_POLICY": self.plan.policy.name, "YICHENG_STATE_DIR": str(self.home / name)}
-        process = Process(name, arguments, {**os.environ, **common, **environment}, self.home / "logs" / f"{name}.log", port)
+        process = Process(name, arguments, {**python_environment(), **common, **environment}, self.home / "logs" / f"{name}.log", port)
         process.launch()
         self._say_where(name, port, process.port, "YICHENG_METRICS_PORT")
         return process
 
     def _say_where(self, what: str, wanted: int, port: int, choose: str) -> None:
         if wanted not in {0, port}:
-            self.console.print(f"port {wanted} of {what} is taken; it is at {port} instead ({choose} chooses another)", highlight=False, soft_wrap=True)
+            self.console.print(f"port {wanted} of {what} is taken; it is at {port} instead ({choose} chooses another)", soft_wrap=True)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -231,7 +233,7 @@ class Local:
                     screen.update(self._screen(self.reading))
                 elif time.monotonic() - shown_s > 5:
                     shown_s = time.monotonic()
-                    self.console.print(self._line(self.reading), highlight=False, soft_wrap=True)
+                    self.console.print(self._line(self.reading), soft_wrap=True)
                 self._restart_dead()
                 time.sleep(0.25)  # the refresh of the screen
         if self.producer.child.returncode:
@@ -297,7 +299,7 @@ class Local:
                         self.first_incident_s = time.monotonic() - self.started_s
                     if event["type"].endswith("opened.v1"):
                         data = event["data"]
-                        self.latest.append(f"{time.strftime('%H:%M:%S')}  {data['reason_zh']} · {data['reason_en']}  [{data['clause']}]")
+                        self.latest.append(shown(f"{time.strftime('%H:%M:%S')}  {data['reason_zh']} · {data['reason_en']}  [{data['clause']}]"))
 
     # --- show ---
     def _fixes_per_second(self) -> float:
@@ -312,7 +314,7 @@ class Local:
 
     def _screen(self, reading: Reading) -> Group:
         city = self.plan.policy.pack.city
-        head = Text(f" Yicheng 驿程 · {city.name_zh} {city.name_en} · {self.plan.policy.name} ", style="bold reverse")
+        head = Text(shown(f" Yicheng 驿程 · {city.name_zh} {city.name_en} · {self.plan.policy.name} "), style="bold reverse")
         flow = Table.grid(padding=(0, 3))
         flow.add_row("fixes judged 轨迹点", f"{reading.fixes.total():,}", "per second 每秒", f"{self._fixes_per_second():,.0f}")
         flow.add_row("scans 扫描", f"{reading.scans:,}", "lag 积压", f"{reading.lag:,}")
@@ -346,7 +348,7 @@ class Local:
         table.add_row("fixes 轨迹点", ", ".join(f"{name} {number:,}" for name, number in reading.fixes.most_common()) or "0")
         table.add_row("scans 扫描", f"{reading.scans:,}")
         incidents = Counter(d["rule"] for d in latest_incidents(self.sink).values() if d["state"] != "retracted")
-        table.add_row("incidents 事件", ", ".join(f"{rule} {number}" for rule, number in sorted(incidents.items())) or "none 无")
+        table.add_row("incidents 事件", shown(", ".join(f"{rule} {number}" for rule, number in sorted(incidents.items()))) or "none 无")
         for label, measure in TARGETS.items():
             if measure in reading.ratios:
                 target = self.plan.policy.pack.targets.get(measure)
@@ -356,24 +358,24 @@ class Local:
         restarts = sum(process.restarts for process in self.workers)
         if restarts:
             table.add_row("restarts 重启", str(restarts))
-        table.add_row("incidents file 事件文件", str(self.sink))
+        table.add_row("incidents file 事件文件", shown(self.sink))
         produced = read_produced(self.truth_file)
         for rule_id, why in (produced.truth.skipped if produced and produced.truth else {}).items():
-            table.add_row("not injected 未注入", f"{rule_id}: {why}")
+            table.add_row("not injected 未注入", shown(f"{rule_id}: {why}"))
         self.console.print(table)
         if verdict is None:
             return
         if verdict.holds:
             self.console.print(
-                f"[green]✓[/] all {verdict.expected} injected violations found and nothing else; {verdict.rates_expected} daily rates equal the truth / "
+                Text("✓ ", style="green")
+                + f"all {verdict.expected} injected violations found and nothing else; {verdict.rates_expected} daily rates equal the truth / "
                 f"注入的 {verdict.expected} 起违规全部发现，无误报；{verdict.rates_expected} 项日统计与真值一致",
-                highlight=False,
                 soft_wrap=True,
             )
             return
-        self.console.print(f"[red]✗[/] {len(verdict.differences)} differences from the truth / 与真值有 {len(verdict.differences)} 处不符:")
+        self.console.print(Text("✗ ", style="red") + f"{len(verdict.differences)} differences from the truth / 与真值有 {len(verdict.differences)} 处不符:")
         for difference in verdict.differences[:20]:
-            self.console.print(f"  {difference}", highlight=False)
+            self.console.print(f"  {shown(difference)}")
 
     # --- stop ---
     def _stop_all(self) -> bool:

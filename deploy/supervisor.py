@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 
 from deploy import leash
 from deploy.broker import free_port
+from deploy.children import python_command
 from streams.errors import YichengError
 
 MOST_RESTARTS = 5
@@ -44,7 +44,7 @@ class Process(msgspec.Struct):
         self.port = free_port(self.wanted_port)
         environment = {**self.environment, "YICHENG_METRICS_PORT": str(self.port)}
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "deploy.cli", *self.arguments]
+            command = python_command("-m", "deploy.cli", *self.arguments)
             self.child = leash.start(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
     def launch_if_dead(self) -> None:

@@ -67,7 +67,7 @@ def publish(bootstrap: str, records: Iterable[Sent], pace: Pace, *, total: int |
     sent = dict.fromkeys(TOPICS, 0)
     failures: list[Any] = []
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
             task = progress.add_task("records", total=total)

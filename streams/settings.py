@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.errors import BadInput, closest, nearest
+from streams.plain_yaml import compose_plain, is_absent
+from streams.shown import shown
+from streams.small_files import read_small
 
 GC_THRESHOLDS = (50_000, 5, 1_000)
 """State has no cycles, and looking through all of it for some takes hundreds of ms."""
+
+Addresses = Annotated[str, Field(pattern=r"^[^\s@/,:]+:\d{1,5}(,[^\s@/,:]+:\d{1,5})*$|^\[[0-9a-fA-F:]+\]:\d{1,5}$")]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda given: given.upper() if isinstance(given, str) else given)]
 
 
 class Settings(BaseSettings):
     """Every setting of every process; ``yicheng doctor`` prints them."""
 
-    model_config = SettingsConfigDict(env_prefix="YICHENG_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="YICHENG_", extra="forbid", hide_input_in_errors=True)
 
-    kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port of the Kafka brokers, comma separated")
+    kafka_bootstrap: Addresses = Field("127.0.0.1:9092", description="host:port of the Kafka brokers, comma separated")
     policy: str = Field("hohhot-2019", description="name of the published policy pack that the worker judges by")
     group: str = Field("yicheng", description="consumer group and changelog prefix of the workers")
     partitions: int = Field(12, ge=1, description="partitions of the input topics and changelogs")
@@ -33,14 +41,32 @@ class Settings(BaseSettings):
     idle_after_s: float = Field(30.0, gt=0, description="seconds after which a fix partition without traffic takes over the others' stream time")
     state_dir: Path = Field(Path(".yicheng"), description="directory for what a process keeps on disk")
     sink_file: Path | None = Field(None, description="the notifier appends incidents to this JSONL file")
-    webhook_url: str | None = Field(None, description="the notifier posts incidents to this address")
+    webhook_url: SecretStr | None = Field(None, description="the notifier posts incidents to this address: https, or http to this machine")
     webhook_secret: SecretStr | None = Field(None, description="secret that signs webhooks (Standard Webhooks, whsec_…)")
     webhook_real: bool = Field(False, description="the webhook reaches real police: synthetic incidents are never sent there")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    webhook_private: bool = Field(False, description="the webhook's address may be a private one (10.x, 172.16.x, 192.168.x, fc00::)")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    def as_shown(self, name: str) -> str:
+        """A setting's value for people: of secrets whether they are set, of an address of which a part may be one only the host."""
+        value = getattr(self, name)
+        if name == "webhook_url" and value is not None:
+            return address_shown(value.get_secret_value())
+        return str(value)
+
+
+def address_shown(url: str) -> str:
+    """Scheme, host and port of a URL: its path, its query and what stands before an @ are often secrets."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname}{port}/…" if parts.scheme and parts.hostname else "(no address)"
+    except ValueError:
+        return "(no address)"
 
 
 def load_settings(config: Path | None = None) -> Settings:
-    """Settings from the environment over those of a file; ``BadInput`` names the key that is wrong.
+    """Settings from the environment over those of a file; ``BadInput`` names the key that is wrong, and never the value of a secret.
 
     Variables that resemble a setting are misspelt ones; others may be anybody's (a cluster sets ``YICHENG_SERVICE_HOST`` of its own).
     """
@@ -48,19 +74,54 @@ def load_settings(config: Path | None = None) -> Settings:
         prefix, _, key = name.partition("_")
         if prefix == "YICHENG" and key.lower() not in Settings.model_fields and (meant := closest(key.lower(), Settings.model_fields, 0.8)):
             raise BadInput(f"{name} in the environment is no setting; did you mean YICHENG_{meant.upper()}?")
-    given: dict[str, Any] = {}
-    if config is not None:
-        try:
-            given = yaml.safe_load(config.read_text("utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise BadInput(f"config {config}: {error}") from None
-        for key in given:
-            if key not in Settings.model_fields:
-                raise BadInput(f"config {config}: unknown key {key!r}{nearest(key, Settings.model_fields)}")
+    given = _read(config) if config is not None else {}
     try:
         from_env = Settings().model_dump(exclude_unset=True)
         return Settings(**{**given, **from_env}) if given else Settings()
     except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0]) if problem["loc"] else "?"
-        raise BadInput(f"setting YICHENG_{name.upper()}: {problem['msg'].lower()}, not {problem.get('input')!r}") from None
+        raise _explained(error) from None
+
+
+def _read(config: Path) -> dict[str, Any]:
+    """The keys of a file and their values as text, just as the environment would give them.
+
+    What is wrong is told by its line alone: a line may hold a secret, and so may YAML's own words about it.
+    """
+    try:
+        root = compose_plain(read_small(config))
+    except ValueError as error:
+        raise BadInput(f"config {config}: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise BadInput(f"config {config}:{line}: not YAML; write key: value, and the value in quotes where it has special characters") from None
+    if root is None:
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise BadInput(f"config {config}:{root.start_mark.line + 1}: not a mapping; write key: value, with a space after the colon")
+    given: dict[str, Any] = {}
+    for key_node, value in root.value:
+        key, where = key_node.value, f"config {config}:{key_node.start_mark.line + 1}"
+        if key not in Settings.model_fields:
+            named = f" {key!r}" if re.fullmatch("[a-z_]{1,40}", key) else ""
+            raise BadInput(f"{where}: unknown key{named}{nearest(key, Settings.model_fields)}")
+        if key in given:
+            raise BadInput(f"{where}: key {key!r} is given twice")
+        if not isinstance(value, yaml.ScalarNode):
+            raise BadInput(f"{where}: {key}: one value is expected, not a list or a mapping")
+        if not is_absent(value):
+            given[key] = value.value
+    return given
+
+
+def _explained(error: ValidationError) -> BadInput:
+    """The first problem in one line; what was given is repeated only where it should have been a number or a word of a few."""
+    problem = error.errors(include_url=False)[0]
+    name = str(problem["loc"][0]) if problem["loc"] else "?"
+    field = Settings.model_fields.get(name)
+    if field is None or "Secret" in str(field.annotation):
+        return BadInput(f"setting YICHENG_{name.upper()}: not what it should be: {field.description if field else 'unknown'} (what was given is not shown)")
+    if problem["type"] == "string_pattern_mismatch":
+        return BadInput(f"setting YICHENG_{name.upper()}: not {field.description}")
+    text = shown(problem.get("input"))
+    repeated = f", not {text!r}" if len(text) <= 20 and "whsec" not in text else ""
+    return BadInput(f"setting YICHENG_{name.upper()}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{repeated}")

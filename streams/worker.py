@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import signal
 import socket
 import time
@@ -14,25 +13,11 @@ import structlog
 
 from streams import metrics
 from streams.app import build_app
+from streams.logs import LIBRARIES, configure_logs
 from streams.settings import GC_THRESHOLDS, Settings
 from streams.stopping import PROCESS_GRACE_S, stopping
 
 log = structlog.get_logger()
-
-
-def configure_logs(level: str) -> None:
-    """JSON lines on stdout, for our own events and for the libraries' warnings."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
-    logging.disable(logging.INFO)  # Faust sets the root logger to DEBUG: every request of aiokafka would be written up for nobody
-    logging.basicConfig(level="WARNING", format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}')
 
 
 class _Worker(faust.Worker):
@@ -63,4 +48,4 @@ def run_worker(settings: Settings) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     signal.signal(signal.SIGCONT, lambda *_: app.watchdog.woken(time.monotonic()))
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.WORKER_PORT, app.ready)
-    _Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True).execute_from_commandline()
+    _Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=LIBRARIES).execute_from_commandline()

@@ -62,7 +62,6 @@ def test_a_damaged_or_missing_jar_is_fetched_again(tmp_path):
 
     fetch_jars()
     shutil.copytree(CACHE / "maven", tmp_path / "maven")
-    (tmp_path / "maven" / "verified").unlink()
     jars = sorted((tmp_path / "maven").rglob("*.jar"), key=lambda p: p.stat().st_size)
     jars[0].unlink()
     jars[1].write_bytes(b"half a jar")
