@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 from streams.errors import Unavailable
+from streams.pages import PLAIN, Page, PageServer
 
 _AGE_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200, 86400, 604800)
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.3, 1, 3, 10, 60)
@@ -50,37 +49,17 @@ NOTIFIER_PORT = 9109
 
 
 def serve(host: str, port: int, ready: Callable[[], bool]) -> int:
-    """Serve the metrics and the two health pages from a daemon thread; returns the port (useful for port 0).
+    """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0).
 
     ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``. Raises ``Unavailable`` when
     the port is taken.
     """
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/metrics":
-                self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
-            elif self.path == "/healthz":
-                self._answer(200, b"ok\n")
-            elif self.path == "/readyz":
-                self._answer(*((200, b"ready\n") if ready() else (503, b"not ready\n")))
-            else:
-                self._answer(404, b"see /metrics, /healthz, /readyz\n")
-
-        def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Scrapes are not worth a log line."""
-
+    pages: dict[str, Page] = {
+        "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest()),
+        "/healthz": lambda: (200, PLAIN, b"ok\n"),
+        "/readyz": lambda: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
+    }
     try:
-        server = ThreadingHTTPServer((host, port), Page)
+        return int(PageServer(host, port, pages).server_address[1])
     except OSError as error:
         raise Unavailable(f"port {port} on {host} cannot be used ({error.strerror}); set YICHENG_METRICS_PORT to a free one") from None
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
-    return int(server.server_address[1])

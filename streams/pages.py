@@ -1,0 +1,92 @@
+"""A small web server for pages that machines read: bounded in time, connections and threads, whoever calls it and however slowly."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+Page = Callable[[], tuple[int, str, bytes]]
+"""Status, content type and body."""
+
+REQUEST_S = 10.0
+"""From a connection's beginning until its end; how often bytes come does not matter."""
+MOST_CONNECTIONS = 32
+PLAIN = "text/plain; charset=utf-8"
+
+
+class PageServer(ThreadingTCPServer):
+    """Serves pages by their path, one request a connection, each in a thread of its own.
+
+    When there are too many connections the oldest is closed: those that wait for something are older than those that ask.
+    Raises ``OSError`` where the address cannot be used.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 2 * MOST_CONNECTIONS
+
+    def __init__(self, host: str, port: int, pages: dict[str, Page]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.pages = pages
+        self._since_s: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
+        super().__init__((host, port), _Request)
+        threading.Thread(target=self.serve_forever, daemon=True, name="pages").start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note when a connection began, and make room for it."""
+        with self._lock:
+            self._since_s[request] = time.monotonic()
+            oldest = sorted(self._since_s, key=self._since_s.__getitem__)
+        for connection in oldest[:-MOST_CONNECTIONS]:
+            self._cut(connection)
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """End what has taken too long; called between connections, twice a second at least."""
+        now_s = time.monotonic()
+        with self._lock:
+            late = [connection for connection, since_s in self._since_s.items() if now_s - since_s > REQUEST_S]
+        for connection in late:
+            self._cut(connection)
+
+    def _cut(self, connection: socket.socket) -> None:
+        """Its thread finds the end of its input, and that nobody takes its output."""
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            connection.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection and close it."""
+        with self._lock:
+            self._since_s.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections that break are not worth a line."""
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: PageServer
+    server_version = "yicheng"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        page = self.server.pages.get(self.path.partition("?")[0])
+        status, content_type, body = page() if page else (404, PLAIN, f"see {', '.join(self.server.pages)}\n".encode())
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - the library's name
+
+    def log_message(self, *_: object) -> None:
+        """Scrapes are not worth a log line."""
