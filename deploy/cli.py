@@ -49,7 +49,7 @@ Encoding = Annotated[str | None, typer.Option("--encoding", help="of files that 
 Seed = Annotated[int, typer.Option(help="the same seed gives the same traffic")]
 
 
-def _say(text: str) -> None:
+def _say(text: object) -> None:
     """Print a line, or several, that data may have a part in."""
     print(shown_lines(text))
 

@@ -212,3 +212,11 @@ def test_the_html_report_takes_names_for_words():
     day = dt.date(2024, 5, 7)
     html = as_html(gather(policy, registry, rates, [], [], day, day))
     assert "<script>alert" not in html and "&lt;script&gt;" in html
+
+
+def test_the_command_line_prints_no_text_of_data_but_through_these():
+    from conftest import ROOT
+
+    ours = re.compile(r"shown|json\.dumps|script\.stem|downloading|if created")
+    for number, line in enumerate((ROOT / "deploy" / "cli.py").read_text("utf-8").splitlines(), 1):
+        assert not re.search(r"\bprint\(", line) or ours.search(line), f"deploy/cli.py:{number}: {line.strip()}"
