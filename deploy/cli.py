@@ -27,9 +27,10 @@ kafka = typer.Typer(help="The embedded Kafka broker.", no_args_is_help=True)
 topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 registry = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes.", no_args_is_help=True)
 policy = typer.Typer(help="Policy packs.", no_args_is_help=True)
+secrets = typer.Typer(help="Keys.", no_args_is_help=True)
 incidents = typer.Typer(help="Incidents that stand, and the answers of police to them.", no_args_is_help=True)
 report = typer.Typer(help="A city's figures over local days: rates, incidents, key figures against targets.", invoke_without_command=True)
-for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("incidents", incidents), ("report", report)):
+for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("secrets", secrets), ("incidents", incidents), ("report", report)):
     app.add_typer(group, name=name)
 
 FULL_DAY_VEHICLES = 200
@@ -188,7 +189,7 @@ def judge(
     heartbeats: Annotated[list[str] | None, typer.Option(help="heartbeats of cameras and feeds, likewise")] = None,
 ) -> None:
     """Judge recorded files with the same engine, without Kafka."""
-    from deploy.judge import judge_files
+    from deploy.judge import IDENTITY_KEY, judge_files
     from streams.policy import load_policy
     from streams.registry import Registry
     from streams.registry_file import load_registry
@@ -197,8 +198,9 @@ def judge(
         raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
     pack = load_policy(policy_name)
     known = load_registry(registry_file, pack.timezone, pack.zone_kinds) if registry_file else Registry(pack.timezone)
-    key = _settings().identity_key.get_secret_value().encode()
-    summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=key)
+    key = _settings().identity_key
+    name_by = key.get_secret_value().encode() if key and key.get_secret_value() else IDENTITY_KEY
+    summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=name_by)
     judged, incidents = sum(summary["fixes"].values()) + sum(summary["scans"].values()), sum(summary["incidents"].values())
     _say(f"{judged} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
 
@@ -207,10 +209,14 @@ def judge(
 def worker(config: Config = None) -> None:
     """Run one Faust worker."""
     from deploy.broker import answers
+    from deploy.identity import refuse_foreign_state
+    from streams.origin import origin_of
     from streams.worker import run_worker
 
     settings = _settings(config)
+    origin = origin_of(settings)
     _need_kafka(settings, answers)
+    refuse_foreign_state(settings.kafka_bootstrap, origin)
     run_worker(settings)
 
 
@@ -230,6 +236,14 @@ def _need_kafka(settings: Any, answers: Any) -> None:
 
     if not answers(settings.kafka_bootstrap):
         raise unreachable(settings.kafka_bootstrap)
+
+
+@secrets.command("new")
+def secrets_new() -> None:
+    """Print a new key for YICHENG_IDENTITY_KEY, which all workers of a group share for good: the names of incidents follow from it."""
+    from deploy.identity import new_key
+
+    print(new_key())
 
 
 @app.command()

@@ -201,6 +201,7 @@ class Local:
 
     def _process(self, name: str, arguments: list[str], port: int, **environment: str) -> Process:
         common = {"YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_POLICY": self.plan.policy.name, "YICHENG_STATE_DIR": str(self.home / name)}
+        common["YICHENG_REHEARSAL"] = "1"  # all its workers have one key, which follows from their group
         process = Process(name, arguments, {**python_environment(), **common, **environment}, self.home / "logs" / f"{name}.log", port)
         process.launch()
         self._say_where(name, port, process.port, "YICHENG_METRICS_PORT")

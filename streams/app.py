@@ -21,6 +21,7 @@ from yarl import URL
 
 from streams import metrics
 from streams.checkpoint import Checkpoint, Watchdog, guarded
+from streams.origin import identity_key, origin_of
 from streams.rate_stage import RateStage
 from streams.reference import Reference
 from streams.settings import Settings
@@ -67,18 +68,18 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     )
     app.transport = ChunkTransport(app.conf.broker_consumer, app)
     ChunkConsumer.chunk_records = settings.chunk_records
-    identity_key = settings.identity_key.get_secret_value().encode()
+    key = identity_key(settings)
 
     # reference data and durability
     reference = app.reference = Reference(settings.kafka_bootstrap, settings.policy)
-    checkpoint = Checkpoint(settings.kafka_bootstrap)
+    checkpoint = Checkpoint(settings.kafka_bootstrap, origin_of(settings))
     watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
 
     # stages: the pure core with its state
-    fixes = FixStage(checkpoint, reference, identity_key)
+    fixes = FixStage(checkpoint, reference, key)
     scans = ScanStage(checkpoint, reference)
     heartbeats = HeartbeatStage(checkpoint, reference)
-    sums = RateStage(checkpoint, reference, identity_key)
+    sums = RateStage(checkpoint, reference, key)
 
     # the flow
     @app.agent(_topic(app, GPS), name="judge_fixes")

@@ -27,12 +27,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
 
 from streams import metrics
 from streams.errors import YichengError
+from streams.origin import Origin
 from streams.state import MARK, decode_head
 
 log = structlog.get_logger()
 codec.lz4_encode.__defaults__ = (1,)
 """aiokafka compresses as hard as lz4 can, which took a twelfth of a worker's time; there is no setting for it."""
 BATCH_BYTES = 256 * 1024
+NOBODY = Origin()
 REST = 5.0
 LONGEST_REST_S = 10.0
 """After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a sixth of the time at most."""
@@ -116,11 +118,12 @@ class Snapshots:
 class Checkpoint:
     """Owns the producer of all results and state, and the order of a checkpoint.
 
-    ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
+    ``origin``: whose state it is; ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, origin: Origin = NOBODY) -> None:
         self.bootstrap = bootstrap
+        self.origin = origin
         self.turn = asyncio.Lock()
         self._running = asyncio.Lock()
         self.closed = False

@@ -26,6 +26,7 @@ from streams.events import (
     LOADS,
     MALFORMED,
     MAX_SPEED_KMH,
+    SYNTHETIC,
     Fix,
     Record,
     Reject,
@@ -119,9 +120,10 @@ class Verdict(msgspec.Struct):
 
 
 class Engine:
-    """Judges fixes by a policy's versions and the registry."""
+    """Judges fixes by a policy's versions and the registry; synthetic ones too unless ``refuses_synthetic``."""
 
-    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes) -> None:
+    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False) -> None:
+        self.refuses_synthetic = refuses_synthetic
         self.planner = Planner(policies, registry)
         self.announcer = Announcer(identity_key, self._policy_name, self.planner.silences)
         self.sets: list[tuple[Offence, ...]] = [()]
@@ -175,8 +177,8 @@ class Engine:
                     good.append(record)
             taken = good
         chunk = Chunk(fixes)
-        if odd := _odd(chunk, taken):
-            refused = {i: reason for i in odd if (reason := refuse_fix(fixes[i], taken[i].timestamp))}
+        if odd := _odd(chunk, taken, refuses_synthetic=self.refuses_synthetic):
+            refused = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
             rejects.extend(Reject(taken[i], reason, fixes[i].event_id) for i, reason in refused.items())
             taken = [record for i, record in enumerate(taken) if i not in refused]
             chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in refused])
@@ -185,6 +187,9 @@ class Engine:
                 lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
                 fix.lon, fix.lat = chunk.lons[i], chunk.lats[i] = round(lon, 7), round(lat, 7)  # 1 cm
         return taken, chunk
+
+    def _refuse(self, fix: Fix, arrived_ms: int | None) -> str | None:
+        return SYNTHETIC if fix.synthetic and self.refuses_synthetic else refuse_fix(fix, arrived_ms)
 
     def _take(
         self, partition: FixPartition, records: list[Record], chunk: Chunk, transitions: list[Transition], rejects: list[Reject]
@@ -507,14 +512,16 @@ def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterato
         yield order[~bad & (turn == number)]
 
 
-def _odd(chunk: Chunk, records: list[Record]) -> list[int]:
-    """Indices of the fixes that ``refuse_fix`` may refuse: its conditions for a whole chunk."""
+def _odd(chunk: Chunk, records: list[Record], *, refuses_synthetic: bool) -> list[int]:
+    """Indices of the fixes that may be refused: the conditions of ``refuse_fix`` for a whole chunk."""
     times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
     arrived = [record.timestamp for record in records]
     if None in arrived:
         arrived = [fix.arrival_time_ms if known is None else known for known, fix in zip(arrived, chunk.fixes, strict=True)]
     good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times > 0) & (times < LAST_MS)
     good &= ~(times > np.array(arrived, dtype=float) + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
+    if refuses_synthetic:
+        good &= ~chunk.synthetic
     return [] if good.all() else np.flatnonzero(~good).tolist()
 
 

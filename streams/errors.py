@@ -31,6 +31,12 @@ class LostState(YichengError):
     exit_code = 3
 
 
+class ForeignState(YichengError):
+    """The state belongs to a worker of another kind, or with another identity key; going on would mix what must stay apart."""
+
+    exit_code = 2
+
+
 def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """Return the known word that is most like this one, if any is so much like it (0 to 1)."""
     return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=likeness)), None)

@@ -23,9 +23,11 @@ INVALID_POSITION = "invalid_position"
 INVALID_TIME = "invalid_time"
 FUTURE = "future"
 INVALID_SPEED = "invalid_speed"
+SYNTHETIC = "synthetic"
+"""Made-up records, which a real worker refuses."""
 DUPLICATE = "duplicate"
 LATE = "late"
-REASONS = (MALFORMED, INVALID_POSITION, INVALID_TIME, FUTURE, INVALID_SPEED, DUPLICATE, LATE)
+REASONS = (MALFORMED, INVALID_POSITION, INVALID_TIME, FUTURE, INVALID_SPEED, SYNTHETIC, DUPLICATE, LATE)
 
 
 class Fix(msgspec.Struct, gc=False, omit_defaults=True):

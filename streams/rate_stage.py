@@ -343,7 +343,7 @@ class RateStage(StatefulStage[RatePartition]):
         active_days = len(partition.active.get(enterprise_id, ()))
         tomorrow_ms = days.bounds_ms(days.date_of(max(0, now_ms)))[1]
         if row := standing(account, rule, now_ms, active_days, tomorrow_ms):
-            row = {"subject": subject, "city": city, **row, "revision": partition.next_offset}
+            row = self.marked({"subject": subject, "city": city, **row, "revision": partition.next_offset})
             await self.checkpoint.send(CREDIT.name, subject.encode(), orjson.dumps(row))
 
     # --- rates ---
@@ -380,7 +380,7 @@ class RateStage(StatefulStage[RatePartition]):
 
     async def _publish_rate(self, partition: RatePartition, day: DayKey, window: str, counts: Counts, ahead: dict[str, float]) -> None:
         """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
-        row = {**rate_row(day, counts), **ahead, "window": window, "revision": partition.next_offset}
+        row = self.marked({**rate_row(day, counts), **ahead, "window": window, "revision": partition.next_offset})
         await self.checkpoint.send(RATES.name, "/".join((*day[:2], window)).encode(), orjson.dumps(row))
         label = enterprise_label(self.known[1], day.enterprise_id)
         if counts.accepted and label != "other":
@@ -395,7 +395,7 @@ class RateStage(StatefulStage[RatePartition]):
 
     async def _publish_driven(self, partition: RatePartition, city: str, date: str) -> None:
         """How far a city's vehicles drove empty on a day; the gauge is about the newest day."""
-        row = driven_row(city, date, total(driven for _, driven in partition.driven[date].values()))
+        row = self.marked(driven_row(city, date, total(driven for _, driven in partition.driven[date].values())))
         await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps({**row, "revision": partition.next_offset}))
         if row["empty_run_ratio"] is not None and date == max(partition.driven):
             metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
-from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, Record, Reject, Scan, decode_scan, refuse_time
+from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, decode_scan, refuse_time
 from streams.findings import FindingKey, Sighting, violated
 from streams.incidents import CLOSED, RETRACTED, Kind, incident_id, steps
 from streams.parcels import DayKey, Parcel, Parcels, parcel_key
@@ -266,7 +266,9 @@ def by_registry(registry: Registry, own_city: str) -> Whose:
     return whose
 
 
-def count_scans(partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry, whose: Whose = by_name) -> Tally:
+def count_scans(
+    partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry, whose: Whose = by_name, *, refuses_synthetic: bool = False
+) -> Tally:
     """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
     days, city = policies.newest.days, policies.newest.pack.city.adcode
     rejects: list[Reject] = []
@@ -291,7 +293,7 @@ def count_scans(partition: ScanPartition, records: Sequence[Record], policies: P
     partition.parcels.look_up(key for _, _, key in scans if key)
     for record, scan, key in scans:
         arrived_ms = scan.arrival_time_ms if record.timestamp is None else record.timestamp
-        if reason := refuse_time(scan.event_time_ms, arrived_ms):
+        if reason := SYNTHETIC if scan.synthetic and refuses_synthetic else refuse_time(scan.event_time_ms, arrived_ms):
             rejects.append(Reject(record, reason, scan.event_id))
             outcomes[scan.city, scan.kind, reason] += 1
             continue

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
-from streams.events import KNOWN_FOR_MS, LATE, MALFORMED, Record, Reject, decode_heartbeat, refuse_time
+from streams.events import KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, decode_heartbeat, refuse_time
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Registry
 from streams.rules import RULES
@@ -144,7 +144,9 @@ class HeartbeatPartition(msgspec.Struct):
     signs: dict[str, list[Span]] = {}
 
 
-def take_heartbeats(partition: HeartbeatPartition, records: Sequence[Record], policies: Policies) -> list[Reject]:
+def take_heartbeats(
+    partition: HeartbeatPartition, records: Sequence[Record], policies: Policies, *, refuses_synthetic: bool = False
+) -> list[Reject]:
     """Enter a chunk of heartbeats in offset order; the refused ones come back."""
     city = policies.newest.pack.city.adcode
     rejects = []
@@ -158,6 +160,8 @@ def take_heartbeats(partition: HeartbeatPartition, records: Sequence[Record], po
             rejects.append(Reject(record, MALFORMED, None, str(error)))
             continue
         reason = refuse_time(beat.event_time_ms, beat.arrival_time_ms if record.timestamp is None else record.timestamp)
+        if beat.synthetic and refuses_synthetic:
+            reason = SYNTHETIC
         if reason is None and beat.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
             reason = LATE
         if reason is not None:

@@ -20,6 +20,7 @@ from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
 from streams.findings import FindingKey, Sighting
 from streams.incidents import CLOSED, OPEN, Trace, Transition
+from streams.origin import refuse_foreign, signed, unsigned
 from streams.parcels import DayKey, Parcel
 from streams.partials import Partial, encode_partial
 from streams.rates import CITY_WIDE, OTHER, Counts, ScanPartition, by_registry, count_scans, new_scan_partition, shared_day, state_key
@@ -94,6 +95,10 @@ class StatefulStage(Generic[P]):
         """What a partition's mark says."""
         return encode_head(head)
 
+    def signed_mark(self, partition: P, head: Head) -> bytes:
+        """The mark, and whose state it is."""
+        return signed(self.mark(partition, head), self.checkpoint.origin)
+
     def put_mark(self, partition: P, value: bytes) -> None:
         """Enter what a restored mark says beside its head."""
 
@@ -107,7 +112,9 @@ class StatefulStage(Generic[P]):
                 head = decode_head(value)
                 partition.next_offset = partition.saved_offset = head.next_offset
                 partition.stream_time_ms = head.stream_time_ms
-                self.put_mark(partition, value)
+                mark, origin = unsigned(value)
+                refuse_foreign(f"{self.state_topic}[{number}]", origin, self.checkpoint.origin)
+                self.put_mark(partition, mark)
             else:
                 self.put(partition, key, value)
         return partition
@@ -119,7 +126,7 @@ class StatefulStage(Generic[P]):
             return []
         head = head_of(number, partition.next_offset, partition.stream_time_ms)
         partition.saved_offset = partition.next_offset
-        return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, self.mark(partition, head))]
+        return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, self.signed_mark(partition, head))]
 
     def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
@@ -143,8 +150,13 @@ class StatefulStage(Generic[P]):
             )
         return found
 
+    def marked(self, said: dict[str, Any]) -> dict[str, Any]:
+        """What is to be published; all that a rehearsal says is synthetic."""
+        return {**said, "synthetic": True} if self.checkpoint.origin.rehearsal else said
+
     async def announce(self, kind: str, data: dict[str, Any]) -> None:
         """Publish one revision of an incident."""
+        data = self.marked(data)
         subject, value = cloudevent(kind, data)
         await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
         assert self.reference.policies is not None
@@ -186,7 +198,7 @@ class FixStage(StatefulStage[FixPartition]):
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         if self.engine is None:
-            self.engine = Engine(policies, registry, self.identity_key)
+            self.engine = Engine(policies, registry, self.identity_key, refuses_synthetic=not self.checkpoint.origin.rehearsal)
         else:
             self.engine.change(policies)
         city = policies.newest.pack.city.adcode
@@ -239,7 +251,7 @@ class FixStage(StatefulStage[FixPartition]):
             if partition.saved_offset != partition.next_offset:
                 continue
             if partition.stream_time_ms < target_ms:
-                await self.checkpoint.write(self.state_topic, MARK, self.mark(partition, head_of(number, partition.next_offset, target_ms)), number)
+                await self.checkpoint.write(self.state_topic, MARK, self.signed_mark(partition, head_of(number, partition.next_offset, target_ms)), number)
                 partition.stream_time_ms = target_ms
             verdict = engine.judge(partition, [])
             if verdict.transitions:
@@ -324,7 +336,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         assert policies is not None and registry is not None
         partition = await self.partition(chunk[0].partition)
         city = policies.newest.pack.city.adcode
-        tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city))
+        tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
         await self.refuse(tally.rejects, chunk)
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
@@ -427,7 +439,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         assert self.reference.policies is not None
         partition = await self.partition(chunk[0].partition)
         registry = self.reference.registry
-        rejects = take_heartbeats(partition, chunk, self.reference.policies)
+        rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
         for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
             del partition.signs[subject]  # nothing is expected of those
         await self.refuse(rejects, chunk)

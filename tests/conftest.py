@@ -95,7 +95,7 @@ class Command:
 
     def __init__(self, home: Path):
         self.home = home
-        self.environment = {**os.environ, "YICHENG_STATE_DIR": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+        self.environment = {**os.environ, "YICHENG_STATE_DIR": str(home), "YICHENG_REHEARSAL": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
         self.children: list[subprocess.Popen] = []
 
     def run(self, *arguments, timeout=120, **environment) -> subprocess.CompletedProcess:

@@ -94,7 +94,7 @@ class Load:
     def start_worker(self) -> subprocess.Popen[bytes]:
         """A worker like any other."""
         environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "YICHENG_KAFKA_BOOTSTRAP": self.broker.bootstrap, "YICHENG_POLICY": "bench",
+            **os.environ, "PYTHONPATH": str(ROOT), "YICHENG_KAFKA_BOOTSTRAP": self.broker.bootstrap, "YICHENG_POLICY": "bench", "YICHENG_REHEARSAL": "1",
             "YICHENG_METRICS_PORT": str(free_port()), "YICHENG_STATE_DIR": self.folder, "YICHENG_PARTITIONS": str(PARTITIONS),
         }  # fmt: skip
         self.workers.append(leash.start([sys.executable, "-m", "deploy.cli", "worker"], env=environment, stdout=subprocess.DEVNULL))

@@ -146,9 +146,10 @@ async def raw(work, bootstrap, meter):
     from aiokafka import AIOKafkaConsumer
 
     from streams.checkpoint import Checkpoint
+    from streams.origin import Origin
 
     Checkpoint.restore = from_nothing
-    checkpoint = Checkpoint(bootstrap)
+    checkpoint = Checkpoint(bootstrap, Origin(rehearsal=True))
     found = reference(meter.vehicles)
     stage = FixStage(checkpoint, found, b"bench")
     found.on_change()
