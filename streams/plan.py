@@ -212,13 +212,13 @@ class Planner:
     def silences(self, vehicle_id: str, event_time_ms: int, known: Plan | None = None) -> list[tuple[Offence, int]]:
         """If nothing follows a report of this time: the offences that will come of it, and the stream time each takes to pass.
 
-        An announced interruption puts it off until its end. Registration and exemptions count at that time as well.
+        An interruption announced by then puts it off until its end. Registration and exemptions count at that time as well.
         """
         found = []
         plan = self.at(vehicle_id, event_time_ms, known)
         for offence, limit_ms in plan.duties.silences:
             due_ms = event_time_ms + limit_ms
-            due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms)
+            due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms, event_time_ms)
             if any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
                 found.append((offence, due_ms))
         return found

@@ -84,11 +84,12 @@ class Pass(Entry, tag="pass", kw_only=True):
 
 
 class Notice(Entry, tag="notice", kw_only=True):
-    """An interruption of data that was announced beforehand."""
+    """An interruption of data; it counts if it was announced beforehand: ``filed_at``, else when it begins."""
 
     subject: NonEmpty
     from_: str = msgspec.field(name="from")
     until: str
+    filed_at: str | None = None
     reason: str | None = None
 
 
@@ -238,8 +239,8 @@ class Registry:
             known = self._bounds_ms[until] = bound_ms(until, self.timezone, end=True)
         return known
 
-    def after_notices(self, subjects: Collection[str], event_time_ms: int) -> int:
-        """The first instant from this one on (ms) that no announced interruption of one of the subjects (``kind/id``) covers."""
+    def after_notices(self, subjects: Collection[str], event_time_ms: int, last_sign_ms: int) -> int:
+        """The first instant from this one on (ms) that no interruption of one of the subjects (``kind/id``) covers which was filed by the last sign."""
         names = {name for subject in subjects for name in self._notices_of.get(subject, ())}
         moved = True
         while moved:
@@ -247,7 +248,8 @@ class Registry:
             for notice in (self.at("notice", name, event_time_ms) for name in names):
                 if isinstance(notice, Notice) and notice.subject in subjects:
                     from_ms = bound_ms(notice.from_, self.timezone, end=False)
-                    if from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
+                    filed_ms = bound_ms(notice.filed_at, self.timezone, end=False) if notice.filed_at else from_ms
+                    if filed_ms <= last_sign_ms and from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
                         event_time_ms, moved = until_ms, True
         return event_time_ms
 
@@ -311,7 +313,7 @@ def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
     try:
         from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
         until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
-        for name in (*_LAPSING, "from_", "until"):
+        for name in (*_LAPSING, "from_", "until", "filed_at"):
             if text := getattr(entry, name, None):
                 bound_ms(text, timezone, end=True)
     except ValueError as error:

@@ -329,7 +329,7 @@ class Oracle:
                 later = [
                     self.bound(n["until"], True)
                     for n in self.records["notice"]
-                    if n["subject"] in subjects and self.counts(n, due) and self.bound(n["from"], False) <= due < self.bound(n["until"], True)
+                    if n["subject"] in subjects and self.filed(n, t) and self.counts(n, due) and self.bound(n["from"], False) <= due < self.bound(n["until"], True)
                 ]
                 if not later:
                     break
@@ -342,6 +342,10 @@ class Oracle:
             elif stream_time > due:
                 found.append(((rule["rule"], rule["id"], vehicle, None, t, t, 1, "open"), [fix]))
         return found
+
+    def filed(self, notice, last_sign):
+        """Whether it was known of before the silence began."""
+        return self.bound(notice.get("filed_at") or notice["from"], False) <= last_sign
 
     def expected(self, rule, fix):
         record = self.lookup("vehicle", fix["vehicle_id"], fix["event_time_ms"])
@@ -508,7 +512,7 @@ class Oracle:
             records = [self.lookup(kind, subject.partition("/")[2], when) for when in (t, moment)]
             owner = (records[1] or {}).get("enterprise_id")
             announced = any(
-                n["subject"] in {subject, f"enterprise/{owner}"} and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
+                n["subject"] in {subject, f"enterprise/{owner}"} and self.filed(n, t) and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
                 for n in self.records["notice"]
             )
             if announced:

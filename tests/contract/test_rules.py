@@ -129,8 +129,9 @@ CASES = [
     ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "vehicle/HH-00001", "from": "2023-11-15", "until": "2023-11-15"}], False),
     ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T13:00"}], False),
     ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T12:05"}], True),
-    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00"}], False),
-    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30.001", "until": "2023-11-15T13:00"}], True),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00"}], True),  # filed after the last report, as far as anybody knows
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00", "filed_at": "2023-11-15"}], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30.001", "until": "2023-11-15T13:00", "filed_at": "2023-11-14"}], True),
     ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/f", "from": "2023-11-15", "until": "2023-11-15"}], True),
 ]
 

@@ -48,7 +48,7 @@ ZONE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 
 REGISTRY = [
     {"kind": "vehicle", "id": "v1", "enterprise_id": "e"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"},
     {"kind": "outlet", "id": "o", "enterprise_id": "e", "filed": True, "camera": True}, {"kind": "outlet", "id": "q", "camera": True},
-    {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30"},
+    {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30", "filed_at": "2023-11-15"},
     {"kind": "notice", "id": "n2", "subject": "enterprise/e", "from": "2023-11-16T08:00", "until": "2023-11-16T09:00"},
 ]  # fmt: skip
 DAYS = LocalDays(ZoneInfo("Asia/Shanghai"))

@@ -39,8 +39,8 @@ ENTERPRISE = {"kind": "enterprise", "id": "e"}
 HOURS = 'hours: [{days: mon-fri, from: "08:00", until: "20:00"}]'
 
 
-def notice(subject, from_, until):
-    return {"kind": "notice", "id": f"{subject} {from_}", "subject": subject, "from": from_, "until": until}
+def notice(subject, from_, until, filed_at="2023-11-14"):
+    return {"kind": "notice", "id": f"{subject} {from_}", "subject": subject, "from": from_, "until": until, "filed_at": filed_at}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,9 @@ def notice(subject, from_, until):
         ("offline_camera", "", [CAMERA, notice("outlet/o", "2023-11-15T12:10", "2023-11-15T13:00")], [0], NOON + HOUR, []),
         ("offline_camera", "", [CAMERA, notice("enterprise/e", "2023-11-15T12:10", "2023-11-15T13:00")], [0], NOON + HOUR + 1, [(0, None)]),
         ("offline_camera", "", [CAMERA, notice("enterprise/f", "2023-11-15T12:10", "2023-11-15T13:00")], [0], NOON + HOUR, [(0, None)]),
+        ("offline_camera", "", [CAMERA, notice("outlet/o", "2023-11-15T12:00", "2023-11-15T13:00", None)], [0], NOON + HOUR, []),
+        ("offline_camera", "", [CAMERA, notice("outlet/o", "2023-11-15T12:00:00.001", "2023-11-15T13:00", None)], [0], NOON + HOUR, [(0, None)]),
+        ("offline_camera", "", [CAMERA, notice("outlet/o", "2023-11-15T11:00", "2023-11-15T13:00", "2023-11-15T12:01")], [0], NOON + HOUR, [(0, None)]),
         # a feed, half an hour, in its hours
         ("interrupted_feed", "", [ENTERPRISE], [0, 31 * MINUTE], NOON + HOUR, [(0, 31 * MINUTE)]),
         ("interrupted_feed", "", [], [0, 31 * MINUTE], NOON + HOUR, []),
