@@ -164,7 +164,7 @@ def spell_data(transition: SpellTransition, registry: Registry) -> dict[str, Any
         "evidence": [],
         **_reasons(transition.rule, words),
         "superseded_by": None,
-        "synthetic": False,
+        "synthetic": spell.synthetic,
     }
 
 

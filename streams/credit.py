@@ -31,6 +31,7 @@ class Charge(msgspec.Struct, array_like=True, frozen=True):
     rule: str
     rule_id: str
     at_ms: int
+    synthetic: bool = False
 
 
 class Account(msgspec.Struct):
@@ -71,7 +72,7 @@ def charge_of(data: Mapping[str, Any], policies: Policies) -> Charge | None:
         return None
     if data["revision"] == 1 and data["state"] != CLOSED:
         return None
-    return Charge(data["enterprise_id"], data["incident_id"], data["revision"], data["state"], data["rule"], data["rule_id"], data["closed_at_ms"] or data["last_seen_ms"])
+    return Charge(data["enterprise_id"], data["incident_id"], data["revision"], data["state"], data["rule"], data["rule_id"], data["closed_at_ms"] or data["last_seen_ms"], data.get("synthetic", False))
 
 
 def costs(account: Account, rule: Rule) -> list[Cost]:
@@ -90,11 +91,13 @@ def black_spells(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[Spe
             break
         held = [cost for cost in charged if cost.at_ms <= at_ms < cost.until_ms]
         black = RULES[rule.rule].standing(rule.parameters, sum(cost.points for cost in held), 0) == BLACK
+        made_up = any(cost.charge.synthetic for cost in held)
         lasts = bool(spells) and spells[-1].end_ms is None
         if black and not lasts:
-            spells.append(Spell(at_ms, None, len(held)))
+            spells.append(Spell(at_ms, None, len(held), made_up))
         elif lasts:
-            spells[-1] = spells[-1]._replace(size=max(spells[-1].size, len(held)), end_ms=None if black else at_ms)
+            known = spells[-1]
+            spells[-1] = Spell(known.start_ms, None if black else at_ms, max(known.size, len(held)), known.synthetic or made_up)
     return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
 
 

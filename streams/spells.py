@@ -16,11 +16,15 @@ from streams.policy import Policies, Policy, Rule
 
 
 class Spell(NamedTuple):
-    """From its beginning (ms) to its end (None: it lasts); ``size``: of how many it is made, such as the charges of a black list."""
+    """From its beginning (ms) to its end (None: it lasts); ``size``: of how many it is made, such as the charges of a black list.
+
+    ``synthetic``: whether any of them, or of the signs around it, was made up.
+    """
 
     start_ms: int
     end_ms: int | None
     size: int = 0
+    synthetic: bool = False
 
 
 class Announced(msgspec.Struct, array_like=True):
