@@ -17,22 +17,22 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.columns import FROM_ROW, LONGEST_ID, Columns
+from streams.decode import FIXES, malformed
 from streams.driven import APART_MS, Driven
 from streams.events import (
     DUPLICATE,
+    FIRST_MS,
     FUTURE_TOLERANCE_MS,
     LAST_MS,
     LATE,
     LOADS,
-    MALFORMED,
     MAX_SPEED_KMH,
     SYNTHETIC,
     Fix,
     Record,
     Reject,
-    decode_fix,
-    decode_fixes,
     refuse_fix,
+    refused,
 )
 from streams.geo import to_wgs84
 from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
@@ -165,23 +165,16 @@ class Engine:
     def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
         """The well-formed, plausible fixes of a chunk, in WGS-84, and the records they came in."""
         taken = list(records) if records[0].offset >= from_offset else [record for record in records if record.offset >= from_offset]
-        fixes = decode_fixes([record.value or b"" for record in taken])
-        if fixes is None:
-            fixes, good = [], []
-            for record in taken:
-                try:
-                    fixes.append(decode_fix(record.value or b""))
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    rejects.append(Reject(record, MALFORMED, _event_id(record.value), str(error)))
-                else:
-                    good.append(record)
-            taken = good
+        fixes, wrong = FIXES.read([record.value for record in taken])
+        if wrong:
+            rejects.extend(malformed(taken[i], error) for i, error in wrong.items())
+            taken = [record for i, record in enumerate(taken) if i not in wrong]
         chunk = Chunk(fixes)
         if odd := _odd(chunk, taken, refuses_synthetic=self.refuses_synthetic):
-            refused = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
-            rejects.extend(Reject(taken[i], reason, fixes[i].event_id) for i, reason in refused.items())
-            taken = [record for i, record in enumerate(taken) if i not in refused]
-            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in refused])
+            reasons = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
+            rejects.extend(refused(taken[i], fixes[i], reason) for i, reason in reasons.items())
+            taken = [record for i, record in enumerate(taken) if i not in reasons]
+            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in reasons])
         for i, fix in enumerate(chunk.fixes):
             if fix.coord_sys != "wgs84":
                 lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
@@ -229,7 +222,7 @@ class Engine:
             self._pass_time(partition, reached_ms[index], transitions)
             reason = self._look(partition, columns.traces[number], candidate, transitions)
             if reason:
-                rejects.append(Reject(records[index], reason, candidate.fix.event_id))
+                rejects.append(refused(records[index], candidate.fix, reason))
         self._pass_time(partition, reached_ms[-1], transitions)
 
     @staticmethod
@@ -518,7 +511,7 @@ def _odd(chunk: Chunk, records: list[Record], *, refuses_synthetic: bool) -> lis
     arrived = [record.timestamp for record in records]
     if None in arrived:
         arrived = [fix.arrival_time_ms if known is None else known for known, fix in zip(arrived, chunk.fixes, strict=True)]
-    good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times > 0) & (times < LAST_MS)
+    good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times >= FIRST_MS) & (times < LAST_MS)
     good &= ~(times > np.array(arrived, dtype=float) + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
     if refuses_synthetic:
         good &= ~chunk.synthetic
@@ -535,13 +528,3 @@ def _report(fix: Fix) -> Report:
 
 def _kept(fix: Fix) -> Kept:
     return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0, LOADS[fix.load])
-
-
-def _event_id(value: bytes | None) -> str | None:
-    """The event id of a malformed record where one can be read."""
-    try:
-        found = msgspec.json.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    event_id = found.get("event_id") if isinstance(found, dict) else None
-    return event_id if isinstance(event_id, str) else None

@@ -7,9 +7,15 @@ from typing import Annotated, Literal
 import msgspec
 
 from streams.clock import DAY_MS
+from streams.ids import LONGEST_ID_BYTES
 
-NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+LONGEST_TEXT_BYTES = 256
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID_BYTES)]
+"""Somebody's or something's id (ids.py); an optional one that is empty is absent."""
+Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT_BYTES)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+FIRST_MS = 946_684_800_000
+"""2000-01-01 UTC. Nothing was reported before; whoever gives seconds for milliseconds is in 1970."""
 LAST_MS = 2**47
 """The year 6429; calendars end a little later."""
 
@@ -27,19 +33,30 @@ SYNTHETIC = "synthetic"
 """Made-up records, which a real worker refuses."""
 DUPLICATE = "duplicate"
 LATE = "late"
-REASONS = (MALFORMED, INVALID_POSITION, INVALID_TIME, FUTURE, INVALID_SPEED, SYNTHETIC, DUPLICATE, LATE)
+EXPLAINED = {
+    MALFORMED: "not JSON of the fields that are asked for",
+    INVALID_POSITION: "lon and lat are no place on earth, or exactly 0, 0",
+    INVALID_TIME: "event_time_ms is before 2000-01-01 (are these seconds? milliseconds are expected) or beyond the year 6429",
+    FUTURE: "event_time_ms is more than 5 min after the record's arrival",
+    INVALID_SPEED: "speed_kmh is negative or more than 500",
+    SYNTHETIC: "a made-up record, and this worker judges for real (YICHENG_REHEARSAL)",
+    DUPLICATE: "accepted before, with the same event_time_ms and event_id",
+    LATE: "event_time_ms is further back than the policy's lateness (fixes) or three days (scans, heartbeats) allow",
+}
+"""Why a record is refused, for people; in the order in which the reasons are looked for (semantics 2)."""
+REASONS = tuple(EXPLAINED)
 
 
 class Fix(msgspec.Struct, gc=False, omit_defaults=True):
     """One position report (``courier.gps.v1``); degrees, km/h, metres, milliseconds UTC."""
 
-    event_id: str
+    event_id: Id
     event_time_ms: Milliseconds
-    vehicle_id: NonEmpty
+    vehicle_id: Id
     lon: float
     lat: float
-    device_id: str | None = None
-    plate: str | None = None
+    device_id: Id | None = None
+    plate: Id | None = None
     coord_sys: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
     speed_kmh: float | None = None
     heading_deg: float | None = None
@@ -47,9 +64,9 @@ class Fix(msgspec.Struct, gc=False, omit_defaults=True):
     accuracy_m: float | None = None
     ignition: bool | None = None
     load: Literal["empty", "partial", "full"] | None = None
-    driver_id: str | None = None
+    driver_id: Id | None = None
     backfill: bool = False
-    source: str | None = None
+    source: Text | None = None
     synthetic: bool = False
     arrival_time_ms: Milliseconds | None = None
 
@@ -71,31 +88,31 @@ class Packaging(msgspec.Struct, gc=False, omit_defaults=True):
 class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     """One parcel scan (``courier.scan.v1``)."""
 
-    event_id: str
+    event_id: Id
     event_time_ms: Milliseconds
-    waybill_id: NonEmpty
-    enterprise_id: NonEmpty
-    city: NonEmpty
+    waybill_id: Id
+    enterprise_id: Id
+    city: Id
     kind: Literal["accepted", "departed", "arrived", "out_for_delivery", "delivered", "returned"]
-    outlet_id: str | None = None
-    district: str | None = None
+    outlet_id: Id | None = None
+    district: Text | None = None
     waybill_kind: Literal["electronic", "paper"] | None = None
     packaging: Packaging | None = None
     real_name_verified: bool | None = None
     inspected: bool | None = None
-    courier_id: str | None = None
-    vehicle_id: str | None = None
+    courier_id: Id | None = None
+    vehicle_id: Id | None = None
     synthetic: bool = False
     arrival_time_ms: Milliseconds | None = None
 
 
 class Heartbeat(msgspec.Struct, gc=False, omit_defaults=True):
-    """A sign of life (``courier.heartbeat.v1``) of an outlet's camera or an enterprise's feed."""
+    """A sign of life (``courier.heartbeat.v1``) of ``outlet/<id>``, a camera, or ``enterprise/<id>``, a feed; ``clock`` only moves time."""
 
     event_time_ms: Milliseconds
-    subject: Annotated[str, msgspec.Meta(pattern="^(outlet|enterprise)/.")]
-    event_id: str | None = None
-    city: str | None = None
+    subject: Annotated[str, msgspec.Meta(max_length=LONGEST_ID_BYTES + len("enterprise/"))]
+    event_id: Id | None = None
+    city: Id | None = None
     synthetic: bool = False
     arrival_time_ms: Milliseconds | None = None
 
@@ -109,40 +126,25 @@ class Record(msgspec.Struct, gc=False):
 
 
 class Reject(msgspec.Struct, gc=False):
-    """A refused record; ``error`` is for people."""
+    """A refused record, and what could be read of it; ``error`` is for people and says nothing of what stands in the record."""
 
     record: Record
     reason: str
     event_id: str | None = None
     error: str = ""
+    event_time_ms: int | None = None
 
 
-_fix_decoder = msgspec.json.Decoder(Fix)
-decode_fix = _fix_decoder.decode
-decode_scan = msgspec.json.Decoder(Scan).decode
-decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
-
-
-def decode_fixes(values: list[bytes]) -> list[Fix] | None:
-    """N fixes at once, or None where a value may be anything but one fix.
-
-    Lines of a record could add up with those of others; but where each begins and ends with a brace, JSON has no place for
-    ``}``, a line's end and ``{`` except between two values. So n values from n such records are one of each.
-    """
-    if not all([value[:1] == b"{" and value[-1:] == b"}" for value in values]):  # noqa: C419 - a list is faster
-        return None
-    try:
-        fixes = _fix_decoder.decode_lines(b"\n".join(values))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return fixes if len(fixes) == len(values) else None
+def refused(record: Record, event: Fix | Scan | Heartbeat, reason: str) -> Reject:
+    """An event that was read, and is not accepted."""
+    return Reject(record, reason, event.event_id, EXPLAINED.get(reason, reason), event.event_time_ms)
 
 
 def refuse_time(event_time_ms: int, arrived_ms: int | None) -> str | None:
-    """Semantics 2.3: ``invalid_time`` at or before 1970 or beyond calendars, ``future`` more than 5 min after arrival."""
-    if not 0 < event_time_ms < LAST_MS:
+    """Semantics 2.3: ``invalid_time`` before 2000 or beyond calendars, ``future`` more than 5 min after arrival (None, or negative as Kafka has it: unknown)."""
+    if not FIRST_MS <= event_time_ms < LAST_MS:
         return INVALID_TIME
-    if arrived_ms is not None and event_time_ms > arrived_ms + FUTURE_TOLERANCE_MS:
+    if arrived_ms is not None and arrived_ms >= 0 and event_time_ms > arrived_ms + FUTURE_TOLERANCE_MS:
         return FUTURE
     return None
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.events import Fix
+from streams.events import LAST_MS, Fix
 from streams.policy import Policies, Policy, Rule
 from streams.predicates import Chunk, Form, Predicate
 from streams.recent import Kept
@@ -219,7 +219,7 @@ class Planner:
         for offence, limit_ms in plan.duties.silences:
             due_ms = event_time_ms + limit_ms
             due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms, event_time_ms)
-            if any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
+            if due_ms < LAST_MS and any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
                 found.append((offence, due_ms))
         return found
 

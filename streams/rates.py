@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
-from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, decode_scan, refuse_time
+from streams.decode import SCANS, malformed
+from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, refuse_time, refused
 from streams.findings import FindingKey, Sighting, violated
 from streams.incidents import CLOSED, RETRACTED, Kind, incident_id, steps
 from streams.parcels import DayKey, Parcel, Parcels, parcel_key
@@ -275,18 +276,15 @@ def count_scans(
     outcomes: Counter[tuple[str, str, str]] = Counter()
     accepted: dict[DayKey, Counts] = {}
     feed_gap_ms = signs_gap_ms(policies, "enterprise")
-    scans: list[tuple[Record, Scan, bytes]] = []
-    for record in records:
-        if record.offset < partition.next_offset:
-            continue
-        partition.next_offset = record.offset + 1
-        try:
-            scan = decode_scan(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            rejects.append(Reject(record, MALFORMED, None, str(error)))
-            outcomes["other", "other", MALFORMED] += 1
-        else:
-            scans.append((record, scan, parcel_key(scan.waybill_id) if scan.kind in {"accepted", "delivered"} else b""))
+    new = [record for record in records if record.offset >= partition.next_offset]
+    read, wrong = SCANS.read([record.value for record in new])
+    if new:
+        partition.next_offset = new[-1].offset + 1
+    if wrong:
+        rejects += [malformed(new[index], error) for index, error in wrong.items()]
+        outcomes["other", "other", MALFORMED] = len(wrong)
+        new = [record for index, record in enumerate(new) if index not in wrong]
+    scans = [(record, scan, parcel_key(scan.waybill_id) if scan.kind in {"accepted", "delivered"} else b"") for record, scan in zip(new, read, strict=True)]
     times: dict[str, list[int]] = {}
     deliveries: list[tuple[str, int]] = []
     policy, from_ms, until_ms = None, END_MS, END_MS
@@ -294,11 +292,11 @@ def count_scans(
     for record, scan, key in scans:
         arrived_ms = scan.arrival_time_ms if record.timestamp is None else record.timestamp
         if reason := SYNTHETIC if scan.synthetic and refuses_synthetic else refuse_time(scan.event_time_ms, arrived_ms):
-            rejects.append(Reject(record, reason, scan.event_id))
+            rejects.append(refused(record, scan, reason))
             outcomes[scan.city, scan.kind, reason] += 1
             continue
         if scan.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
-            rejects.append(Reject(record, LATE, scan.event_id))
+            rejects.append(refused(record, scan, LATE))
             outcomes[scan.city, scan.kind, LATE] += 1
             continue
         partition.stream_time_ms = max(partition.stream_time_ms, scan.event_time_ms)

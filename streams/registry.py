@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput, nearest
-from streams.events import NonEmpty
+from streams.events import Id, Milliseconds
+from streams.ids import LONGEST_ID_BYTES, is_id
 
 VehicleClass = Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"]
 Energy = Literal["electric", "hybrid", "fuel"]
 Body = Literal["box", "open"]
+Number = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
 
 
 class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What every record has. A bare date means the whole local day (semantics 1)."""
 
-    id: NonEmpty
+    id: Id
     valid_from: str | None = None
     valid_until: str | None = None
 
@@ -86,7 +88,7 @@ class Pass(Entry, tag="pass", kw_only=True):
 class Notice(Entry, tag="notice", kw_only=True):
     """An interruption of data; it counts if it was announced beforehand: ``filed_at``, else when it begins."""
 
-    subject: NonEmpty
+    subject: Annotated[str, msgspec.Meta(min_length=1)]
     from_: str = msgspec.field(name="from")
     until: str
     filed_at: str | None = None
@@ -96,15 +98,15 @@ class Notice(Entry, tag="notice", kw_only=True):
 class Standing(msgspec.Struct):
     """What ``courier.credit.v1`` says of an enterprise: (ms, standing), since when its exemptions go by which standing."""
 
-    effective: list[tuple[int, str]] = []
+    effective: list[tuple[Milliseconds, str]] = []
 
 
 class Township(Entry, tag="township", kw_only=True):
     """Coverage figures of one township."""
 
     covered: bool = False
-    locker_cells: int = 0
-    service_stations: int = 0
+    locker_cells: Number = 0
+    service_stations: Number = 0
 
 
 AnyEntry = Vehicle | Driver | Enterprise | Outlet | Pass | Notice | Township
@@ -155,8 +157,12 @@ class Registry:
         self._named: Counter[tuple[str, str]] = Counter()
 
     def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
-        """Replace all versions of one record (none: it is deleted)."""
-        key = (kind, entry_id)
+        """Replace all versions of one record (none: it is deleted); ``BadInput``, and nothing changes, where one is wrong or another's."""
+        key, entries = (kind, entry_id), list(entries)
+        for entry in entries:
+            validity_ms(entry, self.timezone)
+            if (entry.__struct_config__.tag, entry.id) != key:
+                raise BadInput(f"the record says that it is {entry.__struct_config__.tag}/{entry.id}, its key {kind}/{entry_id}")
         for _, _, old in self._versions.pop(key, ()):
             self._named.subtract(_names(old))
             for owner in _owners(old):
@@ -309,7 +315,9 @@ def _covers(held: Pass, vehicle_id: str, enterprise_id: str | None) -> bool:
 
 
 def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
-    """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date or they are reversed."""
+    """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date, they are reversed, or its id is none."""
+    if not is_id(entry.id):
+        raise BadInput(f"{type(entry).__name__.lower()}: id {entry.id!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
     try:
         from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
         until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS

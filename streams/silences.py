@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
-from streams.events import KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, decode_heartbeat, refuse_time
+from streams.decode import HEARTBEATS, malformed
+from streams.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Record, Reject, refuse_time, refused
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Registry
 from streams.rules import RULES
@@ -90,11 +91,9 @@ def _due_ms(policies: Policies, registry: Registry, rule_id: str, subject: str, 
         return END_MS
     limit_ms = int(rule.parameters.limit)
     due_ms, earlier_ms = last_ms + limit_ms, BEGINNING_MS
-    while due_ms != earlier_ms:
+    while due_ms != earlier_ms and due_ms <= last_ms + ACTIVE_WITHIN_MS:
         earlier_ms = due_ms
         due_ms = _within_hours(rule, policy, due_ms, limit_ms)
-        if due_ms > last_ms + ACTIVE_WITHIN_MS:
-            return END_MS
         due_ms = registry.after_notices(registry.subjects_of(kind, name, due_ms), due_ms, last_ms)
     then = policies.at(due_ms)
     still = then is not None and rule_id in then.rule_of_id and RULES[rule.rule].expects(registry.at(kind, name, due_ms))
@@ -149,23 +148,19 @@ def take_heartbeats(
 ) -> list[Reject]:
     """Enter a chunk of heartbeats in offset order; the refused ones come back."""
     city = policies.newest.pack.city.adcode
-    rejects = []
-    for record in records:
-        if record.offset < partition.next_offset:
-            continue
-        partition.next_offset = record.offset + 1
-        try:
-            beat = decode_heartbeat(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            rejects.append(Reject(record, MALFORMED, None, str(error)))
-            continue
+    new = [record for record in records if record.offset >= partition.next_offset]
+    if new:
+        partition.next_offset = new[-1].offset + 1
+    beats, wrong = HEARTBEATS.read([record.value for record in new])
+    rejects = [malformed(new[index], error) for index, error in wrong.items()]
+    for record, beat in zip([record for index, record in enumerate(new) if index not in wrong], beats, strict=True):
         reason = refuse_time(beat.event_time_ms, beat.arrival_time_ms if record.timestamp is None else record.timestamp)
         if beat.synthetic and refuses_synthetic:
             reason = SYNTHETIC
         if reason is None and beat.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
             reason = LATE
         if reason is not None:
-            rejects.append(Reject(record, reason, beat.event_id))
+            rejects.append(refused(record, beat, reason))
             continue
         partition.stream_time_ms = max(partition.stream_time_ms, beat.event_time_ms)
         if beat.city in {None, city}:

@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import math
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -25,6 +26,20 @@ def _duration(text):
 
 SCAN_RULES = ("unverified_sender", "uninspected_parcel", "unfiled_outlet")
 OTHER_RULES = ("offline_camera", "interrupted_feed", "blacklisted_enterprise")
+NAME, SUBJECT, TEXT, NUMBER, TIME, FLAG = "a name", "whose sign", "a text", "a number", "a time", "yes or no"
+FIX = {
+    "event_id": NAME, "event_time_ms": TIME, "vehicle_id": NAME, "lon": NUMBER, "lat": NUMBER, "device_id": NAME, "plate": NAME,
+    "coord_sys": ("wgs84", "gcj02", "bd09"), "speed_kmh": NUMBER, "heading_deg": NUMBER, "altitude_m": NUMBER, "accuracy_m": NUMBER, "ignition": FLAG,
+    "load": ("empty", "partial", "full"), "driver_id": NAME, "backfill": FLAG, "source": TEXT, "synthetic": FLAG, "arrival_time_ms": TIME,
+}  # fmt: skip
+SCAN = {
+    "event_id": NAME, "event_time_ms": TIME, "waybill_id": NAME, "enterprise_id": NAME, "city": NAME,
+    "kind": ("accepted", "departed", "arrived", "out_for_delivery", "delivered", "returned"), "outlet_id": NAME, "district": TEXT,
+    "waybill_kind": ("electronic", "paper"), "packaging": {"green": FLAG, "tape_mm": NUMBER, "repackaged": FLAG, "reusable_bag": FLAG},
+    "real_name_verified": FLAG, "inspected": FLAG, "courier_id": NAME, "vehicle_id": NAME, "synthetic": FLAG, "arrival_time_ms": TIME,
+}  # fmt: skip
+BEAT = {"event_time_ms": TIME, "subject": SUBJECT, "event_id": NAME, "city": NAME, "synthetic": FLAG, "arrival_time_ms": TIME}
+YEAR_2000, NO_CALENDAR = 946_684_800_000, 2**47
 HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"
 
 
@@ -213,38 +228,67 @@ class Oracle:
 
     # --- fixes ---
     @staticmethod
-    def _is(value, kinds, optional=True):
-        if value is None:
-            return optional
-        return isinstance(value, kinds) and not (isinstance(value, bool) and bool not in (kinds if isinstance(kinds, tuple) else (kinds,)))
+    def fits(value, wanted):
+        """Whether a field's value is what it should be."""
+        if isinstance(wanted, tuple):
+            return value in wanted
+        if isinstance(wanted, dict):
+            return isinstance(value, dict) and all(value.get(k) is None or Oracle.fits(value[k], w) for k, w in wanted.items())
+        if wanted == FLAG:
+            return value is True or value is False
+        if wanted == TIME:
+            return type(value) is int and -(2**62) <= value <= 2**62
+        if wanted == NUMBER:
+            return type(value) in (int, float) and abs(value) < 1.7976931348623158e308
+        if not isinstance(value, str):
+            return False
+        if wanted == SUBJECT:
+            kind, _, name = value.partition("/")
+            return value == "clock" or (kind in ("outlet", "enterprise") and Oracle.fits(name, NAME))
+        if wanted == TEXT:
+            return len(value.encode()) <= 256
+        odd = any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in value)
+        return 1 <= len(value.encode()) <= 128 and not odd and value not in ("*", "other")
 
-    def parse(self, line, required, optional):
+    def parse(self, line, fields, needed):
+        """The fields of a record that are given, or None where it is malformed; the first so many are needed."""
+
+        def number(digits):
+            return int(digits) if len(digits) < 1_000 else math.inf
+
+        def refuse(word):
+            raise ValueError(word)
+
         try:
-            event = json.loads(line)
-        except ValueError:
+            event = json.loads(bytes(line or b"").decode(), parse_int=number, parse_constant=refuse)
+            json.dumps(event, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             return None
-        if not isinstance(event, dict):
+        if not isinstance(event, dict) or self.depth(event) > 300:
             return None
-        if not all(k in event and self._is(event[k], kinds, optional=False) for k, kinds in required.items()):
-            return None
-        if not all(self._is(event.get(k), kinds) for k, kinds in optional.items()):
-            return None
+        for place, (field, wanted) in enumerate(fields.items()):
+            if place >= needed and (event.get(field) is None or (wanted == NAME and event[field] == "")):
+                event.pop(field, None)
+            elif not self.fits(event.get(field), wanted):
+                return None
         return event
+
+    def depth(self, value):
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 0 if inside is None else 1 + max(map(self.depth, inside), default=0)
 
     def accept(self, lines):
         """Fixes accepted, in arrival order, and the rejects by reason."""
         rejects, accepted, high, seen = Counter(), [], {}, set()
-        required = {"event_id": str, "event_time_ms": int, "vehicle_id": str, "lon": (int, float), "lat": (int, float)}
-        optional = {"plate": str, "speed_kmh": (int, float), "driver_id": str, "ignition": bool, "synthetic": bool, "arrival_time_ms": int}
         for line in lines:
-            fix = self.parse(line, required, optional)
-            if fix is None or fix["vehicle_id"] == "":
+            fix = self.parse(line, FIX, 5)
+            if fix is None:
                 rejects["malformed"] += 1
                 continue
             v, t, speed = fix["vehicle_id"], fix["event_time_ms"], fix.get("speed_kmh")
             if not (-180 <= fix["lon"] <= 180 and -90 <= fix["lat"] <= 90) or fix["lon"] == fix["lat"] == 0:
                 rejects["invalid_position"] += 1
-            elif t <= 0:
+            elif not YEAR_2000 <= t < NO_CALENDAR:
                 rejects["invalid_time"] += 1
             elif fix.get("arrival_time_ms") is not None and t > fix["arrival_time_ms"] + 300_000:
                 rejects["future"] += 1
@@ -410,12 +454,10 @@ class Oracle:
 
     def scans_taken(self, lines):
         """(scan, stream time before it) of those that are neither broken nor more than three days late, and the last stream time."""
-        required = dict.fromkeys(("event_id", "waybill_id", "enterprise_id", "city", "kind"), str) | {"event_time_ms": int}
-        optional = {"waybill_kind": str, "packaging": dict, "outlet_id": str, "real_name_verified": bool, "inspected": bool}
         taken, stream_time = [], 0
         for line in lines:
-            scan = self.parse(line, required, optional)
-            if scan is None or scan["event_time_ms"] <= 0 or scan["event_time_ms"] < stream_time - 3 * 86_400_000:
+            scan = self.parse(line, SCAN, 6)
+            if scan is None or not YEAR_2000 <= scan["event_time_ms"] < NO_CALENDAR or scan["event_time_ms"] < stream_time - 3 * 86_400_000:
                 continue
             taken.append((scan, stream_time))
             stream_time = max(stream_time, scan["event_time_ms"])
@@ -471,13 +513,13 @@ class Oracle:
         for lines in heartbeats:
             stream_time = 0
             for line in lines:
-                beat = self.parse(line, {"event_time_ms": int, "subject": str}, {"event_id": str, "city": str})
-                if beat is None or beat["event_time_ms"] <= 0 or not re.match("(outlet|enterprise)/.", beat["subject"]):
+                beat = self.parse(line, BEAT, 2)
+                if beat is None or not YEAR_2000 <= beat["event_time_ms"] < NO_CALENDAR:
                     continue
                 if beat["event_time_ms"] < stream_time - 3 * 86_400_000:
                     continue
                 stream_time = max(stream_time, beat["event_time_ms"])
-                if beat.get("city") in (None, self.pack["city"]["adcode"]):
+                if beat["subject"] != "clock" and beat.get("city") in (None, self.pack["city"]["adcode"]):
                     found[beat["subject"]].append(beat["event_time_ms"])
             last = max(last, stream_time)
         return {subject: sorted(times) for subject, times in found.items()}, last

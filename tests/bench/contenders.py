@@ -21,8 +21,9 @@ from types import SimpleNamespace
 from bench_judge import CHUNK_RECORDS, city, fleet
 
 from deploy.broker import free_port
+from streams.decode import FIXES
 from streams.engine import Engine, new_partition
-from streams.events import Record, decode_fix
+from streams.events import Record
 from streams.policy import Policies
 from streams.settings import GC_THRESHOLDS
 from streams.stages import FixStage
@@ -86,7 +87,7 @@ class Worker:
         self.meter.start()
         if self.work == "decode":
             for value, _ in records:
-                decode_fix(value)
+                FIXES.read_one(value)
         else:
             self.engine.judge(self.partitions[partition], [Record(value, offset) for value, offset in records])
         if self.meter.add(len(records)):
@@ -112,7 +113,7 @@ def yicheng(work, bootstrap, meter):
             self._reference_changed()
         if work == "decode":
             for record in chunk:
-                decode_fix(record.value)
+                FIXES.read_one(record.value)
         else:
             await take(self, chunk)
         if meter.add(len(chunk)):
@@ -165,7 +166,7 @@ async def raw(work, bootstrap, meter):
             meter.start()
             if work == "decode":
                 for record in records:
-                    decode_fix(record.value)
+                    FIXES.read_one(record.value)
             else:
                 await checkpoint.judge(stage, records, lambda: True, lambda: None)
             meter.add(len(records))
