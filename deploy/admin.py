@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
@@ -34,7 +35,7 @@ class Imported(msgspec.Struct):
         return f"{published} records published ({self.new} new, {self.extended} with a further version, {self.changed} with versions replaced); {self.unchanged} unchanged"
 
 CLOSE_TIMEOUT_MS = 2_000
-"""A broker that does not answer any more is not waited for at the end of a read."""
+"""A broker that does not answer any more is not waited for at the end."""
 
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
@@ -115,11 +116,16 @@ def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) 
         producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
-    sent = [producer.send(topic, value, key) for key, value in records]
-    producer.flush(60)
-    for future in sent:
-        future.get(60)
-    producer.close()
+    try:
+        sent = [producer.send(topic, value, key) for key, value in records]
+        producer.flush(60)
+        for future in sent:
+            future.get(60)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {bootstrap} did not take every record ({error}); run this again") from error
+    finally:
+        with contextlib.suppress(KafkaError):  # what it could not send is told by what led here
+            producer.close(timeout=CLOSE_TIMEOUT_MS / 1000)
     return len(sent)
 
 

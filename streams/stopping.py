@@ -24,7 +24,7 @@ from typing import NoReturn
 INTERRUPTED = 130
 COMMAND_GRACE_S = 3.0
 PROCESS_GRACE_S = 10.0
-BOUNCE_S = 0.1
+BOUNCE_S = 0.2
 """``timeout`` and some terminals send a signal twice; within so short a time it is the same one."""
 LAST_WORDS_S = 1.0
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

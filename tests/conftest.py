@@ -104,14 +104,15 @@ class Command:
             capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
-    def start(self, *arguments, **environment) -> subprocess.Popen:
+    def start(self, *arguments, stdout=None, **environment) -> subprocess.Popen:
         from deploy import leash
 
-        log = (self.home / f"{len(self.children)}-{arguments[0]}.log").open("wb")
+        log = Path(stdout or self.home / f"{len(self.children)}-{arguments[0]}.log").open("wb")
         child = leash.start(
             [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
+        child.name = " ".join(map(str, arguments))
         child.log = lambda: Path(log.name).read_text("utf-8", "replace")
         self.children.append(child)
         return child
