@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from yarl import URL
 
@@ -131,10 +132,16 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         await checkpoint.close()
 
     app.watchdog = watchdog
-    app.ready = lambda: bool(reference.ready.is_set() and app.consumer.assignment() and not app.rebalancing)
+    app.ready = lambda: reference.ready.is_set() and _has_partitions(app)
     return app
 
 
 def _topic(app: faust.App, topic: Topic) -> ChunkTopic:
     return ChunkTopic(app, topics=[topic.name], key_type=bytes, value_type=bytes, allow_empty=True)
 
+
+def _has_partitions(app: faust.App) -> bool:
+    try:
+        return bool(app.consumer.assignment()) and not app.rebalancing
+    except ConsumerNotStarted:
+        return False
