@@ -249,7 +249,7 @@ def start(broker, yicheng, tmp_path):
         port = free_port()
         common = {
             "YICHENG_KAFKA_BOOTSTRAP": broker.bootstrap, "YICHENG_METRICS_PORT": str(port), "YICHENG_SINK_FILE": str(tmp_path / "sink"),
-            "YICHENG_STATE_DIR": str(tmp_path / f"state-{port}"), "YICHENG_GROUP": f"stopping-{tmp_path.name}",
+            "YICHENG_STATE_DIR": str(tmp_path / f"state-{port}"), "YICHENG_GROUP": f"stopping-{tmp_path.name}", "YICHENG_REHEARSAL": "1",
         }  # fmt: skip
         child = yicheng.start(*command, **{**common, **environment})
         child.url = f"http://127.0.0.1:{port}"
