@@ -243,7 +243,7 @@ def secrets_new() -> None:
     """Print a new key for YICHENG_IDENTITY_KEY, which all workers of a group share for good: the names of incidents follow from it."""
     from deploy.identity import new_key
 
-    print(new_key())
+    _say(new_key())
 
 
 @app.command()

@@ -52,6 +52,8 @@ def judge_files(
     partition, latest, outcomes = new_partition(), dict[str, Transition](), Counter[str]()
     scan_partition, scan_outcomes = new_scan_partition(), Counter[str]()
     heard = HeartbeatPartition()
+    made_up: dict[str, set[int]] = {}
+    scan_partition.made_up = heard.made_up = made_up
     scan_partition.sweep_ms = END_MS  # what cannot change any more is wanted at the end
 
     with (out / "rejects.jsonl").open("wb") as rejects_file, _progress() as progress:
@@ -102,7 +104,7 @@ def judge_files(
     for signs in (scan_partition.signs, heard.signs):
         for subject, spans in signs.items():
             watched.setdefault(subject, []).extend(spans)
-    incidents += _spells(policies, registry, identity_key, watched, incidents, stream_time_ms)
+    incidents += _spells(policies, registry, identity_key, watched, made_up, incidents, stream_time_ms)
     incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["outlet_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
     for data in incidents:
         del data["revision"]
@@ -125,7 +127,8 @@ def judge_files(
 
 
 def _spells(
-    policies: Policies, registry: Registry, identity_key: bytes, watched: dict[str, list[Span]], incidents: list[dict[str, Any]], stream_time_ms: int
+    policies: Policies, registry: Registry, identity_key: bytes, watched: dict[str, list[Span]], made_up: dict[str, set[int]], incidents: list[dict[str, Any]],
+    stream_time_ms: int,
 ) -> list[dict[str, Any]]:
     """The silences of cameras and feeds, then the black lists that follow from all incidents, as they stand at the end."""
     policy, found = policies.newest, list[dict[str, Any]]()
@@ -133,7 +136,8 @@ def _spells(
         kind = subject.partition("/")[0]
         for rule in (rule for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
             spells, _ = silences(policies, registry, rule.id, subject, joined(spans, int(rule.parameters.limit)), stream_time_ms)
-            transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, spells, {})}
+            told = [spell._replace(synthetic=not made_up.get(subject, set()).isdisjoint(spell[:2])) for spell in spells]
+            transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, told, {})}
             found += [spell_data(t, registry) for t in transitions.values()]
     accounts: dict[str, Account] = {}
     for data in [*incidents, *found]:

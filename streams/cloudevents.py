@@ -88,7 +88,7 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
         "evidence": [],
         **_reasons(rule, words),
         "superseded_by": None,
-        "synthetic": False,
+        "synthetic": transition.synthetic,
     }
 
 
@@ -129,7 +129,7 @@ def finding_data(transition: FindingTransition, registry: Registry) -> dict[str,
         ],
         **_reasons(transition.rule, words),
         "superseded_by": None,
-        "synthetic": False,
+        "synthetic": extent.synthetic,
     }
 
 

@@ -30,32 +30,35 @@ class FindingKey(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """A violating scan: when, its id, and whose."""
+    """A violating scan: when, its id, whose, and whether it was made up."""
 
     event_time_ms: int
     event_id: str
     enterprise_id: str
+    synthetic: bool = False
 
 
 class Extent(msgspec.Struct, array_like=True, frozen=True):
-    """How many scans, the last's time, and the earliest of them in order."""
+    """How many scans, the last's time, the earliest of them in order, and whether any was made up."""
 
     count: int
     last_seen_ms: int
     evidence: tuple[Sighting, ...]
+    synthetic: bool = False
 
 
 def extent_of(sightings: Iterable[Sighting]) -> Extent:
     """What violating scans come to; a count of 0 where there are none."""
     found = list(sightings)
-    return Extent(len(found), max((s.event_time_ms for s in found), default=0), tuple(nsmallest(MAX_EVIDENCE, found)))
+    return Extent(len(found), max((s.event_time_ms for s in found), default=0), tuple(nsmallest(MAX_EVIDENCE, found)), any(s.synthetic for s in found))
 
 
 def joined(extents: Iterable[Extent]) -> Extent:
     """The extent over several partitions."""
     parts = list(extents)
     evidence = nsmallest(MAX_EVIDENCE, (s for part in parts for s in part.evidence))
-    return Extent(sum(part.count for part in parts), max((part.last_seen_ms for part in parts), default=0), tuple(evidence))
+    last_seen_ms = max((part.last_seen_ms for part in parts), default=0)
+    return Extent(sum(part.count for part in parts), last_seen_ms, tuple(evidence), any(part.synthetic for part in parts))
 
 
 def violated(scan: Scan, rules: Iterable[Rule], registry: Registry, date: str) -> tuple[FindingKey, ...]:

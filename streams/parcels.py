@@ -23,7 +23,7 @@ GROUP = 256
 """So many ids are compressed together."""
 SEPARATOR = b"\xff"
 """Behind each id; no UTF-8 text contains it."""
-ROW = np.dtype([("check", "<u4"), ("time", "<i8"), ("day", "<u4"), ("features", "u1"), ("id", "<u4")])
+ROW = np.dtype([("check", "<u4"), ("time", "<i8"), ("day", "<u4"), ("features", "<u2"), ("id", "<u4")])
 _compress, _decompress = zstandard.ZstdCompressor(3).compress, zstandard.ZstdDecompressor().decompress
 
 

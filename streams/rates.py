@@ -44,7 +44,7 @@ def share(part: int, whole: int) -> float | None:
 
 
 class Counts(msgspec.Struct):
-    """Accepted parcels of a (city, enterprise, local day), and how many of them had what."""
+    """Accepted parcels of a (city, enterprise, local day), how many of them had what, and how many were made up."""
 
     accepted: int = 0
     electronic: int = 0
@@ -55,9 +55,10 @@ class Counts(msgspec.Struct):
     reusable_bag: int = 0
     real_name_verified: int = 0
     inspected: int = 0
+    synthetic: int = 0
 
     def add(self, features: int, sign: int = 1) -> None:
-        """Count one parcel by its features (a bit each, in the order of ``FEATURES``), or take it back."""
+        """Count one parcel by its features (a bit each, in the order of the fields), or take it back."""
         self.accepted += sign
         for name in NAMES[features]:
             setattr(self, name, getattr(self, name) + sign)
@@ -88,10 +89,12 @@ RATES_OF = {
     "real_name": ("real_name_verified", "accepted"), "inspected": ("inspected", "accepted"),
 }  # fmt: skip
 """Numerator and denominator of each rate (semantics 8)."""
-FEATURES = Counts.__struct_fields__[1:]
-NAMES = [[name for bit, name in enumerate(FEATURES) if number >> bit & 1] for number in range(2 ** len(FEATURES))]
-ELECTRONIC, GREEN = 1, 2
-"""The first two of their bits."""
+FEATURES = Counts.__struct_fields__[1:-1]
+"""What parcels are counted for beside being accepted."""
+_BITS = (*FEATURES, "synthetic")
+NAMES = [[name for bit, name in enumerate(_BITS) if number >> bit & 1] for number in range(2 ** len(_BITS))]
+ELECTRONIC, GREEN, MADE_UP = 1, 2, 1 << len(FEATURES)
+"""The first two of their bits, and the last."""
 
 
 class Hour(msgspec.Struct, array_like=True):
@@ -122,7 +125,7 @@ class ScanPartition(msgspec.Struct):
 
     ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
     ``expired``: keys of state dropped since; ``buried``: of state that was dropped before the last checkpoint was complete,
-    and may be deleted. ``signs``: of enterprises' feeds, to be sent on. ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
+    and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks. ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
     """
 
     parcels: Parcels = msgspec.field(default_factory=Parcels)
@@ -142,6 +145,7 @@ class ScanPartition(msgspec.Struct):
     changed_findings: dict[FindingKey, None] = {}
     unsettled: dict[FindingKey, None] = {}
     signs: dict[str, list[Span]] = {}
+    made_up: dict[str, set[int]] | None = None
     expired: list[str] = []
     buried: list[str] = []
 
@@ -166,7 +170,7 @@ class ScanPartition(msgspec.Struct):
         self._count_minute(parcel, 1)
         self.dirty_days[parcel.day] = None
         for finding in parcel.findings:
-            self.sight(finding, _acceptance(key, parcel), Sighting(parcel.event_time_ms, parcel.event_id, parcel.day.enterprise_id))
+            self.sight(finding, _acceptance(key, parcel), Sighting(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
 
     def _count_minute(self, parcel: Parcel, sign: int) -> None:
         minute = parcel.event_time_ms // MINUTE_MS
@@ -313,11 +317,13 @@ def count_scans(
         own = scan.city == city
         if own and registry.knows("enterprise", scan.enterprise_id):  # of others no signs are expected
             times.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
+            if scan.synthetic and partition.made_up is not None:
+                partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
         if own and not from_ms <= scan.event_time_ms < until_ms:
             policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
         if own and policy is not None:
             for finding in violated(scan, policy.scan_rules["all"], registry, date):
-                partition.sight(finding, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id))
+                partition.sight(finding, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
         if counts:
             day = shared_day(*whose(scan), date)
             findings = violated(scan, policy.scan_rules["accepted"], registry, date) if own and policy is not None else ()
@@ -341,9 +347,9 @@ def shared_day(*day: str) -> DayKey:
 
 
 def features_of(scan: Scan) -> int:
-    """What an accepted scan counts for, a bit each in the order of ``FEATURES``."""
+    """What an accepted scan counts for, a bit each in the order of the fields of ``Counts``."""
     packaging = scan.packaging
-    features = (scan.waybill_kind == "electronic") * ELECTRONIC | (scan.real_name_verified is True) << 6 | (scan.inspected is True) << 7
+    features = (scan.waybill_kind == "electronic") * ELECTRONIC | (scan.real_name_verified is True) << 6 | (scan.inspected is True) << 7 | scan.synthetic * MADE_UP
     if packaging is not None:
         features |= (packaging.green is True) * GREEN | (packaging.repackaged is False) << 4 | (packaging.reusable_bag is True) << 5
         if packaging.tape_mm is not None:
@@ -381,7 +387,7 @@ def forecast(today: Counts, hour: Counts, hours_left: float) -> dict[str, float]
 def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
     """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
     row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
-    row.update((name, getattr(counts, name)) for name in Counts.__struct_fields__)
+    row.update((name, getattr(counts, name)) for name in ("accepted", *FEATURES))
     return {**row, **counts.rates()}
 
 
@@ -400,7 +406,7 @@ class DayIncident(msgspec.Struct):
 
 
 class DayTransition(msgspec.Struct):
-    """One revision of a low-rate incident. ``counts``: numerator and denominator."""
+    """One revision of a low-rate incident. ``counts``: numerator and denominator; ``synthetic``: whether any parcel that it rests on is."""
 
     kind: Kind
     incident_id: str
@@ -409,6 +415,7 @@ class DayTransition(msgspec.Struct):
     rule: Rule
     day: DayKey
     counts: tuple[int, int]
+    synthetic: bool = False
 
 
 class DayJudge:
@@ -438,7 +445,7 @@ class DayJudge:
             (part, whole), (part_before, whole_before) = (RULES[rule.rule].rate(each) for each in (counts, before))
             least = max(rule.parameters.min_sample, 1)
             low = min(whole, whole_before) >= least and part * whole_before <= part_before * whole and self._concerns(rule, month, start_ms)
-            transitions += self._announce(policy, rule, month, low, counts, incidents)
+            transitions += self._announce(policy, rule, month, low, counts, incidents, synthetic=bool(before.synthetic))
         return transitions
 
     def _low(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> bool:
@@ -455,7 +462,9 @@ class DayJudge:
         enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
         return isinstance(enterprise, Enterprise) and enterprise.primary_brand
 
-    def _announce(self, policy: Policy, rule: Rule, day: DayKey, low: bool, counts: Counts, incidents: dict[str, DayIncident]) -> list[DayTransition]:
+    def _announce(
+        self, policy: Policy, rule: Rule, day: DayKey, low: bool, counts: Counts, incidents: dict[str, DayIncident], *, synthetic: bool = False
+    ) -> list[DayTransition]:
         numerator, denominator = RULES[rule.rule].rate(counts)
         known = incidents.get(rule.id)
         if known is None:
@@ -468,5 +477,5 @@ class DayJudge:
         for kind, state in steps(known.state, CLOSED if low else RETRACTED, differs=known.counts != (numerator, denominator)):
             known.revision += 1
             known.state, known.counts = state, (numerator, denominator)
-            out.append(DayTransition(kind, known.incident_id, known.revision, state, rule, day, known.counts))
+            out.append(DayTransition(kind, known.incident_id, known.revision, state, rule, day, known.counts, synthetic or bool(counts.synthetic)))
         return out

@@ -60,11 +60,12 @@ class Places:
 
 
 class Sealed(NamedTuple):
-    """A page that is put away, the time of its last scan and the first of them."""
+    """A page that is put away, the time of its last scan, the first of them, and whether any was made up."""
 
     packed: bytes
     last_seen_ms: int
     first: Sighting
+    synthetic: bool
 
 
 class Sightings:
@@ -98,7 +99,7 @@ class Sightings:
             self._add(name, sighting)
             return True
         known = page.get(name)
-        if known is None or not sighting < known:
+        if known is None or not sighting[:3] < known[:3]:
             return False
         page[name] = sighting
         self._changed(name, sighting)
@@ -149,7 +150,8 @@ class Sightings:
         if self._earliest is None:
             self._earliest = self._first_of_sealed()
         last_ms = max(itertools.chain((s.event_time_ms for s in loose), (page.last_seen_ms for page in self._sealed.values())), default=0)
-        return Extent(self.count, last_ms, tuple(nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, loose))))
+        synthetic = any(s.synthetic for s in loose) or any(page.synthetic for page in self._sealed.values())
+        return Extent(self.count, last_ms, tuple(nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, loose))), synthetic)
 
     def page(self, number: int) -> dict[str, Sighting]:
         """What stands on a page, as a checkpoint keeps it."""
@@ -183,7 +185,8 @@ class Sightings:
             self._index(number, {name: page[name] for name in self._fresh})
             self._fresh = {}
         if page:
-            self._sealed[number] = Sealed(_compress(_encode(page)), max(s.event_time_ms for s in page.values()), min(page.values()))
+            found, synthetic = page.values(), any(s.synthetic for s in page.values())
+            self._sealed[number] = Sealed(_compress(_encode(page)), max(s.event_time_ms for s in found), min(found), synthetic)
             if self._earliest is not None:
                 self._earliest = nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, page.values()))
 

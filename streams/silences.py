@@ -135,12 +135,16 @@ def in_parts(signs: Mapping[str, list[Span]], stream_time_ms: int) -> Iterator[t
 
 
 class HeartbeatPartition(msgspec.Struct):
-    """How far a partition of heartbeats has come, and the signs of life that are still to be sent on, by subject."""
+    """How far a partition of heartbeats has come, and the signs of life that are still to be sent on, by subject.
+
+    ``made_up``: the times of the synthetic ones, where somebody asks.
+    """
 
     next_offset: int = 0
     saved_offset: int = 0
     stream_time_ms: int = BEGINNING_MS
     signs: dict[str, list[Span]] = {}
+    made_up: dict[str, set[int]] | None = None
 
 
 def take_heartbeats(
@@ -165,6 +169,8 @@ def take_heartbeats(
         partition.stream_time_ms = max(partition.stream_time_ms, beat.event_time_ms)
         if beat.city in {None, city}:
             partition.signs.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
+            if beat.synthetic and partition.made_up is not None:
+                partition.made_up.setdefault(beat.subject, set()).add(beat.event_time_ms)
     gather(partition.signs, lambda subject: signs_gap_ms(policies, subject.partition("/")[0]))
     return rejects
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-import msgspec
-
 from streams import metrics
 from streams.checkpoint import Change, Checkpoint
 from streams.cloudevents import cloudevent, incident_data
@@ -23,7 +21,7 @@ from streams.incidents import CLOSED, OPEN, Trace, Transition
 from streams.origin import refuse_foreign, signed, unsigned
 from streams.parcels import DayKey, Parcel
 from streams.partials import Partial, encode_partial
-from streams.rates import CITY_WIDE, OTHER, Counts, ScanPartition, by_registry, count_scans, new_scan_partition, shared_day, state_key
+from streams.rates import CITY_WIDE, FEATURES, OTHER, Counts, ScanPartition, by_registry, count_scans, new_scan_partition, shared_day, state_key
 from streams.reference import Reference
 from streams.registry import Registry
 from streams.sightings import Sightings
@@ -348,8 +346,8 @@ class ScanStage(StatefulStage[ScanPartition]):
             metrics.PARCELS_ACCEPTED.labels(*labels, "other").inc(counted.accepted - counted.electronic)
             metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
             metrics.PARCELS_PACKAGED.labels(*labels, "other").inc(counted.accepted - counted.green)
-            for what, number in msgspec.structs.asdict(counted).items():
-                metrics.PARCELS_COUNTED.labels(*labels, what).inc(number)
+            for what in ("accepted", *FEATURES):
+                metrics.PARCELS_COUNTED.labels(*labels, what).inc(getattr(counted, what))
 
     def new_partition(self) -> ScanPartition:
         """See ``StatefulStage``."""

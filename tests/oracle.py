@@ -480,6 +480,18 @@ class Oracle:
 
     def findings(self, *partitions):
         """Scans against outlets and enterprises: (rule id, subject, date, first, last, number of scans)."""
+        found = {key: [scan["event_time_ms"] for scan in own] for key, own in self.findings_of(*partitions).items()}
+        return {(*key, min(times), max(times), len(times)) for key, times in found.items()}
+
+    def made_up(self, *partitions):
+        """Which findings (rule id, subject, date) and which days (city, enterprise or ``*``, date) rest on any synthetic scan."""
+        found = {key for key, own in self.findings_of(*partitions).items() if any(scan.get("synthetic") is True for scan in own)}
+        counted = [scan for lines in partitions for scan in self.acceptances(self.scans_taken(lines)[0]) if scan.get("synthetic") is True]
+        days = {(s["city"], e, self.local(s["event_time_ms"]).date().isoformat()) for s in counted for e in (s["enterprise_id"], "*")}
+        return found, days
+
+    def findings_of(self, *partitions):
+        """(rule id, subject, date) → the scans that count against it."""
         streams = [self.scans_taken(lines)[0] for lines in partitions]
         found = defaultdict(dict)
         for rule in self.pack["rules"]:
@@ -498,9 +510,10 @@ class Oracle:
                     name = id(scan)
                 if wrong:
                     subject = f"outlet/{outlet}" if outlet else f"enterprise/{scan['enterprise_id']}"
-                    times = found[rule["id"], subject, self.local(t).date().isoformat()]
-                    times[name] = min(times.get(name, t), t)
-        return {(*key, min(times.values()), max(times.values()), len(times)) for key, times in found.items()}
+                    scans = found[rule["id"], subject, self.local(t).date().isoformat()]
+                    if name not in scans or t < scans[name]["event_time_ms"]:
+                        scans[name] = scan
+        return {key: list(scans.values()) for key, scans in found.items()}
 
     # --- signs of life, credit ---
     def signs(self, scans, heartbeats=()):

@@ -131,7 +131,7 @@ def test_features_are_counted_where_they_are_known():
     counts = partition.counts[DayKey("150100", "e", "2023-11-15")]
     assert msgspec.structs.asdict(counts) == {
         "accepted": 3, "electronic": 1, "green": 1, "taped": 2, "narrow_tape": 1, "not_repackaged": 1, "reusable_bag": 1,
-        "real_name_verified": 1, "inspected": 1,
+        "real_name_verified": 1, "inspected": 1, "synthetic": 0,
     }  # fmt: skip
 
 
