@@ -157,16 +157,6 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]
         consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
 
 
-def consumed(bootstrap: str, group: str, topic: str) -> bool:
-    """Whether a group has committed a topic to its present end."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False)
-    try:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        return all((consumer.committed(p) or 0) >= end for p, end in consumer.end_offsets(partitions).items())
-    finally:
-        consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
-
-
 def rewind(bootstrap: str, group: str) -> None:
     """Forget a group's committed offsets; what its state has seen is not judged twice. ``YichengError`` while its workers run."""
     admin = _administer(bootstrap)

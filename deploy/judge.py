@@ -86,25 +86,25 @@ def judge_files(
 
     watched: dict[str, list[Span]] = {}
     incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
-    stream_time_ms = max(scan_partition.stream_time_ms, heard.stream_time_ms)
+    watermark_ms = max(partition.stream_time_ms, scan_partition.stream_time_ms, heard.stream_time_ms)
     counts = totals([scan_partition.counts])
     day_judge = DayJudge(policies, registry, identity_key)
-    day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, stream_time_ms)]
+    day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, watermark_ms)]
     months: dict[DayKey, Counts] = {}
     for day, counted in counts.items():
         months.setdefault(day._replace(date=day.date[:7]), Counts()).merge(counted)
     for month, counted in months.items():
         before = months.get(month._replace(date=month_after(month.date, -1)), Counts())
-        day_transitions += day_judge.judge_month(month, counted, before, {}, stream_time_ms)
+        day_transitions += day_judge.judge_month(month, counted, before, {}, watermark_ms)
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     for key, sightings in scan_partition.findings.items():
-        _, found = judge_finding(policies, identity_key, key, sightings.extent(), None, stream_time_ms)
+        _, found = judge_finding(policies, identity_key, key, sightings.extent(), None, watermark_ms)
         incidents += [finding_data(t, registry) for t in found[-1:]]
     for signs in (scan_partition.signs, heard.signs):
         for subject, spans in signs.items():
             watched.setdefault(subject, []).extend(spans)
-    incidents += _spells(policies, registry, identity_key, watched, made_up, incidents, stream_time_ms)
+    incidents += _spells(policies, registry, identity_key, watched, made_up, incidents, watermark_ms)
     incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["outlet_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
     for data in incidents:
         del data["revision"]
@@ -128,14 +128,14 @@ def judge_files(
 
 def _spells(
     policies: Policies, registry: Registry, identity_key: bytes, watched: dict[str, list[Span]], made_up: dict[str, set[int]], incidents: list[dict[str, Any]],
-    stream_time_ms: int,
+    watermark_ms: int,
 ) -> list[dict[str, Any]]:
     """The silences of cameras and feeds, then the black lists that follow from all incidents, as they stand at the end."""
     policy, found = policies.newest, list[dict[str, Any]]()
     for subject, spans in sorted(watched.items()):
         kind = subject.partition("/")[0]
         for rule in (rule for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
-            spells, _ = silences(policies, registry, rule.id, subject, joined(spans, int(rule.parameters.limit)), stream_time_ms)
+            spells, _ = silences(policies, registry, rule.id, subject, joined(spans, int(rule.parameters.limit)), watermark_ms)
             told = [spell._replace(synthetic=not made_up.get(subject, set()).isdisjoint(spell[:2])) for spell in spells]
             transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, told, {})}
             found += [spell_data(t, registry) for t in transitions.values()]
@@ -145,8 +145,8 @@ def _spells(
             accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
     for rule in policy.credit_rules:
         for enterprise_id, account in sorted(accounts.items()):
-            subject, now_ms = f"enterprise/{enterprise_id}", max([stream_time_ms, *(c.at_ms for c in account.charges.values())])
-            spells, _ = black_spells(costs(account, rule), rule, now_ms)
+            subject = f"enterprise/{enterprise_id}"
+            spells, _ = black_spells(costs(account, rule), rule, watermark_ms - 1)
             transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, spells, {})}
             found += [spell_data(t, registry) for t in transitions.values()]
     return found

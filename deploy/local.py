@@ -21,9 +21,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deploy.admin import consumed, create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
+from deploy.admin import create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import KAFKA_PORT, EmbeddedKafka, answers
 from deploy.children import python_environment
+from deploy.ending import Ending, committed_to, ends
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
 from deploy.verdict import Produced, Verdict, compare, latest_incidents, newest, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
@@ -35,7 +36,7 @@ from streams.registry_file import load_registry
 from streams.settings import Settings
 from streams.shown import shown
 from streams.stopping import INTERRUPTED, interrupt, stopping
-from streams.topics import ALL, GPS, HEARTBEAT, INCIDENTS, PARTIALS, RATES, SCAN
+from streams.topics import ALL, INCIDENTS, RATES
 
 DRAIN_TIMEOUT_S = 60.0
 GRACE_S = 13.0
@@ -248,13 +249,12 @@ class Local:
         if produced is None:
             raise YichengError(f"the producer left no {self.truth_file}")
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
-        group = self.settings.group
+        ending = Ending(self.bootstrap, self.settings.group)
         with self.console.status("judging what is left … / 正在处理剩余数据 …"):
             while time.monotonic() < deadline:
                 self._restart_dead()
-                # in the order of the flow: whoever is done has published all that the next one waits for
-                flow = [(group, GPS), (group, SCAN), (group, HEARTBEAT), (group, PARTIALS), (f"{group}-notifier", INCIDENTS)]
-                if all(consumed(self.bootstrap, consumer, topic.name) for consumer, topic in flow):
+                # in the order of the flow: the workers are done before it is asked where the incidents end
+                if ending.reached() and committed_to(self.bootstrap, f"{self.settings.group}-notifier", ends(self.bootstrap, INCIDENTS.name)):
                     return produced
                 time.sleep(0.2)  # polling, with a deadline
         raise YichengError(f"not everything was judged within {DRAIN_TIMEOUT_S:.0f} s; the logs are in {self.home / 'logs'}")

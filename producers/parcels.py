@@ -171,43 +171,44 @@ def heartbeats(policy: Policy, registry: Registry, truth: Truth, scans: list[Sca
     return [Heartbeat(ms, subject, f"{subject}-{ms}", policy.pack.city.adcode, synthetic=True) for ms, subject in sorted(beats)]
 
 
-def note_black_lists(policy: Policy, registry: Registry, truth: Truth, stream_time_ms: int) -> None:
-    """Write down who gets on the black list for what else the truth says; to be called when that is complete."""
+def note_black_lists(policy: Policy, registry: Registry, truth: Truth, watermark_ms: int) -> None:
+    """Write down who gets on the black list for what else the truth says, when time has come so far; to be called when that is complete."""
     for rule in policy.credit_rules:
         costs: dict[str, list[tuple[int, float]]] = {}
-        for rule_id, subject, at_ms in _closed(policy, truth, stream_time_ms):
+        for rule_id, subject, opened_ms, settled_ms in _settled(policy, truth):
             kind, _, name = subject.partition("/")
-            enterprise = name if kind == "enterprise" else getattr(registry.at(kind, name, at_ms), "enterprise_id", None) or name.removesuffix("-unknown")
+            enterprise = name if kind == "enterprise" else getattr(registry.at(kind, name, opened_ms), "enterprise_id", None) or name.removesuffix("-unknown")
             points = rule.parameters.points.get(policy.rule_of_id[rule_id].rule, 0.0)
-            if points and registry.knows("enterprise", enterprise):
-                costs.setdefault(enterprise, []).append((at_ms, points))
+            if points and registry.knows("enterprise", enterprise) and settled_ms < watermark_ms:
+                costs.setdefault(enterprise, []).append((settled_ms, points))
         for enterprise, charged in sorted(costs.items()):
             total = 0.0
-            for at_ms, points in sorted(charged):
+            for settled_ms, points in sorted(charged):
                 total += points
                 if total >= rule.parameters.black_at:
-                    truth.spells.append((rule.id, f"enterprise/{enterprise}", at_ms, None))
+                    truth.spells.append((rule.id, f"enterprise/{enterprise}", settled_ms, None))
                     break
 
 
-def _closed(policy: Policy, truth: Truth, stream_time_ms: int) -> Iterator[tuple[str, str, int]]:
-    """Rule id, subject and end of every incident that is over."""
-    yield from ((incident.rule_id, f"vehicle/{incident.vehicle_id}", incident.last_seen_ms) for incident in truth.incidents)
-    yield from ((rule_id, subject, end_ms) for rule_id, subject, _, end_ms in truth.spells if end_ms is not None)
+def _settled(policy: Policy, truth: Truth) -> Iterator[tuple[str, str, int, int]]:
+    """Rule id, subject and beginning of every incident that ends, and when it costs its points (semantics 9)."""
+    for incident in truth.incidents:
+        grace_ms = max(policy.lateness_ms, int(policy.rule_of_id[incident.rule_id].merge_gap))
+        yield incident.rule_id, f"vehicle/{incident.vehicle_id}", incident.opened_at_ms, incident.last_seen_ms + grace_ms
+    for rule_id, subject, from_ms, until_ms in truth.spells:
+        if until_ms is not None:
+            yield rule_id, subject, from_ms, until_ms + policy.lateness_ms
     for rule_id, enterprise, date in truth.low_days:
-        yield rule_id, f"enterprise/{enterprise}", policy.days.bounds_ms(date)[1]
-    for name, (_, last_ms, _) in truth.findings.items():
+        from_ms, until_ms = policy.days.bounds_ms(date)
+        yield rule_id, f"enterprise/{enterprise}", from_ms, until_ms + policy.lateness_ms
+    for name, (first_ms, _, _) in truth.findings.items():
         rule_id, subject, date = name.split()
-        if stream_time_ms >= policy.days.bounds_ms(date)[1] + policy.lateness_ms:
-            yield rule_id, subject, last_ms
+        yield rule_id, subject, first_ms, policy.days.bounds_ms(date)[1] + policy.lateness_ms
 
 
-def spread(start_ms: int, end_ms: int, scans: list[Scan], beats: list[Heartbeat]) -> Iterator[Sent]:
-    """When each is sent on the fleet's clock: days of parcels pass evenly while the fleet's minutes pass."""
-    first_ms, last_ms = (scans[0].event_time_ms, scans[-1].event_time_ms) if scans else (0, 1)
-    stretch = (end_ms - start_ms) / max(1, last_ms - first_ms)
+def spread(scans: list[Scan], beats: list[Heartbeat]) -> Iterator[Sent]:
+    """Each is due when it happens."""
     events: Iterator[Any] = merge(scans, beats, key=lambda event: event.event_time_ms)
     for event in events:
-        due_ms = min(start_ms + round((event.event_time_ms - first_ms) * stretch), end_ms)
         kind, key = ("scan", event.waybill_id) if isinstance(event, Scan) else ("heartbeat", event.subject)
-        yield due_ms, kind, key, msgspec.json.encode(event)
+        yield event.event_time_ms, kind, key, msgspec.json.encode(event)

@@ -33,6 +33,8 @@ def produce_synthetic(
 ) -> None:  # fmt: skip
     """Send ``rate`` fixes a second (and half as many scans) in simulated time that ends when the wall clock does.
 
+    Parcels of before come first, at once, so that all is in order of time.
+
     ``full_day``: simulated time is all of the last local day, and as much of the next as it takes to close it.
     """
     end_ms = int(time.time() * 1000) + duration_ms
@@ -50,11 +52,19 @@ def produce_synthetic(
     scans = parcels(policy, registry, fleet.truth, scans=max(1, round(rate * SCANS_PER_FIX * duration_ms / 1000)), end_ms=end_ms, seed=seed)
     fixes = inject(fleet.fixes(), faults, seed, policy.lateness_ms)
     beats = heartbeats(policy, registry, fleet.truth, scans, seed)
-    records = merge(fixes, spread(start_ms, end_ms, scans, beats), key=lambda sent: sent[0])
-    sent = publish(bootstrap, records, Pace(start_ms, speedup), total=round(rate * (1 + SCANS_PER_FIX) * duration_ms / 1000), quiet=quiet)
-    note_black_lists(policy, registry, fleet.truth, scans[-1].event_time_ms)
+    records = list_reached(merge(spread(scans, beats), fixes, key=lambda sent: sent[0]), reached_ms := [0])
+    total = round(rate * (1 + SCANS_PER_FIX) * duration_ms / 1000)
+    sent = publish(bootstrap, records, Pace(start_ms, speedup), synthetic=True, total=total, quiet=quiet)
+    note_black_lists(policy, registry, fleet.truth, reached_ms[0])
     if truth_file:
         truth_file.write_bytes(msgspec.json.encode({"sent": sent, "truth": fleet.truth}))
+
+
+def list_reached(records: Iterator[Sent], reached_ms: list[int]) -> Iterator[Sent]:
+    """The same records; ``reached_ms[0]`` is the latest time that one of them was due."""
+    for sent in records:
+        reached_ms[0] = max(reached_ms[0], sent[0])
+        yield sent
 
 
 def full_day_ms(policy: Policy, now_ms: int) -> tuple[int, int]:

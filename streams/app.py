@@ -2,9 +2,10 @@
 
     courier.gps.v1 ──▶ judge_fixes ──▶ courier.incidents.v1, courier.late.v1, courier.dead.v1
     courier.scan.v1 ─▶ count_scans ──────▶ courier.partials.v1 ──▶ sum_rates ──▶ courier.rates.v1, courier.credit.v1,
-    courier.heartbeat.v1 ▶ hear_heartbeats ▶ courier.partials.v1                 courier.incidents.v1
+    courier.heartbeat.v1 ▶ hear_heartbeats ▶ courier.partials.v1                 courier.incidents.v1, courier.clock.v1
     every closed incident ─▶ courier.partials.v1 (what it costs its enterprise)
-    courier.registry.v1, courier.policy.v1, courier.credit.v1 ──▶ reference (read whole before anything is judged, then tailed)
+    every checkpoint ──────▶ courier.partials.v1 (how far the inputs have been read: the watermark, watermark.py)
+    courier.registry.v1, courier.policy.v1, courier.credit.v1, courier.clock.v1 ──▶ reference (read whole before anything is judged, then tailed)
 
 Every agent receives chunks (transport.py); every second a checkpoint makes results, then state, then offsets durable
 (checkpoint.py). Scale out by starting more workers: whoever is assigned a partition restores its state first.
@@ -21,7 +22,7 @@ from faust.types import TP
 from yarl import URL
 
 from streams import metrics
-from streams.checkpoint import Checkpoint, Watchdog, guarded
+from streams.checkpoint import HEARTBEAT_S, Checkpoint, Watchdog, guarded
 from streams.origin import identity_key, origin_of
 from streams.rate_stage import RateStage
 from streams.reference import Reference
@@ -57,7 +58,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         topic_partitions=settings.partitions,
         topic_allow_declare=True,
         broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=1.0,  # so soon does a member notice that others come or go
+        broker_heartbeat_interval=HEARTBEAT_S,
         broker_commit_interval=3600.0,  # the checkpoint commits
         broker_max_poll_records=5 * settings.chunk_records,  # fewer errands between the threads
         consumer_auto_offset_reset="earliest",
@@ -112,16 +113,15 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _checkpoints() -> None:
         app.consumer.before_revoke = checkpoint.before_revoke
         checkpoint.commit = app.consumer.commit
+        checkpoint.assigned = app.consumer.assignment
+        checkpoint.claim, checkpoint.claimed = app.consumer.claim, app.consumer.claimed_ms
         checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
         while not (app.should_stop or checkpoint.closed):
             await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
             watchdog.alive(time.monotonic())
             await guarded(checkpoint.run())
             lags = dict(app.consumer.lag())
-            async with checkpoint.turn:
-                if checkpoint.closed:
-                    break
-                await guarded(fixes.overtake([tp.partition for tp, lag in lags.items() if tp.topic == GPS.name and not lag], settings.idle_after_s))
+            await checkpoint.pause(lambda lags=lags: fixes.follow(tp.partition for tp, lag in lags.items() if tp.topic == GPS.name and not lag))
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
             watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))

@@ -10,6 +10,8 @@ records whose results exist already: they come out again with the same ids and r
 records that the state has seen: their offsets are below its mark, and nothing happens. No outbox is needed.
 The mark says that a checkpoint is complete; without it, what was written of that checkpoint does not count. A partition's
 state is read back, whole, when its first chunk arrives after an assignment (``restore``).
+Between 1 and 2 every input partition of this worker says how far it has been read (``_say_reached``, watermark.py): after all
+that this covers, and before the state that will not say it again.
 Anything that fails ends the process at once, before anything more is acked; the supervisor starts it again.
 """
 
@@ -26,9 +28,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
 
 from streams import metrics
+from streams.clock import BEGINNING_MS
 from streams.errors import YichengError
 from streams.origin import Origin
+from streams.partials import Partial, encode_partial
 from streams.state import MARK, decode_head
+from streams.topics import PARTIALS
+from streams.watermark import INPUTS, Mark, Newest
 
 log = structlog.get_logger()
 codec.lz4_encode.__defaults__ = (1,)
@@ -36,8 +42,12 @@ codec.lz4_encode.__defaults__ = (1,)
 BATCH_BYTES = 256 * 1024
 NOBODY = Origin()
 REST = 5.0
-LONGEST_REST_S = 10.0
+LONGEST_REST_S = 4.0
 """After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a sixth of the time at most."""
+SAID_EVERY_S = 2.0
+"""So often is it said how far the inputs have been read while nothing comes."""
+HEARTBEAT_S = 1.0
+"""So soon do the brokers notice that members come or go."""
 
 
 class Change(NamedTuple):
@@ -47,9 +57,21 @@ class Change(NamedTuple):
     value: bytes | None
 
 
+class Reached(NamedTuple):
+    """How far an input partition had been judged when a checkpoint took it down, and the event times met since the last time (watermark.py)."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    until_ms: int
+    stream_time_ms: int
+    newest: Newest
+
+
 class Stage(Protocol):
     """A step of the dataflow with state by partition: what a checkpoint needs of it."""
 
+    input_topic: str
     state_topic: str
 
     @property
@@ -61,6 +83,9 @@ class Stage(Protocol):
 
     def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
         """(topic, key, value) of a partition's results that are only sent once a checkpoint."""
+
+    def reached(self, number: int) -> Reached | None:
+        """How far a partition of an input topic has been judged; None where the topic is no input of the system."""
 
     def changes(self, number: int) -> list[Change]:
         """A partition's state that has changed since the last call, and its mark at the end; nothing if nothing has."""
@@ -115,10 +140,16 @@ class Snapshots:
         return state, wrong
 
 
+async def _granted(_: Any) -> bool:
+    return True
+
+
 class Checkpoint:
     """Owns the producer of all results and state, and the order of a checkpoint.
 
     ``origin``: whose state it is; ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
+    ``claim``: has the brokers write down the stream time (ms) that partitions have at offsets, if they are this worker's still;
+    ``claimed``: what they have written down of one.
     """
 
     def __init__(self, bootstrap: str, origin: Origin = NOBODY) -> None:
@@ -131,6 +162,11 @@ class Checkpoint:
         self.stages: list[Stage] = []
         self.commit: Callable[[], Awaitable[Any]] | None = None
         self.committed: Callable[[str, int], int] = lambda topic, partition: 0
+        self.assigned: Callable[[], Iterable[tuple[str, int]]] = tuple
+        self.claim: Callable[[Mapping[tuple[str, int], tuple[int, int]]], Awaitable[bool]] = _granted
+        self.claimed: Callable[[str, int], int] = lambda topic, partition: BEGINNING_MS
+        self._said_ms = BEGINNING_MS
+        self._said_at_s = float("-inf")
         self._producer: AIOKafkaProducer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._sends: list[asyncio.Future[Any]] = []
@@ -155,7 +191,7 @@ class Checkpoint:
         return self._reader
 
     async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """The offset after the last record of partitions of a state topic."""
+        """The offset after the last record of partitions of a topic."""
         sources = [TopicPartition(topic, number) for number in partitions]
         found = await (await self._read()).end_offsets(sources) if sources else {}
         return {source.partition: end for source, end in found.items()}
@@ -190,11 +226,6 @@ class Checkpoint:
         producer = await self.producer()
         self._sends.append(await producer.send(topic, value, key, partition=partition, headers=headers))
 
-    async def write(self, topic: str, key: str, value: bytes, partition: int) -> None:
-        """Write one state record at once, and await its acknowledgement."""
-        producer = await self.producer()
-        await producer.send_and_wait(topic, value, key.encode(), partition=partition)
-
     async def judge(self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
         """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone."""
         async with self.turn:
@@ -209,26 +240,42 @@ class Checkpoint:
             for stage in self.stages:
                 stage.let_go()
 
+    async def pause(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something while nothing is judged or saved."""
+        async with self._running, self.turn:
+            if not self.closed:
+                await guarded(work())
+
+    async def save(self) -> None:
+        """Make everything durable, in a ``pause``."""
+        await self._run(nullcontext())
+
     async def _run(self, turn: AbstractAsyncContextManager[Any]) -> None:
-        if self.closed or not (self._acks or self._sends):
+        quiet = not (self._acks or self._sends)
+        if self.closed or (quiet and asyncio.get_running_loop().time() - self._said_at_s < SAID_EVERY_S):
             return
         started = time.perf_counter()
+        ends = await self._input_ends()
         saved: list[asyncio.Future[Any]] = []
         marks: list[tuple[str, int, Change]] = []
         acks: list[Callable[[], None]] = []
+        reached: dict[tuple[str, int], Reached] = {}
         for stage in self.stages:
             for number in list(stage.partitions):
                 async with turn:
                     sends, changes, judged = await self._take_down(stage, number)
+                    if (said := stage.reached(number)) is not None:
+                        reached[stage.input_topic, number] = said
                 await self._acknowledged(sends)
                 saved += await self._save(stage.state_topic, number, changes[:-1])
                 marks += [(stage.state_topic, number, mark) for mark in changes[-1:]]
                 acks += judged
+        await self._say_reached(ends, reached)
         await self._acknowledged(saved)
         await self._acknowledged([sent for topic, number, mark in marks for sent in await self._save(topic, number, [mark])])
         for ack in acks:
             ack()
-        if self.commit is not None:
+        if self.commit is not None and acks:
             await self.commit()
         took_s = time.perf_counter() - started
         self.rest_s = min(REST * took_s, LONGEST_REST_S)
@@ -240,6 +287,38 @@ class Checkpoint:
             await self.send(topic, key, value)
         sends, self._sends = self._sends, []
         return sends, stage.changes(number), self._acks.pop((stage.state_topic, number), [])
+
+    async def _input_ends(self) -> dict[tuple[str, int], int]:
+        """Where the input partitions of this worker end now."""
+        mine: dict[str, list[int]] = {}
+        for topic, number in self.assigned():
+            if topic in INPUTS:
+                mine.setdefault(topic, []).append(number)
+        return {(topic, number): end for topic, numbers in mine.items() for number, end in (await self.ends(topic, numbers)).items()}
+
+    async def _say_reached(self, ends: Mapping[tuple[str, int], int], reached: Mapping[tuple[str, int], Reached]) -> None:
+        """Tell every partition of the partials how far this worker's input partitions have been read.
+
+        One that had been judged to its end when this checkpoint began has been read until the last time that this was said.
+        """
+        producer = await self.producer()
+        counts = {topic: len(await producer.partitions_for(topic)) for topic in {topic for topic, _ in ends}}
+        marks, newest = [], dict[int, int]()
+        for (topic, number), end in ends.items():
+            known = reached.get((topic, number))
+            next_offset = self.committed(topic, number) if known is None else known.next_offset
+            until_ms = BEGINNING_MS if known is None else known.until_ms
+            if next_offset >= end:
+                until_ms = max(until_ms, self._said_ms)
+            marks.append(Mark(topic, number, counts[topic], next_offset, until_ms, BEGINNING_MS if known is None else known.stream_time_ms))
+        for known in reached.values():
+            for second, event_time_ms in known.newest.items():
+                newest[second] = max(newest.get(second, BEGINNING_MS), event_time_ms)
+        if marks or newest:
+            value = encode_partial(Partial(marks=marks, newest=newest))
+            said = [await producer.send(PARTIALS.name, value, partition=number) for number in await producer.partitions_for(PARTIALS.name)]
+            self._said_ms = min(record.timestamp for record in await asyncio.gather(*said))
+        self._said_at_s = asyncio.get_running_loop().time()
 
     async def _acknowledged(self, sends: Iterable[asyncio.Future[Any]]) -> None:
         await asyncio.gather(*sends)
@@ -298,13 +377,18 @@ class Watchdog:
         self._since_s = 0.0
         self._alive_s: float | None = None
 
+    @staticmethod
+    def longest_s(session_timeout_s: float) -> float:
+        """So long may a suspension last that the brokers, which last heard of the worker up to a heartbeat before, still know it."""
+        return session_timeout_s - HEARTBEAT_S - 1.0
+
     def alive(self, now_s: float) -> None:
         """The worker runs."""
         self._alive_s = now_s
 
     def woken(self, now_s: float) -> None:
         """The process goes on after having been suspended."""
-        if self._alive_s is not None and now_s - self._alive_s > self.session_timeout_s:
+        if self._alive_s is not None and now_s - self._alive_s > self.longest_s(self.session_timeout_s):
             log.error("suspended for too long, its partitions have gone to others; the worker starts afresh", seconds=round(now_s - self._alive_s))
             self.fail()
 

@@ -14,7 +14,7 @@ import msgspec
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS
 from streams.incidents import CLOSED, MAX_EVIDENCE
 from streams.policy import Policies, Rule
-from streams.rules import RULES
+from streams.rules import RULES, judged
 from streams.spells import Announced, Spell
 
 EXPIRE_MS = 365 * DAY_MS
@@ -22,7 +22,7 @@ BLACK = "black"
 
 
 class Charge(msgspec.Struct, array_like=True, frozen=True):
-    """An incident as its enterprise's account sees it: the newest revision, and when it closed."""
+    """An incident as its enterprise's account sees it: the newest revision, and from when on it costs something."""
 
     enterprise_id: str
     incident_id: str
@@ -72,7 +72,20 @@ def charge_of(data: Mapping[str, Any], policies: Policies) -> Charge | None:
         return None
     if data["revision"] == 1 and data["state"] != CLOSED:
         return None
-    return Charge(data["enterprise_id"], data["incident_id"], data["revision"], data["state"], data["rule"], data["rule_id"], data["closed_at_ms"] or data["last_seen_ms"], data.get("synthetic", False))
+    named = data["enterprise_id"], data["incident_id"], data["revision"], data["state"], data["rule"], data["rule_id"]
+    return Charge(*named, settled_at_ms(data, policies), data.get("synthetic", False))
+
+
+def settled_at_ms(data: Mapping[str, Any], policies: Policies) -> int:
+    """When an incident can no more be changed by a record that comes in time: from then on it costs points (semantics 9)."""
+    closed_ms: int = data["closed_at_ms"] or data["last_seen_ms"]
+    grace_ms = policies.lateness_ms
+    what = judged(data["rule"])
+    if what == "scan":
+        closed_ms = policies.newest.days.bounds_ms(policies.newest.days.date_of(data["opened_at_ms"]))[1]
+    elif what == "fix":
+        grace_ms = max(grace_ms, int(policies.rule(data["rule_id"], data["rule"], data["opened_at_ms"])[1].merge_gap))
+    return closed_ms + grace_ms
 
 
 def costs(account: Account, rule: Rule) -> list[Cost]:

@@ -46,6 +46,7 @@ from streams.reported import append as append_report
 from streams.reported import insert as insert_report
 from streams.rows import as_bytes
 from streams.rules import RULES
+from streams.watermark import Arrivals
 
 ACCEPTED = "accepted"
 FEWEST_A_TURN = 4
@@ -60,12 +61,13 @@ class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
     ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``columns``: what is known
-    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty.
+    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint.
     """
 
     traces: dict[str, Trace] = {}
     columns: Columns = msgspec.field(default_factory=Columns)
     driven: Driven = msgspec.field(default_factory=Driven)
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     generation: int = 0
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
@@ -98,7 +100,8 @@ def new_partition(next_offset: int = 0) -> FixPartition:
 class Candidate(NamedTuple):
     """A fix that needs a closer look: its id and row as they are kept, and whether the row says it exactly.
 
-    Then the number of its set of zones, the bits of the predicates that can hold for it, and what it reports (``Chunk.reports``).
+    Then the number of its set of zones, the bits of the predicates that can hold for it, what it reports (``Chunk.reports``),
+    and how far it carries stream time.
     """
 
     fix: Fix
@@ -108,15 +111,19 @@ class Candidate(NamedTuple):
     zones: int
     possible: int
     reports: int
+    stream_time_ms: int
 
 
 class Verdict(msgspec.Struct):
-    """What a chunk came to: transitions in order, refused records, and the number of fixes by outcome."""
+    """What a chunk came to: transitions in order, refused records, and the number of fixes by outcome.
+
+    ``chunk``: the plausible fixes, accepted or not.
+    """
 
     transitions: list[Transition]
     rejects: list[Reject]
     outcomes: Counter[str]
-    accepted: list[Fix] = []
+    chunk: Chunk | None = None
 
 
 class Engine:
@@ -154,13 +161,14 @@ class Engine:
             self._settle(partition)
             return Verdict(transitions, rejects, Counter())
         taken, chunk = self._decode(records, partition.next_offset, rejects)
+        partition.arrivals.note_all(chunk.arrived, chunk.stream_times)
         if taken:
             self._take(partition, taken, chunk, transitions, rejects)
         self._settle(partition)
         partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
         outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[LATE]
-        return Verdict(transitions, rejects, outcomes, chunk.fixes)
+        return Verdict(transitions, rejects, outcomes, chunk)
 
     def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
         """The well-formed, plausible fixes of a chunk, in WGS-84, and the records they came in."""
@@ -169,12 +177,12 @@ class Engine:
         if wrong:
             rejects.extend(malformed(taken[i], error) for i, error in wrong.items())
             taken = [record for i, record in enumerate(taken) if i not in wrong]
-        chunk = Chunk(fixes)
-        if odd := _odd(chunk, taken, refuses_synthetic=self.refuses_synthetic):
+        chunk = Chunk(fixes, [record.timestamp for record in taken])
+        if odd := _odd(chunk, refuses_synthetic=self.refuses_synthetic):
             reasons = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
             rejects.extend(refused(taken[i], fixes[i], reason) for i, reason in reasons.items())
             taken = [record for i, record in enumerate(taken) if i not in reasons]
-            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in reasons])
+            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in reasons], [record.timestamp for record in taken])
         for i, fix in enumerate(chunk.fixes):
             if fix.coord_sys != "wgs84":
                 lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
@@ -198,7 +206,7 @@ class Engine:
             partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
         numbers = self._numbers(partition, [fix.vehicle_id for fix in chunk.fixes])
         order = np.argsort(numbers, kind="stable")
-        self._put_off(partition, int(chunk.times.max()))
+        self._put_off(partition, int(chunk.stream_times.max()))
         self._settle(partition)
         packed = pack(chunk, LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
@@ -210,13 +218,13 @@ class Engine:
             if full:
                 columns.seal(full, self.policies.lateness_ms, self._forget)
         self._drive(partition, chunk, latest, plain)
-        reached_ms = np.maximum.accumulate(np.where(plain, chunk.times, partition.stream_time_ms)).tolist()
+        reached_ms = np.maximum.accumulate(np.where(plain, chunk.stream_times, partition.stream_time_ms)).tolist()
         looked = np.flatnonzero(~plain)
         indices = looked.tolist()
         candidates = itertools.starmap(Candidate, zip(
             [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
             packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
-            chunk.reports[looked].tolist(), strict=True,
+            chunk.reports[looked].tolist(), chunk.stream_times[looked].tolist(), strict=True,
         ))  # fmt: skip
         for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
             self._pass_time(partition, reached_ms[index], transitions)
@@ -270,7 +278,7 @@ class Engine:
         planner, times = self.planner, chunk.times
         plans = planner.plans.held.take(latest["plan"])
         duties = planner.duties.held.take(plans["duties"])
-        reached_ms = np.maximum.accumulate(np.maximum(times, partition.stream_time_ms))
+        reached_ms = np.maximum.accumulate(np.maximum(chunk.stream_times, partition.stream_time_ms))
         plain: np.ndarray = packed.fits & packed.short & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
         asks = planner.asks(plans["duties"], zones)
         possible = np.where(latest["report"] == chunk.reports, possible & ~planner.told(), possible)
@@ -319,7 +327,7 @@ class Engine:
     def _look(self, partition: FixPartition, trace: Trace, candidate: Candidate, transitions: list[Transition]) -> str | None:
         """Accept one fix and judge it; the reason if it is refused."""
         columns, lateness_ms = partition.columns, self.policies.lateness_ms
-        fix, name, row, fits, zones, possible, reports = candidate
+        fix, name, row, fits, zones, possible, reports, stream_time_ms = candidate
         recent = columns.recent(trace)
         rows = recent.rows
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
@@ -328,7 +336,7 @@ class Engine:
             return LATE
         if event_time_ms <= high_water_ms and recent.has(event_time_ms, name):
             return DUPLICATE
-        self._pass_time(partition, event_time_ms, transitions)
+        self._pass_time(partition, stream_time_ms, transitions)
         recent = columns.take_out(trace)
         partition.touch(trace)
         plan, report = trace.plan, columns.latest.held["report"].item(trace.number)
@@ -505,14 +513,11 @@ def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterato
         yield order[~bad & (turn == number)]
 
 
-def _odd(chunk: Chunk, records: list[Record], *, refuses_synthetic: bool) -> list[int]:
+def _odd(chunk: Chunk, *, refuses_synthetic: bool) -> list[int]:
     """Indices of the fixes that may be refused: the conditions of ``refuse_fix`` for a whole chunk."""
     times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
-    arrived = [record.timestamp for record in records]
-    if None in arrived:
-        arrived = [fix.arrival_time_ms if known is None else known for known, fix in zip(arrived, chunk.fixes, strict=True)]
     good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times >= FIRST_MS) & (times < LAST_MS)
-    good &= ~(times > np.array(arrived, dtype=float) + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
+    good &= (times <= chunk.arrived + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
     if refuses_synthetic:
         good &= ~chunk.synthetic
     return [] if good.all() else np.flatnonzero(~good).tolist()

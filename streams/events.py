@@ -106,6 +106,10 @@ class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     arrival_time_ms: Milliseconds | None = None
 
 
+CLOCK_SUBJECT = "clock"
+"""Subject of heartbeats that say what time it is, and nobody's sign of life."""
+
+
 class Heartbeat(msgspec.Struct, gc=False, omit_defaults=True):
     """A sign of life (``courier.heartbeat.v1``) of ``outlet/<id>``, a camera, or ``enterprise/<id>``, a feed; ``clock`` only moves time."""
 

@@ -38,6 +38,7 @@ INCIDENT_LATENCY = Histogram(
 )
 DELIVERY = Histogram("courier_delivery_seconds", "From a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
 CHECKPOINT = Histogram("courier_checkpoint_seconds", "Duration of a checkpoint")
+WATERMARK_AGE = Gauge("courier_watermark_age_seconds", "Since what arrived was last judged in every input partition; while it grows, alarms that go by time wait")
 STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
 CONSUMER_LAG = Gauge("courier_consumer_lag", "Records not yet judged", ["topic", "partition"])
 DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", "reason"])

@@ -5,13 +5,14 @@ A predicate is the same object for all vehicles to which the same applies, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cache
 
 import msgspec
 import numpy as np
 
+from streams.clock import END_MS
 from streams.events import LOADS, Fix
 from streams.registry import Subject
 
@@ -28,11 +29,19 @@ class Chunk:
     """A chunk of n fixes, and as arrays what is asked of all of them at once (ms, degrees, km/h; NaN where absent).
 
     ``reports``: hashes of plate and driver, ``reported``: of plate and synthetic.
+
+    ``arrived``: when (``END_MS``: not known), from Kafka or else as the fix says; ``stream_times``: how far each carries its partition's stream time.
     """
 
-    def __init__(self, fixes: list[Fix]) -> None:
+    def __init__(self, fixes: list[Fix], timestamps: Sequence[int | None]) -> None:
         self.fixes = fixes
         self.times = np.array([fix.event_time_ms for fix in fixes], dtype=np.int64)
+        known = timestamps
+        if None in timestamps:
+            known = [fix.arrival_time_ms if at is None else at for at, fix in zip(timestamps, fixes, strict=True)]
+            known = [END_MS if at is None else at for at in known]
+        self.arrived = np.array(known, dtype=np.int64)
+        self.stream_times = np.minimum(self.times, self.arrived)
         self.lons = np.array([fix.lon for fix in fixes], dtype=float)
         self.lats = np.array([fix.lat for fix in fixes], dtype=float)
         self.speeds = np.array([fix.speed_kmh for fix in fixes], dtype=float)

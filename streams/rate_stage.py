@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import orjson
+import structlog
 
 from streams import metrics
 from streams.checkpoint import Checkpoint
@@ -24,10 +26,14 @@ from streams.registry import Registry
 from streams.rules import RULES
 from streams.silences import SETTLED_MS, Watched, signs_gap_ms, silences
 from streams.spells import Announced, judge_spells
-from streams.stages import StatefulStage, enterprise_label
+from streams.stages import StatefulStage, enterprise_label, wall_clock_ms
 from streams.state import Head, decode_fields, encode_fields
-from streams.topics import CREDIT, PARTIALS, RATE_STATE, RATES
+from streams.topics import CLOCK, CREDIT, PARTIALS, RATE_STATE, RATES
+from streams.watermark import CLOCK_KEY, Clock, Watermark, encode_clock
 
+log = structlog.get_logger()
+STUCK_S = 60.0
+"""When an input partition has not been read for so long, the log says which."""
 DAYS_KEPT_MS = 66 * DAY_MS
 """So long are days kept after their end: for the last 30 days, enterprises' days of activity, and two months that late scans may change."""
 
@@ -74,14 +80,15 @@ class FindingState(msgspec.Struct, array_like=True):
 
 
 class RatePartition(msgspec.Struct):
-    """All that is known of the cities of a partition of partials, and how far it has been read.
+    """All that is known of the cities of a partition of partials, and how far it has been read; its stream time is the watermark.
 
-    ``closing_ms``: when the next of its days closes; ``due``: after which stream time each watched subject may be silent, the
+    ``closing_ms``: when the next of its days closes; ``due``: after which watermark each watched subject may be silent, the
     first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
     what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
     ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish.
     """
 
+    watermark: Watermark = msgspec.field(default_factory=Watermark)
     days: dict[DayKey, RateState] = {}
     hours: dict[tuple[str, str], Hour] = {}
     months: dict[DayKey, dict[str, DayIncident]] = {}
@@ -92,6 +99,7 @@ class RatePartition(msgspec.Struct):
     next_offset: int = 0
     saved_offset: int = 0
     stream_time_ms: int = BEGINNING_MS
+    settled_ms: int = BEGINNING_MS
     closing_ms: int = BEGINNING_MS
     due: dict[str, int] = {}
     first_due_ms: int = BEGINNING_MS
@@ -177,6 +185,10 @@ class RateStage(StatefulStage[RatePartition]):
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
         super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
         self.identity_key = identity_key
+        self.said = Clock()
+        self.began_ms = wall_clock_ms()
+        self.stuck_told_s = 0.0
+        metrics.WATERMARK_AGE.set_function(self.watermark_age_s)
 
     @property
     def known(self) -> tuple[Policies, Registry]:
@@ -191,28 +203,27 @@ class RateStage(StatefulStage[RatePartition]):
         for record in chunk:
             if record.offset >= partition.next_offset:
                 partition.next_offset = record.offset + 1
-                touched |= await self._take(partition, decode_partial(record.value))
+                touched |= await self._take(partition, decode_partial(record.value), record.timestamp)
         await self._publish_rates(partition, touched)
         for city, date in sorted(partition.drove):
             await self._publish_driven(partition, city, date)
         partition.drove.clear()
 
-    async def _take(self, partition: RatePartition, partial: Partial) -> set[DayKey]:
-        """Enter one partial and judge what follows; the days whose counts it changed."""
+    async def _take(self, partition: RatePartition, partial: Partial, said_ms: int) -> set[DayKey]:
+        """Enter one partial, appended at an instant, and judge what follows; the days whose counts it changed."""
         due = self._enter(partition, partial)
         changed = set(due.days)
-        if partial.stream_time_ms > partition.stream_time_ms:
-            before_ms, partition.stream_time_ms = partition.stream_time_ms, partial.stream_time_ms
-            self._pass_time(partition, before_ms, due)
+        if partial.marks is not None:
+            self._pass_time(partition, partial, said_ms, due)
         for key in dict.fromkeys(due.findings):
-            await self._judge_finding(partition, key)
+            due.accounts += await self._judge_finding(partition, key)
         for day in dict.fromkeys(due.days):
-            await self._judge_day(partition, day)
+            due.accounts += await self._judge_day(partition, day)
             due.months += [day._replace(date=month_after(day.date[:7], number)) for number in (0, 1)]
         for month in dict.fromkeys(due.months):
-            await self._judge_month(partition, month)
+            due.accounts += await self._judge_month(partition, month)
         for subject in dict.fromkeys(due.subjects):
-            await self._judge_silences(partition, subject)
+            due.accounts += await self._judge_silences(partition, subject)
         for enterprise_id in dict.fromkeys(due.accounts):
             await self._judge_account(partition, enterprise_id)
         if due.closed:
@@ -250,7 +261,7 @@ class RateStage(StatefulStage[RatePartition]):
                 partition.watched.setdefault(subject, Watched()).see(spans, gap_ms, partition.stream_time_ms)
                 due.subjects.append(subject)
         if partial.charge is not None:
-            due.accounts += partition.charge(partial.charge, has_account=registry.names("enterprise", partial.charge.enterprise_id))
+            due.accounts += self._charge(partition, partial.charge)
         if partial.driven is not None:
             by_partition = partition.driven.setdefault(partial.date, {})
             if partial.partition not in by_partition or by_partition[partial.partition][0] <= partial.next_offset:
@@ -259,50 +270,69 @@ class RateStage(StatefulStage[RatePartition]):
                 partition.dirty["driven", partial.city, partial.date] = None
         return due
 
-    def _pass_time(self, partition: RatePartition, before_ms: int, due: Due) -> None:
-        """Add what the new stream time makes due: days that close, silences that last too long, points that expire."""
-        now_ms = partition.stream_time_ms
+    def _pass_time(self, partition: RatePartition, partial: Partial, said_ms: int, due: Due) -> None:
+        """Enter how far the inputs have been read, and add what that makes due: days that close, silences that last too long, points."""
+        watermark = partition.watermark
+        watermark.enter(partial.marks or (), partial.newest or {}, said_ms)
+        partition.dirty["watermark",] = None
+        before_ms, partition.stream_time_ms = partition.stream_time_ms, max(partition.stream_time_ms, watermark.ms)
+        now_ms, partition.settled_ms = partition.stream_time_ms, max(partition.settled_ms, watermark.settled_ms)
+        due.accounts += [enterprise_id for enterprise_id, account in partition.accounts.items() if account.due_ms <= partition.settled_ms]
+        if now_ms == before_ms:
+            return
         if now_ms >= partition.closing_ms:
-            policies, registry = self.known
-            dates = {key.date for held in (partition.days, partition.findings) for key in held}
-            dates |= {date[:7] for date in dates}  # months, too
-            closings_ms = {date: policies.newest.days.bounds_ms(date)[1] + policies.lateness_ms for date in dates}
-            partition.closing_ms = min((ms for ms in closings_ms.values() if ms > now_ms), default=END_MS)
-            closed = {date for date, ms in closings_ms.items() if before_ms < ms <= now_ms}
-            due.days += [day for day in partition.days if day.date in closed]
-            due.months += [DayKey(*day[:2], day.date[:7]) for day in partition.days if day.date[:7] in closed]
-            due.findings += [key for key in partition.findings if key.date in closed]
-            due.closed = bool(closed)
-            for day in partition.days:
-                if day.date in closed and registry.knows("enterprise", day.enterprise_id):
-                    partition.accounts.setdefault(day.enterprise_id, Account())
-                    due.accounts.append(day.enterprise_id)
+            self._close_days(partition, before_ms, due)
         if now_ms > partition.first_due_ms:
             due.subjects += [subject for subject in partition.watched if partition.due.get(subject, END_MS) < now_ms]
-        due.accounts += [enterprise_id for enterprise_id, account in partition.accounts.items() if account.due_ms <= now_ms]
+
+    def _close_days(self, partition: RatePartition, before_ms: int, due: Due) -> None:
+        """Add the days, months and findings that the watermark has closed since ``before_ms``."""
+        policies, registry = self.known
+        now_ms = partition.stream_time_ms
+        dates = {key.date for held in (partition.days, partition.findings) for key in held}
+        dates |= {date[:7] for date in dates}  # months, too
+        closings_ms = {date: policies.newest.days.bounds_ms(date)[1] + policies.lateness_ms for date in dates}
+        partition.closing_ms = min((ms for ms in closings_ms.values() if ms > now_ms), default=END_MS)
+        closed = {date for date, ms in closings_ms.items() if before_ms < ms <= now_ms}
+        due.days += [day for day in partition.days if day.date in closed]
+        due.months += [DayKey(*day[:2], day.date[:7]) for day in partition.days if day.date[:7] in closed]
+        due.findings += [key for key in partition.findings if key.date in closed]
+        due.closed = bool(closed)
+        for day in partition.days:
+            if day.date in closed and registry.knows("enterprise", day.enterprise_id):
+                partition.accounts.setdefault(day.enterprise_id, Account())
+                due.accounts.append(day.enterprise_id)
 
     # --- judging ---
-    async def _judge_finding(self, partition: RatePartition, key: FindingKey) -> None:
+    async def _say(self, partition: RatePartition, kind: str, data: dict[str, Any]) -> list[str]:
+        """Publish an incident's revision, and enter at once what it costs; the enterprises whose accounts it concerns."""
+        charge = await self.announce(kind, data)
+        return [] if charge is None else self._charge(partition, charge)
+
+    def _charge(self, partition: RatePartition, charge: Charge) -> list[str]:
+        """Enter what an incident costs; the enterprises whose accounts it concerns."""
+        return partition.charge(charge, has_account=self.known[1].names("enterprise", charge.enterprise_id))
+
+    async def _judge_finding(self, partition: RatePartition, key: FindingKey) -> list[str]:
         policies, registry = self.known
         state = partition.findings[key]
         extent = joined(extent for _, extent in state.partials.values())
         state.incident, transitions = judge_finding(policies, self.identity_key, key, extent, state.incident, partition.stream_time_ms)
         partition.dirty["finding", *key] = None
-        for transition in transitions:
-            await self.announce(transition.kind, finding_data(transition, registry))
+        return [name for t in transitions for name in await self._say(partition, t.kind, finding_data(t, registry))]
 
-    async def _judge_day(self, partition: RatePartition, day: DayKey) -> None:
+    async def _judge_day(self, partition: RatePartition, day: DayKey) -> list[str]:
         policies, registry = self.known
         state = partition.days[day]
         partition.dirty["day", *day] = None
-        for transition in DayJudge(policies, registry, self.identity_key).judge(day, state.counts(), state.incidents, partition.stream_time_ms):
-            await self.announce(transition.kind, day_incident_data(transition, policies, registry))
+        transitions = DayJudge(policies, registry, self.identity_key).judge(day, state.counts(), state.incidents, partition.stream_time_ms)
+        return [name for t in transitions for name in await self._say(partition, t.kind, day_incident_data(t, policies, registry))]
 
-    async def _judge_month(self, partition: RatePartition, month: DayKey) -> None:
+    async def _judge_month(self, partition: RatePartition, month: DayKey) -> list[str]:
         """Whether green packaging rose against the month before, once the month is closed."""
         policies, registry = self.known
         if partition.stream_time_ms < policies.newest.days.bounds_ms(month.date)[1] + policies.lateness_ms:
-            return
+            return []
         counts, before = Counts(), Counts()
         for day, state in partition.days.items():
             if day[:2] == month[:2] and day.date[:7] == month.date:
@@ -314,11 +344,11 @@ class RateStage(StatefulStage[RatePartition]):
         if transitions:
             partition.months[month] = incidents
             partition.dirty["month", *month] = None
-        for transition in transitions:
-            await self.announce(transition.kind, day_incident_data(transition, policies, registry))
+        return [name for t in transitions for name in await self._say(partition, t.kind, day_incident_data(t, policies, registry))]
 
-    async def _judge_silences(self, partition: RatePartition, subject: str) -> None:
+    async def _judge_silences(self, partition: RatePartition, subject: str) -> list[str]:
         policies, registry = self.known
+        concerned: list[str] = []
         watched, kind = partition.watched[subject], subject.partition("/")[0]
         partition.dirty["watched", subject] = None
         partition.due[subject] = END_MS
@@ -326,7 +356,8 @@ class RateStage(StatefulStage[RatePartition]):
             spells, due_ms = silences(policies, registry, rule_id, subject, watched.spans, partition.stream_time_ms)
             partition.due[subject] = min(partition.due[subject], due_ms)
             for transition in judge_spells(policies, self.identity_key, rule_id, subject, spells, watched.announced.setdefault(rule_id, {})):
-                await self.announce(transition.kind, spell_data(transition, registry))
+                concerned += await self._say(partition, transition.kind, spell_data(transition, registry))
+        return concerned
 
     async def _judge_account(self, partition: RatePartition, enterprise_id: str) -> None:
         policies, registry = self.known
@@ -335,7 +366,7 @@ class RateStage(StatefulStage[RatePartition]):
             account.due_ms = END_MS
             return
         partition.dirty["account", enterprise_id] = None
-        now_ms = max([partition.stream_time_ms, *(charge.at_ms for charge in account.charges.values())])
+        now_ms = partition.settled_ms
         spells, account.due_ms = black_spells(costs(account, rule), rule, now_ms)
         for transition in judge_spells(policies, self.identity_key, rule.id, subject, spells, account.announced):
             await self.announce(transition.kind, spell_data(transition, registry))
@@ -349,7 +380,7 @@ class RateStage(StatefulStage[RatePartition]):
     # --- rates ---
     async def _publish_rates(self, partition: RatePartition, touched: set[DayKey]) -> None:
         """Publish the days whose counts changed, and the windows that they or the time that has passed changed."""
-        days, now_ms = self.known[0].newest.days, max(0, partition.stream_time_ms)
+        days, now_ms = self.known[0].newest.days, max(0, partition.watermark.newest_ms)
         touched &= partition.days.keys()  # a chunk may close days that it began with
         today, minute = days.date_of(now_ms), now_ms // 60_000
         changed = {day[:2] for day in touched}
@@ -400,6 +431,23 @@ class RateStage(StatefulStage[RatePartition]):
         if row["empty_run_ratio"] is not None and date == max(partition.driven):
             metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])
 
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+        """How far time has come, said by one partition of the partials for all: each comes to the same."""
+        partition = self.partitions[number]
+        if number == 0:
+            clock = Clock(partition.stream_time_ms, partition.watermark.read_until_ms, partition.settled_ms)
+            if clock != self.said:
+                self.said = clock
+                yield CLOCK.name, CLOCK_KEY, encode_clock(clock)
+        if self.watermark_age_s() > STUCK_S and time.monotonic() > self.stuck_told_s + STUCK_S:
+            self.stuck_told_s = time.monotonic()
+            log.warning("time stands still: an input partition is not read", partition=partition.watermark.behind, seconds=round(self.watermark_age_s()))
+
+    def watermark_age_s(self) -> float:
+        """Seconds since what arrived was last read everywhere; since this stage began where that is not known yet."""
+        known = (partition.watermark.read_until_ms for partition in self.partitions.values())
+        return max((wall_clock_ms() - max(until_ms, self.began_ms) for until_ms in known), default=0) / 1_000
+
     # --- state ---
     def new_partition(self) -> RatePartition:
         """See ``StatefulStage``."""
@@ -408,7 +456,10 @@ class RateStage(StatefulStage[RatePartition]):
     def put(self, partition: RatePartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
         kind = key.partition("\x1f")[0]
-        if kind == "day":
+        if kind == "watermark":
+            (partition.watermark,) = decode_fields(value, tuple[Watermark])
+            partition.settled_ms = partition.watermark.settled_ms
+        elif kind == "day":
             day, partials, incidents = decode_fields(value, tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]])
             partition.put_day(day, partials, incidents)
         elif kind == "month":
@@ -445,6 +496,8 @@ class RateStage(StatefulStage[RatePartition]):
 
     def _fields(self, partition: RatePartition, kind: str, names: list[str]) -> tuple[Any, ...] | None:
         """What ``put`` is to find under a key; None where it has been forgotten."""
+        if kind == "watermark":
+            return (partition.watermark,)
         if kind == "day":
             day = DayKey(*names)
             state = partition.days.get(day)

@@ -25,6 +25,7 @@ from streams.registry import Enterprise, Registry
 from streams.rules import RULES
 from streams.sightings import Sightings
 from streams.silences import Span, gather, signs_gap_ms
+from streams.watermark import Arrivals, capped
 
 CITY_WIDE = "*"
 OTHER = "other"
@@ -125,17 +126,17 @@ class ScanPartition(msgspec.Struct):
 
     ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
     ``expired``: keys of state dropped since; ``buried``: of state that was dropped before the last checkpoint was complete,
-    and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks. ``told_ms``: the stream time last sent on with counts. ``sweep_ms``: when to look for expired parcels again.
+    and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks. ``sweep_ms``: when to look for expired parcels again.
     """
 
     parcels: Parcels = msgspec.field(default_factory=Parcels)
     counts: dict[DayKey, Counts] = {}
     minutes: dict[DayKey, dict[int, list[int]]] = {}
     findings: dict[FindingKey, Sightings] = {}
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     stream_time_ms: int = BEGINNING_MS
     next_offset: int = 0
     saved_offset: int = 0
-    told_ms: int = BEGINNING_MS
     sweep_ms: int = BEGINNING_MS
     dirty_parcels: dict[bytes, Parcel] = {}
     dirty_days: dict[DayKey, None] = {}
@@ -303,7 +304,8 @@ def count_scans(
             rejects.append(refused(record, scan, LATE))
             outcomes[scan.city, scan.kind, LATE] += 1
             continue
-        partition.stream_time_ms = max(partition.stream_time_ms, scan.event_time_ms)
+        partition.stream_time_ms = max(partition.stream_time_ms, capped(scan.event_time_ms, arrived_ms))
+        partition.arrivals.note(arrived_ms, scan.event_time_ms)
         outcome, counts, date = "counted", False, days.date_of(scan.event_time_ms)
         if scan.kind == "delivered":
             accepted_ms = partition.parcels.accepted_at(key)

@@ -16,11 +16,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from streams import metrics
+from streams.clock import BEGINNING_MS
 from streams.errors import BadInput
 from streams.network import active_vehicles, network
 from streams.policy import Policies, Policy, decode_policy
 from streams.registry import Registry, Standing, decode_versions
 from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
+from streams.watermark import CLOCK_KEY, decode_clock
 
 log = structlog.get_logger()
 
@@ -34,7 +36,7 @@ class Reference(Service):
         self.policy_name = policy_name
         self.policies: Policies | None = None
         self.registry: Registry | None = None
-        self.stream_time_ms = -(2**62)
+        self.watermark_ms = BEGINNING_MS
         self.ready = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         self._packs: dict[str, list[Policy]] = {}
@@ -69,7 +71,8 @@ class Reference(Service):
         """Whether a record changes what applies. One bad record is logged and skipped: the version before it stays in force."""
         try:
             if topic == CLOCK.name:
-                self.stream_time_ms = max(self.stream_time_ms, int(value or 0))
+                if key.encode() == CLOCK_KEY and value:
+                    self.watermark_ms = max(self.watermark_ms, decode_clock(value).watermark_ms)
                 return False
             if topic == POLICY.name:
                 self._publish(key, decode_policy(value) if value else [])

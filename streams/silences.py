@@ -17,6 +17,7 @@ from streams.policy import Policies, Policy, Rule
 from streams.registry import Registry
 from streams.rules import RULES
 from streams.spells import Announced, Spell
+from streams.watermark import Arrivals, capped
 
 ACTIVE_WITHIN_MS = 7 * DAY_MS
 """Nobody is expected to go on giving signs so long after the last one."""
@@ -55,10 +56,10 @@ class Watched(msgspec.Struct, array_like=True):
     since_ms: int = BEGINNING_MS
     announced: dict[str, dict[int, Announced]] = {}
 
-    def see(self, spans: Iterable[Span], gap_ms: int, stream_time_ms: int) -> None:
+    def see(self, spans: Iterable[Span], gap_ms: int, watermark_ms: int) -> None:
         """Enter signs; what is settled is forgotten, but for its end."""
         self.spans = joined([*self.spans, *(span for span in spans if span[1] >= self.since_ms)], gap_ms)
-        self.since_ms = max(self.since_ms, stream_time_ms - SETTLED_MS)
+        self.since_ms = max(self.since_ms, watermark_ms - SETTLED_MS)
         while len(self.spans) > 1 and self.spans[1][0] < self.since_ms:
             del self.spans[0]
         for announced in self.announced.values():
@@ -66,17 +67,22 @@ class Watched(msgspec.Struct, array_like=True):
                 del announced[start_ms]
 
 
-def silences(policies: Policies, registry: Registry, rule_id: str, subject: str, spans: Sequence[Span], stream_time_ms: int) -> tuple[list[Spell], int]:
-    """A subject's silences that a rule instance objects to, and the stream time after which there may be another."""
-    spells, next_due_ms = [], END_MS
-    for number, (_, last_ms) in enumerate(spans):
+def silences(policies: Policies, registry: Registry, rule_id: str, subject: str, spans: Sequence[Span], watermark_ms: int) -> tuple[list[Spell], int]:
+    """A subject's silences that a rule instance objects to at a watermark, and the one after which they may be others.
+
+    Signs beyond the watermark do not count yet: others, between them, may still be on their way.
+    """
+    spells: list[Spell] = []
+    for number, (first_ms, last_ms) in enumerate(spans):
+        if first_ms > watermark_ms:
+            return spells, first_ms - 1
         due_ms = _due_ms(policies, registry, rule_id, subject, last_ms)
-        next_ms = spans[number + 1][0] if number + 1 < len(spans) else None
-        if next_ms is None and due_ms >= stream_time_ms:
-            next_due_ms = due_ms
-        elif next_ms is None or next_ms > due_ms:
-            spells.append(Spell(last_ms, next_ms))
-    return spells, next_due_ms
+        next_ms = spans[number + 1][0] if number + 1 < len(spans) else END_MS
+        if max(due_ms, last_ms) >= watermark_ms < next_ms:
+            return spells, min(due_ms, next_ms - 1)
+        if next_ms > due_ms:
+            spells.append(Spell(last_ms, next_ms if next_ms <= watermark_ms else None))
+    return spells, END_MS
 
 
 def _due_ms(policies: Policies, registry: Registry, rule_id: str, subject: str, last_ms: int) -> int:
@@ -118,8 +124,8 @@ PART_BYTES = 100_000
 SPAN_BYTES = 32
 
 
-def in_parts(signs: Mapping[str, list[Span]], stream_time_ms: int) -> Iterator[tuple[dict[str, list[Span]], int]]:
-    """Signs in parts that a message can hold, and with the last of them the time that has come: before that nobody is found silent."""
+def in_parts(signs: Mapping[str, list[Span]]) -> Iterator[dict[str, list[Span]]]:
+    """Signs in parts that a message can hold."""
     part: dict[str, list[Span]] = {}
     most, size = PART_BYTES // SPAN_BYTES, 0
     for subject, spans in signs.items():
@@ -127,11 +133,12 @@ def in_parts(signs: Mapping[str, list[Span]], stream_time_ms: int) -> Iterator[t
             some = spans[start : start + most]
             needed = 6 * len(subject) + SPAN_BYTES * len(some)
             if part and size + needed > PART_BYTES:
-                yield part, BEGINNING_MS
+                yield part
                 part, size = {}, 0
             part[subject] = some
             size += needed
-    yield part, stream_time_ms
+    if part:
+        yield part
 
 
 class HeartbeatPartition(msgspec.Struct):
@@ -145,6 +152,7 @@ class HeartbeatPartition(msgspec.Struct):
     stream_time_ms: int = BEGINNING_MS
     signs: dict[str, list[Span]] = {}
     made_up: dict[str, set[int]] | None = None
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
 
 
 def take_heartbeats(
@@ -158,15 +166,15 @@ def take_heartbeats(
     beats, wrong = HEARTBEATS.read([record.value for record in new])
     rejects = [malformed(new[index], error) for index, error in wrong.items()]
     for record, beat in zip([record for index, record in enumerate(new) if index not in wrong], beats, strict=True):
-        reason = refuse_time(beat.event_time_ms, beat.arrival_time_ms if record.timestamp is None else record.timestamp)
-        if beat.synthetic and refuses_synthetic:
-            reason = SYNTHETIC
+        arrived_ms = beat.arrival_time_ms if record.timestamp is None else record.timestamp
+        reason = SYNTHETIC if beat.synthetic and refuses_synthetic else refuse_time(beat.event_time_ms, arrived_ms)
         if reason is None and beat.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
             reason = LATE
         if reason is not None:
             rejects.append(refused(record, beat, reason))
             continue
-        partition.stream_time_ms = max(partition.stream_time_ms, beat.event_time_ms)
+        partition.stream_time_ms = max(partition.stream_time_ms, capped(beat.event_time_ms, arrived_ms))
+        partition.arrivals.note(arrived_ms, beat.event_time_ms)
         if beat.city in {None, city}:
             partition.signs.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
             if beat.synthetic and partition.made_up is not None:

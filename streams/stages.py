@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from streams import metrics
-from streams.checkpoint import Change, Checkpoint
+from streams.checkpoint import Change, Checkpoint, Reached
 from streams.cloudevents import cloudevent, incident_data
-from streams.credit import charge_of
+from streams.credit import Charge, charge_of
 from streams.driven import Driven, Millimetres
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState
@@ -27,7 +27,7 @@ from streams.registry import Registry
 from streams.sightings import Sightings
 from streams.silences import HeartbeatPartition, in_parts, take_heartbeats
 from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_traces, has_fields, head_of
-from streams.topics import CLOCK, DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
+from streams.topics import DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
 
 
 class Stateful(Protocol):
@@ -87,6 +87,8 @@ class StatefulStage(Generic[P]):
                 self.taken_up(kept)
             else:
                 self.partitions[number] = await self._load(number)
+            loaded = self.partitions[number]
+            loaded.stream_time_ms = max(loaded.stream_time_ms, self.checkpoint.claimed(self.input_topic, number))
         return self.partitions[number]
 
     def mark(self, partition: P, head: Head) -> bytes:
@@ -126,6 +128,14 @@ class StatefulStage(Generic[P]):
         partition.saved_offset = partition.next_offset
         return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, self.signed_mark(partition, head))]
 
+    def reached(self, number: int) -> Reached | None:
+        """See ``Stage``; partials are no input, and say nothing of themselves."""
+        partition = self.partitions.get(number)
+        arrivals = getattr(partition, "arrivals", None)
+        if partition is None or arrivals is None:
+            return None
+        return Reached(self.input_topic, number, partition.next_offset, arrivals.until_ms, partition.stream_time_ms, arrivals.take_newest(wall_clock_ms()))
+
     def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
         self.kept = {number: (partition, ends[number]) for number, partition in self.partitions.items()}
@@ -152,16 +162,14 @@ class StatefulStage(Generic[P]):
         """What is to be published; all that a rehearsal says is synthetic."""
         return {**said, "synthetic": True} if self.checkpoint.origin.rehearsal else said
 
-    async def announce(self, kind: str, data: dict[str, Any]) -> None:
-        """Publish one revision of an incident."""
+    async def announce(self, kind: str, data: dict[str, Any]) -> Charge | None:
+        """Publish one revision of an incident; what it means for its enterprise's account."""
         data = self.marked(data)
         subject, value = cloudevent(kind, data)
         await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
         assert self.reference.policies is not None
-        if charge := charge_of(data, self.reference.policies):
-            row = Partial(data["city"], charge=charge)
-            await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_partial(row))
         metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], kind).inc()
+        return charge_of(data, self.reference.policies)
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
         """Send refused records on, unchanged, with the reason: late ones apart, duplicates nowhere."""
@@ -187,8 +195,6 @@ class FixStage(StatefulStage[FixPartition]):
         super().__init__(checkpoint, reference, GPS, VEHICLE_STATE)
         self.identity_key = identity_key
         self.engine: Engine | None = None
-        self.taken_at_s: dict[int, float] = {}
-        self.told_ms: dict[int, int] = {}
         self.open: dict[str, str] = {}
         reference.on_change = self._reference_changed
 
@@ -210,8 +216,8 @@ class FixStage(StatefulStage[FixPartition]):
         assert engine is not None
         number = chunk[0].partition
         partition = await self.partition(number)
-        self.taken_at_s[number] = time.monotonic()
         verdict = engine.judge(partition, chunk)
+        partition.arrivals.until_ms = max(partition.arrivals.until_ms, chunk[-1].timestamp)
         await self._publish(engine, verdict.transitions)
         if verdict.transitions:
             metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
@@ -219,42 +225,41 @@ class FixStage(StatefulStage[FixPartition]):
         city = engine.policies.newest.pack.city.adcode
         for outcome, count in verdict.outcomes.items():
             metrics.FIXES.labels(city, outcome).inc(count)
-        if verdict.accepted:
-            metrics.FIX_AGE.observe(max(0.0, time.time() - min(fix.event_time_ms for fix in verdict.accepted) / 1000))
+        if verdict.chunk is not None and verdict.chunk.fixes:
+            metrics.FIX_AGE.observe(max(0.0, time.time() - int(verdict.chunk.times.min()) / 1000))
         metrics.STATE_VEHICLES.set(sum(len(p.traces) for p in self.partitions.values()))
 
     async def _publish(self, engine: Engine, transitions: Sequence[Transition]) -> None:
         policies, registry = engine.policies, engine.planner.registry
         for transition in transitions:
             data = incident_data(transition, policies, registry)
-            await self.announce(transition.kind, data)
+            if charge := await self.announce(transition.kind, data):
+                await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_partial(Partial(data["city"], GPS.name, charge=charge)))
             self._count_open(transition.incident_id, data["rule"], transition.state)
 
-    async def overtake(self, drained: Iterable[int], idle_after_s: float) -> None:
-        """Let partitions without traffic follow the others, so that their incidents close (and their silences open).
+    async def follow(self, assigned: Iterable[int]) -> None:
+        """Let those partitions that are judged to their ends go by the watermark, so that their incidents close, and their silences open.
 
-        A drained partition that has had no record for ``idle_after_s`` takes over the furthest stream time of all
-        partitions, less the lateness. The clock only decides when; so that a crash cannot make the same revision say two
-        things, the new stream time is in the state before anything that follows from it is published.
+        So that a crash, or an owner that has lost the partition unawares, cannot make the same revision say two things, the
+        new stream time is committed beside the offset before anything that follows from it is published: brokers refuse
+        that of a worker which is not the owner any more. To be called while nothing is judged or saved.
         """
         engine = self.engine
         if engine is None:
             return
-        target_ms = self.reference.stream_time_ms - engine.policies.lateness_ms
-        now_s = time.monotonic()
-        for number in drained:
-            if now_s - self.taken_at_s.setdefault(number, now_s) < idle_after_s:
-                continue
-            partition = await self.partition(number)
-            if partition.saved_offset != partition.next_offset:
-                continue
-            if partition.stream_time_ms < target_ms:
-                await self.checkpoint.write(self.state_topic, MARK, self.signed_mark(partition, head_of(number, partition.next_offset, target_ms)), number)
-                partition.stream_time_ms = target_ms
-            verdict = engine.judge(partition, [])
-            if verdict.transitions:
-                partition.saved_offset = -1
-                await self._publish(engine, verdict.transitions)
+        target_ms = self.reference.watermark_ms
+        ends = await self.checkpoint.ends(self.input_topic, assigned)
+        partitions = {number: partition for number, end in ends.items() if (partition := await self.partition(number)).next_offset >= end}
+        behind = {number: partition for number, partition in partitions.items() if partition.stream_time_ms < target_ms}
+        if any(partition.saved_offset != partition.next_offset for partition in behind.values()):
+            await self.checkpoint.save()
+        claims = {(self.input_topic, number): (partition.next_offset, target_ms) for number, partition in behind.items()}
+        if claims and not await self.checkpoint.claim(claims):
+            return
+        for partition in behind.values():
+            partition.stream_time_ms, partition.saved_offset = target_ms, -1
+        for partition in partitions.values():
+            await self._publish(engine, engine.judge(partition, []).transitions)
 
     def _count_open(self, incident_id: str, rule: str, state: str) -> None:
         assert self.engine is not None
@@ -296,18 +301,14 @@ class FixStage(StatefulStage[FixPartition]):
         return encode_traces(partition.columns, partition.changed(), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
-        """How far the partition has come, for those without traffic, and how far its vehicles drove on the days that changed."""
+        """How far the partition's vehicles drove on the days that changed."""
         partition = self.partitions[number]
-        stream_time_ms = partition.stream_time_ms
         assert self.engine is not None
         city = self.engine.policies.newest.pack.city.adcode
         for date in sorted(partition.driven.changed):
-            row = Partial(city, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
+            row = Partial(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
             yield PARTIALS.name, city.encode(), encode_partial(row)
-        partition.driven.told(self.engine.policies.newest.days, stream_time_ms)
-        if stream_time_ms >= self.told_ms.get(number, 0) + 1_000:
-            self.told_ms[number] = stream_time_ms
-            yield CLOCK.name, str(number).encode(), str(stream_time_ms).encode()
+        partition.driven.told(self.engine.policies.newest.days, partition.stream_time_ms)
 
     def taken_up(self, partition: FixPartition) -> None:
         """See ``StatefulStage``."""
@@ -317,7 +318,6 @@ class FixStage(StatefulStage[FixPartition]):
     def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
         super().forget(ends)
-        self.taken_at_s.clear()
         for incident_id, rule in list(self.open.items()):
             self._count_open(incident_id, rule, CLOSED)
 
@@ -335,6 +335,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition = await self.partition(chunk[0].partition)
         city = policies.newest.pack.city.adcode
         tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
+        partition.arrivals.until_ms = max(partition.arrivals.until_ms, chunk[-1].timestamp)
         await self.refuse(tally.rejects, chunk)
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
@@ -404,8 +405,6 @@ class ScanStage(StatefulStage[ScanPartition]):
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """The counts of the days that changed, whole, so that a repeated message changes nothing."""
         partition = self.partitions[number]
-        moved = bool(partition.signs) or (partition.stream_time_ms > partition.told_ms and not (partition.dirty_days or partition.dirty_findings))
-        partition.told_ms = partition.stream_time_ms
         assert self.reference.policies is not None
         city = self.reference.policies.newest.pack.city.adcode
         findings = list(partition.dirty_findings)
@@ -413,16 +412,16 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition.changed_findings.update(partition.dirty_findings)
         partition.dirty_days.clear()
         partition.dirty_findings.clear()
-        as_of = number, partition.next_offset, partition.stream_time_ms
-        if moved:
+        as_of = number, partition.next_offset
+        if partition.signs:
             signs, partition.signs = partition.signs, {}
-            for part, stream_time_ms in in_parts(signs, partition.stream_time_ms):
-                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, "", "", *as_of[:2], stream_time_ms, signs=part or None))
+            for part in in_parts(signs):
+                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, SCAN.name, "", "", *as_of, signs=part))
         for day in partition.changed_days:
-            row = Partial(*day, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
+            row = Partial(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
             yield PARTIALS.name, day.city.encode(), encode_partial(row)
         for key in findings:
-            row = Partial(city, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
+            row = Partial(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
             yield PARTIALS.name, city.encode(), encode_partial(row)
 
 
@@ -438,6 +437,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         partition = await self.partition(chunk[0].partition)
         registry = self.reference.registry
         rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
+        partition.arrivals.until_ms = max(partition.arrivals.until_ms, chunk[-1].timestamp)
         for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
             del partition.signs[subject]  # nothing is expected of those
         await self.refuse(rejects, chunk)
@@ -457,9 +457,13 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
             assert self.reference.policies is not None
             city = self.reference.policies.newest.pack.city.adcode
             signs, partition.signs = partition.signs, {}
-            for part, stream_time_ms in in_parts(signs, partition.stream_time_ms):
-                row = Partial(city, "", "", number, partition.next_offset, stream_time_ms, signs=part)
-                yield PARTIALS.name, city.encode(), encode_partial(row)
+            for part in in_parts(signs):
+                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part))
+
+
+def wall_clock_ms() -> int:
+    """The judge's clock (ms)."""
+    return time.time_ns() // 1_000_000
 
 
 def enterprise_label(registry: Registry, enterprise_id: str) -> str:

@@ -33,12 +33,14 @@ from typing import Any
 
 import msgspec
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CommitFailedError, CorruptRecordException, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
+from streams.clock import BEGINNING_MS
 from streams.topics import CHUNKED
 
 CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)
@@ -117,7 +119,29 @@ fetcher.PartitionRecords = _PartitionRecords
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's, but for how long a fetch may last."""
+    """Faust's, but for how long a fetch may last, and with what is written down beside committed offsets."""
+
+    async def commit_with_notes(self, notes: Mapping[TP, tuple[int, str]]) -> bool:
+        """Commit offsets with a note each; False where a partition is not this member's any more."""
+
+        async def commit() -> bool:
+            try:
+                await self._ensure_consumer().commit({TopicPartition(*tp): OffsetAndMetadata(*note) for tp, note in notes.items()})
+            except (CommitFailedError, IllegalStateError):
+                return False
+            return True
+
+        return await self.call_thread(commit)
+
+    async def committed_notes(self, partitions: Iterable[TP]) -> dict[TP, str]:
+        """The notes beside the committed offsets of partitions that have some."""
+
+        async def fetch() -> dict[TP, str]:
+            coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - ``committed`` keeps the note to itself
+            found = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in partitions])
+            return {TP(*tp): committed.metadata for tp, committed in found.items() if committed.metadata}
+
+        return await self.call_thread(fetch)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -134,6 +158,7 @@ class ChunkConsumer(driver.Consumer):
         self.ledger: dict[TP, deque[Message]] = {}
         self.durable: dict[TP, int] = {}
         self.resumed_at: Mapping[TP, int] = {}
+        self.notes: dict[TP, str] = {}
         self.before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = _only_drop
         super().__init__(*args, **kwargs)
         self._read_offset = _ReadOffsets()
@@ -152,6 +177,7 @@ class ChunkConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """As its name says; and to the beginning where nothing is committed yet, which aiokafka leaves where it stands."""
         committed = self.resumed_at = await super().seek_to_committed()
+        self.notes = await self._thread.committed_notes(tp for tp in committed if tp.topic in CHUNKED_TOPICS)
         fresh = [tp for tp, offset in committed.items() if not offset and tp.topic in CHUNKED_TOPICS]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)
@@ -271,6 +297,15 @@ class ChunkConsumer(driver.Consumer):
         self.app.flow_control.suspend()
         await self.before_revoke(self._drop)
         await super().on_partitions_revoked(revoked)
+
+    async def claim(self, times_ms: Mapping[tuple[str, int], tuple[int, int]]) -> bool:
+        """Commit (offset, stream time) by topic and partition; False where a partition is not this worker's any more."""
+        return await self._thread.commit_with_notes({TP(*tp): (offset, str(time_ms)) for tp, (offset, time_ms) in times_ms.items()})
+
+    def claimed_ms(self, topic: str, partition: int) -> int:
+        """The stream time that was committed beside a partition's offset when it was assigned."""
+        note = self.notes.get(TP(topic, partition), "")
+        return int(note) if note.isdecimal() else BEGINNING_MS
 
     def progress(self) -> int:
         """A number that grows while chunks are judged and committed."""

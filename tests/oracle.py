@@ -304,9 +304,9 @@ class Oracle:
                 accepted.append(fix)
         return accepted, rejects
 
-    def fixes(self, lines):
-        """Set of final incidents (rule, rule id, vehicle, zone, opened, last seen, fixes, state), and rejects."""
-        found, rejects = self.incidents(lines)
+    def fixes(self, lines, watermark=0):
+        """Set of final incidents (rule, rule id, vehicle, zone, opened, last seen, fixes, state), and rejects; a partition without work goes by the watermark."""
+        found, rejects = self.incidents(lines, watermark)
         return {incident for incident, _ in found}, rejects
 
     def told(self, lines):
@@ -319,10 +319,11 @@ class Oracle:
         speeds = [fix["speed_kmh"] for fix in own if fix.get("speed_kmh") is not None]
         return (plates[0] if plates else registered), any(fix.get("synthetic") is True for fix in own), max(speeds, default=0.0)
 
-    def incidents(self, lines):
+    def incidents(self, lines, watermark=0):
         """Every final incident with its own fixes in order, and rejects."""
         accepted, rejects = self.accept(lines)
-        stream_time = max((f["event_time_ms"] for f in accepted), default=0)
+        stream_time = max((self.carries(f) for f in accepted), default=watermark)
+        stream_time = max(stream_time, watermark)
         by_vehicle = defaultdict(list)
         for fix in accepted:
             by_vehicle[fix["vehicle_id"]].append(fix)
@@ -416,6 +417,17 @@ class Oracle:
             i = j + 1
         return found
 
+    @staticmethod
+    def carries(event):
+        """How far an event carries time: no further than when it arrived, where that is known."""
+        arrived = event.get("arrival_time_ms")
+        return event["event_time_ms"] if arrived is None else min(event["event_time_ms"], arrived)
+
+    def watermark(self, fixes=(), scans=(), heartbeats=()):
+        """Where time stands when all is read: the furthest that any accepted event carries it; partitions of raw lines of each kind."""
+        reached = [self.carries(fix) for lines in fixes for fix in self.accept(lines)[0]]
+        return max([self.signs(scans, heartbeats)[1], *reached])
+
     # --- parcels ---
     def on_record(self, scan):
         """City and enterprise of a scan as a worker tells them apart: those that no record of the registry names are all ``other``."""
@@ -460,7 +472,7 @@ class Oracle:
             if scan is None or not YEAR_2000 <= scan["event_time_ms"] < NO_CALENDAR or scan["event_time_ms"] < stream_time - 3 * 86_400_000:
                 continue
             taken.append((scan, stream_time))
-            stream_time = max(stream_time, scan["event_time_ms"])
+            stream_time = max(stream_time, self.carries(scan))
         return taken, stream_time
 
     def acceptances(self, taken):
@@ -531,14 +543,15 @@ class Oracle:
                     continue
                 if beat["event_time_ms"] < stream_time - 3 * 86_400_000:
                     continue
-                stream_time = max(stream_time, beat["event_time_ms"])
+                stream_time = max(stream_time, self.carries(beat))
                 if beat["subject"] != "clock" and beat.get("city") in (None, self.pack["city"]["adcode"]):
                     found[beat["subject"]].append(beat["event_time_ms"])
             last = max(last, stream_time)
         return {subject: sorted(times) for subject, times in found.items()}, last
 
     def spells(self, signs, stream_time):
-        """Silences that a rule objects to: (rule id, subject, last sign, next sign or None)."""
+        """Silences that a rule objects to: (rule id, subject, last sign, next sign or None); signs of a time yet to come do not count."""
+        signs = {subject: [t for t in times if t <= stream_time] for subject, times in signs.items()}
         found = set()
         for rule in self.pack["rules"]:
             kind = {"offline_camera": "outlet", "interrupted_feed": "enterprise"}.get(rule["rule"])
@@ -606,11 +619,21 @@ class Oracle:
     def midnight(self, day):
         return dt.datetime.combine(day, dt.time(), self.tz).timestamp() * 1000
 
+    def settled(self, rule, rule_id, opened, closed):
+        """When nothing that comes in time can change a closed incident any more."""
+        entry = next(entry for entry in self.pack["rules"] if entry["id"] == rule_id)
+        if rule in SCAN_RULES:
+            return self.bound(self.local(opened).date().isoformat(), True) + self.lateness
+        own_gap = 0 if rule in OTHER_RULES or rule.startswith("low_") else _duration(entry.get("merge_gap", "2m"))
+        return closed + max(self.lateness, own_gap)
+
     def black(self, incidents, stream_time, live=False):
-        """Times on the black list, (rule id, enterprise, from, until or None): of closed incidents (rule, enterprise, closed at).
+        """Times on the black list, (rule id, enterprise, from, until or None): of incidents as published; costs count once settled before now.
 
         A worker (``live``) keeps accounts only of enterprises that some record of the registry names.
         """
+        closed = [d for d in incidents if d["state"] == "closed"]
+        incidents = [(d["rule"], d["enterprise_id"], self.settled(d["rule"], d["rule_id"], d["opened_at_ms"], d["closed_at_ms"])) for d in closed]
         found = set()
         named = {r["id"] for r in self.records["enterprise"]} | {r.get("enterprise_id") for rs in self.records.values() for r in rs}
         incidents = [incident for incident in incidents if not live or incident[1] in named]
@@ -620,7 +643,7 @@ class Oracle:
             costs = [(e, t, float(rule["points"][r])) for r, e, t in incidents if r in rule["points"] and e not in (None, "*")]
             for enterprise in {e for e, _, _ in costs}:
                 own = [(t, points) for e, t, points in costs if e == enterprise]
-                now, since = max(stream_time, *(t for t, _ in own)), None
+                now, since = stream_time - 1, None
                 for moment in sorted({turn for t, _ in own for turn in (t, t + 365 * 86_400_000) if turn <= now}):
                     black = sum(points for t, points in own if t <= moment < t + 365 * 86_400_000) >= float(rule["black_at"])
                     if black and since is None:

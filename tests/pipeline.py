@@ -9,8 +9,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
-from deploy.admin import consumed, publish_policy, publish_registry, read_topic
+from deploy.admin import publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
+from deploy.ending import Ending, committed_to, ends, read_clock
 from deploy.verdict import finding_differences, latest_incidents, newest
 from producers.traffic import write_sample_registry
 from streams.cloudevents import subject_of
@@ -62,10 +63,11 @@ class Pipeline:
 
     def committed(self):
         """Whether the group has committed every input partition to its end."""
-        return all(consumed(self.bootstrap, "yicheng", topic) for topic in ("courier.gps.v1", "courier.scan.v1", "courier.partials.v1"))
+        return all(committed_to(self.bootstrap, "yicheng", ends(self.bootstrap, topic)) for topic in ("courier.gps.v1", "courier.scan.v1"))
 
-    def drained(self):
-        wait_for("all input to be judged and committed", self.committed, 120)
+    def drained(self, timeout_s=120):
+        """Until all that was sent is judged, up to the time that it has come to, and delivered."""
+        wait_for("all input to be judged and committed", Ending(self.bootstrap, "yicheng").reached, timeout_s)
         published = {json.loads(value)["id"] for _, value in read_topic(self.bootstrap, "courier.incidents.v1")}
 
         def delivered():
@@ -77,7 +79,7 @@ class Pipeline:
     def check_fixes(self):
         """The sink's incidents equal the oracle's over each partition; returns how many there are."""
         consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
-        by_partition = defaultdict(list)
+        by_partition = self.by_partition = defaultdict(list)
         partitions = [TopicPartition("courier.gps.v1", n) for n in consumer.partitions_for_topic("courier.gps.v1")]
         consumer.assign(partitions)
         consumer.seek_to_beginning()
@@ -87,8 +89,9 @@ class Pipeline:
                 by_partition[tp.partition] += [r.value for r in records]
         consumer.close()
         expected, refused = set(), Counter()
+        watermark_ms = read_clock(self.bootstrap).watermark_ms
         for lines in by_partition.values():
-            incidents, rejects = Oracle(PACK, self.registry).fixes(lines)
+            incidents, rejects = Oracle(PACK, self.registry).fixes(lines, watermark_ms)
             expected |= incidents
             refused += rejects
         found = {tuple(d[f] for f in FIELDS) for d in latest_incidents(self.sink).values() if d["vehicle_id"] and d["state"] != "retracted"}
@@ -132,7 +135,10 @@ class Pipeline:
         assert {(i, r) for i, top in highest.items() for r in range(1, top + 1)} == set(said)
 
     def check_rates(self, lines):
-        expected, low = Oracle(PACK, self.registry).scans(lines, live=True)
+        oracle = Oracle(PACK, self.registry)
+        watermark_ms = read_clock(self.bootstrap).watermark_ms
+        assert watermark_ms == oracle.watermark(self.by_partition.values(), [lines])
+        expected, low = oracle.scans(lines, stream_time=watermark_ms, live=True)
         rows = sorted((json.loads(value)["revision"], key, value) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
         published = {key: row for _, key, value in rows if is_of_day(row := json.loads(value))}
         assert {k: (v["accepted"], v["electronic"], v["green"]) for k, v in published.items()} == {"/".join(k): v for k, v in expected.items()}
@@ -140,7 +146,6 @@ class Pipeline:
         found = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
         assert found == {row[:2] for row in low} and found
         spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) == "silence"}
-        oracle = Oracle(PACK, self.registry)
-        assert spells == oracle.spells(*oracle.signs([lines])) and spells
-        expected = {" ".join(row[:3]): row[3:] for row in Oracle(PACK, self.registry).findings(lines)}
+        assert spells == oracle.spells(oracle.signs([lines])[0], watermark_ms) and spells
+        expected = {" ".join(row[:3]): row[3:] for row in oracle.findings(lines)}
         assert finding_differences(expected, standing, self.policy.days) == [] and expected

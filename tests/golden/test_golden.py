@@ -70,7 +70,9 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     oracle = Oracle(PACKS / f"{policy.name}.yaml", tmp_path / "registry.jsonl")
     expected, refused = oracle.fixes(line for line in open_lines(gps[0]) if line.strip())
     assert vehicles == expected
-    counts, low = oracle.scans(line for line in open_lines(scans[0]) if line.strip())
+    scanned = [line for line in open_lines(scans[0]) if line.strip()]
+    now_ms = oracle.watermark([[line for line in open_lines(gps[0]) if line.strip()]], [scanned], [list(open_lines(str(beats)))])
+    counts, low = oracle.scans(scanned, stream_time=now_ms)
     assert rates == counts
     rows = [orjson.loads(row) for row in (tmp_path / "rates.jsonl").read_bytes().splitlines()]
     features = {(r["city"], r["enterprise_id"], r["date"]): tuple(r[name] for name in FEATURES[2:]) for r in rows}
@@ -78,15 +80,13 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     assert all(sum(counted[n] for counted in features.values()) for n in range(6))
     assert {d[:2] for d in days} == {d[:2] for d in low} and len(days) == len(low) >= len(policy.day_rules)
     assert scan_findings(tmp_path, policy) == oracle.findings(line for line in open_lines(scans[0]) if line.strip())
-    scanned = [line for line in open_lines(scans[0]) if line.strip()]
-    signs, stream_time_ms = oracle.signs([scanned], [list(open_lines(str(beats)))])
+    signs, _ = oracle.signs([scanned], [list(open_lines(str(beats)))])
     rows = [orjson.loads(line) for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines()]
     spells = {(r["rule_id"], subject_of(r), r["opened_at_ms"], r["closed_at_ms"]) for r in rows if rules.judged(r["rule"]) == "silence"}
-    assert spells == oracle.spells(signs, stream_time_ms)
+    assert spells == oracle.spells(signs, now_ms)
     assert {spell[0] for spell in spells} == {rule.id for rule in policy.silence_rules}
-    closed = [(r["rule"], r["enterprise_id"], r["closed_at_ms"]) for r in rows if r["state"] == "closed"]
     black = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"], r["closed_at_ms"]) for r in rows if rules.judged(r["rule"]) == "credit"}
-    assert black == oracle.black(closed, stream_time_ms)
+    assert black == oracle.black(rows, now_ms)
     assert bool(black) is bool(policy.credit_rules)
     fix_rejects = [orjson.loads(r) for r in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]
     assert {r: sum(x["reason"] == r and "gps" in x["file"] for x in fix_rejects) for r in refused} == dict(refused)

@@ -12,6 +12,7 @@ from kafka.admin import KafkaAdminClient
 from pipeline import Pipeline
 
 from deploy.admin import read_topic
+from deploy.ending import Ending, read_clock
 from deploy.judge import open_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -102,20 +103,20 @@ def announced(pipeline, vehicle_id="HH-99999"):
 
 
 def test_a_partition_without_traffic_follows_the_others_even_through_a_crash(pipeline):
-    """One partition gets two fixes and then nothing; its incident closes when the other partitions have gone far enough."""
-    worker = pipeline.start_ready("worker", YICHENG_IDLE_AFTER_S="1")
+    """One partition gets two fixes and then nothing; its incident closes when the watermark has gone far enough."""
+    worker = pipeline.start_ready("worker")
     base_ms = 1_782_446_400_000
     for number in range(2):
         pipeline.producer.send("courier.gps.v1", fix(f"a{number}", base_ms + number * 10_000), b"k", partition=0)
     pipeline.producer.flush()
     wait_for("the incident to open", lambda: announced(pipeline) == [("opened", "number-on-file", base_ms, base_ms)])
-    lateness_ms, gap_ms = pipeline.policy.lateness_ms, 120_000
-    target_ms = base_ms + 10_000 + gap_ms + lateness_ms
+    target_ms = base_ms + 10_000 + 120_000
     pipeline.producer.send("courier.gps.v1", fix("b", target_ms, "HH-88888"), b"k", partition=1)  # not far enough yet
     pipeline.producer.flush()
-    wait_for("all to be committed", pipeline.committed)
+    wait_for("time to have come so far", lambda: read_clock(pipeline.bootstrap).watermark_ms == target_ms)
+    wait_for("all partitions to go by it", Ending(pipeline.bootstrap, "yicheng").reached)
     worker.kill()
-    pipeline.start_ready("worker", YICHENG_IDLE_AFTER_S="1")
+    pipeline.start_ready("worker")
     pipeline.producer.send("courier.gps.v1", fix("c", target_ms + 1, "HH-88888"), b"k", partition=1)
     pipeline.producer.flush()
     opened, closed = wait_for("the incident to close", lambda: len(found := announced(pipeline)) > 1 and found)

@@ -16,15 +16,17 @@ from typing import NamedTuple
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.checkpoint import Checkpoint, guarded
+from streams.checkpoint import Checkpoint, Watchdog, guarded
+from streams.clock import BEGINNING_MS
 from streams.rate_stage import RateStage
 from streams.stages import FixStage, HeartbeatStage, ScanStage
-from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN
+from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
 from streams.transport import ChunkConsumer
+from streams.watermark import Clock, decode_clock
 
 PARTITIONS = 2
 SESSION_S = 10.0
-ARRIVED_MS = 2**46
+STARTED_MS = 1_702_000_000_000  # when the brokers' clocks show this, weeks after all events
 INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, PARTIALS.name)
 
 
@@ -68,7 +70,7 @@ class World:
     def __init__(self, seed, failing_sends=0.0):
         self.rng = random.Random(seed)
         self.logs = defaultdict(list)
-        self.committed = {}
+        self.committed, self.claimed = {}, {}
         self.members = []
         self.generation = 0
         self.failing_sends = failing_sends
@@ -81,7 +83,16 @@ class World:
         if partition is None:
             partition = zlib.crc32(key or b"") % PARTITIONS
         log = self.logs[TP(topic, partition)]
-        log.append(Logged(topic, partition, len(log), key, value, tuple(headers), ARRIVED_MS))
+        log.append(Logged(topic, partition, len(log), key, value, tuple(headers), self.now_ms()))
+
+    def now_ms(self):
+        """The brokers' clock."""
+        return STARTED_MS + round(self.loop.time() * 1000)
+
+    def clock(self):
+        """How far time has come, as the workers last said."""
+        said = [decode_clock(record.value) for n in range(PARTITIONS) for record in self.logs[TP(CLOCK.name, n)]]
+        return max(said, key=lambda clock: clock.read_until_ms, default=Clock())
 
     async def passes(self, worker, longest_s=0.05):
         """Some time of a worker's life: never ends once it is dead, and not while it is suspended."""
@@ -103,6 +114,9 @@ class World:
         async with self.rebalancing:
             self.generation += 1
             for member in list(self.members):
+                if member.suspended and not member.dead:  # the coordinator waits for it while its session lasts
+                    left_s = member.suspended_s + SESSION_S - self.loop.time()
+                    await asyncio.wait([member.awake, member.fate], timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED)
                 if member.dead or member.suspended:
                     self.members.remove(member)
                 else:
@@ -133,8 +147,8 @@ class Producer:
     async def send_batch(self, batch, topic, partition):
         return self._fly(topic, partition, batch.records, ())
 
-    async def send_and_wait(self, topic, value, key, partition):
-        await self._fly(topic, partition, [(key, value)], ())
+    async def partitions_for(self, topic):
+        return set(range(PARTITIONS))
 
     async def stop(self):
         await self.world.passes(self.worker)
@@ -161,7 +175,8 @@ class Producer:
             return
         for key, value in records:
             self.world.append(topic, partition, key, value, headers)
-        self.world.loop.call_later(self.world.rng.random() * 0.02, lambda: future.done() or self.worker.dead or future.set_result(None))
+        landed = SimpleNamespace(timestamp=self.world.now_ms())
+        self.world.loop.call_later(self.world.rng.random() * 0.02, lambda: future.done() or self.worker.dead or future.set_result(landed))
 
     def cut(self):
         """The process is gone: of what was on its way a prefix arrives."""
@@ -228,13 +243,16 @@ class Worker:
         self.checkpoint.commit = self.commit
         self.checkpoint.committed = lambda topic, partition: self.resumed_at.get(TP(topic, partition), 0)
         reference = SimpleNamespace(**vars(reference))
-        fixes = FixStage(self.checkpoint, reference, b"key")
+        self.fixes = FixStage(self.checkpoint, reference, b"key")
         reference.on_change()
         scans, heartbeats = ScanStage(self.checkpoint, reference), HeartbeatStage(self.checkpoint, reference)
-        self.stages = dict(zip(INPUTS, (fixes, scans, heartbeats, RateStage(self.checkpoint, reference, b"key")), strict=True))
+        self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, RateStage(self.checkpoint, reference, b"key")), strict=True))
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
         self.consumer.ledger, self.consumer.durable, self.consumer.must_seek, self.consumer._unacked_messages = {}, {}, False, set()
-        self.resumed_at, self.positions = {}, {}
+        self.resumed_at, self.positions, self.owned = {}, {}, []
+        self.checkpoint.assigned = lambda: self.owned
+        self.checkpoint.claim, self.checkpoint.claimed = self.claim, lambda topic, partition: self.claims.get(TP(topic, partition), BEGINNING_MS)
+        self.claims = {}
         self.generation = -1
         self.queues = {topic: asyncio.Queue() for topic in INPUTS}
         for work in (self._fetch(), self._checkpoints(), *(self._agent(topic) for topic in INPUTS)):
@@ -284,23 +302,39 @@ class Worker:
         while True:
             await self.world.passes(self, 1.0)
             await guarded(self.checkpoint.run())
+            self.fixes.reference.watermark_ms = max(self.fixes.reference.watermark_ms, self.world.clock().watermark_ms)
+            await self.checkpoint.pause(lambda: self.fixes.follow([tp.partition for tp in self.owned if tp.topic == GPS.name]))
 
     async def commit(self):
         offsets = {tp: self.consumer._new_offset(tp) for tp in self.consumer.ledger}
         await self.world.passes(self)
+        return self._commit({tp: (offset, None) for tp, offset in offsets.items() if offset is not None})
+
+    async def claim(self, times_ms):
+        await self.world.passes(self)
+        granted = self._commit({TP(*tp): committed for tp, committed in times_ms.items()})
+        await self.world.passes(self)
+        return granted
+
+    def _commit(self, offsets):
+        """As a coordinator does: nothing from those that are not members of the present generation."""
         if self.generation != self.world.generation or self not in self.world.members:
             return False
-        self.world.committed.update({tp: offset for tp, offset in offsets.items() if offset is not None})
+        for tp, (offset, time_ms) in offsets.items():
+            self.world.committed[tp], self.world.claimed[tp] = offset, time_ms
         return True
 
     async def revoked(self):
         """As ``ChunkConsumer.on_partitions_revoked``: stop fetching, make durable, forget."""
         self.positions = {}
         await self.checkpoint.before_revoke(self.consumer._drop)
+        self.owned = []
 
     def assigned(self, tp, generation):
         self.generation = generation
+        self.owned.append(tp)
         self.positions[tp] = self.resumed_at[tp] = self.world.committed.get(tp, 0)
+        self.claims[tp] = self.world.claimed.get(tp) or BEGINNING_MS
 
     def kill(self):
         """``kill -9``."""
@@ -311,19 +345,16 @@ class Worker:
 
     def suspend(self):
         """``kill -STOP``."""
-        self.suspended = True
+        self.suspended, self.suspended_s, self.awake = True, self.world.loop.time(), self.world.loop.create_future()
 
     def resume(self):
-        """``kill -CONT``: everything that was due meanwhile happens, and then it learns that its partitions are gone."""
+        """``kill -CONT``: everything that was due meanwhile happens, or the watchdog ends it, since its partitions may be others'."""
+        if self.dead:
+            return
+        if self.world.loop.time() - self.suspended_s > Watchdog.longest_s(SESSION_S):
+            self.kill()
         self.suspended = False
         held, self.held = self.held, []
         for happens in held:
             happens()
-        if self not in self.world.members and not self.dead:
-            self.start(self._rejoin())
-
-    async def _rejoin(self):
-        await self.world.passes(self, 0.3)
-        await self.revoked()
-        self.world.members.append(self)
-        await self.world.rebalance()
+        self.awake.set_result(None)

@@ -6,12 +6,16 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from streams.checkpoint import Change, Checkpoint, Snapshots, Watchdog
+from streams.checkpoint import Change, Checkpoint, Reached, Snapshots, Watchdog
+from streams.clock import BEGINNING_MS
+from streams.partials import decode_partial
 from streams.state import MARK, head_of
+
+GPS = "courier.gps.v1"
 
 
 class Stage:
-    state_topic = "changelog"
+    input_topic, state_topic = GPS, "changelog"
 
     def __init__(self):
         self.forgotten, self.partitions, self.taken = False, {3: 3, 5: 1}, []
@@ -26,6 +30,9 @@ class Stage:
     def changes(self, number):
         return [*(Change(f"HH-{n}", b"state") for n in range(self.partitions[number])), Change(MARK, b"mark")]
 
+    def reached(self, number):
+        return Reached(GPS, number, 10 * number, 1_000 * number, 500, {number: 1_000 * number})
+
     def forget(self, ends):
         self.forgotten = True
 
@@ -38,9 +45,12 @@ class Broker:
 
     def __init__(self, fail_on=None):
         self.happened, self.fail_on, self.held, self.holds = [], fail_on, None, asyncio.Event()
+        self.ends, self.clock_ms, self.said = {}, 100_000, []
 
-    async def send(self, topic, value, key, partition=None, headers=()):
+    async def send(self, topic, value, key=None, partition=None, headers=()):
         self.happened.append(("sent", topic, partition))
+        if topic == "courier.partials.v1":
+            self.said.append(decode_partial(value))
         future = asyncio.get_running_loop().create_future()
 
         def acknowledge():
@@ -48,7 +58,8 @@ class Broker:
                 future.set_exception(OSError("broker gone"))
             else:
                 self.happened.append(("acknowledged", topic))
-                future.set_result(None)
+                self.clock_ms += 1_000
+                future.set_result(SimpleNamespace(timestamp=self.clock_ms))
 
         if self.held is None:
             asyncio.get_running_loop().call_later(0.01, acknowledge)
@@ -63,7 +74,10 @@ class Broker:
             acknowledge()
 
     async def end_offsets(self, sources):
-        return dict.fromkeys(sources, 0)
+        return {source: self.ends.get(source.partition, 0) for source in sources}
+
+    async def partitions_for(self, topic):
+        return {0} if topic == "courier.partials.v1" else set(range(6))
 
     def create_batch(self):
         return Batch()
@@ -109,9 +123,33 @@ async def run(fail_on=None):
 def test_results_are_durable_before_state_and_state_before_offsets():
     assert asyncio.run(run()) == [
         ("sent", "incidents", None), ("sent", "rates", None), ("acknowledged", "incidents"), ("acknowledged", "rates"),
-        ("sent", "changelog", 3), ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 3,
-        ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 2, ("acked",), ("committed",),
+        ("sent", "changelog", 3), ("sent", "changelog", 3), ("sent", "changelog", 5), ("sent", "courier.partials.v1", 0),
+        *[("acknowledged", "changelog")] * 3, ("acknowledged", "courier.partials.v1"), ("sent", "changelog", 3), ("sent", "changelog", 5), *[("acknowledged", "changelog")] * 2, ("acked",), ("committed",),
     ]  # fmt: skip
+
+
+def test_how_far_inputs_were_read_is_said_after_what_that_covers_and_counts_from_what_was_said_before_where_nothing_is_left():
+    """Partition 3 has more to come, 5 is judged to its end, 4 was never looked at and is committed to its end, 2 has records that nobody has seen."""
+
+    async def two_checkpoints():
+        broker, checkpoint = Broker(), Checkpoint("nowhere:1")
+        checkpoint._producer = checkpoint._reader = broker
+        checkpoint.stages.append(Stage())
+        broker.ends = {2: 7, 3: 31, 4: 7, 5: 50}
+        checkpoint.assigned = lambda: [(GPS, 2), (GPS, 3), (GPS, 4), (GPS, 5), ("courier.partials.v1", 0)]
+        checkpoint.committed = lambda topic, number: {2: 6, 4: 7}[number]
+        for _ in range(2):
+            await checkpoint.send("incidents", b"k", b"v")
+            await checkpoint.run()
+        return broker
+
+    broker = asyncio.run(two_checkpoints())
+    first, second = ({mark.partition: (mark.partitions, mark.next_offset, mark.read_until_ms) for mark in said.marks} for said in broker.said)
+    unknown = BEGINNING_MS
+    assert first == {2: (6, 6, unknown), 3: (6, 30, 3_000), 4: (6, 7, unknown), 5: (6, 50, 5_000)}
+    said_ms = next(n for n in range(100_000, 200_000, 1_000) if n == second[5][2])  # what the broker stamped on the first
+    assert second == {2: (6, 6, unknown), 3: (6, 30, 3_000), 4: (6, 7, said_ms), 5: (6, 50, said_ms)}
+    assert broker.said[0].newest == {3: 3_000, 5: 5_000} and {mark.stream_time_ms for mark in broker.said[0].marks} == {500, unknown}
 
 
 @pytest.mark.parametrize("topic", ["incidents", "rates", "changelog"])
@@ -137,9 +175,9 @@ def test_a_worker_that_was_suspended_past_its_session_ends_when_it_wakes():
     dog.fail = lambda: bites.append(True)
     dog.woken(1_000.0)
     dog.alive(1_000.0)
-    dog.woken(1_010.0)
+    dog.woken(1_008.0)
     assert not bites
-    dog.woken(1_010.1)
+    dog.woken(1_008.1)
     assert bites
 
 

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from oracle import Oracle
+from time_passing import marks, said_ms
+from time_passing import said as partial_record
 
 from deploy.judge import judge_files
 from streams.checkpoint import Checkpoint
 from streams.parcels import DayKey
-from streams.partials import Partial, encode_partial
+from streams.partials import Partial
 from streams.policy import PACKS, Policies, load_policy
 from streams.rate_stage import RateStage
 from streams.rates import Counts
@@ -70,10 +72,10 @@ def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing
     stage.partitions[0] = stage.new_partition()
     close_ms = policy.days.bounds_ms("2026-02")[1] + policies.lateness_ms
 
-    def take(date, next_offset, stream_time_ms, green):
+    def take(date, next_offset, watermark_ms, green):
         counts = Counts(accepted=1_000, electronic=1_000, green=green)
-        row = Partial("150100", "e", date, 0, next_offset, stream_time_ms, counts=counts)
-        asyncio.run(stage.take([SimpleNamespace(partition=0, offset=next(offsets), value=encode_partial(row))]))
+        row = Partial("150100", "courier.scan.v1", "e", date, 0, next_offset, counts=counts, **marks(watermark_ms))
+        asyncio.run(stage.take([partial_record(next(offsets), row, said_ms(watermark_ms))]))
         return said[-2:] if len(said) > 1 else said
 
     for date, green in (("2026-01-20", 950), ("2026-02-03", 940)):

@@ -138,8 +138,12 @@ def test_points_add_up_expire_and_are_published_once():
 
 def test_what_an_incident_costs_nobody():
     own = policies("blacklisted_enterprise", "points: {speeding: 2}, black_at: 5")
-    data = {"incident_id": "i", "revision": 2, "state": "closed", "rule": "speeding", "rule_id": "s", "enterprise_id": "e", "closed_at_ms": 7, "last_seen_ms": 7}
-    assert charge_of(data, own) == Charge("e", "i", 2, "closed", "speeding", "s", 7)
+    data = {"incident_id": "i", "revision": 2, "state": "closed", "rule": "speeding", "rule_id": "s", "enterprise_id": "e",
+            "opened_at_ms": NOON, "closed_at_ms": NOON + 7, "last_seen_ms": NOON + 7}  # fmt: skip
+    assert charge_of(data, own) == Charge("e", "i", 2, "closed", "speeding", "s", NOON + 7 + own.lateness_ms)
+    day_end_ms = own.newest.days.bounds_ms(own.newest.days.date_of(NOON))[1]
+    by_scans = policies("blacklisted_enterprise", "points: {unfiled_outlet: 2}, black_at: 5")
+    assert charge_of({**data, "rule": "unfiled_outlet"}, by_scans).at_ms == day_end_ms + own.lateness_ms
     for change in ({"enterprise_id": None}, {"enterprise_id": "*"}, {"rule": "silent_vehicle"}, {"revision": 1, "state": "open"}):
         assert charge_of({**data, **change}, own) is None
     assert charge_of(data, policies("offline_camera")) is None

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from time_passing import marks, said, said_ms
 
 from streams.checkpoint import Checkpoint, Snapshots
 from streams.credit import Charge
 from streams.events import Record
 from streams.findings import Extent, FindingKey, Sighting
 from streams.parcels import DayKey, parcel_key
-from streams.partials import Partial, encode_partial
+from streams.partials import Partial
 from streams.policy import Policies, load_policy
 from streams.rate_stage import RateStage
 from streams.rates import Counts, count_scans
@@ -79,23 +80,24 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     key, date = FindingKey("outlets-on-file", "outlet/o", "2023-11-15"), "2023-11-15"
     city = policies.newest.pack.city.adcode
 
-    def take(**said):
-        row = Partial(city, "e", date, 0, next_offset=1, **said)
-        asyncio.run(stage.take([SimpleNamespace(partition=0, offset=next(offsets), value=encode_partial(row))]))
+    def take(watermark_ms=T, **fields):
+        row = Partial(city, "courier.scan.v1", "e", date, 0, 1, **fields, **marks(watermark_ms))
+        asyncio.run(stage.take([said(next(offsets), row, said_ms(watermark_ms))]))
         return {change.key.partition("\x1f")[0]: change.value for change in stage.changes(0)}
 
-    take(stream_time_ms=T, counts=Counts(accepted=3))
-    take(stream_time_ms=T, finding=key, extent=Extent(1, T, (Sighting(T, "s", "e"),)))
+    take(counts=Counts(accepted=3))
+    take(finding=key, extent=Extent(1, T, (Sighting(T, "s", "e"),)))
     take(charge=Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T))
     assert DayKey(city, "e", date) in partition.days and key in partition.findings and partition.accounts["e"].charges and partition.active["e"] == {date}
-    assert take(stream_time_ms=T + 12 * DAY_MS)["finding"] is None
+    assert take(T + 12 * DAY_MS)["finding"] is None
     assert not partition.findings and partition.days and partition.charges
     date = "2024-01-20"
-    changed = take(stream_time_ms=T + 70 * DAY_MS, counts=Counts(accepted=1))
-    far = [Partial(city, "e", "2024-03-01", 0, 2, T + 110 * DAY_MS, counts=Counts(accepted=1)), Partial(city, "e", "2024-06-01", 0, 3, T + 210 * DAY_MS, counts=Counts(accepted=1))]
-    asyncio.run(stage.take([SimpleNamespace(partition=0, offset=next(offsets), value=encode_partial(row)) for row in far]))
+    changed = take(T + 70 * DAY_MS, counts=Counts(accepted=1))
+    far = [("2024-03-01", 2, T + 110 * DAY_MS), ("2024-06-01", 3, T + 210 * DAY_MS)]
+    rows = [(Partial(city, "courier.scan.v1", "e", day, 0, offset, counts=Counts(accepted=1), **marks(ms)), said_ms(ms)) for day, offset, ms in far]
+    asyncio.run(stage.take([said(next(offsets), row, at_ms) for row, at_ms in rows]))
     assert {day.date for day in partition.days} == {"2024-06-01"}  # the other day was closed and forgotten in the chunk that brought it
     date = "2024-11-28"
-    changed |= take(stream_time_ms=T + 380 * DAY_MS, counts=Counts(accepted=1))
+    changed |= take(T + 380 * DAY_MS, counts=Counts(accepted=1))
     assert {day.date for day in partition.days} == {"2024-11-28"} and partition.active["e"] == {"2024-11-28"}
     assert not partition.charges and not partition.accounts["e"].charges and changed["charge"] is None

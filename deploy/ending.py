@@ -1,0 +1,58 @@
+"""When everything that was sent has been judged: the inputs are read, time has come to their end, and what follows is published."""
+
+from __future__ import annotations
+
+import time
+
+from kafka import KafkaConsumer, TopicPartition
+
+from deploy.admin import read_topic
+from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
+from streams.watermark import CLOCK_KEY, DISORDER_MS, Clock, decode_clock
+
+Ends = dict[TopicPartition, int]
+
+
+class Ending:
+    """Asked again and again whether a group of workers is done with what was sent until now."""
+
+    def __init__(self, bootstrap: str, group: str) -> None:
+        self.bootstrap, self.group = bootstrap, group
+        self.sent_ms = time.time_ns() // 1_000_000
+        self._sums: Ends | None = None
+
+    def reached(self) -> bool:
+        """Whether all is judged, and all that was to be published before the workers' last checkpoint is."""
+        if self._sums is None and self._time_is_up():
+            self._sums = ends(self.bootstrap, PARTIALS.name)
+        return self._sums is not None and committed_to(self.bootstrap, self.group, self._sums)
+
+    def _time_is_up(self) -> bool:
+        if not all(committed_to(self.bootstrap, self.group, ends(self.bootstrap, topic.name)) for topic in (GPS, SCAN, HEARTBEAT)):
+            return False
+        clock = read_clock(self.bootstrap)
+        return clock.read_until_ms > self.sent_ms + DISORDER_MS + 1_000 and clock.settled_ms >= clock.watermark_ms - 1
+
+
+def read_clock(bootstrap: str) -> Clock:
+    """How far time has come, as the workers last said."""
+    said = [decode_clock(value) for key, value in read_topic(bootstrap, CLOCK.name) if value and key == CLOCK_KEY.decode()]
+    return max(said, key=lambda clock: clock.read_until_ms, default=Clock())
+
+
+def ends(bootstrap: str, topic: str) -> Ends:
+    """Where a topic's partitions end now."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False)
+    try:
+        return dict(consumer.end_offsets([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]))
+    finally:
+        consumer.close()
+
+
+def committed_to(bootstrap: str, group: str, wanted: Ends) -> bool:
+    """Whether a group has committed partitions so far."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False)
+    try:
+        return all((consumer.committed(partition) or 0) >= end for partition, end in wanted.items())
+    finally:
+        consumer.close()

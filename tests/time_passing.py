@@ -1,0 +1,22 @@
+"""Partials that say how far a small city's inputs, of one partition each, have been read: time passes for the stage that sums them."""
+
+from types import SimpleNamespace
+
+from streams.partials import Partial, encode_partial
+from streams.watermark import DISORDER_MS, INPUTS, Mark
+
+
+def marks(watermark_ms):
+    """Fields of a partial that carries the watermark to an instant, and credit to the one before."""
+    read_until_ms = said_ms(watermark_ms) - 1
+    return {"marks": [Mark(topic, 0, 1, 1, read_until_ms, watermark_ms) for topic in INPUTS], "newest": {watermark_ms // 1_000: watermark_ms}}
+
+
+def said_ms(watermark_ms):
+    """When the brokers may have taken that down."""
+    return watermark_ms + 2_000 + DISORDER_MS
+
+
+def said(offset, partial: Partial, at_ms):
+    """A record of partials as it comes from a broker."""
+    return SimpleNamespace(partition=0, offset=offset, value=encode_partial(partial), timestamp=at_ms)
