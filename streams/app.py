@@ -113,7 +113,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
     async def _checkpoints() -> None:
         app.consumer.before_revoke = checkpoint.before_revoke
         checkpoint.commit = app.consumer.commit
-        checkpoint.assigned = app.consumer.assignment
+        checkpoint.assigned = lambda: app.consumer.resumed_at
         checkpoint.claim, checkpoint.claimed = app.consumer.claim, app.consumer.claimed_ms
         checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
         while not (app.should_stop or checkpoint.closed):
@@ -121,7 +121,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             watchdog.alive(time.monotonic())
             await guarded(checkpoint.run())
             lags = dict(app.consumer.lag())
-            await checkpoint.pause(lambda lags=lags: fixes.follow(tp.partition for tp, lag in lags.items() if tp.topic == GPS.name and not lag))
+            await checkpoint.pause(lambda: fixes.follow(tp.partition for tp in app.consumer.resumed_at if tp.topic == GPS.name))
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
             watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))

@@ -296,6 +296,7 @@ class ChunkConsumer(driver.Consumer):
         self.stop_flow()
         self.app.flow_control.suspend()
         await self.before_revoke(self._drop)
+        self.resumed_at, self.notes = {}, {}  # where others leave off is known when partitions are assigned again
         await super().on_partitions_revoked(revoked)
 
     async def claim(self, times_ms: Mapping[tuple[str, int], tuple[int, int]]) -> bool:
