@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 import msgspec
 import numpy as np
 
-from streams.events import LONGEST_TEXT_BYTES, MALFORMED, Fix, Heartbeat, Id, Packaging, Record, Reject, Scan, Text
+from streams.events import CLOCK_SUBJECT, LONGEST_TEXT_BYTES, MALFORMED, Fix, Heartbeat, Id, Packaging, Record, Reject, Scan, Text
 from streams.ids import LONGEST_ID_BYTES, RESERVED, is_id
 
 E = TypeVar("E", bound=Fix | Scan | Heartbeat)
@@ -37,8 +37,6 @@ AnyId = Annotated[str, msgspec.Meta(max_length=LONGEST_ID_BYTES)]
 TOO_DEEP = f"nested more than {NESTED_MOST} deep"
 PIECE = 32
 """Of a chunk with a few records that are not well-formed most is read at once nevertheless, so many at a time."""
-CLOCK_SUBJECT = "clock"
-"""Whose heartbeats only move time (semantics 1)."""
 
 
 class Malformed(ValueError):
