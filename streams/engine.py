@@ -358,7 +358,8 @@ class Engine:
             if recent.load():
                 partition.driven.stretch(recent.newest(), _kept(fix), self.policies.newest.days)
             recent.append(row, name)
-            trace.reported = append_report(trace.reported, event_time_ms, event_id, _report(fix), recent.oldest_ms())
+            if (report_of_it := _report(fix)) != last_report(trace.reported):
+                trace.reported = append_report(trace.reported, event_time_ms, event_id, report_of_it, recent.oldest_ms())
             if exact is not None:
                 recent.keep_exact(event_time_ms, event_id, exact)
             if offences or trace.runs:
