@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-import orjson
+import msgspec
 import structlog
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
@@ -22,11 +22,14 @@ from kafka.errors import KafkaError
 from consumers.sinks.file import FileSink
 from consumers.sinks.webhook import WebhookSink
 from streams import metrics
+from streams.decode import NESTED_MOST, Malformed, decoded, depth
 from streams.errors import BadInput, Unavailable
+from streams.ids import is_id
 from streams.logs import configure_logs
 from streams.settings import Settings
 from streams.stopping import PROCESS_GRACE_S, stopping
 from streams.topics import INCIDENTS
+from streams.unreadable import passed_over
 
 log = structlog.get_logger()
 
@@ -64,6 +67,34 @@ def open_sinks(settings: Settings) -> list[Sink]:
     if not sinks:
         raise BadInput("no sink is configured; set YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
     return sinks
+
+
+class Data(msgspec.Struct):
+    """What the notifier asks of an incident."""
+
+    incident_id: str
+    revision: int
+    synthetic: bool
+
+
+class Event(msgspec.Struct):
+    """An incident's revision as it is published; sinks get it as it is."""
+
+    id: str
+    data: Data
+
+
+_decode = msgspec.json.Decoder(Event).decode
+
+
+def read_event(value: bytes | None) -> Event:
+    """The event in a record; ``Malformed`` where there is none of ours."""
+    if not value:
+        raise Malformed("the record is empty")
+    event = decoded(value, _decode)
+    if not is_id(event.id) or b"\n" in value or b"\r" in value or depth(value) > NESTED_MOST:
+        raise Malformed("no incident of ours")
+    return event
 
 
 class Notifier:
@@ -118,28 +149,31 @@ class Notifier:
         self.joined = bool(consumer.assignment())
         for records in batches.values():
             for record in records:
-                self.deliver(record.value)
+                try:
+                    event = read_event(record.value)
+                except Malformed as error:
+                    passed_over(record.topic, record.partition, record.offset, str(error))
+                else:
+                    self.deliver(event, record.value)
         if batches and not self.stopping.is_set():
             for sink in self.sinks:
                 sink.flush()
             consumer.commit()
 
-    def deliver(self, body: bytes) -> None:
+    def deliver(self, event: Event, body: bytes) -> None:
         """Hand one event to every sink; a sink that does not answer is tried again, one that refuses is not.
 
         Synthetic incidents never reach a sink that is real.
         """
-        event = orjson.loads(body)
-        event_id = str(event["id"])
         for sink in self.sinks:
-            if sink.real and event["data"]["synthetic"]:
+            if sink.real and event.data.synthetic:
                 metrics.NOTIFICATIONS.labels(sink.name, "synthetic").inc()
                 continue
             wait_s = 0.2
             while not self.stopping.is_set():
                 started = time.perf_counter()
                 try:
-                    sink.deliver(event_id, body)
+                    sink.deliver(event.id, body)
                 except Unavailable as error:
                     metrics.NOTIFICATIONS.labels(sink.name, "retried").inc()
                     log.warning("sink does not answer, trying again", sink=sink.name, error=str(error))
@@ -148,7 +182,7 @@ class Notifier:
                     continue
                 except BadInput as error:
                     metrics.NOTIFICATIONS.labels(sink.name, "refused").inc()
-                    log.error("sink refused an incident", sink=sink.name, event_id=event_id, error=str(error))
+                    log.error("sink refused an incident", sink=sink.name, event_id=event.id, error=str(error))
                 else:
                     metrics.NOTIFICATIONS.labels(sink.name, "delivered").inc()
                     metrics.NOTIFICATION_SECONDS.labels(sink.name).observe(time.perf_counter() - started)

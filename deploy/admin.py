@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,6 +19,9 @@ from streams.errors import BadInput, Unavailable, YichengError
 from streams.pack_checks import pack_record
 from streams.policy import Policy, decode_policy
 from streams.registry import AnyEntry, Registry, decode_versions, validity_ms
+from streams.shown import shown
+
+T = TypeVar("T")
 
 MOST_RECORD_BYTES = 1_000_000
 
@@ -62,12 +67,24 @@ def publish_policy(bootstrap: str, policy: Policy) -> int:
 
     Returns the number of versions now published. Raises ``BadInput`` where together they are too large.
     """
-    latest = dict(read_topic(bootstrap, topics.POLICY.name)).get(policy.name)
-    versions = decode_policy(latest) if latest else []
+    versions = policy_held(bootstrap, policy.name)
     versions = [known for known in versions if known.valid_from_ms != policy.valid_from_ms] + [policy]
     sources = [{"yaml": known.pack.source["yaml"], "geojson": known.pack.source.get("geojson", "")} for known in versions]
     produce(bootstrap, topics.POLICY.name, [(policy.name.encode(), pack_record(sources))])
     return len(sources)
+
+
+def policy_held(bootstrap: str, name: str) -> list[Policy]:
+    """The published versions of a pack: as they were last published so that they can be read."""
+    held: list[Policy] = []
+
+    def enter(record: Any) -> None:
+        if record.key == name.encode():
+            held[:] = decode_policy(record.value) if record.value else []
+
+    for _ in readable(bootstrap, topics.POLICY.name, enter):
+        pass
+    return held
 
 
 def publish_registry(bootstrap: str, records: Iterable[tuple[str, list[AnyEntry]]]) -> int:
@@ -80,10 +97,10 @@ def import_registry(bootstrap: str, registry: Registry, *, replace: bool) -> Imp
 
     ``replace``: in place of all versions of their ids. What changes nothing is not sent. ``BadInput``: a record too large.
     """
-    held = dict(read_topic(bootstrap, topics.REGISTRY.name))
+    held = registry_held(bootstrap)
     done, changed = Imported(), list[tuple[bytes, bytes]]()
     for key, entries in registry.grouped():
-        known = _versions_held(held.get(key), registry.timezone)
+        known = held.get(key, [])
         since = {validity_ms(entry, registry.timezone)[0] for entry in entries}
         kept = [] if replace else [entry for entry in known if validity_ms(entry, registry.timezone)[0] not in since]
         versions = sorted([*kept, *entries], key=lambda entry: validity_ms(entry, registry.timezone)[0])
@@ -101,23 +118,19 @@ def import_registry(bootstrap: str, registry: Registry, *, replace: bool) -> Imp
     return done
 
 
-def _versions_held(value: bytes | None, timezone: ZoneInfo) -> list[AnyEntry]:
-    """The versions that Kafka holds; what cannot be read counts as none, and is written over."""
-    try:
-        versions = decode_versions(value) if value else []
-        return versions if all(validity_ms(entry, timezone) for entry in versions) else []
-    except (BadInput, msgspec.MsgspecError, UnicodeDecodeError):
-        return []
-
-
 def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
     """Send (key, value) pairs and wait for their acknowledgement; returns how many."""
+    return send_records(bootstrap, ((topic, key, value, None) for key, value in records))
+
+
+def send_records(bootstrap: str, records: Iterable[tuple[str, bytes | None, bytes | None, int | None]]) -> int:
+    """Send (topic, key, value, partition or None) and wait for their acknowledgement; returns how many."""
     try:
         producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5)
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
     try:
-        sent = [producer.send(topic, value, key) for key, value in records]
+        sent = [producer.send(topic, value, key, partition=partition) for topic, key, value, partition in records]
         producer.flush(60)
         for future in sent:
             future.get(60)
@@ -129,16 +142,46 @@ def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) 
     return len(sent)
 
 
+def registry_held(bootstrap: str) -> dict[str, list[AnyEntry]]:
+    """The versions of every registry record that Kafka holds, by ``kind/id``: the last that can be read, as workers have it."""
+    held = Registry(ZoneInfo("UTC"))
+
+    def enter(record: Any) -> None:
+        kind, _, name = (record.key or b"").decode().partition("/")
+        held.put(kind, name, decode_versions(record.value) if record.value else [])
+
+    for _ in readable(bootstrap, topics.REGISTRY.name, enter):
+        pass
+    return dict(held.grouped())
+
+
 def read_registry(bootstrap: str, only: str | None = None) -> Iterator[str]:
     """Every registry record that Kafka holds (or those of one ``kind/id``), one JSON text each."""
-    latest = dict(read_topic(bootstrap, topics.REGISTRY.name))
-    for key, value in sorted(latest.items()):
-        if value is not None and only in (None, key):
-            yield from (msgspec.json.encode(entry).decode() for entry in decode_versions(value))
+    for key, entries in sorted(registry_held(bootstrap).items()):
+        if only in (None, key):
+            yield from (msgspec.json.encode(entry).decode() for entry in entries)
+
+
+def readable(bootstrap: str, topic: str, read: Callable[[Any], T]) -> Iterator[T]:
+    """What ``read`` makes of the records of a topic; those that it cannot read are left out, which one line on standard error says."""
+    first, number = "", 0
+    for record in read_records(bootstrap, topic):
+        try:
+            yield read(record)
+        except (BadInput, ValueError, RecursionError) as error:
+            first = first or f"partition {record.partition}, offset {record.offset}: {shown(error)[:200]}"
+            number += 1
+    if number:
+        print(f"yicheng: {topic}: {number} {'record' if number == 1 else 'records'} cannot be read and are left out (first: {first})", file=sys.stderr)
 
 
 def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]:
-    """(key, value) of every record in a topic, from its beginning to its present end."""
+    """(key, value) of every record in a topic, from its beginning to its present end; bytes of a key that are not UTF-8 are escaped."""
+    return (((record.key or b"").decode("utf-8", "backslashreplace"), record.value) for record in read_records(bootstrap, topic))
+
+
+def read_records(bootstrap: str, topic: str) -> Iterator[Any]:
+    """Every record in a topic, from its beginning to its present end."""
     try:
         consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False)
     except (KafkaError, OSError) as error:
@@ -152,7 +195,7 @@ def read_topic(bootstrap: str, topic: str) -> Iterator[tuple[str, bytes | None]]
         ends = consumer.end_offsets(partitions)
         while any(consumer.position(partition) < end for partition, end in ends.items()):
             for records in consumer.poll(timeout_ms=500).values():
-                yield from (((record.key or b"").decode(), record.value) for record in records)
+                yield from records
     finally:
         consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
 

@@ -29,8 +29,9 @@ registry = typer.Typer(help="Registry records: vehicles, drivers, enterprises, o
 policy = typer.Typer(help="Policy packs.", no_args_is_help=True)
 secrets = typer.Typer(help="Keys.", no_args_is_help=True)
 incidents = typer.Typer(help="Incidents that stand, and the answers of police to them.", no_args_is_help=True)
+dead = typer.Typer(help="Refused records: where they stand, why, and what they say as long as it is retained.", no_args_is_help=True)
 report = typer.Typer(help="A city's figures over local days: rates, incidents, key figures against targets.", invoke_without_command=True)
-for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("secrets", secrets), ("incidents", incidents), ("report", report)):
+for name, group in (("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("secrets", secrets), ("incidents", incidents), ("dead", dead), ("report", report)):
     app.add_typer(group, name=name)
 
 FULL_DAY_VEHICLES = 200
@@ -444,6 +445,29 @@ def incidents_dismiss(ids: IncidentIds, reason: Annotated[str, typer.Option(help
     _say(f"{answer(_settings().kafka_bootstrap, ids, 'dismissed', by, reason)} dismissed / 已驳回")
 
 
+Reason = Annotated[str | None, typer.Option(help="only those refused for this reason, such as malformed")]
+
+
+@dead.command("list")
+def dead_list(reason: Reason = None, show: Annotated[bool, typer.Option("--show", help="and what stands there, read from its topic")] = False) -> None:
+    """Print refused records: topic/partition/offset, reason, event id, local time, bytes, and why."""
+    from deploy.dead import listed
+    from streams.policy import load_policy
+
+    settings = _settings()
+    for line in listed(settings.kafka_bootstrap, load_policy(settings.policy), reason=reason, show=show):
+        _say(line)
+
+
+@dead.command("redrive")
+def dead_redrive(reason: Reason = None, late: Annotated[bool, typer.Option("--late", help="those that came too late, too")] = False) -> None:
+    """Send refused records into their topics again, to be judged by what is published now."""
+    from deploy.dead import redrive
+
+    sent, gone = redrive(_settings().kafka_bootstrap, reason=reason, late=late)
+    _say(f"{sent} records sent again" + (f"; {gone} are no longer retained in their topics" if gone else ""))
+
+
 @policy.command("list")
 def policy_list() -> None:
     """Name the packs that come with Yicheng."""
@@ -543,7 +567,7 @@ def report_city(
     """A city's figures over local days: rates by enterprise, incidents by rule, key figures against targets."""
     if context.invoked_subcommand:
         return
-    from deploy.report import FORMATS, gather, judged_files, published
+    from deploy.report import FORMATS, gather, judged_files, published_now
     from streams.policy import load_policy
 
     if from_ is None or until is None:
@@ -552,7 +576,7 @@ def report_city(
         raise BadInput(f"--format {format_!r} is not one of {', '.join(FORMATS)}{nearest(format_, FORMATS)}")
     pack = load_policy(_policy_name(city, policy_name))
     days = _date(from_, "--from"), _date(until, "--until")
-    source = published(_settings().kafka_bootstrap) if judged is None else judged_files(judged)
+    source = published_now(_settings().kafka_bootstrap) if judged is None else judged_files(judged)
     text = FORMATS[format_](gather(pack, _registry(pack, registry_file), *source, *days))
     if out is None:
         _print_text(text)

@@ -8,25 +8,24 @@ from typing import Any
 
 import orjson
 
-from deploy.admin import produce, read_topic
-from deploy.verdict import newest
+from deploy import published
+from deploy.admin import produce
 from streams.clock import local_datetime
 from streams.cloudevents import subject_of
 from streams.errors import BadInput, nearest
 from streams.policy import Policy
 from streams.shown import shown
-from streams.topics import FEEDBACK, INCIDENTS
+from streams.topics import FEEDBACK
 
 
 def standing(bootstrap: str) -> dict[str, dict[str, Any]]:
     """Every incident by its id as last revised, but those that were retracted."""
-    events = (orjson.loads(value)["data"] for _, value in read_topic(bootstrap, INCIDENTS.name) if value)
-    return {name: data for name, data in newest((data["incident_id"], data) for data in events).items() if data["state"] != "retracted"}
+    return {name: data for name, data in published.incidents(bootstrap).items() if data["state"] != "retracted"}
 
 
 def answers(bootstrap: str) -> dict[str, dict[str, Any]]:
     """The last answer to each incident."""
-    return {key: orjson.loads(value) for key, value in read_topic(bootstrap, FEEDBACK.name) if value}
+    return {said["incident_id"]: said for said in published.answers(bootstrap)}
 
 
 def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None) -> Iterator[str]:

@@ -20,8 +20,7 @@ import msgspec
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.admin import read_topic
-from deploy.verdict import newest
+from deploy import published
 from streams.driven import is_about_driving
 from streams.errors import BadInput
 from streams.network import TITLES, network
@@ -29,7 +28,6 @@ from streams.policy import Policy
 from streams.rates import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
-from streams.topics import FEEDBACK, INCIDENTS, RATES
 
 GREEN_POINT_PARCELS = 100
 
@@ -37,14 +35,9 @@ GREEN_POINT_PARCELS = 100
 Published = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
 
 
-def published(bootstrap: str) -> Published:
+def published_now(bootstrap: str) -> Published:
     """Rates by subject and day, incidents as last revised, and police feedback, as the topics hold them now."""
-    rates, events, answers = (
-        [(key, orjson.loads(value)) for key, value in read_topic(bootstrap, topic.name) if value is not None] for topic in (RATES, INCIDENTS, FEEDBACK)
-    )
-    incidents = newest((event["data"]["incident_id"], event["data"]) for _, event in events)
-    feedback = [{**answer, "incident_id": key} for key, answer in answers if isinstance(answer, dict) and "time_ms" in answer]
-    return list(newest(rates).values()), list(incidents.values()), feedback
+    return published.rates(bootstrap), list(published.incidents(bootstrap).values()), list(published.answers(bootstrap))
 
 
 def judged_files(folder: Path) -> Published:

@@ -29,7 +29,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
 
 from streams import metrics
 from streams.clock import BEGINNING_MS
-from streams.errors import YichengError
+from streams.errors import YichengError, unreadable_state
 from streams.origin import Origin
 from streams.partials import Partial, encode_partial
 from streams.state import MARK, decode_head
@@ -212,7 +212,10 @@ class Checkpoint:
             while await reader.position(source) < end:
                 for records in (await reader.getmany(timeout_ms=500, max_records=50_000)).values():
                     for record in records:
-                        found.add(record.key.decode(), record.value)
+                        try:
+                            found.add((record.key or b"").decode(), record.value)
+                        except (ValueError, TypeError, RecursionError) as error:
+                            raise unreadable_state(topic, partition, repr(record.key), error) from None
         state, wrong = found.latest()
         if wrong:
             log.warning("state records outside the last complete checkpoint are put right", topic=topic, partition=partition, keys=len(wrong))

@@ -129,10 +129,8 @@ class Reader(Generic[E]):
             text = getattr(event, name)
             if text and len(text.encode()) > LONGEST_TEXT_BYTES:
                 raise Malformed(f"more than {LONGEST_TEXT_BYTES} bytes - at `$.{name}`")
-        if isinstance(event, Heartbeat) and event.subject != CLOCK_SUBJECT:
-            kind, _, name = event.subject.partition("/")
-            if kind not in {"outlet", "enterprise"} or not is_id(name):
-                raise Malformed("neither outlet/ID, enterprise/ID nor clock - at `$.subject`")
+        if isinstance(event, Heartbeat) and event.subject != CLOCK_SUBJECT and not is_subject(event.subject):
+            raise Malformed("neither outlet/ID, enterprise/ID nor clock - at `$.subject`")
         return event
 
     def _check_ids(self, event: E) -> None:
@@ -178,14 +176,24 @@ def decoded(value: bytes, decode: Callable[[bytes], T]) -> T:
         raise Malformed(TOO_DEEP) from None
 
 
+def is_subject(text: str) -> bool:
+    """Whether a text is ``outlet/<id>`` or ``enterprise/<id>``."""
+    kind, _, name = text.partition("/")
+    return kind in {"outlet", "enterprise"} and is_id(name)
+
+
+def outside_strings(value: bytes) -> bytes:
+    """What of a JSON text that can be read stands outside of its strings."""
+    return b"".join(value.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
+
+
 def depth(value: bytes) -> int:
     r"""How deep the values of a JSON text that can be read are nested.
 
     >>> depth(b'{"a": [[], {"[[[": "\\\\"}]}')
     3
     """
-    outside = b"".join(value.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
-    signs = np.frombuffer(outside, np.uint8)
+    signs = np.frombuffer(outside_strings(value), np.uint8)
     steps = np.isin(signs, list(b"[{")).astype(np.int32) - np.isin(signs, list(b"]}"))
     return int(steps.cumsum().max(initial=0))
 

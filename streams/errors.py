@@ -37,6 +37,14 @@ class ForeignState(YichengError):
     exit_code = 2
 
 
+def unreadable_state(topic: str, partition: int, key: str, error: Exception) -> LostState:
+    """A state record that cannot be read: passing over it would forget what it said."""
+    return LostState(
+        f"{topic}[{partition}] holds a record that cannot be read ({type(error).__name__}; its key has {len(key)} characters); stop all workers, delete the topic"
+        f" {topic}, run ./yicheng topics create and ./yicheng topics rewind: what is retained is then judged again, under the same ids"
+    )
+
+
 def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """Return the known word that is most like this one, if any is so much like it (0 to 1)."""
     return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=likeness)), None)

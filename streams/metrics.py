@@ -42,6 +42,7 @@ WATERMARK_AGE = Gauge("courier_watermark_age_seconds", "Since what arrived was l
 STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
 CONSUMER_LAG = Gauge("courier_consumer_lag", "Records not yet judged", ["topic", "partition"])
 DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", "reason"])
+UNREADABLE = Counter("courier_unreadable", "Records of other topics than the inputs that could not be read, and were passed over", ["topic"])
 NOTIFICATIONS = Counter("courier_notifications", "Incident transitions handed to a sink", ["sink", "outcome"])
 NOTIFICATION_SECONDS = Histogram("courier_notification_seconds", "Time one hand-over took", ["sink"])
 

@@ -15,6 +15,7 @@ from streams.checkpoint import Checkpoint
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, LocalDays, month_after
 from streams.cloudevents import day_incident_data, finding_data, spell_data
 from streams.credit import EXPIRE_MS, Account, Charge, black_spells, costs, credit_rule, standing
+from streams.decode import Malformed
 from streams.driven import Millimetres, driven_row, total
 from streams.findings import Extent, Finding, FindingKey, joined, judge_finding
 from streams.parcels import DayKey
@@ -29,6 +30,7 @@ from streams.spells import Announced, judge_spells
 from streams.stages import StatefulStage, enterprise_label, wall_clock_ms
 from streams.state import Head, decode_fields, encode_fields
 from streams.topics import CLOCK, CREDIT, PARTIALS, RATE_STATE, RATES
+from streams.unreadable import passed_over
 from streams.watermark import CLOCK_KEY, Clock, Watermark, encode_clock
 
 log = structlog.get_logger()
@@ -203,7 +205,12 @@ class RateStage(StatefulStage[RatePartition]):
         for record in chunk:
             if record.offset >= partition.next_offset:
                 partition.next_offset = record.offset + 1
-                touched |= await self._take(partition, decode_partial(record.value), record.timestamp)
+                try:
+                    partial = decode_partial(record.value)
+                except Malformed as error:
+                    passed_over(record.topic, record.partition, record.offset, str(error))
+                else:
+                    touched |= await self._take(partition, partial, record.timestamp)
         await self._publish_rates(partition, touched)
         for city, date in sorted(partition.drove):
             await self._publish_driven(partition, city, date)

@@ -18,10 +18,12 @@ from mode import Service
 from streams import metrics
 from streams.clock import BEGINNING_MS
 from streams.errors import BadInput
+from streams.events import LAST_MS
 from streams.network import active_vehicles, network
 from streams.policy import Policies, Policy, decode_policy
 from streams.registry import Registry, Standing, decode_versions
 from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
+from streams.unreadable import passed_over
 from streams.watermark import CLOCK_KEY, decode_clock
 
 log = structlog.get_logger()
@@ -41,7 +43,7 @@ class Reference(Service):
         self.on_change: Callable[[], None] = lambda: None
         self._packs: dict[str, list[Policy]] = {}
         self._missing_told = False
-        self._waiting: list[tuple[str, str, bytes | None]] = []
+        self._waiting: list[Any] = []
 
     @Service.task
     async def _tail(self) -> None:
@@ -55,9 +57,9 @@ class Reference(Service):
             while not self.should_stop:
                 batches = await consumer.getmany(timeout_ms=200, max_records=20_000)
                 changed = False
-                for partition, records in sorted(batches.items(), key=lambda batch: batch[0].topic != POLICY.name):
+                for _, records in sorted(batches.items(), key=lambda batch: batch[0].topic != POLICY.name):
                     for record in records:
-                        changed |= self._apply(partition.topic, (record.key or b"").decode(), record.value)
+                        changed |= self._apply(record)
                 if not self.ready.is_set():
                     read = [await consumer.position(p) >= ends[p] for p in partitions]
                     if all(read):
@@ -67,25 +69,35 @@ class Reference(Service):
         finally:
             await consumer.stop()
 
-    def _apply(self, topic: str, key: str, value: bytes | None) -> bool:
-        """Whether a record changes what applies. One bad record is logged and skipped: the version before it stays in force."""
-        try:
-            if topic == CLOCK.name:
-                if key.encode() == CLOCK_KEY and value:
-                    self.watermark_ms = max(self.watermark_ms, decode_clock(value).watermark_ms)
-                return False
-            if topic == POLICY.name:
-                self._publish(key, decode_policy(value) if value else [])
-            elif self.registry is None:
-                self._waiting.append((topic, key, value))
-            elif topic == CREDIT.name:
-                return self.registry.enter_credit(key.partition("/")[2], msgspec.json.decode(value, type=Standing) if value else Standing())
-            else:
-                kind, _, entry_id = key.partition("/")
-                self.registry.put(kind, entry_id, decode_versions(value) if value else [])
-        except (BadInput, ValueError, KeyError) as error:
-            log.error("reference record refused", topic=topic, key=key, error=str(error))
+    def _apply(self, record: Any) -> bool:
+        """Whether a record changes what applies. One that cannot be read is passed over: the version before it stays in force."""
+        if record.topic in {REGISTRY.name, CREDIT.name} and self.registry is None:
+            self._waiting.append(record)
             return False
+        try:
+            return self._take(record.topic, _key_of(record.key), record.value)
+        except Exception as error:  # noqa: BLE001 - whatever a record says, it ends nobody
+            why = str(error) if isinstance(error, BadInput | ValueError) else type(error).__name__
+            passed_over(record.topic, record.partition, record.offset, f"reference record refused: {why}")
+            return False
+
+    def _take(self, topic: str, key: str, value: bytes | None) -> bool:
+        """Enter what a record says; whether that changes what applies."""
+        if topic == CLOCK.name:
+            if key.encode() == CLOCK_KEY and value:
+                self.watermark_ms = max(self.watermark_ms, _watermark_ms(value))
+            return False
+        if topic == POLICY.name:
+            versions = decode_policy(value) if value else []
+            if any(version.name != key for version in versions):
+                raise BadInput("a pack of another name stands under the key")
+            self._publish(key, versions)
+            return True
+        assert self.registry is not None
+        kind, _, name = key.partition("/")
+        if topic == CREDIT.name:
+            return self.registry.enter_credit(name, msgspec.json.decode(value, type=Standing) if value else Standing())
+        self.registry.put(kind, name, decode_versions(value) if value else [])
         return True
 
     def _publish(self, name: str, versions: list[Policy]) -> None:
@@ -100,7 +112,7 @@ class Reference(Service):
         if self.registry is None:
             self.registry = Registry(self.policies.newest.timezone)
             for record in self._waiting:
-                self._apply(*record)
+                self._apply(record)
             self._waiting.clear()
 
     def _become_ready(self) -> None:
@@ -118,6 +130,22 @@ class Reference(Service):
         if self.policies is not None and self.registry is not None:
             measure_network(self.policies.newest, self.registry, time.time_ns() // 1_000_000)
             self.on_change()
+
+
+def _key_of(key: bytes | None) -> str:
+    """A key of reference data; ``ValueError`` where it is none."""
+    text = (key or b"").decode()
+    if not text or not text.isprintable():
+        raise ValueError("the key is no name")
+    return text
+
+
+def _watermark_ms(value: bytes) -> int:
+    """How far time has come; ``ValueError`` where no calendar goes so far."""
+    watermark_ms = decode_clock(value).watermark_ms
+    if watermark_ms >= LAST_MS:
+        raise ValueError("no time comes so far")
+    return watermark_ms
 
 
 def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:

@@ -11,9 +11,10 @@ from streams import metrics
 from streams.checkpoint import Change, Checkpoint, Reached
 from streams.cloudevents import cloudevent, incident_data
 from streams.credit import Charge, charge_of
+from streams.dead_letters import letter
 from streams.driven import Driven, Millimetres
 from streams.engine import Engine, FixPartition, new_partition
-from streams.errors import LostState
+from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
 from streams.findings import FindingKey, Sighting
@@ -108,16 +109,24 @@ class StatefulStage(Generic[P]):
     async def _load(self, number: int) -> P:
         partition = self.new_partition()
         for key, value in (await self.restore(number)).items():
-            if key == MARK:
-                head = decode_head(value)
-                partition.next_offset = partition.saved_offset = head.next_offset
-                partition.stream_time_ms = head.stream_time_ms
-                mark, origin = unsigned(value)
-                refuse_foreign(f"{self.state_topic}[{number}]", origin, self.checkpoint.origin)
-                self.put_mark(partition, mark)
-            else:
-                self.put(partition, key, value)
+            try:
+                self._put_record(partition, number, key, value)
+            except YichengError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, what it said is lost
+                raise unreadable_state(self.state_topic, number, key, error) from None
         return partition
+
+    def _put_record(self, partition: P, number: int, key: str, value: bytes) -> None:
+        if key != MARK:
+            self.put(partition, key, value)
+            return
+        head = decode_head(value)
+        partition.next_offset = partition.saved_offset = head.next_offset
+        partition.stream_time_ms = head.stream_time_ms
+        mark, origin = unsigned(value)
+        refuse_foreign(f"{self.state_topic}[{number}]", origin, self.checkpoint.origin)
+        self.put_mark(partition, mark)
 
     def changes(self, number: int) -> list[Change]:
         """See ``Stage``."""
@@ -172,19 +181,15 @@ class StatefulStage(Generic[P]):
         return charge_of(data, self.reference.policies)
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
-        """Send refused records on, unchanged, with the reason: late ones apart, duplicates nowhere."""
+        """Send on where refused records stand, and why they were refused: late ones apart, duplicates nowhere."""
         keys = {record.offset: record.key for record in chunk} if rejects else {}
         for reject in rejects:
             if reject.reason == DUPLICATE:
                 continue
-            topic = LATE.name if reject.reason == LATE_REASON else DEAD.name
             source = chunk[0].topic
-            headers = {
-                "reason": reject.reason, "error": reject.error, "topic": source,
-                "partition": str(chunk[0].partition), "offset": str(reject.record.offset),
-            }  # fmt: skip
-            key = keys[reject.record.offset]
-            await self.checkpoint.send(topic, key, reject.record.value, [(name, text.encode()) for name, text in headers.items()])
+            await self.checkpoint.send(
+                LATE.name if reject.reason == LATE_REASON else DEAD.name, *letter(reject, source, chunk[0].partition, keys[reject.record.offset])
+            )
             metrics.DEAD.labels(source, reject.reason).inc()
 
 

@@ -1,0 +1,103 @@
+"""What the topics say now, for people: incidents, rates, answers. Records that cannot be read are left out, which one line a topic says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from deploy.admin import readable
+from deploy.verdict import newest
+from streams.decode import AnyId, Malformed, decoded
+from streams.driven import is_about_driving
+from streams.events import LAST_MS
+from streams.ids import id_of, is_id
+from streams.rates import FEATURES, is_of_day
+from streams.rules import RULES
+from streams.topics import FEEDBACK, INCIDENTS, RATES
+
+
+class _Data(msgspec.Struct):
+    """What is made use of in an incident."""
+
+    incident_id: AnyId
+    revision: int
+    state: Literal["open", "closed", "retracted"]
+    rule: str
+    rule_id: str
+    clause: str
+    severity: str
+    city: str
+    vehicle_id: str | None
+    enterprise_id: str | None
+    outlet_id: str | None
+    opened_at_ms: int
+    reason_zh: str
+    reason_en: str
+    synthetic: bool
+
+
+class _Event(msgspec.Struct):
+    id: str
+    data: _Data
+
+
+class _Answer(msgspec.Struct):
+    action: str
+    time_ms: int
+
+
+class _Rate(msgspec.Struct):
+    """What is made use of in a row of rates."""
+
+    city: str
+    enterprise_id: str
+    date: str
+    window: str
+    revision: int
+
+
+_decode_event, _decode_answer, _decode_rate = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Answer).decode, msgspec.json.Decoder(_Rate).decode
+_decode_row = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def incident_in(value: bytes | None) -> dict[str, Any]:
+    """The ``data`` of an incident's revision; ``Malformed`` where there is none."""
+    event = decoded(value or b"", _decode_event)
+    data = event.data
+    if not is_id(data.incident_id) or data.rule not in RULES or not 0 <= data.opened_at_ms < LAST_MS:
+        raise Malformed("no incident of ours")
+    found: dict[str, Any] = decoded(value or b"", _decode_row)["data"]
+    return found
+
+
+def incidents(bootstrap: str) -> dict[str, dict[str, Any]]:
+    """Every incident by its id, as last revised."""
+    return newest((data["incident_id"], data) for data in readable(bootstrap, INCIDENTS.name, lambda record: incident_in(record.value)))
+
+
+def rates(bootstrap: str) -> list[dict[str, Any]]:
+    """Rates by subject and window as last published."""
+    return list(newest(readable(bootstrap, RATES.name, _rate)).values())
+
+
+def answers(bootstrap: str) -> Iterator[dict[str, Any]]:
+    """What police answered to incidents, each with its ``incident_id``, in the order in which it is read."""
+    return readable(bootstrap, FEEDBACK.name, _answer)
+
+
+def _answer(record: Any) -> dict[str, Any]:
+    name, said = id_of(record.key), decoded(record.value or b"", _decode_answer)
+    if name is None or not 0 <= said.time_ms < LAST_MS:
+        raise Malformed("no answer to an incident")
+    return {**decoded(record.value, _decode_row), "incident_id": name}
+
+
+def _rate(record: Any) -> tuple[str, dict[str, Any]]:
+    decoded(record.value or b"", _decode_rate)
+    row = decoded(record.value, _decode_row)
+    numbers = ("accepted", *FEATURES) if is_of_day(row) else ("empty_run_m", "known_run_m") if is_about_driving(row) else ()
+    if not all(type(row.get(name)) in {int, float} and 0 <= row[name] < 2**53 for name in numbers):
+        raise Malformed("a count is no number")
+    return (record.key or b"").decode("utf-8", "backslashreplace"), row
