@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 LATEST = np.dtype(
     [
         ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("reported", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
-        ("load", "u1"), ("opened", "u1"), ("out", "?"), ("dirty", "?"),
+        ("kept", "<u4"), ("load", "u1"), ("opened", "u1"), ("out", "?"), ("dirty", "?"),
     ]
 )  # fmt: skip
 """Of a vehicle: time and place (``1 / recent.DEGREE``) of its newest fix, the stream time at which something falls due, its plan's number (0: look closer),
 a hash of the plate and driver it last reported if those cannot offend (else 0), a hash of what its newest fix reports (``Chunk.reported``), and the load it last
-reported (``events.LOADS``); how many of its fixes are open; whether it is taken out, and has changed since the last checkpoint."""
-NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, True, False)
+reported (``events.LOADS``); how many of its fixes are kept, and how many of those are open; whether it is taken out, and has changed since the last checkpoint."""
+NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, 0, True, False)
 FROM_ROW = (("time_ms", "time"), ("lon", "lon"), ("lat", "lat"))
 """What is newest of a vehicle, and the field of its newest row that says so."""
 SHORTEST_ID, LONGEST_ID = 8, 64
@@ -58,6 +58,7 @@ class Columns:
         self.numbers.add([trace.vehicle_id for trace in traces])
         for number, trace in enumerate(traces, first):
             trace.number = number
+        self.latest.held["kept"][first : self.latest.count] = [0 if trace.recent is None else len(trace.recent) for trace in traces]
 
     def append(self, numbers: np.ndarray, packed: Packed, chosen: np.ndarray) -> list[int]:
         """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
@@ -66,6 +67,7 @@ class Columns:
             latest[name][numbers] = packed.rows[field][chosen]
         latest["load"][numbers] = packed.loads[chosen]
         latest["dirty"][numbers] = True
+        latest["kept"][numbers] += 1
         full: list[int] = []
         out = latest["out"][numbers]
         if out.any():
@@ -98,6 +100,7 @@ class Columns:
                 if size and trace.has_offended():
                     forget(trace, itertools.islice(recent, count))
                 recent.drop(size, count)
+                self.latest.held["kept"][trace.number] -= count
         if not inside:
             return
         numbers = np.array(inside)
@@ -108,9 +111,11 @@ class Columns:
         times = rows["time"]
         for number, block, first_ms, time_ms in zip(inside, blocks, times[:, 0].tolist(), times[:, BLOCK].tolist(), strict=True):
             trace = self.traces[number]
-            size, _ = older(trace.sealed, first_ms, time_ms - lateness_ms)
-            if size and trace.has_offended():
-                forget(trace, Recent(sealed=trace.sealed[:size]))
+            size, count = older(trace.sealed, first_ms, time_ms - lateness_ms)
+            if size:
+                self.latest.held["kept"][number] -= count
+                if trace.has_offended():
+                    forget(trace, Recent(sealed=trace.sealed[:size]))
             trace.sealed = trace.sealed[size:] + block
 
     def _fit_ids(self, longest: int) -> None:

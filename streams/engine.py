@@ -28,6 +28,7 @@ from streams.events import (
     LOADS,
     MAX_SPEED_KMH,
     SYNTHETIC,
+    TOO_MANY,
     Fix,
     Record,
     Reject,
@@ -51,6 +52,8 @@ from streams.watermark import Arrivals
 ACCEPTED = "accepted"
 FEWEST_A_TURN = 4
 """So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
+MOST_A_SECOND = 10.0
+"""So many fixes a vehicle are accepted for every second of the lateness (semantics 2.6)."""
 PLANS_KEPT = 100_000
 """So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
 NOWHERE = (-(2**62), 0, 0)
@@ -149,6 +152,11 @@ class Engine:
         limits_ms = [rule.parameters.limit for rule in rules if getattr(RULES[rule.rule], "FORM", None) is Form.SILENCE]
         self.announcer.shortest_silence_ms = min(limits_ms, default=END_MS)
 
+    @property
+    def most_kept(self) -> int:
+        """So many fixes of a vehicle within the lateness are accepted, and no more."""
+        return max(1, int(self.policies.lateness_ms * MOST_A_SECOND / 1000))
+
     def _policy_name(self, event_time_ms: int) -> str:
         return (self.policies.at(event_time_ms) or self.policies.newest).name
 
@@ -167,7 +175,7 @@ class Engine:
         self._settle(partition)
         partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
-        outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[LATE]
+        outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[TOO_MANY] - outcomes[LATE]
         return Verdict(transitions, rejects, outcomes, chunk)
 
     def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
@@ -213,6 +221,8 @@ class Engine:
         latest = self._latest(partition, numbers, order, packed)
         self._plan(partition, chunk, numbers, latest)
         plain = self._plain(partition, chunk, latest, packed, zones, possible)
+        if int(latest["kept"].max()) + len(numbers) > self.most_kept:
+            plain &= latest["kept"] + _before(numbers, order) < self.most_kept
         for chosen in _turns(numbers, order, plain):
             full = columns.append(numbers[chosen], packed, chosen)
             if full:
@@ -332,10 +342,15 @@ class Engine:
         rows = recent.rows
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
         event_time_ms, event_id = fix.event_time_ms, fix.event_id
-        if event_time_ms < high_water_ms - lateness_ms:
-            return LATE
-        if event_time_ms <= high_water_ms and recent.has(event_time_ms, name):
+        late = event_time_ms < high_water_ms - lateness_ms
+        if not late and event_time_ms <= high_water_ms and recent.has(event_time_ms, name):
             return DUPLICATE
+        kept, most = columns.latest.held["kept"].item(trace.number), self.most_kept
+        if kept >= most and kept - recent.older_than(max(high_water_ms, event_time_ms) - lateness_ms) >= most:
+            return TOO_MANY
+        if late:
+            return LATE
+        columns.latest.held["kept"][trace.number] += 1
         self._pass_time(partition, stream_time_ms, transitions)
         recent = columns.take_out(trace)
         partition.touch(trace)
@@ -488,6 +503,16 @@ class Engine:
                 trace.due_ms = END_MS
                 self.watch(partition, trace)
                 partition.columns.looked[partition.number(trace)] = trace
+
+
+def _before(numbers: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """How many of the same vehicle stand before each of n fixes; ``order`` sorts them by vehicle."""
+    mine = numbers[order]
+    firsts = np.concatenate(([True], mine[1:] != mine[:-1]))
+    places = np.arange(len(mine))
+    before = np.empty(len(mine), np.int64)
+    before[order] = places - np.maximum.accumulate(np.where(firsts, places, 0))
+    return before
 
 
 def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:

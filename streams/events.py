@@ -32,6 +32,7 @@ INVALID_SPEED = "invalid_speed"
 SYNTHETIC = "synthetic"
 """Made-up records, which a real worker refuses."""
 DUPLICATE = "duplicate"
+TOO_MANY = "too_many"
 LATE = "late"
 EXPLAINED = {
     MALFORMED: "not JSON of the fields that are asked for",
@@ -41,6 +42,7 @@ EXPLAINED = {
     INVALID_SPEED: "speed_kmh is negative or more than 500",
     SYNTHETIC: "a made-up record, and this worker judges for real (YICHENG_REHEARSAL)",
     DUPLICATE: "accepted before, with the same event_time_ms and event_id",
+    TOO_MANY: "the vehicle has had ten fixes accepted for every second of the policy's lateness",
     LATE: "event_time_ms is further back than the policy's lateness (fixes) or three days (scans, heartbeats) allow",
 }
 """Why a record is refused, for people; in the order in which the reasons are looked for (semantics 2)."""

@@ -191,6 +191,21 @@ class Recent(msgspec.Struct, gc=False):
                     return True
         return _holds(self.rows, self.ids, event_time_ms, name)
 
+    def older_than(self, border_ms: int) -> int:
+        """How many fixes are older than an instant: a few, where those that are too old for anything are forgotten."""
+        number, before = 0, None
+        for block in _blocks(self.sealed):
+            if block[2] >= border_ms:
+                break
+            if before is not None:
+                number += before[3] & ~STEPPED
+            before = block
+        else:
+            number += int((_times(self.rows) < border_ms).sum())
+        if before is not None:
+            number += int((_times(_open_block(self.sealed, *before)[0]) < border_ms).sum())
+        return number
+
     def oldest_ms(self) -> int:
         """Event time of the oldest fix."""
         return next(_blocks(self.sealed))[2] if self.sealed else self.time(0)
@@ -330,9 +345,15 @@ def _open_block(sealed: bytes, start: int, end: int, first_ms: int, count: int) 
     return rows.tobytes(), content[size:]
 
 
+def _times(rows: bytes) -> np.ndarray:
+    """Event times (ms) of rows."""
+    times: np.ndarray = np.frombuffer(rows, ROW)["time"]
+    return times
+
+
 def _holds(rows: bytes, ids: bytes, event_time_ms: int, name: bytes) -> bool:
     """Whether a fix of this time and id is among these."""
     if name + SEPARATOR not in ids:
         return False
     names = ids.split(SEPARATOR)
-    return any(names[index] == name for index in np.flatnonzero(np.frombuffer(rows, ROW)["time"] == event_time_ms).tolist())
+    return any(names[index] == name for index in np.flatnonzero(_times(rows) == event_time_ms).tolist())

@@ -5,6 +5,7 @@ Reads the policy pack, the zones, the registry and the events from their files b
 
 from __future__ import annotations
 
+import bisect
 import calendar
 import datetime as dt
 import json
@@ -56,6 +57,7 @@ class Oracle:
         self.pack = yaml.load(policy.read_text("utf-8"), yaml.BaseLoader)
         self.tz = ZoneInfo(self.pack["city"]["timezone"])
         self.lateness = _duration(self.pack.get("lateness", "10m"))
+        self.most_a_second = 10
         zones = self.pack.get("zones")
         features = json.loads((policy.parent / zones).read_text("utf-8"))["features"] if zones else []
         self.zones = {f["properties"]["id"]: shape(f["geometry"]) for f in features}
@@ -279,7 +281,8 @@ class Oracle:
 
     def accept(self, lines):
         """Fixes accepted, in arrival order, and the rejects by reason."""
-        rejects, accepted, high, seen = Counter(), [], {}, set()
+        rejects, accepted, high, seen, times = Counter(), [], {}, set(), defaultdict(list)
+        most = max(1, int(self.lateness / 1000 * self.most_a_second))
         for line in lines:
             fix = self.parse(line, FIX, 5)
             if fix is None:
@@ -296,9 +299,12 @@ class Oracle:
                 rejects["invalid_speed"] += 1
             elif (v, t, fix["event_id"]) in seen and t >= high[v] - self.lateness:
                 rejects["duplicate"] += 1
+            elif len(times[v]) - bisect.bisect_left(times[v], max(high.get(v, t), t) - self.lateness) >= most:
+                rejects["too_many"] += 1  # the newest counts where it would move the horizon: a vehicle is never shut out for good
             elif v in high and t < high[v] - self.lateness:
                 rejects["late"] += 1
             else:
+                bisect.insort(times[v], t)
                 seen.add((v, t, fix["event_id"]))
                 high[v] = max(high.get(v, t), t)
                 accepted.append(fix)

@@ -229,9 +229,9 @@ def folder(tmp_path_factory):
 @given(
     pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]),
     fewest=st.sampled_from([1, 2, 4]), longest=st.sampled_from([1, 2, columns.LONGEST_ID]),
-    plans=st.sampled_from([-10, 0, engine_module.PLANS_KEPT]),
+    plans=st.sampled_from([-10, 0, engine_module.PLANS_KEPT]), most=st.sampled_from([0.02, 0.1, engine_module.MOST_A_SECOND]),
 )  # fmt: skip
-def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans):
+def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans, most):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recent, "BLOCK", block)
         patch.setattr(columns, "BLOCK", block)
@@ -241,7 +241,8 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
             patch.setattr(module, "LONGEST_ID", longest)
         patch.setattr(engine_module, "FEWEST_A_TURN", fewest)
         patch.setattr(engine_module, "PLANS_KEPT", plans)
-        compare(folder, pack, registry, sent, split)
+        patch.setattr(engine_module, "MOST_A_SECOND", most)
+        compare(folder, pack, registry, sent, split, most)
 
 
 def valid_from_before_until(pack):
@@ -249,7 +250,7 @@ def valid_from_before_until(pack):
     return bound_ms(pack["valid_from"], SHANGHAI, end=False) < bound_ms(pack["valid_until"], SHANGHAI, end=True)
 
 
-def compare(folder, pack, registry, sent, split):
+def compare(folder, pack, registry, sent, split, most=engine_module.MOST_A_SECOND):
     fixes, size, breaks = sent
     for number, entry in enumerate(pack["rules"]):
         entry.update(id=f"r{number}", clause="1", severity="warning")
@@ -266,6 +267,7 @@ def compare(folder, pack, registry, sent, split):
     policy = load_policy(str(folder / "pack.yaml"))
     known = load_registry(folder / "registry.jsonl", policy.timezone)
     oracle = Oracle(folder / "pack.yaml", folder / "registry.jsonl")
+    oracle.most_a_second = most
     parts = defaultdict(list)
     for fix in fixes:
         parts[sum(fix["vehicle_id"].encode()) % split].append(json.dumps(fix).encode())

@@ -1,0 +1,101 @@
+"""One terminal that reports all the time is refused beyond ten fixes a second, goes on when that is over, and is nobody else's delay."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import orjson
+import pytest
+from oracle import Oracle
+
+from streams.engine import Engine, new_partition
+from streams.events import Record
+from streams.policy import Policies, load_policy
+from streams.registry import Registry
+
+T = 1_700_020_800_000
+PACK = """
+policy: flood
+city: {adcode: "110100", name_zh: 北京市, name_en: Beijing, timezone: Asia/Shanghai}
+document: {title: for tests, number: none, file: none}
+identifier: {pattern: "B-[0-9]+"}
+lateness: LATENESS
+rules:
+  - {rule: unregistered_vehicle, id: on-file, clause: "1", severity: violation}
+  - {rule: speeding, id: fast, clause: "2", severity: violation, limit_kmh: 60}
+"""
+
+
+@pytest.fixture
+def pack(tmp_path):
+    def write(lateness):
+        (tmp_path / "pack.yaml").write_text(PACK.replace("LATENESS", lateness), "utf-8")
+        return tmp_path / "pack.yaml"
+
+    return write
+
+
+def fix(number, at_ms, speed_kmh=10.0, vehicle_id="B-1"):
+    return {"event_id": f"{number:07}", "event_time_ms": T + at_ms, "vehicle_id": vehicle_id, "lon": 116.4, "lat": 39.9, "speed_kmh": speed_kmh}
+
+
+def judge(path, fixes, chunk=500):
+    policy = load_policy(str(path))
+    engine, partition, outcomes = Engine(Policies([policy]), Registry(policy.timezone), b"k"), new_partition(), {}
+    records = [Record(orjson.dumps(each), number) for number, each in enumerate(fixes)]
+    for start in range(0, len(records), chunk):
+        for outcome, count in engine.judge(partition, records[start : start + chunk]).outcomes.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + count
+    return {outcome: count for outcome, count in outcomes.items() if count}, partition
+
+
+def test_sixty_thousand_fixes_in_nine_minutes_are_six_thousand(pack):
+    outcomes, partition = judge(pack("10m"), [fix(n, n * 9) for n in range(60_000)])
+    assert outcomes == {"accepted": 6_000, "too_many": 54_000}
+    assert partition.columns.latest.held["kept"].max() == 6_000
+
+
+def test_a_duplicate_is_one_even_then_and_a_late_fix_is_one_too_many(pack):
+    many = [fix(n, n) for n in range(100)]
+    outcomes, _ = judge(pack("10s"), [*many, many[50], fix(1_000, -60_000), fix(1_001, 200)])
+    assert outcomes == {"accepted": 100, "duplicate": 1, "too_many": 2}
+
+
+def test_it_goes_on_when_the_flood_is_over(pack):
+    flood = [fix(n, n * 10) for n in range(200)]
+    later = [fix(1_000 + n, 11_000 + n * 1_000) for n in range(20)]
+    outcomes, _ = judge(pack("10s"), [*flood, *later])
+    assert outcomes == {"accepted": 120, "too_many": 100}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("chunk", [1, 7, 500])
+def test_it_is_as_the_oracle_says_whatever_the_order_and_the_chunks(pack, seed, chunk):
+    rng = random.Random(seed)
+    fixes = [fix(n, rng.randrange(16_000), rng.choice([10, 70]), f"B-{rng.randrange(3)}") for n in range(600)]
+    fixes.sort(key=lambda each: each["event_time_ms"] + rng.randrange(8_000))
+    fixes += rng.sample(fixes, 50)
+    path = pack("3s")
+    outcomes, _ = judge(path, fixes, chunk)
+    accepted, refused = Oracle(path, None).accept([orjson.dumps(each) for each in fixes])
+    assert outcomes == {"accepted": len(accepted), **{reason: count for reason, count in refused.items() if count}}
+    assert refused["too_many"] and refused["late"] and refused["duplicate"]
+
+
+def test_one_too_many_costs_the_same_however_many_are_kept(pack):
+    costs = {}
+    for lateness, limit in (("1m", 600), ("10m", 6_000)):
+        path, fixes = pack(lateness), [fix(n, n) for n in range(limit + 4_000)]
+        policy = load_policy(str(path))
+        engine, partition = Engine(Policies([policy]), Registry(policy.timezone), b"k"), new_partition()
+        records = [Record(orjson.dumps(each), number) for number, each in enumerate(fixes)]
+        engine.judge(partition, records[:limit])
+        costs[limit] = min(_timed(engine, partition, records[start : start + 1_000]) for start in range(limit, len(records), 1_000))
+    assert costs[6_000] < 3 * costs[600], costs
+
+
+def _timed(engine, partition, records):
+    began = time.process_time()
+    engine.judge(partition, records)
+    return time.process_time() - began
