@@ -26,12 +26,14 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, codec
+from aiokafka.errors import KafkaError
 
 from streams import metrics
 from streams.clock import BEGINNING_MS
 from streams.errors import YichengError, unreadable_state
 from streams.origin import Origin
 from streams.partials import Partial, encode_partial
+from streams.refusals import LONGEST_MESSAGE, Destination, refusal
 from streams.state import MARK, decode_head
 from streams.topics import PARTIALS
 from streams.watermark import INPUTS, Mark, Newest
@@ -170,6 +172,7 @@ class Checkpoint:
         self._producer: AIOKafkaProducer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._sends: list[asyncio.Future[Any]] = []
+        self._bound: dict[asyncio.Future[Any], Destination] = {}
         self._acks: dict[tuple[str, int], list[Callable[[], None]]] = {}
 
     async def producer(self) -> AIOKafkaProducer:
@@ -177,7 +180,7 @@ class Checkpoint:
         if self._producer is None:
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=1,
-                max_batch_size=BATCH_BYTES,
+                max_batch_size=BATCH_BYTES, max_request_size=LONGEST_MESSAGE,
             )  # fmt: skip
             await self._producer.start()
         return self._producer
@@ -227,7 +230,13 @@ class Checkpoint:
     ) -> None:
         """Hand a record to the producer; the next checkpoint waits for its acknowledgement."""
         producer = await self.producer()
-        self._sends.append(await producer.send(topic, value, key, partition=partition, headers=headers))
+        destination = Destination(topic, partition, key)
+        try:
+            sent = await producer.send(topic, value, key, partition=partition, headers=headers)
+        except KafkaError as error:
+            raise await refusal(producer, destination, error) from None
+        self._bound[sent] = destination
+        self._sends.append(sent)
 
     async def judge(self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
         """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone."""
@@ -324,7 +333,16 @@ class Checkpoint:
         self._said_at_s = asyncio.get_running_loop().time()
 
     async def _acknowledged(self, sends: Iterable[asyncio.Future[Any]]) -> None:
-        await asyncio.gather(*sends)
+        waiting = list(sends)
+        try:
+            await asyncio.gather(*waiting)
+        except KafkaError as error:
+            failed = next((sent for sent in waiting if sent.done() and not sent.cancelled() and sent.exception() is error), None)
+            destination = self._bound.get(failed) if failed is not None else None
+            raise (await refusal(await self.producer(), destination, error) if destination else error) from None
+        finally:
+            for sent in waiting:
+                self._bound.pop(sent, None)
 
     async def _save(self, topic: str, partition: int, changes: Iterable[Change]) -> list[asyncio.Future[Any]]:
         """Hand changed state to the producer, batched here: record by record it would take most of a worker's time."""
@@ -335,12 +353,20 @@ class Checkpoint:
             key = change.key.encode()
             if batch is None or batch.append(key=key, value=change.value, timestamp=None) is None:
                 if batch is not None:
-                    saved.append(await producer.send_batch(batch, topic, partition=partition))
+                    saved.append(await self._send_batch(producer, batch, topic, partition))
                 batch = producer.create_batch()
                 batch.append(key=key, value=change.value, timestamp=None)  # the first always fits
         if batch is not None:
-            saved.append(await producer.send_batch(batch, topic, partition=partition))
+            saved.append(await self._send_batch(producer, batch, topic, partition))
         return saved
+
+    async def _send_batch(self, producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+        try:
+            sent: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+        except KafkaError as error:
+            raise await refusal(producer, Destination(topic, partition), error) from None
+        self._bound[sent] = Destination(topic, partition)
+        return sent
 
     async def before_revoke(self, drop: Callable[[], None]) -> None:
         """Partitions are about to go: checkpoint, then ``drop`` what was fetched and forget the state in memory.

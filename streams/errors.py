@@ -31,6 +31,10 @@ class LostState(YichengError):
     exit_code = 3
 
 
+class WriteRefused(YichengError):
+    """Kafka does not take what a worker writes; nothing is acked, and nothing is lost."""
+
+
 class ForeignState(YichengError):
     """The state belongs to a worker of another kind, or with another identity key; going on would mix what must stay apart."""
 

@@ -22,6 +22,7 @@ from streams.incidents import CLOSED, OPEN, Trace, Transition
 from streams.origin import refuse_foreign, signed, unsigned
 from streams.parcels import DayKey, Parcel
 from streams.partials import Partial, encode_partial
+from streams.pieces import Pieces
 from streams.rates import CITY_WIDE, FEATURES, OTHER, Counts, ScanPartition, by_registry, count_scans, new_scan_partition, shared_day, state_key
 from streams.reference import Reference
 from streams.registry import Registry
@@ -57,6 +58,7 @@ class StatefulStage(Generic[P]):
         self.partitions: dict[int, P] = {}
         self.kept: dict[int, tuple[P, int]] = {}
         self.kept_until_s = 0.0
+        self.pieces: dict[int, Pieces] = {}
         checkpoint.stages.append(self)
 
     async def take(self, chunk: Sequence[Any]) -> None:
@@ -135,7 +137,8 @@ class StatefulStage(Generic[P]):
             return []
         head = head_of(number, partition.next_offset, partition.stream_time_ms)
         partition.saved_offset = partition.next_offset
-        return [*itertools.starmap(Change, self.dirty(partition, head)), Change(MARK, self.signed_mark(partition, head))]
+        changed = self.pieces.setdefault(number, Pieces()).cut(self.dirty(partition, head), head)
+        return [*itertools.starmap(Change, changed), Change(MARK, self.signed_mark(partition, head))]
 
     def reached(self, number: int) -> Reached | None:
         """See ``Stage``; partials are no input, and say nothing of themselves."""
@@ -165,7 +168,8 @@ class StatefulStage(Generic[P]):
                 f"{self.input_topic}[{number}] is committed up to {committed}, but its state in {self.state_topic} is gone; stop all workers and"
                 " run ./yicheng topics rewind: what is retained is then judged again, under the same ids"
             )
-        return found
+        self.pieces[number] = Pieces()
+        return self.pieces[number].join(found)
 
     def marked(self, said: dict[str, Any]) -> dict[str, Any]:
         """What is to be published; all that a rehearsal says is synthetic."""

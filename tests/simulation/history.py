@@ -16,7 +16,7 @@ from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop,
 
 from deploy.verdict import finding_differences
 from streams import checkpoint as checkpoint_module
-from streams import parcels, sightings
+from streams import parcels, pieces, sightings
 from streams.clock import BEGINNING_MS, LocalDays
 from streams.cloudevents import subject_of
 from streams.driven import is_about_driving
@@ -103,7 +103,8 @@ def run(seed, faults=4, failing_sends=0.0):
     try:
         few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
         small = mock.patch.object(sightings, "PAGE", 2)
-        with small, mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)), few:
+        cut = mock.patch.object(pieces, "PIECE_BYTES", random.Random(seed).choice([40, 200, 200_000]))
+        with small, cut, mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)), few:
             world = loop.run_until_complete(_play(seed, faults, failing_sends))
     finally:
         left = asyncio.all_tasks(loop)
