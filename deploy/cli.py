@@ -48,6 +48,7 @@ class Scenario(StrEnum):
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
 Encoding = Annotated[str | None, typer.Option("--encoding", help="of files that are not UTF-8: gbk, utf-16, …")]
+ColumnsFile = Annotated[Path | None, typer.Option("--columns", help="YAML file: field of a record: column of the table")]
 Seed = Annotated[int, typer.Option(help="the same seed gives the same traffic")]
 
 
@@ -185,25 +186,45 @@ def judge(
     policy_name: Annotated[str, typer.Option("--policy", help="pack by name or path")],
     out: Annotated[Path, typer.Option(help="folder for incidents.jsonl, rates.jsonl, rejects.jsonl, summary.json")],
     registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv, .xlsx)")] = None,
-    gps: Annotated[list[str] | None, typer.Option(help="fixes (JSONL, .gz, .zst; - is stdin); may be repeated")] = None,
+    gps: Annotated[list[str] | None, typer.Option(help="fixes: JSONL, CSV, GeoLife, T-Drive, packed or not, a folder of them, - for stdin; may be repeated")] = None,
     scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
     heartbeats: Annotated[list[str] | None, typer.Option(help="heartbeats of cameras and feeds, likewise")] = None,
+    encoding: Encoding = None,
+    columns: ColumnsFile = None,
 ) -> None:
     """Judge recorded files with the same engine, without Kafka."""
+    from deploy.intake import accepted, account
     from deploy.judge import IDENTITY_KEY, judge_files
     from streams.policy import load_policy
+    from streams.record_columns import NAMES
     from streams.registry import Registry
     from streams.registry_file import load_registry
 
     if not gps and not scans and not heartbeats:
         raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
     pack = load_policy(policy_name)
-    known = load_registry(registry_file, pack.timezone, pack.zone_kinds) if registry_file else Registry(pack.timezone)
+    known = load_registry(registry_file, pack.timezone, pack.zone_kinds, encoding=encoding) if registry_file else Registry(pack.timezone)
     key = _settings().identity_key
     name_by = key.get_secret_value().encode() if key and key.get_secret_value() else IDENTITY_KEY
-    summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=name_by)
-    judged, incidents = sum(summary["fixes"].values()) + sum(summary["scans"].values()), sum(summary["incidents"].values())
-    _say(f"{judged} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
+    how = _how(encoding, columns)
+    try:
+        summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=name_by, how=how)
+    except OSError as error:
+        raise YichengError(f"{error.filename or out}: {error.strerror or error}") from None
+    read, incidents = sum(sum(summary[name].values()) for name in NAMES.values()), sum(summary["incidents"].values())
+    _say(f"{read} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
+    for line in account(summary):
+        _say(line)
+    if not any(accepted(summary[name]) for name in NAMES.values()):
+        raise YichengError(f"none of {read} records could be judged; {out / 'rejects.jsonl'} has the reason for each" if read else "the files hold no record")
+
+
+def _how(encoding: str | None, columns: Path | None) -> Any:
+    """How to read recorded files, from the options."""
+    from streams.record_columns import read_mapping
+    from streams.record_files import How
+
+    return How(encoding=encoding, mapping=read_mapping(columns) if columns else None)
 
 
 @app.command()
@@ -284,16 +305,19 @@ def synthetic(
 
 @produce.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help=".jsonl, .csv, T-Drive .txt, GeoLife .plt, or folders of them")],
+    files: Annotated[list[str], typer.Argument(help="JSONL, CSV, T-Drive .txt, GeoLife .plt, packed or not, folders of them, - for stdin")],
     rate: Annotated[float, typer.Option(min=0, help="records per second; 0: as fast as they go")] = 0.0,
     speedup: Annotated[float, typer.Option(min=0, help="keep the recorded times, this much faster; 0: no")] = 0.0,
     truth: Annotated[Path | None, typer.Option(help="write how much was sent to this file (JSON)")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+    encoding: Encoding = None,
+    columns: ColumnsFile = None,
 ) -> None:
     """Recorded files, in file order."""
     from producers.traffic import produce_replay
 
-    produce_replay(_settings().kafka_bootstrap, files, rate=rate, speedup=speedup, truth_file=truth, quiet=quiet)
+    how = _how(encoding, columns)
+    _say(produce_replay(_settings().kafka_bootstrap, files, rate=rate, speedup=speedup, truth_file=truth, quiet=quiet, how=how))
 
 
 def _broker_home() -> Path:

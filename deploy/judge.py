@@ -2,87 +2,80 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
-import zstandard
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from deploy.intake import Chunk, Intake, progress_bar
 from streams.clock import END_MS, month_after
 from streams.cloudevents import day_incident_data, finding_data, incident_data, spell_data
 from streams.credit import Account, black_spells, charge_of, costs
 from streams.driven import driven_row
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import BadInput
-from streams.events import Record, Reject
+from streams.events import Reject
 from streams.findings import judge_finding
 from streams.incidents import OPEN, RETRACTED, Transition, as_transition
 from streams.parcels import DayKey
 from streams.policy import Policies, Policy
 from streams.rates import Counts, DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
+from streams.record_files import How
 from streams.registry import Registry
 from streams.rules import RULES
-from streams.shown import shown
 from streams.silences import HeartbeatPartition, Span, joined, silences, take_heartbeats
 from streams.spells import judge_spells
 
-CHUNK_RECORDS = 2_000
 IDENTITY_KEY = b"yicheng"
 
 
 def judge_files(
-    policy: Policy, registry: Registry, gps: list[str], scans: list[str], out: Path, *, heartbeats: Sequence[str] = (), identity_key: bytes = IDENTITY_KEY
-) -> dict[str, Any]:
-    """Judge fixes, scans and heartbeats (JSONL, ``.gz`` and ``.zst`` understood, ``-`` is stdin) into four files in ``out``.
+    policy: Policy, registry: Registry, gps: Sequence[str], scans: Sequence[str], out: Path, *, heartbeats: Sequence[str] = (),
+    identity_key: bytes = IDENTITY_KEY, how: How | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Judge fixes, scans and heartbeats (whatever ``record_files`` reads; ``-`` is stdin) into four files in ``out``.
 
-    Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot be read.
+    ``how``: an encoding, a mapping of columns. Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot
+    be read, or ``out`` is no folder.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {out}: {error.strerror}; give the name of a folder") from None
     started, cpu_started = time.perf_counter(), time.process_time()
     policies = Policies([policy])
     engine = Engine(policies, registry, identity_key)
-    partition, latest, outcomes = new_partition(), dict[str, Transition](), Counter[str]()
-    scan_partition, scan_outcomes = new_scan_partition(), Counter[str]()
+    partition, latest = new_partition(), dict[str, Transition]()
+    scan_partition = new_scan_partition()
     heard = HeartbeatPartition()
     made_up: dict[str, set[int]] = {}
     scan_partition.made_up = heard.made_up = made_up
     scan_partition.sweep_ms = END_MS  # what cannot change any more is wanted at the end
 
-    with (out / "rejects.jsonl").open("wb") as rejects_file, _progress() as progress:
+    def judge_chunk(chunk: Chunk) -> tuple[Counter[str], list[Reject]]:
+        verdict = engine.judge(partition, chunk.records)
+        for transition in verdict.transitions:
+            latest[transition.incident_id] = transition
+        return Counter(verdict.outcomes), verdict.rejects
 
-        def refuse(rejects: list[Reject], file: str, first_line: int) -> None:
-            for reject in rejects:
-                line = reject.record.offset - first_line + 1
-                row = {"reason": reject.reason, "event_id": reject.event_id, "line": line, "file": file, "error": reject.error}
-                rejects_file.write(orjson.dumps(row) + b"\n")
+    def count_chunk(chunk: Chunk) -> tuple[Counter[str], list[Reject]]:
+        tally, outcomes = count_scans(scan_partition, chunk.records, policies, registry), Counter[str]()
+        for (_, _, outcome), number in tally.outcomes.items():
+            outcomes[outcome] += number
+        return outcomes, tally.rejects
 
-        def judge_chunk(file: str, first_line: int, records: list[Record]) -> None:
-            verdict = engine.judge(partition, records)
-            outcomes.update(verdict.outcomes)
-            for transition in verdict.transitions:
-                latest[transition.incident_id] = transition
-            refuse(verdict.rejects, file, first_line)
+    def hear_chunk(chunk: Chunk) -> tuple[Counter[str], list[Reject]]:
+        rejects = take_heartbeats(heard, chunk.records, policies)
+        return Counter({"accepted": len(chunk.records) - len(rejects)}) + Counter(reject.reason for reject in rejects), rejects
 
-        def count_chunk(file: str, first_line: int, records: list[Record]) -> None:
-            tally = count_scans(scan_partition, records, policies, registry)
-            for (_, _, outcome), number in tally.outcomes.items():
-                scan_outcomes[outcome] += number
-            refuse(tally.rejects, file, first_line)
-
-        def hear_chunk(file: str, first_line: int, records: list[Record]) -> None:
-            refuse(take_heartbeats(heard, records, policies), file, first_line)
-
-        _each_chunk(gps, judge_chunk, progress)
-        _each_chunk(scans, count_chunk, progress)
-        _each_chunk(heartbeats, hear_chunk, progress)
+    with (out / "rejects.jsonl").open("wb") as rejects_file, progress_bar() as progress:
+        intake = Intake(rejects_file, progress, how or How())
+        intake.read("gps", gps, judge_chunk)
+        intake.read("scan", scans, count_chunk)
+        intake.read("heartbeat", heartbeats, hear_chunk)
 
     watched: dict[str, list[Span]] = {}
     incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
@@ -111,16 +104,18 @@ def judge_files(
     _write_lines(out / "incidents.jsonl", incidents)
     _write_lines(out / "rates.jsonl", [rate_row(day, counted) for day, counted in counts.items()])
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    read = sum(outcomes.total() for outcomes in intake.outcomes.values())
     summary = {
         "policy": policy.name,
-        "fixes": dict(outcomes),
-        "scans": dict(scan_outcomes),
+        **{name: dict(outcomes) for name, outcomes in intake.outcomes.items()},
+        "first_refusal": intake.first_refusal,
+        "passed_over": intake.passed_over,
         "vehicles": len(partition.traces),
         "incidents": dict(Counter(data["rule_id"] for data in incidents)),
         "driven": [driven_row(policy.pack.city.adcode, date, driven) for date, driven in sorted(partition.driven.by_date.items())],
         "seconds": round(seconds, 3),
-        "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, outcomes.total() + scan_outcomes.total()), 2),
-        "records_per_second": round((outcomes.total() + scan_outcomes.total()) / max(seconds, 1e-9)),
+        "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
+        "records_per_second": round(read / max(seconds, 1e-9)),
     }
     (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary
@@ -164,54 +159,3 @@ def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Trans
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("wb") as file:
         file.writelines(orjson.dumps(row) + b"\n" for row in rows)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-
-
-def _each_chunk(files: Sequence[str], take: Callable[[str, int, list[Record]], None], progress: Progress) -> None:
-    """Hand the non-empty lines of each file to ``take`` in chunks; offsets go on from file to file."""
-    offset = 0
-    for file in files:
-        first_line, chunk = offset, list[Record]()
-        task = progress.add_task(shown(file), total=None if file == "-" else _size(file))
-        for line in open_lines(file, lambda done, task=task: progress.update(task, completed=done)):  # type: ignore[misc]
-            if line.strip():
-                chunk.append(Record(line, offset))
-            offset += 1
-            if len(chunk) == CHUNK_RECORDS:
-                take(file, first_line, chunk)
-                chunk = []
-        take(file, first_line, chunk)
-
-
-def _size(file: str) -> int:
-    try:
-        return Path(file).stat().st_size
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}; give a JSONL file, a .gz or .zst of one, or - for stdin") from None
-
-
-def open_lines(file: str, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """Lines of a file (``.gz``, ``.zst`` decompressed, ``-``: stdin); ``on_read`` hears the raw bytes read so far."""
-    if file == "-":
-        yield from sys.stdin.buffer
-        return
-    _size(file)
-    with Path(file).open("rb") as raw:
-        stream: BinaryIO = raw
-        if file.endswith(".gz"):
-            stream = gzip.open(raw)  # type: ignore[assignment]
-        elif file.endswith(".zst"):
-            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
-        try:
-            for number, line in enumerate(stream):
-                yield line
-                if number % 10_000 == 0:
-                    on_read(raw.tell())
-        except (OSError, EOFError, zstandard.ZstdError) as error:
-            raise BadInput(f"{file}: damaged or not what its name says: {error}") from None
-        on_read(raw.tell())

@@ -15,10 +15,12 @@ import orjson
 from producers.faults import Faults, Sent, inject
 from producers.parcels import heartbeats, note_black_lists, parcels, spread
 from producers.publish import Pace, RatePace, publish
-from producers.replay import read_records
+from producers.replay import Noted, read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet
+from streams.errors import YichengError
 from streams.policy import Policy
+from streams.record_files import How
 from streams.registry import Registry
 from streams.registry_file import load_registry
 
@@ -74,18 +76,25 @@ def full_day_ms(policy: Policy, now_ms: int) -> tuple[int, int]:
     return start_ms, midnight_ms + policy.lateness_ms + AFTER_MIDNIGHT_MS
 
 
-def produce_replay(bootstrap: str, files: list[Path], *, rate: float, speedup: float, truth_file: Path | None, quiet: bool) -> None:
-    """Send recorded files in file order; ``truth_file`` gets the numbers sent by kind."""
-    records: Iterator[Sent] = read_records(files)
-    pace: Pace = RatePace(rate)
-    if speedup:
-        first = next(records, None)
-        if first is not None:
-            pace = Pace(first[0], speedup)
-            records = chain([first], records)
-    sent = publish(bootstrap, records, pace, quiet=quiet)
+def produce_replay(
+    bootstrap: str, files: list[str], *, rate: float, speedup: float, truth_file: Path | None, quiet: bool, how: How | None = None
+) -> str:
+    """Send recorded files in file order; ``truth_file`` gets the numbers sent by kind. Returns what was done, in words.
+
+    Raises ``YichengError`` where there was nothing to send.
+    """
+    noted = Noted()
+    records: Iterator[Sent] = read_records(files, how, noted)
+    first = next(records, None)
+    if first is None:
+        raise YichengError(f"{', '.join(files)}: no record was found{f'; {noted.first}' if noted.first else ''}")
+    pace: Pace = Pace(first[0], speedup) if speedup else RatePace(rate)
+    sent = publish(bootstrap, chain([first], records), pace, quiet=quiet)
     if truth_file:
         truth_file.write_bytes(orjson.dumps({"sent": sent}))
+    counts = f"{sent['gps']:,} fixes, {sent['scan']:,} scans, {sent['heartbeat']:,} heartbeats sent"
+    problems = f"{noted.broken:,} of them broken, {noted.too_long:,} too long and not sent, {noted.passed_over:,} files passed over"
+    return f"{counts}; {problems}" + (f"; first: {noted.first}" if noted.first else "")
 
 
 def write_sample_registry(policy: Policy, vehicles: int, seed: int, out: Path) -> int:

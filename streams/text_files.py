@@ -222,7 +222,7 @@ def _encoding(name: str, sample: bytes, asked: str | None) -> str | None:
     if wide:
         raise BadInput(f"{name}: {wide.upper()} text, not UTF-8; say --encoding {wide}, or save the file as UTF-8")
     lines = [line for line in sample.split(b"\n")[: -1 if len(sample) == SAMPLE_BYTES else None] if line.strip()]
-    foreign = [line for line in lines if not line.isascii() and not _fits(line, "utf-8") and _fits(line, "gb18030")]
+    foreign = [line for line in lines if not line.isascii() and not _fits(line, "utf-8") and _fits(line, "gb18030", final=True)]
     if 2 * len(foreign) > len(lines):  # fewer are records that are broken
         raise not_utf8(f"{name}:{lines.index(foreign[0]) + 1}", foreign[0])
     return None
@@ -241,10 +241,10 @@ def _wide(sample: bytes) -> str | None:
     return None
 
 
-def _fits(data: bytes, encoding: str) -> bool:
-    """Whether bytes, the last character of which may be cut, are text in an encoding."""
+def _fits(data: bytes, encoding: str, *, final: bool = False) -> bool:
+    """Whether bytes, the last character of which may be cut unless they are ``final``, are text in an encoding."""
     try:
-        codecs.getincrementaldecoder(encoding)().decode(data)
+        codecs.getincrementaldecoder(encoding)().decode(data, final)
     except UnicodeError:
         return False
     return True

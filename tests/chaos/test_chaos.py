@@ -20,11 +20,11 @@ from pipeline import Pipeline
 
 from deploy.admin import create_topics, delete_topics
 from deploy.broker import EmbeddedKafka, free_port
-from deploy.judge import open_lines
 from producers.faults import Faults, inject
 from producers.parcels import parcels
 from producers.synthetic import Fleet
 from streams.registry_file import load_registry
+from streams.text_files import open_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 HISTORIES = int(os.environ.get("YICHENG_CHAOS") or 0)

@@ -9,7 +9,7 @@ import pytest
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
-from deploy.judge import judge_files, open_lines
+from deploy.judge import judge_files
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
 from streams import rules
@@ -18,6 +18,7 @@ from streams.policy import PACKS, load_policy, packs
 from streams.rates import FEATURES
 from streams.registry import Registry
 from streams.registry_file import load_registry
+from streams.text_files import open_lines
 
 GOLDEN = Path(__file__).parent
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")

@@ -131,7 +131,7 @@ def test_real_traces_are_read_with_their_clocks(shared):
         ("a.txt", "1277,yesterday,1,2\n", ":1: not a T-Drive line"),
         ("a.plt", "x\n" * 6 + "1,2,3\n", ":7: not a GeoLife line"),
         ("a.xml", "", "unknown format '.xml'"),
-        ("a.csv", "event_id,event_time_ms,vehicle_id,lon,lat\ne,1,v,east,2\n", ":2: could not convert string to float"),
+        ("a.csv", "event_id,event_time_ms,vehicle_id,lon,lat\ne,1,v,2\n", ":2: the row has more or fewer cells than the header"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path, name, text, message):

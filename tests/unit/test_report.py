@@ -11,7 +11,7 @@ from conftest import ROOT
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
-from deploy.judge import judge_files, open_lines
+from deploy.judge import judge_files
 from deploy.report import _met, as_csv, as_html, as_json, draw, gather, judged_files
 from producers.traffic import write_sample_registry
 from streams.clock import bound_ms
@@ -21,6 +21,7 @@ from streams.network import network
 from streams.policy import PACKS, load_policy
 from streams.registry import Registry, decode_entry
 from streams.registry_file import load_registry
+from streams.text_files import open_lines
 
 GOLDEN = ROOT / "tests" / "golden" / "hohhot-2019"
 

@@ -1,0 +1,113 @@
+"""What ``judge`` takes in: records in chunks with the lines they stand on, and an account of what became of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streams.errors import BadInput
+from streams.events import DUPLICATE, LATE, MALFORMED, REASONS, Record, Reject
+from streams.record_columns import NAMES
+from streams.record_files import MOST_LINE_BYTES, How, open_records
+from streams.shown import shown
+from streams.text_files import STDIN, size_of
+
+CHUNK_RECORDS = 2_000
+TOO_LONG = f"a line of more than {MOST_LINE_BYTES:,} bytes"
+
+
+class Chunk(NamedTuple):
+    """Consecutive records of a file, and the line of each."""
+
+    file: str
+    records: list[Record]
+    lines: list[int]
+
+
+class Intake:
+    """Reads files, writes ``rejects.jsonl`` and keeps count: ``outcomes`` by what was read, ``first_refusal`` in words."""
+
+    def __init__(self, rejects: BinaryIO, progress: Progress, how: How) -> None:
+        self.outcomes: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
+        self.first_refusal: str | None = None
+        self.passed_over: list[str] = []
+        self._rejects = rejects
+        self._progress = progress
+        self._how = how
+
+    def read(self, kind: str, files: Sequence[str], take: Callable[[Chunk], tuple[Counter[str], list[Reject]]]) -> None:
+        """Hand the records of files to ``take``, which returns their outcomes and the refused ones. Offsets go on from file to file."""
+        if files.count(STDIN) > 1:
+            raise BadInput(f"{STDIN}: standard input can be read once")
+        for chunk in self._chunks(kind, files):
+            outcomes, rejects = take(chunk)
+            self.outcomes[NAMES[kind]].update(outcomes)
+            for reject in sorted(rejects, key=lambda reject: reject.record.offset):
+                line = chunk.lines[reject.record.offset - chunk.records[0].offset]
+                self._refuse(kind, chunk.file, line, reject.reason, reject.event_id, reject.error)
+
+    def _chunks(self, kind: str, files: Sequence[str]) -> Iterator[Chunk]:
+        how = msgspec.structs.replace(self._how, kind=kind, on_file=self._watch, on_passed_over=self.passed_over.append)
+        offset = 0
+        for file in open_records(files, how):
+            chunk = Chunk(file.name, [], [])
+            for line, value in file.records:
+                if value is None:
+                    self.outcomes[NAMES[kind]][MALFORMED] += 1
+                    self._refuse(kind, file.name, line, MALFORMED, None, TOO_LONG)
+                    continue
+                chunk.records.append(Record(value, offset))
+                chunk.lines.append(line)
+                offset += 1
+                if len(chunk.lines) == CHUNK_RECORDS:
+                    yield chunk
+                    chunk = Chunk(file.name, [], [])
+            if chunk.lines:
+                yield chunk
+
+    def _watch(self, name: str) -> Callable[[int], None]:
+        task = self._progress.add_task(shown(Path(name).name), total=size_of(name))
+        return lambda done: self._progress.update(task, completed=done)
+
+    def _refuse(self, kind: str, file: str, line: int, reason: str, event_id: str | None, error: str) -> None:
+        row = {"reason": reason, "event_id": event_id, "line": line, "file": file, "error": error}
+        self._rejects.write(orjson.dumps(row) + b"\n")
+        if self.first_refusal is None and reason not in {LATE, DUPLICATE}:
+            self.first_refusal = f"{file}:{line}: {reason}{f': {error}' if error else ''}"
+
+
+def account(summary: dict[str, Any]) -> Iterator[str]:
+    """The summary's counts in words, a line for each kind that was read: accepted, refused by reason, late, duplicate."""
+    for name in NAMES.values():
+        outcomes = summary[name]
+        if not outcomes and name != "fixes":
+            continue
+        refused = {reason: outcomes[reason] for reason in REASONS if reason in outcomes and reason not in {LATE, DUPLICATE}}
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.items())
+        yield (
+            f"{name}: {accepted(outcomes):,} accepted, {sum(refused.values()):,} refused{f' ({reasons})' if reasons else ''}, "
+            f"{outcomes.get(LATE, 0):,} late, {outcomes.get(DUPLICATE, 0):,} duplicate"
+        )
+    if summary["passed_over"]:
+        yield f"passed over in folders: {len(summary['passed_over'])} files, first {summary['passed_over'][0]}"
+    if summary["first_refusal"]:
+        yield f"first refusal: {summary['first_refusal']}"
+
+
+def accepted(outcomes: dict[str, int]) -> int:
+    """How many of what was read were accepted."""
+    return sum(number for outcome, number in outcomes.items() if outcome not in REASONS)
+
+
+def progress_bar() -> Progress:
+    """A bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
