@@ -34,6 +34,7 @@ from streams.policy import Policy
 from streams.rates import CITY_WIDE
 from streams.registry_file import load_registry
 from streams.settings import Settings
+from streams.shares import percent, target_percent
 from streams.shown import shown
 from streams.stopping import INTERRUPTED, interrupt, stopping
 from streams.topics import ALL, INCIDENTS, RATES
@@ -333,7 +334,7 @@ class Local:
             target = self.plan.policy.pack.targets.get(measure)
             value = reading.ratios.get(measure)
             style = "" if value is None or target is None else "green" if value >= target else "red"
-            table.add_row(label, "–" if value is None else Text(f"{value:.1%}", style=style), "–" if target is None else f"{target:.0%}")
+            table.add_row(label, "–" if value is None else Text(percent(value, target), style=style), target_percent(target))
         return table
 
     def _words(self) -> Group:
@@ -353,7 +354,7 @@ class Local:
         for label, measure in TARGETS.items():
             if measure in reading.ratios:
                 target = self.plan.policy.pack.targets.get(measure)
-                table.add_row(label, f"{reading.ratios[measure]:.1%}" + (f" (target 目标 {target:.0%})" if target is not None else ""))
+                table.add_row(label, percent(reading.ratios[measure], target) + (f" (target 目标 {target_percent(target)})" if target is not None else ""))
         if self.first_incident_s is not None:
             table.add_row("first incident 首个事件", f"{self.first_incident_s:.1f} s after the command")
         restarts = sum(process.restarts for process in self.workers)

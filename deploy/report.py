@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ from deploy import published
 from streams.driven import is_about_driving
 from streams.errors import BadInput
 from streams.network import TITLES, network
+from streams.pack_checks import is_share
 from streams.policy import Policy
 from streams.rates import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
+from streams.shares import figure, percent
 
 GREEN_POINT_PARCELS = 100
+_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@＝＋－＠|%]|[\t\r\n]")
 
 
 Published = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
@@ -164,23 +168,32 @@ def as_csv(report: dict[str, Any]) -> str:
     """One figure a line: section, subject, measure, value, target."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(("section", "subject", "measure", "value", "target"))
+    for row in _figures(report):
+        rows.writerow([_cell(value) for value in row])
+    return out.getvalue()
+
+
+def _figures(report: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    yield "section", "subject", "measure", "value", "target"
     for kpi in report["kpis"]:
-        rows.writerow(("kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], kpi["target"]))
+        yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], kpi["target"]
     for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month")):
         for row in report[section]:
-            rows.writerows((section, row[name], measure, value, None) for measure, value in row.items() if isinstance(value, int | float))
+            yield from ((section, row[name], measure, value, None) for measure, value in row.items() if isinstance(value, int | float))
     for row in report["incidents"]:
-        rows.writerow(("incidents", row["rule_id"], row["rule"], row["incidents"], None))
-    rows.writerow(("response", report["city"]["adcode"], "median_minutes", report["response"]["median_minutes"], None))
-    return out.getvalue()
+        yield "incidents", row["rule_id"], row["rule"], row["incidents"], None
+    yield "response", report["city"]["adcode"], "median_minutes", report["response"]["median_minutes"], None
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell; a name that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def as_html(report: dict[str, Any]) -> str:
     """One page in Chinese and English that needs nothing else: no script, no network."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
-    environment.filters["figure"] = lambda value: "–" if value is None else f"{value:.1%}" if value <= 1 else f"{value:,.0f}"
+    environment.filters |= {"percent": percent, "figure": lambda value, measure, target=None: figure(value, share=is_share(measure), target=target)}
     most = max((row["incidents"] for row in report["incidents"]), default=0)
     return environment.get_template("report.html").render(**{**report, "titles": TITLES, "most": most or 1, "until_": report["until"], "from_": report["from"]})
 

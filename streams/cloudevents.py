@@ -14,6 +14,7 @@ from streams.policy import Policies, Policy, Rule
 from streams.rates import CITY_WIDE, DayTransition
 from streams.registry import Enterprise, Outlet, Registry
 from streams.rules import RULES
+from streams.shares import percent, target_percent
 from streams.spells import SpellTransition
 
 
@@ -69,8 +70,8 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
         "enterprise_zh": name_zh,
         "enterprise_en": name_en,
         "date": day.date,
-        "percent": f"{numerator / denominator:.1%}" if denominator else "–",
-        "target_percent": f"{rule.parameters.target:.0%}",
+        "percent": percent(numerator / denominator if denominator else None, rule.parameters.target),
+        "target_percent": target_percent(rule.parameters.target),
     }
     return {
         **_common(transition, rule, policy),

@@ -50,11 +50,10 @@ def cli(capsys, monkeypatch):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["yicheng", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            deploy.cli.main()
+        code = deploy.cli._outcome()
         out, err = capsys.readouterr()
         assert err.count("\n") <= 1 and "Traceback" not in err, err
-        return caught.value.code or 0, out, err
+        return code, out, err
 
     return run
 
