@@ -31,9 +31,10 @@ from streams.rates import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.registry import Enterprise, Registry
 from streams.rules import RULES
 from streams.shares import figure, percent
+from streams.shown import shown
 
 GREEN_POINT_PARCELS = 100
-_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@＝＋－＠|%]|[\t\r\n]")
+_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@＝＋－＠|%]")
 
 
 Published = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
@@ -186,8 +187,10 @@ def _figures(report: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _cell(value: Any) -> Any:
-    """A value as a cell; a name that a spreadsheet would take for a formula gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    """A value as a cell; a name that a spreadsheet would take for a formula, or for several lines, is written as text."""
+    if not isinstance(value, str):
+        return value
+    return f"'{shown(value)}" if _FORMULA.match(value) else shown(value)
 
 
 def as_html(report: dict[str, Any]) -> str:

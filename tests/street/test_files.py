@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from oracle import Oracle
 
 from deploy.judge import judge_files
+from deploy.report import as_csv, as_html, gather
 from streams.clock import bound_ms, local_datetime, stretches_ms
 from streams.errors import BadInput
 from streams.policy import load_policy, parse_policy
+from streams.rates import FEATURES
 from streams.registry import Registry, decode_entry
 from streams.registry_file import load_registry
+from streams.shares import percent, target_percent
+from streams.shown import shown
 from streams.windows import Weekdays, Window
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
@@ -140,7 +144,7 @@ def test_the_cases_of_dates(field, tmp_path):
 # --- windows ---
 
 
-def shown(zone, event_time_ms, window):
+def on_the_wall(zone, event_time_ms, window):
     """What a clock on the wall says of a window."""
     local = dt.datetime.fromtimestamp(event_time_ms // 1000, zone)
     minute, today = local.hour * 60 + local.minute, local.weekday()
@@ -165,7 +169,7 @@ def test_windows_are_what_clocks_show_on_days_when_they_are_set(place, days, fro
     event_time_ms = bound_ms(day.isoformat(), zone, end=False) + (minute * 60 + second) * 1000
     window = Window(days=Weekdays(days), from_=from_, until=until)
     intervals = window.intervals_ms(local_datetime(event_time_ms, zone).date(), zone)
-    assert any(a <= event_time_ms < b for a, b in intervals) == shown(zone, event_time_ms, window)
+    assert any(a <= event_time_ms < b for a, b in intervals) == on_the_wall(zone, event_time_ms, window)
     assert all(a < b for a, b in intervals)
 
 
@@ -473,3 +477,58 @@ def test_the_cases_of_packs(field):
     assert "swapped" in refusal(load_policy, str(field / "swapped_lat_lon.yaml"))
     assert "target must be a share from 0 to 1, not 90" in refusal(load_policy, str(field / "target_90.yaml"))
     assert load_policy(str(field / "base.yaml")).warnings == ()
+
+
+# --- figures ---
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "text"),
+    [(0.8996, 0.9, "89.96%"), (0.89999, 0.9, "89.999%"), (0.9, 0.9, "90.0%"), (0.9001, 0.9, "90.01%"), (0.5, 0.9, "50.0%"), (0.0, 0.9, "0.0%"), (1.0, 1.0, "100.0%"), (0.9999, 0.9, "99.99%"),
+     (0.0001, 0.9, "0.01%"), (0.8949, 0.895, "89.49%"), (None, 0.9, "–")],
+)  # fmt: skip
+def test_a_rate_has_as_many_digits_as_it_takes(value, target, text):
+    assert percent(value, target) == text
+
+
+@given(st.integers(0, 10**7), st.integers(1, 10**7), st.sampled_from([0.9, 0.895, 0.5, 1.0, 0.999]))
+def test_what_is_below_its_target_never_looks_equal_to_it(part, whole, target):
+    share = min(part, whole) / whole
+    shown_as, aim = (float(text.rstrip("%")) for text in (percent(share, target), target_percent(target)))
+    assert (share < target, share == target, share > target) == (shown_as < aim, shown_as == aim, shown_as > aim)
+
+
+def test_an_incident_about_a_rate_says_how_far_below_it_is(tmp_path):
+    rule = '\n  - {rule: low_electronic_waybill_rate, id: low, clause: "6", severity: warning, target: 0.9, min_sample: 100}'
+    kinds = ["electronic"] * 2249 + ["paper"] * 251  # 89.96 %
+    scan = {"enterprise_id": "sf", "city": "110100", "kind": "accepted"}
+    lines = [{"event_id": f"s{n}", "event_time_ms": NOON_MS + n, "waybill_id": f"w{n}", "waybill_kind": kind, **scan} for n, kind in enumerate(kinds)]
+    lines.append({**lines[0], "event_id": "later", "waybill_id": "later", "event_time_ms": NOON_MS + 2 * 86_400_000})
+    (tmp_path / "scans.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    known = registry_of(tmp_path, "kind,id,name_zh,primary_brand\nenterprise,sf,顺丰,true\n")
+    incidents, _ = judged(pack(rules=rule), known, tmp_path, scans=[tmp_path / "scans.jsonl"])
+    reasons = [data["reason_en"] for data in incidents if data["rule_id"] == "low"]
+    assert reasons and all("89.96%" in reason and "below 90%" in reason for reason in reasons)
+
+
+def report_of(registry, targets="{electronic_waybill: 0.9, locker_cells: 1, service_stations: 0}", rates=()):
+    day = dt.date(2024, 5, 7)
+    return gather(pack(PACK + f"targets: {targets}\n"), registry, list(rates), [], [], day, day)
+
+
+@pytest.mark.parametrize("cells", [0, 1, 2, 130_000])
+def test_a_count_is_no_share(cells):
+    registry = Registry(SHANGHAI)
+    registry.add([decode_entry(json.dumps({"kind": "township", "id": "t", "covered": True, "locker_cells": cells, "service_stations": cells}).encode())])
+    page = as_html(report_of(registry))
+    assert f"<td>{cells:,}</td><td>1</td>" in page and f"<td>{cells:,}</td><td>0</td>" in page and "<td>100.0%</td>" in page
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+86", "-2+3", "@SUM(A1)", "\t=1", " =1", "＝1", "=cmd|'/c calc'!A0", "\r=1", "|x", "=1\r\n=2"])
+def test_a_name_that_is_a_formula_is_text_in_a_report(name):
+    import csv
+
+    row = {"city": "110100", "date": "2024-05-07", "enterprise_id": name, "accepted": 5, **dict.fromkeys(FEATURES, 1)}
+    text = as_csv(report_of(Registry(SHANGHAI), rates=[row]))
+    subjects = {cells[1] for cells in csv.reader(io.StringIO(text, newline="")) if cells[0] == "enterprises"}
+    assert subjects == {f"'{shown(name)}"}

@@ -22,7 +22,7 @@ import deploy.cli
 from producers import traffic
 from producers.replay import Noted, read_records
 from streams.errors import BadInput
-from streams.events import Fix, Heartbeat, Scan, decode_fix, decode_heartbeat, decode_scan
+from streams.events import Fix, Heartbeat, Scan
 from streams.record_columns import read_mapping, typed_fields
 from streams.record_files import MOST_LINE_BYTES, How, open_records
 
@@ -119,7 +119,7 @@ def test_every_format_is_read_from_every_container_under_any_name(form, packed, 
     path.write_bytes(PACKED[packed]((mark + FORMS[form]).encode()))
     assert len(read(path)) == 6
     for judged in open_records([path], How(kind="gps")):
-        assert [decode_fix(value).lat for _, value in judged.records] == [r["lat"] for r in read(path)]
+        assert [msgspec.json.decode(value, type=Fix).lat for _, value in judged.records] == [r["lat"] for r in read(path)]
 
 
 @pytest.mark.parametrize("packed", [".gz", ".zst", ".bz2", ".xz"])
@@ -211,7 +211,6 @@ FULL = {
            "courier_id": "4", "vehicle_id": "007", "synthetic": False, "arrival_time_ms": NOON_MS},
     Heartbeat: {"event_time_ms": NOON_MS, "subject": "outlet/1", "event_id": "1", "city": "110100", "synthetic": False, "arrival_time_ms": NOON_MS},
 }  # fmt: skip
-DECODE = {Fix: decode_fix, Scan: decode_scan, Heartbeat: decode_heartbeat}
 NAME = {Fix: "gps", Scan: "scan", Heartbeat: "heartbeat"}
 
 
@@ -228,7 +227,7 @@ def test_every_column_is_typed_from_its_definition(kind, nested, words, tmp_path
     (tmp_path / "table.csv").write_text(as_csv([row, row]), "utf-8")
     (found,) = open_records([tmp_path / "table.csv"], How())
     values = [value for _, value in found.records]
-    assert found.kind == NAME[kind] and [DECODE[kind](value) for value in values] == [DECODE[kind](json.dumps(full).encode())] * 2
+    assert found.kind == NAME[kind] and [msgspec.json.decode(value, type=kind) for value in values] == [msgspec.json.decode(json.dumps(full), type=kind)] * 2
     assert set(typed_fields(kind)) >= set(full)
 
 
