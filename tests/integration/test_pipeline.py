@@ -13,7 +13,6 @@ from pipeline import Pipeline
 
 from deploy.admin import read_topic
 from deploy.ending import Ending, read_clock
-from deploy.judge import open_lines
 from streams.text_files import open_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
