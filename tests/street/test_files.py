@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
+from deploy import admin
 from deploy.judge import judge_files
 from deploy.report import as_csv, as_html, gather
 from streams.clock import bound_ms, local_datetime, stretches_ms
 from streams.errors import BadInput
 from streams.policy import load_policy, parse_policy
 from streams.rates import FEATURES
-from streams.registry import Registry, decode_entry
+from streams.registry import Registry, decode_entry, decode_versions
 from streams.registry_file import load_registry
 from streams.shares import percent, target_percent
 from streams.shown import shown
@@ -532,3 +533,37 @@ def test_a_name_that_is_a_formula_is_text_in_a_report(name):
     text = as_csv(report_of(Registry(SHANGHAI), rates=[row]))
     subjects = {cells[1] for cells in csv.reader(io.StringIO(text, newline="")) if cells[0] == "enterprises"}
     assert subjects == {f"'{shown(name)}"}
+
+
+# --- registry import ---
+
+
+def test_an_import_adds_versions_and_says_what_it_did(tmp_path, monkeypatch):
+    topic = {}
+
+    def produce(bootstrap, name, records):
+        sent = dict(records)
+        topic.update({key.decode(): value for key, value in sent.items()})
+        return len(sent)
+
+    monkeypatch.setattr(admin, "registry_held", lambda _: {key: decode_versions(value) for key, value in topic.items()})
+    monkeypatch.setattr(admin, "produce", produce)
+
+    def imported(text, *, replace=False):
+        done = str(admin.import_registry("", registry_of(tmp_path, f"kind,id,valid_from,plate\n{text}"), replace=replace))
+        return done, {key: [entry["plate"] for entry in json.loads(value)] for key, value in topic.items()}
+
+    assert imported("vehicle,v,,a\nvehicle,w,,b\n") == (
+        "2 records published (2 new, 0 with a further version, 0 with versions replaced); 0 unchanged", {"vehicle/v": ["a"], "vehicle/w": ["b"]},
+    )  # fmt: skip
+    assert imported("vehicle,v,20240507,c\nvehicle,w,,b\n") == (
+        "1 records published (0 new, 1 with a further version, 0 with versions replaced); 1 unchanged", {"vehicle/v": ["a", "c"], "vehicle/w": ["b"]},
+    )  # fmt: skip
+    assert imported("vehicle,v,2024-05-07,d\n")[1]["vehicle/v"] == ["a", "d"]  # the same instant, written otherwise
+    del topic["vehicle/w"]
+    assert imported("vehicle,v,2024-05-07,e\nvehicle,w,,f\n", replace=True) == (
+        "2 records published (1 new, 0 with a further version, 1 with versions replaced); 0 unchanged", {"vehicle/v": ["e"], "vehicle/w": ["f"]},
+    )  # fmt: skip
+    assert "more than the 1,000,000 that can be published" in refusal(
+        admin.import_registry, "", registry_of(tmp_path, "kind,id,valid_from,name_zh\n" + "".join(f"enterprise,e,{y}-01-01,{'x' * 250}\n" for y in range(1000, 5000))), replace=False
+    )  # fmt: skip
