@@ -26,7 +26,7 @@ from deploy.broker import KAFKA_PORT, EmbeddedKafka, answers
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
-from deploy.verdict import Produced, Verdict, compare, latest_incidents, newest, read_produced
+from deploy.verdict import Produced, Verdict, compare, how_alarms_stood, latest_incidents, newest, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
@@ -128,7 +128,11 @@ class Local:
         if produced.truth is None or self.plan.keep:
             return None
         rates = newest((key, orjson.loads(value)) for key, value in read_topic(self.bootstrap, RATES.name) if value)
-        return compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
+        verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
+        stood = how_alarms_stood(self.sink)
+        if not stood.holds(disturbed=bool(self.plan.faults)):
+            verdict.differences.append(f"taken back: {stood.count} of {stood.announced} announced incidents: {stood.taken_back}")
+        return verdict
 
     def _alone(self) -> IO[str]:
         """A lock on the folder, held while it is open: a second ``up`` would delete what the first one runs on."""
@@ -351,6 +355,8 @@ class Local:
         table.add_row("scans 扫描", f"{reading.scans:,}")
         incidents = Counter(d["rule"] for d in latest_incidents(self.sink).values() if d["state"] != "retracted")
         table.add_row("incidents 事件", shown(", ".join(f"{rule} {number}" for rule, number in sorted(incidents.items()))) or "none 无")
+        stood = how_alarms_stood(self.sink)
+        table.add_row("taken back 撤回", f"{stood.count} of 共 {stood.announced} announced 已发布")
         for label, measure in TARGETS.items():
             if measure in reading.ratios:
                 target = self.plan.policy.pack.targets.get(measure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,30 @@ def latest_incidents(sink: Path) -> dict[str, dict[str, Any]]:
     """The newest revision of each incident in the file sink, as ``data``."""
     lines = sink.read_bytes().splitlines() if sink.exists() else []
     return newest((data["incident_id"], data) for data in (orjson.loads(line)["data"] for line in lines))
+
+
+class Stood(msgspec.Struct, frozen=True):
+    """How many incidents were announced, and how many of them were ever taken back, by rule (invariant A)."""
+
+    announced: int
+    taken_back: dict[str, int]
+
+    @property
+    def count(self) -> int:
+        """How many were taken back."""
+        return sum(self.taken_back.values())
+
+    def holds(self, *, disturbed: bool) -> bool:
+        """None may be in undisturbed traffic; of late, repeated or broken records one in a hundred may come."""
+        return self.count <= (self.announced // 100 if disturbed else 0)
+
+
+def how_alarms_stood(sink: Path) -> Stood:
+    """What the file sink says of that; repeats of a revision count once."""
+    events = [orjson.loads(line) for line in sink.read_bytes().splitlines()] if sink.exists() else []
+    rules = {event["data"]["incident_id"]: event["data"]["rule"] for event in events}
+    taken_back = {event["data"]["incident_id"] for event in events if event["type"] == "yicheng.incident.retracted.v1"}
+    return Stood(len(rules), dict(sorted(Counter(rules[incident_id] for incident_id in taken_back).items())))
 
 
 def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], days: LocalDays) -> Verdict:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from conftest import get, wait_for
@@ -12,7 +13,7 @@ from oracle import Oracle
 from deploy.admin import publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends, read_clock
-from deploy.verdict import finding_differences, latest_incidents, newest
+from deploy.verdict import finding_differences, how_alarms_stood, latest_incidents, newest
 from producers.traffic import write_sample_registry
 from streams.cloudevents import subject_of
 from streams.driven import is_about_driving
@@ -23,6 +24,18 @@ from streams.rules import judged
 
 PACK = Path(__file__).parent.parent / "streams" / "policies" / "hohhot-2019.yaml"
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
+
+
+def in_order(gps, scans):
+    """(topic, key field, line) of a day's fixes and scans in order of time; those that say none stay with the ones before them."""
+    rows = []
+    for topic, key, lines in (("courier.gps.v1", "vehicle_id", gps), ("courier.scan.v1", "waybill_id", scans)):
+        reached_ms = 0
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError):
+                reached_ms = max(reached_ms, int(json.loads(line)["event_time_ms"]))
+            rows.append((reached_ms, topic, key, line))
+    return [row[1:] for row in sorted(rows, key=lambda row: row[0])]
 
 
 class Pipeline:
@@ -75,6 +88,18 @@ class Pipeline:
             return {json.loads(line)["id"] for line in lines} >= published
 
         wait_for("all incidents to reach the sink", delivered)
+
+    def send_rows(self, rows):
+        """Send what ``in_order`` gave."""
+        for topic, key, line in rows:
+            self.send(topic, key, [line])
+        self.producer.flush()
+
+    def check_alarms_stood(self, share=0.0):
+        """No more than such a share of what was announced was ever taken back; returns how many were announced."""
+        stood = how_alarms_stood(self.sink)
+        assert stood.count <= share * stood.announced, stood
+        return stood.announced
 
     def check_fixes(self):
         """The sink's incidents equal the oracle's over each partition; returns how many there are."""

@@ -16,7 +16,7 @@ from chaos.proxy import Proxy
 from conftest import get, wait_for
 from kafka import KafkaConsumer, TopicPartition
 from make_day import END_MS, FAULTS
-from pipeline import Pipeline
+from pipeline import Pipeline, in_order
 
 from deploy.admin import create_topics, delete_topics
 from deploy.broker import EmbeddedKafka, free_port
@@ -100,11 +100,12 @@ class History:
 
     def feed(self):
         """Send the day at an even pace."""
+        rows = in_order(self.day["gps"], self.day["scans"])
         steps = round(self.seconds * 50)
         started = time.monotonic()
         for step in range(steps):
-            for topic, key, lines in (("courier.gps.v1", "vehicle_id", self.day["gps"]), ("courier.scan.v1", "waybill_id", self.day["scans"])):
-                self.pipeline.send(topic, key, lines[len(lines) * step // steps : len(lines) * (step + 1) // steps])
+            for topic, key, line in rows[len(rows) * step // steps : len(rows) * (step + 1) // steps]:
+                self.pipeline.send(topic, key, [line])
             time.sleep(max(0.0, started + self.seconds * (step + 1) / steps - time.monotonic()))
         self.pipeline.producer.flush(120)
 
@@ -173,6 +174,7 @@ class History:
             fault()
         feeding.join()
         self.pipeline.drained(240)
+        self.pipeline.check_alarms_stood(0.01)
         assert self.met.count("kill") == KILLS, f"the faults met no work in flight: {self.met}"
         incidents, refused, letters = self.pipeline.check_fixes()
         assert incidents > 5

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import get, wait_for
 from kafka.admin import KafkaAdminClient
-from pipeline import Pipeline
+from pipeline import Pipeline, in_order
 
 from deploy.admin import read_topic
 from deploy.ending import Ending, read_clock
@@ -36,10 +36,9 @@ def test_a_recorded_day_reaches_the_sink_as_the_oracle_says(pipeline, day):
     for child in (worker, notifier):
         wait_for("readiness", lambda child=child: get(f"{child.url}/readyz"))
         assert get(f"{child.url}/healthz") == "ok\n"
-    pipeline.send("courier.gps.v1", "vehicle_id", day["gps"])
-    pipeline.send("courier.scan.v1", "waybill_id", day["scans"])
-    pipeline.producer.flush()
+    pipeline.send_rows(in_order(day["gps"], day["scans"]))
     pipeline.drained()
+    assert pipeline.check_alarms_stood() > 20
     incidents, refused, letters = pipeline.check_fixes()
     assert incidents > 5
     duplicates = refused.pop("duplicate")
@@ -61,15 +60,11 @@ def test_kill_9_and_a_rebalance_change_nothing(pipeline, day, seed):
     rng = random.Random(seed)
     pipeline.start("notifier")
     worker = pipeline.start_ready("worker")
-    parts = sorted(rng.sample(range(1_000, len(day["gps"]) - 1_000), 3))
-    scan_parts = [round(len(day["scans"]) * p / len(day["gps"])) for p in parts]
-    bounds = list(zip([0, *parts], [*parts, len(day["gps"])], [0, *scan_parts], [*scan_parts, len(day["scans"])], strict=True))
+    rows = in_order(day["gps"], day["scans"])
+    parts = sorted(rng.sample(range(1_000, len(rows) - 1_000), 3))
 
     def send(step):
-        start, end, scan_start, scan_end = bounds[step]
-        pipeline.send("courier.gps.v1", "vehicle_id", day["gps"][start:end])
-        pipeline.send("courier.scan.v1", "waybill_id", day["scans"][scan_start:scan_end])
-        pipeline.producer.flush()
+        pipeline.send_rows(rows[[0, *parts][step] : [*parts, len(rows)][step]])
 
     send(0)
     wait_for("some fixes judged", lambda: "courier_fixes_total{" in (get(f"{worker.url}/metrics") or ""))
@@ -85,10 +80,22 @@ def test_kill_9_and_a_rebalance_change_nothing(pipeline, day, seed):
     assert second.wait(30) == 0
     send(3)
     pipeline.drained()
+    assert pipeline.check_alarms_stood() > 20, f"seed {seed}"
     incidents, _, _ = pipeline.check_fixes()
     assert incidents > 5, f"seed {seed}"
     pipeline.check_rates(day["scans"])
     pipeline.check_revisions()
+
+
+def test_a_days_backlog_is_worked_off_without_taking_anything_back(pipeline, day):
+    """The worker was away while a whole day came in, and reads its inputs at different paces."""
+    pipeline.send_rows(in_order(day["gps"], day["scans"]))
+    pipeline.start("notifier")
+    pipeline.start_ready("worker", YICHENG_CHUNK_RECORDS="100")
+    pipeline.drained()
+    assert pipeline.check_alarms_stood() > 20
+    assert pipeline.check_fixes()[0] > 5
+    pipeline.check_rates(day["scans"])
 
 
 def fix(event_id, event_time_ms, vehicle_id="HH-99999", **fields):
