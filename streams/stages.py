@@ -226,9 +226,9 @@ class FixStage(StatefulStage[FixPartition]):
         number = chunk[0].partition
         partition = await self.partition(number)
         verdict = engine.judge(partition, chunk)
-        partition.arrivals.until_ms = max(partition.arrivals.until_ms, chunk[-1].timestamp)
+        partition.arrivals.read_until(chunk[-1].timestamp)
         await self._publish(engine, verdict.transitions)
-        if verdict.transitions:
+        if verdict.transitions and chunk[-1].timestamp is not None:
             metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
         await self.refuse(verdict.rejects, chunk)
         city = engine.policies.newest.pack.city.adcode
@@ -344,7 +344,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition = await self.partition(chunk[0].partition)
         city = policies.newest.pack.city.adcode
         tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
-        partition.arrivals.until_ms = max(partition.arrivals.until_ms, chunk[-1].timestamp)
+        partition.arrivals.read_until(chunk[-1].timestamp)
         await self.refuse(tally.rejects, chunk)
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
@@ -446,7 +446,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         partition = await self.partition(chunk[0].partition)
         registry = self.reference.registry
         rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
-        partition.arrivals.until_ms = max(partition.arrivals.until_ms, chunk[-1].timestamp)
+        partition.arrivals.read_until(chunk[-1].timestamp)
         for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
             del partition.signs[subject]  # nothing is expected of those
         await self.refuse(rejects, chunk)

@@ -74,6 +74,11 @@ class Arrivals(msgspec.Struct):
     newest: Newest = {}
     undated_ms: int = BEGINNING_MS
 
+    def read_until(self, arrived_ms: int | None) -> None:
+        """A record was judged that arrived then."""
+        if arrived_ms is not None:
+            self.until_ms = max(self.until_ms, arrived_ms)
+
     def note(self, arrived_ms: int | None, event_time_ms: int) -> None:
         """An accepted record."""
         if arrived_ms is None:
