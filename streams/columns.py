@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 LATEST = np.dtype(
     [
         ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("reported", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
-        ("kept", "<u4"), ("load", "u1"), ("opened", "u1"), ("out", "?"), ("dirty", "?"),
+        ("seen", "<i8"), ("kept", "<u4"), ("load", "u1"), ("opened", "u1"), ("out", "?"), ("dirty", "?"), ("gone", "?"),
     ]
 )  # fmt: skip
 """Of a vehicle: time and place (``1 / recent.DEGREE``) of its newest fix, the stream time at which something falls due, its plan's number (0: look closer),
 a hash of the plate and driver it last reported if those cannot offend (else 0), a hash of what its newest fix reports (``Chunk.reported``), and the load it last
-reported (``events.LOADS``); how many of its fixes are kept, and how many of those are open; whether it is taken out, and has changed since the last checkpoint."""
-NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, 0, True, False)
+reported (``events.LOADS``); how many of its fixes are kept, and how many of those are open; whether it is taken out, has changed since the last checkpoint,
+and is forgotten; and the offset of the last fix that was accepted."""
+NOTHING_YET = (-(2**62), END_MS, 0, 0, 0, 0, 0, 0, 0, 0, 0, True, False, False)
 FROM_ROW = (("time_ms", "time"), ("lon", "lon"), ("lat", "lat"))
 """What is newest of a vehicle, and the field of its newest row that says so."""
+FEWEST_GONE = 4_096
+"""Rows of so many forgotten vehicles at least are given back together."""
 SHORTEST_ID, LONGEST_ID = 8, 64
 """Bytes of an id between which the columns adapt; vehicles with longer ones stay out."""
 
@@ -43,6 +46,7 @@ class Columns:
 
     def __init__(self) -> None:
         self.numbers = Numbers()
+        self.forgotten = 0
         self.traces: list[Trace] = []
         self.looked: dict[int, Trace] = {}
         self.latest = Rows(LATEST)
@@ -58,7 +62,43 @@ class Columns:
         self.numbers.add([trace.vehicle_id for trace in traces])
         for number, trace in enumerate(traces, first):
             trace.number = number
+        self.latest.held["seen"][first : self.latest.count] = [trace.seen for trace in traces]
         self.latest.held["kept"][first : self.latest.count] = [0 if trace.recent is None else len(trace.recent) for trace in traces]
+
+    def forget(self, number: int, empty: Trace) -> None:
+        """Nothing is known of a vehicle any more; should it come back, it begins as ``empty``."""
+        empty.number, self.traces[number] = number, empty
+        self.latest.held[number] = NOTHING_YET
+        self.latest.held["gone"][number] = True
+        self.looked.pop(number, None)
+        self.forgotten += 1
+
+    def come_back(self, numbers: np.ndarray) -> list[Trace]:
+        """Those of these vehicles that had been forgotten, which are known again."""
+        if not self.forgotten:
+            return []
+        back = np.unique(numbers[self.latest.held["gone"][numbers]])
+        self.latest.held["gone"][back] = False
+        self.forgotten -= len(back)
+        return [self.traces[number] for number in back.tolist()]
+
+    def compact(self) -> None:
+        """Give back the rows of the forgotten ones, once they are many."""
+        if self.forgotten < max(FEWEST_GONE, self.latest.count // 8):
+            return
+        stay = np.flatnonzero(~self.latest.held["gone"][: self.latest.count])
+        traces = [self.traces[number] for number in stay.tolist()]
+        self.looked = {}
+        for name in ("latest", "rows", "ids"):
+            rows = getattr(self, name)
+            fresh = Rows(rows.held.dtype, rows.held.shape[1:])
+            fresh.add(rows.held[stay], len(stay))
+            setattr(self, name, fresh)
+        self.numbers, self.traces, self.forgotten = Numbers(), traces, 0
+        if traces:
+            self.numbers.add([trace.vehicle_id for trace in traces])
+        for number, trace in enumerate(traces):
+            trace.number = number
 
     def append(self, numbers: np.ndarray, packed: Packed, chosen: np.ndarray) -> list[int]:
         """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
@@ -68,6 +108,7 @@ class Columns:
         latest["load"][numbers] = packed.loads[chosen]
         latest["dirty"][numbers] = True
         latest["kept"][numbers] += 1
+        latest["seen"][numbers] = packed.offsets[chosen]
         full: list[int] = []
         out = latest["out"][numbers]
         if out.any():
@@ -140,8 +181,10 @@ class Columns:
         rows, ids = (column.tobytes() for column in columns)
         row_step, id_step = (column.strides[0] for column in columns)
         width, row, name = self.ids.held.itemsize, 0, 0
-        for number, opened in zip(numbers.tolist(), self.latest.held["opened"][numbers].tolist(), strict=True):
+        latest = self.latest.held[numbers]
+        for number, opened, seen in zip(numbers.tolist(), latest["opened"].tolist(), latest["seen"].tolist(), strict=True):
             trace = self.traces[number]
+            trace.seen = seen
             recent = trace.recent
             if recent is None:
                 yield trace, (trace.sealed, rows[row : row + opened * SIZE], (width, ids[name : name + opened * width]))

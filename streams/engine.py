@@ -47,6 +47,7 @@ from streams.reported import append as append_report
 from streams.reported import insert as insert_report
 from streams.rows import as_bytes
 from streams.rules import RULES
+from streams.strangers import Strangers, forget, parts
 from streams.watermark import Arrivals
 
 ACCEPTED = "accepted"
@@ -64,13 +65,15 @@ class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
     ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``columns``: what is known
-    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint.
+    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint;
+    ``strangers``: the vehicles that no record knows.
     """
 
     traces: dict[str, Trace] = {}
     columns: Columns = msgspec.field(default_factory=Columns)
     driven: Driven = msgspec.field(default_factory=Driven)
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+    strangers: Strangers = msgspec.field(default_factory=Strangers)
     generation: int = 0
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
@@ -80,6 +83,15 @@ class FixPartition(msgspec.Struct):
     def touch(self, trace: Trace) -> None:
         """The trace changed, and has to be in the next checkpoint."""
         self.columns.latest.held["dirty"][self.number(trace)] = True
+
+    def forget(self, trace: Trace) -> None:
+        """Nothing is known of a vehicle any more."""
+        vehicle_id = trace.vehicle_id
+        del self.traces[vehicle_id]
+        self.strangers.ids.pop(vehicle_id, None)
+        self.strangers.expired[vehicle_id] = None
+        if trace.number >= 0:
+            self.columns.forget(trace.number, new_trace(vehicle_id))
 
     def number(self, trace: Trace) -> int:
         """The number of its row in the columns."""
@@ -120,20 +132,22 @@ class Candidate(NamedTuple):
 class Verdict(msgspec.Struct):
     """What a chunk came to: transitions in order, refused records, and the number of fixes by outcome.
 
-    ``chunk``: the plausible fixes, accepted or not.
+    ``chunk``: the plausible fixes, accepted or not; ``forgotten``: the number of vehicles, by reason.
     """
 
     transitions: list[Transition]
     rejects: list[Reject]
     outcomes: Counter[str]
     chunk: Chunk | None = None
+    forgotten: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 class Engine:
     """Judges fixes by a policy's versions and the registry; synthetic ones too unless ``refuses_synthetic``."""
 
-    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False) -> None:
+    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False, forgets: bool = False) -> None:
         self.refuses_synthetic = refuses_synthetic
+        self.forgets = forgets
         self.planner = Planner(policies, registry)
         self.announcer = Announcer(identity_key, self._policy_name, self.planner.silences)
         self.sets: list[tuple[Offence, ...]] = [()]
@@ -162,6 +176,23 @@ class Engine:
 
     def judge(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
         """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
+        if not (self.forgets and records):
+            return self._judge_part(partition, records)
+        verdicts, forgotten = [], Counter[str]()
+        for border, part in parts(records, partition.next_offset):
+            if border:
+                forgotten += forget(partition, self.planner.registry, self.planner.generation)
+                partition.columns.compact()
+            verdicts.append(self._judge_part(partition, part))
+        verdict = verdicts[-1]
+        if len(verdicts) > 1:
+            verdict.transitions = [transition for each in verdicts for transition in each.transitions]
+            verdict.rejects = [reject for each in verdicts for reject in each.rejects]
+            verdict.outcomes = sum((each.outcomes for each in verdicts), Counter())
+        verdict.forgotten = forgotten
+        return verdict
+
+    def _judge_part(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
         transitions: list[Transition] = []
         rejects: list[Reject] = []
         self._pass_time(partition, partition.stream_time_ms, transitions)
@@ -216,7 +247,7 @@ class Engine:
         order = np.argsort(numbers, kind="stable")
         self._put_off(partition, int(chunk.stream_times.max()))
         self._settle(partition)
-        packed = pack(chunk, LONGEST_ID)
+        packed = pack(chunk, np.array([record.offset for record in records]), LONGEST_ID)
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
         latest = self._latest(partition, numbers, order, packed)
         self._plan(partition, chunk, numbers, latest)
@@ -239,7 +270,9 @@ class Engine:
         for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
             self._pass_time(partition, reached_ms[index], transitions)
             reason = self._look(partition, columns.traces[number], candidate, transitions)
-            if reason:
+            if reason is None:
+                columns.latest.held["seen"][number] = records[index].offset
+            else:
                 rejects.append(refused(records[index], candidate.fix, reason))
         self._pass_time(partition, reached_ms[-1], transitions)
 
@@ -248,12 +281,16 @@ class Engine:
         """The numbers of the vehicles of n fixes in the columns; those that report for the first time are entered."""
         traces, columns = partition.traces, partition.columns
         numbers = columns.numbers.find(vehicle_ids)
+        for trace in columns.come_back(numbers[numbers >= 0]):
+            traces[trace.vehicle_id] = trace
+            partition.strangers.ids[trace.vehicle_id] = None
         if numbers.min() >= 0:
             return numbers
         new = dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())
         for vehicle_id in [name.encode().decode() for name in new]:  # copies: kept for long, they would lie between what is soon dropped
             if vehicle_id not in traces:
                 traces[vehicle_id] = new_trace(vehicle_id)
+                partition.strangers.ids[vehicle_id] = None
         entered = [traces[vehicle_id] for vehicle_id in new]
         columns.enter(entered)
         columns.looked.update((trace.number, trace) for trace in entered if trace.recent is not None and trace.recent.rows)  # just restored
@@ -477,8 +514,8 @@ class Engine:
         due, stream_time_ms = partition.due, partition.stream_time_ms
         while due and due[0][0] < stream_time_ms:
             deadline, vehicle_id = heappop(due)
-            trace = partition.traces[vehicle_id]
-            if trace.due_ms != deadline:
+            trace = partition.traces.get(vehicle_id)
+            if trace is None or trace.due_ms != deadline:
                 continue
             trace.due_ms = END_MS
             recent = partition.columns.take_out(trace)
@@ -498,8 +535,8 @@ class Engine:
         while due and due[0][0] < reached_ms:
             early.append(heappop(due))
         for deadline, vehicle_id in early:
-            trace = partition.traces[vehicle_id]
-            if trace.due_ms == deadline:
+            trace = partition.traces.get(vehicle_id)
+            if trace is not None and trace.due_ms == deadline:
                 trace.due_ms = END_MS
                 self.watch(partition, trace)
                 partition.columns.looked[partition.number(trace)] = trace

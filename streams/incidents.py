@@ -124,6 +124,7 @@ class Trace(msgspec.Struct, gc=False):
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``reported``: what its fixes report of plate and synthetic.
+    ``seen``: at which offset it was last accepted, unless that is in the columns.
     Of this process only: the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
     """
 
@@ -136,6 +137,7 @@ class Trace(msgspec.Struct, gc=False):
     base: dict[Offence, Run] | None = None
     incidents: list[Incident] | None = None
     reported: list[Change] | None = None
+    seen: int = 0
     plan: Plan | None = None
     subject: Subject | None = None
     due_ms: int = END_MS

@@ -40,6 +40,7 @@ DELIVERY = Histogram("courier_delivery_seconds", "From a parcel's acceptance to 
 CHECKPOINT = Histogram("courier_checkpoint_seconds", "Duration of a checkpoint")
 WATERMARK_AGE = Gauge("courier_watermark_age_seconds", "Since what arrived was last judged in every input partition; while it grows, alarms that go by time wait")
 STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
+VEHICLES_FORGOTTEN = Counter("courier_vehicles_forgotten", "Vehicles that no registry record knows and that were forgotten: idle for seven days, or too many (crowded)", ["city", "reason"])
 CONSUMER_LAG = Gauge("courier_consumer_lag", "Records not yet judged", ["topic", "partition"])
 DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", "reason"])
 UNREADABLE = Counter("courier_unreadable", "Records of other topics than the inputs that could not be read, and were passed over", ["topic"])

@@ -67,7 +67,7 @@ Exact = tuple[float, float, float | None]
 
 
 class Packed(NamedTuple):
-    """n fixes as they are kept: rows (``ROW``), ids, loads (``events.LOADS``), hashes of what they report (``Chunk.reported``).
+    """n fixes as they are kept: rows (``ROW``), ids, offsets, loads (``events.LOADS``), hashes of what they report (``Chunk.reported``).
 
     And whether each fits a row exactly, and whether its id fits a column.
     """
@@ -75,14 +75,15 @@ class Packed(NamedTuple):
     rows: np.ndarray
     names: list[bytes]
     ids: np.ndarray
+    offsets: np.ndarray
     loads: np.ndarray
     reported: np.ndarray
     fits: np.ndarray
     short: np.ndarray | bool
 
 
-def pack(chunk: Chunk, longest_id: int) -> Packed:
-    """What is kept of a chunk's fixes; ids of up to so many bytes fit."""
+def pack(chunk: Chunk, offsets: np.ndarray, longest_id: int) -> Packed:
+    """What is kept of a chunk's fixes, which stand at these offsets; ids of up to so many bytes fit."""
     rows = np.zeros(len(chunk.fixes), ROW)
     rows["time"] = chunk.times
     fits = np.ones(len(chunk.fixes), bool)
@@ -101,7 +102,7 @@ def pack(chunk: Chunk, longest_id: int) -> Packed:
     if ids.itemsize > longest_id or any(name.endswith(b"\0") for name in names):
         short = np.array([len(name) <= longest_id and not name.endswith(b"\0") for name in names])
         ids = ids.astype(f"S{min(ids.itemsize, longest_id)}")
-    return Packed(rows, names, ids, chunk.loads, chunk.reported, fits, short)
+    return Packed(rows, names, ids, offsets, chunk.loads, chunk.reported, fits, short)
 
 
 def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:

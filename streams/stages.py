@@ -12,7 +12,7 @@ from streams.checkpoint import Change, Checkpoint, Reached
 from streams.cloudevents import cloudevent, incident_data
 from streams.credit import Charge, charge_of
 from streams.dead_letters import letter
-from streams.driven import Driven, Millimetres
+from streams.driven import Driven
 from streams.engine import Engine, FixPartition, new_partition
 from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
@@ -28,7 +28,19 @@ from streams.reference import Reference
 from streams.registry import Registry
 from streams.sightings import Sightings
 from streams.silences import HeartbeatPartition, in_parts, take_heartbeats
-from streams.state import MARK, Head, decode_fields, decode_head, decode_trace, encode_fields, encode_head, encode_traces, has_fields, head_of
+from streams.state import (
+    MARK,
+    Head,
+    decode_driven,
+    decode_fields,
+    decode_head,
+    decode_trace,
+    encode_fields,
+    encode_head,
+    encode_traces,
+    has_fields,
+    head_of,
+)
 from streams.topics import DEAD, GPS, HEARTBEAT, HEARTBEAT_STATE, INCIDENTS, LATE, PARCEL_STATE, PARTIALS, SCAN, VEHICLE_STATE, Topic
 
 
@@ -40,6 +52,8 @@ class Stateful(Protocol):
     stream_time_ms: int
 
 
+LONGEST_HEAD = 40
+"""Bytes of a state record that is nothing but a head."""
 PAGES_SINCE = 7
 """Since this version of the state a finding's scans are kept in pages; before, all in one record."""
 KEPT_S = 60.0
@@ -211,7 +225,7 @@ class FixStage(StatefulStage[FixPartition]):
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         if self.engine is None:
-            self.engine = Engine(policies, registry, self.identity_key, refuses_synthetic=not self.checkpoint.origin.rehearsal)
+            self.engine = Engine(policies, registry, self.identity_key, refuses_synthetic=not self.checkpoint.origin.rehearsal, forgets=True)
         else:
             self.engine.change(policies)
         city = policies.newest.pack.city.adcode
@@ -232,6 +246,8 @@ class FixStage(StatefulStage[FixPartition]):
             metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
         await self.refuse(verdict.rejects, chunk)
         city = engine.policies.newest.pack.city.adcode
+        for reason, count in verdict.forgotten.items():
+            metrics.VEHICLES_FORGOTTEN.labels(city, reason).inc(count)
         for outcome, count in verdict.outcomes.items():
             metrics.FIXES.labels(city, outcome).inc(count)
         if verdict.chunk is not None and verdict.chunk.fixes:
@@ -285,17 +301,20 @@ class FixStage(StatefulStage[FixPartition]):
         return new_partition()
 
     def mark(self, partition: FixPartition, head: Head) -> bytes:
-        """With the days' driving, which is the partition's and no vehicle's."""
-        return encode_fields((partition.driven.by_date,), head)
+        """With the days' driving, which is the partition's and no vehicle's, and the offsets at which hours began."""
+        return encode_fields((partition.driven.by_date, partition.strangers.hours), head)
 
     def put_mark(self, partition: FixPartition, value: bytes) -> None:
         """See ``mark``; workers before 0.1 wrote none."""
-        (by_date,) = decode_fields(value, tuple[dict[str, Millimetres]]) if has_fields(value) else ({},)
-        partition.driven = Driven(by_date)
+        by_date, hours = decode_driven(value) if has_fields(value) else ({}, [])
+        partition.driven, partition.strangers.hours = Driven(by_date), hours
 
     def put(self, partition: FixPartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
         assert self.engine is not None
+        if len(value) <= LONGEST_HEAD and not has_fields(value):  # forgotten by the checkpoint that wrote this
+            partition.strangers.buried.append(key)
+            return
         trace = partition.traces[key] = decode_trace(value, self.engine)
         self.engine.watch(partition, trace)
         self._count_trace(trace)
@@ -304,10 +323,15 @@ class FixStage(StatefulStage[FixPartition]):
         for incident in trace.incidents or ():
             self._count_open(incident.incident_id, incident.run.offence.rule, incident.state)
 
-    def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes]]:
-        """See ``StatefulStage``."""
+    def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """See ``StatefulStage``; of a forgotten vehicle only a head is left until the next checkpoint, should this one not be completed."""
         assert self.engine is not None
-        return encode_traces(partition.columns, partition.changed(), self.engine, head)
+        strangers = partition.strangers
+        yield from ((vehicle_id, None) for vehicle_id in strangers.buried if vehicle_id not in partition.traces)
+        strangers.buried = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.traces]
+        strangers.expired.clear()
+        yield from ((vehicle_id, encode_head(head)) for vehicle_id in strangers.buried)
+        yield from encode_traces(partition.columns, partition.changed(), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far the partition's vehicles drove on the days that changed."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from streams.clock import BEGINNING_MS
 from streams.columns import Columns
+from streams.driven import Millimetres
 from streams.engine import Engine
 from streams.incidents import Incident, Judged, Run, Trace
 from streams.recent import SEPARATOR, Recent, joined
@@ -64,7 +65,7 @@ def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: H
         for trace, kept in columns.kept(numbers[start : start + AT_ONCE]):
             offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
             yield trace.vehicle_id, _encode((
-                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents
+                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents, trace.seen
             ))  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         fields = _from_version_2(fields)
     if fields[0] < 7:
         fields = _from_version_6(fields)
-    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents = _body(fields)
+    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents, *seen = _body(fields)
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Run:
@@ -143,6 +144,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         {run.offence: run for run in map(unpack_run, base)} or None,
         [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents] or None,
         [Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
+        seen[0] if seen else fields[2],
     )
 
 
@@ -171,6 +173,12 @@ def encode_fields(fields: tuple[Any, ...], head: Head) -> bytes:
 def decode_fields(value: bytes, kind: Any) -> Any:
     """The fields that ``encode_fields`` wrote, as a tuple of the types of ``kind``."""
     return msgspec.convert(_body(_decode(value)), kind)
+
+
+def decode_driven(value: bytes) -> tuple[dict[str, Millimetres], list[tuple[int, int]]]:
+    """What the mark of a partition of vehicles says: the days' driving, and since version 7 the offsets at which hours began."""
+    by_date, *hours = _body(_decode(value))
+    return msgspec.convert((by_date, *(hours or ([],))), tuple[dict[str, Millimetres], list[tuple[int, int]]])
 
 
 def has_fields(value: bytes) -> bool:
