@@ -92,6 +92,7 @@ class Stopping:
     def _on_signal(self, *_: object) -> None:
         if not self._told:
             self._told = True
+            sys.unraisablehook = lambda _: None  # what libraries cannot finish in their destructors is no news now
             self._ask()
 
     def _guard(self, reader: int) -> None:
