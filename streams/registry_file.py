@@ -53,12 +53,15 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
 
 
 def _rows(name: str, encoding: str | None) -> Rows:
-    sample, pieces = open_bytes(name)
-    if is_workbook(sample):
-        yield from _of_workbook(read_pieces(name, pieces, MOST_BYTES), name)
+    try:
+        sample, pieces = open_bytes(name)
+        workbook = read_pieces(name, pieces, MOST_BYTES) if is_workbook(sample) else None
+        text = "" if workbook else decoded(name, read_pieces(name, as_text(name, sample, pieces, encoding)[1], MOST_BYTES))
+    except BadInput as error:
+        raise BadInput(f"registry {error}") from None
+    if workbook:
+        yield from _of_workbook(workbook, name)
         return
-    _, pieces = as_text(name, sample, pieces, encoding)
-    text = decoded(name, read_pieces(name, pieces, MOST_BYTES))
     yield from _format(name, text)(text, name)
 
 
