@@ -305,7 +305,7 @@ class Local:
                         self.first_incident_s = time.monotonic() - self.started_s
                     if event["type"].endswith("opened.v1"):
                         data = event["data"]
-                        self.latest.append(shown(f"{time.strftime('%H:%M:%S')}  {data['reason_zh']} · {data['reason_en']}  [{data['clause']}]"))
+                        self.latest.append(shown(f"{time.strftime('%H:%M:%S')}  {data.get('reason_zh')} · {data.get('reason_en')}  [{data.get('clause')}]"))
 
     # --- show ---
     def _fixes_per_second(self) -> float:

@@ -25,6 +25,14 @@ class Unavailable(YichengError):
     retry = True
 
 
+class AskedToWait(Unavailable):
+    """A part that answers, and asks to be called again after ``after_s`` seconds."""
+
+    def __init__(self, message: str, after_s: float) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
 class LostState(YichengError):
     """The state that belongs to committed offsets is not there; going on would forget open incidents and counted parcels."""
 

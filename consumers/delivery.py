@@ -1,0 +1,201 @@
+"""One sink's deliveries: its own consumer, group and thread, so that no sink waits for another.
+
+Read, hand to the sink (again and again until it takes the event), flush, commit.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import closing, suppress
+from typing import Any, Protocol
+
+import structlog
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
+
+from consumers.incident_events import IncidentEvent, read_event
+from streams import metrics
+from streams.decode import Malformed
+from streams.errors import AskedToWait, BadInput, Unavailable
+from streams.settings import Settings
+from streams.topics import INCIDENTS
+from streams.unreadable import passed_over
+
+log = structlog.get_logger()
+
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 30.0
+SESSION_TIMEOUT_MS = 10_000
+LONGEST_BATCH_MS = 3_600_000
+"""A sink that is down holds up a batch; for so long the group does not take the notifier for dead, which would repeat the batch."""
+CLOSE_TIMEOUT_MS = 3_000
+"""Leaving the group is a courtesy to the next notifier; a broker that is gone need not hear of it."""
+
+
+class Sink(Protocol):
+    """Where incidents go."""
+
+    name: str
+    real: bool
+
+    def deliver(self, event_id: str, body: bytes) -> None:
+        """Take one event, or raise ``Unavailable`` (try again; ``AskedToWait``: later) or ``BadInput`` (never)."""
+
+    def flush(self) -> None:
+        """Make everything delivered durable."""
+
+    def give_up(self) -> None:
+        """End a delivery that is under way; may be called from any thread."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class Delivery:
+    """Delivers to one sink until told to stop. ``joined`` says whether it has partitions to read."""
+
+    def __init__(self, settings: Settings, sink: Sink) -> None:
+        self.settings = settings
+        self.sink = sink
+        notifiers = f"{settings.group}-notifier"
+        self.groups = [notifiers] if sink.name == "file" else [f"{notifiers}-{sink.name}", notifiers]
+        self.joined = False
+        self.stopping = threading.Event()
+        self._assigned: set[TopicPartition] = set()
+
+    def stop(self) -> None:
+        """Deliver nothing more; from any thread."""
+        self.stopping.set()
+        self.sink.give_up()
+
+    def take_over(self) -> None:
+        """Settle where a sink that has never delivered begins; to be called before any sink delivers.
+
+        Where all sinks were when they shared a group (version 0.1), or where the others are now; else at the beginning. It is
+        committed at once, so from then on only what the sink has taken counts.
+        """
+        if len(self.groups) == 1:
+            return
+        deadline_s = time.monotonic() + SESSION_TIMEOUT_MS / 1000 + 5
+        try:
+            own, others = (self._consumer(group) for group in self.groups)
+            with closing(own), closing(others):
+                while not self._settled(own, others):  # a notifier that was killed is still a member, for as long as its session lasts
+                    if time.monotonic() > deadline_s:
+                        raise Unavailable(f"the group {self.groups[0]} is in use by somebody who commits nothing; end that, or set YICHENG_GROUP")
+                    self.stopping.wait(0.5)
+        except (KafkaError, OSError):
+            raise self._unreachable() from None
+
+    def _settled(self, own: KafkaConsumer, others: KafkaConsumer) -> bool:
+        """Whether the beginning is committed, by an earlier run or now; False where the group does not take it yet."""
+        partitions = [TopicPartition(INCIDENTS.name, number) for number in own.partitions_for_topic(INCIDENTS.name) or ()]
+        if not partitions or self.stopping.is_set() or any(own.committed(partition) is not None for partition in partitions):
+            return True
+        start = {**own.beginning_offsets(partitions), **{p: offset for p in partitions if (offset := others.committed(p)) is not None}}
+        own.assign(partitions)
+        try:
+            own.commit({partition: OffsetAndMetadata(offset, "", -1) for partition, offset in start.items()})
+        except (CommitFailedError, UnknownMemberIdError):
+            return False
+        return True
+
+    def run(self) -> None:
+        """Consume, deliver, commit; returns after ``stop``. ``Unavailable`` where Kafka does not answer at first."""
+        consumer = self._connect()
+        try:
+            while not self.stopping.is_set():
+                try:
+                    self._step(consumer)
+                except (KafkaError, OSError) as error:
+                    log.warning("Kafka does not answer, trying again", kafka=self.settings.kafka_bootstrap, error=type(error).__name__)
+                    self.joined = False
+                    consumer = self._reconnect(consumer)
+        finally:
+            with suppress(KafkaError, OSError):
+                consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
+            try:
+                self.sink.close()
+            except OSError as error:
+                log.error("sink does not close; what it did not take is delivered again", sink=self.sink.name, error=error.strerror)
+
+    def _connect(self) -> KafkaConsumer:
+        try:
+            return self._consumer(self.groups[0], INCIDENTS.name)
+        except (KafkaError, OSError):
+            raise self._unreachable() from None
+
+    def _unreachable(self) -> Unavailable:
+        return Unavailable(f"Kafka at {self.settings.kafka_bootstrap} does not answer; start it or set YICHENG_KAFKA_BOOTSTRAP")
+
+    def _consumer(self, group: str, *topics: str) -> KafkaConsumer:
+        return KafkaConsumer(
+            *topics, bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group,
+            auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=LONGEST_BATCH_MS, max_poll_records=100,
+        )  # fmt: skip
+
+    def _reconnect(self, consumer: KafkaConsumer) -> KafkaConsumer:
+        """A fresh consumer, as soon as Kafka answers: it begins after what was committed, and repeats what was not."""
+        with suppress(KafkaError, OSError):
+            consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
+        while not self.stopping.wait(1.0):
+            with suppress(Unavailable):
+                return self._connect()
+        return consumer
+
+    def _step(self, consumer: KafkaConsumer) -> None:
+        batches = consumer.poll(timeout_ms=200)
+        self._keep_place(consumer, batches)
+        for records in batches.values():
+            for record in records:
+                try:
+                    event = read_event(record.value)
+                except Malformed as error:
+                    metrics.NOTIFICATIONS.labels(self.sink.name, "unreadable").inc()
+                    passed_over(record.topic, record.partition, record.offset, str(error))
+                else:
+                    self.deliver(event)
+        if batches and not self.stopping.is_set():
+            self.sink.flush()
+            consumer.commit()
+
+    def _keep_place(self, consumer: KafkaConsumer, batches: dict[TopicPartition, list[Any]]) -> None:
+        """Commit where newly assigned partitions begin, before anything of them is delivered: a topic may be younger than this process."""
+        assigned = consumer.assignment()
+        new = {p: batches[p][0].offset if batches.get(p) else consumer.position(p) for p in assigned - self._assigned if consumer.committed(p) is None}
+        if new:
+            consumer.commit({partition: OffsetAndMetadata(offset, "", -1) for partition, offset in new.items()})
+        self._assigned = set(assigned)
+        self.joined = bool(assigned)
+
+    def deliver(self, event: IncidentEvent) -> None:
+        """Hand over one event; a sink that does not answer is tried again, one that refuses is not.
+
+        Synthetic incidents never reach a sink that is real.
+        """
+        outcomes, sink = metrics.NOTIFICATIONS, self.sink
+        if sink.real and event.synthetic:
+            outcomes.labels(sink.name, "synthetic").inc()
+            return
+        wait_s = FIRST_WAIT_S
+        while not self.stopping.is_set():
+            started_s = time.perf_counter()
+            try:
+                sink.deliver(event.event_id, event.body)
+            except Unavailable as error:
+                outcomes.labels(sink.name, "retried").inc()
+                log.warning("sink takes nothing now, trying again", sink=sink.name, event_id=event.event_id, error=str(error))
+                asked_s = error.after_s if isinstance(error, AskedToWait) else 0.0
+                self.stopping.wait(max(asked_s, wait_s * random.uniform(0.5, 1.0)))
+                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+                continue
+            except BadInput as error:
+                outcomes.labels(sink.name, "refused").inc()
+                log.error("sink refused an incident", sink=sink.name, event_id=event.event_id, error=str(error))
+            else:
+                outcomes.labels(sink.name, "delivered").inc()
+                metrics.NOTIFICATION_SECONDS.labels(sink.name).observe(time.perf_counter() - started_s)
+            return
