@@ -8,11 +8,13 @@ import msgspec
 import pytest
 from simulation.history import run
 
-from streams import silences, stages, state
+from streams import credit, rate_stage, silences, stages, state
 from streams.checkpoint import Checkpoint, Snapshots
+from streams.clock import BEGINNING_MS
 from streams.incidents import Incident
 from streams.rate_stage import RatePartition, RateStage, RateState
-from streams.stages import FixStage, ScanStage
+from streams.stages import FixStage, ScanStage, StatefulStage
+from streams.watermark import Watermark
 
 BUGS = {}
 PATIENCE = 600
@@ -261,8 +263,8 @@ def signs_of_a_partition_that_lags_are_thought_settled(patch):
 
 
 @bug
-def time_passes_only_with_acceptances(patch):
-    """A partition that only sees departures closes no day."""
+def signs_are_sent_with_acceptances_only(patch):
+    """An enterprise that only has parcels leave is thought silent."""
     results = ScanStage.results
 
     def silent(self, number):
@@ -276,11 +278,113 @@ def a_charge_stays_with_the_enterprise_that_had_it_first(patch):
     """Whose outlet it was turned out otherwise."""
     charge = RatePartition.charge
 
-    def sticky(self, entered):
+    def sticky(self, entered, **account):
         known = self.charges.get(entered.incident_id)
-        return charge(self, entered if known is None else msgspec.structs.replace(entered, enterprise_id=known.enterprise_id))
+        return charge(self, entered if known is None else msgspec.structs.replace(entered, enterprise_id=known.enterprise_id), **account)
 
     patch.setattr(RatePartition, "charge", sticky)
+
+
+@bug
+def time_is_the_largest_that_was_met(patch):
+    """Whoever is ahead closes days, and ends silences, of which others still have records to read."""
+    advance = Watermark._advance
+
+    def hasty(self):
+        advance(self)
+        self.ms = max(self.ms, self.newest_ms)
+
+    patch.setattr(Watermark, "_advance", hasty)
+
+
+@bug
+def time_goes_by_the_partition_that_was_read_furthest(patch):
+    """Those that lag are not waited for."""
+    patch.setattr(Watermark, "read_until_ms", property(lambda self: max(self._read_until_ms(name) for name in self._inputs())))
+
+
+@bug
+def only_inputs_that_have_spoken_are_waited_for(patch):
+    """An input partition that nobody has read yet is left out."""
+    patch.setattr(Watermark, "_inputs", lambda self: list(self.marks))
+
+
+@bug
+def marks_overtake_what_they_cover(patch):
+    """How far was read is said before the counts and signs that were read."""
+    results, held = ScanStage.results, {}
+
+    def later(self, number):
+        rows, held[id(self), number] = held.get((id(self), number), []), list(results(self, number))
+        return rows
+
+    patch.setattr(ScanStage, "results", later)
+
+
+@bug
+def event_times_are_said_a_checkpoint_late(patch):
+    """Their state is saved by then: a crash in between loses them, and time stands still."""
+    reached, held = StatefulStage.reached, {}
+
+    def late(self, number):
+        found = reached(self, number)
+        if found is None:
+            return None
+        before, held[id(self), number] = held.get((id(self), number), {}), found.newest
+        return found._replace(newest=before)
+
+    patch.setattr(StatefulStage, "reached", late)
+
+
+@bug
+def points_are_backdated_to_the_end_of_the_incident(patch):
+    """An enterprise is on the black list before the incident is settled."""
+    patch.setattr(credit, "settled_at_ms", lambda data, policies: data["closed_at_ms"] or data["last_seen_ms"])
+
+
+@bug
+def inputs_without_traffic_are_never_said_to_be_read(patch):
+    """Nothing is left in them, but time waits for them for ever."""
+    say = Checkpoint._say_reached
+
+    async def modest(self, ends, reached):
+        self._said_ms = BEGINNING_MS
+        await say(self, ends, reached)
+
+    patch.setattr(Checkpoint, "_say_reached", modest)
+
+
+@bug
+def partitions_without_traffic_go_by_their_own_time(patch):
+    """What was last seen in them never closes."""
+
+    async def stubborn(self, assigned):
+        pass
+
+    patch.setattr(FixStage, "follow", stubborn)
+
+
+@bug
+def the_marks_of_others_are_forgotten_in_a_restart(patch):
+    """Event times that were said before are lost with them."""
+    put = RateStage.put
+
+    def forgetful(self, partition, key, value):
+        if not key.startswith("watermark"):
+            put(self, partition, key, value)
+
+    patch.setattr(RateStage, "put", forgetful)
+
+
+@bug
+def signs_yet_to_come_end_a_silence(patch):
+    """One beyond the watermark is taken for the next, while others before it are still on their way."""
+    found = silences.silences
+
+    def rash(policies, registry, rule_id, subject, spans, watermark_ms):
+        return found(policies, registry, rule_id, subject, spans, max([watermark_ms, *(last_ms for _, last_ms in spans)]))
+
+    patch.setattr(rate_stage, "silences", rash)
 
 
 @pytest.mark.parametrize("name", BUGS)

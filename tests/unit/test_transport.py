@@ -67,7 +67,7 @@ def test_a_fetch_never_waits_long_for_idle_partitions(tmp_path):
     """Faust's 1.5 s would hold up whatever arrives meanwhile in partitions with traffic."""
 
     async def made():
-        app = build_app(Settings(state_dir=tmp_path), 6066)
+        app = build_app(Settings(state_dir=tmp_path, rehearsal=True), 6066)
         app.finalize()
         return app.consumer._thread._create_worker_consumer(app.transport)._fetch_max_wait_ms
 
