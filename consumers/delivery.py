@@ -134,7 +134,7 @@ class Delivery:
         return KafkaConsumer(
             *topics, bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group,
             auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=3_000,
-            max_poll_interval_ms=LONGEST_BATCH_MS, max_poll_records=100,
+            max_poll_interval_ms=LONGEST_BATCH_MS, max_poll_records=100, isolation_level="read_committed",
         )  # fmt: skip
 
     def _reconnect(self, consumer: KafkaConsumer) -> KafkaConsumer:

@@ -24,6 +24,8 @@ from deploy.children import absolute_path
 from streams.errors import Unavailable, YichengError
 
 KAFKA = Path(__file__).parent / "kafka"
+JARS = KAFKA / "jars.lock"
+"""The jars of the Kafka that comes with Yicheng: coordinates and SHA-256."""
 CACHE = Path(os.environ.get("YICHENG_CACHE", "~/.cache/yicheng")).expanduser().absolute()
 MINIMUM_JAVA = 17
 START_TIMEOUT_S = 60.0
@@ -35,11 +37,18 @@ class EmbeddedKafka:
     """A broker on loopback with its data under ``directory``. ``bootstrap`` is its address once started.
 
     It dies with the thread that started it (``leash.py``), unless ``outlive`` is set. ``proxied``: a port to
-    listen on besides, and the port of the proxy in front of it that clients are told to use.
+    listen on besides, and the port of the proxy in front of it that clients are told to use. ``jars``: which Kafka.
     """
 
     def __init__(
-        self, directory: Path, *, port: int = KAFKA_PORT, java: Path | None = None, outlive: bool = False, proxied: tuple[int, int] | None = None
+        self,
+        directory: Path,
+        *,
+        port: int = KAFKA_PORT,
+        java: Path | None = None,
+        outlive: bool = False,
+        proxied: tuple[int, int] | None = None,
+        jars: Path = JARS,
     ) -> None:
         self.directory = directory.absolute()
         self.log = self.directory / "server.log"
@@ -49,11 +58,12 @@ class EmbeddedKafka:
         self._java = java
         self._outlive = outlive
         self._proxied = proxied
+        self._jars = jars
 
     def start(self, progress: Callable[[str], None] = lambda _: None) -> str:
         """Start and wait until it answers; returns the bootstrap address. ``Unavailable`` says what is wrong."""
         java = self._java or find_java()
-        classpath = os.pathsep.join(str(jar) for jar in fetch_jars(progress))
+        classpath = os.pathsep.join(str(jar) for jar in fetch_jars(progress, lock=self._jars))
         data = self.directory / "data"
         if not (data / "meta.properties").exists():
             template = _formatted(java, classpath)
@@ -171,15 +181,15 @@ def java_version(java: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | None = None) -> list[Path]:
-    """Kafka's jars by the coordinates and SHA-256 in ``jars.lock``, from the cache or Maven Central.
+def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | None = None, lock: Path = JARS) -> list[Path]:
+    """Kafka's jars by the coordinates and SHA-256 in ``lock``, from the cache or Maven Central.
 
     A jar that is already there and verifies is kept, so an interrupted download goes on where it stopped. Every call hashes
     every jar: what lies in a cache may have been changed since it was fetched.
     """
     repository = (cache or CACHE) / "maven"
     context = MavenContext(resolver=PythonResolver(), repo_cache=repository, timeout=30)
-    wanted = [line.split() for line in (KAFKA / "jars.lock").read_text().splitlines()]
+    wanted = [line.split() for line in lock.read_text().splitlines()]
 
     def fetch(line: list[str]) -> None:
         coordinates, sha256 = line
@@ -195,7 +205,7 @@ def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | N
         if not path.exists():
             raise Unavailable(f"{coordinates} could not be downloaded from Maven Central; check the network and run this again, it resumes")
         path.unlink()
-        raise YichengError(f"{coordinates} does not have the SHA-256 in deploy/kafka/jars.lock; run this again to fetch it anew")
+        raise YichengError(f"{coordinates} does not have the SHA-256 in {lock.name}; run this again to fetch it anew")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(fetch, wanted))

@@ -366,12 +366,12 @@ def kafka_status() -> None:
 
 @topics.command("create")
 def topics_create(replication: Annotated[int, typer.Option(min=1, help="replication factor")] = 1) -> None:
-    """Create the topics that do not exist yet."""
+    """Create the topics that do not exist yet, and bring older ones up to date; prints what was done."""
     from deploy.admin import create_topics
 
     settings = _settings()
-    created = create_topics(settings.kafka_bootstrap, settings.partitions, replication)
-    print("\n".join(created) if created else "all topics exist")
+    done = create_topics(settings.kafka_bootstrap, settings.partitions, replication)
+    print("\n".join(done) if done else "all topics exist")
 
 
 @topics.command("rewind")
@@ -380,7 +380,8 @@ def topics_rewind() -> None:
     from deploy.admin import rewind
 
     settings = _settings()
-    rewind(settings.kafka_bootstrap, settings.group)
+    if anew := rewind(settings.kafka_bootstrap, settings.group):
+        _say(f"made anew since they were judged: {', '.join(anew)}; the workers' state is dropped, and comes again from what the topics hold")
     _say(f"group {settings.group} starts from the beginning")
 
 

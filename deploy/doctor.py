@@ -8,10 +8,12 @@ import socket
 import sys
 from pathlib import Path
 
+from kafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from deploy.admin import unstamped_topics
 from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
 from streams import metrics
 from streams.errors import YichengError
@@ -22,7 +24,7 @@ from streams.shown import shown
 
 def examine(settings: Settings) -> int:
     """Print a table of checks; returns 0, or 1 when something needed is missing."""
-    checks = [_python(), _java(), _jars(), _kafka(settings), _disk(settings), _packs(), *_ports()]
+    checks = [_python(), _java(), _jars(), *_kafka(settings), _disk(settings), _packs(), *_ports()]
     table = Table("check 检查", "result 结果", "fix 处理", title="yicheng doctor", title_justify="left")
     for name, needed, fine, result, fix in checks:
         mark = Text("✓ ", "green") if fine else Text("✗ ", "red") if needed else Text("• ", "yellow")
@@ -53,11 +55,22 @@ def _jars() -> Check:
     return "Kafka's jars", False, there, str(CACHE) if there else "not downloaded yet", "the first ./yicheng up downloads 43 MB from Maven Central"
 
 
-def _kafka(settings: Settings) -> Check:
+def _kafka(settings: Settings) -> list[Check]:
     external = "YICHENG_KAFKA_BOOTSTRAP" in os.environ
     fine = answers(settings.kafka_bootstrap)
     found = f"{settings.kafka_bootstrap} {'answers' if fine else 'does not answer'}"
-    return "Kafka", external, fine, found, "./yicheng up brings its own; or ./yicheng kafka start"
+    check = "Kafka", external, fine, found, "./yicheng up brings its own; or ./yicheng kafka start"
+    return [check, *([_arrival(settings)] if fine else [])]
+
+
+def _arrival(settings: Settings) -> Check:
+    """Whether brokers write down when records arrive: else a terminal whose clock is wrong can carry others along."""
+    try:
+        unstamped = unstamped_topics(settings.kafka_bootstrap)
+    except (YichengError, KafkaError) as error:
+        return "times of arrival", False, False, f"cannot be looked up: {error}", "let this principal describe the configuration of topics"
+    found = f"unknown on {', '.join(unstamped)}: they carry their producers' time" if unstamped else "written down by the brokers"
+    return "times of arrival", False, not unstamped, found, "./yicheng topics create"
 
 
 def _disk(settings: Settings) -> Check:

@@ -42,7 +42,7 @@ def read_clock(bootstrap: str) -> Clock:
 
 def ends(bootstrap: str, topic: str) -> Ends:
     """Where a topic's partitions end now."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, isolation_level="read_committed")
     try:
         return dict(consumer.end_offsets([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]))
     finally:

@@ -13,6 +13,7 @@ Every agent receives chunks (transport.py); every second a checkpoint makes resu
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -23,7 +24,9 @@ from yarl import URL
 
 from streams import metrics
 from streams.checkpoint import HEARTBEAT_S, Checkpoint, Watchdog, guarded
+from streams.held_back import HeldBack
 from streams.origin import identity_key, origin_of
+from streams.preflight import refuse_made_anew, refuse_misfits
 from streams.rate_stage import RateStage
 from streams.reference import Reference
 from streams.settings import Settings
@@ -34,16 +37,20 @@ from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
+METADATA_MAX_AGE_MS = 10_000
+"""So soon is a topic noticed that has got more partitions, or was deleted and made anew."""
 
 
 class App(faust.App):
     """Faust's app, which joins its group only when the reference data is there: until then others keep the partitions."""
 
     reference: Reference
+    checkpoint: Checkpoint
 
     async def on_start(self) -> None:
-        """Read the reference data first."""
+        """Look at the topics and read the reference data first."""
         await super().on_start()
+        await guarded(refuse_misfits(self.checkpoint, [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]))
         await self.add_runtime_dependency(self.reference)
         await self.wait(self.reference.ready)
 
@@ -62,6 +69,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         broker_commit_interval=3600.0,  # the checkpoint commits
         broker_max_poll_records=5 * settings.chunk_records,  # fewer errands between the threads
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         stream_buffer_maxsize=64,
         stream_wait_empty=False,  # what is not in a checkpoint is judged by the next owner
         web_enabled=False,
@@ -69,12 +77,15 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
         web_bind="127.0.0.1",
     )
     app.transport = ChunkTransport(app.conf.broker_consumer, app)
-    ChunkConsumer.chunk_records = settings.chunk_records
+    ChunkConsumer.chunk_records, ChunkConsumer.isolation_level = settings.chunk_records, settings.isolation_level
     key = identity_key(settings)
 
     # reference data and durability
     reference = app.reference = Reference(settings.kafka_bootstrap, settings.policy)
-    checkpoint = Checkpoint(settings.kafka_bootstrap, origin_of(settings))
+    checkpoint = app.checkpoint = Checkpoint(settings.kafka_bootstrap, origin_of(settings))
+    checkpoint.isolation_level = settings.isolation_level
+    checkpoint.verify = functools.partial(refuse_made_anew, checkpoint)
+    held_back = HeldBack()
     watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
 
     # stages: the pure core with its state
@@ -106,7 +117,11 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
 
     async def _take(stream: Any, event: Any, stage: StatefulStage[Any]) -> None:
         message = event.message
-        await checkpoint.judge(stage, event.value, lambda: app.consumer.is_current(message), lambda: app.consumer.judged(message))
+        is_current, ack = (lambda: app.consumer.is_current(message)), (lambda: app.consumer.judged(message))
+        if event.value:
+            await checkpoint.judge(stage, event.value, is_current, ack, message.offset + 1)
+        else:  # nothing but marks of transactions and the like
+            await checkpoint.pass_over(stage, message.partition, message.offset + 1, is_current, ack)
 
     # around it
     @app.task
@@ -124,6 +139,7 @@ def build_app(settings: Settings, web_port: int) -> faust.App:
             await checkpoint.pause(lambda: fixes.follow(tp.partition for tp in app.consumer.resumed_at if tp.topic == GPS.name))
             for tp, lag in lags.items():
                 metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
+            held_back.note(time.monotonic(), app.consumer.held_back())
             watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))
 
     @app.on_before_shutdown.connect

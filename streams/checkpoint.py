@@ -30,7 +30,7 @@ from aiokafka.errors import KafkaError
 
 from streams import metrics
 from streams.clock import BEGINNING_MS
-from streams.errors import YichengError, unreadable_state
+from streams.errors import BadInput, YichengError, unreadable_state
 from streams.origin import Origin
 from streams.partials import Partial, encode_partial
 from streams.refusals import LONGEST_MESSAGE, Destination, refusal
@@ -41,6 +41,7 @@ from streams.watermark import INPUTS, Mark, Newest
 log = structlog.get_logger()
 codec.lz4_encode.__defaults__ = (1,)
 """aiokafka compresses as hard as lz4 can, which took a twelfth of a worker's time; there is no setting for it."""
+READ_COMMITTED = "read_committed"
 BATCH_BYTES = 256 * 1024
 NOBODY = Origin()
 REST = 5.0
@@ -82,6 +83,9 @@ class Stage(Protocol):
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Judge a chunk of one partition's records and send what comes of it."""
+
+    async def pass_over(self, number: int, next_offset: int) -> None:
+        """There is nothing to judge in a partition below this offset that has not been judged."""
 
     def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
         """(topic, key, value) of a partition's results that are only sent once a checkpoint."""
@@ -142,6 +146,16 @@ class Snapshots:
         return state, wrong
 
 
+async def _ends(reader: AIOKafkaConsumer, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    sources = [TopicPartition(topic, number) for number in partitions]
+    found = await reader.end_offsets(sources) if sources else {}
+    return {source.partition: end for source, end in found.items()}
+
+
+async def _trusted(*_: object) -> None:
+    """Whoever does not look takes an input partition for the one that its state is of."""
+
+
 async def _granted(_: Any) -> bool:
     return True
 
@@ -151,7 +165,8 @@ class Checkpoint:
 
     ``origin``: whose state it is; ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
     ``claim``: has the brokers write down the stream time (ms) that partitions have at offsets, if they are this worker's still;
-    ``claimed``: what they have written down of one.
+    ``claimed``: what they have written down of one; ``verify``: raises where an input partition (topic, number, judged up to, state
+    topic) is not the one that its restored state is of.
     """
 
     def __init__(self, bootstrap: str, origin: Origin = NOBODY) -> None:
@@ -169,8 +184,12 @@ class Checkpoint:
         self.claimed: Callable[[str, int], int] = lambda topic, partition: BEGINNING_MS
         self._said_ms = BEGINNING_MS
         self._said_at_s = float("-inf")
+        self.verify: Callable[[str, int, int, str], Awaitable[None]] = _trusted
+        self.marked_ms: dict[tuple[str, int], int] = {}
         self._producer: AIOKafkaProducer | None = None
         self._reader: AIOKafkaConsumer | None = None
+        self._follower: AIOKafkaConsumer | None = None
+        self.isolation_level = READ_COMMITTED
         self._sends: list[asyncio.Future[Any]] = []
         self._bound: dict[asyncio.Future[Any], Destination] = {}
         self._acks: dict[tuple[str, int], list[Callable[[], None]]] = {}
@@ -185,6 +204,15 @@ class Checkpoint:
             await self._producer.start()
         return self._producer
 
+    async def readable_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Where what can be read of partitions ends: at the first open transaction, unless open ones are read, too."""
+        if self.isolation_level != READ_COMMITTED:
+            return await self.ends(topic, partitions)
+        if self._follower is None:
+            self._follower = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, isolation_level=READ_COMMITTED)
+            await self._follower.start()
+        return await _ends(self._follower, topic, partitions)
+
     async def _read(self) -> AIOKafkaConsumer:
         if self._reader is None:
             self._reader = AIOKafkaConsumer(
@@ -195,9 +223,20 @@ class Checkpoint:
 
     async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """The offset after the last record of partitions of a topic."""
-        sources = [TopicPartition(topic, number) for number in partitions]
-        found = await (await self._read()).end_offsets(sources) if sources else {}
-        return {source.partition: end for source, end in found.items()}
+        return await _ends(await self._read(), topic, partitions)
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """The number of partitions of every topic, as it is now."""
+        found = await (await self._read())._client.fetch_all_metadata()  # noqa: SLF001 - the consumer only tells what it has known before
+        return {topic: len(found.partitions_for_topic(topic) or ()) for topic in found.topics()}
+
+    async def first(self, topic: str, partition: int) -> Any:
+        """The first record that a partition holds, None where it holds none."""
+        reader, source = await self._read(), TopicPartition(topic, partition)
+        reader.assign([source])
+        await reader.seek_to_beginning(source)
+        records = await reader.getmany(timeout_ms=1_000, max_records=1)
+        return next((record for batch in records.values() for record in batch), None)
 
     async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
         """The state of every key as of the partition's latest complete checkpoint.
@@ -207,8 +246,12 @@ class Checkpoint:
         buffers. Such records are put right at once. Compaction leaves them time: what they replace is in the topic still.
         """
         reader, source = await self._read(), TopicPartition(topic, partition)
+        kept = (await self.partition_counts()).get(topic, 0)
+        if partition >= kept:  # the input has grown since the start
+            raise BadInput(f"{topic} has {kept} partitions, fewer than the input whose state it keeps; run ./yicheng topics create, which adds them")
         end = (await self.ends(topic, [partition]))[partition]
         found = Snapshots()
+        self.marked_ms.pop((topic, partition), None)
         if end:
             reader.assign([source])
             await reader.seek_to_beginning(source)
@@ -219,6 +262,8 @@ class Checkpoint:
                             found.add((record.key or b"").decode(), record.value)
                         except (ValueError, TypeError, RecursionError) as error:
                             raise unreadable_state(topic, partition, repr(record.key), error) from None
+                        if not record.key and record.arrived_ms is not None:  # a mark
+                            self.marked_ms[topic, partition] = record.arrived_ms
         state, wrong = found.latest()
         if wrong:
             log.warning("state records outside the last complete checkpoint are put right", topic=topic, partition=partition, keys=len(wrong))
@@ -238,12 +283,26 @@ class Checkpoint:
         self._bound[sent] = destination
         self._sends.append(sent)
 
-    async def judge(self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
-        """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone."""
+    async def judge(
+        self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None], next_offset: int | None = None
+    ) -> None:
+        """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone.
+
+        ``next_offset``: up to there nothing follows that is to be judged.
+        """
         async with self.turn:
             if not self.closed and is_current():
                 await stage.take(chunk)
+                if next_offset is not None and next_offset > chunk[-1].offset + 1:
+                    await stage.pass_over(chunk[0].partition, next_offset)
                 self._acks.setdefault((stage.state_topic, chunk[0].partition), []).append(ack)
+
+    async def pass_over(self, stage: Stage, partition: int, next_offset: int, is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
+        """In its turn, enter that a partition has no record to judge below an offset; the next checkpoint makes it durable and commits it."""
+        async with self.turn:
+            if not self.closed and is_current():
+                await stage.pass_over(partition, next_offset)
+                self._acks.setdefault((stage.state_topic, partition), []).append(ack)
 
     async def run(self) -> None:
         """Make everything taken so far durable and commit it."""
@@ -306,7 +365,7 @@ class Checkpoint:
         for topic, number in self.assigned():
             if topic in INPUTS:
                 mine.setdefault(topic, []).append(number)
-        return {(topic, number): end for topic, numbers in mine.items() for number, end in (await self.ends(topic, numbers)).items()}
+        return {(topic, number): end for topic, numbers in mine.items() for number, end in (await self.readable_ends(topic, numbers)).items()}
 
     async def _say_reached(self, ends: Mapping[tuple[str, int], int], reached: Mapping[tuple[str, int], Reached]) -> None:
         """Tell every partition of the partials how far this worker's input partitions have been read.
@@ -388,7 +447,7 @@ class Checkpoint:
         async with self._running, self.turn:
             await guarded(self._run(nullcontext()))
             self.closed = True
-        for client in (self._producer, self._reader):
+        for client in (self._producer, self._reader, self._follower):
             if client is not None:
                 await client.stop()
 
@@ -434,10 +493,10 @@ class Watchdog:
         os._exit(1)
 
 
-async def guarded(work: Awaitable[Any]) -> None:
+async def guarded(work: Awaitable[Any]) -> Any:
     """Await work whose failure must end the process before anything else is acked or committed."""
     try:
-        await work
+        return await work
     except asyncio.CancelledError:
         raise
     except YichengError as error:

@@ -216,12 +216,12 @@ class Engine:
         if wrong:
             rejects.extend(malformed(taken[i], error) for i, error in wrong.items())
             taken = [record for i, record in enumerate(taken) if i not in wrong]
-        chunk = Chunk(fixes, [record.timestamp for record in taken])
-        if odd := _odd(chunk, refuses_synthetic=self.refuses_synthetic):
+        chunk = Chunk(fixes, [record.arrived_ms for record in taken])
+        if odd := _odd(chunk, taken, refuses_synthetic=self.refuses_synthetic):
             reasons = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
             rejects.extend(refused(taken[i], fixes[i], reason) for i, reason in reasons.items())
             taken = [record for i, record in enumerate(taken) if i not in reasons]
-            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in reasons], [record.timestamp for record in taken])
+            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in reasons], [record.arrived_ms for record in taken])
         for i, fix in enumerate(chunk.fixes):
             if fix.coord_sys != "wgs84":
                 lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
@@ -576,14 +576,20 @@ def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterato
         yield order[~bad & (turn == number)]
 
 
-def _odd(chunk: Chunk, *, refuses_synthetic: bool) -> list[int]:
+def _odd(chunk: Chunk, records: Sequence[Record], *, refuses_synthetic: bool) -> list[int]:
     """Indices of the fixes that may be refused: the conditions of ``refuse_fix`` for a whole chunk."""
     times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
     good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times >= FIRST_MS) & (times < LAST_MS)
-    good &= (times <= chunk.arrived + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
+    stamped = chunk.arrived if chunk.all_arrived else _stamped(chunk, records)
+    good &= (times <= stamped + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
     if refuses_synthetic:
         good &= ~chunk.synthetic
     return [] if good.all() else np.flatnonzero(~good).tolist()
+
+
+def _stamped(chunk: Chunk, records: Sequence[Record]) -> np.ndarray:
+    """When records were sent or arrived, whoever says so: fixes from beyond that are refused, also where arrival is unknown."""
+    return np.array([arrived if record.timestamp is None else record.timestamp for record, arrived in zip(records, chunk.arrived.tolist(), strict=True)], dtype=np.int64)
 
 
 def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:

@@ -130,6 +130,11 @@ class Record(msgspec.Struct, gc=False):
     offset: int
     timestamp: int | None = None
 
+    @property
+    def arrived_ms(self) -> int | None:
+        """When it arrived (semantics 1); on Kafka only what a broker wrote down counts (``fetched.Fetched``)."""
+        return self.timestamp
+
 
 class Reject(msgspec.Struct, gc=False):
     """A refused record, and what could be read of it; ``error`` is for people and says nothing of what stands in the record."""
@@ -144,6 +149,13 @@ class Reject(msgspec.Struct, gc=False):
 def refused(record: Record, event: Fix | Scan | Heartbeat, reason: str) -> Reject:
     """An event that was read, and is not accepted."""
     return Reject(record, reason, event.event_id, EXPLAINED.get(reason, reason), event.event_time_ms)
+
+
+def stamps_ms(record: Record, arrival_time_ms: int | None) -> tuple[int | None, int | None]:
+    """The time that a record carries, whoever wrote it there, and that of its arrival (offline both are what it says of it)."""
+    if record.timestamp is None:
+        return arrival_time_ms, arrival_time_ms
+    return record.timestamp, record.arrived_ms
 
 
 def refuse_time(event_time_ms: int, arrived_ms: int | None) -> str | None:

@@ -30,15 +30,16 @@ class Chunk:
 
     ``reports``: hashes of plate and driver, ``reported``: of plate and synthetic.
 
-    ``arrived``: when (``END_MS``: not known), from Kafka or else as the fix says; ``stream_times``: how far each carries its partition's stream time.
+    ``arrived``: when (``END_MS``: not known), from Kafka or else as the fix says (``all_arrived``: from Kafka, all); ``stream_times``: how far each carries its partition's stream time.
     """
 
-    def __init__(self, fixes: list[Fix], timestamps: Sequence[int | None]) -> None:
+    def __init__(self, fixes: list[Fix], arrivals: Sequence[int | None]) -> None:
         self.fixes = fixes
         self.times = np.array([fix.event_time_ms for fix in fixes], dtype=np.int64)
-        known = timestamps
-        if None in timestamps:
-            known = [fix.arrival_time_ms if at is None else at for at, fix in zip(timestamps, fixes, strict=True)]
+        known = arrivals
+        self.all_arrived = None not in arrivals
+        if not self.all_arrived:
+            known = [fix.arrival_time_ms if at is None else at for at, fix in zip(arrivals, fixes, strict=True)]
             known = [END_MS if at is None else at for at in known]
         self.arrived = np.array(known, dtype=np.int64)
         self.stream_times = np.minimum(self.times, self.arrived)

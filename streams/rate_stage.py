@@ -210,7 +210,7 @@ class RateStage(StatefulStage[RatePartition]):
                 except Malformed as error:
                     passed_over(record.topic, record.partition, record.offset, str(error))
                 else:
-                    touched |= await self._take(partition, partial, record.timestamp)
+                    touched |= await self._take(partition, partial, BEGINNING_MS if record.timestamp is None else record.timestamp)
         await self._publish_rates(partition, touched)
         for city, date in sorted(partition.drove):
             await self._publish_driven(partition, city, date)

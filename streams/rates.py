@@ -16,7 +16,7 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
 from streams.decode import SCANS, malformed
-from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, refuse_time, refused
+from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, refuse_time, refused, stamps_ms
 from streams.findings import FindingKey, Sighting, violated
 from streams.incidents import CLOSED, RETRACTED, Kind, incident_id, steps
 from streams.parcels import DayKey, Parcel, Parcels, parcel_key
@@ -295,8 +295,8 @@ def count_scans(
     policy, from_ms, until_ms = None, END_MS, END_MS
     partition.parcels.look_up(key for _, _, key in scans if key)
     for record, scan, key in scans:
-        arrived_ms = scan.arrival_time_ms if record.timestamp is None else record.timestamp
-        if reason := SYNTHETIC if scan.synthetic and refuses_synthetic else refuse_time(scan.event_time_ms, arrived_ms):
+        stamped_ms, arrived_ms = stamps_ms(record, scan.arrival_time_ms)
+        if reason := SYNTHETIC if scan.synthetic and refuses_synthetic else refuse_time(scan.event_time_ms, stamped_ms):
             rejects.append(refused(record, scan, reason))
             outcomes[scan.city, scan.kind, reason] += 1
             continue

@@ -48,7 +48,9 @@ class Reference(Service):
     @Service.task
     async def _tail(self) -> None:
         partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CREDIT, CLOCK)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+        )
         await consumer.start()
         try:
             consumer.assign(partitions)

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: the process's own default (worker 9108, notifier 9109)")
     checkpoint_interval_s: float = Field(1.0, gt=0, description="seconds between checkpoints of a worker")
     chunk_records: int = Field(2_000, ge=1, description="most records delivered to an agent at once")
+    isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
+        "read_committed", description="read_committed: records of aborted transactions are never judged, those of open ones when they are committed; read_uncommitted: all are, at once"
+    )
     state_dir: Path = Field(Path(".yicheng"), description="directory for what a process keeps on disk")
     sink_file: Path | None = Field(None, description="the notifier appends incidents to this JSONL file")
     webhook_url: SecretStr | None = Field(None, description="the notifier posts incidents to this address: https, or http to this machine")

@@ -12,7 +12,7 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
 from streams.decode import HEARTBEATS, malformed
-from streams.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Record, Reject, refuse_time, refused
+from streams.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Record, Reject, refuse_time, refused, stamps_ms
 from streams.policy import Policies, Policy, Rule
 from streams.registry import Registry
 from streams.rules import RULES
@@ -166,8 +166,8 @@ def take_heartbeats(
     beats, wrong = HEARTBEATS.read([record.value for record in new])
     rejects = [malformed(new[index], error) for index, error in wrong.items()]
     for record, beat in zip([record for index, record in enumerate(new) if index not in wrong], beats, strict=True):
-        arrived_ms = beat.arrival_time_ms if record.timestamp is None else record.timestamp
-        reason = SYNTHETIC if beat.synthetic and refuses_synthetic else refuse_time(beat.event_time_ms, arrived_ms)
+        stamped_ms, arrived_ms = stamps_ms(record, beat.arrival_time_ms)
+        reason = SYNTHETIC if beat.synthetic and refuses_synthetic else refuse_time(beat.event_time_ms, stamped_ms)
         if reason is None and beat.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
             reason = LATE
         if reason is not None:

@@ -95,11 +95,18 @@ class StatefulStage(Generic[P]):
         """(key, value) of what changed since the last call; None for what is to be deleted."""
         raise NotImplementedError
 
+    async def pass_over(self, number: int, next_offset: int) -> None:
+        """See ``Stage``."""
+        partition = await self.partition(number)
+        partition.next_offset = max(partition.next_offset, next_offset)
+
     async def partition(self, number: int) -> P:
         """A partition's state: in memory, or as of its last complete checkpoint."""
         if number not in self.partitions:
             kept, end = self.kept.pop(number, (None, -1))
-            if kept is not None and (await self.checkpoint.ends(self.state_topic, [number]))[number] == end:
+            is_last = kept is not None and (await self.checkpoint.ends(self.state_topic, [number]))[number] == end
+            # what was committed is forgotten when a topic is deleted: it may have been made anew
+            if kept is not None and is_last and (not kept.next_offset or self.checkpoint.committed(self.input_topic, number)):
                 self.partitions[number] = kept
                 self.taken_up(kept)
             else:
@@ -131,6 +138,7 @@ class StatefulStage(Generic[P]):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it, what it said is lost
                 raise unreadable_state(self.state_topic, number, key, error) from None
+        await self.checkpoint.verify(self.input_topic, number, partition.next_offset, self.state_topic)
         return partition
 
     def _put_record(self, partition: P, number: int, key: str, value: bytes) -> None:
@@ -240,7 +248,7 @@ class FixStage(StatefulStage[FixPartition]):
         number = chunk[0].partition
         partition = await self.partition(number)
         verdict = engine.judge(partition, chunk)
-        partition.arrivals.read_until(chunk[-1].timestamp)
+        partition.arrivals.read_until(chunk[-1].arrived_ms)
         await self._publish(engine, verdict.transitions)
         if verdict.transitions and chunk[-1].timestamp is not None:
             metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
@@ -273,7 +281,7 @@ class FixStage(StatefulStage[FixPartition]):
         if engine is None:
             return
         target_ms = self.reference.watermark_ms
-        ends = await self.checkpoint.ends(self.input_topic, assigned)
+        ends = await self.checkpoint.readable_ends(self.input_topic, assigned)
         partitions = {number: partition for number, end in ends.items() if (partition := await self.partition(number)).next_offset >= end}
         behind = {number: partition for number, partition in partitions.items() if partition.stream_time_ms < target_ms}
         if any(partition.saved_offset != partition.next_offset for partition in behind.values()):
@@ -368,7 +376,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition = await self.partition(chunk[0].partition)
         city = policies.newest.pack.city.adcode
         tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
-        partition.arrivals.read_until(chunk[-1].timestamp)
+        partition.arrivals.read_until(chunk[-1].arrived_ms)
         await self.refuse(tally.rejects, chunk)
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
@@ -470,7 +478,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         partition = await self.partition(chunk[0].partition)
         registry = self.reference.registry
         rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
-        partition.arrivals.read_until(chunk[-1].timestamp)
+        partition.arrivals.read_until(chunk[-1].arrived_ms)
         for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
             del partition.signs[subject]  # nothing is expected of those
         await self.refuse(rejects, chunk)

@@ -10,7 +10,8 @@ from streams.clock import DAY_MS, MINUTE_MS
 class Topic(NamedTuple):
     """A topic's name and configuration.
 
-    ``partitioned``: as many partitions as the input topics, else one; ``state``: rewritten all the time, and read back whole.
+    ``partitioned``: as many partitions as the input topics, else one; ``state``: rewritten all the time, and read back whole;
+    ``stamped``: the brokers write down when each record arrived (semantics 1), whatever time its producer gives.
     """
 
     name: str
@@ -18,19 +19,20 @@ class Topic(NamedTuple):
     compacted: bool = False
     state: bool = False
     retention_ms: int = 7 * DAY_MS
+    stamped: bool = False
 
 
-GPS = Topic("courier.gps.v1")
-SCAN = Topic("courier.scan.v1")
-HEARTBEAT = Topic("courier.heartbeat.v1")
+GPS = Topic("courier.gps.v1", stamped=True)
+SCAN = Topic("courier.scan.v1", stamped=True)
+HEARTBEAT = Topic("courier.heartbeat.v1", stamped=True)
 REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
 POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
-PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS)
+PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS, stamped=True)
 """Internal: what each input partition has come to (partials.py), keyed by city so that one worker sums a city."""
-VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True, state=True)
-PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True, state=True)
-HEARTBEAT_STATE = Topic("courier.heartbeat-state.v1", compacted=True, state=True)
-RATE_STATE = Topic("courier.rate-state.v1", compacted=True, state=True)
+VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True, state=True, stamped=True)
+PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True, state=True, stamped=True)
+HEARTBEAT_STATE = Topic("courier.heartbeat-state.v1", compacted=True, state=True, stamped=True)
+RATE_STATE = Topic("courier.rate-state.v1", compacted=True, state=True, stamped=True)
 """Internal: the stages' state, partitioned as their input is; read back by whoever is assigned the partition next."""
 CLOCK = Topic("courier.clock.v1", partitioned=False, compacted=True)
 """Internal: how far each fix partition's stream time has come, for those that have no traffic of their own."""
@@ -44,16 +46,27 @@ LATE = Topic("courier.late.v1", retention_ms=30 * DAY_MS)
 ALL = (
     GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, HEARTBEAT_STATE, RATE_STATE, CLOCK, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
 )  # fmt: skip
-CHUNKED = (GPS, SCAN, HEARTBEAT, PARTIALS)
+STATE_OF = {GPS: VEHICLE_STATE, SCAN: PARCEL_STATE, HEARTBEAT: HEARTBEAT_STATE, PARTIALS: RATE_STATE}
+"""The topics that workers judge, and where the state of each is kept: in the partition of the same number."""
+DERIVED = (*STATE_OF.values(), PARTIALS, CLOCK)
+"""What workers make again of what the other topics hold, should they have to begin anew."""
+CHUNKED = tuple(STATE_OF)
 """The topics whose records reach an agent in chunks."""
+
+
+TIMESTAMP_TYPE, LOG_APPEND_TIME = "message.timestamp.type", "LogAppendTime"
+"""The setting of a topic that says whose time its records carry, and its value where that is the brokers'."""
+BY_BROKER = 1
+"""What a record's ``timestamp_type`` is then; 0 where it is the producer's."""
 
 
 def kafka_config(topic: Topic) -> dict[str, str]:
     """The topic's configuration in Kafka's words."""
+    stamped = {TIMESTAMP_TYPE: LOG_APPEND_TIME} if topic.stamped else {}
     if topic.compacted:
-        compact = {"cleanup.policy": "compact"}
+        compact = {"cleanup.policy": "compact", **stamped}
         if topic.state:  # five minutes for what a suspended worker may overwrite; then soon, since all of it is read at a restart
             compact |= {"min.compaction.lag.ms": str(5 * MINUTE_MS), "segment.ms": str(10 * MINUTE_MS)}
             compact |= {"segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
         return compact
-    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms), **stamped}

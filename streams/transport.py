@@ -13,8 +13,9 @@ Seeks. After a table recovery Faust resumes the partitions first and seeks back 
 is fetched in between is dropped on the way or comes twice. Here fetching and seeking exclude each other, a seek empties
 the ledgers, and a chunk that is in no ledger (``is_current``) is neither judged nor acked.
 
-Records. aiokafka makes a dataclass of every record and looks at each batch again for each of its records, for which it takes
-longer than for all the rest of a fetch. Here a record is a ``msgspec.Struct`` with the same fields (``Fetched``).
+Ends. A partition may end with what no record comes of: marks of transactions, aborted records, offsets that retention or
+compaction took out. The last chunk of a fetch covers what follows it there; where nothing but such was fetched, an empty chunk
+goes the same way, so that what is committed reaches the end of what can be read (``lag``: the last stable offset).
 
 Fetches. aiokafka has one fetch under way per broker, and partitions with records still to be taken are not in it. When
 those are all that have traffic, the fetch asks for idle partitions only, and whatever arrives meanwhile waits for it to
@@ -28,21 +29,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import msgspec
-from aiokafka.consumer import fetcher
-from aiokafka.errors import CommitFailedError, CorruptRecordException, IllegalStateError
+import structlog
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
+from streams import metrics
+from streams.checkpoint import READ_COMMITTED, guarded
 from streams.clock import BEGINNING_MS
-from streams.topics import CHUNKED
+from streams.errors import LostState
+from streams.fetched import read_by_structs
+from streams.topics import BY_BROKER, CHUNKED
 
+log = structlog.get_logger()
 CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)
 FETCH_MAX_WAIT_MS = 20
 
@@ -71,55 +76,13 @@ async def _only_drop(drop: Callable[[], None]) -> None:
     drop()
 
 
-class Fetched(msgspec.Struct, gc=False):
-    """One record, with the fields of aiokafka's ``ConsumerRecord`` (ms; bytes)."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    checksum: None = None
-
-    @property
-    def serialized_key_size(self) -> int:
-        """Bytes of the key, -1 where there is none."""
-        return -1 if self.key is None else len(self.key)
-
-    @property
-    def serialized_value_size(self) -> int:
-        """Bytes of the value, -1 where there is none."""
-        return -1 if self.value is None else len(self.value)
-
-
-class _PartitionRecords(fetcher.PartitionRecords):
-    """aiokafka's, but for what it makes of a record and how often it asks what. Deserialisers are Faust's business, which has none here."""
-
-    def __iter__(self) -> Iterator[Fetched]:
-        return self._records_iterator  # type: ignore[no-any-return]
-
-    def _unpack_records(self) -> Iterator[Fetched]:
-        (topic, partition), records = self._tp, self._records
-        while records.has_next():
-            batch = records.next_batch()
-            if not batch.validate_crc():
-                raise CorruptRecordException(f"{topic}[{partition}] has a batch whose checksum is wrong")
-            for record in () if batch.is_control_batch else batch:
-                offset = record.offset
-                if offset >= self.next_fetch_offset:
-                    self.next_fetch_offset = offset + 1
-                    yield Fetched(topic, partition, offset, record.timestamp, record.timestamp_type, record.key, record.value, record.headers)
-            self.next_fetch_offset = batch.next_offset  # beyond what compaction has taken out
-
-
-fetcher.PartitionRecords = _PartitionRecords
+read_by_structs()
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's, but for how long a fetch may last, and with what is written down beside committed offsets."""
+    """Faust's, but for how long a fetch may last and which records it gives; and it remembers how far each fetch came."""
+
+    positions: Mapping[TP, int] = {}
 
     async def commit_with_notes(self, notes: Mapping[TP, tuple[int, str]]) -> bool:
         """Commit offsets with a note each; False where a partition is not this member's any more."""
@@ -146,17 +109,41 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
+        consumer._isolation_level = self.consumer.isolation_level  # noqa: SLF001 - nor for this one
         return consumer
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
+        records = await super()._fetch_records(consumer, *args, **kwargs)
+        self.positions = {tp: state.position for tp, state in self._chunked(consumer) if state.has_valid_position}
+        return records
+
+    def _chunked(self, consumer: Any) -> Iterator[tuple[TP, Any]]:
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - one look, between two steps of the fetcher
+        assignment = subscription.assignment if subscription is not None else None
+        for tp in assignment.tps if assignment is not None else ():
+            if tp.topic in CHUNKED_TOPICS:
+                yield TP(*tp), assignment.state_value(tp)
+
+    def readable_to(self, tp: TP) -> tuple[int | None, int | None]:
+        """Where a partition ends, and where what can be read of it ends: at the first open transaction. None: not known yet."""
+        consumer = self._ensure_consumer()
+        if tp not in consumer.assignment():
+            return None, None
+        end = consumer.highwater(tp)
+        return end, consumer.last_stable_offset(tp) if self.consumer.isolation_level == READ_COMMITTED else end
 
 
 class ChunkConsumer(driver.Consumer):
     """Delivers chunks and commits the acked prefix of each partition's ledger."""
 
     chunk_records: int = 2_000
+    isolation_level: str = READ_COMMITTED
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledger: dict[TP, deque[Message]] = {}
         self.durable: dict[TP, int] = {}
+        self.reached: dict[TP, int] = {}
+        self._unstamped: set[str] = set()
         self.resumed_at: Mapping[TP, int] = {}
         self.notes: dict[TP, str] = {}
         self.before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = _only_drop
@@ -192,6 +179,7 @@ class ChunkConsumer(driver.Consumer):
     def _drop(self) -> None:
         self.ledger.clear()
         self.durable.clear()
+        self.reached.clear()
 
     def stop_flow(self) -> None:
         """Stop deliveries. What is on its way may be dropped, so it has to be fetched again afterwards."""
@@ -211,35 +199,78 @@ class ChunkConsumer(driver.Consumer):
                 await self._seek_back()
             epoch, active_partitions = self.epoch, self._get_active_partitions()
             # nothing in here may wait for the flow: whoever resumes it seeks first, and for that needs this lock
-            records = await self._getmany(active_partitions, timeout) if self.flow_active and active_partitions else {}
+            fetched = self.flow_active and bool(active_partitions)
+            records = await self._fetch(active_partitions, timeout) if fetched else {}
+            further = await guarded(self._passed_over()) if fetched and not self.must_seek else {}
+            messages = list(self._messages(records, further))
         generation_id = self.app.consumer_generation_id
-        if not records:
+        if not messages:
             await self.sleep(0 if active_partitions else 0.1)
             return
-        for tp, message in self._messages(records):
-            if not self.flow_active or self.app.consumer_generation_id != generation_id:
-                break
-            if tp not in active_partitions and tp not in self._buffered_partitions:
-                continue
-            if message.topic in CHUNKED_TOPICS:
-                if self.epoch != epoch:  # fetched again; changelog records are not, a recovery would wait for them for ever
+        delivered = False
+        try:
+            for tp, message in messages:
+                if not self.flow_active or self.app.consumer_generation_id != generation_id:
+                    return
+                if tp not in active_partitions and tp not in self._buffered_partitions:
                     continue
-                self.ledger.setdefault(tp, deque()).append(message)
-            yield tp, message
+                if message.topic in CHUNKED_TOPICS:
+                    if self.epoch != epoch or self.must_seek:  # fetched again; changelog records are not, a recovery would wait for them for ever
+                        continue
+                    self.ledger.setdefault(tp, deque()).append(message)
+                yield tp, message
+            delivered = True
+        finally:
+            self.must_seek = self.must_seek or not delivered  # what is not in the ledger now would count as passed over
 
-    def _messages(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Message]]:
+    async def _fetch(self, active_partitions: set[TP], timeout: float) -> Mapping[TP, list[Any]]:
+        try:
+            return await self._getmany(active_partitions, timeout)
+        except BaseException:
+            self.must_seek = True  # it may have been fetched, and is lost
+            raise
+
+    async def _passed_over(self) -> dict[TP, int]:
+        """How far each partition has been read where that is further than its last record; ``LostState`` where one begins again."""
+        further = {}
+        for tp, position in self._thread.positions.items():
+            reached = self.reached.get(tp, self._committed_offset.get(tp) or 0)
+            if position < reached:
+                raise LostState(
+                    f"{tp.topic}[{tp.partition}] was read up to {reached}, but begins again at {position}: the topic was deleted and made anew; stop all workers"
+                    " and run ./yicheng topics rewind, which drops the state that no longer fits: what the topics hold now is then judged from the beginning"
+                )
+            if position > reached:
+                self.reached[tp] = further[tp] = position
+        return further
+
+    def _messages(self, records: Mapping[TP, list[Any]], further: Mapping[TP, int]) -> Iterator[tuple[TP, Message]]:
+        """A message a chunk (its offset is that of the last record, or of what follows it and is none), or a record of other topics."""
         for partition, batch in records.items():
             tp = TP(*partition)
             if tp.topic not in CHUNKED_TOPICS:
                 yield from ((tp, self._to_message(tp, record)) for record in batch)
                 continue
+            self._note_arrival(tp.topic, batch)
             for start in range(0, len(batch), self.chunk_records):
                 chunk = batch[start : start + self.chunk_records]
-                last = chunk[-1]
-                yield tp, ConsumerMessage(
-                    last.topic, last.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, (), None,
-                    chunk, None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
-                )  # fmt: skip
+                is_last = start + self.chunk_records >= len(batch)
+                yield tp, self._chunk(tp, chunk, max(chunk[-1].offset + 1, further.get(tp, 0)) if is_last else chunk[-1].offset + 1)
+        for tp in further.keys() - records.keys():
+            yield tp, self._chunk(tp, [], further[tp])
+
+    def _chunk(self, tp: TP, records: list[Any], next_offset: int) -> Message:
+        generation_id = self.app.consumer_generation_id
+        return ConsumerMessage(tp.topic, tp.partition, next_offset - 1, 0.0, 0, (), None, records, None, 0, 0, tp, generation_id=generation_id)
+
+    def _note_arrival(self, topic: str, batch: list[Any]) -> None:
+        """Count the records that carry their producers' time, and say so once a topic."""
+        if batch[0].timestamp_type == BY_BROKER == batch[-1].timestamp_type:
+            return
+        metrics.ARRIVAL_UNKNOWN.labels(topic).inc(sum(record.timestamp_type != BY_BROKER for record in batch))
+        if topic not in self._unstamped:
+            self._unstamped.add(topic)
+            log.warning("arrival is unknown: records carry their producers' time", topic=topic, hint="run: yicheng topics create")
 
     def on_buffer_full(self, tp: TP) -> None:
         """Keep on fetching: a full queue holds up the delivery itself, and so everything before it.
@@ -313,12 +344,19 @@ class ChunkConsumer(driver.Consumer):
         return sum(offset or 0 for offset in self._committed_offset.values())
 
     def lag(self) -> Iterable[tuple[TP, int]]:
-        """Records between the high water mark and what has been acked, per chunked partition assigned here."""
+        """Records that can be read and have not been acked, per chunked partition assigned here: nothing behind an open transaction."""
         for tp in self.assignment():
-            high_water = self.highwater(tp) if tp.topic in CHUNKED_TOPICS else None
+            _, readable = self._thread.readable_to(tp) if tp.topic in CHUNKED_TOPICS else (None, None)
             done = self._committed_offset.get(tp)
-            if high_water is not None and done is not None:
-                yield tp, max(0, high_water - done)
+            if readable is not None and done is not None:
+                yield tp, max(0, readable - done)
+
+    def held_back(self) -> Iterable[tuple[TP, int, int]]:
+        """Per chunked partition assigned here, where what can be read ends, and how many offsets an open transaction keeps back behind it."""
+        for tp in self.assignment():
+            end, readable = self._thread.readable_to(tp) if tp.topic in CHUNKED_TOPICS else (None, None)
+            if end is not None and readable is not None:
+                yield tp, readable, max(0, end - readable)
 
 
 class ChunkTransport(driver.Transport):

@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden"), str(ROOT / "tests" / "bench")]
+BROKER = pytest.StashKey()
 
 
 def pytest_addoption(parser):
@@ -54,30 +55,29 @@ def promtool() -> str:
     return found
 
 
+def pytest_report_collectionfinish(config, items):
+    """Say which Kafka is used, where one is."""
+    from brokers import Broker
+
+    if config.option.collectonly or not any("kafka_bootstrap" in getattr(item, "fixturenames", ()) for item in items):
+        return None
+    config.stash[BROKER] = broker = Broker()
+    broker.choose()
+    return f"Kafka: {broker.about}"
+
+
+def pytest_unconfigure(config):
+    """A container is gone when the tests are."""
+    if broker := config.stash.get(BROKER, None):
+        broker.stop()
+
+
 @pytest.fixture(scope="session")
-def kafka_bootstrap(tmp_path_factory):
-    """The cluster in YICHENG_KAFKA_BOOTSTRAP, else testcontainers' Kafka where Docker answers, else the embedded broker."""
-    if given := os.environ.get("YICHENG_KAFKA_BOOTSTRAP"):
-        yield given
-        return
-    if _docker_answers():
-        from testcontainers.community.kafka import KafkaContainer
-
-        with KafkaContainer("apache/kafka:4.1.1") as container:
-            yield container.get_bootstrap_server()
-        return
-    from deploy.broker import EmbeddedKafka
-
-    broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), port=0)
-    broker.start()
-    yield broker.bootstrap
+def kafka_bootstrap(request, tmp_path_factory):
+    """The cluster in YICHENG_KAFKA_BOOTSTRAP, else one in a container where that can be had, else the embedded broker (YICHENG_TEST_KAFKA chooses)."""
+    broker = request.config.stash[BROKER]
+    yield broker.start(tmp_path_factory.mktemp("kafka"))
     broker.stop()
-
-
-def _docker_answers() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode == 0
 
 
 @pytest.fixture

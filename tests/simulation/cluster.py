@@ -6,6 +6,7 @@ wherever the outside can notice a difference. What it had sent by then arrives i
 """
 
 import asyncio
+import functools
 import itertools
 import random
 import zlib
@@ -18,6 +19,7 @@ from faust.types.tuples import ConsumerMessage
 
 from streams.checkpoint import Checkpoint, Watchdog, guarded
 from streams.clock import BEGINNING_MS
+from streams.preflight import refuse_made_anew
 from streams.rate_stage import RateStage
 from streams.stages import FixStage, HeartbeatStage, ScanStage
 from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
@@ -40,6 +42,10 @@ class Logged(NamedTuple):
     value: bytes
     headers: tuple
     timestamp: int
+
+    @property
+    def arrived_ms(self):
+        return self.timestamp
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -241,6 +247,9 @@ class Worker:
         self.checkpoint = Checkpoint("nowhere:1")
         self.checkpoint._producer, self.checkpoint._reader = self.producer, Reader(world, self)
         self.checkpoint.commit = self.commit
+        self.checkpoint.partition_counts = self.partition_counts
+        self.checkpoint.verify = functools.partial(refuse_made_anew, self.checkpoint)
+        self.checkpoint.readable_ends = self.checkpoint.ends
         self.checkpoint.committed = lambda topic, partition: self.resumed_at.get(TP(topic, partition), 0)
         reference = SimpleNamespace(**vars(reference))
         self.fixes = FixStage(self.checkpoint, reference, b"key")
@@ -249,6 +258,7 @@ class Worker:
         self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, RateStage(self.checkpoint, reference, b"key")), strict=True))
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
         self.consumer.ledger, self.consumer.durable, self.consumer.must_seek, self.consumer._unacked_messages = {}, {}, False, set()
+        self.consumer.reached = {}
         self.resumed_at, self.positions, self.owned = {}, {}, []
         self.checkpoint.assigned = lambda: self.owned
         self.checkpoint.claim, self.checkpoint.claimed = self.claim, lambda topic, partition: self.claims.get(TP(topic, partition), BEGINNING_MS)
@@ -258,6 +268,10 @@ class Worker:
         for work in (self._fetch(), self._checkpoints(), *(self._agent(topic) for topic in INPUTS)):
             self.start(work)
         world.members.append(self)
+
+    async def partition_counts(self):
+        await self.world.passes(self)
+        return dict.fromkeys([topic for stage in self.stages.values() for topic in (stage.input_topic, stage.state_topic)], PARTITIONS)
 
     def start(self, work):
         """A task of this worker: where the process would end, the worker does."""

@@ -45,7 +45,7 @@ def world(monkeypatch, entries=(), pack="yunnan-2018"):
 
 
 def records(rows):
-    return [SimpleNamespace(topic="t", partition=0, offset=n, key=b"k", value=orjson.dumps(row), timestamp=NOON_MS + 10**6) for n, row in enumerate(rows)]
+    return [SimpleNamespace(topic="t", partition=0, offset=n, key=b"k", value=orjson.dumps(row), timestamp=NOON_MS + 10**6, arrived_ms=NOON_MS + 10**6) for n, row in enumerate(rows)]
 
 
 def scan(number, city, enterprise):

@@ -133,7 +133,7 @@ def test_how_far_inputs_were_read_is_said_after_what_that_covers_and_counts_from
 
     async def two_checkpoints():
         broker, checkpoint = Broker(), Checkpoint("nowhere:1")
-        checkpoint._producer = checkpoint._reader = broker
+        checkpoint._producer = checkpoint._reader = checkpoint._follower = broker
         checkpoint.stages.append(Stage())
         broker.ends = {2: 7, 3: 31, 4: 7, 5: 50}
         checkpoint.assigned = lambda: [(GPS, 2), (GPS, 3), (GPS, 4), (GPS, 5), ("courier.partials.v1", 0)]

@@ -8,6 +8,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.app import build_app
+from streams.preflight import is_made_anew
 from streams.settings import Settings
 from streams.transport import FETCH_MAX_WAIT_MS, ChunkConsumer, _ReadOffsets
 
@@ -23,6 +24,7 @@ def chunk(offset):
 def consumer():
     made = ChunkConsumer.__new__(ChunkConsumer)
     made.ledger, made.durable, made.must_seek, made._unacked_messages = {GPS: deque()}, {}, False, set()
+    made.reached = {}
     return made
 
 
@@ -72,3 +74,19 @@ def test_a_fetch_never_waits_long_for_idle_partitions(tmp_path):
         return app.consumer._thread._create_worker_consumer(app.transport)._fetch_max_wait_ms
 
     assert asyncio.run(made()) == FETCH_MAX_WAIT_MS <= 50
+
+
+@pytest.mark.parametrize(
+    ("next_offset", "end", "first", "marked_ms", "anew"),
+    [
+        (10, 10, (0, 5), 9, False),  # all is judged
+        (10, 99, (0, 5), 9, False),
+        (10, 9, None, None, True),  # it ends before that
+        (10, 99, (0, 10), 9, True),  # its first record is younger than the state
+        (10, 99, (10, 10), 9, False),  # retention has taken what was judged
+        (10, 99, (0, 10), None, False),  # nobody knows when the state was written
+        (10, 99, None, 9, False),  # or when records arrived
+    ],
+)
+def test_a_partition_is_another_than_before_where_it_ends_too_early_or_begins_too_late(next_offset, end, first, marked_ms, anew):
+    assert is_made_anew(next_offset, end, first, marked_ms) is anew

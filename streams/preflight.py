@@ -1,0 +1,67 @@
+"""What must be so between the topics before anything is judged, each refused in one line that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from streams.errors import BadInput, LostState, Unavailable
+
+
+class Log(Protocol):
+    """What is asked of Kafka (``Checkpoint``)."""
+
+    marked_ms: dict[tuple[str, int], int]
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """The number of partitions of every topic."""
+
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Where partitions end."""
+
+    async def first(self, topic: str, partition: int) -> Any:
+        """The first record that a partition holds, None where it holds none."""
+
+
+async def refuse_misfits(log: Log, topics: Iterable[tuple[str, str]]) -> None:
+    """Look at topics (input, and where its state is kept).
+
+    ``Unavailable`` where one is missing; ``BadInput`` where the state's has fewer partitions than the input (more do no harm).
+    """
+    counts = await log.partition_counts()
+    for pair in topics:
+        for topic in pair:
+            if topic not in counts:
+                raise Unavailable(f"Kafka has no topic {topic}; run ./yicheng topics create")
+        partitions, kept = (counts[topic] for topic in pair)
+        if kept < partitions:
+            raise BadInput(
+                f"{pair[1]} has {kept} partitions, fewer than {pair[0]}, whose state it keeps ({partitions}); run ./yicheng topics create, which adds them"
+            )
+
+
+def is_made_anew(next_offset: int, end: int, first: tuple[int, int] | None = None, marked_ms: int | None = None) -> bool:
+    """Whether a partition cannot be the one whose records, as its state says, have been judged up to ``next_offset``.
+
+    It ends before that; or its first record (offset, ms of arrival by a broker's clock) arrived after that state was saved.
+    """
+    if end < next_offset:
+        return True
+    return first is not None and marked_ms is not None and first[0] < next_offset and first[1] > marked_ms
+
+
+async def refuse_made_anew(log: Log, input_topic: str, partition: int, next_offset: int, state_topic: str) -> None:
+    """``LostState`` where an input partition is not the one that its state is of (``is_made_anew``): records would be skipped."""
+    if not next_offset:
+        return
+    end, first = (await log.ends(input_topic, [partition]))[partition], None
+    marked_ms = log.marked_ms.get((state_topic, partition))
+    if end >= next_offset and marked_ms is not None:
+        record = await log.first(input_topic, partition)
+        first = (record.offset, record.arrived_ms) if record is not None and record.arrived_ms is not None else None
+    if is_made_anew(next_offset, end, first, marked_ms):
+        what = f"ends at {end}" if end < next_offset else "holds nothing that is older than its state"
+        raise LostState(
+            f"{input_topic}[{partition}] {what}, but was judged up to {next_offset}: the topic was deleted and made anew; stop all workers and run"
+            " ./yicheng topics rewind, which drops the state that no longer fits: what the topics hold now is then judged from the beginning"
+        )
