@@ -70,7 +70,7 @@ class City:
     def __init__(self, *, live):
         self.live, self.sent = live, []
         checkpoint = Checkpoint("")
-        checkpoint.send, checkpoint.restore, checkpoint.ends = self._send, self._restore, self._ends
+        checkpoint.send, checkpoint.restore, checkpoint.ends, checkpoint.readable_ends = self._send, self._restore, self._ends, self._ends
         reference = SimpleNamespace(**vars(city()[0]))
         self.fixes = FixStage(checkpoint, reference, b"key")
         reference.on_change()
