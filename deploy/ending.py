@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -36,7 +37,11 @@ class Ending:
 
 def read_clock(bootstrap: str) -> Clock:
     """How far time has come, as the workers last said."""
-    said = [decode_clock(value) for key, value in read_topic(bootstrap, CLOCK.name) if value and key == CLOCK_KEY.decode()]
+    said = []
+    for key, value in read_topic(bootstrap, CLOCK.name):
+        with suppress(ValueError, RecursionError):  # what cannot be read, workers pass over, too
+            if value and key == CLOCK_KEY.decode():
+                said.append(decode_clock(value))
     return max(said, key=lambda clock: clock.read_until_ms, default=Clock())
 
 

@@ -21,12 +21,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from deploy import published
 from deploy.admin import create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import KAFKA_PORT, EmbeddedKafka, answers
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
-from deploy.verdict import Produced, Verdict, compare, how_alarms_stood, latest_incidents, newest, read_produced
+from deploy.verdict import Produced, Verdict, compare, how_alarms_stood, latest_incidents, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
@@ -37,7 +38,7 @@ from streams.settings import Settings
 from streams.shares import percent, target_percent
 from streams.shown import shown
 from streams.stopping import INTERRUPTED, interrupt, stopping
-from streams.topics import ALL, INCIDENTS, RATES
+from streams.topics import ALL, INCIDENTS
 
 DRAIN_TIMEOUT_S = 60.0
 GRACE_S = 13.0
@@ -127,8 +128,7 @@ class Local:
         self._read_sink()
         if produced.truth is None or self.plan.keep:
             return None
-        rates = newest((key, orjson.loads(value)) for key, value in read_topic(self.bootstrap, RATES.name) if value)
-        verdict = compare(produced.truth, latest_incidents(self.sink), rates, self.plan.policy.days)
+        verdict = compare(produced.truth, latest_incidents(self.sink), published.rates(self.bootstrap), self.plan.policy.days)
         stood = how_alarms_stood(self.sink)
         if not stood.holds(disturbed=bool(self.plan.faults)):
             verdict.differences.append(f"taken back: {stood.count} of {stood.announced} announced incidents: {stood.taken_back}")

@@ -77,9 +77,9 @@ def incidents(bootstrap: str) -> dict[str, dict[str, Any]]:
     return newest((data["incident_id"], data) for data in readable(bootstrap, INCIDENTS.name, lambda record: incident_in(record.value)))
 
 
-def rates(bootstrap: str) -> list[dict[str, Any]]:
-    """Rates by subject and window as last published."""
-    return list(newest(readable(bootstrap, RATES.name, _rate)).values())
+def rates(bootstrap: str) -> dict[str, dict[str, Any]]:
+    """Rates by ``city/enterprise/window``, as last published."""
+    return newest(readable(bootstrap, RATES.name, _rate))
 
 
 def answers(bootstrap: str) -> Iterator[dict[str, Any]]:

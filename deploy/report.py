@@ -42,7 +42,7 @@ Published = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any
 
 def published_now(bootstrap: str) -> Published:
     """Rates by subject and day, incidents as last revised, and police feedback, as the topics hold them now."""
-    return published.rates(bootstrap), list(published.incidents(bootstrap).values()), list(published.answers(bootstrap))
+    return list(published.rates(bootstrap).values()), list(published.incidents(bootstrap).values()), list(published.answers(bootstrap))
 
 
 def judged_files(folder: Path) -> Published:

@@ -22,7 +22,7 @@ class Letter(NamedTuple):
     """A dead or late letter, as Kafka has it."""
 
     key: bytes | None
-    value: bytes | None
+    value: bytes
     headers: list[tuple[str, bytes]]
 
 
@@ -34,5 +34,5 @@ def letter(reject: Reject, topic: str, partition: int, key: bytes | None) -> Let
         "reason": reject.reason, "error": reject.error, "topic": topic, "partition": str(partition), "offset": str(record.offset),
         "sha256": hashlib.sha256(record.value or b"").hexdigest(), "length": str(len(record.value or b"")),
     }  # fmt: skip
-    value = None if reject.event_id is None and reject.event_time_ms is None else orjson.dumps(told)
+    value = b"" if reject.event_id is None and reject.event_time_ms is None else orjson.dumps(told)  # null without a key is no record
     return Letter(key if id_of(key) else None, value, [(name, text.encode()) for name, text in headers.items()])

@@ -1,0 +1,93 @@
+"""Poison of every kind on every topic that a process reads: nothing ends, nothing hangs, and all honest records around it are judged.
+
+``YICHENG_SEED=7`` takes another seed.
+"""
+
+import json
+import os
+import random
+
+import pipeline as pipeline_module
+import pytest
+from conftest import get, wait_for
+from pipeline import Pipeline
+from poison import MARK, kinds, records
+
+from deploy.admin import read_topic
+from deploy.judge import open_lines
+
+SEED = int(os.environ.get("YICHENG_SEED", "1"))
+GOLDEN = pipeline_module.Path(__file__).parent.parent / "golden" / "hohhot-2019"
+
+
+def test_there_are_kinds_enough_and_the_seed_tells_which():
+    assert len(kinds(SEED)) >= 1_000 and kinds(SEED) == kinds(SEED) != kinds(SEED + 1)
+
+
+def honest(bootstrap, topic):
+    """What of a topic is not poison."""
+    for key, value in read_topic(bootstrap, topic):
+        try:
+            said = json.loads(value or b"")
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(said, dict) and b"poison" not in value and MARK.encode() not in value and said.get("city") not in {"other", "poison"} and {"specversion", "window"} & said.keys():
+            yield key, value
+
+
+@pytest.fixture
+def pipeline(kafka, yicheng, tmp_path, monkeypatch):
+    made = Pipeline(kafka, yicheng, tmp_path)
+    monkeypatch.setattr(pipeline_module, "read_topic", honest)
+    yield made
+    made.producer.close()
+
+
+def send_poison(pipeline, batch):
+    for topic, partition, key, value, headers in batch:
+        pipeline.producer.send(topic, value, key, partition=partition, headers=headers)
+
+
+def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
+    print(f"seed {SEED}")
+    rng = random.Random(SEED)
+    gps, scans = ([line.strip() for line in open_lines(str(GOLDEN / f"{name}.jsonl.zst")) if line.strip()] for name in ("gps", "scans"))
+    gps = gps[: len(gps) // 4]
+    poison = list(records(SEED))
+    rng.shuffle(poison)
+    third = len(poison) // 3
+    send_poison(pipeline, [record for record in poison[:third] if record[0] not in {"courier.gps.v1", "courier.scan.v1"}])
+    pipeline.producer.flush()
+    worker, notifier = pipeline.start("worker"), pipeline.start("notifier")
+    for child in (worker, notifier):
+        wait_for("readiness", lambda child=child: get(f"{child.url}/readyz"))
+    send_poison(pipeline, [record for record in poison[:third] if record[0] in {"courier.gps.v1", "courier.scan.v1"}])
+    half = len(gps) // 2
+    pipeline.send("courier.gps.v1", "vehicle_id", gps[:half])
+    send_poison(pipeline, poison[third : 2 * third])
+    pipeline.send("courier.scan.v1", "waybill_id", scans)
+    pipeline.send("courier.gps.v1", "vehicle_id", gps[half:])
+    send_poison(pipeline, poison[2 * third :])
+    pipeline.producer.flush()
+    pipeline.drained()
+    for child in (worker, notifier):
+        assert child.poll() is None and "Traceback" not in child.log(), child.log()[-3_000:]
+    sink = pipeline.sink
+    pipeline.sink = sink.with_name("honest.jsonl")
+    pipeline.sink.write_bytes(b"".join(line for line in sink.read_bytes().splitlines(keepends=True) if MARK.encode() not in line))
+    incidents, refused, letters = pipeline.check_fixes()
+    assert incidents > 5
+    refused.pop("duplicate")
+    assert letters == refused and refused["malformed"] > 500
+    for topic in ("registry", "policy", "credit", "partials", "clock"):
+        assert f'courier_unreadable_total{{topic="courier.{topic}.v1"}}' in get(f"{worker.url}/metrics")
+    assert 'courier_unreadable_total{topic="courier.incidents.v1"}' in get(f"{notifier.url}/metrics")
+    environment = {"YICHENG_KAFKA_BOOTSTRAP": pipeline.bootstrap}
+    commands = (
+        ["report", "--from", "2026-06-25", "--until", "2026-06-26", "--format", "csv"], ["incidents", "list"], ["dead", "list"], ["registry", "export"],
+        ["dead", "redrive", "--reason", "invalid_position"],
+    )  # fmt: skip
+    for command in commands:
+        done = pipeline.yicheng.run(*command, **environment)
+        assert done.returncode == 0 and "Traceback" not in done.stderr and done.stdout, (command, done.stderr[-2_000:])
+        assert all(line.startswith("yicheng: courier.") for line in done.stderr.splitlines()), done.stderr
