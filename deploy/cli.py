@@ -367,7 +367,7 @@ def kafka_status() -> None:
 @topics.command("create")
 def topics_create(replication: Annotated[int, typer.Option(min=1, help="replication factor")] = 1) -> None:
     """Create the topics that do not exist yet, and bring older ones up to date; prints what was done."""
-    from deploy.admin import create_topics
+    from deploy.topic_admin import create_topics
 
     settings = _settings()
     done = create_topics(settings.kafka_bootstrap, settings.partitions, replication)
@@ -377,7 +377,7 @@ def topics_create(replication: Annotated[int, typer.Option(min=1, help="replicat
 @topics.command("rewind")
 def topics_rewind() -> None:
     """Let the workers judge everything again that is retained (stop them first); incidents keep their ids."""
-    from deploy.admin import rewind
+    from deploy.topic_admin import rewind
 
     settings = _settings()
     if anew := rewind(settings.kafka_bootstrap, settings.group):

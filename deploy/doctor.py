@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deploy.admin import unstamped_topics
 from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
+from deploy.topic_admin import unstamped_topics
 from streams import metrics
 from streams.errors import YichengError
 from streams.policy import load_policy, packs

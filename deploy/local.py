@@ -22,11 +22,12 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy import published
-from deploy.admin import create_topics, delete_topics, publish_policy, publish_registry, read_topic, unreachable
+from deploy.admin import publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import KAFKA_PORT, EmbeddedKafka, answers
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
+from deploy.topic_admin import create_topics, delete_topics
 from deploy.verdict import Produced, Verdict, compare, how_alarms_stood, latest_incidents, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics

@@ -14,9 +14,11 @@ import msgspec
 from deploy import leash
 from deploy.broker import free_port
 from deploy.children import python_command
-from streams.errors import YichengError
+from streams.errors import BadInput, LostState, YichengError
 
 MOST_RESTARTS = 5
+NEVER_AGAIN = {BadInput.exit_code, LostState.exit_code}
+"""A process that ends so says what is to be done first; started again it would say the same."""
 READY_TIMEOUT_S = 60.0
 GONE_S = 1.0
 """So long after SIGKILL a process may still be there: the kernel takes its memory back first."""
@@ -48,12 +50,25 @@ class Process(msgspec.Struct):
             self.child = leash.start(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
     def launch_if_dead(self) -> None:
-        """A process that died is started again and goes on from its last checkpoint; ``YichengError`` where that happens too often."""
+        """A process that died is started again and goes on from its last checkpoint.
+
+        ``YichengError`` where that happens too often, or where somebody must do something first.
+        """
         if not self.running:
+            if self.child is not None and self.child.returncode in NEVER_AGAIN:
+                raise YichengError(f"{self.name} cannot go on: {self.last_words()}")
             self.restarts += 1
             if self.restarts > MOST_RESTARTS:
                 raise YichengError(f"{self.name} died {self.restarts} times; its log is {self.log}")
             self.launch()
+
+    def last_words(self) -> str:
+        """The last line of its log, as text."""
+        lines = self.log.read_text("utf-8", errors="replace").strip().splitlines() or [f"its log is {self.log}"]
+        try:
+            return str(msgspec.json.decode(lines[-1])["event"])
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return lines[-1].removeprefix("yicheng: ")
 
     def page(self, name: str) -> str:
         """The address of one of its pages: metrics, healthz, readyz."""

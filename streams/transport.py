@@ -33,8 +33,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from typing import Any
 
 import structlog
-from aiokafka.errors import CommitFailedError, IllegalStateError
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust import Topic
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
@@ -43,13 +41,12 @@ from faust.types.tuples import ConsumerMessage
 from streams import metrics
 from streams.checkpoint import READ_COMMITTED, guarded
 from streams.clock import BEGINNING_MS
+from streams.consumer_thread import CHUNKED_TOPICS, ConsumerThread
 from streams.errors import LostState
 from streams.fetched import read_by_structs
-from streams.topics import BY_BROKER, CHUNKED
+from streams.topics import BY_BROKER
 
 log = structlog.get_logger()
-CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)
-FETCH_MAX_WAIT_MS = 20
 
 
 class _ReadOffsets(dict[TP, int | None]):
@@ -79,60 +76,6 @@ async def _only_drop(drop: Callable[[], None]) -> None:
 read_by_structs()
 
 
-class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's, but for how long a fetch may last and which records it gives; and it remembers how far each fetch came."""
-
-    positions: Mapping[TP, int] = {}
-
-    async def commit_with_notes(self, notes: Mapping[TP, tuple[int, str]]) -> bool:
-        """Commit offsets with a note each; False where a partition is not this member's any more."""
-
-        async def commit() -> bool:
-            try:
-                await self._ensure_consumer().commit({TopicPartition(*tp): OffsetAndMetadata(*note) for tp, note in notes.items()})
-            except (CommitFailedError, IllegalStateError):
-                return False
-            return True
-
-        return await self.call_thread(commit)
-
-    async def committed_notes(self, partitions: Iterable[TP]) -> dict[TP, str]:
-        """The notes beside the committed offsets of partitions that have some."""
-
-        async def fetch() -> dict[TP, str]:
-            coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - ``committed`` keeps the note to itself
-            found = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in partitions])
-            return {TP(*tp): committed.metadata for tp, committed in found.items() if committed.metadata}
-
-        return await self.call_thread(fetch)
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - Faust has no setting for it
-        consumer._isolation_level = self.consumer.isolation_level  # noqa: SLF001 - nor for this one
-        return consumer
-
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        records = await super()._fetch_records(consumer, *args, **kwargs)
-        self.positions = {tp: state.position for tp, state in self._chunked(consumer) if state.has_valid_position}
-        return records
-
-    def _chunked(self, consumer: Any) -> Iterator[tuple[TP, Any]]:
-        subscription = consumer._subscription.subscription  # noqa: SLF001 - one look, between two steps of the fetcher
-        assignment = subscription.assignment if subscription is not None else None
-        for tp in assignment.tps if assignment is not None else ():
-            if tp.topic in CHUNKED_TOPICS:
-                yield TP(*tp), assignment.state_value(tp)
-
-    def readable_to(self, tp: TP) -> tuple[int | None, int | None]:
-        """Where a partition ends, and where what can be read of it ends: at the first open transaction. None: not known yet."""
-        consumer = self._ensure_consumer()
-        if tp not in consumer.assignment():
-            return None, None
-        end = consumer.highwater(tp)
-        return end, consumer.last_stable_offset(tp) if self.consumer.isolation_level == READ_COMMITTED else end
-
-
 class ChunkConsumer(driver.Consumer):
     """Delivers chunks and commits the acked prefix of each partition's ledger."""
 
@@ -153,8 +96,8 @@ class ChunkConsumer(driver.Consumer):
         self.must_seek = False
         self._position = asyncio.Lock()
 
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets: chunks fetched before belong to an ended epoch and will be fetched again."""

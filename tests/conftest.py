@@ -83,7 +83,7 @@ def kafka_bootstrap(request, tmp_path_factory):
 @pytest.fixture
 def kafka(kafka_bootstrap):
     """The cluster with fresh, empty topics."""
-    from deploy.admin import create_topics, delete_topics
+    from deploy.topic_admin import create_topics, delete_topics
 
     delete_topics(kafka_bootstrap, "yicheng")
     create_topics(kafka_bootstrap, 12)

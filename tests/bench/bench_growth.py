@@ -15,8 +15,8 @@ from typing import Any
 from bench_judge import Traffic, city, fleet, judge_more, rss_bytes
 from bench_pipeline import PARTITIONS, ROUNDS, contend, fill
 
-from deploy.admin import create_topics
 from deploy.broker import EmbeddedKafka
+from deploy.topic_admin import create_topics
 from streams.engine import Engine, new_partition
 from streams.policy import Policies
 from streams.settings import GC_THRESHOLDS

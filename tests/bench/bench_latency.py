@@ -20,8 +20,9 @@ from bench_judge import city, fleet
 from bench_pipeline import PEERS, ROOT, install_peers
 
 from deploy import leash
-from deploy.admin import create_topics, publish_policy, publish_registry
+from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
+from deploy.topic_admin import create_topics
 from streams.topics import GPS, INCIDENTS
 
 RATE, VEHICLES, SECONDS, WARM_SECONDS, PARTITIONS, STEP_S = 20_000, 20_000, 20, 10, 12, 0.01

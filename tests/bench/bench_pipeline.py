@@ -18,8 +18,8 @@ from typing import Any
 
 from bench_judge import Traffic
 
-from deploy.admin import create_topics
 from deploy.broker import EmbeddedKafka
+from deploy.topic_admin import create_topics
 from streams.topics import GPS
 
 HERE = Path(__file__).parent

@@ -15,8 +15,8 @@ import numpy as np
 from bench_judge import Traffic, city, fleet, rss_bytes
 from contenders import still
 
-from deploy.admin import create_topics
 from deploy.broker import EmbeddedKafka
+from deploy.topic_admin import create_topics
 from streams.checkpoint import Change, Checkpoint
 from streams.engine import Engine, new_partition
 from streams.policy import Policies

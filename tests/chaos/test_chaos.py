@@ -18,8 +18,8 @@ from kafka import KafkaConsumer, TopicPartition
 from make_day import END_MS, FAULTS
 from pipeline import Pipeline, in_order
 
-from deploy.admin import create_topics, delete_topics
 from deploy.broker import EmbeddedKafka, free_port
+from deploy.topic_admin import create_topics, delete_topics
 from producers.faults import Faults, inject
 from producers.parcels import parcels
 from producers.synthetic import Fleet

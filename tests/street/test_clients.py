@@ -14,8 +14,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from pipeline import Pipeline
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.admin import create_topics, delete_topics, read_topic
+from deploy.admin import read_topic
 from deploy.doctor import _arrival
+from deploy.topic_admin import create_topics, delete_topics
 from streams.settings import Settings
 
 GPS, SCAN, HEARTBEAT, STATE = "courier.gps.v1", "courier.scan.v1", "courier.heartbeat.v1", "courier.vehicle-state.v1"

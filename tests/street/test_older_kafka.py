@@ -7,9 +7,9 @@ from brokers import OLDER_JARS
 from kafka import KafkaProducer
 from pipeline import Pipeline
 
-from deploy.admin import create_topics
 from deploy.broker import EmbeddedKafka
 from deploy.judge import open_lines
+from deploy.topic_admin import create_topics
 
 FIXES = Path(__file__).parent.parent / "golden" / "hohhot-2019" / "gps.jsonl.zst"
 

@@ -15,8 +15,9 @@ from conftest import ROOT, get, wait_for
 from kafka import KafkaProducer
 
 from deploy import leash
-from deploy.admin import create_topics, publish_policy, publish_registry
+from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
+from deploy.topic_admin import create_topics
 from producers.traffic import write_sample_registry
 from streams.policy import load_policy
 from streams.registry_file import load_registry
