@@ -14,7 +14,7 @@ from pipeline import Pipeline
 from poison import MARK, kinds, records
 
 from deploy.admin import read_topic
-from deploy.judge import open_lines
+from streams.text_files import open_lines
 
 SEED = int(os.environ.get("YICHENG_SEED", "1"))
 GOLDEN = pipeline_module.Path(__file__).parent.parent / "golden" / "hohhot-2019"
