@@ -29,10 +29,10 @@ class Ending:
         return self._sums is not None and committed_to(self.bootstrap, self.group, self._sums)
 
     def _time_is_up(self) -> bool:
-        if not all(committed_to(self.bootstrap, self.group, ends(self.bootstrap, topic.name)) for topic in (GPS, SCAN, HEARTBEAT)):
-            return False
         clock = read_clock(self.bootstrap)
-        return clock.read_until_ms > self.sent_ms + DISORDER_MS + 1_000 and clock.settled_ms >= clock.watermark_ms - 1
+        if clock.read_until_ms <= self.sent_ms + DISORDER_MS + 1_000 or clock.settled_ms < clock.watermark_ms - 1:
+            return False
+        return all(committed_to(self.bootstrap, self.group, ends(self.bootstrap, topic.name)) for topic in (GPS, SCAN, HEARTBEAT))
 
 
 def read_clock(bootstrap: str) -> Clock:

@@ -87,7 +87,7 @@ class History:
         self.rng = random.Random(seed)
         self.pipeline, self.broker, self.day, self.seconds = pipeline, broker, day, seconds
         self.workers = Supervisor(pipeline, broker.proxy.port)
-        self.met = []
+        self.met, self.over = [], threading.Event()
 
     def lag(self):
         """Records not committed yet."""
@@ -99,15 +99,20 @@ class History:
             consumer.close()
 
     def feed(self):
-        """Send the day at an even pace."""
+        """Send the day at an even pace; its end comes slowly until the last fault is over, so that each meets work in flight."""
         rows = in_order(self.day["gps"], self.day["scans"])
+        rows, rest = rows[: len(rows) * 4 // 5], rows[len(rows) * 4 // 5 :]
         steps = round(self.seconds * 50)
         started = time.monotonic()
         for step in range(steps):
             for topic, key, line in rows[len(rows) * step // steps : len(rows) * (step + 1) // steps]:
                 self.pipeline.send(topic, key, [line])
             time.sleep(max(0.0, started + self.seconds * (step + 1) / steps - time.monotonic()))
-        self.pipeline.producer.flush(120)
+        while rest and not self.over.is_set():
+            self.pipeline.send_rows(rest[:5])
+            rest = rest[5:]
+            time.sleep(0.02)  # the pace
+        self.pipeline.send_rows(rest)
 
     def schedule(self):
         """The faults in their order: three kills and as many others, drawn without repeating one."""
@@ -172,6 +177,7 @@ class History:
                     self.met.append(fault.__name__)
                     break
             fault()
+        self.over.set()
         feeding.join()
         self.pipeline.drained(240)
         self.pipeline.check_alarms_stood(0.01)
