@@ -330,8 +330,10 @@ def load_policy(name_or_path: str) -> Policy:
 
 def decode_policy(value: bytes) -> list[Policy]:
     """The versions of a pack as the policy topic holds them: a list of YAML and GeoJSON texts (one alone need not be a list)."""
-    sources = msgspec.json.decode(value, type=list[dict[str, str]] | dict[str, str])
-    sources = sources if isinstance(sources, list) else [sources]
+    found = msgspec.json.decode(value, type=list[dict[str, str]] | dict[str, str])
+    sources = [{"geojson": "", **source} for source in (found if isinstance(found, list) else [found])]
+    if any("yaml" not in source for source in sources):
+        raise BadInput("published policy: no pack, which is a text of YAML and one of GeoJSON")
     return [parse_policy(source["yaml"], "published policy", lambda _, source=source: source["geojson"]) for source in sources]
 
 

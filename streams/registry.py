@@ -372,7 +372,7 @@ def entry_from_text(row: dict[str, Any]) -> AnyEntry:
 
 def _explain(message: str, raw: dict[str, Any]) -> str:
     kind = raw.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         return f"kind {kind!r} is not a registry kind{nearest(str(kind), KINDS)}"
     if "unknown field" in message:
         known = KINDS[kind].__struct_encode_fields__

@@ -146,6 +146,8 @@ class StatefulStage(Generic[P]):
             self.put(partition, key, value)
             return
         head = decode_head(value)
+        if head.version > 2 and not isinstance(head.stream_time_ms, int):  # another place in records of version 2
+            raise TypeError("a mark without a time")
         partition.next_offset = partition.saved_offset = head.next_offset
         partition.stream_time_ms = head.stream_time_ms
         mark, origin = unsigned(value)

@@ -276,8 +276,11 @@ class Oracle:
         return event
 
     def depth(self, value):
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-        return 0 if inside is None else 1 + max(map(self.depth, inside), default=0)
+        levels, layer = 0, [value]
+        while layer := [found for found in layer if isinstance(found, dict | list)]:
+            levels += 1
+            layer = [inner for found in layer for inner in (found.values() if isinstance(found, dict) else found)]
+        return levels
 
     def accept(self, lines):
         """Fixes accepted, in arrival order, and the rejects by reason."""

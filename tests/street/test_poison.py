@@ -6,6 +6,9 @@
 import json
 import os
 import random
+from contextlib import suppress
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pipeline as pipeline_module
 import pytest
@@ -13,8 +16,16 @@ from conftest import get, wait_for
 from pipeline import Pipeline
 from poison import MARK, kinds, records
 
+from consumers.incident_events import read_event
 from deploy.admin import read_topic
+from deploy.published import _answer, _rate, incident_in
+from streams.decode import FIXES, HEARTBEATS, SCANS
+from streams.errors import BadInput
+from streams.partials import decode_partial
+from streams.policy import decode_policy
+from streams.registry import Registry, decode_versions
 from streams.text_files import open_lines
+from streams.watermark import decode_clock
 
 SEED = int(os.environ.get("YICHENG_SEED", "1"))
 GOLDEN = pipeline_module.Path(__file__).parent.parent / "golden" / "hohhot-2019"
@@ -22,6 +33,21 @@ GOLDEN = pipeline_module.Path(__file__).parent.parent / "golden" / "hohhot-2019"
 
 def test_there_are_kinds_enough_and_the_seed_tells_which():
     assert len(kinds(SEED)) >= 1_000 and kinds(SEED) == kinds(SEED) != kinds(SEED + 1)
+
+
+READERS = {
+    "fixes": FIXES.read_one, "scans": SCANS.read_one, "heartbeats": HEARTBEATS.read_one, "partials": decode_partial, "policy": decode_policy, "clock": decode_clock, "incidents for sinks": read_event, "incidents for people": incident_in,
+    "registry": lambda value: Registry(ZoneInfo("Asia/Shanghai")).put("vehicle", "poison", decode_versions(value)),
+    "rates": lambda value: _rate(SimpleNamespace(key=value, value=value)), "answers": lambda value: _answer(SimpleNamespace(key=value, value=value)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_reads_it_or_says_that_it_cannot(name):
+    for seed in range(SEED, SEED + 3):
+        for value in kinds(seed).values():
+            with suppress(ValueError, BadInput, RecursionError):
+                READERS[name](value or b"")
 
 
 def honest(bootstrap, topic):
