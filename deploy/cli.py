@@ -371,7 +371,7 @@ def topics_create(replication: Annotated[int, typer.Option(min=1, help="replicat
 
     settings = _settings()
     done = create_topics(settings.kafka_bootstrap, settings.partitions, replication)
-    print("\n".join(done) if done else "all topics exist")
+    _say("\n".join(done) if done else "all topics exist")
 
 
 @topics.command("rewind")
