@@ -150,7 +150,7 @@ def test_a_second_signal_ends_it_at_once_with_its_last_words(tmp_path, second):
 
 
 def test_a_signal_sent_twice_within_a_moment_is_one(tmp_path):
-    child = script(tmp_path, "stopping.when_asked(lambda: sys.exit(7), 600)\nprint('running', flush=True)\ntime.sleep(600)")
+    child = script(tmp_path, "stopping.when_asked(lambda: (time.sleep(1), sys.exit(7)), 600)\nprint('running', flush=True)\ntime.sleep(600)")
     for _ in range(2):
         child.send_signal(signal.SIGTERM)
     assert child.wait(10) == 7
