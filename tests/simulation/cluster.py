@@ -29,6 +29,8 @@ from streams.watermark import Clock, decode_clock
 PARTITIONS = 2
 SESSION_S = 10.0
 STARTED_MS = 1_702_000_000_000  # when the brokers' clocks show this, weeks after all events
+FULL = 0.1
+"""How often a send has to wait, since the producer's buffer is full."""
 INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, PARTIALS.name)
 
 
@@ -143,7 +145,7 @@ class Producer:
         self.flying = defaultdict(deque)
 
     async def send(self, topic, value, key=None, partition=None, headers=()):
-        if self.world.rng.random() < 0.1:  # its buffer is full
+        if self.world.rng.random() < FULL:  # its buffer is full
             await self.world.passes(self.worker)
         return self._fly(topic, partition, [(key, value)], headers)
 

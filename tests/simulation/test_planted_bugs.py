@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import msgspec
 import pytest
+from simulation import cluster
 from simulation.history import run
 
 from streams import credit, rate_stage, silences, stages, state
@@ -184,7 +185,8 @@ def chunks_judged_during_a_checkpoint_are_acked_with_it(patch):
 
 @bug
 def a_partition_is_taken_down_while_it_is_judged(patch):
-    """Half of a chunk's state, under an offset that says that it is whole."""
+    """Half of a chunk's state, under an offset that says that it is whole. Buffers are full more often: then chunks take longer."""
+    patch.setattr(cluster, "FULL", 0.7)
     whole = Checkpoint._run
     patch.setattr(Checkpoint, "_run", lambda self, turn: whole(self, nullcontext()))
 
