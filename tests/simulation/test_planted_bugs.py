@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from contextlib import nullcontext
 
-import msgspec
 import pytest
 from simulation import cluster
 from simulation.history import run
@@ -13,7 +12,7 @@ from streams import credit, rate_stage, silences, stages, state
 from streams.checkpoint import Checkpoint, Snapshots
 from streams.clock import BEGINNING_MS
 from streams.incidents import Incident
-from streams.rate_stage import RatePartition, RateStage, RateState
+from streams.rate_stage import RateStage, RateState
 from streams.stages import FixStage, ScanStage, StatefulStage
 from streams.watermark import Watermark
 
@@ -273,18 +272,6 @@ def signs_are_sent_with_acceptances_only(patch):
         return [row for row in results(self, number) if b'"counts"' in row[2] or b'"finding"' in row[2]]
 
     patch.setattr(ScanStage, "results", silent)
-
-
-@bug
-def a_charge_stays_with_the_enterprise_that_had_it_first(patch):
-    """Whose outlet it was turned out otherwise."""
-    charge = RatePartition.charge
-
-    def sticky(self, entered, **account):
-        known = self.charges.get(entered.incident_id)
-        return charge(self, entered if known is None else msgspec.structs.replace(entered, enterprise_id=known.enterprise_id), **account)
-
-    patch.setattr(RatePartition, "charge", sticky)
 
 
 @bug

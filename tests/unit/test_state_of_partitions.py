@@ -14,7 +14,7 @@ from streams.findings import Extent, FindingKey, Sighting
 from streams.parcels import DayKey, parcel_key
 from streams.partials import Partial
 from streams.policy import Policies, load_policy
-from streams.rate_stage import RateStage
+from streams.rate_stage import RatePartition, RateStage
 from streams.rates import Counts, count_scans
 from streams.registry import Enterprise, Registry
 from streams.stages import HeartbeatStage, ScanStage
@@ -101,3 +101,11 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     changed |= take(T + 380 * DAY_MS, counts=Counts(accepted=1))
     assert {day.date for day in partition.days} == {"2024-11-28"} and partition.active["e"] == {"2024-11-28"}
     assert not partition.charges and not partition.accounts["e"].charges and changed["charge"] is None
+
+
+def test_a_charge_goes_with_the_enterprise_that_it_turns_out_to_be_of():
+    partition = RatePartition()
+    assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["e"]
+    assert partition.charge(Charge("f", "i", 3, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["f", "e"]
+    assert not partition.accounts["e"].charges and list(partition.accounts["f"].charges) == ["i"]
+    assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == []  # a late repeat
