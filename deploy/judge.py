@@ -78,6 +78,7 @@ def judge_files(
         intake.read("heartbeat", heartbeats, hear_chunk)
 
     watched: dict[str, list[Span]] = {}
+    latest.update((transition.incident_id, transition) for transition in engine.finish(partition))
     incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
     watermark_ms = max(partition.stream_time_ms, scan_partition.stream_time_ms, heard.stream_time_ms)
     counts = totals([scan_partition.counts])

@@ -63,7 +63,7 @@ class Columns:
         for number, trace in enumerate(traces, first):
             trace.number = number
         self.latest.held["seen"][first : self.latest.count] = [trace.seen for trace in traces]
-        self.latest.held["kept"][first : self.latest.count] = [0 if trace.recent is None else len(trace.recent) for trace in traces]
+        self.latest.held["kept"][first : self.latest.count] = [_number_kept(trace) for trace in traces]
 
     def forget(self, number: int, empty: Trace) -> None:
         """Nothing is known of a vehicle any more; should it come back, it begins as ``empty``."""
@@ -137,7 +137,10 @@ class Columns:
         if outside:
             seal_open([recent for _, recent in outside])
             for trace, recent in outside:
-                size, count = older(recent.sealed, recent.time(0), recent.ends() - lateness_ms)
+                horizon_ms = recent.ends() - lateness_ms
+                if trace.waiting is not None:  # there has to be a fix before each of those
+                    horizon_ms = min(horizon_ms, trace.waiting.oldest_ms)
+                size, count = older(recent.sealed, recent.time(0), horizon_ms)
                 if size and trace.has_offended():
                     forget(trace, itertools.islice(recent, count))
                 recent.drop(size, count)
@@ -220,7 +223,7 @@ class Columns:
                 latest[name][numbers] = newest[field]
             latest["load"][numbers] = [recent.load() for _, recent in out]
         self.looked.clear()
-        self._put_away(trace for trace in traces if not trace.runs)
+        self._put_away(trace for trace in traces if not trace.runs and trace.waiting is None)
 
     def _put_away(self, traces: Iterable[Trace]) -> None:
         """Vehicles' fixes go to the columns, as far as they fit; what the registry says of these vehicles is looked up when it is asked for."""
@@ -243,6 +246,11 @@ class Columns:
         latest["out"][numbers], latest["opened"][numbers] = False, opened
         for trace, recent, _ in several:
             trace.recent, trace.sealed, trace.subject = None, recent.sealed, None
+
+
+def _number_kept(trace: Trace) -> int:
+    """How many fixes are kept of a vehicle that is taken out."""
+    return (0 if trace.recent is None else len(trace.recent)) + (0 if trace.waiting is None else len(trace.waiting.fixes))
 
 
 def _spread(numbers: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -36,11 +36,12 @@ from streams.events import (
     refused,
 )
 from streams.geo import to_wgs84
-from streams.incidents import OPEN, Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
-from streams.plan import Offence, Plan, Planner, ask, pair_violations
+from streams.incidents import Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
+from streams.late import FEW, Late, Opened, Waiting
+from streams.plan import Offence, Planner, ask, pair_violations
 from streams.policy import Policies
 from streams.predicates import Chunk, Form
-from streams.recent import DEGREE, PLACE, SETS, SIZE, Exact, Kept, Packed, Recent, pack
+from streams.recent import DEGREE, PLACE, SETS, SIZE, Kept, Packed, Recent, pack, with_offences
 from streams.registry import Registry
 from streams.reported import NOTHING, Report, along, last_report
 from streams.reported import append as append_report
@@ -380,11 +381,15 @@ class Engine:
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
         event_time_ms, event_id = fix.event_time_ms, fix.event_id
         late = event_time_ms < high_water_ms - lateness_ms
-        if not late and event_time_ms <= high_water_ms and recent.has(event_time_ms, name):
+        waiting = trace.waiting
+        known = waiting is not None and (event_time_ms, event_id) in waiting.fixes
+        if not late and event_time_ms <= high_water_ms and (known or recent.has(event_time_ms, name)):
             return DUPLICATE
         kept, most = columns.latest.held["kept"].item(trace.number), self.most_kept
-        if kept >= most and kept - recent.older_than(max(high_water_ms, event_time_ms) - lateness_ms) >= most:
-            return TOO_MANY
+        if kept >= most:
+            border_ms = max(high_water_ms, event_time_ms) - lateness_ms
+            if kept - recent.older_than(border_ms) - (waiting.older_than(border_ms) if waiting is not None else 0) >= most:
+                return TOO_MANY
         if late:
             return LATE
         columns.latest.held["kept"][trace.number] += 1
@@ -418,10 +423,13 @@ class Engine:
                 if offences:
                     offence_set = self.set_number(offences)
                     trace.count_offences(offence_set, 1)
-                    recent.set_offences(-1, offence_set)
+                    recent.set_offences(offence_set)
                 changes = self.announcer.advance(trace, _judged(fix, offences))
         else:
-            changes = self._insert(partition, trace, recent, fix, plan, offences, row, exact)
+            offence_set = self.set_number(offences)
+            put = Late(_kept(fix)._replace(offence_set=offence_set), row[:-2] + with_offences(row, -1, offence_set), exact, _report(fix))
+            fresh = kept - recent.older_than(high_water_ms - lateness_ms) if kept > FEW else 0
+            changes = self._insert(partition, trace, [put]) if waiting is None and fresh <= FEW else self._wait(partition, trace, put, fresh)
         if changes:
             transitions.extend(changes)
         if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
@@ -435,47 +443,78 @@ class Engine:
         generation = self.planner.generation if self.planner.generation == partition.generation else -1
         partition.columns.settle(generation, self.policies.lateness_ms, self._forget)
 
-    def _insert(
-        self, partition: FixPartition, trace: Trace, recent: Recent, fix: Fix, plan: Plan, offences: tuple[Offence, ...], row: bytes, exact: Exact | None
-    ) -> list[Transition]:  # fmt: skip
-        """Put a late fix in its place; the fix after it has another one before it now."""
-        index = recent.place(fix.event_time_ms, fix.event_id)
+    def _wait(self, partition: FixPartition, trace: Trace, late: Late, fresh: int) -> list[Transition] | None:
+        """Keep a late fix of a vehicle for now, of which so many are kept; what follows if that is enough."""
+        if trace.waiting is None:
+            trace.waiting = Waiting(partition.stream_time_ms, {})
+        trace.waiting.fixes[late.key] = late
+        if trace.waiting.is_over(fresh):
+            return self._catch_up(partition, trace)
+        self.watch(partition, trace)
+        return None
+
+    def _catch_up(self, partition: FixPartition, trace: Trace) -> list[Transition]:
+        """Put the late fixes that wait in their places, and say what follows."""
+        if trace.waiting is None:
+            return []
+        fixes, trace.waiting = sorted(trace.waiting.fixes.values(), key=lambda late: late.key), None
+        partition.columns.looked[partition.number(trace)] = trace
+        return self._insert(partition, trace, fixes)
+
+    def finish(self, partition: FixPartition) -> list[Transition]:
+        """Nothing will follow any more: no late fix waits any longer."""
+        found = [transition for trace in partition.traces.values() if trace.waiting for transition in self._catch_up(partition, trace)]
+        self._settle(partition)
+        return found
+
+    def _insert(self, partition: FixPartition, trace: Trace, fixes: list[Late]) -> list[Transition]:
+        """Put late fixes in their places; the fix after each has another one before it now."""
+        recent = partition.columns.take_out(trace)
+        partition.touch(trace)
+        opened = Opened(recent, fixes[0].fix.event_time_ms)
+        relevant = [self._insert_one(partition, trace, recent, opened, late) for late in fixes]
+        opened.close()
+        changes = []
+        if any(relevant) or trace.runs or trace.base or trace.incidents:
+            changes = self.announcer.derive(trace, self._judged(trace, recent), partition.stream_time_ms)
+        if recent.opened() > FEW:
+            partition.columns.seal([trace.number], self.policies.lateness_ms, self._forget)
+        return changes
+
+    def _insert_one(self, partition: FixPartition, trace: Trace, recent: Recent, opened: Opened, late: Late) -> bool:
+        """Put a late fix in its place; whether any incident can change by that."""
+        fix = late.fix
+        index, offences = opened.place(*late.key), self.sets[fix.offence_set]
+        plan = self.planner.at(trace.vehicle_id, fix.event_time_ms, trace.plan)
         if plan.duties.pairs and index:
-            offences += pair_violations(plan.duties, recent.at(index - 1), _kept(fix))
-        recent.insert(index, row, fix.event_id, exact)
-        after = recent.at(index + 1)
-        trace.reported = insert_report(trace.reported, fix.event_time_ms, fix.event_id, _report(fix), (after.event_time_ms, after.event_id), recent.oldest_ms())
-        self._divide(partition, recent, index)
-        relevant = bool(offences or trace.runs or trace.base or trace.incidents)
+            offences += pair_violations(plan.duties, opened.at(index - 1), fix)
+        opened.insert(index, late)
+        after = opened.at(index + 1)
+        trace.reported = insert_report(trace.reported, *late.key, late.report, (after.event_time_ms, after.event_id), recent.oldest_ms())
+        self._divide(partition, opened, index)
         if offences:
             trace.count_offences(self.set_number(offences), 1)
-            recent.set_offences(index, self.set_number(offences))
+            opened.set_offences(index, self.set_number(offences))
+        relevant = bool(offences)
         known = self.sets[after.offence_set]
         later = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
         if later.duties.pairs or any(offence.form is Form.PAIR for offence in known):
             by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
-            now = by_itself + pair_violations(later.duties, _kept(fix), after)
+            now = by_itself + pair_violations(later.duties, fix, after)
             if now != known:
                 trace.count_offences(after.offence_set, -1)
                 trace.count_offences(self.set_number(now), 1)
-                recent.set_offences(index + 1, self.set_number(now))
+                opened.set_offences(index + 1, self.set_number(now))
                 relevant = True
-        if fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms:
-            relevant = True
-        if not relevant:
-            return []
-        return self.announcer.derive(trace, self._judged(trace, recent), partition.stream_time_ms)
+        return relevant or (fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms)
 
-    def _divide(self, partition: FixPartition, recent: Recent, index: int) -> None:
+    def _divide(self, partition: FixPartition, opened: Opened, index: int) -> None:
         """A fix that came late divides the stretch it falls into."""
-        days, fix = self.policies.newest.days, recent.at(index)
-        before = recent.at(index - 1) if index else None
-        after = recent.at(index + 1) if index + 1 < recent.opened() else None
-        if before is not None:
+        days, fix, after = self.policies.newest.days, opened.at(index), opened.at(index + 1)
+        partition.driven.stretch(fix, after, days)
+        if index:
+            before = opened.at(index - 1)
             partition.driven.stretch(before, fix, days)
-        if after is not None:
-            partition.driven.stretch(fix, after, days)
-        if before is not None and after is not None:
             partition.driven.stretch(before, after, days, -1)
 
     def _judged(self, trace: Trace, fixes: Iterable[Kept]) -> Iterator[Judged]:
@@ -496,7 +535,9 @@ class Engine:
     def watch(self, partition: FixPartition, trace: Trace) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""
         recent = partition.columns.recent(trace)
-        deadlines = [deadline_ms(i) for i in trace.incidents or () if i.state == OPEN]
+        deadlines = [deadline_ms(incident) for incident in trace.open.values()] if trace.open else []
+        if trace.waiting is not None:
+            deadlines.append(trace.waiting.due_ms)
         earliest_ms = recent.ends() + self.announcer.shortest_silence_ms if recent.ignition() else END_MS
         if trace.plan is None and partition.stream_time_ms < earliest_ms < END_MS:
             deadlines.append(earliest_ms)  # just restored: what the rules say is looked up when it may matter
@@ -518,8 +559,9 @@ class Engine:
             if trace is None or trace.due_ms != deadline:
                 continue
             trace.due_ms = END_MS
+            changes = self._catch_up(partition, trace) if trace.waiting is not None and trace.waiting.due_ms < stream_time_ms else []
             recent = partition.columns.take_out(trace)
-            changes = self.announcer.close_due(trace, stream_time_ms)
+            changes += self.announcer.close_due(trace, stream_time_ms)
             if recent.ignition() and stream_time_ms - recent.ends() > self.announcer.shortest_silence_ms:
                 last = recent.newest()
                 changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set], last_report(trace.reported)), stream_time_ms)

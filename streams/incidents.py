@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from streams.clock import END_MS
+from streams.late import Waiting
 from streams.plan import Offence, Plan
 from streams.predicates import Form
 from streams.recent import Recent
@@ -124,8 +126,9 @@ class Trace(msgspec.Struct, gc=False):
     ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``reported``: what its fixes report of plate and synthetic.
-    ``seen``: at which offset it was last accepted, unless that is in the columns.
-    Of this process only: the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
+    ``waiting``: late fixes that are not among ``recent`` yet. ``seen``: at which offset it was last accepted, unless that is in the columns.
+    Of this process only: the ``open`` ones of ``incidents`` by id; the last fix that was dropped, if ``incidents`` may hold what only fixes before it
+    could change (``border``), and beyond how many that is looked for (``prune_at``); the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
     """
 
     number: int
@@ -137,10 +140,14 @@ class Trace(msgspec.Struct, gc=False):
     base: dict[Offence, Run] | None = None
     incidents: list[Incident] | None = None
     reported: list[Change] | None = None
+    waiting: Waiting | None = None
     seen: int = 0
     plan: Plan | None = None
     subject: Subject | None = None
     due_ms: int = END_MS
+    open: dict[str, Incident] | None = None
+    border: tuple[int, str] | None = None
+    prune_at: int = 16
 
     def has_offended(self) -> bool:
         """Whether there is anything to tell but its fixes; of most there is not."""
@@ -219,6 +226,7 @@ class Announcer:
 
     def derive(self, trace: Trace, fixes: Iterable[Judged], stream_time_ms: int) -> list[Transition]:
         """Fold the runs again over all fixes kept, and publish what became different."""
+        prune(trace)
         before = {i.incident_id: _content(i) for i in trace.incidents or ()}
         ended: list[Run] = []
         active = {offence: run.copy() for offence, run in (trace.base or {}).items()}
@@ -264,8 +272,8 @@ class Announcer:
         """Close the open incidents whose merge gap the partition's stream time has passed."""
         return [
             _revise(trace, incident, "closed", CLOSED, incident.run)
-            for incident in trace.incidents or ()
-            if incident.state == OPEN and deadline_ms(incident) < stream_time_ms
+            for incident in open_incidents(trace)
+            if deadline_ms(incident) < stream_time_ms
         ]
 
     def _match(
@@ -274,8 +282,13 @@ class Announcer:
         """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
         out: list[Transition] = []
         homeless = {i.incident_id: i for i in trace.incidents or ()}
+        by_opening: dict[Offence, list[tuple[tuple[int, str], int, Incident]]] = {}
+        for number, announced in enumerate(trace.incidents or ()):
+            by_opening.setdefault(announced.run.offence, []).append((announced.opening, number, announced))
+        for openings in by_opening.values():
+            openings.sort(key=lambda entry: entry[:2])
         for run in runs:
-            mine = [i for i in homeless.values() if i.run.offence is run.offence and run.contains(i.opening)]
+            mine = [i for i in _opened_within(by_opening.get(run.offence, ()), run) if i.incident_id in homeless]
             is_open = (trace.runs or {}).get(run.offence) is run and run.last_seen_ms + run.offence.merge_gap_ms >= stream_time_ms
             state = OPEN if is_open else CLOSED
             if not mine:
@@ -305,7 +318,9 @@ class Announcer:
         policy, opening = self.policy_name(run.opened_at_ms), (str(run.opened_at_ms), run.opened_by)
         name = incident_id(self.identity_key, policy, offence.rule_id, trace.vehicle_id, offence.zone_id, *opening)
         incident = Incident(name, (run.opened_at_ms, run.opened_by), 0, OPEN, run)
-        trace.incidents = [*(trace.incidents or ()), incident]
+        if trace.incidents is None:
+            trace.incidents = []
+        trace.incidents.append(incident)
         return _revise(trace, incident, "opened", OPEN, run)
 
 
@@ -335,8 +350,34 @@ def drop_old(trace: Trace, fixes: Iterable[Judged]) -> None:
         _fold(active, last, [])
     trace.base = active or None
     if trace.incidents and last:
-        border = last.event_time_ms, last.event_id
-        trace.incidents = [i for i in trace.incidents if i.opening > border or _still_grows(trace, i)] or None
+        trace.border = last.event_time_ms, last.event_id
+        if len(trace.incidents) > trace.prune_at:
+            prune(trace)
+
+
+def prune(trace: Trace) -> None:
+    """Forget the incidents that no late fix can change any more; rarely where there are many, for all are looked at."""
+    border = trace.border
+    if border is not None:
+        trace.border = None
+        trace.incidents = [i for i in trace.incidents or () if i.opening > border or _still_grows(trace, i)] or None
+        trace.prune_at = 2 * len(trace.incidents or ()) + 16
+
+
+def open_incidents(trace: Trace) -> list[Incident]:
+    """A vehicle's open incidents in order of their opening."""
+    return sorted(trace.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if trace.open else []
+
+
+def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], run: Run) -> list[Incident]:
+    """Of incidents sorted by their opening fix those whose opening fix a run contains, in the order of their announcement."""
+    found = []
+    for at in range(bisect_left(openings, (run.opened_at_ms, run.opened_by), key=lambda entry: entry[0]), len(openings)):
+        opening, number, incident = openings[at]
+        if not run.contains(opening):
+            break
+        found.append((number, incident))
+    return [incident for _, incident in sorted(found, key=lambda entry: entry[0])]
 
 
 def _still_grows(trace: Trace, incident: Incident) -> bool:
@@ -364,6 +405,9 @@ def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
 
 def _incident_of(trace: Trace, run: Run) -> Incident:
     """The announced incident behind a counting run."""
+    for incident in (trace.open or {}).values():
+        if incident.run is run:
+            return incident
     return next(i for i in reversed(trace.incidents or ()) if i.run is run and i.state != RETRACTED)
 
 
@@ -377,6 +421,11 @@ def _revise(trace: Trace, incident: Incident, kind: Kind, state: str, run: Run) 
     incident.revision += 1
     incident.state = state
     incident.run = run
+    if state == OPEN:
+        trace.open = trace.open or {}
+        trace.open[incident.incident_id] = incident
+    elif trace.open and trace.open.pop(incident.incident_id, None) is not None:
+        trace.open = trace.open or None
     return as_transition(kind, trace, incident)
 
 

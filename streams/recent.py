@@ -9,6 +9,7 @@ opens them again.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
@@ -158,13 +159,14 @@ class Recent(msgspec.Struct, gc=False):
     """Fixes in order of (time, id).
 
     ``sealed``: the older ones, block after block, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
-    none, unless there are no fixes at all). Indices count the open fixes only.
+    none, unless there are no fixes at all). ``index``: the sealed ones' blocks (``_blocks``) as of when they were last looked through.
     """
 
     rows: bytes = b""
     ids: bytes = b""
     sealed: bytes = b""
     exact: dict[tuple[int, str], Exact] | None = None
+    index: tuple[bytes, list[tuple[int, int, int, int]]] | None = None
 
     def __len__(self) -> int:
         return sum(count & ~STEPPED for _, _, _, count in _blocks(self.sealed)) + self.opened()
@@ -185,12 +187,20 @@ class Recent(msgspec.Struct, gc=False):
     def has(self, event_time_ms: int, name: bytes) -> bool:
         """Whether a fix of this time and id is kept."""
         if self.sealed and event_time_ms <= self.time(0):
-            blocks = list(_blocks(self.sealed))
-            ends_ms = [*(first_ms for _, _, first_ms, _ in blocks[1:]), self.time(0)]
-            for block, end_ms in zip(blocks, ends_ms, strict=True):
-                if block[2] <= event_time_ms <= end_ms and _holds(*_open_block(self.sealed, *block), event_time_ms, name):
-                    return True
+            block = self._block_of(event_time_ms, name)
+            if block is not None and _holds(*_open_block(self.sealed, *block), event_time_ms, name):
+                return True
         return _holds(self.rows, self.ids, event_time_ms, name)
+
+    def _block_of(self, event_time_ms: int, name: bytes) -> tuple[int, int, int, int] | None:
+        """The sealed block that a fix of this time and id would be in."""
+        if self.index is None or self.index[0] is not self.sealed:
+            self.index = (self.sealed, list(_blocks(self.sealed)))
+        blocks = self.index[1]
+        first = bisect_left(blocks, event_time_ms, key=lambda block: block[2])
+        until = bisect_right(blocks, event_time_ms, key=lambda block: block[2])
+        at = bisect_right(range(first, until), name, key=lambda number: _first_id(self.sealed, blocks[number])) + first
+        return blocks[at - 1] if at else None
 
     def older_than(self, border_ms: int) -> int:
         """How many fixes are older than an instant: a few, where those that are too old for anything are forgotten."""
@@ -219,33 +229,13 @@ class Recent(msgspec.Struct, gc=False):
         """Event time (ms) of the newest fix; before all times where there is none."""
         return self.time(-1) if self.rows else -(2**62)
 
+    def times(self) -> np.ndarray:
+        """Event times (ms) of the open fixes."""
+        return _times(self.rows)
+
     def last_id(self) -> str:
         """Id of the newest fix."""
         return self.ids[self.ids.rfind(SEPARATOR, 0, -1) + 1 : -1].decode()
-
-    def place(self, event_time_ms: int, event_id: str) -> int:
-        """Index at which a fix belongs, after opening what is sealed if need be. Searched from the end: most are a little late."""
-        if self.sealed and event_time_ms <= self.time(0):
-            self.unseal()
-        index, end = self.opened(), len(self.ids) - 1
-        while index > 0:
-            time_ms = self.time(index - 1)
-            if time_ms < event_time_ms:
-                break
-            start = self.ids.rfind(SEPARATOR, 0, end)
-            if time_ms == event_time_ms and self.ids[start + 1 : end].decode() < event_id:
-                break
-            index, end = index - 1, start
-        return index
-
-    def insert(self, index: int, row: bytes, event_id: str, exact: Exact | None) -> None:
-        """Put a fix in its place among the open ones."""
-        at = index * SIZE
-        self.rows = self.rows[:at] + row + self.rows[at:]
-        cut = self._id_start(index)
-        self.ids = self.ids[:cut] + event_id.encode() + SEPARATOR + self.ids[cut:]
-        if exact is not None:
-            self.keep_exact(_time.unpack_from(row)[0], event_id, exact)
 
     def keep_exact(self, event_time_ms: int, event_id: str, exact: Exact) -> None:
         """Note a position and speed that do not fit a row."""
@@ -255,16 +245,11 @@ class Recent(msgspec.Struct, gc=False):
 
     def newest(self) -> Kept:
         """The newest fix."""
-        return self._kept(_row.unpack_from(self.rows, len(self.rows) - SIZE), self.last_id())
-
-    def at(self, index: int) -> Kept:
-        """The open fix at an index (degrees, km/h)."""
-        start = self._id_start(index)
-        return self._kept(_row.unpack_from(self.rows, index * SIZE), self.ids[start : self.ids.index(SEPARATOR, start)].decode())
+        return self.unpacked(_row.unpack_from(self.rows, len(self.rows) - SIZE), self.last_id())
 
     def __iter__(self) -> Iterator[Kept]:
         for rows, ids in self._pieces():
-            yield from map(self._kept, _row.iter_unpack(rows), ids.decode("utf-8", "surrogateescape").split("\udcff"))
+            yield from map(self.unpacked, _row.iter_unpack(rows), ids.decode("utf-8", "surrogateescape").split("\udcff"))
 
     def _pieces(self) -> Iterator[tuple[bytes, bytes]]:
         """Rows and ids, block by block."""
@@ -272,19 +257,14 @@ class Recent(msgspec.Struct, gc=False):
             yield _open_block(self.sealed, *block)
         yield self.rows, self.ids
 
-    def _kept(self, row: tuple[int, ...], event_id: str) -> Kept:
+    def unpacked(self, row: tuple[int, ...], event_id: str) -> Kept:
+        """A fix from the fields of its row and its id."""
         time_ms, lon, lat, speed, what = row
         ignition, offence_set, load = bool(what & IGNITION), what & SETS, what >> _LOAD_SHIFT & 3
         if speed == _SEE_EXACT:
             assert self.exact is not None
             return Kept(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set, load)
         return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == _NO_SPEED else speed / 100, ignition, offence_set, load)
-
-    def _id_start(self, index: int) -> int:
-        start = 0
-        for _ in range(index):
-            start = self.ids.index(SEPARATOR, start) + 1
-        return start
 
     def load(self) -> int:
         """What the newest fix said of the load (``events.LOADS``)."""
@@ -294,11 +274,18 @@ class Recent(msgspec.Struct, gc=False):
         """Whether the newest fix had the ignition on."""
         return bool(self.rows) and bool(self.rows[-1] & (IGNITION >> 8))
 
-    def set_offences(self, index: int, offence_set: int) -> None:
-        """Number the set of offences of an open fix (-1: the newest)."""
-        end = len(self.rows) if index == -1 else index * SIZE + SIZE
-        what = _what.unpack_from(self.rows, end - _what.size)[0] & ~SETS | offence_set
-        self.rows = self.rows[: end - _what.size] + _what.pack(what) + self.rows[end:]
+    def set_offences(self, offence_set: int) -> None:
+        """Number the set of offences of the newest fix."""
+        self.rows = self.rows[: -_what.size] + with_offences(self.rows, -1, offence_set)
+
+    def number_anew(self, numbers: dict[int, int]) -> None:
+        """Give the sets of offences other numbers, after opening what is sealed."""
+        self.unseal()
+        rows = np.frombuffer(self.rows, ROW).copy()
+        table = np.zeros(SETS + 1, ROW["what"])
+        table[list(numbers)] = list(numbers.values())
+        rows["what"] = rows["what"] & np.uint16(~SETS & 0xFFFF) | table[rows["what"] & np.uint16(SETS)]
+        self.rows = rows.tobytes()
 
     def offence_sets(self) -> np.ndarray:
         """The numbers of the sets of offences, one a fix."""
@@ -344,6 +331,32 @@ def _open_block(sealed: bytes, start: int, end: int, first_ms: int, count: int) 
         if name == "time":
             rows[name] += first_ms
     return rows.tobytes(), content[size:]
+
+
+def _first_id(sealed: bytes, block: tuple[int, int, int, int]) -> bytes:
+    """Id of the first fix in a block."""
+    return _open_block(sealed, *block)[1].partition(SEPARATOR)[0]
+
+
+def as_kept(recent: Recent, rows: bytes | bytearray, index: int, event_id: str) -> Kept:
+    """The fix at an index of rows that belong to a vehicle (degrees, km/h)."""
+    return recent.unpacked(_row.unpack_from(rows, index * SIZE), event_id)
+
+
+def with_offences(rows: bytes | bytearray, index: int, offence_set: int) -> bytes:
+    """What a row (-1: the last) ends with if it commits a set of offences (by number)."""
+    end = len(rows) if index == -1 else index * SIZE + SIZE
+    return _what.pack(_what.unpack_from(rows, end - _what.size)[0] & ~SETS | offence_set)
+
+
+def row_of(fix: Kept) -> tuple[bytes, Exact | None]:
+    """A fix as it is kept: its row, and what does not fit there."""
+    lon, lat = round(fix.lon * DEGREE), round(fix.lat * DEGREE)
+    speed = _NO_SPEED if fix.speed_kmh is None else round(fix.speed_kmh * 100)
+    fits = (lon / DEGREE, lat / DEGREE) == (fix.lon, fix.lat) and (fix.speed_kmh is None or speed / 100 == fix.speed_kmh)
+    what = (IGNITION if fix.ignition else 0) | fix.load << _LOAD_SHIFT | fix.offence_set
+    row = _row.pack(fix.event_time_ms, lon, lat, speed if fits else _SEE_EXACT, what)
+    return row, None if fits else (fix.lon, fix.lat, fix.speed_kmh)
 
 
 def _times(rows: bytes) -> np.ndarray:

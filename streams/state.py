@@ -13,8 +13,10 @@ from streams.clock import BEGINNING_MS
 from streams.columns import Columns
 from streams.driven import Millimetres
 from streams.engine import Engine
-from streams.incidents import Incident, Judged, Run, Trace
-from streams.recent import SEPARATOR, Recent, joined
+from streams.incidents import OPEN, Incident, Judged, Run, Trace, prune
+from streams.late import Late, Waiting
+from streams.plan import Offence
+from streams.recent import SEPARATOR, Kept, Recent, joined, row_of
 from streams.reported import NOTHING, Change, Report
 
 VERSION = 7
@@ -65,7 +67,7 @@ def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: H
         for trace, kept in columns.kept(numbers[start : start + AT_ONCE]):
             offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
             yield trace.vehicle_id, _encode((
-                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents, trace.seen
+                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents, trace.seen, _late(trace, engine)
             ))  # fmt: skip
 
 
@@ -74,6 +76,7 @@ _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
     """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
+    prune(trace)
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
     stored_runs = list({id(run): run for run in (*runs, *(i.run for i in incidents))}.values())
     places = {id(run): place for place, run in enumerate(stored_runs)}
@@ -89,7 +92,7 @@ def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
         return (number[run.offence], *span, evidence, run.plate, run.synthetic, run.top_speed_kmh)
 
     return (
-        [(o.rule_id, o.zone_id, o.merge_gap_ms, o.minimum_ms, o.form, o.rule) for o in offences],
+        [_packed(o) for o in offences],
         [(n, [number[o] for o in engine.sets[n]]) for n in used],
         [pack_run(run) for run in stored_runs],
         len(runs),
@@ -105,6 +108,31 @@ def _exactly(recent: Recent | None) -> list[tuple[Any, ...]]:
     return [(*key, *value) for key, value in recent.exact.items()] if recent is not None and recent.exact else []
 
 
+def _late(trace: Trace, engine: Engine) -> tuple[Any, ...] | None:
+    """The late fixes of a vehicle that wait, with their offences, and since when."""
+    if trace.waiting is None:
+        return None
+    said = [(*late.fix[:6], late.fix.load, [_packed(o) for o in engine.sets[late.fix.offence_set]], late.report) for late in trace.waiting.fixes.values()]
+    return trace.waiting.since_ms, said
+
+
+def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
+    """What ``_late`` said."""
+    if late is None:
+        return None
+    since_ms, said = late
+    found = {}
+    for at_ms, name, lon, lat, speed_kmh, ignition, load, offences, report in said:
+        offence_set = engine.set_number(tuple(engine.planner.offence(*offence) for offence in offences))
+        fix = Kept(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
+        found[at_ms, name] = Late(fix, *row_of(fix), Report(*report))
+    return Waiting(since_ms, found)
+
+
+def _packed(offence: Offence) -> tuple[Any, ...]:
+    return offence.rule_id, offence.zone_id, offence.merge_gap_ms, offence.minimum_ms, offence.form, offence.rule
+
+
 def decode_trace(value: bytes, engine: Engine) -> Trace:
     """The trace from what ``encode_traces`` wrote."""
     fields = _decode(value)
@@ -112,7 +140,8 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         fields = _from_version_2(fields)
     if fields[0] < 7:
         fields = _from_version_6(fields)
-    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents, *seen = _body(fields)
+    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents, *more = _body(fields)
+    seen, late = more or (fields[2], None)
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Run:
@@ -126,14 +155,12 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         ids = b"".join([name + SEPARATOR for name in np.frombuffer(every_id, f"S{width}").tolist()])
     recent = Recent(rows, ids, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
-    if renumbered:
-        recent.unseal()
     offending: Counter[int] = Counter()
-    for index, offence_set in enumerate(recent.offence_sets().tolist() if renumbered else ()):
-        if offence_set:
-            offending[renumbered[offence_set]] += 1
-            recent.set_offences(index, renumbered[offence_set])
+    if renumbered:
+        recent.number_anew(renumbered)
+        offending.update(number for number in recent.offence_sets().tolist() if number)
     runs = [unpack_run(packed) for packed in stored_runs]
+    announced = [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents]
     return Trace(
         -1,
         vehicle_id,
@@ -142,9 +169,11 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         dict(offending) or None,
         {run.offence: run for run in runs[:live]} or None,
         {run.offence: run for run in map(unpack_run, base)} or None,
-        [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents] or None,
+        announced or None,
         [Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
-        seen[0] if seen else fields[2],
+        _waiting(late, engine),
+        seen,
+        open={incident.incident_id: incident for incident in announced if incident.state == OPEN} or None,
     )
 
 

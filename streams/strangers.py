@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import DAY_MS
-from streams.incidents import OPEN, Trace
+from streams.incidents import Trace
 
 if TYPE_CHECKING:
     from streams.engine import FixPartition
@@ -76,7 +76,7 @@ def forget(partition: FixPartition, registry: Registry, generation: int) -> Coun
         idle = int(seen[index]) < idle_before
         if not idle and crowd <= 0:
             break
-        if not _is_open(known[index]):
+        if not _is_needed(known[index]):
             partition.forget(known[index])
             found[IDLE if idle else CROWDED] += 1
             crowd -= 1
@@ -87,5 +87,6 @@ def _seen(partition: FixPartition, trace: Trace) -> int:
     return trace.seen if trace.number < 0 else int(partition.columns.latest.held["seen"].item(trace.number))
 
 
-def _is_open(trace: Trace) -> bool:
-    return any(incident.state == OPEN for incident in trace.incidents or ())
+def _is_needed(trace: Trace) -> bool:
+    """Whether there is anything to be told of it yet."""
+    return trace.waiting is not None or bool(trace.open)

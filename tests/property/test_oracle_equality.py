@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
-from streams import columns, recent
+from streams import columns, late, recent
 from streams import engine as engine_module
 from streams.clock import bound_ms
 from streams.cloudevents import incident_data
@@ -201,6 +201,9 @@ def judge(engine_of, lines, size, breaks):
         for transition in verdict.transitions:
             latest[transition.incident_id] = transition
             revisions[transition.incident_id].append(transition.revision)
+    for transition in engine.finish(partition):
+        latest[transition.incident_id] = transition
+        revisions[transition.incident_id].append(transition.revision)
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in revisions.values())
     for trace in partition.traces.values():
         for incident in trace.incidents or ():
@@ -230,8 +233,9 @@ def folder(tmp_path_factory):
     pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]),
     fewest=st.sampled_from([1, 2, 4]), longest=st.sampled_from([1, 2, columns.LONGEST_ID]),
     plans=st.sampled_from([-10, 0, engine_module.PLANS_KEPT]), most=st.sampled_from([0.02, 0.1, engine_module.MOST_A_SECOND]),
+    few=st.sampled_from([0, 5, late.FEW]), waits=st.sampled_from([0, late.LONGEST_MS, 300_000]), share=st.sampled_from([1, 4, late.SHARE]),
 )  # fmt: skip
-def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans, most):
+def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans, most, few, waits, share):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recent, "BLOCK", block)
         patch.setattr(columns, "BLOCK", block)
@@ -242,6 +246,9 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
         patch.setattr(engine_module, "FEWEST_A_TURN", fewest)
         patch.setattr(engine_module, "PLANS_KEPT", plans)
         patch.setattr(engine_module, "MOST_A_SECOND", most)
+        patch.setattr(engine_module, "FEW", few)
+        patch.setattr(late, "LONGEST_MS", waits)
+        patch.setattr(late, "SHARE", share)
         compare(folder, pack, registry, sent, split, most)
 
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from oracle import Oracle
 
+from streams import engine as engine_module
 from streams.engine import Engine, new_partition
 from streams.events import Record
 from streams.policy import Policies, load_policy
@@ -99,3 +100,46 @@ def _timed(engine, partition, records):
     began = time.process_time()
     engine.judge(partition, records)
     return time.process_time() - began
+
+
+def told(path, fixes, chunk):
+    """Every revision of every incident, and the final ones by the oracle's measure."""
+    policy = load_policy(str(path))
+    engine, partition = Engine(Policies([policy]), Registry(policy.timezone), b"k"), new_partition()
+    records = [Record(orjson.dumps(each), number) for number, each in enumerate(fixes)]
+    said = [t for start in range(0, len(records), chunk) for t in engine.judge(partition, records[start : start + chunk]).transitions]
+    said += engine.finish(partition)
+    final = {t.incident_id: t for t in said if t.run.offence.rule_id == "fast"}
+    runs = {(t.vehicle_id, t.run.opened_at_ms, t.run.last_seen_ms, t.run.fix_count) for t in final.values() if t.state == "closed"}
+    return sorted((t.incident_id, t.revision, t.kind, t.run.last_seen_ms, t.run.fix_count) for t in said), runs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_late_fixes_that_wait_tell_the_same_in_other_chunks(pack, seed, monkeypatch):
+    monkeypatch.setattr(engine_module, "FEW", 40)
+    rng = random.Random(seed)
+    fixes = [fix(n, n * 120 + rng.randrange(3) * 1_000, rng.choice([10, 70, 70, 70])) for n in range(700)]
+    fixes.sort(key=lambda each: each["event_time_ms"] + rng.randrange(20_000))
+    path = pack("30s")
+    one, runs = told(path, fixes, 1)
+    assert told(path, fixes, 7) == told(path, fixes, 300) == (one, runs)
+    expected = {row[2:3] + row[4:7] for row in Oracle(path, None).fixes([orjson.dumps(each) for each in fixes])[0] if row[1] == "fast" and row[7] == "closed"}
+    assert runs <= expected and len(expected - runs) <= 1  # the last one is told as it was when it opened
+
+
+@pytest.mark.parametrize("speeds", [[10], [70], [10, 70]])
+def test_a_late_fix_costs_the_same_however_many_are_kept(pack, speeds):
+    costs = {}
+    for kept in (600, 4_800):
+        rng, path = random.Random(1), pack("10m")
+        fixes = [fix(n, n * 500_000 // kept, speeds[n % len(speeds)]) for n in range(kept)]
+        fixes += [fix(kept + n, rng.randrange(500_000), rng.choice([10, 70])) for n in range(200)]
+        policy = load_policy(str(path))
+        engine, partition = Engine(Policies([policy]), Registry(policy.timezone), b"k"), new_partition()
+        records = [Record(orjson.dumps(each), number) for number, each in enumerate(fixes)]
+        engine.judge(partition, records[:-200])
+        began = time.process_time()
+        for start in range(len(records) - 200, len(records), 20):
+            engine.judge(partition, records[start : start + 20])
+        costs[kept] = time.process_time() - began
+    assert costs[4_800] < 2 * costs[600], costs
