@@ -12,14 +12,16 @@ from time_passing import marks, said, said_ms
 
 from deploy.judge import judge_files
 from streams.checkpoint import Checkpoint
+from streams.findings import FindingKey, Sighting, extent_of
 from streams.parcels import DayKey
 from streams.partials import Partial, encode_partial
 from streams.policy import PACKS, Policies, load_policy
 from streams.rate_stage import RateStage
-from streams.rates import Counts
+from streams.rates import Counts, state_key
 from streams.registry import Registry, decode_entry
 from streams.silences import in_parts
 from streams.stages import HeartbeatStage, ScanStage
+from streams.state import Head, encode_fields
 
 NOON_MS = 1_700_020_800_000
 MADE_UP = 10_000
@@ -124,3 +126,19 @@ def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
     monkeypatch.setattr(fresh, "restore", kept_state)
     partition = asyncio.run(fresh.partition(0))
     assert partition.days[DayKey(own, "*", "2023-11-15")].counts().accepted == 3_000
+
+
+def test_findings_of_before_are_read_and_rewritten_in_pages(monkeypatch):
+    reference, checkpoint, _, _ = world(monkeypatch)
+    stage, key = ScanStage(checkpoint, reference), FindingKey("outlets-on-file", "outlet/o", "2023-11-15")
+    sightings = {f"s{n}": Sighting(NOON_MS + n, f"s{n}", "e") for n in range(1_000)}
+    partition = stage.partitions[0] = stage.new_partition()
+    stage.put(partition, state_key("finding", *key), encode_fields((key, sightings), Head(6, 0, 7, NOON_MS)))
+    assert partition.findings[key].extent() == extent_of(sightings.values())
+    partition.next_offset = 8
+    kept = {change.key: change.value for change in stage.changes(0)[:-1]}
+    assert max(map(len, kept.values())) < BOUND_BYTES and len(kept) == 5
+    fresh = stage.new_partition()
+    for name, value in kept.items():
+        stage.put(fresh, name, value)
+    assert fresh.findings[key].extent() == extent_of(sightings.values())
