@@ -156,7 +156,7 @@ def test(
 
 
 @app.command()
-def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, growth, judge, latency, pipeline, recovery, scans; all without a name")] = None) -> None:
+def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, growth, judge, latency, pipeline, recovery, scans, street; all without a name")] = None) -> None:
     """Run the benchmarks of tests/bench, one after the other, and print their figures as JSON."""
     import json
     import subprocess

@@ -62,7 +62,7 @@ rules:
 """
 
 
-def city(zones: int) -> Policy:
+def city(zones: int, more_rules: str = "") -> Policy:
     """The pack with so many zones in rows over a city of 0.6° by 0.6°, and the operating area around them."""
     def square(name: str, kind: str, west: float, south: float, side: float) -> dict[str, Any]:
         ring = [[west, south], [west + side, south], [west + side, south + side], [west, south + side], [west, south]]
@@ -73,7 +73,7 @@ def city(zones: int) -> Policy:
     for number in range(zones - 1):
         kind = ("restricted", "road", "loading", "restricted")[number % 4]
         features.append(square(f"z{number}", kind, 111.0 + 0.6 * (number % row) / row, 40.0 + 0.6 * (number // row) / row, 0.2 / row))
-    return parse_policy(PACK, "bench", lambda _: json.dumps({"type": "FeatureCollection", "features": features}))
+    return parse_policy(PACK + more_rules, "bench", lambda _: json.dumps({"type": "FeatureCollection", "features": features}))
 
 
 def fleet(policy: Policy, vehicles: int) -> Registry:

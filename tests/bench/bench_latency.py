@@ -23,6 +23,7 @@ from deploy import leash
 from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
 from deploy.topic_admin import create_topics
+from streams.policy import Policy
 from streams.topics import GPS, INCIDENTS
 
 RATE, VEHICLES, SECONDS, WARM_SECONDS, PARTITIONS, STEP_S = 20_000, 20_000, 20, 10, 12, 0.01
@@ -61,7 +62,7 @@ def listen(bootstrap: str, latencies_ms: list[tuple[float, float]], stop: thread
         if message is not None:
             now = time.time()
             data = orjson.loads(message.value())["data"]
-            if data["rule"] == "unregistered_vehicle" and data["revision"] == 1:
+            if data["rule"] == "unregistered_vehicle" and data["revision"] == 1 and data["vehicle_id"].startswith("X"):
                 latencies_ms.append((now, now * 1000 - data["opened_at_ms"]))
 
 
@@ -78,7 +79,8 @@ class Load:
     def __enter__(self) -> Self:
         self.broker.start()
         create_topics(self.broker.bootstrap, PARTITIONS)
-        policy = city(200)
+        policy = self.pack()
+        self.city, self.metrics_port = policy.pack.city.adcode, free_port()
         publish_policy(self.broker.bootstrap, policy)
         publish_registry(self.broker.bootstrap, fleet(policy, self.vehicles).grouped())
         threading.Thread(target=listen, args=(self.broker.bootstrap, self.latencies_ms, self.stop), daemon=True).start()
@@ -92,11 +94,15 @@ class Load:
             worker.wait(30)
         self.broker.stop()
 
+    def pack(self) -> Policy:
+        """What is judged by."""
+        return city(200)
+
     def start_worker(self) -> subprocess.Popen[bytes]:
         """A worker like any other."""
         environment = {
             **os.environ, "PYTHONPATH": str(ROOT), "YICHENG_KAFKA_BOOTSTRAP": self.broker.bootstrap, "YICHENG_POLICY": "bench", "YICHENG_REHEARSAL": "1",
-            "YICHENG_METRICS_PORT": str(free_port()), "YICHENG_STATE_DIR": self.folder, "YICHENG_PARTITIONS": str(PARTITIONS),
+            "YICHENG_METRICS_PORT": str(free_port() if self.workers else self.metrics_port), "YICHENG_STATE_DIR": self.folder, "YICHENG_PARTITIONS": str(PARTITIONS),
         }  # fmt: skip
         self.workers.append(leash.start([sys.executable, "-m", "deploy.cli", "worker"], env=environment, stdout=subprocess.DEVNULL))
         return self.workers[-1]
