@@ -1,6 +1,6 @@
 """What others notice of the street: how late incidents come, and how large the worker is, without it and with it.
 
-Beside an even flow of honest fixes come, all at once: one terminal with 60,000 fixes in nine minutes, in no order, half of them too fast;
+Beside an even flow of honest fixes and scans come, all at once: one terminal with 60,000 fixes in nine minutes, in no order, half of them too fast;
 100,000 made-up vehicle ids; scans of 10,000 made-up cities and enterprises; and one outlet with a million violating scans a day,
 most of which have been there before.
 """
@@ -28,6 +28,8 @@ from streams.topics import GPS, SCAN
 
 RATE, VEHICLES, SECONDS, WARM_SECONDS = 10_000, 20_000, 60, 10
 FLOOD, FLOOD_MS, MADE_UP_VEHICLES, MADE_UP_NAMES, OUTLET_SCANS, OUTLET_SCANS_A_SECOND = 60_000, 540_000, 100_000, 10_000, 1_000_000, 12
+SCANS_EVERY = 20
+"""There is a scan for so many fixes, with the street and without."""
 STEP_S = 0.02
 
 
@@ -62,6 +64,20 @@ def fill(bootstrap: str, city: str, scans: int) -> None:
         if number % 10_000 == 0:
             producer.poll(0)
             time.sleep(0.1)
+    producer.flush()
+
+
+def scan(bootstrap: str, city: str, seconds: int, rate: int) -> None:
+    """An even flow of scans of a hundred outlets, as every city has."""
+    from confluent_kafka import Producer
+
+    producer, started, sent = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "compression.type": "lz4"}), time.monotonic(), 0
+    for step in range(1, round(seconds / STEP_S) + 1):
+        for number in range(sent, round(rate * step * STEP_S)):
+            producer.produce(SCAN.name, _scan(3 * 10**8 + number, city, f"e{number % 12}", f"outlet-{number % 100}"), f"S{number}")
+        sent = round(rate * step * STEP_S)
+        producer.poll(0)
+        time.sleep(max(0.0, started + step * STEP_S - time.monotonic()))
     producer.flush()
 
 
@@ -115,9 +131,10 @@ def measure(rate: int, seconds: int, scale: float, outlet_scans: int, *, street:
         worker = load.start_worker()
         time.sleep(8 + (outlet_scans / 10_000 if street else 0))  # it starts, and reads what there is
         flow, started = load.flow(rate, WARM_SECONDS + seconds), time.time()
+        scans = _start("scan", load.broker.bootstrap, load.city, WARM_SECONDS + seconds, rate // SCANS_EVERY)
         time.sleep(WARM_SECONDS)
         others = _start("disturb", load.broker.bootstrap, load.city, seconds, scale) if street else None
-        if flow.wait(300 + seconds) or (others is not None and others.wait(300)):
+        if flow.wait(300 + seconds) or scans.wait(300) or (others is not None and others.wait(300)):
             raise RuntimeError("the load failed")
         time.sleep(5)
         with urlopen(f"http://127.0.0.1:{load.metrics_port}/metrics", timeout=30) as page:
@@ -140,6 +157,8 @@ def run(rate: int = RATE, seconds: int = SECONDS, scale: float = 1.0) -> dict[st
 if __name__ == "__main__":
     if sys.argv[1:2] == ["fill"]:
         fill(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    elif sys.argv[1:2] == ["scan"]:
+        scan(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
     elif sys.argv[1:2] == ["disturb"]:
         disturb(sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
     else:
