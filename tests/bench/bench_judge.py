@@ -169,7 +169,6 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         numbers = partition.columns.numbers.find([fix.vehicle_id for fix in fixes.fixes])
         latest = engine._latest(partition, numbers, np.argsort(numbers, kind="stable"), packed)
         engine._plain(partition, fixes, latest, packed, inside, engine.planner.possible(fixes))
-        partition.columns.seen(numbers, packed, np.ones(len(chunk), bool))
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()
