@@ -160,9 +160,9 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
     spent: dict[str, list[float]] = {"decode": [], "zones": [], "rules": [], "all": []}
     for chunk in traffic.chunks(rounds):
         start = time.process_time()
-        _, fixes = engine._decode(chunk, 0, [])
+        taken, fixes = engine._decode(chunk, 0, [])
         decoded = time.process_time()
-        packed = pack(fixes, np.arange(len(fixes.fixes)), LONGEST_ID)
+        packed = pack(fixes, np.array([record.offset for record in taken]), LONGEST_ID)
         packed_at = time.process_time()
         inside = engine.policies.locate(fixes.times, fixes.lons, fixes.lats)
         located = time.process_time()
