@@ -26,6 +26,7 @@ from streams.reference import Reference
 from streams.registry import Registry
 from streams.rules import RULES
 from streams.silences import SETTLED_MS, Watched, signs_gap_ms, silences
+from streams.sources import Sources
 from streams.spells import Announced, judge_spells
 from streams.stages import StatefulStage, enterprise_label, wall_clock_ms
 from streams.state import Head, decode_fields, encode_fields
@@ -187,6 +188,7 @@ class RateStage(StatefulStage[RatePartition]):
     def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
         super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
         self.identity_key = identity_key
+        self.sources = Sources(checkpoint)
         self.said = Clock()
         self.began_ms = wall_clock_ms()
         self.stuck_told_s = 0.0
@@ -202,19 +204,23 @@ class RateStage(StatefulStage[RatePartition]):
         """Judge a chunk of partials, then publish the rates that changed."""
         partition = await self.partition(chunk[0].partition)
         touched, partition.restored = partition.restored, set()
-        for record in chunk:
-            if record.offset >= partition.next_offset:
-                partition.next_offset = record.offset + 1
-                try:
-                    partial = decode_partial(record.value)
-                except Malformed as error:
-                    passed_over(record.topic, record.partition, record.offset, str(error))
-                else:
-                    touched |= await self._take(partition, partial, BEGINNING_MS if record.timestamp is None else record.timestamp)
+        records = [record for record in chunk if record.offset >= partition.next_offset]
+        for record, partial in await self._read(records):
+            partition.next_offset = record.offset + 1
+            if isinstance(partial, str):
+                passed_over(record.topic, record.partition, record.offset, partial)
+            else:
+                touched |= await self._take(partition, partial, BEGINNING_MS if record.timestamp is None else record.timestamp)
         await self._publish_rates(partition, touched)
         for city, date in sorted(partition.drove):
             await self._publish_driven(partition, city, date)
         partition.drove.clear()
+
+    async def _read(self, records: Sequence[Any]) -> list[tuple[Any, Partial | str]]:
+        """Records with what they say, or why it cannot be."""
+        read: list[tuple[Any, Partial | str]] = [(record, _partial(record.value)) for record in records]
+        await self.sources.look([partial for _, partial in read if isinstance(partial, Partial)])
+        return [(record, partial if isinstance(partial, str) else self.sources.excess(partial) or partial) for record, partial in read]
 
     async def _take(self, partition: RatePartition, partial: Partial, said_ms: int) -> set[DayKey]:
         """Enter one partial, appended at an instant, and judge what follows; the days whose counts it changed."""
@@ -527,3 +533,10 @@ class RateStage(StatefulStage[RatePartition]):
         finding = FindingKey(*names)
         found = partition.findings.get(finding)
         return None if found is None else (finding, found)
+
+
+def _partial(value: bytes | None) -> Partial | str:
+    try:
+        return decode_partial(value)
+    except Malformed as error:
+        return str(error)

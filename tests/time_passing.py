@@ -19,4 +19,17 @@ def said_ms(watermark_ms):
 
 def said(offset, partial: Partial, at_ms):
     """A record of partials as it comes from a broker."""
-    return SimpleNamespace(partition=0, offset=offset, value=encode_partial(partial), timestamp=at_ms)
+    return SimpleNamespace(topic="courier.partials.v1", partition=0, offset=offset, value=encode_partial(partial), timestamp=at_ms)
+
+
+def inputs_hold(checkpoint, records=10**6, partitions=64):
+    """The input topics that a stage's checkpoint finds: so many partitions, each with so many records."""
+
+    async def partition_counts():
+        return dict.fromkeys(INPUTS, partitions)
+
+    async def ends(topic, numbers):
+        return dict.fromkeys(numbers, records)
+
+    checkpoint.partition_counts, checkpoint.ends = partition_counts, ends
+    return checkpoint

@@ -71,6 +71,7 @@ class City:
         self.live, self.sent = live, []
         checkpoint = Checkpoint("")
         checkpoint.send, checkpoint.restore, checkpoint.ends, checkpoint.readable_ends = self._send, self._restore, self._ends, self._ends
+        checkpoint.partition_counts = self._partition_counts
         reference = SimpleNamespace(**vars(city()[0]))
         self.fixes = FixStage(checkpoint, reference, b"key")
         reference.on_change()
@@ -86,6 +87,10 @@ class City:
 
     async def _ends(self, topic, partitions):
         return dict.fromkeys(partitions, self.offsets[topic])
+
+    @staticmethod
+    async def _partition_counts():
+        return dict.fromkeys((GPS.name, SCAN.name, HEARTBEAT.name), 1)
 
     async def run(self, rows):
         by_second = defaultdict(lambda: defaultdict(list))

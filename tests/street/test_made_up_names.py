@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from oracle import Oracle
-from time_passing import marks, said, said_ms
+from time_passing import inputs_hold, marks, said, said_ms
 
 from deploy.judge import judge_files
 from streams.checkpoint import Checkpoint
@@ -22,6 +22,7 @@ from streams.registry import Registry, decode_entry
 from streams.silences import in_parts
 from streams.stages import HeartbeatStage, ScanStage
 from streams.state import Head, encode_fields
+from streams.watermark import Mark
 
 NOON_MS = 1_700_020_800_000
 MADE_UP = 10_000
@@ -32,7 +33,7 @@ def world(monkeypatch, entries=(), pack="yunnan-2018"):
     policies = Policies([load_policy(pack)])
     registry = Registry(policies.newest.timezone)
     registry.add(decode_entry(orjson.dumps(entry)) for entry in entries)
-    checkpoint, sent = Checkpoint(""), []
+    checkpoint, sent = inputs_hold(Checkpoint("")), []
 
     async def send(topic, key, value, *_, **__):
         sent.append((topic, key, value))
@@ -142,3 +143,29 @@ def test_findings_of_before_are_read_and_rewritten_in_pages(monkeypatch):
     for name, value in kept.items():
         stage.put(fresh, name, value)
     assert fresh.findings[key].extent() == extent_of(sightings.values())
+
+
+FORGED = {
+    "an offset beyond the end": {"enterprise_id": "e", "date": "2023-11-15", "partition": 0, "next_offset": 11, "counts": Counts(accepted=1_000)},
+    "a partition beyond the last": {"enterprise_id": "e", "date": "2023-11-15", "partition": 2, "next_offset": 1, "counts": Counts(accepted=1_000)},
+    "no input": {"topic": "elsewhere", "enterprise_id": "e", "date": "2023-11-15", "partition": 0, "next_offset": 1, "counts": Counts(accepted=1_000)},
+    "an offset and no partition": {"enterprise_id": "e", "date": "2023-11-15", "next_offset": 5, "counts": Counts(accepted=1_000)},
+    "a mark of many partitions": {"marks": [Mark("courier.scan.v1", 0, 9_999, 1, NOON_MS)]},
+    "a mark beyond the end": {"marks": [Mark("courier.scan.v1", 0, 2, 11, NOON_MS)]},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+def test_a_partial_that_claims_more_than_its_source_holds_is_passed_over(monkeypatch, forged):
+    """Neither does it count, nor does it keep the true one from counting, nor time from passing."""
+    reference, checkpoint, sent, own = world(monkeypatch, [{"kind": "enterprise", "id": "e"}])
+    inputs_hold(checkpoint, records=10, partitions=2)
+    sums = RateStage(checkpoint, reference, b"k")
+    true = Partial(own, "courier.scan.v1", "e", "2023-11-15", 0, 10, counts=Counts(accepted=7))
+    time_passes = Partial(**marks(NOON_MS + 1))
+    forgery = Partial(**{"city": own, "topic": "courier.scan.v1", **forged})
+    for offset, partial in enumerate((time_passes, forgery, true, Partial(**marks(NOON_MS + 2)))):
+        asyncio.run(sums.take([said(offset, partial, said_ms(NOON_MS + 2))]))
+    counted = {key.decode(): orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
+    assert counted[f"{own}/e/2023-11-15"] == 7
+    assert sums.partitions[0].stream_time_ms == NOON_MS + 2 and sums.partitions[0].next_offset == 4

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from oracle import Oracle
-from time_passing import marks, said_ms
+from time_passing import inputs_hold, marks, said_ms
 from time_passing import said as partial_record
 
 from deploy.judge import judge_files
@@ -61,7 +61,7 @@ def test_a_month_that_did_not_rise_is_found_as_the_oracle_finds_it(policy, tmp_p
 
 def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing_again(policy, monkeypatch):
     policies = Policies([policy])
-    stage = RateStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=Registry(policy.timezone)), b"k")
+    stage = RateStage(inputs_hold(Checkpoint("")), SimpleNamespace(policies=policies, registry=Registry(policy.timezone)), b"k")
     said, offsets = [], iter(range(100))
 
     async def send(topic, key, value, *_, **__):

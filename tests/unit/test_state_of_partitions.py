@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
-from time_passing import marks, said, said_ms
+from time_passing import inputs_hold, marks, said, said_ms
 
 from streams.checkpoint import Checkpoint, Snapshots
 from streams.credit import Charge
@@ -69,7 +69,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     policies = Policies([load_policy("yunnan-2018")])
     registry = Registry(policies.newest.timezone)
     registry.add([Enterprise(id="e")])
-    stage = RateStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=registry), b"k")
+    stage = RateStage(inputs_hold(Checkpoint("")), SimpleNamespace(policies=policies, registry=registry), b"k")
     sent, offsets = [], iter(range(100))
 
     async def send(*record, **_):
