@@ -15,9 +15,11 @@ from kafka.errors import KafkaError
 
 from streams import topics
 from streams.errors import BadInput, Unavailable
-from streams.pack_checks import pack_record
-from streams.policy import Policy, decode_policy
-from streams.registry import AnyEntry, Registry, decode_versions, validity_ms
+from streams.policy.checks import pack_record
+from streams.policy.policy import Policy
+from streams.policy.reader import decode_policy
+from streams.registry.records import AnyEntry, decode_versions
+from streams.registry.registry import Registry, validity_ms
 from streams.shown import shown
 
 T = TypeVar("T")

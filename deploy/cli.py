@@ -70,7 +70,7 @@ def _settings(config: Path | None = None, **overrides: Any) -> Any:
 
 def _policy_name(city: str | None, policy_name: str | None) -> str:
     """The pack that ``--policy``, else ``--city`` means."""
-    from streams.policy import packs
+    from streams.policy.reader import packs
 
     if policy_name:
         return policy_name
@@ -114,7 +114,7 @@ def up(
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
     from deploy.local import Local, Plan
     from producers.faults import parse_faults
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     parse_faults(faults)
     for name, value in (("--rate", rate), ("--speedup", speedup)):
@@ -195,10 +195,10 @@ def judge(
     """Judge recorded files with the same engine, without Kafka."""
     from deploy.intake import accepted, account
     from deploy.judge import IDENTITY_KEY, judge_files
-    from streams.policy import load_policy
-    from streams.record_columns import NAMES
-    from streams.registry import Registry
-    from streams.registry_file import load_registry
+    from streams.files.record_columns import NAMES
+    from streams.policy.reader import load_policy
+    from streams.registry.files import load_registry
+    from streams.registry.registry import Registry
 
     if not gps and not scans and not heartbeats:
         raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
@@ -221,8 +221,8 @@ def judge(
 
 def _how(encoding: str | None, columns: Path | None) -> Any:
     """How to read recorded files, from the options."""
-    from streams.record_columns import read_mapping
-    from streams.record_files import How
+    from streams.files.record_columns import read_mapping
+    from streams.files.record_files import How
 
     return How(encoding=encoding, mapping=read_mapping(columns) if columns else None)
 
@@ -232,7 +232,7 @@ def worker(config: Config = None) -> None:
     """Run one Faust worker."""
     from deploy.broker import answers
     from deploy.identity import refuse_foreign_state
-    from streams.origin import origin_of
+    from streams.runtime.origin import origin_of
     from streams.worker import run_worker
 
     settings = _settings(config)
@@ -294,7 +294,7 @@ def synthetic(
     """A seeded fleet, its parcels, cameras and feeds, in simulated time that ends at the present."""
     from producers.faults import parse_faults
     from producers.traffic import produce_synthetic
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     produce_synthetic(
         _settings().kafka_bootstrap, load_policy(_policy_name(city, policy_name)), registry_file, rate=rate,
@@ -394,7 +394,7 @@ def registry_sample(
 ) -> None:
     """Write a fictional registry, the same for the same seed."""
     from producers.traffic import write_sample_registry
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     _say(f"{write_sample_registry(load_policy(_policy_name(city, None)), vehicles, seed, out)} records → {out}")
 
@@ -408,8 +408,8 @@ def registry_import(
 ) -> None:
     """Publish registry records to Kafka beside earlier versions of their ids; the whole file is checked first."""
     from deploy.admin import import_registry
-    from streams.policy import load_policy
-    from streams.registry_file import load_registry
+    from streams.policy.reader import load_policy
+    from streams.registry.files import load_registry
 
     pack = load_policy(policy_name or _settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
@@ -443,7 +443,7 @@ def incidents_list(
 ) -> None:
     """Print the incidents that stand, in order of time."""
     from deploy.feedback import listed
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     settings = _settings()
     for line in listed(settings.kafka_bootstrap, load_policy(settings.policy), unanswered=unanswered, rule=rule):
@@ -477,7 +477,7 @@ Reason = Annotated[str | None, typer.Option(help="only those refused for this re
 def dead_list(reason: Reason = None, show: Annotated[bool, typer.Option("--show", help="and what stands there, read from its topic")] = False) -> None:
     """Print refused records: topic/partition/offset, reason, event id, local time, bytes, and why."""
     from deploy.dead import listed
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     settings = _settings()
     for line in listed(settings.kafka_bootstrap, load_policy(settings.policy), reason=reason, show=show):
@@ -496,7 +496,7 @@ def dead_redrive(reason: Reason = None, late: Annotated[bool, typer.Option("--la
 @policy.command("list")
 def policy_list() -> None:
     """Name the packs that come with Yicheng."""
-    from streams.policy import load_policy, packs
+    from streams.policy.reader import load_policy, packs
 
     for name in packs():
         pack = load_policy(name).pack
@@ -521,7 +521,7 @@ def policy_check(
     import time
 
     from deploy.explain import answer, explain
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     checked = load_policy(pack)
     for warning in checked.warnings:
@@ -540,7 +540,7 @@ def policy_check(
 def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
     """Publish a pack to Kafka, after checking it."""
     from deploy.admin import publish_policy
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     checked = load_policy(pack)
     versions = publish_policy(_settings().kafka_bootstrap, checked)
@@ -550,7 +550,7 @@ def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or pat
 @policy.command("show")
 def policy_show(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
     """Print a pack's YAML."""
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     _print_text(load_policy(pack).pack.source["yaml"])
 
@@ -567,8 +567,9 @@ def _date(text: str, option: str) -> Any:
 def _registry(policy: Any, registry_file: Path | None) -> Any:
     """The registry of a file, else the one that Kafka holds."""
     from deploy.admin import read_registry
-    from streams.registry import Registry, decode_entry
-    from streams.registry_file import load_registry
+    from streams.registry.files import load_registry
+    from streams.registry.records import decode_entry
+    from streams.registry.registry import Registry
 
     if registry_file is not None:
         return load_registry(registry_file, policy.timezone, policy.zone_kinds)
@@ -593,7 +594,7 @@ def report_city(
     if context.invoked_subcommand:
         return
     from deploy.report import FORMATS, gather, judged_files, published_now
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     if from_ is None or until is None:
         raise BadInput("a report needs --from DATE and --until DATE")
@@ -623,7 +624,7 @@ def report_draw(
     import time
 
     from deploy.report import as_json, draw
-    from streams.policy import load_policy
+    from streams.policy.reader import load_policy
 
     pack = load_policy(_policy_name(city, policy_name))
     today = pack.days.date_of(time.time_ns() // 1_000_000)

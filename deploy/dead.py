@@ -13,9 +13,9 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from deploy.admin import CLOSE_TIMEOUT_MS, readable, send_records, unreachable
 from streams.clock import local_datetime
-from streams.dead_letters import KINDS
 from streams.events import FIRST_MS, LAST_MS
-from streams.policy import Policy
+from streams.policy.policy import Policy
+from streams.runtime.dead_letters import KINDS
 from streams.shown import shown
 from streams.topics import DEAD, LATE
 

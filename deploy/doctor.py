@@ -17,7 +17,7 @@ from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_ther
 from deploy.topic_admin import unstamped_topics
 from streams import metrics
 from streams.errors import YichengError
-from streams.policy import load_policy, packs
+from streams.policy.reader import load_policy, packs
 from streams.settings import Settings
 from streams.shown import shown
 

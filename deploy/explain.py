@@ -6,7 +6,9 @@ import msgspec
 
 from streams.clock import Duration, bound_ms, local_date, local_datetime
 from streams.errors import BadInput
-from streams.policy import Exemption, Policy, Rule, load_policy, packs
+from streams.policy.pack import Exemption, Rule
+from streams.policy.policy import Policy
+from streams.policy.reader import load_policy, packs
 from streams.rules import RULES
 from streams.shown import shown
 from streams.windows import WEEKDAYS, Window

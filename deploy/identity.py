@@ -8,8 +8,8 @@ import time
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from streams.origin import Origin, refuse_foreign, unsigned
-from streams.state import MARK
+from streams.runtime.origin import Origin, refuse_foreign, unsigned
+from streams.state_records import MARK
 from streams.topics import ALL
 
 KEY_BYTES = 32

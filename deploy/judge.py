@@ -12,22 +12,24 @@ import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
 from streams.clock import END_MS, month_after
-from streams.cloudevents import day_incident_data, finding_data, incident_data, spell_data
-from streams.credit import Account, black_spells, charge_of, costs
-from streams.driven import driven_row
-from streams.engine import Engine, FixPartition, new_partition
+from streams.counts import Counts, DayKey, rate_row, totals
+from streams.enterprises.credit import Account, black_spells, charge_of, costs
+from streams.enterprises.intervals import judge_spells
+from streams.enterprises.liveness import HeartbeatPartition, Span, joined, silences, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Reject
-from streams.findings import judge_finding
-from streams.incidents import OPEN, RETRACTED, Transition, as_transition
-from streams.parcels import DayKey
-from streams.policy import Policies, Policy
-from streams.rates import Counts, DayJudge, DayTransition, count_scans, new_scan_partition, rate_row, totals
-from streams.record_files import How
-from streams.registry import Registry
+from streams.files.record_files import How
+from streams.lifecycle import OPEN, RETRACTED
+from streams.parcels.days import DayJudge, DayTransition
+from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.violations import judge_finding
+from streams.policy.policy import Policies, Policy
+from streams.registry.registry import Registry
 from streams.rules import RULES
-from streams.silences import HeartbeatPartition, Span, joined, silences, take_heartbeats
-from streams.spells import judge_spells
+from streams.runtime.cloudevents import day_incident_data, finding_data, incident_data, spell_data
+from streams.vehicles.empty_run import driven_row
+from streams.vehicles.engine import Engine, FixPartition, new_partition
+from streams.vehicles.incidents import Transition, as_transition
 
 IDENTITY_KEY = b"yicheng"
 

@@ -31,10 +31,10 @@ from deploy.topic_admin import create_topics, delete_topics
 from deploy.verdict import Produced, Verdict, compare, how_alarms_stood, latest_incidents, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
+from streams.counts import CITY_WIDE
 from streams.errors import BadInput, Unavailable, YichengError
-from streams.policy import Policy
-from streams.rates import CITY_WIDE
-from streams.registry_file import load_registry
+from streams.policy.policy import Policy
+from streams.registry.files import load_registry
 from streams.settings import Settings
 from streams.shares import percent, target_percent
 from streams.shown import shown

@@ -9,13 +9,13 @@ import msgspec
 
 from deploy.admin import readable
 from deploy.verdict import newest
+from streams.counts import FEATURES, is_of_day
 from streams.decode import AnyId, Malformed, decoded
-from streams.driven import is_about_driving
 from streams.events import LAST_MS
 from streams.ids import id_of, is_id
-from streams.rates import FEATURES, is_of_day
 from streams.rules import RULES
 from streams.topics import FEEDBACK, INCIDENTS, RATES
+from streams.vehicles.empty_run import is_about_driving
 
 
 class _Data(msgspec.Struct):

@@ -22,16 +22,17 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploy import published
-from streams.driven import is_about_driving
+from streams.counts import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.errors import BadInput
-from streams.network import TITLES, network
-from streams.pack_checks import is_share
-from streams.policy import Policy
-from streams.rates import CITY_WIDE, FEATURES, Counts, is_of_day, share
-from streams.registry import Enterprise, Registry
+from streams.policy.checks import is_share
+from streams.policy.policy import Policy
+from streams.registry.key_figures import TITLES, network
+from streams.registry.records import Enterprise
+from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.shares import figure, percent
 from streams.shown import shown
+from streams.vehicles.empty_run import is_about_driving
 
 GREEN_POINT_PARCELS = 100
 _FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@＝＋－＠|%]")

@@ -13,8 +13,8 @@ from kafka.errors import TopicAlreadyExistsError
 from deploy.admin import CLOSE_TIMEOUT_MS, administer, read_records, reader
 from streams import topics
 from streams.errors import YichengError
-from streams.preflight import is_made_anew
-from streams.state import decode_head
+from streams.runtime.preflight import is_made_anew
+from streams.state_records import decode_head
 
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:

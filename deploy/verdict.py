@@ -12,10 +12,10 @@ import orjson
 
 from producers.synthetic import Truth
 from streams.clock import LocalDays
-from streams.cloudevents import subject_of
-from streams.driven import is_about_driving
-from streams.rates import is_of_day
+from streams.counts import is_of_day
 from streams.rules import judged
+from streams.runtime.cloudevents import subject_of
+from streams.vehicles.empty_run import is_about_driving
 
 
 class Produced(msgspec.Struct):

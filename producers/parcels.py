@@ -13,8 +13,9 @@ import msgspec
 from producers.faults import Sent
 from producers.synthetic import Truth
 from streams.events import Heartbeat, Packaging, Scan
-from streams.policy import Policy
-from streams.registry import Outlet, Registry
+from streams.policy.policy import Policy
+from streams.registry.records import Outlet
+from streams.registry.registry import Registry
 
 
 def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end_ms: int, seed: int) -> list[Scan]:

@@ -9,8 +9,8 @@ import msgspec
 import orjson
 
 from producers.faults import Sent
-from streams.record_columns import KEYS
-from streams.record_files import MOST_LINE_BYTES, How, open_records
+from streams.files.record_columns import KEYS
+from streams.files.record_files import MOST_LINE_BYTES, How, open_records
 
 
 class Noted(msgspec.Struct):

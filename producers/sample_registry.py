@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from streams.policy import Policy
-from streams.registry import AnyEntry, Driver, Enterprise, Outlet, Pass, Township, Vehicle
+from streams.policy.policy import Policy
+from streams.registry.records import AnyEntry, Driver, Enterprise, Outlet, Pass, Township, Vehicle
 
 ENTERPRISES = (
     ("qingcheng", "青城速递", "Qingcheng Express", True), ("dahei", "大黑河快运", "Daheihe Express", True),

@@ -21,8 +21,10 @@ from shapely.geometry.base import BaseGeometry
 from producers.sample_registry import LAPSED, plate_prefix
 from streams.events import Fix
 from streams.geo import haversine_m
-from streams.policy import Policy, Rule
-from streams.registry import Driver, Pass, Registry, Vehicle
+from streams.policy.pack import Rule
+from streams.policy.policy import Policy
+from streams.registry.records import Driver, Pass, Vehicle
+from streams.registry.registry import Registry
 from streams.rules import RULES
 
 GRID_DEG = 0.0045

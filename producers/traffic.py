@@ -19,10 +19,10 @@ from producers.replay import Noted, read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet
 from streams.errors import YichengError
-from streams.policy import Policy
-from streams.record_files import How
-from streams.registry import Registry
-from streams.registry_file import load_registry
+from streams.files.record_files import How
+from streams.policy.policy import Policy
+from streams.registry.files import load_registry
+from streams.registry.registry import Registry
 
 SCANS_PER_FIX = 0.5
 SAMPLE_VEHICLES = 2_400

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import faust
@@ -23,17 +24,22 @@ from faust.types import TP
 from yarl import URL
 
 from streams import metrics
-from streams.checkpoint import HEARTBEAT_S, Checkpoint, Watchdog, guarded
-from streams.held_back import HeldBack
-from streams.origin import identity_key, origin_of
-from streams.preflight import refuse_made_anew, refuse_misfits
-from streams.rate_stage import RateStage
-from streams.reference import Reference
+from streams.runtime import patches
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
+from streams.runtime.fix_stage import FixStage
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.held_back import HeldBack
+from streams.runtime.origin import identity_key, origin_of
+from streams.runtime.preflight import refuse_made_anew, refuse_misfits
+from streams.runtime.reference import Reference
+from streams.runtime.scan_stage import ScanStage
+from streams.runtime.stage import StatefulStage
+from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
+from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, guarded
 from streams.settings import Settings
-from streams.stages import FixStage, HeartbeatStage, ScanStage, StatefulStage
 from streams.stopping import stopping
 from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN, Topic
-from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
@@ -46,6 +52,8 @@ class App(faust.App):
 
     reference: Reference
     checkpoint: Checkpoint
+    watchdog: Watchdog
+    ready: Callable[[], bool]
 
     async def on_start(self) -> None:
         """Look at the topics and read the reference data first."""
@@ -55,8 +63,9 @@ class App(faust.App):
         await self.wait(self.reference.ready)
 
 
-def build_app(settings: Settings, web_port: int) -> faust.App:
+def build_app(settings: Settings, web_port: int) -> App:
     """Topics, stages and agents in the order of the flow."""
+    patches.compress_less()
     app = App(
         settings.group,
         broker=[URL(f"aiokafka://{address}") for address in settings.kafka_bootstrap.split(",")],

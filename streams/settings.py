@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.errors import BadInput, closest, nearest
-from streams.plain_yaml import compose_plain, is_absent
+from streams.files.plain_yaml import compose_plain, is_absent
+from streams.files.small_files import read_small
 from streams.shown import shown
-from streams.small_files import read_small
 
 GC_THRESHOLDS = (50_000, 5, 1_000)
 """State has no cycles, and looking through all of it for some takes hundreds of ms."""

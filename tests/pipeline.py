@@ -15,12 +15,12 @@ from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends, read_clock
 from deploy.verdict import finding_differences, how_alarms_stood, latest_incidents, newest
 from producers.traffic import write_sample_registry
-from streams.cloudevents import subject_of
-from streams.driven import is_about_driving
-from streams.policy import load_policy
-from streams.rates import is_of_day
-from streams.registry_file import load_registry
+from streams.counts import is_of_day
+from streams.policy.reader import load_policy
+from streams.registry.files import load_registry
 from streams.rules import judged
+from streams.runtime.cloudevents import subject_of
+from streams.vehicles.empty_run import is_about_driving
 
 PACK = Path(__file__).parent.parent / "streams" / "policies" / "hohhot-2019.yaml"
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")

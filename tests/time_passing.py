@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from streams.partials import Partial, encode_partial
+from streams.city.contributions import Partial, encode_partial
 from streams.watermark import DISORDER_MS, INPUTS, Mark
 
 

@@ -5,7 +5,7 @@ A module that judges fixes has
 - ``ZONES``: ``"none"``, ``"optional"``, ``"required"`` or ``"outside"`` (required; being in none of them is the offence);
   ``PERMITTED``: whether it takes permitted windows (``"none"``, ``"optional"``, ``"required"``)
 - ``Parameters``: a struct of its own YAML keys
-- ``prepare(parameters, subject, policy)``: what the rule means for one vehicle while nothing the registry says about it
+- ``prepare(parameters, subject, identifier)``: what the rule means for one vehicle while nothing the registry says about it
   changes: ``False`` (cannot be violated), ``True`` (every fix violates) or a predicate of
   (fix, zones it is inside, subject); the same object for all subjects to which the same applies
 - ``minimum_ms(parameters)`` (optional): how long a run must last to count
@@ -29,7 +29,7 @@ import pkgutil
 from types import ModuleType
 
 RULES: dict[str, ModuleType] = {
-    name: importlib.import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)
+    name: importlib.import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__) if not name.startswith("_")
 }
 
 

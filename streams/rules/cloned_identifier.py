@@ -11,8 +11,8 @@ Parameters
     ``max_speed_kmh`` (200), ``min_distance_m`` (1000).
 
 Example
-    >>> from streams.recent import Kept
-    >>> from streams.registry import Subject
+    >>> from streams.fix_batch import Kept
+    >>> from streams.registry.registry import Subject
     >>> elsewhere = prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)
     >>> here = Kept(0, "a", 111.60, 40.80, None, False, 0)
     >>> elsewhere(here, Kept(60_000, "b", 111.70, 40.80, None, False, 0))  # 8.4 km in a minute
@@ -25,17 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from streams.fix_batch import Kept
 from streams.geo import METRES_PER_DEGREE, haversine_m
-from streams.predicates import Form
-from streams.recent import Kept
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Form
 
 ZONES = "none"
 PERMITTED = "none"
@@ -57,7 +54,7 @@ def reach_deg(parameters: Parameters) -> float:
     return parameters.min_distance_m / METRES_PER_DEGREE
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Callable[[Kept, Kept], bool]:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> Callable[[Kept, Kept], bool]:
     """Too far in too short a time."""
     return _elsewhere(parameters.max_speed_kmh, parameters.min_distance_m)
 

@@ -12,7 +12,7 @@ Parameters
 
 Example
     >>> from streams.events import Fix
-    >>> from streams.registry import Subject
+    >>> from streams.registry.registry import Subject
     >>> stands = prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)
     >>> stands(Fix("e", 1, "v", 107.7, 29.3, speed_kmh=0.0), ("main-road",), None)
     True
@@ -22,15 +22,11 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.predicates import Predicate, stopped
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Predicate, stopped
 
 ZONES = "required"
 PERMITTED = "optional"
@@ -45,6 +41,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stopped_below_kmh: float = 1.0
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Predicate:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> Predicate:
     """Stopped or not."""
     return stopped(parameters.stopped_below_kmh)

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from streams.clock import Duration
-from streams.registry import Enterprise
+from streams.registry.records import Enterprise
 from streams.windows import Window
 
 SIGNS = "enterprise"

@@ -12,7 +12,7 @@ Parameters
     are no primary brands; the whole city is judged all the same.
 
 Example
-    >>> from streams.rates import Counts
+    >>> from streams.counts import Counts
     >>> rate(Counts(accepted=200, electronic=170))
     (170, 200)
 """
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from streams.rates import Counts
+    from streams.counts import Counts
 
 TITLE_ZH = "电子运单使用率不达标"
 REASON_ZH = "{enterprise_zh} {date} 电子运单使用率 {percent}，低于 {target_percent}"

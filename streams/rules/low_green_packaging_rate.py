@@ -13,7 +13,7 @@ Parameters
     are no primary brands; the whole city is judged all the same. ``rising`` (false): from month to month.
 
 Example
-    >>> from streams.rates import Counts
+    >>> from streams.counts import Counts
     >>> rate(Counts(accepted=200, green=170))
     (170, 200)
 """
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from streams.rates import Counts
+    from streams.counts import Counts
 
 TITLE_ZH = "绿色包装使用率不达标"
 REASON_ZH = "{enterprise_zh} {date} 绿色包装使用率 {percent}，低于 {target_percent}"

@@ -10,26 +10,21 @@ Parameters
     None; the scheme is the pack's ``identifier.pattern``.
 
 Example
-    >>> from types import SimpleNamespace as Pack
     >>> from streams.patterns import compile_pattern
-    >>> from streams.registry import Subject
-    >>> pack = Pack(identifier=compile_pattern("HH-[0-9]{5}"))
-    >>> prepare(Parameters(), Subject("HH-12", None, None, (), 0, 1), pack)
+    >>> from streams.registry.registry import Subject
+    >>> identifier = compile_pattern("HH-[0-9]{5}")
+    >>> prepare(Parameters(), Subject("HH-12", None, None, (), 0, 1), identifier)
     True
-    >>> prepare(Parameters(), Subject("HH-00012", None, None, (), 0, 1), pack)
+    >>> prepare(Parameters(), Subject("HH-00012", None, None, (), 0, 1), identifier)
     False
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
 
 ZONES = "none"
 PERMITTED = "none"
@@ -42,6 +37,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No keys of its own."""
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy) -> bool:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool:
     """Every fix violates, or none does."""
-    return policy.identifier is not None and policy.identifier.fullmatch(subject.vehicle_id) is None
+    return identifier is not None and identifier.fullmatch(subject.vehicle_id) is None

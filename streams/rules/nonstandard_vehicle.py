@@ -10,7 +10,8 @@ Parameters
     ``allow``: lists ``classes``, ``body``, ``energy``; an attribute without a list is free.
 
 Example
-    >>> from streams.registry import Subject, Vehicle
+    >>> from streams.registry.registry import Subject
+    >>> from streams.registry.records import Vehicle
     >>> boxed = Parameters(allow=Allow(body=["box"]))
     >>> prepare(boxed, Subject("v", Vehicle(id="v", body="open"), None, (), 0, 1), None)
     True
@@ -20,14 +21,11 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.registry import Body, Energy, Subject, VehicleClass
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.records import Body, Energy, VehicleClass
+from streams.registry.registry import Subject
 
 ZONES = "optional"
 PERMITTED = "none"
@@ -50,7 +48,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow: Allow
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool:
     """Every fix violates, or none does."""
     vehicle, allow = subject.vehicle, parameters.allow
     if vehicle is None:

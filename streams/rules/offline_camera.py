@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from streams.clock import Duration
-from streams.registry import Outlet
+from streams.registry.records import Outlet
 
 SIGNS = "outlet"
 TITLE_ZH = "网点监控未经通知离线"

@@ -12,7 +12,7 @@ Parameters
 
 Example
     >>> from streams.events import Fix
-    >>> from streams.registry import Subject
+    >>> from streams.registry.registry import Subject
     >>> stands = prepare(Parameters(limit=Duration(600_000)), Subject("v", None, None, (), 0, 1), None)
     >>> stands(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",), None)
     True
@@ -22,16 +22,12 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from streams.clock import Duration
-from streams.predicates import Predicate, stopped
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Predicate, stopped
 
 ZONES = "required"
 PERMITTED = "optional"
@@ -53,7 +49,7 @@ def minimum_ms(parameters: Parameters) -> int:
 
 
 def prepare(
-    parameters: Parameters, subject: Subject, policy: Policy | None
+    parameters: Parameters, subject: Subject, identifier: Pattern | None
 ) -> Predicate:
     """Stopped or not."""
     return stopped(parameters.stopped_below_kmh)

@@ -10,21 +10,17 @@ Parameters
     ``zones`` and ``permitted`` are required; ``vehicles`` and ``exempt`` narrow whom it concerns.
 
 Example
-    >>> from streams.registry import Subject
+    >>> from streams.registry.registry import Subject
     >>> prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)  # zones and windows are the engine's part
     True
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
 
 ZONES = "required"
 PERMITTED = "required"
@@ -37,6 +33,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No keys of its own."""
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool:
     """Being inside is all it takes."""
     return True

@@ -12,7 +12,8 @@ Parameters
     ``limit`` (30m).
 
 Example
-    >>> from streams.registry import Subject, Vehicle
+    >>> from streams.registry.registry import Subject
+    >>> from streams.registry.records import Vehicle
     >>> prepare(Parameters(), Subject("v", Vehicle(id="v"), None, (), 0, 1), None)  # the clock is the engine's part
     True
     >>> prepare(Parameters(), Subject("v", Vehicle(id="v", status="scrapped"), None, (), 0, 1), None)
@@ -21,16 +22,12 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from streams.clock import Duration
-from streams.predicates import Form
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Form
 
 ZONES = "none"
 PERMITTED = "none"
@@ -46,6 +43,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Duration = Duration(30 * 60_000)
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool:
     """Whether the vehicle is expected to report."""
     return subject.vehicle is not None and subject.vehicle.status == "active"

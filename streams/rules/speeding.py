@@ -12,7 +12,7 @@ Parameters
 
 Example
     >>> from streams.events import Fix
-    >>> from streams.registry import Subject
+    >>> from streams.registry.registry import Subject
     >>> speeds = prepare(Parameters(limit_kmh=15), Subject("v", None, None, (), 0, 1), None)
     >>> speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.1), (), None), speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.0), (), None)
     (True, False)
@@ -20,15 +20,11 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.predicates import Predicate, faster
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Predicate, faster
 
 ZONES = "optional"
 PERMITTED = "optional"
@@ -43,6 +39,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit_kmh: float
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> Predicate:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> Predicate:
     """Above the limit or not."""
     return faster(parameters.limit_kmh)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.events import Scan
-from streams.registry import Outlet
+from streams.registry.records import Outlet
 
 SCANS = "all"
 TITLE_ZH = "网点未备案"

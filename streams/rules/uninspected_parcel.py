@@ -24,7 +24,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.events import Scan
-from streams.registry import Outlet
+from streams.registry.records import Outlet
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未验视内件"

@@ -14,7 +14,8 @@ Parameters
 Example
     >>> from zoneinfo import ZoneInfo
     >>> from streams.events import Fix
-    >>> from streams.registry import Driver, Registry, Vehicle
+    >>> from streams.registry.records import Driver, Vehicle
+    >>> from streams.registry.registry import Registry
     >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
     >>> registry.add([Driver(id="d", insured_until="2019-12-31"), Vehicle(id="v", driver_ids=["d"])])
     >>> subject = registry.subject("v", 1_577_000_000_000)
@@ -26,15 +27,11 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.predicates import Predicate, nobody_qualifies
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Predicate, nobody_qualifies
 
 ZONES = "optional"
 PERMITTED = "none"
@@ -47,7 +44,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No keys of its own."""
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Predicate:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool | Predicate:
     """By the driver that each fix names, else by the vehicle's drivers."""
     vehicle = subject.vehicle
     if vehicle is not None and subject.lasts(vehicle.insured_until, subject.from_ms):

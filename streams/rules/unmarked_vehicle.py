@@ -12,7 +12,8 @@ Parameters
 
 Example
     >>> from streams.events import Fix
-    >>> from streams.registry import Subject, Vehicle
+    >>> from streams.registry.registry import Subject
+    >>> from streams.registry.records import Vehicle
     >>> subject = Subject("v", Vehicle(id="v", plate="蒙A1"), None, (), 0, 1)
     >>> prepare(Parameters(), subject, None)(Fix("e", 1, "v", 111.0, 40.0, plate="蒙A2"), (), subject)
     True
@@ -22,16 +23,12 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from streams.events import Fix
-from streams.predicates import Predicate
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Predicate
 
 ZONES = "none"
 PERMITTED = "none"
@@ -45,7 +42,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def prepare(
-    parameters: Parameters, subject: Subject, policy: Policy | None
+    parameters: Parameters, subject: Subject, identifier: Pattern | None
 ) -> bool | Predicate:
     """Constant for an unmarked vehicle; otherwise each reported plate is compared."""
     vehicle = subject.vehicle

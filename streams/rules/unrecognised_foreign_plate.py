@@ -12,7 +12,8 @@ Parameters
 
 Example
     >>> from streams.events import Fix
-    >>> from streams.registry import Pass, Subject
+    >>> from streams.registry.records import Pass
+    >>> from streams.registry.registry import Subject
     >>> held = Pass(id="p", pass_kind="cross_border", vehicle_id="v", zones=["corridor"])
     >>> foreign = prepare(Parameters(), Subject("v", None, None, (held,), 0, 1), None)
     >>> lao = Fix("e", 1, "v", 101.7, 21.2, plate="ກຂ 1234")
@@ -23,17 +24,13 @@ Example
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from streams.events import Fix
-from streams.patterns import compile_pattern
-from streams.predicates import Predicate
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern, compile_pattern
+from streams.registry.registry import Subject
+from streams.rules._predicates import Predicate
 
 ZONES = "optional"
 PERMITTED = "optional"
@@ -48,7 +45,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     home_plate_pattern: str = "[一-\u9fff][A-Z][·.]?[A-Z0-9一-\u9fff]{5,6}"
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool | Predicate:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool | Predicate:
     """By each fix's plate and place; never where a pass covers everything."""
     corridors = subject.pass_zones(["cross_border"])
     if "*" in corridors:

@@ -10,7 +10,8 @@ Parameters
     None.
 
 Example
-    >>> from streams.registry import Subject, Vehicle
+    >>> from streams.registry.registry import Subject
+    >>> from streams.registry.records import Vehicle
     >>> scrapped = Vehicle(id="HH-00001", status="scrapped")
     >>> prepare(Parameters(), Subject("HH-00001", scrapped, None, (), 0, 1), None)
     True
@@ -20,14 +21,10 @@ Example
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from streams.registry import Subject
-
-if TYPE_CHECKING:
-    from streams.policy import Policy
+from streams.patterns import Pattern
+from streams.registry.registry import Subject
 
 ZONES = "none"
 PERMITTED = "none"
@@ -40,6 +37,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No keys of its own."""
 
 
-def prepare(parameters: Parameters, subject: Subject, policy: Policy | None) -> bool:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool:
     """Every fix violates, or none does, for as long as the record stays the same."""
     return subject.vehicle is None or subject.vehicle.status != "active"

@@ -17,9 +17,9 @@ from bench_pipeline import PARTITIONS, ROUNDS, contend, fill
 
 from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
-from streams.engine import Engine, new_partition
-from streams.policy import Policies
+from streams.policy.policy import Policies
 from streams.settings import GC_THRESHOLDS
+from streams.vehicles.engine import Engine, new_partition
 
 VEHICLES, ZONES, HOURS, FEW = (1_000, 10_000, 100_000), (10, 200, 1_000), 24, 1_000
 ROUNDS_AN_HOUR = 360

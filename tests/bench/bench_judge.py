@@ -17,14 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from streams.columns import LONGEST_ID
-from streams.engine import Engine, FixPartition, new_partition
 from streams.events import Record
-from streams.policy import Policies, Policy, parse_policy
-from streams.recent import pack
-from streams.registry import Registry, decode_entry
+from streams.fix_batch import pack
+from streams.policy.policy import Policies, Policy
+from streams.policy.reader import parse_policy
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
 from streams.settings import GC_THRESHOLDS
-from streams.state import decode_trace, encode_traces, head_of
+from streams.state_records import head_of
+from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.engine import Engine, FixPartition, new_partition
+from streams.vehicles.store import LONGEST_ID
 
 CHUNK_RECORDS = 2_000
 START_MS = 1_782_446_400_000

@@ -17,12 +17,13 @@ from contenders import still
 
 from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
-from streams.checkpoint import Change, Checkpoint
-from streams.engine import Engine, new_partition
-from streams.policy import Policies
-from streams.stages import FixStage
-from streams.state import MARK, encode_head, encode_traces, head_of
+from streams.policy.policy import Policies
+from streams.runtime.checkpoint import Change, Checkpoint
+from streams.runtime.fix_stage import FixStage
+from streams.state_records import MARK, encode_head, head_of
 from streams.topics import VEHICLE_STATE
+from streams.vehicles.codec import encode_traces
+from streams.vehicles.engine import Engine, new_partition
 
 VEHICLES, TEMPLATES, PARTITIONS = 1_000_000, 1_000, 4
 

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from bench_judge import CHUNK_RECORDS, rss_bytes
 
 from streams.events import Record
-from streams.policy import Policies, load_policy
-from streams.rates import ScanPartition, count_scans, new_scan_partition
-from streams.registry import Registry, decode_entry
+from streams.parcels.scans import ScanPartition, count_scans, new_scan_partition
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
 
 PARCELS, DAYS_PARCELS, OUTLETS = 300_000, 10_000_000, 1_200
 CHECKPOINT_CHUNKS = 50

@@ -23,7 +23,7 @@ from bench_latency import Load, need_librdkafka
 from bench_pipeline import PEERS, ROOT
 
 from deploy import leash, published
-from streams.policy import Policy
+from streams.policy.policy import Policy
 from streams.topics import GPS, SCAN
 
 RATE, VEHICLES, SECONDS, WARM_SECONDS = 10_000, 20_000, 60, 10

@@ -22,12 +22,12 @@ from bench_judge import CHUNK_RECORDS, city, fleet
 
 from deploy.broker import free_port
 from streams.decode import FIXES
-from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import Policies
+from streams.policy.policy import Policies
+from streams.runtime.fix_stage import FixStage
 from streams.settings import GC_THRESHOLDS
-from streams.stages import FixStage
 from streams.topics import GPS
+from streams.vehicles.engine import Engine, new_partition
 
 WARM_A_VEHICLE, WARM_PER_EVENT, PER_EVENT = 3, 20_000, 40_000
 """Events of each vehicle before the clock starts (the first one makes its plan), and how many are enough of whoever takes them one by one."""
@@ -99,7 +99,7 @@ def yicheng(work, bootstrap, meter):
     import faust
 
     from streams import app as app_module
-    from streams.checkpoint import Checkpoint
+    from streams.runtime.checkpoint import Checkpoint
     from streams.settings import Settings
 
     found = reference(meter.vehicles)
@@ -146,8 +146,8 @@ async def raw(work, bootstrap, meter):
     """aiokafka alone, with the same stage and the same checkpoints: the limit."""
     from aiokafka import AIOKafkaConsumer
 
-    from streams.checkpoint import Checkpoint
-    from streams.origin import Origin
+    from streams.runtime.checkpoint import Checkpoint
+    from streams.runtime.origin import Origin
 
     Checkpoint.restore = from_nothing
     checkpoint = Checkpoint(bootstrap, Origin(rehearsal=True))

@@ -23,8 +23,8 @@ from deploy.topic_admin import create_topics, delete_topics
 from producers.faults import Faults, inject
 from producers.parcels import parcels
 from producers.synthetic import Fleet
-from streams.registry_file import load_registry
-from streams.text_files import open_lines
+from streams.files.text_files import open_lines
+from streams.registry.files import load_registry
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 HISTORIES = int(os.environ.get("YICHENG_CHAOS") or 0)

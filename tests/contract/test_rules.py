@@ -6,13 +6,17 @@ import msgspec
 import pytest
 
 from streams.clock import Duration
-from streams.engine import Engine, new_partition
+from streams.counts import Counts, DayKey
 from streams.events import Fix, Record
-from streams.findings import FindingKey, Sighting, extent_of, judge_finding
-from streams.policy import Policies, load_policy, packs, parse_policy
-from streams.rates import Counts, DayJudge, DayKey, count_scans, new_scan_partition
-from streams.registry import Registry, decode_entry
+from streams.parcels.days import DayJudge
+from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.violations import FindingKey, Sighting, extent_of, judge_finding
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy, packs, parse_policy
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
 from streams.rules import RULES, judged
+from streams.vehicles.engine import Engine, new_partition
 
 HEADINGS = ("What", "Clause", "Parameters", "Example")
 FRAME = """

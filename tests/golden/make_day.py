@@ -19,8 +19,8 @@ from producers.parcels import heartbeats, parcels
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet
 from producers.traffic import write_sample_registry
-from streams.policy import PACKS, load_policy, packs
-from streams.registry import Registry
+from streams.policy.reader import PACKS, load_policy, packs
+from streams.registry.registry import Registry
 
 GOLDEN = Path(__file__).parent
 END_MS = 1_782_489_600_000  # 2026-06-27 00:00 in Shanghai

@@ -13,12 +13,12 @@ from deploy.judge import judge_files
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
 from streams import rules
-from streams.cloudevents import subject_of
-from streams.policy import PACKS, load_policy, packs
-from streams.rates import FEATURES
-from streams.registry import Registry
-from streams.registry_file import load_registry
-from streams.text_files import open_lines
+from streams.counts import FEATURES
+from streams.files.text_files import open_lines
+from streams.policy.reader import PACKS, load_policy, packs
+from streams.registry.files import load_registry
+from streams.registry.registry import Registry
+from streams.runtime.cloudevents import subject_of
 
 GOLDEN = Path(__file__).parent
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")

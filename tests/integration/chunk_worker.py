@@ -12,7 +12,7 @@ import faust
 from yarl import URL
 
 from deploy.broker import free_port
-from streams.transport import ChunkConsumer, ChunkTopic, ChunkTransport
+from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 
 def main(bootstrap, group, topic, out, up_to):

@@ -13,7 +13,7 @@ from pipeline import Pipeline, in_order
 
 from deploy.admin import read_topic
 from deploy.ending import Ending, read_clock
-from streams.text_files import open_lines
+from streams.files.text_files import open_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

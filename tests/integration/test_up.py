@@ -14,8 +14,8 @@ from oracle import Oracle
 from deploy.admin import produce, read_topic
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
-from streams.cloudevents import cloudevent
-from streams.policy import load_policy
+from streams.policy.reader import load_policy
+from streams.runtime.cloudevents import cloudevent
 
 GOLDEN = ROOT / "tests" / "golden"
 

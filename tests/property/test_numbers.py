@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import numbers
-from streams.numbers import Numbers
+from streams.vehicles import id_index as numbers
+from streams.vehicles.id_index import Numbers
 
 ids = st.text(st.sampled_from("ab京\0\x01 "), min_size=1, max_size=12) | st.text(min_size=1, max_size=80)
 

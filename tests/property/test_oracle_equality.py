@@ -17,17 +17,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
-from streams import columns, late, recent
-from streams import engine as engine_module
 from streams.clock import bound_ms
-from streams.cloudevents import incident_data
-from streams.driven import Driven
-from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.incidents import OPEN, as_transition
-from streams.policy import Policies, load_policy
-from streams.registry_file import load_registry
-from streams.state import decode_trace, encode_traces, head_of
+from streams.lifecycle import OPEN
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.files import load_registry
+from streams.runtime.cloudevents import incident_data
+from streams.state_records import head_of
+from streams.vehicles import engine as engine_module
+from streams.vehicles import history as recent
+from streams.vehicles import late
+from streams.vehicles import store as columns
+from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.empty_run import Driven
+from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.incidents import as_transition
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -17,13 +17,16 @@ from typing import NamedTuple
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.checkpoint import Checkpoint, Watchdog, guarded
 from streams.clock import BEGINNING_MS
-from streams.preflight import refuse_made_anew
-from streams.rate_stage import RateStage
-from streams.stages import FixStage, HeartbeatStage, ScanStage
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
+from streams.runtime.fix_stage import FixStage
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.preflight import refuse_made_anew
+from streams.runtime.scan_stage import ScanStage
+from streams.runtime.transport import ChunkConsumer
+from streams.runtime.watchdog import Watchdog, guarded
 from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
-from streams.transport import ChunkConsumer
 from streams.watermark import Clock, decode_clock
 
 PARTITIONS = 2

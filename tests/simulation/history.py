@@ -15,15 +15,17 @@ from oracle import Oracle
 from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop, Worker, World
 
 from deploy.verdict import finding_differences
-from streams import checkpoint as checkpoint_module
-from streams import parcels, pieces, sightings
 from streams.clock import BEGINNING_MS, LocalDays
-from streams.cloudevents import subject_of
-from streams.driven import is_about_driving
-from streams.policy import Policies, load_policy
-from streams.rates import is_of_day
-from streams.registry_file import load_registry
+from streams.counts import is_of_day
+from streams.parcels import store as parcels
+from streams.parcels import violating_scans as sightings
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.files import load_registry
+from streams.runtime import pieces, watchdog
+from streams.runtime.cloudevents import subject_of
 from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
+from streams.vehicles.empty_run import is_about_driving
 from streams.watermark import DISORDER_MS
 
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
@@ -108,7 +110,7 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
         few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
         small = mock.patch.object(sightings, "PAGE", 2)
         cut = mock.patch.object(pieces, "PIECE_BYTES", random.Random(seed).choice([40, 200, 200_000]))
-        with small, cut, mock.patch.object(checkpoint_module, "os", SimpleNamespace(_exit=_exit)), few:
+        with small, cut, mock.patch.object(watchdog, "os", SimpleNamespace(_exit=_exit)), few:
             world = loop.run_until_complete(_play(seed, faults, failing_sends, ordered=ordered))
     finally:
         left = asyncio.all_tasks(loop)

@@ -8,12 +8,21 @@ import pytest
 from simulation import cluster
 from simulation.history import run
 
-from streams import credit, rate_stage, silences, stages, state
-from streams.checkpoint import Checkpoint, Snapshots
+from streams.city.ledger import RateState
 from streams.clock import BEGINNING_MS
-from streams.incidents import Incident
-from streams.rate_stage import RateStage, RateState
-from streams.stages import FixStage, ScanStage, StatefulStage
+from streams.enterprises import credit
+from streams.enterprises import liveness as silences
+from streams.runtime import city_stage as rate_stage
+from streams.runtime import stage as stages
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
+from streams.runtime.fix_stage import FixStage
+from streams.runtime.scan_stage import ScanStage
+from streams.runtime.snapshots import Snapshots
+from streams.runtime.stage import StatefulStage
+from streams.state_records import MARK
+from streams.vehicles import codec as state
+from streams.vehicles.incidents import Incident
 from streams.watermark import Watermark
 
 BUGS = {}
@@ -143,7 +152,7 @@ def every_fifth_changed_vehicle_is_not_saved(patch):
     numbers = itertools.count()
 
     def leaky(self, number):
-        return [change for change in changes(self, number) if change.key == state.MARK or next(numbers) % 5]
+        return [change for change in changes(self, number) if change.key == MARK or next(numbers) % 5]
 
     patch.setattr(FixStage, "changes", leaky)
 

@@ -15,11 +15,13 @@ import pytest
 from simulation.history import city
 from time_passing import said
 
-from streams.checkpoint import Checkpoint
+from streams.city.contributions import Partial, decode_partial
 from streams.clock import BEGINNING_MS
-from streams.partials import Partial, decode_partial
-from streams.rate_stage import RateStage
-from streams.stages import FixStage, HeartbeatStage, ScanStage
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
+from streams.runtime.fix_stage import FixStage
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.scan_stage import ScanStage
 from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 from streams.watermark import DISORDER_MS, Arrivals, Mark, Watermark, rising
 

@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from deploy import dead
-from streams.checkpoint import Checkpoint
-from streams.dead_letters import letter
 from streams.decode import FIXES, Malformed, malformed
 from streams.errors import LostState
 from streams.events import Fix, Record, refused
-from streams.stages import HeartbeatStage
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.dead_letters import letter
+from streams.runtime.heartbeat_stage import HeartbeatStage
 
 T = 1_700_000_000_000
 CANARY = "13800138000"

@@ -8,12 +8,14 @@ import pytest
 from deploy.explain import answer
 from deploy.judge import judge_files
 from streams.clock import DAY_MS, bound_ms
-from streams.engine import Engine, new_partition
 from streams.errors import BadInput
 from streams.events import Record
-from streams.policy import Policies, load_policy
-from streams.registry import Registry, decode_entry, decode_versions
-from streams.registry_file import load_registry
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.files import load_registry
+from streams.registry.records import decode_entry, decode_versions
+from streams.registry.registry import Registry
+from streams.vehicles.engine import Engine, new_partition
 
 T = 1_715_054_400_000  # 2024-05-07 12:00 in Shanghai
 

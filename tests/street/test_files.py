@@ -15,11 +15,12 @@ from deploy import admin
 from deploy.judge import judge_files
 from deploy.report import as_csv, as_html, gather
 from streams.clock import bound_ms, local_datetime, stretches_ms
+from streams.counts import FEATURES
 from streams.errors import BadInput
-from streams.policy import load_policy, parse_policy
-from streams.rates import FEATURES
-from streams.registry import Registry, decode_entry, decode_versions
-from streams.registry_file import load_registry
+from streams.policy.reader import load_policy, parse_policy
+from streams.registry.files import load_registry
+from streams.registry.records import decode_entry, decode_versions
+from streams.registry.registry import Registry
 from streams.shares import percent, target_percent
 from streams.shown import shown
 from streams.windows import Weekdays, Window

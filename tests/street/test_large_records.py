@@ -8,12 +8,13 @@ import random
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError, TopicAuthorizationFailedError
 
-from streams import checkpoint as module
-from streams import pieces
-from streams.checkpoint import Change, Checkpoint, Snapshots
 from streams.errors import LostState, WriteRefused
-from streams.pieces import Pieces
-from streams.state import MARK, encode_fields, encode_head, head_of
+from streams.runtime import pieces
+from streams.runtime import watchdog as module
+from streams.runtime.checkpoint import Change, Checkpoint
+from streams.runtime.pieces import Pieces
+from streams.runtime.snapshots import Snapshots
+from streams.state_records import MARK, encode_fields, encode_head, head_of
 
 
 @pytest.mark.parametrize("seed", range(20))

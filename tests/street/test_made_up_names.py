@@ -11,17 +11,19 @@ from oracle import Oracle
 from time_passing import inputs_hold, marks, said, said_ms
 
 from deploy.judge import judge_files
-from streams.checkpoint import Checkpoint
-from streams.findings import FindingKey, Sighting, extent_of
-from streams.parcels import DayKey
-from streams.partials import Partial, encode_partial
-from streams.policy import PACKS, Policies, load_policy
-from streams.rate_stage import RateStage
-from streams.rates import Counts, state_key
-from streams.registry import Registry, decode_entry
-from streams.silences import in_parts
-from streams.stages import HeartbeatStage, ScanStage
-from streams.state import Head, encode_fields
+from streams.city.contributions import Partial, encode_partial
+from streams.counts import Counts, DayKey, state_key
+from streams.enterprises.liveness import in_parts
+from streams.parcels.violations import FindingKey, Sighting, extent_of
+from streams.policy.policy import Policies
+from streams.policy.reader import PACKS, load_policy
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.scan_stage import ScanStage
+from streams.state_records import Head, encode_fields
 from streams.watermark import Mark
 
 NOON_MS = 1_700_020_800_000

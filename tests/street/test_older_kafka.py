@@ -9,7 +9,7 @@ from pipeline import Pipeline
 
 from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
-from streams.text_files import open_lines
+from streams.files.text_files import open_lines
 
 FIXES = Path(__file__).parent.parent / "golden" / "hohhot-2019" / "gps.jsonl.zst"
 

@@ -8,8 +8,8 @@ from conftest import ROOT
 
 from streams.errors import BadInput
 from streams.patterns import compile_pattern
-from streams.policy import load_policy, parse_policy
-from streams.registry_file import load_registry
+from streams.policy.reader import load_policy, parse_policy
+from streams.registry.files import load_registry
 
 PACK = load_policy("hohhot-2019").pack.source
 LAUGHS = "zzz: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -19,12 +19,13 @@ from poison import MARK, kinds, records
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
 from deploy.published import _answer, _rate, incident_in
+from streams.city.contributions import decode_partial
 from streams.decode import FIXES, HEARTBEATS, SCANS
 from streams.errors import BadInput
-from streams.partials import decode_partial
-from streams.policy import decode_policy
-from streams.registry import Registry, decode_versions
-from streams.text_files import open_lines
+from streams.files.text_files import open_lines
+from streams.policy.reader import decode_policy
+from streams.registry.records import decode_versions
+from streams.registry.registry import Registry
 from streams.watermark import decode_clock
 
 SEED = int(os.environ.get("YICHENG_SEED", "1"))

@@ -12,18 +12,19 @@ from conftest import get, wait_for
 from pipeline import Pipeline
 
 from deploy.admin import read_topic
-from streams.checkpoint import Checkpoint
-from streams.engine import Engine, new_partition
+from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput, ForeignState
 from streams.events import Record
-from streams.origin import identity_key, origin_of, refuse_foreign, signed, unsigned
-from streams.policy import Policies, load_policy
-from streams.rates import count_scans, new_scan_partition
-from streams.registry import Registry
+from streams.parcels.scans import count_scans, new_scan_partition
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.origin import identity_key, origin_of, refuse_foreign, signed, unsigned
 from streams.settings import Settings
-from streams.silences import HeartbeatPartition, take_heartbeats
-from streams.stages import HeartbeatStage
-from streams.state import encode_fields, encode_head, head_of
+from streams.state_records import encode_fields, encode_head, head_of
+from streams.vehicles.engine import Engine, new_partition
 
 T = 1_767_225_600_000
 KEY, OTHER = "a" * 64, "b" * 64

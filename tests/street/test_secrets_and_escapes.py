@@ -15,7 +15,7 @@ from deploy.local import Local
 from deploy.report import as_html
 from streams.errors import BadInput
 from streams.logs import LIBRARIES, configure_logs
-from streams.policy import load_policy, parse_policy
+from streams.policy.reader import load_policy, parse_policy
 from streams.settings import Settings, load_settings
 from streams.shown import shown, shown_json, shown_lines
 
@@ -197,14 +197,15 @@ def test_logs_are_lines_of_json_that_steer_nothing(capfd):
 
 def test_the_html_report_takes_names_for_words():
     from deploy.report import gather
-    from streams.registry import Enterprise, Registry
+    from streams.registry.records import Enterprise
+    from streams.registry.registry import Registry
 
     policy = load_policy("hohhot-2019")
     registry = Registry(policy.timezone)
     name = "<script>alert(1)</script>\" onmouseover=x '"
     registry.add([Enterprise(id="e", name_zh=name, name_en=name)])
     counts = {"accepted": 1, "date": "2024-05-07", "city": "150100", "enterprise_id": "e", "revision": 1}
-    from streams.rates import FEATURES
+    from streams.counts import FEATURES
 
     rates = [{**counts, **dict.fromkeys(FEATURES, 0)}]
     import datetime as dt

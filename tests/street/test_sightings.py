@@ -8,9 +8,9 @@ import time
 import msgspec
 import pytest
 
-from streams import sightings as module
-from streams.findings import Sighting, extent_of
-from streams.sightings import Sightings
+from streams.parcels import violating_scans as module
+from streams.parcels.violating_scans import Sightings
+from streams.parcels.violations import Sighting, extent_of
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -19,8 +19,8 @@ from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
 from deploy.topic_admin import create_topics
 from producers.traffic import write_sample_registry
-from streams.policy import load_policy
-from streams.registry_file import load_registry
+from streams.policy.reader import load_policy
+from streams.registry.files import load_registry
 from streams.topics import GPS
 
 LIMIT_S = 15.0

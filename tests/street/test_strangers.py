@@ -9,15 +9,19 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from streams import columns, strangers
-from streams.checkpoint import Checkpoint, Snapshots
 from streams.clock import DAY_MS
-from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import Policies, load_policy
-from streams.registry import Registry, decode_entry
-from streams.stages import FixStage
-from streams.strangers import CROWDED, IDLE
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.fix_stage import FixStage
+from streams.runtime.snapshots import Snapshots
+from streams.vehicles import store as columns
+from streams.vehicles import strangers
+from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.strangers import CROWDED, IDLE
 
 T = 1_700_020_800_000
 PACK = """

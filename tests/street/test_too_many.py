@@ -9,11 +9,12 @@ import orjson
 import pytest
 from oracle import Oracle
 
-from streams import engine as engine_module
-from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import Policies, load_policy
-from streams.registry import Registry
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.registry import Registry
+from streams.vehicles import engine as engine_module
+from streams.vehicles.engine import Engine, new_partition
 
 T = 1_700_020_800_000
 PACK = """

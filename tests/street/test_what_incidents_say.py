@@ -8,14 +8,17 @@ import orjson
 import pytest
 
 from deploy.judge import judge_files
-from streams.cloudevents import incident_data
-from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import Policies, load_policy, parse_policy
-from streams.registry import Registry, decode_entry
-from streams.registry_file import load_registry
-from streams.reported import NOTHING, Report, along, append, insert
-from streams.state import decode_trace, encode_traces, head_of
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy, parse_policy
+from streams.registry.files import load_registry
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
+from streams.runtime.cloudevents import incident_data
+from streams.state_records import head_of
+from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.reported import NOTHING, Report, along, append, insert
 
 T = 1_700_000_000_000
 PACK = """

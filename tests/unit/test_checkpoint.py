@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from streams.checkpoint import Change, Checkpoint, Reached, Snapshots, Watchdog
+from streams.city.contributions import decode_partial
 from streams.clock import BEGINNING_MS
-from streams.partials import decode_partial
-from streams.state import MARK, head_of
+from streams.runtime.checkpoint import Change, Checkpoint, Reached
+from streams.runtime.snapshots import Snapshots
+from streams.runtime.watchdog import Watchdog
+from streams.state_records import MARK, head_of
 
 GPS = "courier.gps.v1"
 

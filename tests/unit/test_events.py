@@ -7,15 +7,17 @@ import msgspec
 import orjson
 import pytest
 
-from streams.checkpoint import Checkpoint
 from streams.clock import duration_ms
-from streams.engine import Engine, new_partition
+from streams.counts import Counts, DayKey, last_days, totals
 from streams.events import Record
-from streams.parcels import DayKey, parcel_key
-from streams.policy import Policies, load_policy
-from streams.rates import Counts, count_scans, last_days, new_scan_partition, totals
-from streams.registry import Registry
-from streams.stages import ScanStage
+from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.store import parcel_key
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.scan_stage import ScanStage
+from streams.vehicles.engine import Engine, new_partition
 
 T = 1_700_000_000_000
 GOOD = {"event_id": "e", "event_time_ms": T, "vehicle_id": "v", "lon": 111.6, "lat": 40.8}

@@ -8,12 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from streams.columns import Columns
-from streams.engine import Engine, new_partition
 from streams.events import Record
-from streams.policy import Policies, parse_policy
-from streams.registry import Registry
-from streams.state import VERSION, decode_head, decode_trace, encode_traces, head_of
+from streams.policy.policy import Policies
+from streams.policy.reader import parse_policy
+from streams.registry.registry import Registry
+from streams.state_records import VERSION, decode_head, head_of
+from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.store import Columns
 
 PACK = """
 policy: p

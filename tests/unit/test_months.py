@@ -12,13 +12,13 @@ from time_passing import inputs_hold, marks, said_ms
 from time_passing import said as partial_record
 
 from deploy.judge import judge_files
-from streams.checkpoint import Checkpoint
-from streams.parcels import DayKey
-from streams.partials import Partial
-from streams.policy import PACKS, Policies, load_policy
-from streams.rate_stage import RateStage
-from streams.rates import Counts
-from streams.registry import Registry
+from streams.city.contributions import Partial
+from streams.counts import Counts, DayKey
+from streams.policy.policy import Policies
+from streams.policy.reader import PACKS, load_policy
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
 
 DAY_MS = 86_400_000
 

@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from streams import parcels
-from streams.findings import FindingKey
-from streams.parcels import DayKey, Parcel, Parcels, parcel_key
+from streams.counts import DayKey
+from streams.parcels import store as parcels
+from streams.parcels.store import Parcel, Parcels, parcel_key
+from streams.parcels.violations import FindingKey
 
 
 @pytest.mark.parametrize("seed", range(30))

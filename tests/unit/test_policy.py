@@ -7,7 +7,7 @@ import pytest
 
 from deploy.explain import answer
 from streams.errors import BadInput
-from streams.policy import load_policy, packs, parse_policy
+from streams.policy.reader import load_policy, packs, parse_policy
 
 PACK = load_policy("hohhot-2019").pack.source
 

@@ -10,12 +10,15 @@ from producers.parcels import parcels
 from producers.replay import read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet, Truth
-from streams.engine import Engine, new_partition
+from streams.counts import DayKey, totals
 from streams.errors import BadInput
 from streams.events import Record
-from streams.policy import Policies, load_policy, packs
-from streams.rates import DayJudge, DayKey, count_scans, new_scan_partition, totals
-from streams.registry import Registry
+from streams.parcels.days import DayJudge
+from streams.parcels.scans import count_scans, new_scan_partition
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy, packs
+from streams.registry.registry import Registry
+from streams.vehicles.engine import Engine, new_partition
 
 NOON, MIDNIGHT = 1_782_446_400_000, 1_782_403_200_000  # 2026-06-26 12:00 and 00:00 in Shanghai
 

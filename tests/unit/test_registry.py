@@ -6,9 +6,10 @@ import pytest
 
 from streams.clock import bound_ms
 from streams.errors import BadInput
-from streams.policy import load_policy
-from streams.registry import Registry, Vehicle, decode_entry
-from streams.registry_file import load_registry
+from streams.policy.reader import load_policy
+from streams.registry.files import load_registry
+from streams.registry.records import Vehicle, decode_entry
+from streams.registry.registry import Registry
 
 ZONE = ZoneInfo("Asia/Shanghai")
 

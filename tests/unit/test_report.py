@@ -15,13 +15,14 @@ from deploy.judge import judge_files
 from deploy.report import _met, as_csv, as_html, as_json, draw, gather, judged_files
 from producers.traffic import write_sample_registry
 from streams.clock import bound_ms
-from streams.driven import Millimetres, driven_row
 from streams.errors import BadInput
-from streams.network import network
-from streams.policy import PACKS, load_policy
-from streams.registry import Registry, decode_entry
-from streams.registry_file import load_registry
-from streams.text_files import open_lines
+from streams.files.text_files import open_lines
+from streams.policy.reader import PACKS, load_policy
+from streams.registry.files import load_registry
+from streams.registry.key_figures import network
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
+from streams.vehicles.empty_run import Millimetres, driven_row
 
 GOLDEN = ROOT / "tests" / "golden" / "hohhot-2019"
 

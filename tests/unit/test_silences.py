@@ -4,13 +4,15 @@ import json
 
 import pytest
 
-from streams.credit import Account, Charge, black_spells, charge_of, costs, standing
+from streams.enterprises.credit import Account, Charge, black_spells, charge_of, costs, standing
+from streams.enterprises.intervals import Spell, judge_spells
+from streams.enterprises.liveness import HeartbeatPartition, Watched, joined, silences, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Record
-from streams.policy import Policies, parse_policy
-from streams.registry import Registry, Standing, decode_entry
-from streams.silences import HeartbeatPartition, Watched, joined, silences, take_heartbeats
-from streams.spells import Spell, judge_spells
+from streams.policy.policy import Policies
+from streams.policy.reader import parse_policy
+from streams.registry.records import Standing, decode_entry
+from streams.registry.registry import Registry
 
 NOON = 1_700_020_800_000  # Wednesday 2023-11-15 12:00 in Shanghai
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

@@ -7,17 +7,23 @@ import orjson
 import pytest
 from time_passing import inputs_hold, marks, said, said_ms
 
-from streams.checkpoint import Checkpoint, Snapshots
-from streams.credit import Charge
+from streams.city.contributions import Partial
+from streams.city.ledger import RatePartition
+from streams.counts import Counts, DayKey
+from streams.enterprises.credit import Charge
 from streams.events import Record
-from streams.findings import Extent, FindingKey, Sighting
-from streams.parcels import DayKey, parcel_key
-from streams.partials import Partial
-from streams.policy import Policies, load_policy
-from streams.rate_stage import RatePartition, RateStage
-from streams.rates import Counts, count_scans
-from streams.registry import Enterprise, Registry
-from streams.stages import HeartbeatStage, ScanStage
+from streams.parcels.scans import count_scans
+from streams.parcels.store import parcel_key
+from streams.parcels.violations import Extent, FindingKey, Sighting
+from streams.policy.policy import Policies
+from streams.policy.reader import load_policy
+from streams.registry.records import Enterprise
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.city_stage import RateStage
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.scan_stage import ScanStage
+from streams.runtime.snapshots import Snapshots
 
 T, DAY_MS = 1_700_000_000_000, 86_400_000
 

@@ -8,10 +8,10 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.app import build_app
-from streams.consumer_thread import FETCH_MAX_WAIT_MS
-from streams.preflight import is_made_anew
+from streams.runtime.consumer_thread import FETCH_MAX_WAIT_MS
+from streams.runtime.preflight import is_made_anew
+from streams.runtime.transport import ChunkConsumer, _ReadOffsets
 from streams.settings import Settings
-from streams.transport import ChunkConsumer, _ReadOffsets
 
 GPS = TP("courier.gps.v1", 0)
 LOG = TP("yicheng-vehicles-changelog", 0)

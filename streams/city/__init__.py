@@ -1,0 +1,1 @@
+"""One city: what its partitions contribute, and the ledger that sums them."""

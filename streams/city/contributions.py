@@ -1,0 +1,93 @@
+"""What the first stage sends on to the second (``courier.partials.v1``, internal), keyed by city so that one place sums a city."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+import msgspec
+
+from streams.clock import BEGINNING_MS
+from streams.counts import Counts, MinuteCounts
+from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
+from streams.enterprises.credit import Charge
+from streams.enterprises.liveness import Span
+from streams.ids import RESERVED, is_id
+from streams.parcels.violations import Extent, FindingKey
+from streams.vehicles.empty_run import Millimetres
+from streams.watermark import Mark, Newest
+
+
+class Partial(msgspec.Struct, omit_defaults=True):
+    """What one partition of an input ``topic`` has come to as of an offset; whole, so that a repeat changes nothing.
+
+    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident,
+    or how far vehicles have ``driven`` on a day. Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
+    """
+
+    city: str = ""
+    topic: str = ""
+    enterprise_id: str = ""
+    date: str = ""
+    partition: int = -1
+    next_offset: int = 0
+    counts: Counts | None = None
+    minutes: dict[int, MinuteCounts] | None = None
+    finding: FindingKey | None = None
+    extent: Extent | None = None
+    signs: dict[str, list[Span]] | None = None
+    charge: Charge | None = None
+    driven: Millimetres | None = None
+    marks: list[Mark] | None = None
+    newest: Newest | None = None
+
+
+encode_partial = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Partial).decode
+_TOO_MANY_DIGITS = re.compile(rb"[0-9]{16}")
+"""No time, offset or count has so many, but for the time before all others."""
+_BEGINNING = str(BEGINNING_MS).encode()
+MOST_PARTITIONS = 10_000
+
+
+def decode_partial(value: bytes | None) -> Partial:
+    """What ``encode_partial`` wrote; ``Malformed`` where anybody else wrote what the second stage cannot make use of."""
+    if not value:
+        raise Malformed("the record is empty")
+    partial = decoded(value, _decode)
+    if _TOO_MANY_DIGITS.search(outside_strings(value).replace(_BEGINNING, b"")) or depth(value) > NESTED_MOST:
+        raise Malformed("a number of more than 15 digits")
+    if any(mark.partitions > MOST_PARTITIONS for mark in partial.marks or ()):
+        raise Malformed("no topic has so many partitions")
+    if not all(is_id(name) or name in RESERVED for name in _names(partial)):
+        raise Malformed("city or enterprise is not an id")
+    if not all(_is_date(text) for text in _dates(partial)):
+        raise Malformed("a date is none, or beyond calendars")
+    subjects = [*(partial.signs or ()), *([partial.finding.subject] if partial.finding else ())]
+    if not all(is_subject(subject) for subject in subjects):
+        raise Malformed("a subject is neither outlet/ID nor enterprise/ID")
+    return partial
+
+
+def _names(partial: Partial) -> Iterator[str]:
+    if partial.city or partial.marks is None:
+        yield partial.city
+    if partial.enterprise_id:
+        yield partial.enterprise_id
+    if partial.charge is not None:
+        yield partial.charge.enterprise_id
+
+
+def _dates(partial: Partial) -> Iterator[str]:
+    if partial.date or partial.counts is not None or partial.driven is not None:
+        yield partial.date
+    if partial.finding is not None:
+        yield partial.finding.date
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text and "2000" <= text < "6429"
+    except ValueError:
+        return False

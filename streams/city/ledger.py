@@ -1,0 +1,156 @@
+"""What is known of a city, summed over the partitions of its inputs: rates, findings, silences, credit. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.city.contributions import Partial
+from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
+from streams.counts import CITY_WIDE, Counts, DayKey, Hour
+from streams.enterprises.credit import EXPIRE_MS, Account, Charge
+from streams.enterprises.liveness import SETTLED_MS, Watched
+from streams.parcels.days import DayIncident
+from streams.parcels.violations import Extent, Finding, FindingKey
+from streams.vehicles.empty_run import Millimetres
+from streams.watermark import Watermark
+
+DAYS_KEPT_MS = 66 * DAY_MS
+"""So long are days kept after their end: for the last 30 days, enterprises' days of activity, and two months that late scans may change."""
+
+
+class RateState(msgspec.Struct):
+    """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule."""
+
+    partials: dict[str, tuple[int, Counts]] = {}
+    incidents: dict[str, DayIncident] = {}
+    total: Counts | None = None
+
+    def update(self, partial: Partial) -> bool:
+        """Take in a partition's counts unless newer ones are known; whether they were."""
+        source = f"{partial.enterprise_id}/{partial.partition}"
+        known = self.partials.get(source)
+        if partial.counts is None or (known is not None and known[0] > partial.next_offset):
+            return False
+        self.partials[source] = (partial.next_offset, partial.counts)
+        self.total = None
+        return True
+
+    def counts(self) -> Counts:
+        """The sum over partitions and enterprises."""
+        if self.total is None:
+            self.total = Counts()
+            for _, counts in self.partials.values():
+                self.total.merge(counts)
+        return self.total
+
+
+class FindingState(msgspec.Struct, array_like=True):
+    """What is kept of one finding: the latest extent by scan partition, and the incident."""
+
+    partials: dict[int, tuple[int, Extent]] = {}
+    incident: Finding | None = None
+
+    def update(self, partial: Partial) -> bool:
+        """Take in a partition's extent unless a newer one is known; whether it was."""
+        known = self.partials.get(partial.partition)
+        if partial.extent is None or (known is not None and known[0] > partial.next_offset):
+            return False
+        self.partials[partial.partition] = (partial.next_offset, partial.extent)
+        return True
+
+
+class RatePartition(msgspec.Struct):
+    """All that is known of the cities of a partition of partials, and how far it has been read; its stream time is the watermark.
+
+    ``closing_ms``: when the next of its days closes; ``due``: after which watermark each watched subject may be silent, the
+    first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
+    what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
+    ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish.
+    """
+
+    watermark: Watermark = msgspec.field(default_factory=Watermark)
+    days: dict[DayKey, RateState] = {}
+    hours: dict[tuple[str, str], Hour] = {}
+    months: dict[DayKey, dict[str, DayIncident]] = {}
+    findings: dict[FindingKey, FindingState] = {}
+    watched: dict[str, Watched] = {}
+    accounts: dict[str, Account] = {}
+    charges: dict[str, Charge] = {}
+    next_offset: int = 0
+    saved_offset: int = 0
+    stream_time_ms: int = BEGINNING_MS
+    settled_ms: int = BEGINNING_MS
+    closing_ms: int = BEGINNING_MS
+    due: dict[str, int] = {}
+    first_due_ms: int = BEGINNING_MS
+    month_until: str = ""
+    told_minute: int = 0
+    dirty: dict[tuple[str, ...], None] = {}
+    restored: set[DayKey] = set()
+    active: dict[str, set[str]] = {}
+    driven: dict[str, dict[int, tuple[int, Millimetres]]] = {}
+    drove: set[tuple[str, str]] = set()
+
+    def forget(self, days: LocalDays, city: str) -> None:
+        """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges."""
+        now_ms = self.stream_time_ms
+        old_days = [day for day in self.days if days.bounds_ms(day.date)[1] + DAYS_KEPT_MS < now_ms]
+        old_findings = [key for key in self.findings if days.bounds_ms(key.date)[1] + SETTLED_MS < now_ms]
+        old_charges = [charge for charge in self.charges.values() if charge.at_ms + EXPIRE_MS + SETTLED_MS < now_ms]
+        for day in old_days:
+            del self.days[day]
+            self.active.get(day.enterprise_id, set()).discard(day.date)
+            self.dirty["day", *day] = None
+        for date in [date for date in self.driven if days.bounds_ms(date)[1] + DAYS_KEPT_MS < now_ms]:
+            del self.driven[date]
+            self.dirty["driven", city, date] = None
+        for month in [month for month in self.months if days.bounds_ms(month.date)[1] + DAYS_KEPT_MS < now_ms]:
+            del self.months[month]
+            self.dirty["month", *month] = None
+        for key in old_findings:
+            del self.findings[key]
+            self.dirty["finding", *key] = None
+        for charge in old_charges:
+            del self.charges[charge.incident_id], self.accounts[charge.enterprise_id].charges[charge.incident_id]
+            self.dirty["charge", charge.incident_id] = None
+
+    def put_day(self, day: DayKey, partials: dict[str, tuple[int, Counts]], incidents: dict[str, DayIncident]) -> None:
+        """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
+        for key in (day, day._replace(enterprise_id=CITY_WIDE)):
+            state = self.days.setdefault(key, RateState())
+            state.partials.update({source: counts for source, counts in partials.items() if source not in state.partials or state.partials[source][0] <= counts[0]})
+            state.total = None
+            self.note_activity(key)
+            self.restored.add(key)
+        self.days[day].incidents = incidents
+
+    def note_activity(self, day: DayKey) -> None:
+        """Enter whether an enterprise accepted parcels on a day."""
+        dates = self.active.setdefault(day.enterprise_id, set())
+        (dates.add if self.days[day].counts().accepted > 0 else dates.discard)(day.date)
+
+    def charge(self, charge: Charge, *, has_account: bool = True) -> list[str]:
+        """Enter an incident's revision in its enterprise's account, if it has one, unless a newer one is known; the enterprises it concerns."""
+        known = self.charges.get(charge.incident_id)
+        if known is not None and known.revision >= charge.revision:
+            return []
+        if known is not None:  # whose outlet it is may have turned out otherwise
+            del self.accounts[known.enterprise_id].charges[charge.incident_id], self.charges[charge.incident_id]
+            self.dirty["charge", charge.incident_id] = None
+        if not has_account:
+            return [known.enterprise_id] if known is not None else []
+        self.charges[charge.incident_id] = charge
+        self.accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
+        self.dirty["charge", charge.incident_id] = None
+        return [charge.enterprise_id, *([known.enterprise_id] if known is not None else ())]
+
+
+class Due(msgspec.Struct):
+    """What a partial makes necessary to judge, and whether it has closed a day."""
+
+    days: list[DayKey] = []
+    months: list[DayKey] = []
+    findings: list[FindingKey] = []
+    subjects: list[str] = []
+    accounts: list[str] = []
+    closed: bool = False

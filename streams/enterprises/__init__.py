@@ -1,0 +1,1 @@
+"""Outlets and enterprises: signs of life, intervals of fault, credit."""

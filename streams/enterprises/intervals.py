@@ -1,0 +1,74 @@
+"""Spells: times in which somebody is at fault, known by their beginnings, and the incidents they make. Pure.
+
+A silence between two signs of life is one, and so is the time an enterprise is on the black list. Whatever arrives late,
+all of a subject's spells are derived anew and only what differs from what was said is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, incident_id, steps
+from streams.policy.pack import Rule
+from streams.policy.policy import Policies, Policy
+
+
+class Spell(NamedTuple):
+    """From its beginning (ms) to its end (None: it lasts); ``size``: of how many it is made, such as the charges of a black list.
+
+    ``synthetic``: whether any of them, or of the signs around it, was made up.
+    """
+
+    start_ms: int
+    end_ms: int | None
+    size: int = 0
+    synthetic: bool = False
+
+
+class Announced(msgspec.Struct, array_like=True):
+    """A spell's incident as last announced."""
+
+    incident_id: str
+    revision: int
+    state: str
+    spell: Spell
+
+
+class SpellTransition(msgspec.Struct):
+    """One revision of it. ``subject``: ``outlet/<id>`` or ``enterprise/<id>``."""
+
+    kind: Kind
+    incident_id: str
+    revision: int
+    state: str
+    policy: Policy
+    rule: Rule
+    subject: str
+    spell: Spell
+
+
+def judge_spells(
+    policies: Policies, identity_key: bytes, rule_id: str, subject: str, spells: Iterable[Spell], announced: dict[int, Announced]
+) -> list[SpellTransition]:
+    """What is to be announced now that these are a subject's spells; ``announced``, by beginnings, is brought up to date."""
+    wanted = {spell.start_ms: spell for spell in spells}
+    transitions = []
+    for start_ms in sorted(wanted.keys() | announced.keys()):
+        policy, rule = policies.rule(rule_id, "", start_ms)
+        if not rule.rule:
+            continue
+        known, spell = announced.get(start_ms), wanted.get(start_ms)
+        if known is None:
+            name = incident_id(identity_key, policy.name, rule_id, subject, None, str(start_ms))
+            known = Announced(name, 0, RETRACTED, wanted[start_ms])
+        state = RETRACTED if spell is None else OPEN if spell.end_ms is None else CLOSED
+        spell = spell or known.spell
+        for kind, reached in steps(known.state, state, differs=state != known.state or (state == CLOSED and spell != known.spell)):
+            said = spell._replace(end_ms=None) if reached == OPEN else spell
+            known = Announced(known.incident_id, known.revision + 1, reached, said)
+            transitions.append(SpellTransition(kind, known.incident_id, known.revision, reached, policy, rule, subject, said))
+        announced[start_ms] = known
+    return transitions

@@ -1,0 +1,1 @@
+"""Reading files: records, registries, packs; text, CSV, JSON, YAML, XLSX."""

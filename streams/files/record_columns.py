@@ -1,0 +1,188 @@
+"""Columns of tables as fields of records: each typed from the definition of a fix, scan or heartbeat, or mapped by a file (``--columns``)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import orjson
+
+from streams.errors import BadInput, nearest
+from streams.events import Fix, Heartbeat, Scan
+from streams.files.csv_rows import NULLS
+from streams.files.plain_yaml import read_yaml
+from streams.files.small_files import read_small
+
+KINDS: dict[str, Any] = {"gps": Fix, "scan": Scan, "heartbeat": Heartbeat}
+KEYS = {"gps": "vehicle_id", "scan": "waybill_id", "heartbeat": "subject"}
+"""The kinds of records, and the field that is their key on Kafka."""
+NAMES = {"gps": "fixes", "scan": "scans", "heartbeat": "heartbeats"}
+"""What several of each kind are called."""
+_TRUE, _FALSE = {"true", "1", "yes", "y", "t", "是"}, {"false", "0", "no", "n", "f", "否"}
+_WHOLE = re.compile(r"[+-]?\d{1,19}(\.0*)?", re.ASCII)
+Cell = Callable[[str], Any]
+
+
+class Source(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a field comes from: a ``column`` or one ``value`` for all; times by ``format`` (ms, s, iso or strptime's) in a timezone; numbers ``times`` a factor."""
+
+    column: str | None = None
+    value: str | None = None
+    format: str = "ms"
+    timezone: str = "Asia/Shanghai"
+    times: float | None = None
+
+
+Mapping_ = dict[str, Source]
+"""Field of a record to its source; ``packaging.green`` for a field within a field."""
+
+
+def read_mapping(path: Path) -> Mapping_:
+    """The mapping in a YAML file: ``field: column``, or ``field: {column: …, format: …}``; ``BadInput`` names line and nearest field."""
+    try:
+        text = read_small(path)
+    except ValueError as error:
+        raise BadInput(f"--columns {path}: {error}") from None
+    data, lines = read_yaml(text, str(path))
+    if not isinstance(data, dict) or not data:
+        raise BadInput(f"{path}:1: a mapping has lines such as  lon: 经度  or  event_time_ms: {{column: 时间, format: iso}}")
+    known = {name for kind in KINDS.values() for name in typed_fields(kind)}
+    if not known & set(data) and all(isinstance(field, str) and field in known for field in data.values()):
+        data, lines = {field: column for column, field in data.items()}, {(field,): lines[column,] for column, field in data.items()}
+    found: Mapping_ = {}
+    for field, given in data.items():
+        where = f"{path}:{lines[field,]}"
+        if field not in known:
+            raise BadInput(f"{where}: {field!r} is not a field of a record{nearest(field, known)}")
+        try:
+            source = Source(column=given) if isinstance(given, str) else msgspec.convert(given, Source, strict=False)
+            ZoneInfo(source.timezone)
+        except (msgspec.ValidationError, KeyError, ValueError, OSError) as error:
+            raise BadInput(f"{where}: {field}: {error}") from None
+        if (source.column is None) == (source.value is None):
+            raise BadInput(f"{where}: {field} comes from a column or is one value: give one of them")
+        found[field] = source
+    return found
+
+
+def typed_fields(kind: Any, prefix: str = "") -> dict[str, Cell]:
+    """How a cell becomes a value, for each field of a record; fields within a field have dotted names.
+
+    What does not fit stays text, and the record is refused like any other of a wrong type.
+    """
+    found: dict[str, Cell] = {}
+    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
+        name = prefix + field.encode_name
+        for option in getattr(field.type, "types", (field.type,)):
+            if isinstance(option, msgspec.inspect.StructType):
+                found |= {name: _json} | typed_fields(option.cls, f"{name}.")
+            elif not isinstance(option, msgspec.inspect.NoneType):
+                found[name] = _CELLS.get(type(option), str)
+    return found
+
+
+def _whole(cell: str) -> Any:
+    return int(cell.partition(".")[0]) if _WHOLE.fullmatch(cell) else cell
+
+
+def _number(cell: str) -> Any:
+    if cell.lower() == "nan":
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def _truth(cell: str) -> Any:
+    word = cell.lower()
+    return True if word in _TRUE else False if word in _FALSE else cell
+
+
+def _json(cell: str) -> Any:
+    try:
+        return orjson.loads(cell)
+    except orjson.JSONDecodeError:
+        return cell
+
+
+_CELLS: dict[type, Cell] = {msgspec.inspect.IntType: _whole, msgspec.inspect.FloatType: _number, msgspec.inspect.BoolType: _truth}
+
+
+class Columns:
+    """Makes records of one kind of the rows of one table."""
+
+    def __init__(self, heading: Sequence[str], kind: str, where: str, mapping: Mapping_ | None = None) -> None:
+        fields = typed_fields(KINDS[kind])
+        self._values: list[tuple[list[str], Any]] = []
+        self._cells: list[tuple[list[str], int, Cell]] = []
+        places = {name: number for number, name in enumerate(heading)}
+        sources = mapping or {name: Source(column=name) for name in heading if name in fields}
+        for field, source in sources.items():
+            if field not in fields:
+                continue
+            if source.column is None:
+                self._values.append((field.split("."), fields[field](source.value or "")))
+            elif source.column in places:
+                self._cells.append((field.split("."), places[source.column], _reader(fields[field], field, source)))
+            else:
+                raise BadInput(f"{where}: no column {source.column!r} for {field}{nearest(source.column, heading)}")
+        required = {field.encode_name for field in msgspec.inspect.type_info(KINDS[kind]).fields if field.required}  # type: ignore[attr-defined]
+        self.numbered = bool(mapping) and "event_id" not in sources
+        given = {path[0] for path, _ in self._values} | {path[0] for path, _, _ in self._cells}
+        missing = sorted(required - given - ({"event_id"} if self.numbered else set()))
+        if missing:
+            raise BadInput(f"{where}: the header lacks {', '.join(missing)}; its first line names the fields of a record, or --columns FILE maps them")
+
+    def record(self, cells: Sequence[str], number: str) -> dict[str, Any]:
+        """The record of a row; ``number`` is its event id where the table has none."""
+        record: dict[str, Any] = {"event_id": number} if self.numbered else {}
+        for path, value in self._values:
+            _put(record, path, value)
+        for path, place, read in self._cells:
+            if (cell := cells[place]) not in NULLS and (value := read(cell)) is not None:
+                _put(record, path, value)
+        return record
+
+
+def _put(record: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        record = record.setdefault(name, {})
+    record[path[-1]] = value
+
+
+def _reader(typed: Cell, field: str, source: Source) -> Cell:
+    if field.endswith("_time_ms") and source.format != "ms":
+        return lambda cell: _moment_ms(cell, source)
+    if source.times is not None:
+        factor = source.times
+        return lambda cell: value * factor if isinstance(value := _number(cell), float) else value
+    return typed
+
+
+def _moment_ms(cell: str, source: Source) -> Any:
+    """Milliseconds of a time as a table writes it; what is no such time stays text."""
+    try:
+        if source.format == "s":
+            return round(float(cell) * 1000)
+        moment = dt.datetime.fromisoformat(cell) if source.format == "iso" else dt.datetime.strptime(cell, source.format)  # noqa: DTZ007
+    except (ValueError, OverflowError):
+        return cell
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(source.timezone))).timestamp() * 1000)
+
+
+def remapped(record: Any, columns: dict[tuple[str, ...], Columns], kind: str, mapping: Mapping_, where: str, number: str) -> Any:
+    """A JSON record of other names by the same mapping; ``columns`` remembers those of each set of keys."""
+    if not isinstance(record, Mapping):
+        return record
+    heading = tuple(record)
+    known = columns.get(heading)
+    if known is None:
+        wanted = {field: source for field, source in mapping.items() if source.column is None or source.column in record}
+        known = columns[heading] = Columns(heading, kind, where, wanted)
+    return known.record([value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode() for value in record.values()], number)

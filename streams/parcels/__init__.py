@@ -1,0 +1,1 @@
+"""Parcels: scans, the store of accepted ones, violating scans, days."""

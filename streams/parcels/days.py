@@ -1,0 +1,98 @@
+"""Low-rate incidents of closed days and months (semantics 8). Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.counts import CITY_WIDE, OTHER, Counts, DayKey
+from streams.lifecycle import CLOSED, RETRACTED, Kind, incident_id, steps
+from streams.policy.pack import Rule
+from streams.policy.policy import Policies, Policy
+from streams.registry.records import Enterprise
+from streams.registry.registry import Registry
+from streams.rules import RULES
+
+
+class DayIncident(msgspec.Struct):
+    """A low-rate incident about one subject's day, as last announced."""
+
+    incident_id: str
+    revision: int
+    state: str
+    counts: tuple[int, int]
+
+
+class DayTransition(msgspec.Struct):
+    """One revision of a low-rate incident. ``counts``: numerator and denominator; ``synthetic``: whether any parcel that it rests on is."""
+
+    kind: Kind
+    incident_id: str
+    revision: int
+    state: str
+    rule: Rule
+    day: DayKey
+    counts: tuple[int, int]
+    synthetic: bool = False
+
+
+class DayJudge:
+    """Raises low-rate incidents for closed days, and corrects them when later scans change the counts."""
+
+    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes) -> None:
+        self.policies = policies
+        self.registry = registry
+        self.identity_key = identity_key
+
+    def judge(self, day: DayKey, counts: Counts, incidents: dict[str, DayIncident], stream_time_ms: int) -> list[DayTransition]:
+        """Compare a day with the targets if it is closed; the policy is the one valid when it began. ``incidents``: its own, by rule."""
+        start_ms, end_ms = self.policies.newest.days.bounds_ms(day.date)
+        policy = self.policies.at(start_ms)
+        if policy is None or day.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
+            return []
+        return [t for rule in policy.day_rules for t in self._announce(policy, rule, day, self._low(rule, day, counts, start_ms), counts, incidents)]
+
+    def judge_month(self, month: DayKey, counts: Counts, before: Counts, incidents: dict[str, DayIncident], stream_time_ms: int) -> list[DayTransition]:
+        """Compare a month (its date is ``YYYY-MM``) with the one before, if it is closed, by the rules that ask for a rate that rises."""
+        start_ms, end_ms = self.policies.newest.days.bounds_ms(month.date)
+        policy = self.policies.at(start_ms)
+        if policy is None or month.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
+            return []
+        transitions = []
+        for rule in (rule for rule in policy.day_rules if getattr(rule.parameters, "rising", False)):
+            (part, whole), (part_before, whole_before) = (RULES[rule.rule].rate(each) for each in (counts, before))
+            least = max(rule.parameters.min_sample, 1)
+            low = min(whole, whole_before) >= least and part * whole_before <= part_before * whole and self._concerns(rule, month, start_ms)
+            transitions += self._announce(policy, rule, month, low, counts, incidents, synthetic=bool(before.synthetic))
+        return transitions
+
+    def _low(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> bool:
+        part, whole = RULES[rule.rule].rate(counts)
+        low: bool = whole >= max(rule.parameters.min_sample, 1) and part / whole < rule.parameters.target
+        return low and self._concerns(rule, day, start_ms)
+
+    def _concerns(self, rule: Rule, day: DayKey, start_ms: int) -> bool:
+        """Whether a rule is about all enterprises, or about this one as a primary brand."""
+        if day.enterprise_id == OTHER:
+            return False  # of many, who are not known
+        if not rule.parameters.primary_brands_only or day.enterprise_id == CITY_WIDE:
+            return True
+        enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
+        return isinstance(enterprise, Enterprise) and enterprise.primary_brand
+
+    def _announce(
+        self, policy: Policy, rule: Rule, day: DayKey, low: bool, counts: Counts, incidents: dict[str, DayIncident], *, synthetic: bool = False
+    ) -> list[DayTransition]:
+        numerator, denominator = RULES[rule.rule].rate(counts)
+        known = incidents.get(rule.id)
+        if known is None:
+            if not low:
+                return []
+            subject = f"enterprise/{day.enterprise_id}"
+            name = incident_id(self.identity_key, policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
+            known = incidents[rule.id] = DayIncident(name, 0, RETRACTED, (0, 0))
+        out = []
+        for kind, state in steps(known.state, CLOSED if low else RETRACTED, differs=known.counts != (numerator, denominator)):
+            known.revision += 1
+            known.state, known.counts = state, (numerator, denominator)
+            out.append(DayTransition(kind, known.incident_id, known.revision, state, rule, day, known.counts, synthetic or bool(counts.synthetic)))
+        return out

@@ -1,0 +1,253 @@
+"""Parcels and their daily rates (semantics 8). Pure: a partition's parcels and a chunk of scans in, counts out.
+
+A parcel is known for three days after its acceptance, on the clock of its partition's scans; a scan older than that is
+late. So a repeat within three days never counts, and one after more than three days is another acceptance.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
+from streams.counts import ELECTRONIC, GREEN, HOUR_MINUTES, MADE_UP, OTHER, Counts, DayKey, MinuteCounts, shared_day, state_key
+from streams.decode import SCANS, malformed
+from streams.enterprises.liveness import Span, gather, signs_gap_ms
+from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, refuse_time, refused, stamps_ms
+from streams.parcels.store import Parcel, Parcels, parcel_key
+from streams.parcels.violating_scans import Sightings
+from streams.parcels.violations import FindingKey, Sighting, violated
+from streams.policy.policy import Policies
+from streams.registry.registry import Registry
+from streams.watermark import Arrivals, capped
+
+NARROW_TAPE_MM = 45.0
+
+
+class ScanPartition(msgspec.Struct):
+    """The state of one scan partition: parcels of the last three days, counts by day, violating scans by finding.
+
+    ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
+    ``expired``: keys of state dropped since; ``buried``: of state that was dropped before the last checkpoint was complete,
+    and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks. ``sweep_ms``: when to look for expired parcels again.
+    """
+
+    parcels: Parcels = msgspec.field(default_factory=Parcels)
+    counts: dict[DayKey, Counts] = {}
+    minutes: dict[DayKey, dict[int, list[int]]] = {}
+    findings: dict[FindingKey, Sightings] = {}
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+    stream_time_ms: int = BEGINNING_MS
+    next_offset: int = 0
+    saved_offset: int = 0
+    sweep_ms: int = BEGINNING_MS
+    dirty_parcels: dict[bytes, Parcel] = {}
+    dirty_days: dict[DayKey, None] = {}
+    dirty_minutes: dict[DayKey, set[int]] = {}
+    dirty_findings: dict[FindingKey, None] = {}
+    changed_days: list[DayKey] = []
+    changed_findings: dict[FindingKey, None] = {}
+    unsettled: dict[FindingKey, None] = {}
+    signs: dict[str, list[Span]] = {}
+    made_up: dict[str, set[int]] | None = None
+    expired: list[str] = []
+    buried: list[str] = []
+
+    def known(self, key: bytes) -> Parcel | None:
+        """A parcel's acceptance, unless it is too long ago; it must have been looked up."""
+        parcel = self.parcels.get(key)
+        return parcel if parcel is not None and parcel.event_time_ms >= self.stream_time_ms - KNOWN_FOR_MS else None
+
+    def put(self, key: bytes, parcel: Parcel) -> None:
+        """Count a parcel's acceptance in place of the one counted before, if any."""
+        before = self.known(key)
+        if before is not None:
+            self.counts[before.day].add(before.features, -1)
+            self._count_minute(before, -1)
+            self.dirty_days[before.day] = None
+            for finding in before.findings:
+                self.findings[finding].drop(acceptance_name(key, before))
+                self.dirty_findings[finding] = self.unsettled[finding] = None
+        self.parcels.put(key, parcel)
+        self.dirty_parcels[key] = parcel
+        self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
+        self._count_minute(parcel, 1)
+        self.dirty_days[parcel.day] = None
+        for finding in parcel.findings:
+            self.sight(finding, acceptance_name(key, parcel), Sighting(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
+
+    def _count_minute(self, parcel: Parcel, sign: int) -> None:
+        minute = parcel.event_time_ms // MINUTE_MS
+        if minute > self.stream_time_ms // MINUTE_MS - HOUR_MINUTES:
+            counts = self.minutes.setdefault(parcel.day, {}).setdefault(minute, [0, 0, 0])
+            counts[0] += sign
+            counts[1] += sign * bool(parcel.features & ELECTRONIC)
+            counts[2] += sign * bool(parcel.features & GREEN)
+            self.dirty_minutes.setdefault(parcel.day, set()).add(minute)
+
+    def changed_minutes(self, day: DayKey) -> dict[int, MinuteCounts] | None:
+        """The counts of the minutes of a day's last hour that have changed since the last call."""
+        held, oldest = self.minutes.get(day, {}), self.stream_time_ms // MINUTE_MS - HOUR_MINUTES
+        for minute in [minute for minute in held if minute <= oldest]:
+            del held[minute]
+        return {minute: (held[minute][0], held[minute][1], held[minute][2]) for minute in self.dirty_minutes.pop(day, ()) if minute in held} or None
+
+    def recount_minutes(self) -> None:
+        """Count the minutes of the last hour again, from the parcels."""
+        for parcel in self.parcels.since(self.stream_time_ms - HOUR_MINUTES * MINUTE_MS):
+            self._count_minute(parcel, 1)
+        self.dirty_minutes.clear()
+
+    def sight(self, key: FindingKey, name: str, sighting: Sighting) -> None:
+        """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
+        sightings = self.findings.get(key)
+        if sightings is None:
+            sightings = self.findings[key] = Sightings()
+        self.unsettled[key] = None
+        if sightings.see(name, sighting):
+            self.dirty_findings[key] = None
+
+    def settle(self) -> None:
+        """Put away what a chunk opened."""
+        self.parcels.settle()
+        for key in self.unsettled:
+            self.findings[key].settle()
+        self.unsettled.clear()
+
+    def sweep(self, days: LocalDays) -> None:
+        """Drop, every hour of stream time, the parcels that are not known any more and the days that nothing can change."""
+        if self.stream_time_ms < self.sweep_ms:
+            return
+        self.sweep_ms = self.stream_time_ms + 3_600_000
+        horizon_ms = self.stream_time_ms - KNOWN_FOR_MS
+        self.expired += [state_key("parcel", key.hex()) for key in self.parcels.drop(horizon_ms)]
+        for day in [day for day in self.counts if day not in self.dirty_days and days.bounds_ms(day.date)[1] < horizon_ms]:
+            del self.counts[day]
+            self.minutes.pop(day, None)
+            self.expired.append(state_key("day", *day))
+        for key in [key for key in self.findings if key not in self.dirty_findings and days.bounds_ms(key.date)[1] < horizon_ms]:
+            self.expired += [state_key("finding", *key), *(state_key("sightings", *key, str(page)) for page in self.findings.pop(key).pages())]
+
+
+def acceptance_name(key: bytes, parcel: Parcel) -> str:
+    """The name of one acceptance: a waybill that is accepted again after more than three days has another."""
+    return f"{key.hex()}\x1f{parcel.event_time_ms}"
+
+
+def new_scan_partition(next_offset: int = 0) -> ScanPartition:
+    """An empty partition; msgspec gives each its own containers."""
+    return ScanPartition(next_offset=next_offset)
+
+
+class Tally(msgspec.Struct):
+    """What a chunk of scans came to: refused records, scans by (city, kind, outcome), parcels newly accepted by day.
+
+    ``deliveries``: (city, ms since the acceptance) of each delivered scan of a parcel that is known.
+    """
+
+    rejects: list[Reject]
+    outcomes: Counter[tuple[str, str, str]]
+    accepted: dict[DayKey, Counts]
+    deliveries: list[tuple[str, int]]
+
+
+Whose = Callable[[Scan], tuple[str, str]]
+"""In which city, and as whose, a scan's parcel counts."""
+
+
+def by_name(scan: Scan) -> tuple[str, str]:
+    """As the scan says it: there are as many cities and enterprises as somebody makes up."""
+    return scan.city, scan.enterprise_id
+
+
+def by_registry(registry: Registry, own_city: str) -> Whose:
+    """Only enterprises with a record of their own, and cities that some record speaks of, count by themselves; all others are ``other``."""
+
+    def whose(scan: Scan) -> tuple[str, str]:
+        city = scan.city if scan.city == own_city or registry.names("city", scan.city) else OTHER
+        return city, scan.enterprise_id if registry.knows("enterprise", scan.enterprise_id) else OTHER
+
+    return whose
+
+
+def count_scans(
+    partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry, whose: Whose = by_name, *, refuses_synthetic: bool = False
+) -> Tally:
+    """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
+    days, city = policies.newest.days, policies.newest.pack.city.adcode
+    rejects: list[Reject] = []
+    outcomes: Counter[tuple[str, str, str]] = Counter()
+    accepted: dict[DayKey, Counts] = {}
+    feed_gap_ms = signs_gap_ms(policies, "enterprise")
+    new = [record for record in records if record.offset >= partition.next_offset]
+    read, wrong = SCANS.read([record.value for record in new])
+    if new:
+        partition.next_offset = new[-1].offset + 1
+    if wrong:
+        rejects += [malformed(new[index], error) for index, error in wrong.items()]
+        outcomes["other", "other", MALFORMED] = len(wrong)
+        new = [record for index, record in enumerate(new) if index not in wrong]
+    scans = [(record, scan, parcel_key(scan.waybill_id) if scan.kind in {"accepted", "delivered"} else b"") for record, scan in zip(new, read, strict=True)]
+    times: dict[str, list[int]] = {}
+    deliveries: list[tuple[str, int]] = []
+    policy, from_ms, until_ms = None, END_MS, END_MS
+    partition.parcels.look_up(key for _, _, key in scans if key)
+    for record, scan, key in scans:
+        stamped_ms, arrived_ms = stamps_ms(record, scan.arrival_time_ms)
+        if reason := SYNTHETIC if scan.synthetic and refuses_synthetic else refuse_time(scan.event_time_ms, stamped_ms):
+            rejects.append(refused(record, scan, reason))
+            outcomes[scan.city, scan.kind, reason] += 1
+            continue
+        if scan.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
+            rejects.append(refused(record, scan, LATE))
+            outcomes[scan.city, scan.kind, LATE] += 1
+            continue
+        partition.stream_time_ms = max(partition.stream_time_ms, capped(scan.event_time_ms, arrived_ms))
+        partition.arrivals.note(arrived_ms, scan.event_time_ms)
+        outcome, counts, date = "counted", False, days.date_of(scan.event_time_ms)
+        if scan.kind == "delivered":
+            accepted_ms = partition.parcels.accepted_at(key)
+            if accepted_ms is not None and accepted_ms <= scan.event_time_ms:
+                deliveries.append((scan.city, scan.event_time_ms - accepted_ms))
+        elif key:
+            known = partition.known(key)
+            counts = known is None or (scan.event_time_ms, scan.event_id) < known[:2]
+            if known is not None and scan.event_id == known.event_id:
+                outcome = DUPLICATE
+        own = scan.city == city
+        if own and registry.knows("enterprise", scan.enterprise_id):  # of others no signs are expected
+            times.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
+            if scan.synthetic and partition.made_up is not None:
+                partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
+        if own and not from_ms <= scan.event_time_ms < until_ms:
+            policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
+        if own and policy is not None:
+            for finding in violated(scan, policy.scan_rules["all"], registry, date):
+                partition.sight(finding, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
+        if counts:
+            day = shared_day(*whose(scan), date)
+            findings = violated(scan, policy.scan_rules["accepted"], registry, date) if own and policy is not None else ()
+            parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), findings)
+            if known is None:
+                accepted.setdefault(day, Counts()).add(parcel.features)
+            partition.put(key, parcel)
+        outcomes[scan.city, scan.kind, outcome] += 1
+    partition.settle()
+    for enterprise_id, signs in times.items() if feed_gap_ms is not None else ():
+        partition.signs.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in signs)
+    gather(partition.signs, lambda _: feed_gap_ms)
+    partition.sweep(days)
+    return Tally(rejects, outcomes, accepted, deliveries)
+
+
+def features_of(scan: Scan) -> int:
+    """What an accepted scan counts for, a bit each in the order of the fields of ``Counts``."""
+    packaging = scan.packaging
+    features = (scan.waybill_kind == "electronic") * ELECTRONIC | (scan.real_name_verified is True) << 6 | (scan.inspected is True) << 7 | scan.synthetic * MADE_UP
+    if packaging is not None:
+        features |= (packaging.green is True) * GREEN | (packaging.repackaged is False) << 4 | (packaging.reusable_bag is True) << 5
+        if packaging.tape_mm is not None:
+            features |= 1 << 2 | (packaging.tape_mm <= NARROW_TAPE_MM) << 3
+    return features

@@ -1,0 +1,1 @@
+"""Policy packs: schema, reader, and the policy that counts at an instant."""

@@ -1,0 +1,250 @@
+"""Policy packs: a city's document as data, read strictly (every mistake names file, line and the nearest valid key)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from streams.clock import Duration, bound_ms, duration_ms, local_date
+from streams.errors import BadInput, nearest
+from streams.files.plain_yaml import read_yaml
+from streams.files.small_files import read_beside, read_small
+from streams.patterns import compile_pattern
+from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
+from streams.policy.pack import LocalDate, Pack, Rule, ZoneKind
+from streams.policy.policy import Policy
+from streams.policy.zone_file import read_zones as read_zone_file
+from streams.registry.records import Body, Energy, PassKind, VehicleClass
+from streams.rules import RULES, judged
+from streams.windows import MinuteOfDay, Weekdays, minute_of_day, weekdays
+
+PACKS = Path(__file__).parent.parent / "policies"
+_ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind) for word in get_args(kind))}
+
+
+def packs() -> list[str]:
+    """Names of the packs that come with Yicheng."""
+    return sorted(path.stem for path in PACKS.glob("*.yaml"))
+
+
+def load_policy(name_or_path: str) -> Policy:
+    """Read a pack by name or path with its zones; ``BadInput`` names file, line, key and the nearest valid key."""
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        if name_or_path not in packs():
+            raise BadInput(f"policy {name_or_path!r} is neither a path to a .yaml file nor a pack{nearest(name_or_path, packs())}")
+        path = PACKS / f"{name_or_path}.yaml"
+    try:
+        text = read_small(path)
+    except ValueError as error:
+        raise BadInput(f"policy {path}: {error}; give the path of a policy pack") from None
+    return parse_policy(text, str(path), lambda zones: read_beside(path, zones))
+
+
+def decode_policy(value: bytes) -> list[Policy]:
+    """The versions of a pack as the policy topic holds them: a list of YAML and GeoJSON texts (one alone need not be a list)."""
+    found = msgspec.json.decode(value, type=list[dict[str, str]] | dict[str, str])
+    sources = [{"geojson": "", **source} for source in (found if isinstance(found, list) else [found])]
+    if any("yaml" not in source for source in sources):
+        raise BadInput("published policy: no pack, which is a text of YAML and one of GeoJSON")
+    return [parse_policy(source["yaml"], "published policy", lambda _, source=source: source["geojson"]) for source in sources]
+
+
+def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
+    """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text or raises ``ValueError``; ``where`` names it in errors."""
+    source, warnings = _Source(text, where), list[str]()
+    raw = source.data
+    for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
+        if isinstance(entry, dict):
+            raw["rules"][index] = source.split_rule(entry, index)
+    try:
+        pack: Pack = msgspec.convert(raw, Pack, strict=False, dec_hook=_read_scalar)
+    except msgspec.ValidationError as error:
+        raise source.explain(error) from None
+    if pack.zones is not None:
+        try:
+            zones_text = read_zones(pack.zones)
+        except ValueError as error:
+            raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read ({error}); it stands beside the pack") from None
+        zones = read_zone_file(zones_text, pack.zones)
+        if zones.adcode not in {None, pack.city.adcode}:
+            raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {zones.adcode}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
+        pack.geometries, pack.zone_names, pack.zone_kinds, warnings = zones.geometries, zones.names, zones.kinds, zones.warnings
+        pack.source = {"yaml": text, "geojson": zones_text}
+    else:
+        pack.source = {"yaml": text}
+    try:
+        pack_record([pack.source])
+    except BadInput as error:
+        raise source.bad(("zones",), str(error)) from None
+    source.check(pack)
+    policy = Policy(pack)
+    policy.warnings = tuple(warnings)
+    return policy
+
+
+def _read_scalar(kind: type, value: Any) -> Any:
+    """Decode the scalar types that packs add to YAML's."""
+    if kind is Duration:
+        return Duration(duration_ms(str(value)))
+    if kind is MinuteOfDay:
+        return minute_of_day(str(value))
+    if kind is Weekdays:
+        return weekdays(str(value))
+    if kind is LocalDate:
+        try:
+            day = local_date(str(value))
+        except ValueError:
+            day = None
+        if day is None:
+            raise ValueError(f"date {value!r} is not YYYY-MM-DD")
+        return LocalDate(day.isoformat())
+    raise NotImplementedError(kind)
+
+
+class _Source:
+    """The YAML text of a pack with the line of every key, so that each mistake can be pointed at."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.where = where
+        data, self.lines = read_yaml(text, where)
+        self.data: dict[str, Any] = data if data is not None else {}
+        if not isinstance(self.data, dict):
+            raise BadInput(f"{where}:1: a policy pack is a mapping with the keys policy, city, document, rules, …")
+
+    def bad(self, path: tuple[Any, ...], message: str) -> BadInput:
+        while path and path not in self.lines:
+            path = path[:-1]
+        return BadInput(f"{self.where}:{self.lines.get(path, 1)}: {message}")
+
+    def split_rule(self, entry: dict[str, Any], index: int) -> dict[str, Any]:
+        """Move a rule's own keys into ``parameters``, typed by its module."""
+        name = entry.get("rule")
+        if name not in RULES:
+            raise self.bad(("rules", index, "rule"), f"unknown rule {name!r}{nearest(str(name), RULES)}")
+        module = RULES[str(name)]
+        common = {field for field in Rule.__struct_encode_fields__ if field != "parameters"}
+        uses = {key: getattr(module, key.upper(), "none") for key in ("zones", "permitted")}
+        common -= {key for key, use in uses.items() if use == "none"}
+        if judged(str(name)) != "fix":
+            common -= {"vehicles", "exempt", "min_duration", "merge_gap"}
+        own = set(module.Parameters.__struct_encode_fields__)
+        for key in entry:
+            if key not in common | own:
+                raise self.bad(("rules", index, key), f"unknown key {key!r} in rule {name}{nearest(key, common | own)}")
+        for key, use in uses.items():
+            if use == "required" and key not in entry:
+                raise self.bad(("rules", index), f"rule {name} needs the key {key!r}")
+        try:
+            given = {key: value for key, value in entry.items() if key in own}
+            parameters = msgspec.convert(given, module.Parameters, strict=False, dec_hook=_read_scalar)
+        except msgspec.ValidationError as error:
+            raise self.explain(error, ("rules", index)) from None
+        return {**{key: value for key, value in entry.items() if key in common}, "parameters": parameters}
+
+    def explain(self, error: msgspec.ValidationError, prefix: tuple[Any, ...] = ()) -> BadInput:
+        """Turn msgspec's path into a line, and an unknown key into the nearest valid one."""
+        message, _, where = str(error).partition(" - at `$")
+        steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where.rstrip("`"))
+        path = prefix + tuple(int(i) if i.isdigit() else name or i for name, i in steps)
+        if unknown := re.search(r"unknown field `(.+?)`", message):
+            known = _keys_at(Pack, path)
+            return self.bad((*path, unknown[1]), f"unknown key {unknown[1]!r}{nearest(unknown[1], known)}")
+        if missing := re.search(r"missing required field `(.+?)`", message):
+            place = ".".join(str(step) for step in path) or "the pack"
+            return self.bad(path, f"key {missing[1]!r} is missing in {place}")
+        if wrong := re.search(r"[Ii]nvalid enum value '(.+?)'", message):
+            message += nearest(wrong[1], _ENUM_WORDS)
+        key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the pack")
+        return self.bad(path, f"{key}: {message[0].lower()}{message[1:]}")
+
+    def check(self, pack: Pack) -> None:
+        """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
+        try:
+            ZoneInfo(pack.city.timezone)
+        except (KeyError, ValueError, OSError):
+            raise self.bad(("city", "timezone"), f"timezone {pack.city.timezone!r} is unknown; use Asia/Shanghai") from None
+        for key in ("valid_from", "valid_until"):
+            try:
+                if text := getattr(pack, key):
+                    bound_ms(text, ZoneInfo(pack.city.timezone), end=False)
+            except ValueError as error:
+                raise self.bad((key,), f"{key}: {error}") from None
+        timezone = ZoneInfo(pack.city.timezone)
+        if pack.valid_from and pack.valid_until and bound_ms(pack.valid_until, timezone, end=True) <= bound_ms(pack.valid_from, timezone, end=False):
+            raise self.bad(("valid_until",), f"valid_until {pack.valid_until} is before valid_from {pack.valid_from}")
+        if pack.identifier:
+            self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
+        for name, ranges in pack.calendars.items():
+            for index, range_ in enumerate(ranges):
+                if range_.until < range_.from_:
+                    raise self.bad(("calendars", name, index), f"calendar {name}: until {range_.until} is before from {range_.from_}")
+        for key, target in pack.targets.items():
+            if problem := number_problem(f"target {key}", target, share=is_share(key)):
+                raise self.bad(("targets", key), problem)
+        seen: dict[str, int] = {}
+        for index, rule in enumerate(pack.rules):
+            path = ("rules", index)
+            if rule.id in seen:
+                raise self.bad((*path, "id"), f"rule id {rule.id!r} is used twice (first in line {seen[rule.id]}); ids are unique in a pack")
+            seen[rule.id] = self.lines[(*path, "id")]
+            if isinstance(rule.zones, ZoneKind):
+                wanted = rule.zones.kind
+                rule.zones = [zone for zone, kind in pack.zone_kinds.items() if kind == wanted]
+                if not rule.zones:
+                    raise self.bad((*path, "zones"), f"no zone is of kind {wanted!r}{nearest(wanted, set(pack.zone_kinds.values()))}")
+            if found := list_problem(rule):
+                raise self.bad((*path, found[0]), found[1])
+            for key, problem in parameter_problems(rule.parameters):
+                raise self.bad((*path, key), problem)
+            for zone in rule.zones or ():
+                if zone not in pack.zone_kinds:
+                    raise self.bad((*path, "zones"), f"zone {zone!r} is not in {pack.zones}{nearest(zone, pack.zone_kinds)}")
+            for name in rule.exempt.calendars if rule.exempt else ():
+                if name not in pack.calendars:
+                    raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
+            if pattern := getattr(rule.parameters, "home_plate_pattern", None):
+                self._check_pattern((*path, "home_plate_pattern"), pattern)
+            for name, points in getattr(rule.parameters, "points", {}).items():
+                if name not in RULES or judged(name) == "credit":
+                    raise self.bad((*path, "points"), f"points: {name!r} is no rule that incidents come of{nearest(name, RULES)}")
+                if points <= 0:
+                    raise self.bad((*path, "points"), f"points: {name} must cost more than 0, not {points:g}")
+            if judged(rule.rule) == "credit" and any(judged(other.rule) == "credit" for other in pack.rules[:index]):
+                raise self.bad(path, f"rule {rule.rule} is given twice; a city keeps one ledger")
+            if rule.rule == "malformed_identifier" and not pack.identifier:
+                raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
+
+    def _check_pattern(self, path: tuple[Any, ...], pattern: str) -> None:
+        try:
+            compile_pattern(pattern)
+        except ValueError as error:
+            shortened = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"
+            raise self.bad(path, f"{path[-1]} {shortened!r} is {error}") from None
+
+
+def _keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:
+    """The valid keys of the struct that a path leads to."""
+    for step in path:
+        kinds = [struct]
+        if isinstance(step, str) and hasattr(struct, "__struct_fields__"):
+            names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
+            info = msgspec.inspect.type_info(struct)
+            kinds = [field.type for field in getattr(info, "fields", ()) if field.name == names.get(step)]
+        struct = _struct_in(kinds[0]) if kinds else struct
+    return list(getattr(struct, "__struct_encode_fields__", ()))
+
+
+def _struct_in(kind: Any) -> Any:
+    """The struct inside lists, dicts and unions of msgspec's type descriptions."""
+    for attribute in ("item_type", "value_type"):
+        if inner := getattr(kind, attribute, None):
+            return _struct_in(inner)
+    for option in getattr(kind, "types", ()):
+        if found := _struct_in(option):
+            return found
+    return getattr(kind, "cls", kind if hasattr(kind, "__struct_fields__") else None)

@@ -1,0 +1,163 @@
+"""What the registry holds: vehicles, drivers, enterprises, outlets, passes, notices, and how each record is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from streams.errors import BadInput, nearest
+from streams.events import Id, Milliseconds
+
+VehicleClass = Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"]
+Energy = Literal["electric", "hybrid", "fuel"]
+Body = Literal["box", "open"]
+Number = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
+
+
+class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What every record has. A bare date means the whole local day (semantics 1)."""
+
+    id: Id
+    valid_from: str | None = None
+    valid_until: str | None = None
+
+
+class Vehicle(Entry, tag="vehicle", kw_only=True):
+    """A courier vehicle; ``id`` is its unified number."""
+
+    plate: str | None = None
+    device_id: str | None = None
+    enterprise_id: str | None = None
+    city: str | None = None
+    vehicle_class: VehicleClass | None = None
+    energy: Energy | None = None
+    body: Body | None = None
+    marked: bool = True
+    status: Literal["active", "suspended", "scrapped"] = "active"
+    driver_ids: list[str] = msgspec.field(default_factory=list)
+    insured_until: str | None = None
+    joint_delivery: bool = False
+
+
+class Driver(Entry, tag="driver", kw_only=True):
+    """A driver with training and accident insurance."""
+
+    enterprise_id: str | None = None
+    trained_until: str | None = None
+    insured_until: str | None = None
+
+
+class Enterprise(Entry, tag="enterprise", kw_only=True):
+    """An express enterprise and its credit standing."""
+
+    name_zh: str | None = None
+    name_en: str | None = None
+    primary_brand: bool = False
+    cities: list[str] = msgspec.field(default_factory=list)
+    credit: Literal["red", "normal", "black"] = "normal"
+
+
+class Outlet(Entry, tag="outlet", kw_only=True):
+    """An outlet where parcels are handed in or out."""
+
+    enterprise_id: str | None = None
+    city: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    filed: bool = False
+    camera: bool = False
+    recycling_container: bool = False
+
+
+class Pass(Entry, tag="pass", kw_only=True):
+    """A pass for a vehicle, or for every vehicle of an enterprise, in zones (``*``: everywhere)."""
+
+    pass_kind: PassKind
+    vehicle_id: str | None = None
+    enterprise_id: str | None = None
+    zones: list[str] = msgspec.field(default_factory=lambda: ["*"])
+
+
+class Notice(Entry, tag="notice", kw_only=True):
+    """An interruption of data; it counts if it was announced beforehand: ``filed_at``, else when it begins."""
+
+    subject: Annotated[str, msgspec.Meta(min_length=1)]
+    from_: str = msgspec.field(name="from")
+    until: str
+    filed_at: str | None = None
+    reason: str | None = None
+
+
+class Standing(msgspec.Struct):
+    """What ``courier.credit.v1`` says of an enterprise: (ms, standing), since when its exemptions go by which standing."""
+
+    effective: list[tuple[Milliseconds, str]] = []
+
+
+class Township(Entry, tag="township", kw_only=True):
+    """Coverage figures of one township."""
+
+    covered: bool = False
+    locker_cells: Number = 0
+    service_stations: Number = 0
+
+
+AnyEntry = Vehicle | Driver | Enterprise | Outlet | Pass | Notice | Township
+KINDS: dict[str, type[AnyEntry]] = {
+    "vehicle": Vehicle, "driver": Driver, "enterprise": Enterprise, "outlet": Outlet,
+    "pass": Pass, "notice": Notice, "township": Township,
+}  # fmt: skip
+_decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
+_list_decoder: msgspec.json.Decoder[list[AnyEntry]] = msgspec.json.Decoder(list[AnyEntry])
+
+
+def decode_entry(line: bytes) -> AnyEntry:
+    """One record from JSON, in which null is absent; ``BadInput`` says what is wrong with it."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.ValidationError as error:
+        return _without_nulls(line, error)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInput(f"not a JSON record: {error}") from None
+
+
+def _without_nulls(line: bytes, error: msgspec.ValidationError) -> AnyEntry:
+    """The record where only nulls were in the way; else ``BadInput`` from the decoder's error."""
+    raw = msgspec.json.decode(line)
+    if not isinstance(raw, dict):
+        raise BadInput(f"not a JSON record: {error}") from None
+    given = {key: value for key, value in raw.items() if value is not None}
+    if len(given) < len(raw):
+        try:
+            entry: AnyEntry = msgspec.convert(given, AnyEntry)
+            return entry
+        except msgspec.ValidationError as other:
+            error = other
+    raise BadInput(_explain(str(error), given)) from None
+
+
+def decode_versions(value: bytes) -> list[AnyEntry]:
+    """The versions of one record as the registry topic holds them: a list, or a single record."""
+    return _list_decoder.decode(value) if value.lstrip().startswith(b"[") else [decode_entry(value)]
+
+
+def entry_from_text(row: dict[str, Any]) -> AnyEntry:
+    """One record whose values are text, as YAML and CSV files hold them (``"true"`` becomes a bool where one is due)."""
+    try:
+        entry: AnyEntry = msgspec.convert(row, AnyEntry, strict=False)
+        return entry
+    except msgspec.ValidationError as error:
+        raise BadInput(_explain(str(error), row)) from None
+
+
+def _explain(message: str, raw: dict[str, Any]) -> str:
+    kind = raw.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        return f"kind {kind!r} is not a registry kind{nearest(str(kind), KINDS)}"
+    if "unknown field" in message:
+        known = KINDS[kind].__struct_encode_fields__
+        unknown = next((key for key in raw if key != "kind" and key not in known), "?")
+        return f"{kind} {raw.get('id', '?')}: unknown key {unknown!r}{nearest(unknown, known)}"
+    return f"{kind} {raw.get('id', '?')}: {message.replace(' - at `$.', ' at key `')}"

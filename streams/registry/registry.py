@@ -1,0 +1,228 @@
+"""The registry: vehicles, drivers, enterprises, outlets, passes and notices, each with its validity in time."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from streams.clock import BEGINNING_MS, END_MS, bound_ms
+from streams.errors import BadInput
+from streams.ids import LONGEST_ID_BYTES, is_id
+from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Notice, Pass, Standing, Vehicle
+
+
+class Subject(msgspec.Struct, gc=False):
+    """All that the registry says about one vehicle at an instant, and the period in which it stays so."""
+
+    vehicle_id: str
+    vehicle: Vehicle | None
+    enterprise: Enterprise | None
+    passes: tuple[Pass, ...]
+    from_ms: int
+    until_ms: int
+    registry: Registry | None = None
+
+    def pass_zones(self, kinds: Iterable[str]) -> frozenset[str]:
+        """Ids of the zones that its passes of such kinds cover (``*``: everywhere)."""
+        return frozenset(zone for held in self.passes if held.pass_kind in kinds for zone in held.zones)
+
+    def driver(self, driver_id: str, event_time_ms: int) -> Driver | None:
+        """The driver's record valid at an instant."""
+        driver = self.registry.at("driver", driver_id, event_time_ms) if self.registry else None
+        assert driver is None or isinstance(driver, Driver)
+        return driver
+
+    def lasts(self, until: str | None, event_time_ms: int) -> bool:
+        """Whether something that is good ``until`` a date or instant (None: never was) is still good."""
+        return until is not None and self.registry is not None and event_time_ms < self.registry.bound_ms(until)
+
+
+class Registry:
+    """Every version of every record; answers by validity at an instant. Later records of one id add versions."""
+
+    def __init__(self, timezone: ZoneInfo) -> None:
+        self.timezone = timezone
+        self._versions: dict[tuple[str, str], list[tuple[int, int, AnyEntry]]] = {}
+        self._passes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._notices_of: dict[str, set[str]] = defaultdict(set)
+        self._credit: dict[str, list[tuple[int, str]]] = {}
+        self._bounds_ms: dict[str, int] = {}
+        self._named: Counter[tuple[str, str]] = Counter()
+
+    def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
+        """Replace all versions of one record (none: it is deleted); ``BadInput``, and nothing changes, where one is wrong or another's."""
+        key, entries = (kind, entry_id), list(entries)
+        for entry in entries:
+            validity_ms(entry, self.timezone)
+            if (entry.__struct_config__.tag, entry.id) != key:
+                raise BadInput(f"the record says that it is {entry.__struct_config__.tag}/{entry.id}, its key {kind}/{entry_id}")
+        for _, _, old in self._versions.pop(key, ()):
+            self._named.subtract(_names(old))
+            for owner in _owners(old):
+                self._passes_of[owner].discard(entry_id)
+            if isinstance(old, Notice):
+                self._notices_of[old.subject].discard(entry_id)
+        self.add(entries)
+
+    def add(self, entries: Iterable[AnyEntry]) -> None:
+        """Add versions; ``BadInput`` where a validity bound is no date."""
+        for entry in entries:
+            kind = type(entry).__struct_config__.tag
+            versions = self._versions.setdefault((str(kind), entry.id), [])
+            from_ms, until_ms = validity_ms(entry, self.timezone)
+            versions.append((from_ms, until_ms, entry))
+            versions.sort(key=lambda version: version[0])
+            self._named.update(_names(entry))
+            for owner in _owners(entry):
+                self._passes_of[owner].add(entry.id)
+            if isinstance(entry, Notice):
+                self._notices_of[entry.subject].add(entry.id)
+
+    def at(self, kind: str, entry_id: str | None, event_time_ms: int) -> AnyEntry | None:
+        """The record valid then; of several, the one with the latest ``valid_from``."""
+        valid = None
+        for from_ms, until_ms, entry in self._versions.get((kind, entry_id or ""), ()):
+            if from_ms <= event_time_ms < until_ms:
+                valid = entry
+        return valid
+
+    def enter_credit(self, enterprise_id: str, standing: Standing) -> bool:
+        """Take over what the ledger says of an enterprise; whether it changes which exemptions hold."""
+        found = [(from_ms, credit) for from_ms, credit in standing.effective if credit in {"black", "normal", "red"}]
+        changed = found != self._credit.get(enterprise_id, [])
+        self._credit[enterprise_id] = found
+        return changed
+
+    def enterprise(self, enterprise_id: str | None, event_time_ms: int) -> Enterprise | None:
+        """An enterprise's record valid then, black if the ledger says so."""
+        enterprise = self.at("enterprise", enterprise_id, event_time_ms)
+        assert enterprise is None or isinstance(enterprise, Enterprise)
+        standings = [credit for from_ms, credit in self._credit.get(enterprise_id or "", ()) if from_ms <= event_time_ms]
+        if enterprise is not None and standings and standings[-1] == "black":
+            return msgspec.structs.replace(enterprise, credit="black")
+        return enterprise
+
+    def subject(self, vehicle_id: str, event_time_ms: int) -> Subject:
+        """Everything known about a vehicle at an instant."""
+        vehicle = self.at("vehicle", vehicle_id, event_time_ms)
+        assert vehicle is None or isinstance(vehicle, Vehicle)
+        enterprise_id = vehicle.enterprise_id if vehicle else None
+        enterprise = self.enterprise(enterprise_id, event_time_ms)
+        pass_ids = self._passes_of.get(("vehicle", vehicle_id), set())
+        if enterprise_id:
+            pass_ids = pass_ids | self._passes_of.get(("enterprise", enterprise_id), set())
+        keys = [("vehicle", vehicle_id), ("enterprise", enterprise_id or ""), *(("pass", p) for p in pass_ids)]
+        passes = [self.at("pass", pass_id, event_time_ms) for pass_id in sorted(pass_ids)]
+        keys += [("driver", driver_id) for driver_id in (vehicle.driver_ids if vehicle else ())]
+        bounds = [from_ms for from_ms, _ in self._credit.get(enterprise_id or "", ())]
+        for key in keys:
+            for from_ms, until_ms, entry in self._versions.get(key, ()):
+                bounds += (from_ms, until_ms)
+                for name in _LAPSING:  # an insurance or a training
+                    if until := getattr(entry, name, None):
+                        bounds.append(self.bound_ms(until))
+        return Subject(
+            vehicle_id,
+            vehicle,
+            enterprise,
+            tuple(p for p in passes if isinstance(p, Pass) and _covers(p, vehicle_id, enterprise_id)),
+            max((b for b in bounds if b <= event_time_ms), default=BEGINNING_MS),
+            min((b for b in bounds if b > event_time_ms), default=END_MS),
+            self,
+        )
+
+    def bound_ms(self, until: str) -> int:
+        """The end of a validity (ms), a bare date including its whole day; remembered, since few differ."""
+        known = self._bounds_ms.get(until)
+        if known is None:
+            known = self._bounds_ms[until] = bound_ms(until, self.timezone, end=True)
+        return known
+
+    def after_notices(self, subjects: Collection[str], event_time_ms: int, last_sign_ms: int) -> int:
+        """The first instant from this one on (ms) that no interruption of one of the subjects (``kind/id``) covers which was filed by the last sign."""
+        names = {name for subject in subjects for name in self._notices_of.get(subject, ())}
+        moved = True
+        while moved:
+            moved = False
+            for notice in (self.at("notice", name, event_time_ms) for name in names):
+                if isinstance(notice, Notice) and notice.subject in subjects:
+                    from_ms = bound_ms(notice.from_, self.timezone, end=False)
+                    filed_ms = bound_ms(notice.filed_at, self.timezone, end=False) if notice.filed_at else from_ms
+                    if filed_ms <= last_sign_ms and from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
+                        event_time_ms, moved = until_ms, True
+        return event_time_ms
+
+    def subjects_of(self, kind: str, entry_id: str, event_time_ms: int) -> tuple[str, str]:
+        """Whose notices count for a vehicle or an outlet at an instant: its own and its enterprise's."""
+        return f"{kind}/{entry_id}", f"enterprise/{getattr(self.at(kind, entry_id, event_time_ms), 'enterprise_id', None)}"
+
+    def knows(self, kind: str, entry_id: str) -> bool:
+        """Whether there is any version of a record."""
+        return (kind, entry_id) in self._versions
+
+    def names(self, kind: str, entry_id: str) -> bool:
+        """Whether any record speaks of an ``enterprise`` or a ``city``, be it in passing."""
+        return self._named[kind, entry_id] > 0
+
+    def valid(self, event_time_ms: int) -> dict[str, list[Any]]:
+        """The records valid at an instant by kind, one of each id."""
+        found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+        for kind, entry_id in self._versions:
+            if entry := self.at(kind, entry_id, event_time_ms):
+                found[kind].append(entry)
+        return found
+
+    def each(self, kind: str) -> Iterator[AnyEntry]:
+        """Every version of every record of a kind."""
+        for (entry_kind, _), versions in self._versions.items():
+            if entry_kind == kind:
+                yield from (entry for _, _, entry in versions)
+
+    def grouped(self) -> Iterator[tuple[str, list[AnyEntry]]]:
+        """``kind/id`` and all its versions, as the registry topic holds them."""
+        for (kind, entry_id), versions in self._versions.items():
+            yield f"{kind}/{entry_id}", [entry for _, _, entry in versions]
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+
+_LAPSING = ("insured_until", "trained_until")
+
+
+def _names(entry: AnyEntry) -> list[tuple[str, str]]:
+    """The enterprises and cities that a record speaks of."""
+    enterprises = [entry.id] if isinstance(entry, Enterprise) else [getattr(entry, "enterprise_id", None)]
+    cities = [getattr(entry, "city", None), *getattr(entry, "cities", ())]
+    return [(kind, name) for kind, found in (("enterprise", enterprises), ("city", cities)) for name in found if name]
+
+
+def _owners(entry: AnyEntry) -> list[tuple[str, str]]:
+    if not isinstance(entry, Pass):
+        return []
+    return [(kind, owner) for kind, owner in (("vehicle", entry.vehicle_id), ("enterprise", entry.enterprise_id)) if owner]
+
+
+def _covers(held: Pass, vehicle_id: str, enterprise_id: str | None) -> bool:
+    return held.vehicle_id == vehicle_id or (enterprise_id is not None and held.enterprise_id == enterprise_id)
+
+
+def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
+    """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date, they are reversed, or its id is none."""
+    if not is_id(entry.id):
+        raise BadInput(f"{type(entry).__name__.lower()}: id {entry.id!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
+    try:
+        from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
+        until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
+        for name in (*_LAPSING, "from_", "until", "filed_at"):
+            if text := getattr(entry, name, None):
+                bound_ms(text, timezone, end=True)
+    except ValueError as error:
+        raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: {error}") from None
+    if until_ms <= from_ms:
+        raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: valid_until {entry.valid_until} is before valid_from {entry.valid_from}")
+    return from_ms, until_ms

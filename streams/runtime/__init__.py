@@ -1,0 +1,1 @@
+"""Kafka and Faust: transport, checkpoints, and the stages around the pure core."""

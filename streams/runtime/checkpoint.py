@@ -1,0 +1,410 @@
+"""Where durability is decided: results, then state, then offsets, each awaited before the next begins.
+
+Partition by partition, between two chunks, what has changed is taken down as bytes; chunks go on being judged while
+1. every incident, rate and dead letter sent before that moment is acknowledged by the brokers;
+2. every changed key is written to its stage's state topic (compacted) and acknowledged, and then each partition's mark;
+3. the chunks judged before that moment are acked and their offsets committed.
+
+So a committed offset implies durable state, and durable state implies published results. A crash between 1 and 2 replays
+records whose results exist already: they come out again with the same ids and revisions. A crash between 2 and 3 replays
+records that the state has seen: their offsets are below its mark, and nothing happens. No outbox is needed.
+The mark says that a checkpoint is complete; without it, what was written of that checkpoint does not count. A partition's
+state is read back, whole, when its first chunk arrives after an assignment (``restore``).
+Between 1 and 2 every input partition of this worker says how far it has been read (``_say_reached``, watermark.py): after all
+that this covers, and before the state that will not say it again.
+Anything that fails ends the process at once, before anything more is acked; the supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import metrics
+from streams.city.contributions import Partial, encode_partial
+from streams.clock import BEGINNING_MS
+from streams.errors import BadInput, unreadable_state
+from streams.runtime.origin import Origin
+from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
+from streams.runtime.snapshots import Snapshots
+from streams.runtime.watchdog import guarded
+from streams.topics import PARTIALS
+from streams.watermark import INPUTS, Mark, Newest
+
+log = structlog.get_logger()
+
+
+READ_COMMITTED = "read_committed"
+BATCH_BYTES = 256 * 1024
+NOBODY = Origin()
+REST = 5.0
+LONGEST_REST_S = 4.0
+"""After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a sixth of the time at most."""
+SAID_EVERY_S = 2.0
+"""So often is it said how far the inputs have been read while nothing comes."""
+
+
+class Change(NamedTuple):
+    """A state record to be written: its key and its bytes (None: to be deleted)."""
+
+    key: str
+    value: bytes | None
+
+
+class Reached(NamedTuple):
+    """How far an input partition had been judged when a checkpoint took it down, and the event times met since the last time (watermark.py)."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    until_ms: int
+    stream_time_ms: int
+    newest: Newest
+
+
+class Stage(Protocol):
+    """A step of the dataflow with state by partition: what a checkpoint needs of it."""
+
+    input_topic: str
+    state_topic: str
+
+    @property
+    def partitions(self) -> Mapping[int, Any]:
+        """Those whose state is in memory."""
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Judge a chunk of one partition's records and send what comes of it."""
+
+    async def pass_over(self, number: int, next_offset: int) -> None:
+        """There is nothing to judge in a partition below this offset that has not been judged."""
+
+    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
+        """(topic, key, value) of a partition's results that are only sent once a checkpoint."""
+
+    def reached(self, number: int) -> Reached | None:
+        """How far a partition of an input topic has been judged; None where the topic is no input of the system."""
+
+    def changes(self, number: int) -> list[Change]:
+        """A partition's state that has changed since the last call, and its mark at the end; nothing if nothing has."""
+
+    def forget(self, ends: Mapping[int, int]) -> None:
+        """Drop the state in memory; it is restored when next needed.
+
+        ``ends``: where each partition's state topic ends now. While it still ends there, nobody else has had the partition.
+        """
+
+    def let_go(self) -> None:
+        """Drop what was kept of partitions that have not come back."""
+
+
+async def _ends(reader: AIOKafkaConsumer, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    sources = [TopicPartition(topic, number) for number in partitions]
+    found = await reader.end_offsets(sources) if sources else {}
+    return {source.partition: end for source, end in found.items()}
+
+
+async def _trusted(*_: object) -> None:
+    """Whoever does not look takes an input partition for the one that its state is of."""
+
+
+async def _granted(_: Any) -> bool:
+    return True
+
+
+class Checkpoint:
+    """Owns the producer of all results and state, and the order of a checkpoint.
+
+    ``origin``: whose state it is; ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
+    ``claim``: has the brokers write down the stream time (ms) that partitions have at offsets, if they are this worker's still;
+    ``claimed``: what they have written down of one; ``verify``: raises where an input partition (topic, number, judged up to, state
+    topic) is not the one that its restored state is of.
+    """
+
+    def __init__(self, bootstrap: str, origin: Origin = NOBODY) -> None:
+        self.bootstrap = bootstrap
+        self.origin = origin
+        self.turn = asyncio.Lock()
+        self._running = asyncio.Lock()
+        self.closed = False
+        self.rest_s = 0.0
+        self.stages: list[Stage] = []
+        self.commit: Callable[[], Awaitable[Any]] | None = None
+        self.committed: Callable[[str, int], int] = lambda topic, partition: 0
+        self.assigned: Callable[[], Iterable[tuple[str, int]]] = tuple
+        self.claim: Callable[[Mapping[tuple[str, int], tuple[int, int]]], Awaitable[bool]] = _granted
+        self.claimed: Callable[[str, int], int] = lambda topic, partition: BEGINNING_MS
+        self._said_ms = BEGINNING_MS
+        self._said_at_s = float("-inf")
+        self.verify: Callable[[str, int, int, str], Awaitable[None]] = _trusted
+        self.marked_ms: dict[tuple[str, int], int] = {}
+        self._producer: AIOKafkaProducer | None = None
+        self._reader: AIOKafkaConsumer | None = None
+        self._follower: AIOKafkaConsumer | None = None
+        self.isolation_level = READ_COMMITTED
+        self._sends: list[asyncio.Future[Any]] = []
+        self._bound: dict[asyncio.Future[Any], Destination] = {}
+        self._acks: dict[tuple[str, int], list[Callable[[], None]]] = {}
+
+    async def producer(self) -> AIOKafkaProducer:
+        """The one producer, started on first use."""
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=1,
+                max_batch_size=BATCH_BYTES, max_request_size=LONGEST_MESSAGE,
+            )  # fmt: skip
+            await self._producer.start()
+        return self._producer
+
+    async def readable_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Where what can be read of partitions ends: at the first open transaction, unless open ones are read, too."""
+        if self.isolation_level != READ_COMMITTED:
+            return await self.ends(topic, partitions)
+        if self._follower is None:
+            self._follower = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, isolation_level=READ_COMMITTED)
+            await self._follower.start()
+        return await _ends(self._follower, topic, partitions)
+
+    async def _read(self) -> AIOKafkaConsumer:
+        if self._reader is None:
+            self._reader = AIOKafkaConsumer(
+                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+            )
+            await self._reader.start()
+        return self._reader
+
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset after the last record of partitions of a topic."""
+        return await _ends(await self._read(), topic, partitions)
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """The number of partitions of every topic, as it is now."""
+        found = await (await self._read())._client.fetch_all_metadata()  # noqa: SLF001 - the consumer only tells what it has known before
+        return {topic: len(found.partitions_for_topic(topic) or ()) for topic in found.topics()}
+
+    async def first(self, topic: str, partition: int) -> Any:
+        """The first record that a partition holds, None where it holds none."""
+        reader, source = await self._read(), TopicPartition(topic, partition)
+        reader.assign([source])
+        await reader.seek_to_beginning(source)
+        records = await reader.getmany(timeout_ms=1_000, max_records=1)
+        return next((record for batch in records.values() for record in batch), None)
+
+    async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
+        """The state of every key as of the partition's latest complete checkpoint.
+
+        Not always the last record of a key: part of a checkpoint may have been written before a crash (then its mark is
+        missing), and a worker that was suspended while its partition went to another may still write what it had in its
+        buffers. Such records are put right at once. Compaction leaves them time: what they replace is in the topic still.
+        """
+        reader, source = await self._read(), TopicPartition(topic, partition)
+        kept = (await self.partition_counts()).get(topic, 0)
+        if partition >= kept:  # the input has grown since the start
+            raise BadInput(f"{topic} has {kept} partitions, fewer than the input whose state it keeps; run ./yicheng topics create, which adds them")
+        end = (await self.ends(topic, [partition]))[partition]
+        found = Snapshots()
+        self.marked_ms.pop((topic, partition), None)
+        if end:
+            reader.assign([source])
+            await reader.seek_to_beginning(source)
+            while await reader.position(source) < end:
+                for records in (await reader.getmany(timeout_ms=500, max_records=50_000)).values():
+                    for record in records:
+                        try:
+                            found.add((record.key or b"").decode(), record.value)
+                        except (ValueError, TypeError, RecursionError) as error:
+                            raise unreadable_state(topic, partition, repr(record.key), error) from None
+                        if not record.key and record.arrived_ms is not None:  # a mark
+                            self.marked_ms[topic, partition] = record.arrived_ms
+        state, wrong = found.latest()
+        if wrong:
+            log.warning("state records outside the last complete checkpoint are put right", topic=topic, partition=partition, keys=len(wrong))
+            await self._acknowledged(await self._save(topic, partition, [Change(key, state[key]) for key in wrong if key in state]))
+        return state
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
+    ) -> None:
+        """Hand a record to the producer; the next checkpoint waits for its acknowledgement."""
+        producer = await self.producer()
+        destination = Destination(topic, partition, key)
+        try:
+            sent = await producer.send(topic, value, key, partition=partition, headers=headers)
+        except KafkaError as error:
+            raise await refusal(producer, destination, error) from None
+        self._bound[sent] = destination
+        self._sends.append(sent)
+
+    async def judge(
+        self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None], next_offset: int | None = None
+    ) -> None:
+        """Judge a chunk in its turn, to be acked at the next checkpoint; one that is not current any more is left alone.
+
+        ``next_offset``: up to there nothing follows that is to be judged.
+        """
+        async with self.turn:
+            if not self.closed and is_current():
+                await stage.take(chunk)
+                if next_offset is not None and next_offset > chunk[-1].offset + 1:
+                    await stage.pass_over(chunk[0].partition, next_offset)
+                self._acks.setdefault((stage.state_topic, chunk[0].partition), []).append(ack)
+
+    async def pass_over(self, stage: Stage, partition: int, next_offset: int, is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
+        """In its turn, enter that a partition has no record to judge below an offset; the next checkpoint makes it durable and commits it."""
+        async with self.turn:
+            if not self.closed and is_current():
+                await stage.pass_over(partition, next_offset)
+                self._acks.setdefault((stage.state_topic, partition), []).append(ack)
+
+    async def run(self) -> None:
+        """Make everything taken so far durable and commit it."""
+        async with self._running:
+            await self._run(self.turn)
+            for stage in self.stages:
+                stage.let_go()
+
+    async def pause(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something while nothing is judged or saved."""
+        async with self._running, self.turn:
+            if not self.closed:
+                await guarded(work())
+
+    async def save(self) -> None:
+        """Make everything durable, in a ``pause``."""
+        await self._run(nullcontext())
+
+    async def _run(self, turn: AbstractAsyncContextManager[Any]) -> None:
+        quiet = not (self._acks or self._sends)
+        if self.closed or (quiet and asyncio.get_running_loop().time() - self._said_at_s < SAID_EVERY_S):
+            return
+        started = time.perf_counter()
+        ends = await self._input_ends()
+        saved: list[asyncio.Future[Any]] = []
+        marks: list[tuple[str, int, Change]] = []
+        acks: list[Callable[[], None]] = []
+        reached: dict[tuple[str, int], Reached] = {}
+        for stage in self.stages:
+            for number in list(stage.partitions):
+                async with turn:
+                    sends, changes, judged = await self._take_down(stage, number)
+                    if (said := stage.reached(number)) is not None:
+                        reached[stage.input_topic, number] = said
+                await self._acknowledged(sends)
+                saved += await self._save(stage.state_topic, number, changes[:-1])
+                marks += [(stage.state_topic, number, mark) for mark in changes[-1:]]
+                acks += judged
+        await self._say_reached(ends, reached)
+        await self._acknowledged(saved)
+        await self._acknowledged([sent for topic, number, mark in marks for sent in await self._save(topic, number, [mark])])
+        for ack in acks:
+            ack()
+        if self.commit is not None and acks:
+            await self.commit()
+        took_s = time.perf_counter() - started
+        self.rest_s = min(REST * took_s, LONGEST_REST_S)
+        metrics.CHECKPOINT.observe(took_s)
+
+    async def _take_down(self, stage: Stage, number: int) -> tuple[list[asyncio.Future[Any]], list[Change], list[Callable[[], None]]]:
+        """What a partition has come to: everything sent until now, its changed state, and the acks of what has been judged."""
+        for topic, key, value in stage.results(number):
+            await self.send(topic, key, value)
+        sends, self._sends = self._sends, []
+        return sends, stage.changes(number), self._acks.pop((stage.state_topic, number), [])
+
+    async def _input_ends(self) -> dict[tuple[str, int], int]:
+        """Where the input partitions of this worker end now."""
+        mine: dict[str, list[int]] = {}
+        for topic, number in self.assigned():
+            if topic in INPUTS:
+                mine.setdefault(topic, []).append(number)
+        return {(topic, number): end for topic, numbers in mine.items() for number, end in (await self.readable_ends(topic, numbers)).items()}
+
+    async def _say_reached(self, ends: Mapping[tuple[str, int], int], reached: Mapping[tuple[str, int], Reached]) -> None:
+        """Tell every partition of the partials how far this worker's input partitions have been read.
+
+        One that had been judged to its end when this checkpoint began has been read until the last time that this was said.
+        """
+        producer = await self.producer()
+        counts = {topic: len(await producer.partitions_for(topic)) for topic in {topic for topic, _ in ends}}
+        marks, newest = [], dict[int, int]()
+        for (topic, number), end in ends.items():
+            known = reached.get((topic, number))
+            next_offset = self.committed(topic, number) if known is None else known.next_offset
+            until_ms = BEGINNING_MS if known is None else known.until_ms
+            if next_offset >= end:
+                until_ms = max(until_ms, self._said_ms)
+            marks.append(Mark(topic, number, counts[topic], next_offset, until_ms, BEGINNING_MS if known is None else known.stream_time_ms))
+        for known in reached.values():
+            for second, event_time_ms in known.newest.items():
+                newest[second] = max(newest.get(second, BEGINNING_MS), event_time_ms)
+        if marks or newest:
+            value = encode_partial(Partial(marks=marks, newest=newest))
+            said = [await producer.send(PARTIALS.name, value, partition=number) for number in await producer.partitions_for(PARTIALS.name)]
+            self._said_ms = min(record.timestamp for record in await asyncio.gather(*said))
+        self._said_at_s = asyncio.get_running_loop().time()
+
+    async def _acknowledged(self, sends: Iterable[asyncio.Future[Any]]) -> None:
+        waiting = list(sends)
+        try:
+            await asyncio.gather(*waiting)
+        except KafkaError as error:
+            failed = next((sent for sent in waiting if sent.done() and not sent.cancelled() and sent.exception() is error), None)
+            destination = self._bound.get(failed) if failed is not None else None
+            raise (await refusal(await self.producer(), destination, error) if destination else error) from None
+        finally:
+            for sent in waiting:
+                self._bound.pop(sent, None)
+
+    async def _save(self, topic: str, partition: int, changes: Iterable[Change]) -> list[asyncio.Future[Any]]:
+        """Hand changed state to the producer, batched here: record by record it would take most of a worker's time."""
+        producer = await self.producer()
+        saved = []
+        batch = None
+        for change in changes:
+            key = change.key.encode()
+            if batch is None or batch.append(key=key, value=change.value, timestamp=None) is None:
+                if batch is not None:
+                    saved.append(await self._send_batch(producer, batch, topic, partition))
+                batch = producer.create_batch()
+                batch.append(key=key, value=change.value, timestamp=None)  # the first always fits
+        if batch is not None:
+            saved.append(await self._send_batch(producer, batch, topic, partition))
+        return saved
+
+    async def _send_batch(self, producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+        try:
+            sent: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+        except KafkaError as error:
+            raise await refusal(producer, Destination(topic, partition), error) from None
+        self._bound[sent] = Destination(topic, partition)
+        return sent
+
+    async def before_revoke(self, drop: Callable[[], None]) -> None:
+        """Partitions are about to go: checkpoint, then ``drop`` what was fetched and forget the state in memory.
+
+        All in one turn: a chunk judged in between would be saved over the state of the next owner.
+        """
+        async with self._running, self.turn:
+            await guarded(self._give_up(drop))
+
+    async def _give_up(self, drop: Callable[[], None]) -> None:
+        await self._run(nullcontext())
+        drop()
+        self._acks.clear()
+        for stage in self.stages if not self.closed else ():
+            stage.forget(await self.ends(stage.state_topic, stage.partitions))
+
+    async def close(self) -> None:
+        """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""
+        async with self._running, self.turn:
+            await guarded(self._run(nullcontext()))
+            self.closed = True
+        for client in (self._producer, self._reader, self._follower):
+            if client is not None:
+                await client.stop()

@@ -1,0 +1,169 @@
+"""Fixes → incidents about vehicles, and how far vehicles drove empty. A thin shell around the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from streams import metrics
+from streams.city.contributions import Partial, encode_partial
+from streams.counts import CITY_WIDE
+from streams.lifecycle import CLOSED, OPEN
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.cloudevents import incident_data
+from streams.runtime.reference import Reference
+from streams.runtime.stage import StatefulStage
+from streams.state_records import Head, encode_fields, encode_head, has_fields
+from streams.topics import GPS, PARTIALS, VEHICLE_STATE
+from streams.vehicles.codec import decode_driven, decode_trace, encode_traces
+from streams.vehicles.empty_run import Driven
+from streams.vehicles.engine import Engine, FixPartition, new_partition
+from streams.vehicles.incidents import Trace, Transition
+
+LONGEST_HEAD = 40
+"""Bytes of a state record that is nothing but a head."""
+
+
+class FixStage(StatefulStage[FixPartition]):
+    """Fixes → incidents."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
+        super().__init__(checkpoint, reference, GPS, VEHICLE_STATE)
+        self.identity_key = identity_key
+        self.engine: Engine | None = None
+        self.open: dict[str, str] = {}
+        reference.on_change = self._reference_changed
+
+    def _reference_changed(self) -> None:
+        policies, registry = self.reference.policies, self.reference.registry
+        assert policies is not None and registry is not None
+        if self.engine is None:
+            self.engine = Engine(policies, registry, self.identity_key, refuses_synthetic=not self.checkpoint.origin.rehearsal, forgets=True)
+        else:
+            self.engine.change(policies)
+        city = policies.newest.pack.city.adcode
+        for rule in (rule for policy in policies.versions for rule in policy.pack.rules):
+            metrics.INCIDENTS_OPEN.labels(city, rule.rule)
+            metrics.INCIDENTS.labels(city, rule.rule, rule.severity, "opened")
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Judge a chunk of one partition's records and send what comes of it."""
+        engine = self.engine
+        assert engine is not None
+        number = chunk[0].partition
+        partition = await self.partition(number)
+        verdict = engine.judge(partition, chunk)
+        partition.arrivals.read_until(chunk[-1].arrived_ms)
+        await self._publish(engine, verdict.transitions)
+        if verdict.transitions and chunk[-1].timestamp is not None:
+            metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
+        await self.refuse(verdict.rejects, chunk)
+        city = engine.policies.newest.pack.city.adcode
+        for reason, count in verdict.forgotten.items():
+            metrics.VEHICLES_FORGOTTEN.labels(city, reason).inc(count)
+        for outcome, count in verdict.outcomes.items():
+            metrics.FIXES.labels(city, outcome).inc(count)
+        if verdict.chunk is not None and verdict.chunk.fixes:
+            metrics.FIX_AGE.observe(max(0.0, time.time() - int(verdict.chunk.times.min()) / 1000))
+        metrics.STATE_VEHICLES.set(sum(len(p.traces) for p in self.partitions.values()))
+
+    async def _publish(self, engine: Engine, transitions: Sequence[Transition]) -> None:
+        policies, registry = engine.policies, engine.planner.registry
+        for transition in transitions:
+            data = incident_data(transition, policies, registry)
+            if charge := await self.announce(transition.kind, data):
+                await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_partial(Partial(data["city"], GPS.name, charge=charge)))
+            self._count_open(transition.incident_id, data["rule"], transition.state)
+
+    async def follow(self, assigned: Iterable[int]) -> None:
+        """Let those partitions that are judged to their ends go by the watermark, so that their incidents close, and their silences open.
+
+        So that a crash, or an owner that has lost the partition unawares, cannot make the same revision say two things, the
+        new stream time is committed beside the offset before anything that follows from it is published: brokers refuse
+        that of a worker which is not the owner any more. To be called while nothing is judged or saved.
+        """
+        engine = self.engine
+        if engine is None:
+            return
+        target_ms = self.reference.watermark_ms
+        ends = await self.checkpoint.readable_ends(self.input_topic, assigned)
+        partitions = {number: partition for number, end in ends.items() if (partition := await self.partition(number)).next_offset >= end}
+        behind = {number: partition for number, partition in partitions.items() if partition.stream_time_ms < target_ms}
+        if any(partition.saved_offset != partition.next_offset for partition in behind.values()):
+            await self.checkpoint.save()
+        claims = {(self.input_topic, number): (partition.next_offset, target_ms) for number, partition in behind.items()}
+        if claims and not await self.checkpoint.claim(claims):
+            return
+        for partition in behind.values():
+            partition.stream_time_ms, partition.saved_offset = target_ms, -1
+        for partition in partitions.values():
+            await self._publish(engine, engine.judge(partition, []).transitions)
+
+    def _count_open(self, incident_id: str, rule: str, state: str) -> None:
+        assert self.engine is not None
+        gauge = metrics.INCIDENTS_OPEN.labels(self.engine.policies.newest.pack.city.adcode, rule)
+        if state == OPEN and incident_id not in self.open:
+            self.open[incident_id] = rule
+            gauge.inc()
+        elif state != OPEN and incident_id in self.open:
+            del self.open[incident_id]
+            gauge.dec()
+
+    def new_partition(self) -> FixPartition:
+        """See ``StatefulStage``."""
+        return new_partition()
+
+    def mark(self, partition: FixPartition, head: Head) -> bytes:
+        """With the days' driving, which is the partition's and no vehicle's, and the offsets at which hours began."""
+        return encode_fields((partition.driven.by_date, partition.strangers.hours), head)
+
+    def put_mark(self, partition: FixPartition, value: bytes) -> None:
+        """See ``mark``; workers before 0.1 wrote none."""
+        by_date, hours = decode_driven(value) if has_fields(value) else ({}, [])
+        partition.driven, partition.strangers.hours = Driven(by_date), hours
+
+    def put(self, partition: FixPartition, key: str, value: bytes) -> None:
+        """See ``StatefulStage``."""
+        assert self.engine is not None
+        if len(value) <= LONGEST_HEAD and not has_fields(value):  # forgotten by the checkpoint that wrote this
+            partition.strangers.buried.append(key)
+            return
+        trace = partition.traces[key] = decode_trace(value, self.engine)
+        self.engine.watch(partition, trace)
+        self._count_trace(trace)
+
+    def _count_trace(self, trace: Trace) -> None:
+        for incident in trace.incidents or ():
+            self._count_open(incident.incident_id, incident.run.offence.rule, incident.state)
+
+    def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """See ``StatefulStage``; of a forgotten vehicle only a head is left until the next checkpoint, should this one not be completed."""
+        assert self.engine is not None
+        strangers = partition.strangers
+        yield from ((vehicle_id, None) for vehicle_id in strangers.buried if vehicle_id not in partition.traces)
+        strangers.buried = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.traces]
+        strangers.expired.clear()
+        yield from ((vehicle_id, encode_head(head)) for vehicle_id in strangers.buried)
+        yield from encode_traces(partition.columns, partition.changed(), self.engine, head)
+
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+        """How far the partition's vehicles drove on the days that changed."""
+        partition = self.partitions[number]
+        assert self.engine is not None
+        city = self.engine.policies.newest.pack.city.adcode
+        for date in sorted(partition.driven.changed):
+            row = Partial(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
+            yield PARTIALS.name, city.encode(), encode_partial(row)
+        partition.driven.told(self.engine.policies.newest.days, partition.stream_time_ms)
+
+    def taken_up(self, partition: FixPartition) -> None:
+        """See ``StatefulStage``."""
+        for trace in partition.traces.values():
+            self._count_trace(trace)
+
+    def forget(self, ends: Mapping[int, int]) -> None:
+        """See ``Stage``."""
+        super().forget(ends)
+        for incident_id, rule in list(self.open.items()):
+            self._count_open(incident_id, rule, CLOSED)

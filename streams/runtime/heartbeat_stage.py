@@ -1,0 +1,50 @@
+"""Heartbeats → signs of life of cameras and feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from streams.city.contributions import Partial, encode_partial
+from streams.enterprises.liveness import HeartbeatPartition, in_parts, take_heartbeats
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.reference import Reference
+from streams.runtime.stage import StatefulStage
+from streams.state_records import Head
+from streams.topics import HEARTBEAT, HEARTBEAT_STATE, PARTIALS
+
+
+class HeartbeatStage(StatefulStage[HeartbeatPartition]):
+    """Heartbeats → signs of life of cameras and feeds."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
+        super().__init__(checkpoint, reference, HEARTBEAT, HEARTBEAT_STATE)
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Enter a chunk of one partition's heartbeats."""
+        assert self.reference.policies is not None
+        partition = await self.partition(chunk[0].partition)
+        registry = self.reference.registry
+        rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
+        partition.arrivals.read_until(chunk[-1].arrived_ms)
+        for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
+            del partition.signs[subject]  # nothing is expected of those
+        await self.refuse(rejects, chunk)
+
+    def new_partition(self) -> HeartbeatPartition:
+        """See ``StatefulStage``."""
+        return HeartbeatPartition()
+
+    def dirty(self, partition: HeartbeatPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """Its mark says all."""
+        return iter(())
+
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+        """Each subject's signs since the last checkpoint."""
+        partition = self.partitions[number]
+        if partition.signs:
+            assert self.reference.policies is not None
+            city = self.reference.policies.newest.pack.city.adcode
+            signs, partition.signs = partition.signs, {}
+            for part in in_parts(signs):
+                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part))

@@ -1,0 +1,167 @@
+"""Reference data, tailed whole from compacted topics: registry, policy, credit, and how far all partitions have come.
+
+A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so this is a consumer of its own, without a group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from mode import Service
+
+from streams import metrics
+from streams.clock import BEGINNING_MS
+from streams.errors import BadInput
+from streams.events import LAST_MS
+from streams.policy.policy import Policies, Policy
+from streams.policy.reader import decode_policy
+from streams.registry.key_figures import active_vehicles, network
+from streams.registry.records import Standing, decode_versions
+from streams.registry.registry import Registry
+from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
+from streams.unreadable import passed_over
+from streams.watermark import CLOCK_KEY, decode_clock
+
+log = structlog.get_logger()
+
+
+class Reference(Service):
+    """Reads these topics to their ends, then sets ``ready`` and goes on. ``on_change`` is called after every change."""
+
+    def __init__(self, bootstrap: str, policy_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bootstrap = bootstrap
+        self.policy_name = policy_name
+        self.policies: Policies | None = None
+        self.registry: Registry | None = None
+        self.watermark_ms = BEGINNING_MS
+        self.ready = asyncio.Event()
+        self.on_change: Callable[[], None] = lambda: None
+        self._packs: dict[str, list[Policy]] = {}
+        self._missing_told = False
+        self._waiting: list[Any] = []
+
+    @Service.task
+    async def _tail(self) -> None:
+        partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CREDIT, CLOCK)]
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+        )
+        await consumer.start()
+        try:
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            while not self.should_stop:
+                batches = await consumer.getmany(timeout_ms=200, max_records=20_000)
+                changed = False
+                for _, records in sorted(batches.items(), key=lambda batch: batch[0].topic != POLICY.name):
+                    for record in records:
+                        changed |= self._apply(record)
+                if not self.ready.is_set():
+                    read = [await consumer.position(p) >= ends[p] for p in partitions]
+                    if all(read):
+                        self._become_ready()
+                elif changed:
+                    self._changed()
+        finally:
+            await consumer.stop()
+
+    def _apply(self, record: Any) -> bool:
+        """Whether a record changes what applies. One that cannot be read is passed over: the version before it stays in force."""
+        if record.topic in {REGISTRY.name, CREDIT.name} and self.registry is None:
+            self._waiting.append(record)
+            return False
+        try:
+            return self._take(record.topic, _key_of(record.key), record.value)
+        except Exception as error:  # noqa: BLE001 - whatever a record says, it ends nobody
+            why = str(error) if isinstance(error, BadInput | ValueError) else type(error).__name__
+            passed_over(record.topic, record.partition, record.offset, f"reference record refused: {why}")
+            return False
+
+    def _take(self, topic: str, key: str, value: bytes | None) -> bool:
+        """Enter what a record says; whether that changes what applies."""
+        if topic == CLOCK.name:
+            if key.encode() == CLOCK_KEY and value:
+                self.watermark_ms = max(self.watermark_ms, _watermark_ms(value))
+            return False
+        if topic == POLICY.name:
+            versions = decode_policy(value) if value else []
+            if any(version.name != key for version in versions):
+                raise BadInput("a pack of another name stands under the key")
+            self._publish(key, versions)
+            return True
+        assert self.registry is not None
+        kind, _, name = key.partition("/")
+        if topic == CREDIT.name:
+            return self.registry.enter_credit(name, msgspec.json.decode(value, type=Standing) if value else Standing())
+        self.registry.put(kind, name, decode_versions(value) if value else [])
+        return True
+
+    def _publish(self, name: str, versions: list[Policy]) -> None:
+        """Packs of the same city are versions of its policy, whatever they are called; their validity tells which counts."""
+        self._packs[name] = versions
+        own = self._packs.get(self.policy_name)
+        if not own:
+            return
+        city = own[-1].pack.city.adcode
+        self.policies = Policies([version for found in self._packs.values() for version in found if version.pack.city.adcode == city])
+        log.info("policy in force", policy=self.policy_name, versions=len(self.policies.versions))
+        if self.registry is None:
+            self.registry = Registry(self.policies.newest.timezone)
+            for record in self._waiting:
+                self._apply(record)
+            self._waiting.clear()
+
+    def _become_ready(self) -> None:
+        if self.policies is None:
+            if self._missing_told:
+                return
+            self._missing_told = True
+            log.warning("policy is not published yet", policy=self.policy_name, hint="run: yicheng policy publish " + self.policy_name)
+            return
+        log.info("reference data read", policy=self.policy_name, registry_records=len(self.registry or ()))
+        self.ready.set()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.policies is not None and self.registry is not None:
+            measure_network(self.policies.newest, self.registry, time.time_ns() // 1_000_000)
+            self.on_change()
+
+
+def _key_of(key: bytes | None) -> str:
+    """A key of reference data; ``ValueError`` where it is none."""
+    text = (key or b"").decode()
+    if not text or not text.isprintable():
+        raise ValueError("the key is no name")
+    return text
+
+
+def _watermark_ms(value: bytes) -> int:
+    """How far time has come; ``ValueError`` where no calendar goes so far."""
+    watermark_ms = decode_clock(value).watermark_ms
+    if watermark_ms >= LAST_MS:
+        raise ValueError("no time comes so far")
+    return watermark_ms
+
+
+def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
+    """Set the gauges that follow from the registry and the policy alone."""
+    city = policy.pack.city.adcode
+    valid = registry.valid(now_ms)
+    fleet = active_vehicles(valid)
+    for energy in ("electric", "hybrid", "fuel"):
+        metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))
+    for measure, value in network(valid).items():
+        metrics.NETWORK.labels(city, measure).set(value)
+        if measure == "nev_share":
+            metrics.NEV_RATIO.labels(city).set(value)
+    for measure, target in policy.pack.targets.items():
+        metrics.TARGET_RATIO.labels(city, measure).set(target)

@@ -1,0 +1,126 @@
+"""Scans → each partition's counts by (city, enterprise, day), and findings. A thin shell around the parcels' room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from streams import metrics
+from streams.city.contributions import Partial, encode_partial
+from streams.counts import FEATURES, OTHER, Counts, DayKey, shared_day, state_key
+from streams.enterprises.liveness import in_parts
+from streams.parcels.scans import ScanPartition, by_registry, count_scans, new_scan_partition
+from streams.parcels.store import Parcel
+from streams.parcels.violating_scans import Sightings
+from streams.parcels.violations import FindingKey, Sighting
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.reference import Reference
+from streams.runtime.stage import StatefulStage, enterprise_label
+from streams.state_records import Head, decode_fields, decode_head, encode_fields
+from streams.topics import PARCEL_STATE, PARTIALS, SCAN
+
+PAGES_SINCE = 7
+"""Since this version of the state a finding's scans are kept in pages; before, all in one record."""
+
+
+class ScanStage(StatefulStage[ScanPartition]):
+    """Scans → each partition's counts by (city, enterprise, day)."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
+        super().__init__(checkpoint, reference, SCAN, PARCEL_STATE)
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """Count a chunk of one partition's records."""
+        policies, registry = self.reference.policies, self.reference.registry
+        assert policies is not None and registry is not None
+        partition = await self.partition(chunk[0].partition)
+        city = policies.newest.pack.city.adcode
+        tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
+        partition.arrivals.read_until(chunk[-1].arrived_ms)
+        await self.refuse(tally.rejects, chunk)
+        for (scan_city, kind, outcome), count in tally.outcomes.items():
+            metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
+        for scan_city, took_ms in tally.deliveries:
+            metrics.DELIVERY.labels(scan_city if scan_city == city else OTHER).observe(took_ms / 1000)
+        for day, counted in tally.accepted.items():
+            labels = (day.city if day.city == city else OTHER, enterprise_label(registry, day.enterprise_id))
+            metrics.PARCELS_ACCEPTED.labels(*labels, "electronic").inc(counted.electronic)
+            metrics.PARCELS_ACCEPTED.labels(*labels, "other").inc(counted.accepted - counted.electronic)
+            metrics.PARCELS_PACKAGED.labels(*labels, "green").inc(counted.green)
+            metrics.PARCELS_PACKAGED.labels(*labels, "other").inc(counted.accepted - counted.green)
+            for what in ("accepted", *FEATURES):
+                metrics.PARCELS_COUNTED.labels(*labels, what).inc(getattr(counted, what))
+
+    def new_partition(self) -> ScanPartition:
+        """See ``StatefulStage``."""
+        return new_scan_partition()
+
+    async def _load(self, number: int) -> ScanPartition:
+        partition = await super()._load(number)
+        assert self.reference.policies is not None
+        partition.recount_minutes()
+        partition.sweep(self.reference.policies.newest.days)
+        partition.expired, partition.buried = [], partition.expired
+        return partition
+
+    def put(self, partition: ScanPartition, key: str, value: bytes) -> None:
+        """See ``StatefulStage``."""
+        kind, _, name = key.partition("\x1f")
+        if kind == "parcel":
+            parcel = decode_fields(value, Parcel)
+            partition.parcels.put(bytes.fromhex(name), parcel._replace(day=shared_day(*parcel.day)))
+            partition.parcels.settle()
+        elif kind == "day":
+            day, counts = decode_fields(value, tuple[DayKey, Counts])
+            partition.counts[day] = counts
+        elif kind == "sightings":
+            finding, page, sightings = decode_fields(value, tuple[FindingKey, int, dict[str, Sighting]])
+            partition.findings.setdefault(finding, Sightings()).put(page, sightings)
+        elif decode_head(value).version < PAGES_SINCE:
+            finding, sightings = decode_fields(value, tuple[FindingKey, dict[str, Sighting]])
+            for scan, sighting in sightings.items():
+                partition.findings.setdefault(finding, Sightings()).see(scan, sighting)
+            partition.changed_findings[finding] = None
+
+    def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """See ``StatefulStage``."""
+        for parcel_key, parcel in partition.dirty_parcels.items():  # dropped since or not: what the topic says of it may be younger
+            yield state_key("parcel", parcel_key.hex()), encode_fields(parcel, head)
+        for day in partition.changed_days:
+            yield state_key("day", *day), encode_fields((day, partition.counts[day]), head)
+        for finding in partition.changed_findings:
+            sightings = partition.findings[finding]
+            yield state_key("finding", *finding), encode_fields((finding, sightings.count), head)
+            for page in sorted(sightings.dirty):
+                yield state_key("sightings", *finding, str(page)), encode_fields((finding, page, sightings.page(page)), head)
+            sightings.dirty.clear()
+        buried = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.buried]
+        partition.parcels.look_up(parcel_key for _, parcel_key in buried if parcel_key)
+        for key, parcel_key in buried:
+            if not parcel_key or partition.parcels.get(parcel_key) is None:  # or it was accepted again
+                yield key, None
+        partition.dirty_parcels.clear()
+        partition.changed_days, partition.changed_findings = [], {}
+        partition.expired, partition.buried = [], partition.expired
+
+    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+        """The counts of the days that changed, whole, so that a repeated message changes nothing."""
+        partition = self.partitions[number]
+        assert self.reference.policies is not None
+        city = self.reference.policies.newest.pack.city.adcode
+        findings = list(partition.dirty_findings)
+        partition.changed_days = list(partition.dirty_days)
+        partition.changed_findings.update(partition.dirty_findings)
+        partition.dirty_days.clear()
+        partition.dirty_findings.clear()
+        as_of = number, partition.next_offset
+        if partition.signs:
+            signs, partition.signs = partition.signs, {}
+            for part in in_parts(signs):
+                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, SCAN.name, "", "", *as_of, signs=part))
+        for day in partition.changed_days:
+            row = Partial(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
+            yield PARTIALS.name, day.city.encode(), encode_partial(row)
+        for key in findings:
+            row = Partial(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
+            yield PARTIALS.name, city.encode(), encode_partial(row)

@@ -1,0 +1,207 @@
+"""The first judging steps with their state: chunk in, results out. Thin shells around engine, rates and silences."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from streams import metrics
+from streams.counts import CITY_WIDE, OTHER
+from streams.enterprises.credit import Charge, charge_of
+from streams.errors import LostState, YichengError, unreadable_state
+from streams.events import DUPLICATE, Reject
+from streams.events import LATE as LATE_REASON
+from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Change, Checkpoint, Reached
+from streams.runtime.cloudevents import cloudevent
+from streams.runtime.dead_letters import letter
+from streams.runtime.origin import refuse_foreign, signed, unsigned
+from streams.runtime.pieces import Pieces
+from streams.runtime.reference import Reference
+from streams.state_records import MARK, Head, decode_head, encode_head, head_of
+from streams.topics import DEAD, INCIDENTS, LATE, Topic
+
+
+class Stateful(Protocol):
+    """How far a partition's state has come."""
+
+    next_offset: int
+    saved_offset: int
+    stream_time_ms: int
+
+
+KEPT_S = 60.0
+"""So long is the state of a lost partition kept in memory, in case that it comes back before anybody else has had it."""
+P = TypeVar("P", bound=Stateful)
+
+
+class StatefulStage(Generic[P]):
+    """State by partition: restored when a partition's first chunk comes after an assignment, saved by the checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, input_topic: Topic, state_topic: Topic) -> None:
+        self.checkpoint = checkpoint
+        self.input_topic = input_topic.name
+        self.reference = reference
+        self.state_topic = state_topic.name
+        self.partitions: dict[int, P] = {}
+        self.kept: dict[int, tuple[P, int]] = {}
+        self.kept_until_s = 0.0
+        self.pieces: dict[int, Pieces] = {}
+        checkpoint.stages.append(self)
+
+    async def take(self, chunk: Sequence[Any]) -> None:
+        """See ``Stage``."""
+        raise NotImplementedError
+
+    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
+        """See ``Stage``."""
+        return ()
+
+    def new_partition(self) -> P:
+        """An empty partition, with ``next_offset``, ``saved_offset`` and ``stream_time_ms``."""
+        raise NotImplementedError
+
+    def put(self, partition: P, key: str, value: bytes) -> None:
+        """Enter a restored record."""
+        raise NotImplementedError
+
+    def dirty(self, partition: P, head: Head) -> Iterator[tuple[str, bytes | None]]:
+        """(key, value) of what changed since the last call; None for what is to be deleted."""
+        raise NotImplementedError
+
+    async def pass_over(self, number: int, next_offset: int) -> None:
+        """See ``Stage``."""
+        partition = await self.partition(number)
+        partition.next_offset = max(partition.next_offset, next_offset)
+
+    async def partition(self, number: int) -> P:
+        """A partition's state: in memory, or as of its last complete checkpoint."""
+        if number not in self.partitions:
+            kept, end = self.kept.pop(number, (None, -1))
+            is_last = kept is not None and (await self.checkpoint.ends(self.state_topic, [number]))[number] == end
+            # what was committed is forgotten when a topic is deleted: it may have been made anew
+            if kept is not None and is_last and (not kept.next_offset or self.checkpoint.committed(self.input_topic, number)):
+                self.partitions[number] = kept
+                self.taken_up(kept)
+            else:
+                self.partitions[number] = await self._load(number)
+            loaded = self.partitions[number]
+            loaded.stream_time_ms = max(loaded.stream_time_ms, self.checkpoint.claimed(self.input_topic, number))
+        return self.partitions[number]
+
+    def mark(self, partition: P, head: Head) -> bytes:
+        """What a partition's mark says."""
+        return encode_head(head)
+
+    def signed_mark(self, partition: P, head: Head) -> bytes:
+        """The mark, and whose state it is."""
+        return signed(self.mark(partition, head), self.checkpoint.origin)
+
+    def put_mark(self, partition: P, value: bytes) -> None:
+        """Enter what a restored mark says beside its head."""
+
+    def taken_up(self, partition: P) -> None:
+        """A partition has come back before anybody else had it."""
+
+    async def _load(self, number: int) -> P:
+        partition = self.new_partition()
+        for key, value in (await self.restore(number)).items():
+            try:
+                self._put_record(partition, number, key, value)
+            except YichengError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, what it said is lost
+                raise unreadable_state(self.state_topic, number, key, error) from None
+        await self.checkpoint.verify(self.input_topic, number, partition.next_offset, self.state_topic)
+        return partition
+
+    def _put_record(self, partition: P, number: int, key: str, value: bytes) -> None:
+        if key != MARK:
+            self.put(partition, key, value)
+            return
+        head = decode_head(value)
+        if head.version > 2 and not isinstance(head.stream_time_ms, int):  # another place in records of version 2
+            raise TypeError("a mark without a time")
+        partition.next_offset = partition.saved_offset = head.next_offset
+        partition.stream_time_ms = head.stream_time_ms
+        mark, origin = unsigned(value)
+        refuse_foreign(f"{self.state_topic}[{number}]", origin, self.checkpoint.origin)
+        self.put_mark(partition, mark)
+
+    def changes(self, number: int) -> list[Change]:
+        """See ``Stage``."""
+        partition = self.partitions[number]
+        if partition.saved_offset == partition.next_offset:
+            return []
+        head = head_of(number, partition.next_offset, partition.stream_time_ms)
+        partition.saved_offset = partition.next_offset
+        changed = self.pieces.setdefault(number, Pieces()).cut(self.dirty(partition, head), head)
+        return [*itertools.starmap(Change, changed), Change(MARK, self.signed_mark(partition, head))]
+
+    def reached(self, number: int) -> Reached | None:
+        """See ``Stage``; partials are no input, and say nothing of themselves."""
+        partition = self.partitions.get(number)
+        arrivals = getattr(partition, "arrivals", None)
+        if partition is None or arrivals is None:
+            return None
+        return Reached(self.input_topic, number, partition.next_offset, arrivals.until_ms, partition.stream_time_ms, arrivals.take_newest(wall_clock_ms()))
+
+    def forget(self, ends: Mapping[int, int]) -> None:
+        """See ``Stage``."""
+        self.kept = {number: (partition, ends[number]) for number, partition in self.partitions.items()}
+        self.kept_until_s = time.monotonic() + KEPT_S
+        self.partitions.clear()
+
+    def let_go(self) -> None:
+        """See ``Stage``."""
+        if self.kept and time.monotonic() > self.kept_until_s:
+            self.kept.clear()
+
+    async def restore(self, number: int) -> dict[str, bytes]:
+        """The partition's state records by key; ``LostState`` where there must be some and there are none."""
+        found = await self.checkpoint.restore(self.state_topic, number)
+        committed = self.checkpoint.committed(self.input_topic, number)
+        if committed and not found:
+            raise LostState(
+                f"{self.input_topic}[{number}] is committed up to {committed}, but its state in {self.state_topic} is gone; stop all workers and"
+                " run ./yicheng topics rewind: what is retained is then judged again, under the same ids"
+            )
+        self.pieces[number] = Pieces()
+        return self.pieces[number].join(found)
+
+    def marked(self, said: dict[str, Any]) -> dict[str, Any]:
+        """What is to be published; all that a rehearsal says is synthetic."""
+        return {**said, "synthetic": True} if self.checkpoint.origin.rehearsal else said
+
+    async def announce(self, kind: str, data: dict[str, Any]) -> Charge | None:
+        """Publish one revision of an incident; what it means for its enterprise's account."""
+        data = self.marked(data)
+        subject, value = cloudevent(kind, data)
+        await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
+        assert self.reference.policies is not None
+        metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], kind).inc()
+        return charge_of(data, self.reference.policies)
+
+    async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
+        """Send on where refused records stand, and why they were refused: late ones apart, duplicates nowhere."""
+        keys = {record.offset: record.key for record in chunk} if rejects else {}
+        for reject in rejects:
+            if reject.reason == DUPLICATE:
+                continue
+            source = chunk[0].topic
+            await self.checkpoint.send(
+                LATE.name if reject.reason == LATE_REASON else DEAD.name, *letter(reject, source, chunk[0].partition, keys[reject.record.offset])
+            )
+            metrics.DEAD.labels(source, reject.reason).inc()
+
+
+def wall_clock_ms() -> int:
+    """The judge's clock (ms)."""
+    return time.time_ns() // 1_000_000
+
+
+def enterprise_label(registry: Registry, enterprise_id: str) -> str:
+    """A bounded metric label: the registered enterprise, ``*`` for all, else ``other``."""
+    return enterprise_id if enterprise_id == CITY_WIDE or registry.knows("enterprise", enterprise_id) else OTHER

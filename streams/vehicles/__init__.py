@@ -1,0 +1,1 @@
+"""Vehicles: the engine, their states, their incidents."""

@@ -1,0 +1,167 @@
+"""A vehicle's state as bytes and back; states of versions 2 to 6 are read as well."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streams.clock import BEGINNING_MS
+from streams.fix_batch import SEPARATOR, Kept, row_of
+from streams.lifecycle import OPEN
+from streams.state_records import HEAD_FIELDS, Head, body_of, decode_record, encode_record
+from streams.vehicles.block_codec import joined
+from streams.vehicles.compiled_rules import Offence
+from streams.vehicles.empty_run import Millimetres
+from streams.vehicles.engine import Engine
+from streams.vehicles.history import Recent
+from streams.vehicles.incidents import Incident, Judged, Run, Trace, prune
+from streams.vehicles.late import Late, Waiting
+from streams.vehicles.reported import NOTHING, Change, Report
+from streams.vehicles.store import Columns
+
+AT_ONCE = 256
+"""Vehicles whose columns are copied together."""
+
+
+def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: Head) -> Iterator[tuple[str, bytes]]:
+    """Ids and traces, with their fixes, of vehicles by number."""
+    fields = msgspec.structs.astuple(head)
+    for start in range(0, len(numbers), AT_ONCE):
+        for trace, kept in columns.kept(numbers[start : start + AT_ONCE]):
+            offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
+            yield trace.vehicle_id, encode_record((
+                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents, trace.seen, _late(trace, engine)
+            ))  # fmt: skip
+
+
+_NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
+
+
+def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
+    """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
+    prune(trace)
+    runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
+    stored_runs = list({id(run): run for run in (*runs, *(i.run for i in incidents))}.values())
+    places = {id(run): place for place, run in enumerate(stored_runs)}
+    used = sorted(trace.offending or ())
+    in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
+    of_runs = (run.offence for run in (*stored_runs, *base))
+    offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
+    number = {offence: index for index, offence in enumerate(offences)}
+
+    def pack_run(run: Run) -> tuple[Any, ...]:
+        span = (run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count)
+        evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence]
+        return (number[run.offence], *span, evidence, run.plate, run.synthetic, run.top_speed_kmh)
+
+    return (
+        [_packed(o) for o in offences],
+        [(n, [number[o] for o in engine.sets[n]]) for n in used],
+        [pack_run(run) for run in stored_runs],
+        len(runs),
+        [pack_run(run) for run in base],
+        [
+            (i.incident_id, i.opening, i.revision, i.state, places[id(i.run)], i.superseded_by)
+            for i in incidents
+        ],
+    )
+
+
+def _exactly(recent: Recent | None) -> list[tuple[Any, ...]]:
+    return [(*key, *value) for key, value in recent.exact.items()] if recent is not None and recent.exact else []
+
+
+def _late(trace: Trace, engine: Engine) -> tuple[Any, ...] | None:
+    """The late fixes of a vehicle that wait, with their offences, and since when."""
+    if trace.waiting is None:
+        return None
+    said = [(*late.fix[:6], late.fix.load, [_packed(o) for o in engine.sets[late.fix.offence_set]], late.report) for late in trace.waiting.fixes.values()]
+    return trace.waiting.since_ms, said
+
+
+def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
+    """What ``_late`` said."""
+    if late is None:
+        return None
+    since_ms, said = late
+    found = {}
+    for at_ms, name, lon, lat, speed_kmh, ignition, load, offences, report in said:
+        offence_set = engine.set_number(tuple(engine.planner.offence(*offence) for offence in offences))
+        fix = Kept(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
+        found[at_ms, name] = Late(fix, *row_of(fix), Report(*report))
+    return Waiting(since_ms, found)
+
+
+def _packed(offence: Offence) -> tuple[Any, ...]:
+    return offence.rule_id, offence.zone_id, offence.merge_gap_ms, offence.minimum_ms, offence.form, offence.rule
+
+
+def decode_trace(value: bytes, engine: Engine) -> Trace:
+    """The trace from what ``encode_traces`` wrote."""
+    fields = decode_record(value)
+    if fields[0] == 2:
+        fields = _from_version_2(fields)
+    if fields[0] < 7:
+        fields = _from_version_6(fields)
+    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents, *more = body_of(fields)
+    seen, late = more or (fields[2], None)
+    offences = [engine.planner.offence(*packed) for packed in packed_offences]
+
+    def unpack_run(packed: list[Any]) -> Run:
+        offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence, *said = packed
+        fixes = [Judged._make((*fix[:6], tuple(offences[index] for index in fix[6]), NOTHING)) for fix in evidence]
+        return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes, *said)
+
+    exactly = {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact}
+    if not isinstance(ids, bytes):
+        width, every_id = ids
+        ids = b"".join([name + SEPARATOR for name in np.frombuffer(every_id, f"S{width}").tolist()])
+    recent = Recent(rows, ids, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
+    renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
+    offending: Counter[int] = Counter()
+    if renumbered:
+        recent.number_anew(renumbered)
+        offending.update(number for number in recent.offence_sets().tolist() if number)
+    runs = [unpack_run(packed) for packed in stored_runs]
+    announced = [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents]
+    return Trace(
+        -1,
+        vehicle_id,
+        recent,
+        b"",
+        dict(offending) or None,
+        {run.offence: run for run in runs[:live]} or None,
+        {run.offence: run for run in map(unpack_run, base)} or None,
+        announced or None,
+        [Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
+        _waiting(late, engine),
+        seen,
+        open={incident.incident_id: incident for incident in announced if incident.state == OPEN} or None,
+    )
+
+
+def _from_version_2(fields: list[Any]) -> list[Any]:
+    """Version 2 knew no stream time and no sealed blocks, and its ids began with a separator."""
+    _, partition, next_offset, vehicle_id, plate, synthetic, offences, rows, ids, *rest = fields
+    return [3, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
+
+
+def _from_version_6(fields: list[Any]) -> list[Any]:
+    """Until version 6 a vehicle had one plate, and was synthetic for ever; so all its fixes and runs are taken to have reported that."""
+    head, (vehicle_id, plate, synthetic, offences, sealed, rows, ids, _, exact, used, runs, live, base, incidents) = fields[:HEAD_FIELDS], body_of(fields)
+    reported = [(BEGINNING_MS, "", (plate, synthetic))] if plate or synthetic else ()
+
+    def told(run: list[Any]) -> list[Any]:
+        return [*run, plate, synthetic, max((fix[4] for fix in run[-1] if fix[4] is not None), default=None)]
+
+    return [*head, vehicle_id, reported, offences, sealed, rows, ids, exact, used, list(map(told, runs)), live, list(map(told, base)), incidents]
+
+
+def decode_driven(value: bytes) -> tuple[dict[str, Millimetres], list[tuple[int, int]]]:
+    """What the mark of a partition of vehicles says: the days' driving, and since version 7 the offsets at which hours began."""
+    by_date, *hours = body_of(decode_record(value))
+    return msgspec.convert((by_date, *(hours or ([],))), tuple[dict[str, Millimetres], list[tuple[int, int]]])

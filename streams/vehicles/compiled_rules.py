@@ -1,0 +1,292 @@
+"""What a policy means for one vehicle during one period: the rules that can be violated, and nothing else.
+
+Windows, calendars, passes, classes and credit change seldom. They are settled once for a period in which none of them
+changes; within it a fix is judged by the few predicates that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from streams.clock import END_MS
+from streams.events import LAST_MS, Fix
+from streams.fix_batch import Chunk, Kept
+from streams.policy.pack import Rule
+from streams.policy.policy import Policies, Policy
+from streams.registry.registry import Registry, Subject
+from streams.rules import RULES
+from streams.rules._predicates import Form, Predicate
+from streams.vehicles.growable import Rows
+
+PairPredicate = Callable[[Kept, Kept], bool]
+
+
+class Offence(msgspec.Struct, eq=False, gc=False):
+    """A rule instance in a zone (or none): what runs of fixes are counted for. One object each, compared by identity."""
+
+    rule_id: str
+    zone_id: str | None
+    merge_gap_ms: int
+    minimum_ms: int
+    form: Form
+    rule: str
+
+
+PLAN = np.dtype([("from_ms", "<i8"), ("until_ms", "<i8"), ("duties", "<i4")])
+DUTIES = np.dtype([("reach_deg", "<f8"), ("watches", "?")])
+"""Of duties: from which distance to the fix before on one asks further, and whether silences are watched for."""
+ASKABLE = 62
+"""So many predicates have a bit in the arrays; whatever depends on others is looked at fix by fix."""
+LARGEST = 2_048
+"""Of the table of duties and sets of zones; what is beyond is looked at fix by fix."""
+
+
+class Here(NamedTuple):
+    """What can be violated inside certain zones: by every fix, and by those that a predicate holds for (``bit``: its own)."""
+
+    always: tuple[Offence, ...]
+    bits: int
+    asked: tuple[tuple[int, Offence, Predicate], ...]
+
+
+class Duties(msgspec.Struct):
+    """What can be violated: one object for all vehicles to which the same applies.
+
+    ``by_itself``: by one fix, with the zones that a rule is about; ``pairs``: by a fix and the one before it if they are
+    ``reach_deg`` apart; ``silences``: by no fix for so many ms. ``here``: what is known of the sets of zones asked about so far;
+    ``told``: the predicates that go by what is reported of plate and driver.
+    """
+
+    number: int
+
+    by_itself: tuple[tuple[Offence, Where, Predicate | None, int], ...] = ()
+    pairs: tuple[tuple[Offence, PairPredicate], ...] = ()
+    reach_deg: float = 360.0
+    silences: tuple[tuple[Offence, int], ...] = ()
+    here: dict[int, Here] = {}
+    told: tuple[Predicate, ...] = ()
+
+    def inside(self, zones: tuple[str, ...]) -> Here:
+        """What can be violated inside these zones."""
+        found = [(offence, predicate, bit) for offence, where, predicate, bit in self.by_itself if where.applies(zones)]
+        asked = tuple((bit, offence, predicate) for offence, predicate, bit in found if predicate is not None)
+        always = tuple(offence for offence, predicate, _ in found if predicate is None)
+        return Here(always, sum({bit for bit, _, _ in asked}), asked)
+
+    def offends(self, fix: Fix, subject: Subject) -> bool:
+        """Whether what a fix reports of plate and driver can offend."""
+        return any(predicate.reported(fix, subject) for predicate in self.told if predicate.reported)
+
+
+def ask(here: Here, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
+    """The offences that a fix commits by itself; ``possible`` has the bits of the predicates that can hold for it."""
+    assert subject is not None
+    found = here.always
+    for bit, offence, predicate in here.asked:
+        if bit & possible and predicate.holds(fix, zones, subject):
+            found += (offence,)
+    return found
+
+
+def pair_violations(duties: Duties, before: Kept, fix: Kept) -> tuple[Offence, ...]:
+    """The offences that a fix commits by where the fix before it was."""
+    if abs(fix.lon - before.lon) + abs(fix.lat - before.lat) < duties.reach_deg:
+        return ()
+    return tuple(offence for offence, predicate in duties.pairs if predicate(before, fix))
+
+
+class Where(NamedTuple):
+    """The zones that a rule is about: everywhere, inside one, or outside all of them."""
+
+    inside: str | None = None
+    outside: frozenset[str] | None = None
+
+    def applies(self, zones: tuple[str, ...]) -> bool:
+        """Whether it is about a fix inside these zones."""
+        return (self.inside is None or self.inside in zones) and (self.outside is None or self.outside.isdisjoint(zones))
+
+
+class Plan(msgspec.Struct, gc=False):
+    """What can be violated in ``[from_ms, until_ms)``, as of a ``generation`` of policy and registry; shared like its duties."""
+
+    from_ms: int
+    until_ms: int
+    generation: int
+    duties: Duties
+    number: int
+
+
+class Period(NamedTuple):
+    """``[from_ms, until_ms)`` in which no window, calendar or validity of the policy changes: its version, calendars that are on, rules not permitted to be broken."""
+
+    from_ms: int
+    until_ms: int
+    policy: Policy | None
+    calendars: frozenset[str]
+    rules: tuple[Rule, ...]
+
+
+class Planner:
+    """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old.
+
+    As arrays, for whole chunks: ``plans`` and ``duties`` by number, and ``bits[duties, set of zones]`` of the predicates to be asked
+    (-1: look closer).
+    """
+
+    def __init__(self, policies: Policies, registry: Registry) -> None:
+        self.policies = policies
+        self.registry = registry
+        self.generation = 0
+        self._offences: dict[tuple[str, str | None, int, int, str, str], Offence] = {}
+        self._duties: dict[tuple[object, ...], Duties] = {}
+        self._plans: dict[tuple[int, int, int], Plan] = {}
+        self._bits: dict[Predicate, int] = {}
+        self._period: Period | None = None
+        self.change(policies)
+
+    def change(self, policies: Policies) -> None:
+        """Take over what was published."""
+        self.policies = policies
+        self.generation += 1
+        self._duties.clear()
+        self._plans.clear()
+        self._bits.clear()
+        self._period = None
+        self.plans, self.duties = Rows(PLAN), Rows(DUTIES)
+        self.plans.add((END_MS, END_MS, 0))
+        self.duties.add((0.0, False))
+        self.bits = np.full((16, 16), -1)
+
+    def here(self, duties: Duties, zones: int) -> Here:
+        """What can be violated inside a set of zones (its number), worked out once."""
+        found = duties.here.get(zones)
+        if found is None:
+            found = duties.here[zones] = duties.inside(self.policies.zones(zones))
+            if duties.number < LARGEST and zones < LARGEST:
+                self._make_room(duties.number, zones)
+                self.bits[duties.number, zones] = -1 if found.always or found.bits >> ASKABLE else found.bits
+        return found
+
+    def _make_room(self, duties: int, zones: int) -> None:
+        """The last row and the last column stay free, for numbers beyond."""
+        height, width = self.bits.shape
+        while duties >= height - 1 or zones >= width - 1:
+            taller, wider = (height if duties >= height - 1 else 0), (width if zones >= width - 1 else 0)
+            self.bits = np.pad(self.bits, ((0, taller), (0, wider)), constant_values=-1)
+            height, width = self.bits.shape
+
+    def asks(self, duties: np.ndarray, zones: np.ndarray) -> np.ndarray:
+        """The bits of the predicates to be asked of n fixes; -1 where that does not say it all."""
+        height, width = self.bits.shape
+        found: np.ndarray = self.bits[np.minimum(duties, height - 1), np.minimum(zones, width - 1)]
+        return found
+
+    def told(self) -> int:
+        """The bits of the predicates that go by what is reported of plate and driver."""
+        return sum(bit for predicate, bit in list(self._bits.items())[:ASKABLE] if predicate.reported is not None)
+
+    def possible(self, chunk: Chunk) -> np.ndarray:
+        """For each of n fixes the bits of the predicates that can hold for it; those of predicates not met yet are all set."""
+        known = list(self._bits.items())[:ASKABLE]
+        possible = np.full(len(chunk.fixes), -1 << len(known))
+        for predicate, bit in known:
+            possible |= bit if predicate.possible is None else np.where(predicate.possible(chunk), bit, 0)
+        return possible
+
+    def offence(self, rule_id: str, zone_id: str | None, merge_gap_ms: int, minimum_ms: int, form: str, rule: str) -> Offence:
+        """The one object for a rule instance in a zone with these parameters."""
+        key = (rule_id, zone_id, merge_gap_ms, minimum_ms, form, rule)
+        known = self._offences.get(key)
+        if known is None:
+            known = self._offences[key] = Offence(rule_id, zone_id, merge_gap_ms, minimum_ms, Form(form), rule)
+        return known
+
+    def _offence_of(self, rule: Rule, zone_id: str | None) -> Offence:
+        form = getattr(RULES[rule.rule], "FORM", Form.FIX)
+        merge_gap_ms = END_MS if form is Form.SILENCE else int(rule.merge_gap)  # only the next fix ends a silence
+        return self.offence(rule.id, zone_id, merge_gap_ms, rule.minimum_ms, form, rule.rule)
+
+    def silences(self, vehicle_id: str, event_time_ms: int, known: Plan | None = None) -> list[tuple[Offence, int]]:
+        """If nothing follows a report of this time: the offences that will come of it, and the stream time each takes to pass.
+
+        An interruption announced by then puts it off until its end. Registration and exemptions count at that time as well.
+        """
+        found = []
+        plan = self.at(vehicle_id, event_time_ms, known)
+        for offence, limit_ms in plan.duties.silences:
+            due_ms = event_time_ms + limit_ms
+            due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms, event_time_ms)
+            if due_ms < LAST_MS and any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
+                found.append((offence, due_ms))
+        return found
+
+    def at(self, vehicle_id: str, event_time_ms: int, known: Plan | None) -> Plan:
+        """The vehicle's plan at an instant: the known one where it still holds."""
+        if known is not None and known.generation == self.generation and known.from_ms <= event_time_ms < known.until_ms:
+            return known
+        return self.plan(vehicle_id, event_time_ms)[0]
+
+    def plan(self, vehicle_id: str, event_time_ms: int) -> tuple[Plan, Subject]:
+        """The vehicle's plan for the period around an instant, and what the registry says about it then."""
+        period = self._period
+        if period is None or not period.from_ms <= event_time_ms < period.until_ms:
+            period = self._period = self._period_around(event_time_ms)
+        subject = self.registry.subject(vehicle_id, event_time_ms)
+        duties = self._duties_of(subject, period)
+        key = (max(period.from_ms, subject.from_ms), min(period.until_ms, subject.until_ms), duties.number)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = Plan(*key[:2], self.generation, duties, self.plans.add(key))
+        return plan, subject
+
+    def _period_around(self, event_time_ms: int) -> Period:
+        policy = self.policies.at(event_time_ms)
+        bounds_ms = self.policies.period_ms(event_time_ms)
+        if policy is None:
+            return Period(*bounds_ms, policy, frozenset(), ())
+        permitted = policy.permitted_at(event_time_ms)
+        return Period(*bounds_ms, policy, policy.calendars_at(event_time_ms), tuple(rule for rule in policy.fix_rules if rule.id not in permitted))
+
+    def _duties_of(self, subject: Subject, period: Period) -> Duties:
+        applying: list[tuple[Rule, Any, frozenset[str]]] = []
+        for rule in period.rules:
+            if rule.vehicles is not None and not rule.vehicles.matches(subject):
+                continue
+            freed = rule.exempt.freed_zones(subject, period.calendars) if rule.exempt else frozenset()
+            if "*" in freed:
+                continue
+            prepared = RULES[rule.rule].prepare(rule.parameters, subject, period.policy.identifier if period.policy else None)
+            if prepared is not False:
+                applying.append((rule, prepared, freed))
+        key = (id(period.policy), *((rule.id, prepared, freed) for rule, prepared, freed in applying))
+        duties = self._duties.get(key)
+        if duties is None:
+            duties = self._duties[key] = self._make_duties(applying)
+        return duties
+
+    def _make_duties(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> Duties:
+        duties = Duties(self.duties.count, here={})
+        for rule, prepared, freed in applying:
+            module, predicate = RULES[rule.rule], None if prepared is True else prepared
+            zones = rule.zone_ids
+            if zones is not None and module.ZONES != "outside":
+                places: list[tuple[str | None, Where]] = [(zone_id, Where(zone_id)) for zone_id in zones if zone_id not in freed]
+            else:
+                places = [(None, Where(outside=frozenset(zones) if zones is not None else None))]
+            for zone_id, where in places:
+                offence = self._offence_of(rule, zone_id)
+                if offence.form is Form.SILENCE:
+                    duties.silences += ((offence, int(rule.parameters.limit)),)
+                elif offence.form is Form.PAIR:
+                    duties.pairs += ((offence, prepared),)
+                    duties.reach_deg = min(duties.reach_deg, module.reach_deg(rule.parameters))
+                else:
+                    bit = self._bits.setdefault(predicate, 1 << len(self._bits)) if predicate else 0
+                    duties.by_itself += ((offence, where, predicate, bit),)
+        duties.told = tuple(dict.fromkeys(p for _, _, p, _ in duties.by_itself if p is not None and p.reported is not None))
+        self.duties.add((duties.reach_deg if duties.pairs else np.inf, bool(duties.silences)))
+        return duties

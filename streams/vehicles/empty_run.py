@@ -1,0 +1,87 @@
+"""How far vehicles drove empty, and how far with a load that is known (semantics 9), by local day. Pure, and exact.
+
+A stretch lies between two consecutive fixes of a vehicle, at most five minutes apart, and is driven with the load that the
+first of them reports. It counts for the local date of the second, in whole millimetres, so that sums do not depend on the
+order in which they were made; a fix that comes late divides a stretch into two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streams.clock import DAY_MS, LocalDays
+from streams.counts import share
+from streams.events import EMPTY
+from streams.fix_batch import Kept
+from streams.geo import haversine_m, haversines_m
+
+APART_MS = 5 * 60_000
+KEPT_MS = 40 * DAY_MS
+"""Vehicles that lag behind the others by more than that are not expected."""
+WINDOW = "driven"
+"""The window of ``courier.rates.v1`` rows about a day's driving is this and the date."""
+
+
+class Millimetres(NamedTuple):
+    """Driven empty, and driven with a load that is known."""
+
+    empty: int = 0
+    known: int = 0
+
+    def __add__(self, other: tuple[int, ...]) -> Millimetres:  # type: ignore[override]
+        return Millimetres(self.empty + other[0], self.known + other[1])
+
+
+def total(parts: Iterable[Millimetres]) -> Millimetres:
+    """The sum of several."""
+    return sum(parts, Millimetres())
+
+
+def driven_row(city: str, date: str, driven: Millimetres) -> dict[str, Any]:
+    """What ``courier.rates.v1`` says of a day's driving (metres; the ratio does not exist where no load is known)."""
+    return {
+        "city": city, "enterprise_id": "*", "date": date, "window": f"{WINDOW} {date}",
+        "empty_run_m": driven.empty / 1000, "known_run_m": driven.known / 1000, "empty_run_ratio": share(driven.empty, driven.known),
+    }  # fmt: skip
+
+
+def is_about_driving(row: Mapping[str, Any]) -> bool:
+    """Whether a row of ``courier.rates.v1`` is one of these."""
+    return str(row.get("window", "")).startswith(WINDOW)
+
+
+class Driven:
+    """Sums by local date, and the dates that have changed since they were last told."""
+
+    def __init__(self, by_date: Mapping[str, Millimetres] | None = None) -> None:
+        self.by_date = dict(by_date or {})
+        self.changed: set[str] = set()
+
+    def add(self, date: str, driven: Millimetres) -> None:
+        """So much more on a day."""
+        self.by_date[date] = self.by_date.get(date, Millimetres()) + driven
+        self.changed.add(date)
+
+    def told(self, days: LocalDays, stream_time_ms: int) -> None:
+        """What changed has been sent on; days that nothing can change any more are forgotten."""
+        self.changed.clear()
+        for date in [date for date in self.by_date if days.bounds_ms(date)[1] + KEPT_MS < stream_time_ms]:
+            del self.by_date[date]
+
+    def stretch(self, before: Kept, after: Kept, days: LocalDays, sign: int = 1) -> None:
+        """Enter what lies between two consecutive fixes, or take it back (-1)."""
+        if before.load and after.event_time_ms - before.event_time_ms <= APART_MS:
+            length_mm = sign * round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)
+            self.add(days.date_of(after.event_time_ms), Millimetres(length_mm * (before.load == EMPTY), length_mm))
+
+    def stretches(self, loads: np.ndarray, before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], times: np.ndarray, days: LocalDays) -> None:
+        """Enter n stretches: loads, positions (lon, lat in degrees) before and after, and their ends (ms)."""
+        lengths_mm = np.rint(haversines_m(*before, *after) * 1000).astype(np.int64)
+        dates = [days.date_of(int(times.min())), days.date_of(int(times.max()))]
+        of = np.array([days.date_of(ms) for ms in times.tolist()]) if dates[0] != dates[1] else np.full(len(times), dates[0])
+        for date in np.unique(of).tolist():
+            there = of == date
+            self.add(date, Millimetres(int(lengths_mm[there & (loads == EMPTY)].sum()), int(lengths_mm[there].sum())))

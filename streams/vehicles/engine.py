@@ -1,0 +1,647 @@
+"""The judge of fixes. Pure: a partition's state and a chunk of records in, incident transitions and rejects out.
+
+The outcome depends on the order of records in the partition and on nothing else: not on chunk borders, not on the clock.
+So a replay after a crash repeats the same transitions with the same ids and revisions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from streams.clock import END_MS
+from streams.decode import FIXES, malformed
+from streams.events import (
+    DUPLICATE,
+    FIRST_MS,
+    FUTURE_TOLERANCE_MS,
+    LAST_MS,
+    LATE,
+    LOADS,
+    MAX_SPEED_KMH,
+    SYNTHETIC,
+    TOO_MANY,
+    Fix,
+    Record,
+    Reject,
+    refuse_fix,
+    refused,
+)
+from streams.fix_batch import DEGREE, PLACE, SETS, SIZE, Chunk, Kept, Packed, pack, with_offences
+from streams.geo import to_wgs84
+from streams.policy.policy import Policies
+from streams.registry.registry import Registry
+from streams.rules import RULES
+from streams.rules._predicates import Form
+from streams.vehicles.compiled_rules import Offence, Planner, ask, pair_violations
+from streams.vehicles.empty_run import APART_MS, Driven
+from streams.vehicles.growable import as_bytes
+from streams.vehicles.history import Recent
+from streams.vehicles.incidents import Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
+from streams.vehicles.late import FEW, Late, Opened, Waiting
+from streams.vehicles.reported import NOTHING, Report, along, last_report
+from streams.vehicles.reported import append as append_report
+from streams.vehicles.reported import insert as insert_report
+from streams.vehicles.store import FROM_ROW, LONGEST_ID, Columns
+from streams.vehicles.strangers import Strangers, forget, parts
+from streams.watermark import Arrivals
+
+ACCEPTED = "accepted"
+FEWEST_A_TURN = 4
+"""So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
+MOST_A_SECOND = 10.0
+"""So many fixes a vehicle are accepted for every second of the lateness (semantics 2.6)."""
+PLANS_KEPT = 100_000
+"""So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
+NOWHERE = (-(2**62), 0, 0)
+"""Time and place of the fix before the first."""
+
+
+class FixPartition(msgspec.Struct):
+    """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
+
+    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``columns``: what is known
+    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint;
+    ``strangers``: the vehicles that no record knows.
+    """
+
+    traces: dict[str, Trace] = {}
+    columns: Columns = msgspec.field(default_factory=Columns)
+    driven: Driven = msgspec.field(default_factory=Driven)
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+    strangers: Strangers = msgspec.field(default_factory=Strangers)
+    generation: int = 0
+    stream_time_ms: int = -(2**62)
+    next_offset: int = 0
+    saved_offset: int = 0
+    due: list[tuple[int, str]] = []
+
+    def touch(self, trace: Trace) -> None:
+        """The trace changed, and has to be in the next checkpoint."""
+        self.columns.latest.held["dirty"][self.number(trace)] = True
+
+    def forget(self, trace: Trace) -> None:
+        """Nothing is known of a vehicle any more."""
+        vehicle_id = trace.vehicle_id
+        del self.traces[vehicle_id]
+        self.strangers.ids.pop(vehicle_id, None)
+        self.strangers.expired[vehicle_id] = None
+        if trace.number >= 0:
+            self.columns.forget(trace.number, new_trace(vehicle_id))
+
+    def number(self, trace: Trace) -> int:
+        """The number of its row in the columns."""
+        if trace.number < 0:
+            self.columns.enter([trace])
+        return trace.number
+
+    def changed(self) -> np.ndarray:
+        """The numbers of the vehicles that have changed since the last call."""
+        dirty = self.columns.latest.held["dirty"]
+        numbers = np.flatnonzero(dirty)
+        dirty[:] = False
+        return numbers
+
+
+def new_partition(next_offset: int = 0) -> FixPartition:
+    """An empty partition with containers of its own."""
+    return FixPartition(next_offset=next_offset)
+
+
+class Candidate(NamedTuple):
+    """A fix that needs a closer look: its id and row as they are kept, and whether the row says it exactly.
+
+    Then the number of its set of zones, the bits of the predicates that can hold for it, what it reports (``Chunk.reports``),
+    and how far it carries stream time.
+    """
+
+    fix: Fix
+    name: bytes
+    row: bytes
+    fits: bool
+    zones: int
+    possible: int
+    reports: int
+    stream_time_ms: int
+
+
+class Verdict(msgspec.Struct):
+    """What a chunk came to: transitions in order, refused records, and the number of fixes by outcome.
+
+    ``chunk``: the plausible fixes, accepted or not; ``forgotten``: the number of vehicles, by reason.
+    """
+
+    transitions: list[Transition]
+    rejects: list[Reject]
+    outcomes: Counter[str]
+    chunk: Chunk | None = None
+    forgotten: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class Engine:
+    """Judges fixes by a policy's versions and the registry; synthetic ones too unless ``refuses_synthetic``."""
+
+    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False, forgets: bool = False) -> None:
+        self.refuses_synthetic = refuses_synthetic
+        self.forgets = forgets
+        self.planner = Planner(policies, registry)
+        self.announcer = Announcer(identity_key, self._policy_name, self.planner.silences)
+        self.sets: list[tuple[Offence, ...]] = [()]
+        self._set_numbers: dict[tuple[Offence, ...], int] = {(): 0}
+        self.change(policies)
+
+    @property
+    def policies(self) -> Policies:
+        """The policy's versions in force."""
+        return self.planner.policies
+
+    def change(self, policies: Policies) -> None:
+        """Take over a policy or registry as published."""
+        self.planner.change(policies)
+        rules = [rule for policy in policies.versions for rule in policy.fix_rules]
+        limits_ms = [rule.parameters.limit for rule in rules if getattr(RULES[rule.rule], "FORM", None) is Form.SILENCE]
+        self.announcer.shortest_silence_ms = min(limits_ms, default=END_MS)
+
+    @property
+    def most_kept(self) -> int:
+        """So many fixes of a vehicle within the lateness are accepted, and no more."""
+        return max(1, int(self.policies.lateness_ms * MOST_A_SECOND / 1000))
+
+    def _policy_name(self, event_time_ms: int) -> str:
+        return (self.policies.at(event_time_ms) or self.policies.newest).name
+
+    def judge(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
+        """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
+        if not (self.forgets and records):
+            return self._judge_part(partition, records)
+        verdicts, forgotten = [], Counter[str]()
+        for border, part in parts(records, partition.next_offset):
+            if border:
+                forgotten += forget(partition, self.planner.registry, self.planner.generation)
+                partition.columns.compact()
+            verdicts.append(self._judge_part(partition, part))
+        verdict = verdicts[-1]
+        if len(verdicts) > 1:
+            verdict.transitions = [transition for each in verdicts for transition in each.transitions]
+            verdict.rejects = [reject for each in verdicts for reject in each.rejects]
+            verdict.outcomes = sum((each.outcomes for each in verdicts), Counter())
+        verdict.forgotten = forgotten
+        return verdict
+
+    def _judge_part(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
+        transitions: list[Transition] = []
+        rejects: list[Reject] = []
+        self._pass_time(partition, partition.stream_time_ms, transitions)
+        if not records:
+            self._settle(partition)
+            return Verdict(transitions, rejects, Counter())
+        taken, chunk = self._decode(records, partition.next_offset, rejects)
+        partition.arrivals.note_all(chunk.arrived, chunk.stream_times)
+        if taken:
+            self._take(partition, taken, chunk, transitions, rejects)
+        self._settle(partition)
+        partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
+        outcomes = Counter(reject.reason for reject in rejects)
+        outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[TOO_MANY] - outcomes[LATE]
+        return Verdict(transitions, rejects, outcomes, chunk)
+
+    def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
+        """The well-formed, plausible fixes of a chunk, in WGS-84, and the records they came in."""
+        taken = list(records) if records[0].offset >= from_offset else [record for record in records if record.offset >= from_offset]
+        fixes, wrong = FIXES.read([record.value for record in taken])
+        if wrong:
+            rejects.extend(malformed(taken[i], error) for i, error in wrong.items())
+            taken = [record for i, record in enumerate(taken) if i not in wrong]
+        chunk = Chunk(fixes, [record.arrived_ms for record in taken])
+        if odd := _odd(chunk, taken, refuses_synthetic=self.refuses_synthetic):
+            reasons = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
+            rejects.extend(refused(taken[i], fixes[i], reason) for i, reason in reasons.items())
+            taken = [record for i, record in enumerate(taken) if i not in reasons]
+            chunk = Chunk([fix for i, fix in enumerate(fixes) if i not in reasons], [record.arrived_ms for record in taken])
+        for i, fix in enumerate(chunk.fixes):
+            if fix.coord_sys != "wgs84":
+                lon, lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
+                fix.lon, fix.lat = chunk.lons[i], chunk.lats[i] = round(lon, 7), round(lat, 7)  # 1 cm
+        return taken, chunk
+
+    def _refuse(self, fix: Fix, arrived_ms: int | None) -> str | None:
+        return SYNTHETIC if fix.synthetic and self.refuses_synthetic else refuse_fix(fix, arrived_ms)
+
+    def _take(
+        self, partition: FixPartition, records: list[Record], chunk: Chunk, transitions: list[Transition], rejects: list[Reject]
+    ) -> None:
+        """Accept or refuse each fix and judge it: most change nothing but what is newest of their vehicle, the others are looked at one by one.
+
+        A vehicle's fixes of a chunk from the first on that needs a closer look all get it, so nothing overtakes it.
+        """
+        columns = partition.columns
+        if self.planner.plans.count > PLANS_KEPT + 8 * len(partition.traces):
+            self.planner.change(self.policies)
+        if partition.generation != self.planner.generation:
+            partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
+        numbers = self._numbers(partition, [fix.vehicle_id for fix in chunk.fixes])
+        order = np.argsort(numbers, kind="stable")
+        self._put_off(partition, int(chunk.stream_times.max()))
+        self._settle(partition)
+        packed = pack(chunk, np.array([record.offset for record in records]), LONGEST_ID)
+        zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
+        latest = self._latest(partition, numbers, order, packed)
+        self._plan(partition, chunk, numbers, latest)
+        plain = self._plain(partition, chunk, latest, packed, zones, possible)
+        if int(latest["kept"].max()) + len(numbers) > self.most_kept:
+            plain &= latest["kept"] + _before(numbers, order) < self.most_kept
+        for chosen in _turns(numbers, order, plain):
+            full = columns.append(numbers[chosen], packed, chosen)
+            if full:
+                columns.seal(full, self.policies.lateness_ms, self._forget)
+        self._drive(partition, chunk, latest, plain)
+        reached_ms = np.maximum.accumulate(np.where(plain, chunk.stream_times, partition.stream_time_ms)).tolist()
+        looked = np.flatnonzero(~plain)
+        indices = looked.tolist()
+        candidates = itertools.starmap(Candidate, zip(
+            [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
+            packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
+            chunk.reports[looked].tolist(), chunk.stream_times[looked].tolist(), strict=True,
+        ))  # fmt: skip
+        for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
+            self._pass_time(partition, reached_ms[index], transitions)
+            reason = self._look(partition, columns.traces[number], candidate, transitions)
+            if reason is None:
+                columns.latest.held["seen"][number] = records[index].offset
+            else:
+                rejects.append(refused(records[index], candidate.fix, reason))
+        self._pass_time(partition, reached_ms[-1], transitions)
+
+    @staticmethod
+    def _numbers(partition: FixPartition, vehicle_ids: list[str]) -> np.ndarray:
+        """The numbers of the vehicles of n fixes in the columns; those that report for the first time are entered."""
+        traces, columns = partition.traces, partition.columns
+        numbers = columns.numbers.find(vehicle_ids)
+        for trace in columns.come_back(numbers[numbers >= 0]):
+            traces[trace.vehicle_id] = trace
+            partition.strangers.ids[trace.vehicle_id] = None
+        if numbers.min() >= 0:
+            return numbers
+        new = dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())
+        for vehicle_id in [name.encode().decode() for name in new]:  # copies: kept for long, they would lie between what is soon dropped
+            if vehicle_id not in traces:
+                traces[vehicle_id] = new_trace(vehicle_id)
+                partition.strangers.ids[vehicle_id] = None
+        entered = [traces[vehicle_id] for vehicle_id in new]
+        columns.enter(entered)
+        columns.looked.update((trace.number, trace) for trace in entered if trace.recent is not None and trace.recent.rows)  # just restored
+        return columns.numbers.find(vehicle_ids)
+
+    def _plan(self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, latest: np.ndarray) -> None:
+        """Make plans for the vehicles of n fixes that have none for their newest, so that these need no closer look for that alone.
+
+        Not for those with runs, which are looked at anyway, nor for those that report for the first time.
+        """
+        columns, plans = partition.columns, self.planner.plans.held.take(latest["plan"])
+        void = (latest["time_ms"] > NOWHERE[0]) & (chunk.times > latest["time_ms"])
+        void &= (chunk.times < plans["from_ms"]) | (chunk.times >= plans["until_ms"])
+        if not void.any():
+            return
+        for number, index in dict(zip(numbers[void].tolist(), np.flatnonzero(void).tolist(), strict=True)).items():
+            trace = columns.traces[number]
+            if trace.runs:
+                continue
+            fix = chunk.fixes[index]
+            trace.plan, subject = self.planner.plan(trace.vehicle_id, fix.event_time_ms)
+            trace.subject = None
+            columns.latest.held["plan"][number] = trace.plan.number
+            columns.latest.held["report"][number] = 0 if trace.plan.duties.offends(fix, subject) else chunk.reports[index]
+        for name in ("plan", "report"):
+            latest[name] = columns.latest.held[name][numbers]
+
+    def _plain(
+        self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
+    ) -> np.ndarray:
+        """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
+        planner, times = self.planner, chunk.times
+        plans = planner.plans.held.take(latest["plan"])
+        duties = planner.duties.held.take(plans["duties"])
+        reached_ms = np.maximum.accumulate(np.maximum(chunk.stream_times, partition.stream_time_ms))
+        plain: np.ndarray = packed.fits & packed.short & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
+        asks = planner.asks(plans["duties"], zones)
+        possible = np.where(latest["report"] == chunk.reports, possible & ~planner.told(), possible)
+        plain &= (asks >= 0) & (asks & possible == 0) & (latest["due_ms"] >= reached_ms)
+        moved_deg = np.abs(chunk.lons - latest["lon"] / DEGREE) + np.abs(chunk.lats - latest["lat"] / DEGREE)
+        plain &= latest["reported"] == chunk.reported
+        plain &= moved_deg <= duties["reach_deg"] - 1e-6
+        plain &= ~(latest["out"] & (latest["load"] > 0))  # where it was may not be known exactly here, and how far it drove shall be
+        plain &= ~(duties["watches"] & chunk.ignition & (latest["due_ms"] > times + self.announcer.shortest_silence_ms))
+        return plain
+
+    @staticmethod
+    def _latest(partition: FixPartition, numbers: np.ndarray, order: np.ndarray, packed: Packed) -> np.ndarray:
+        """What is known of the vehicles of n fixes (``LATEST``) before each: of several of a vehicle each follows the one before."""
+        latest: np.ndarray = partition.columns.latest.held.take(numbers)
+        mine = numbers[order]
+        again = np.flatnonzero(mine[1:] == mine[:-1])
+        if again.size:
+            for name, field in FROM_ROW:
+                latest[name][order[again + 1]] = packed.rows[field][order[again]]
+            latest["load"][order[again + 1]] = packed.loads[order[again]]
+            latest["reported"][order[again + 1]] = packed.reported[order[again]]
+        return latest
+
+    def _drive(self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, plain: np.ndarray) -> None:
+        """Enter how far the vehicles of the plain ones of n fixes drove with a load that is known."""
+        known = plain & (latest["load"] > 0) & (chunk.times - latest["time_ms"] <= APART_MS)
+        if known.any():
+            before = latest["lon"][known] / DEGREE, latest["lat"][known] / DEGREE
+            after = chunk.lons[known], chunk.lats[known]
+            partition.driven.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
+
+    def _forget(self, trace: Trace, old: Iterable[Kept]) -> None:
+        """Forget the oldest fixes of a vehicle that may have offended with them."""
+        fixes = list(old)
+        for offence_set, count in Counter([kept.offence_set for kept in fixes]).items():
+            trace.count_offences(offence_set, -count)
+        drop_old(trace, self._judged(trace, fixes))
+
+    def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
+        """Stream time has come so far."""
+        partition.stream_time_ms = max(partition.stream_time_ms, stream_time_ms)
+        if partition.due and partition.due[0][0] < partition.stream_time_ms:
+            self._close_due(partition, transitions)
+
+    def _look(self, partition: FixPartition, trace: Trace, candidate: Candidate, transitions: list[Transition]) -> str | None:
+        """Accept one fix and judge it; the reason if it is refused."""
+        columns, lateness_ms = partition.columns, self.policies.lateness_ms
+        fix, name, row, fits, zones, possible, reports, stream_time_ms = candidate
+        recent = columns.recent(trace)
+        rows = recent.rows
+        high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
+        event_time_ms, event_id = fix.event_time_ms, fix.event_id
+        late = event_time_ms < high_water_ms - lateness_ms
+        waiting = trace.waiting
+        known = waiting is not None and (event_time_ms, event_id) in waiting.fixes
+        if not late and event_time_ms <= high_water_ms and (known or recent.has(event_time_ms, name)):
+            return DUPLICATE
+        kept, most = columns.latest.held["kept"].item(trace.number), self.most_kept
+        if kept >= most:
+            border_ms = max(high_water_ms, event_time_ms) - lateness_ms
+            if kept - recent.older_than(border_ms) - (waiting.older_than(border_ms) if waiting is not None else 0) >= most:
+                return TOO_MANY
+        if late:
+            return LATE
+        columns.latest.held["kept"][trace.number] += 1
+        self._pass_time(partition, stream_time_ms, transitions)
+        recent = columns.take_out(trace)
+        partition.touch(trace)
+        plan, report = trace.plan, columns.latest.held["report"].item(trace.number)
+        if plan is None or plan.generation != self.planner.generation or not plan.from_ms <= event_time_ms < plan.until_ms:
+            plan, trace.subject = self.planner.plan(trace.vehicle_id, event_time_ms)
+            trace.plan, report = plan, 0
+        if trace.subject is None:
+            trace.subject = self.planner.registry.subject(trace.vehicle_id, event_time_ms)
+        duties, subject = plan.duties, trace.subject
+        if report != reports:
+            columns.latest.held["report"][trace.number] = 0 if duties.offends(fix, subject) else reports
+        here = self.planner.here(duties, zones)
+        offences = ask(here, fix, self.policies.zones(zones), subject, possible) if here.asked else here.always
+        exact = None if fits else (fix.lon, fix.lat, fix.speed_kmh)
+        changes: list[Transition] | None = None
+        if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
+            if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
+                offences += pair_violations(duties, recent.newest(), _kept(fix))
+            if recent.load():
+                partition.driven.stretch(recent.newest(), _kept(fix), self.policies.newest.days)
+            recent.append(row, name)
+            if (report_of_it := _report(fix)) != last_report(trace.reported):
+                trace.reported = append_report(trace.reported, event_time_ms, event_id, report_of_it, recent.oldest_ms())
+            if exact is not None:
+                recent.keep_exact(event_time_ms, event_id, exact)
+            if offences or trace.runs:
+                if offences:
+                    offence_set = self.set_number(offences)
+                    trace.count_offences(offence_set, 1)
+                    recent.set_offences(offence_set)
+                changes = self.announcer.advance(trace, _judged(fix, offences))
+        else:
+            offence_set = self.set_number(offences)
+            put = Late(_kept(fix)._replace(offence_set=offence_set), row[:-2] + with_offences(row, -1, offence_set), exact, _report(fix))
+            fresh = kept - recent.older_than(high_water_ms - lateness_ms) if kept > FEW else 0
+            changes = self._insert(partition, trace, [put]) if waiting is None and fresh <= FEW else self._wait(partition, trace, put, fresh)
+        if changes:
+            transitions.extend(changes)
+        if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
+            self.watch(partition, trace)
+            self._pass_time(partition, partition.stream_time_ms, transitions)
+        columns.looked[trace.number] = trace
+        return None
+
+    def _settle(self, partition: FixPartition) -> None:
+        """Bring the columns up to date; a vehicle with runs stays out, for it needs a closer look at its next fix."""
+        generation = self.planner.generation if self.planner.generation == partition.generation else -1
+        partition.columns.settle(generation, self.policies.lateness_ms, self._forget)
+
+    def _wait(self, partition: FixPartition, trace: Trace, late: Late, fresh: int) -> list[Transition] | None:
+        """Keep a late fix of a vehicle for now, of which so many are kept; what follows if that is enough."""
+        if trace.waiting is None:
+            trace.waiting = Waiting(partition.stream_time_ms, {})
+        trace.waiting.fixes[late.key] = late
+        if trace.waiting.is_over(fresh):
+            return self._catch_up(partition, trace)
+        self.watch(partition, trace)
+        return None
+
+    def _catch_up(self, partition: FixPartition, trace: Trace) -> list[Transition]:
+        """Put the late fixes that wait in their places, and say what follows."""
+        if trace.waiting is None:
+            return []
+        fixes, trace.waiting = sorted(trace.waiting.fixes.values(), key=lambda late: late.key), None
+        partition.columns.looked[partition.number(trace)] = trace
+        return self._insert(partition, trace, fixes)
+
+    def finish(self, partition: FixPartition) -> list[Transition]:
+        """Nothing will follow any more: no late fix waits any longer."""
+        found = [transition for trace in partition.traces.values() if trace.waiting for transition in self._catch_up(partition, trace)]
+        self._settle(partition)
+        return found
+
+    def _insert(self, partition: FixPartition, trace: Trace, fixes: list[Late]) -> list[Transition]:
+        """Put late fixes in their places; the fix after each has another one before it now."""
+        recent = partition.columns.take_out(trace)
+        partition.touch(trace)
+        opened = Opened(recent, fixes[0].fix.event_time_ms)
+        relevant = [self._insert_one(partition, trace, recent, opened, late) for late in fixes]
+        opened.close()
+        changes = []
+        if any(relevant) or trace.runs or trace.base or trace.incidents:
+            changes = self.announcer.derive(trace, self._judged(trace, recent), partition.stream_time_ms)
+        if recent.opened() > FEW:
+            partition.columns.seal([trace.number], self.policies.lateness_ms, self._forget)
+        return changes
+
+    def _insert_one(self, partition: FixPartition, trace: Trace, recent: Recent, opened: Opened, late: Late) -> bool:
+        """Put a late fix in its place; whether any incident can change by that."""
+        fix = late.fix
+        index, offences = opened.place(*late.key), self.sets[fix.offence_set]
+        plan = self.planner.at(trace.vehicle_id, fix.event_time_ms, trace.plan)
+        if plan.duties.pairs and index:
+            offences += pair_violations(plan.duties, opened.at(index - 1), fix)
+        opened.insert(index, late)
+        after = opened.at(index + 1)
+        trace.reported = insert_report(trace.reported, *late.key, late.report, (after.event_time_ms, after.event_id), recent.oldest_ms())
+        self._divide(partition, opened, index)
+        if offences:
+            trace.count_offences(self.set_number(offences), 1)
+            opened.set_offences(index, self.set_number(offences))
+        relevant = bool(offences)
+        known = self.sets[after.offence_set]
+        later = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
+        if later.duties.pairs or any(offence.form is Form.PAIR for offence in known):
+            by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
+            now = by_itself + pair_violations(later.duties, fix, after)
+            if now != known:
+                trace.count_offences(after.offence_set, -1)
+                trace.count_offences(self.set_number(now), 1)
+                opened.set_offences(index + 1, self.set_number(now))
+                relevant = True
+        return relevant or (fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms)
+
+    def _divide(self, partition: FixPartition, opened: Opened, index: int) -> None:
+        """A fix that came late divides the stretch it falls into."""
+        days, fix, after = self.policies.newest.days, opened.at(index), opened.at(index + 1)
+        partition.driven.stretch(fix, after, days)
+        if index:
+            before = opened.at(index - 1)
+            partition.driven.stretch(before, fix, days)
+            partition.driven.stretch(before, after, days, -1)
+
+    def _judged(self, trace: Trace, fixes: Iterable[Kept]) -> Iterator[Judged]:
+        sets = self.sets
+        for kept, report in along(trace.reported, fixes):
+            yield Judged(*kept[:6], sets[kept.offence_set], report)
+
+    def set_number(self, offences: tuple[Offence, ...]) -> int:
+        """A small number for a set of offences, so that a kept fix needs two bytes for it."""
+        number = self._set_numbers.get(offences)
+        if number is None:
+            number = self._set_numbers[offences] = len(self.sets)
+            if number > SETS:
+                raise OverflowError(f"more than {SETS} different sets of offences; split the pack's zones among workers")
+            self.sets.append(offences)
+        return number
+
+    def watch(self, partition: FixPartition, trace: Trace) -> None:
+        """See to it that stream time closes the trace's open incidents, and makes its silence one."""
+        recent = partition.columns.recent(trace)
+        deadlines = [deadline_ms(incident) for incident in trace.open.values()] if trace.open else []
+        if trace.waiting is not None:
+            deadlines.append(trace.waiting.due_ms)
+        earliest_ms = recent.ends() + self.announcer.shortest_silence_ms if recent.ignition() else END_MS
+        if trace.plan is None and partition.stream_time_ms < earliest_ms < END_MS:
+            deadlines.append(earliest_ms)  # just restored: what the rules say is looked up when it may matter
+        elif earliest_ms < END_MS:
+            silent = trace.runs or {}
+            due = self.planner.silences(trace.vehicle_id, recent.ends(), trace.plan)
+            deadlines += [due_ms for offence, due_ms in due if offence not in silent]
+        deadline = min(deadlines, default=END_MS)
+        if deadline < trace.due_ms:
+            trace.due_ms = deadline
+            heappush(partition.due, (deadline, trace.vehicle_id))
+
+    def _close_due(self, partition: FixPartition, transitions: list[Transition]) -> None:
+        """Close what the partition's stream time has passed, and open the silences it has made."""
+        due, stream_time_ms = partition.due, partition.stream_time_ms
+        while due and due[0][0] < stream_time_ms:
+            deadline, vehicle_id = heappop(due)
+            trace = partition.traces.get(vehicle_id)
+            if trace is None or trace.due_ms != deadline:
+                continue
+            trace.due_ms = END_MS
+            changes = self._catch_up(partition, trace) if trace.waiting is not None and trace.waiting.due_ms < stream_time_ms else []
+            recent = partition.columns.take_out(trace)
+            changes += self.announcer.close_due(trace, stream_time_ms)
+            if recent.ignition() and stream_time_ms - recent.ends() > self.announcer.shortest_silence_ms:
+                last = recent.newest()
+                changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set], last_report(trace.reported)), stream_time_ms)
+            if changes:
+                transitions.extend(changes)
+                partition.touch(trace)
+            self.watch(partition, trace)
+            partition.columns.looked[partition.number(trace)] = trace
+
+    def _put_off(self, partition: FixPartition, reached_ms: int) -> None:
+        """Of vehicles that have reported since they were last watched, what falls due by this stream time is put off without a closer look."""
+        due, early = partition.due, []
+        while due and due[0][0] < reached_ms:
+            early.append(heappop(due))
+        for deadline, vehicle_id in early:
+            trace = partition.traces.get(vehicle_id)
+            if trace is not None and trace.due_ms == deadline:
+                trace.due_ms = END_MS
+                self.watch(partition, trace)
+                partition.columns.looked[partition.number(trace)] = trace
+
+
+def _before(numbers: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """How many of the same vehicle stand before each of n fixes; ``order`` sorts them by vehicle."""
+    mine = numbers[order]
+    firsts = np.concatenate(([True], mine[1:] != mine[:-1]))
+    places = np.arange(len(mine))
+    before = np.empty(len(mine), np.int64)
+    before[order] = places - np.maximum.accumulate(np.where(firsts, places, 0))
+    return before
+
+
+def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:
+    """The indices of the plain ones of n fixes in turns of one a vehicle.
+
+    Of each vehicle's fixes none stays plain after one that is not, nor if there are too many. ``order`` sorts them by vehicle.
+    """
+    if not plain.any():
+        return
+    mine = numbers[order]
+    first = np.concatenate(([True], mine[1:] != mine[:-1]))
+    if first.all():
+        yield np.flatnonzero(plain)
+        return
+    starts, bad = np.flatnonzero(first), ~plain[order]
+    vehicle = np.cumsum(first) - 1
+    turn = np.arange(len(mine)) - starts[vehicle]
+    seen = np.cumsum(bad)
+    bad |= seen - (seen - bad)[starts][vehicle] > 0
+    worthwhile = int((np.bincount(turn[~bad]) >= FEWEST_A_TURN).sum())
+    bad |= turn >= worthwhile
+    plain[order] = ~bad
+    for number in range(worthwhile):
+        yield order[~bad & (turn == number)]
+
+
+def _odd(chunk: Chunk, records: Sequence[Record], *, refuses_synthetic: bool) -> list[int]:
+    """Indices of the fixes that may be refused: the conditions of ``refuse_fix`` for a whole chunk."""
+    times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
+    good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times >= FIRST_MS) & (times < LAST_MS)
+    stamped = chunk.arrived if chunk.all_arrived else _stamped(chunk, records)
+    good &= (times <= stamped + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
+    if refuses_synthetic:
+        good &= ~chunk.synthetic
+    return [] if good.all() else np.flatnonzero(~good).tolist()
+
+
+def _stamped(chunk: Chunk, records: Sequence[Record]) -> np.ndarray:
+    """When records were sent or arrived, whoever says so: fixes from beyond that are refused, also where arrival is unknown."""
+    return np.array([arrived if record.timestamp is None else record.timestamp for record, arrived in zip(records, chunk.arrived.tolist(), strict=True)], dtype=np.int64)
+
+
+def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:
+    return Judged(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, offences, _report(fix))
+
+
+def _report(fix: Fix) -> Report:
+    return Report(fix.plate or None, fix.synthetic) if fix.plate or fix.synthetic else NOTHING
+
+
+def _kept(fix: Fix) -> Kept:
+    return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0, LOADS[fix.load])

@@ -1,0 +1,218 @@
+"""A vehicle's accepted fixes of the last ``lateness``, in order and in few bytes.
+
+The newest fixes are ``open``: 20 bytes each and the id. Positions of up to seven decimals (1 cm) and speeds of up to two
+are kept exactly as integers; whatever does not fit stands beside, in ``exact``. Nothing is rounded. Every ``BLOCK`` fixes
+the older ones are sealed: turned into columns and compressed, to about 15 bytes a fix. A late fix that belongs among them
+opens them again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from struct import Struct
+
+import msgspec
+import numpy as np
+
+from streams.fix_batch import (
+    DEGREE,
+    IGNITION,
+    LOAD_SHIFT,
+    NO_SPEED,
+    OFFENCES_STRUCT,
+    ROW,
+    ROW_STRUCT,
+    SEE_EXACT,
+    SEPARATOR,
+    SETS,
+    SIZE,
+    Exact,
+    Kept,
+    times_of,
+    with_offences,
+)
+from streams.vehicles.block_codec import BLOCK, STEPPED, blocks_of, first_id, open_block, seal
+
+_TIME_STRUCT = Struct("<q")
+MOST_OPEN = BLOCK + 1
+"""So many open fixes are sealed, all but the newest."""
+
+
+class Recent(msgspec.Struct, gc=False):
+    """Fixes in order of (time, id).
+
+    ``sealed``: the older ones, block after block, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
+    none, unless there are no fixes at all). ``index``: the sealed ones' blocks (``blocks_of``) as of when they were last looked through.
+    """
+
+    rows: bytes = b""
+    ids: bytes = b""
+    sealed: bytes = b""
+    exact: dict[tuple[int, str], Exact] | None = None
+    index: tuple[bytes, list[tuple[int, int, int, int]]] | None = None
+
+    def __len__(self) -> int:
+        return sum(count & ~STEPPED for _, _, _, count in blocks_of(self.sealed)) + self.opened()
+
+    def opened(self) -> int:
+        """How many fixes are open."""
+        return len(self.rows) // SIZE
+
+    def is_full(self) -> bool:
+        """Whether there are so many open ones that some are to be sealed."""
+        return self.opened() >= MOST_OPEN
+
+    def append(self, row: bytes, name: bytes) -> None:
+        """Keep a fix that is newer than all before."""
+        self.rows += row
+        self.ids += name + SEPARATOR
+
+    def has(self, event_time_ms: int, name: bytes) -> bool:
+        """Whether a fix of this time and id is kept."""
+        if self.sealed and event_time_ms <= self.time(0):
+            block = self._block_of(event_time_ms, name)
+            if block is not None and _holds(*open_block(self.sealed, *block), event_time_ms, name):
+                return True
+        return _holds(self.rows, self.ids, event_time_ms, name)
+
+    def _block_of(self, event_time_ms: int, name: bytes) -> tuple[int, int, int, int] | None:
+        """The sealed block that a fix of this time and id would be in."""
+        if self.index is None or self.index[0] is not self.sealed:
+            self.index = (self.sealed, list(blocks_of(self.sealed)))
+        blocks = self.index[1]
+        first = bisect_left(blocks, event_time_ms, key=lambda block: block[2])
+        until = bisect_right(blocks, event_time_ms, key=lambda block: block[2])
+        at = bisect_right(range(first, until), name, key=lambda number: first_id(self.sealed, blocks[number])) + first
+        return blocks[at - 1] if at else None
+
+    def older_than(self, border_ms: int) -> int:
+        """How many fixes are older than an instant: a few, where those that are too old for anything are forgotten."""
+        number, before = 0, None
+        for block in blocks_of(self.sealed):
+            if block[2] >= border_ms:
+                break
+            if before is not None:
+                number += before[3] & ~STEPPED
+            before = block
+        else:
+            number += int((times_of(self.rows) < border_ms).sum())
+        if before is not None:
+            number += int((times_of(open_block(self.sealed, *before)[0]) < border_ms).sum())
+        return number
+
+    def oldest_ms(self) -> int:
+        """Event time of the oldest fix."""
+        return next(blocks_of(self.sealed))[2] if self.sealed else self.time(0)
+
+    def time(self, index: int) -> int:
+        """Event time (ms) of an open fix; negative indices count from the end."""
+        return int(_TIME_STRUCT.unpack_from(self.rows, index * SIZE)[0])
+
+    def ends(self) -> int:
+        """Event time (ms) of the newest fix; before all times where there is none."""
+        return self.time(-1) if self.rows else -(2**62)
+
+    def times(self) -> np.ndarray:
+        """Event times (ms) of the open fixes."""
+        return times_of(self.rows)
+
+    def last_id(self) -> str:
+        """Id of the newest fix."""
+        return self.ids[self.ids.rfind(SEPARATOR, 0, -1) + 1 : -1].decode()
+
+    def keep_exact(self, event_time_ms: int, event_id: str, exact: Exact) -> None:
+        """Note a position and speed that do not fit a row."""
+        if self.exact is None:
+            self.exact = {}
+        self.exact[event_time_ms, event_id] = exact
+
+    def newest(self) -> Kept:
+        """The newest fix."""
+        return self.unpacked(ROW_STRUCT.unpack_from(self.rows, len(self.rows) - SIZE), self.last_id())
+
+    def __iter__(self) -> Iterator[Kept]:
+        for rows, ids in self._pieces():
+            yield from map(self.unpacked, ROW_STRUCT.iter_unpack(rows), ids.decode("utf-8", "surrogateescape").split("\udcff"))
+
+    def _pieces(self) -> Iterator[tuple[bytes, bytes]]:
+        """Rows and ids, block by block."""
+        for block in blocks_of(self.sealed):
+            yield open_block(self.sealed, *block)
+        yield self.rows, self.ids
+
+    def unpacked(self, row: tuple[int, ...], event_id: str) -> Kept:
+        """A fix from the fields of its row and its id."""
+        time_ms, lon, lat, speed, what = row
+        ignition, offence_set, load = bool(what & IGNITION), what & SETS, what >> LOAD_SHIFT & 3
+        if speed == SEE_EXACT:
+            assert self.exact is not None
+            return Kept(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set, load)
+        return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == NO_SPEED else speed / 100, ignition, offence_set, load)
+
+    def load(self) -> int:
+        """What the newest fix said of the load (``events.LOADS``)."""
+        return self.rows[-1] >> LOAD_SHIFT - 8 & 3 if self.rows else 0
+
+    def ignition(self) -> bool:
+        """Whether the newest fix had the ignition on."""
+        return bool(self.rows) and bool(self.rows[-1] & (IGNITION >> 8))
+
+    def set_offences(self, offence_set: int) -> None:
+        """Number the set of offences of the newest fix."""
+        self.rows = self.rows[: -OFFENCES_STRUCT.size] + with_offences(self.rows, -1, offence_set)
+
+    def number_anew(self, numbers: dict[int, int]) -> None:
+        """Give the sets of offences other numbers, after opening what is sealed."""
+        self.unseal()
+        rows = np.frombuffer(self.rows, ROW).copy()
+        table = np.zeros(SETS + 1, ROW["what"])
+        table[list(numbers)] = list(numbers.values())
+        rows["what"] = rows["what"] & np.uint16(~SETS & 0xFFFF) | table[rows["what"] & np.uint16(SETS)]
+        self.rows = rows.tobytes()
+
+    def offence_sets(self) -> np.ndarray:
+        """The numbers of the sets of offences, one a fix."""
+        return np.frombuffer(b"".join(rows for rows, _ in self._pieces()), ROW)["what"] & np.uint16(SETS)
+
+    def unseal(self) -> None:
+        """Open every block."""
+        pieces = list(self._pieces())
+        self.rows = b"".join(rows for rows, _ in pieces)
+        self.ids = b"".join(ids for _, ids in pieces)
+        self.sealed = b""
+
+    def drop(self, size: int, number: int) -> None:
+        """Forget the oldest blocks, so many bytes and fixes."""
+        if self.exact:
+            for fix, _ in zip(self, range(number), strict=False):
+                self.exact.pop((fix.event_time_ms, fix.event_id), None)
+            self.exact = self.exact or None
+        self.sealed = self.sealed[size:]
+
+
+def seal_open(several: Sequence[Recent]) -> None:
+    """Put whole blocks of the open fixes of several vehicles away; at least one of each stays open."""
+    counts = [(recent.opened() - 1) // BLOCK * BLOCK for recent in several]
+    ids_of = [recent.ids.split(SEPARATOR) for recent in several]
+    rows = np.frombuffer(b"".join([recent.rows[: count * SIZE] for recent, count in zip(several, counts, strict=True)]), ROW)
+    names = [ids[start : start + BLOCK] for ids, count in zip(ids_of, counts, strict=True) for start in range(0, count, BLOCK)]
+    blocks = iter(seal(rows.reshape(-1, BLOCK), names))
+    for recent, ids, count in zip(several, ids_of, counts, strict=True):
+        recent.sealed += b"".join(itertools.islice(blocks, count // BLOCK))
+        recent.rows = recent.rows[count * SIZE :]
+        recent.ids = SEPARATOR.join(ids[count:])
+
+
+def as_kept(recent: Recent, rows: bytes | bytearray, index: int, event_id: str) -> Kept:
+    """The fix at an index of rows that belong to a vehicle (degrees, km/h)."""
+    return recent.unpacked(ROW_STRUCT.unpack_from(rows, index * SIZE), event_id)
+
+
+def _holds(rows: bytes, ids: bytes, event_time_ms: int, name: bytes) -> bool:
+    """Whether a fix of this time and id is among these."""
+    if name + SEPARATOR not in ids:
+        return False
+    names = ids.split(SEPARATOR)
+    return any(names[index] == name for index in np.flatnonzero(times_of(rows) == event_time_ms).tolist())

@@ -1,0 +1,410 @@
+"""Runs of violating fixes and the incidents they make (semantics 6). Pure: a trace and a fix in, transitions out.
+
+A ``Trace`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix makes
+``derive`` fold the runs again over the fixes of the last ``lateness``, match them with the incidents already announced
+and publish only the differences. A silence is a run of one fix: the last before it, seen until the next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from typing import NamedTuple
+
+import msgspec
+
+from streams.clock import END_MS
+from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Kind, incident_id
+from streams.registry.registry import Subject
+from streams.rules._predicates import Form
+from streams.vehicles.compiled_rules import Offence, Plan
+from streams.vehicles.history import Recent
+from streams.vehicles.late import Waiting
+from streams.vehicles.reported import NOTHING, Change, Report
+
+
+class Judged(NamedTuple):
+    """An accepted fix (ms, id, degrees, km/h, ignition on) with the offences it commits and what it reports of itself."""
+
+    event_time_ms: int
+    event_id: str
+    lon: float
+    lat: float
+    speed_kmh: float | None
+    ignition: bool
+    offences: tuple[Offence, ...]
+    report: Report = NOTHING
+
+
+Silences = Callable[[str, int], list[tuple[Offence, int]]]
+"""(vehicle id, time of its last report) → the offences that come of it if none follows until a stream time (ms)."""
+
+
+class Run(msgspec.Struct, gc=False):
+    """Consecutive fixes that commit one offence.
+
+    What is said of them: ``evidence``: the first of them; ``plate``: the first that one gives; whether any is ``synthetic``; how fast the fastest was.
+    """
+
+    offence: Offence
+    opened_at_ms: int
+    opened_by: str
+    last_seen_ms: int
+    last_id: str
+    fix_count: int
+    evidence: list[Judged]
+    plate: str | None = None
+    synthetic: bool = False
+    top_speed_kmh: float | None = None
+
+    def counts(self) -> bool:
+        """Whether it lasts long enough to be an incident."""
+        return self.last_seen_ms - self.opened_at_ms >= self.offence.minimum_ms
+
+    def contains(self, key: tuple[int, str]) -> bool:
+        """Whether an accepted fix (time, id) that commits this offence is part of it (of a silence: what began it)."""
+        if self.offence.form is Form.SILENCE:
+            return key == (self.opened_at_ms, self.opened_by)
+        return (self.opened_at_ms, self.opened_by) <= key <= (self.last_seen_ms, self.last_id)
+
+    def extend(self, fix: Judged) -> None:
+        """Take in the next fix."""
+        self.last_seen_ms = fix.event_time_ms
+        self.last_id = fix.event_id
+        self.fix_count += 1
+        if len(self.evidence) < MAX_EVIDENCE:
+            self.evidence.append(fix)
+        plate, synthetic = fix.report
+        self.plate = self.plate or plate
+        self.synthetic = self.synthetic or synthetic
+        speed_kmh, top_kmh = fix.speed_kmh, self.top_speed_kmh
+        if speed_kmh is not None and (top_kmh is None or speed_kmh > top_kmh):
+            self.top_speed_kmh = speed_kmh
+
+    def copy(self) -> Run:
+        """A run that can grow apart from this one."""
+        copied = copy(self)
+        copied.evidence = self.evidence[:]
+        return copied
+
+
+class Incident(msgspec.Struct, gc=False):
+    """An announced incident: its identity, its latest revision and the run behind it."""
+
+    incident_id: str
+    opening: tuple[int, str]
+    revision: int
+    state: str
+    run: Run
+    superseded_by: str | None = None
+
+
+class Transition(msgspec.Struct):
+    """What is published: one revision of one incident of a vehicle. ``run`` is as it was at that moment."""
+
+    kind: Kind
+    vehicle_id: str
+    incident_id: str
+    revision: int
+    state: str
+    run: Run
+    superseded_by: str | None
+
+
+class Trace(msgspec.Struct, gc=False):
+    """One vehicle's state.
+
+    ``recent``: its accepted fixes of at least the last ``lateness``, unless they are in its partition's columns under its ``number`` (-1: it has
+    none yet), the older ones ``sealed``; ``offending``: how many of those have which set of offences (by its number);
+    ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
+    ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
+    Empty containers are absent, since most vehicles have nothing in them. ``reported``: what its fixes report of plate and synthetic.
+    ``waiting``: late fixes that are not among ``recent`` yet. ``seen``: at which offset it was last accepted, unless that is in the columns.
+    Of this process only: the ``open`` ones of ``incidents`` by id; the last fix that was dropped, if ``incidents`` may hold what only fixes before it
+    could change (``border``), and beyond how many that is looked for (``prune_at``); the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
+    """
+
+    number: int
+    vehicle_id: str
+    recent: Recent | None
+    sealed: bytes = b""
+    offending: dict[int, int] | None = None
+    runs: dict[Offence, Run] | None = None
+    base: dict[Offence, Run] | None = None
+    incidents: list[Incident] | None = None
+    reported: list[Change] | None = None
+    waiting: Waiting | None = None
+    seen: int = 0
+    plan: Plan | None = None
+    subject: Subject | None = None
+    due_ms: int = END_MS
+    open: dict[str, Incident] | None = None
+    border: tuple[int, str] | None = None
+    prune_at: int = 16
+
+    def has_offended(self) -> bool:
+        """Whether there is anything to tell but its fixes; of most there is not."""
+        return bool(self.offending or self.runs or self.base or self.incidents)
+
+    def count_offences(self, number: int, by: int) -> None:
+        """So many fixes more have a set of offences (0: none)."""
+        counts = self.offending or {}
+        counts[number] = counts.get(number, 0) + by
+        if not (number and counts[number]):
+            del counts[number]
+        self.offending = counts or None
+
+
+def new_trace(vehicle_id: str) -> Trace:
+    """A trace without fixes."""
+    return Trace(-1, vehicle_id, Recent())
+
+
+class Announcer:
+    """Names incidents and turns changes of runs into transitions."""
+
+    def __init__(self, identity_key: bytes, policy_name: Callable[[int], str], silences: Silences) -> None:
+        self.identity_key = identity_key
+        self.policy_name = policy_name
+        self.silences = silences
+        self.shortest_silence_ms = END_MS
+
+    def advance(self, trace: Trace, fix: Judged) -> list[Transition]:
+        """Take in a fix that is newer than all before it."""
+        runs = trace.runs or {}
+        offences, out = fix.offences, list[Transition]()
+        event_time_ms = fix.event_time_ms
+        for offence, run in list(runs.items()):
+            if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
+                counted = run.counts()
+                run.extend(fix)
+                if not counted:
+                    if run.counts():
+                        out.append(self._open(trace, run))
+                elif (incident := _incident_of(trace, run)).state == CLOSED:  # closed by stream time, and goes on after all
+                    out.append(_revise(trace, incident, "updated", OPEN, run))
+                continue
+            del runs[offence]
+            if offence.form is Form.SILENCE:
+                out.extend(self._break_silence(trace, run, event_time_ms))
+            elif run.counts() and (incident := _incident_of(trace, run)).state == OPEN:
+                out.append(_revise(trace, incident, "closed", CLOSED, run))
+        for offence in offences:
+            if offence not in runs:
+                run = runs[offence] = _start(offence, fix)
+                if offence.minimum_ms <= 0:
+                    out.append(self._open(trace, run))
+        trace.runs = runs or None
+        return out
+
+    def derive(self, trace: Trace, fixes: Iterable[Judged], stream_time_ms: int) -> list[Transition]:
+        """Fold the runs again over all fixes kept, and publish what became different."""
+        prune(trace)
+        before = {i.incident_id: _content(i) for i in trace.incidents or ()}
+        ended: list[Run] = []
+        active = {offence: run.copy() for offence, run in (trace.base or {}).items()}
+        last: Judged | None = None
+        for fix in fixes:
+            if last is not None and last.ignition:
+                ended.extend(self._silent(trace.vehicle_id, last, fix.event_time_ms, fix.event_time_ms))
+            _fold(active, fix, ended)
+            last = fix
+        if last is not None and last.ignition:
+            active.update((run.offence, run) for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms))
+        trace.runs = active or None
+        counting = [run for run in (*ended, *active.values()) if run.counts()]
+        counting.sort(key=lambda run: (run.opened_at_ms, run.opened_by, run.offence.rule_id, run.offence.zone_id or ""))
+        return self._match(trace, counting, before, stream_time_ms)
+
+    def fall_silent(self, trace: Trace, last: Judged, stream_time_ms: int) -> list[Transition]:
+        """Open the silences after a vehicle's last fix that the partition's stream time has made offences."""
+        out = []
+        for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms):
+            if trace.runs is None or run.offence not in trace.runs:
+                trace.runs = {**(trace.runs or {}), run.offence: run}
+                out.append(self._open(trace, run))
+        return out
+
+    def _silent(self, vehicle_id: str, last: Judged, until_ms: int, last_seen_ms: int) -> list[Run]:
+        """The silences after a fix that have become offences by a stream time."""
+        if until_ms - last.event_time_ms <= self.shortest_silence_ms:
+            return []
+        due = (offence for offence, due_ms in self.silences(vehicle_id, last.event_time_ms) if due_ms < until_ms)
+        return [Run(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last], *last.report, last.speed_kmh) for offence in due]
+
+    def _break_silence(self, trace: Trace, run: Run, event_time_ms: int) -> list[Transition]:
+        """The next fix: the silence lasted until it, or was none, for the fix is older than what had made it one."""
+        incident = _incident_of(trace, run)
+        due = dict(self.silences(trace.vehicle_id, run.opened_at_ms)).get(run.offence, event_time_ms)
+        if due >= event_time_ms:
+            return _retract(trace, incident, None)
+        run.last_seen_ms = event_time_ms
+        return [_revise(trace, incident, "closed", CLOSED, run)]
+
+    def close_due(self, trace: Trace, stream_time_ms: int) -> list[Transition]:
+        """Close the open incidents whose merge gap the partition's stream time has passed."""
+        return [
+            _revise(trace, incident, "closed", CLOSED, incident.run)
+            for incident in open_incidents(trace)
+            if deadline_ms(incident) < stream_time_ms
+        ]
+
+    def _match(
+        self, trace: Trace, runs: Iterable[Run], before: dict[str, tuple[object, ...]], stream_time_ms: int
+    ) -> list[Transition]:
+        """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
+        out: list[Transition] = []
+        homeless = {i.incident_id: i for i in trace.incidents or ()}
+        by_opening: dict[Offence, list[tuple[tuple[int, str], int, Incident]]] = {}
+        for number, announced in enumerate(trace.incidents or ()):
+            by_opening.setdefault(announced.run.offence, []).append((announced.opening, number, announced))
+        for openings in by_opening.values():
+            openings.sort(key=lambda entry: entry[:2])
+        for run in runs:
+            mine = [i for i in _opened_within(by_opening.get(run.offence, ()), run) if i.incident_id in homeless]
+            is_open = (trace.runs or {}).get(run.offence) is run and run.last_seen_ms + run.offence.merge_gap_ms >= stream_time_ms
+            state = OPEN if is_open else CLOSED
+            if not mine:
+                out.append(self._open(trace, run))
+                assert trace.incidents
+                incident = trace.incidents[-1]
+            else:
+                incident = mine[0]
+                del homeless[incident.incident_id]
+                incident.run = run
+                incident.superseded_by = None
+                if incident.state == RETRACTED:
+                    out.append(_revise(trace, incident, "opened", OPEN, run))
+                elif _content(incident) != before[incident.incident_id] and (incident.state, state) != (OPEN, CLOSED):
+                    out.append(_revise(trace, incident, "updated", state, run))
+            if incident.state == OPEN and state == CLOSED:
+                out.append(_revise(trace, incident, "closed", CLOSED, run))
+            for other in mine[1:]:
+                del homeless[other.incident_id]
+                out.extend(_retract(trace, other, incident.incident_id))
+        for other in homeless.values():
+            out.extend(_retract(trace, other, None))
+        return out
+
+    def _open(self, trace: Trace, run: Run) -> Transition:
+        offence = run.offence
+        policy, opening = self.policy_name(run.opened_at_ms), (str(run.opened_at_ms), run.opened_by)
+        name = incident_id(self.identity_key, policy, offence.rule_id, trace.vehicle_id, offence.zone_id, *opening)
+        incident = Incident(name, (run.opened_at_ms, run.opened_by), 0, OPEN, run)
+        if trace.incidents is None:
+            trace.incidents = []
+        trace.incidents.append(incident)
+        return _revise(trace, incident, "opened", OPEN, run)
+
+
+def as_transition(kind: Kind, trace: Trace, incident: Incident) -> Transition:
+    """An incident as it stands now, to be published."""
+    return Transition(
+        kind,
+        trace.vehicle_id,
+        incident.incident_id,
+        incident.revision,
+        incident.state,
+        incident.run.copy(),
+        incident.superseded_by,
+    )
+
+
+def deadline_ms(incident: Incident) -> int:
+    """The stream time that an open incident survives; any later one closes it."""
+    return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
+
+
+def drop_old(trace: Trace, fixes: Iterable[Judged]) -> None:
+    """Forget the oldest fixes, which late ones can no longer come before."""
+    last: Judged | None = None
+    active = trace.base or {}
+    for last in fixes:
+        _fold(active, last, [])
+    trace.base = active or None
+    if trace.incidents and last:
+        trace.border = last.event_time_ms, last.event_id
+        if len(trace.incidents) > trace.prune_at:
+            prune(trace)
+
+
+def prune(trace: Trace) -> None:
+    """Forget the incidents that no late fix can change any more; rarely where there are many, for all are looked at."""
+    border = trace.border
+    if border is not None:
+        trace.border = None
+        trace.incidents = [i for i in trace.incidents or () if i.opening > border or _still_grows(trace, i)] or None
+        trace.prune_at = 2 * len(trace.incidents or ()) + 16
+
+
+def open_incidents(trace: Trace) -> list[Incident]:
+    """A vehicle's open incidents in order of their opening."""
+    return sorted(trace.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if trace.open else []
+
+
+def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], run: Run) -> list[Incident]:
+    """Of incidents sorted by their opening fix those whose opening fix a run contains, in the order of their announcement."""
+    found = []
+    for at in range(bisect_left(openings, (run.opened_at_ms, run.opened_by), key=lambda entry: entry[0]), len(openings)):
+        opening, number, incident = openings[at]
+        if not run.contains(opening):
+            break
+        found.append((number, incident))
+    return [incident for _, incident in sorted(found, key=lambda entry: entry[0])]
+
+
+def _still_grows(trace: Trace, incident: Incident) -> bool:
+    run = (trace.base or {}).get(incident.run.offence)
+    return run is not None and run.contains(incident.opening)
+
+
+def _start(offence: Offence, fix: Judged) -> Run:
+    return Run(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix], *fix.report, fix.speed_kmh)
+
+
+def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
+    """One step over fixes in order: runs in ``active`` grow, end or start."""
+    offences, event_time_ms = fix.offences, fix.event_time_ms
+    if active:
+        for offence, run in list(active.items()):
+            if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
+                run.extend(fix)
+            else:
+                ended.append(active.pop(offence))
+    for offence in offences:
+        if offence not in active:
+            active[offence] = _start(offence, fix)
+
+
+def _incident_of(trace: Trace, run: Run) -> Incident:
+    """The announced incident behind a counting run."""
+    for incident in (trace.open or {}).values():
+        if incident.run is run:
+            return incident
+    return next(i for i in reversed(trace.incidents or ()) if i.run is run and i.state != RETRACTED)
+
+
+def _content(incident: Incident) -> tuple[object, ...]:
+    run = incident.run
+    said = run.plate, run.synthetic, run.top_speed_kmh
+    return run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count, [fix[:2] for fix in run.evidence], said
+
+
+def _revise(trace: Trace, incident: Incident, kind: Kind, state: str, run: Run) -> Transition:
+    incident.revision += 1
+    incident.state = state
+    incident.run = run
+    if state == OPEN:
+        trace.open = trace.open or {}
+        trace.open[incident.incident_id] = incident
+    elif trace.open and trace.open.pop(incident.incident_id, None) is not None:
+        trace.open = trace.open or None
+    return as_transition(kind, trace, incident)
+
+
+def _retract(trace: Trace, incident: Incident, superseded_by: str | None) -> list[Transition]:
+    if incident.state == RETRACTED:
+        return []
+    incident.superseded_by = superseded_by
+    return [_revise(trace, incident, "retracted", RETRACTED, incident.run)]
