@@ -112,7 +112,7 @@ def up(
     kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the embedded Kafka; another free one, which is named, if it is taken")] = 9092,
 ) -> None:
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
-    from deploy.local import Local, Plan
+    from deploy.local import Local, UpOptions
     from producers.faults import parse_faults
     from streams.policy.reader import load_policy
 
@@ -128,7 +128,7 @@ def up(
         raise BadInput("--scenario full-day makes its own traffic; leave out --input, or --scenario")
     if rate is None:
         rate = 0.0 if input_files else FULL_DAY_VEHICLES * speedup / 60 if full_day else 200.0
-    plan = Plan(
+    plan = UpOptions(
         policy=load_policy(_policy_name(city, policy_name)), policy_source=_policy_name(city, policy_name),
         rate=rate, full_day=full_day, duration_ms=_duration_ms(duration, "--duration"), seed=seed,
         speedup=speedup, inputs=input_files or [], registry_file=registry_file, workers=workers, faults=faults, keep=keep, wipe=wipe,

@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.runtime.origin import Origin, refuse_foreign, unsigned
-from streams.state_records import MARK
+from streams.state_records import COMMIT_MARKER
 from streams.topics import ALL
 
 KEY_BYTES = 32
@@ -40,7 +40,7 @@ def refuse_foreign_state(bootstrap: str, own: Origin) -> None:
             for partition, records in consumer.poll(200).items():
                 waiting.discard(partition)
                 for record in records:
-                    if record.key == MARK.encode() and record.value:
+                    if record.key == COMMIT_MARKER.encode() and record.value:
                         refuse_foreign(f"{partition.topic}[{partition.partition}]", unsigned(record.value)[1], own)
     except KafkaError:
         return

@@ -13,8 +13,8 @@ import orjson
 from deploy.intake import Chunk, Intake, progress_bar
 from streams.clock import END_MS, month_after
 from streams.counts import Counts, DayKey, rate_row, totals
-from streams.enterprises.credit import Account, black_spells, charge_of, costs
-from streams.enterprises.intervals import judge_spells
+from streams.enterprises.credit import Account, black_intervals, charge_of, costs
+from streams.enterprises.intervals import judge_intervals
 from streams.enterprises.liveness import HeartbeatPartition, Span, joined, silences, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Reject
@@ -22,11 +22,11 @@ from streams.files.record_files import How
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.days import DayJudge, DayTransition
 from streams.parcels.scans import count_scans, new_scan_partition
-from streams.parcels.violations import judge_finding
+from streams.parcels.violations import judge_violation
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
 from streams.rules import RULES
-from streams.runtime.cloudevents import day_incident_data, finding_data, incident_data, spell_data
+from streams.runtime.cloudevents import day_incident_data, incident_data, interval_data, violation_data
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine, FixPartition, new_partition
 from streams.vehicles.incidents import Transition, as_transition
@@ -95,8 +95,8 @@ def judge_files(
     final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
     incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
     for key, sightings in scan_partition.findings.items():
-        _, found = judge_finding(policies, identity_key, key, sightings.extent(), None, watermark_ms)
-        incidents += [finding_data(t, registry) for t in found[-1:]]
+        _, found = judge_violation(policies, identity_key, key, sightings.extent(), None, watermark_ms)
+        incidents += [violation_data(t, registry) for t in found[-1:]]
     for signs in (scan_partition.signs, heard.signs):
         for subject, spans in signs.items():
             watched.setdefault(subject, []).extend(spans)
@@ -135,8 +135,8 @@ def _spells(
         for rule in (rule for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
             spells, _ = silences(policies, registry, rule.id, subject, joined(spans, int(rule.parameters.limit)), watermark_ms)
             told = [spell._replace(synthetic=not made_up.get(subject, set()).isdisjoint(spell[:2])) for spell in spells]
-            transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, told, {})}
-            found += [spell_data(t, registry) for t in transitions.values()]
+            transitions = {t.incident_id: t for t in judge_intervals(policies, identity_key, rule.id, subject, told, {})}
+            found += [interval_data(t, registry) for t in transitions.values()]
     accounts: dict[str, Account] = {}
     for data in [*incidents, *found]:
         if charge := charge_of(data, policies):
@@ -144,9 +144,9 @@ def _spells(
     for rule in policy.credit_rules:
         for enterprise_id, account in sorted(accounts.items()):
             subject = f"enterprise/{enterprise_id}"
-            spells, _ = black_spells(costs(account, rule), rule, watermark_ms - 1)
-            transitions = {t.incident_id: t for t in judge_spells(policies, identity_key, rule.id, subject, spells, {})}
-            found += [spell_data(t, registry) for t in transitions.values()]
+            spells, _ = black_intervals(costs(account, rule), rule, watermark_ms - 1)
+            transitions = {t.incident_id: t for t in judge_intervals(policies, identity_key, rule.id, subject, spells, {})}
+            found += [interval_data(t, registry) for t in transitions.values()]
     return found
 
 

@@ -28,7 +28,7 @@ from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
 from deploy.topic_admin import create_topics, delete_topics
-from deploy.verdict import Produced, Verdict, compare, how_alarms_stood, latest_incidents, read_produced
+from deploy.verdict import Produced, TruthComparison, compare, how_alarms_stood, latest_incidents, read_produced
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams import metrics
 from streams.counts import CITY_WIDE
@@ -51,7 +51,7 @@ WITHOUT_KAFKA_S = 0.5
 TARGETS = {"electronic waybill 电子运单": "electronic_waybill", "green packaging 绿色包装": "green_packaging"}
 
 
-class Plan(msgspec.Struct):
+class UpOptions(msgspec.Struct):
     """What to run."""
 
     policy: Policy
@@ -84,7 +84,7 @@ class Reading(msgspec.Struct):
 class Local:
     """Starts everything in order, shows it, and stops it in reverse order."""
 
-    def __init__(self, plan: Plan, settings: Settings) -> None:
+    def __init__(self, plan: UpOptions, settings: Settings) -> None:
         self.plan = plan
         self.settings = settings
         self.console = Console(markup=False, emoji=False, highlight=False)
@@ -120,7 +120,7 @@ class Local:
             return INTERRUPTED
         return 0 if verdict is None or verdict.holds else 1
 
-    def _run_to_the_end(self) -> Verdict | None:
+    def _run_to_the_end(self) -> TruthComparison | None:
         self._start()
         self._watch()
         produced = self._settle()
@@ -349,7 +349,7 @@ class Local:
         urls = [process.page("metrics") for process in filter(None, (*self.workers, self.notifier))]
         return Text(f"Kafka {self.bootstrap} · metrics {' '.join(urls)} · incidents {self.sink}", style="dim")
 
-    def _summary(self, verdict: Verdict | None) -> None:
+    def _summary(self, verdict: TruthComparison | None) -> None:
         reading = self.reading
         table = Table(title="Yicheng 驿程: summary 汇总", title_justify="left", show_header=False)
         table.add_row("fixes 轨迹点", ", ".join(f"{name} {number:,}" for name, number in reading.fixes.most_common()) or "0")

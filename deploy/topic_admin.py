@@ -14,7 +14,7 @@ from deploy.admin import CLOSE_TIMEOUT_MS, administer, read_records, reader
 from streams import topics
 from streams.errors import YichengError
 from streams.runtime.preflight import is_made_anew
-from streams.state_records import decode_head
+from streams.state_records import decode_header
 
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
@@ -102,7 +102,7 @@ def _made_anew(bootstrap: str, source: topics.Topic, state: topics.Topic) -> Ite
     marks = {}
     for record in read_records(bootstrap, state.name):
         if not record.key and record.value is not None:
-            marks[record.partition] = (decode_head(record.value).next_offset, record.timestamp if record.timestamp_type == topics.BY_BROKER else None)
+            marks[record.partition] = (decode_header(record.value).next_offset, record.timestamp if record.timestamp_type == topics.BY_BROKER else None)
     consumer = reader(bootstrap)
     try:
         sources = [TopicPartition(source.name, number) for number in sorted(consumer.partitions_for_topic(source.name) or ()) if number in marks]

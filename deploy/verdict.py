@@ -25,7 +25,7 @@ class Produced(msgspec.Struct):
     truth: Truth | None = None
 
 
-class Verdict(msgspec.Struct):
+class TruthComparison(msgspec.Struct):
     """The comparison in numbers, with the differences in words."""
 
     expected: int
@@ -83,7 +83,7 @@ def how_alarms_stood(sink: Path) -> Stood:
     return Stood(len(rules), dict(sorted(Counter(rules[incident_id] for incident_id in taken_back).items())))
 
 
-def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], days: LocalDays) -> Verdict:
+def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], days: LocalDays) -> TruthComparison:
     """Compare field by field; an incident still open is compared by its opening."""
     differences: list[str] = []
     standing = [data for data in incidents.values() if data["state"] != "retracted"]
@@ -111,7 +111,7 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     driven = {row["date"]: (row["empty_run_m"], row["known_run_m"]) for row in rates.values() if is_about_driving(row)}
     drove = {date: (empty_mm / 1000, known_mm / 1000) for date, (empty_mm, known_mm) in truth.driven.items()}
     differences += [f"driven empty, and in all, on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
-    return Verdict(len(expected) + low_expected + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
+    return TruthComparison(len(expected) + low_expected + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
 
 
 def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], days: LocalDays) -> list[str]:

@@ -26,7 +26,7 @@ from yarl import URL
 from streams import metrics
 from streams.runtime import patches
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.held_back import HeldBack
@@ -36,7 +36,7 @@ from streams.runtime.reference import Reference
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.stage import StatefulStage
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
-from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, guarded
+from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, fail_fast
 from streams.settings import Settings
 from streams.stopping import stopping
 from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN, Topic
@@ -58,7 +58,7 @@ class App(faust.App):
     async def on_start(self) -> None:
         """Look at the topics and read the reference data first."""
         await super().on_start()
-        await guarded(refuse_misfits(self.checkpoint, [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]))
+        await fail_fast(refuse_misfits(self.checkpoint, [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]))
         await self.add_runtime_dependency(self.reference)
         await self.wait(self.reference.ready)
 
@@ -101,7 +101,7 @@ def build_app(settings: Settings, web_port: int) -> App:
     fixes = FixStage(checkpoint, reference, key)
     scans = ScanStage(checkpoint, reference)
     heartbeats = HeartbeatStage(checkpoint, reference)
-    sums = RateStage(checkpoint, reference, key)
+    sums = CityStage(checkpoint, reference, key)
 
     # the flow
     @app.agent(_topic(app, GPS), name="judge_fixes")
@@ -122,7 +122,7 @@ def build_app(settings: Settings, web_port: int) -> App:
 
     async def _each_chunk(stream: Any, stage: StatefulStage[Any]) -> None:
         async for event in stream.noack().events():
-            await guarded(_take(stream, event, stage))
+            await fail_fast(_take(stream, event, stage))
 
     async def _take(stream: Any, event: Any, stage: StatefulStage[Any]) -> None:
         message = event.message
@@ -143,7 +143,7 @@ def build_app(settings: Settings, web_port: int) -> App:
         while not (app.should_stop or checkpoint.closed):
             await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
             watchdog.alive(time.monotonic())
-            await guarded(checkpoint.run())
+            await fail_fast(checkpoint.run())
             lags = dict(app.consumer.lag())
             await checkpoint.pause(lambda: fixes.follow(tp.partition for tp in app.consumer.resumed_at if tp.topic == GPS.name))
             for tp, lag in lags.items():

@@ -1,4 +1,4 @@
-"""A chunk of fixes in columns: as they are judged (``Chunk``), and as they are stored, 20 bytes each and the id (``Packed``). Pure.
+"""A chunk of fixes in columns: as they are judged (``Chunk``), and as they are stored, 20 bytes each and the id (``PackedFixes``). Pure.
 
 Positions of up to seven decimals (1 cm) and speeds of up to two are stored exactly as integers; whatever does not fit stands
 beside, in ``Exact``. Nothing is rounded.
@@ -70,7 +70,7 @@ SEPARATOR = b"\xff"
 """Behind each id; no UTF-8 text contains it."""
 
 
-class Kept(NamedTuple):
+class StoredFix(NamedTuple):
     """A fix as it is kept: ms, id, degrees, km/h, ignition on, number of its set of offences, load (``events.LOADS``)."""
 
     event_time_ms: int
@@ -87,7 +87,7 @@ Exact = tuple[float, float, float | None]
 """Longitude, latitude and speed as reported."""
 
 
-class Packed(NamedTuple):
+class PackedFixes(NamedTuple):
     """n fixes as they are kept: rows (``ROW``), ids, offsets, loads (``events.LOADS``), hashes of what they report (``Chunk.reported``).
 
     And whether each fits a row exactly, and whether its id fits a column.
@@ -103,7 +103,7 @@ class Packed(NamedTuple):
     short: np.ndarray | bool
 
 
-def pack(chunk: Chunk, offsets: np.ndarray, longest_id: int) -> Packed:
+def pack(chunk: Chunk, offsets: np.ndarray, longest_id: int) -> PackedFixes:
     """What is kept of a chunk's fixes, which stand at these offsets; ids of up to so many bytes fit."""
     rows = np.zeros(len(chunk.fixes), ROW)
     rows["time"] = chunk.times
@@ -123,7 +123,7 @@ def pack(chunk: Chunk, offsets: np.ndarray, longest_id: int) -> Packed:
     if ids.itemsize > longest_id or any(name.endswith(b"\0") for name in names):
         short = np.array([len(name) <= longest_id and not name.endswith(b"\0") for name in names])
         ids = ids.astype(f"S{min(ids.itemsize, longest_id)}")
-    return Packed(rows, names, ids, offsets, chunk.loads, chunk.reported, fits, short)
+    return PackedFixes(rows, names, ids, offsets, chunk.loads, chunk.reported, fits, short)
 
 
 def with_offences(rows: bytes | bytearray, index: int, offence_set: int) -> bytes:
@@ -132,7 +132,7 @@ def with_offences(rows: bytes | bytearray, index: int, offence_set: int) -> byte
     return OFFENCES_STRUCT.pack(OFFENCES_STRUCT.unpack_from(rows, end - OFFENCES_STRUCT.size)[0] & ~SETS | offence_set)
 
 
-def row_of(fix: Kept) -> tuple[bytes, Exact | None]:
+def row_of(fix: StoredFix) -> tuple[bytes, Exact | None]:
     """A fix as it is kept: its row, and what does not fit there."""
     lon, lat = round(fix.lon * DEGREE), round(fix.lat * DEGREE)
     speed = NO_SPEED if fix.speed_kmh is None else round(fix.speed_kmh * 100)

@@ -10,13 +10,13 @@ from streams.clock import BEGINNING_MS
 
 VERSION = 7
 """Until version 6 runs did not say what plate their fixes gave, fixes had marks, and a finding's scans stood in one record. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
-MARK = ""
+COMMIT_MARKER = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 encode_record = msgspec.msgpack.Encoder().encode
 decode_record = msgspec.msgpack.decode
 
 
-class Head(msgspec.Struct, array_like=True, frozen=True):
+class RecordHeader(msgspec.Struct, array_like=True, frozen=True):
     """The beginning of every state record: the partition, and how far it had been judged when this was its state."""
 
     version: int
@@ -30,24 +30,24 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
         return self.next_offset, BEGINNING_MS if self.version == 2 else self.stream_time_ms
 
 
-HEAD_FIELDS = len(Head.__struct_fields__)
+HEADER_FIELDS = len(RecordHeader.__struct_fields__)
 
 
-def head_of(partition: int, next_offset: int, stream_time_ms: int) -> Head:
+def header_of(partition: int, next_offset: int, stream_time_ms: int) -> RecordHeader:
     """The head of what is written now."""
-    return Head(VERSION, partition, next_offset, stream_time_ms)
+    return RecordHeader(VERSION, partition, next_offset, stream_time_ms)
 
 
-decode_head = msgspec.msgpack.Decoder(Head).decode
+decode_header = msgspec.msgpack.Decoder(RecordHeader).decode
 """The head of a state record, without reading the rest."""
 
 
-def encode_head(head: Head) -> bytes:
+def encode_header(head: RecordHeader) -> bytes:
     """A record that is nothing but a head."""
     return encode_record(head)
 
 
-def encode_fields(fields: tuple[Any, ...], head: Head) -> bytes:
+def encode_fields(fields: tuple[Any, ...], head: RecordHeader) -> bytes:
     """State that msgspec can write as it is."""
     return encode_record((*msgspec.structs.astuple(head), *fields))
 
@@ -59,11 +59,11 @@ def decode_fields(value: bytes, kind: Any) -> Any:
 
 def has_fields(value: bytes) -> bool:
     """Whether a record says anything beside its head."""
-    return len(decode_record(value)) > HEAD_FIELDS
+    return len(decode_record(value)) > HEADER_FIELDS
 
 
 def body_of(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
     if fields[0] not in {3, 4, 5, 6, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
-    return fields[HEAD_FIELDS:]
+    return fields[HEADER_FIELDS:]

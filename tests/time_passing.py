@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from streams.city.contributions import Partial, encode_partial
+from streams.city.contributions import Contribution, encode_contribution
 from streams.watermark import DISORDER_MS, INPUTS, Mark
 
 
@@ -17,9 +17,9 @@ def said_ms(watermark_ms):
     return watermark_ms + 2_000 + DISORDER_MS
 
 
-def said(offset, partial: Partial, at_ms):
+def said(offset, partial: Contribution, at_ms):
     """A record of partials as it comes from a broker."""
-    return SimpleNamespace(topic="courier.partials.v1", partition=0, offset=offset, value=encode_partial(partial), timestamp=at_ms)
+    return SimpleNamespace(topic="courier.partials.v1", partition=0, offset=offset, value=encode_contribution(partial), timestamp=at_ms)
 
 
 def inputs_hold(checkpoint, records=10**6, partitions=64):

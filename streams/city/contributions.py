@@ -14,12 +14,12 @@ from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, o
 from streams.enterprises.credit import Charge
 from streams.enterprises.liveness import Span
 from streams.ids import RESERVED, is_id
-from streams.parcels.violations import Extent, FindingKey
+from streams.parcels.violations import ViolationKey, ViolationSummary
 from streams.vehicles.empty_run import Millimetres
 from streams.watermark import Mark, Newest
 
 
-class Partial(msgspec.Struct, omit_defaults=True):
+class Contribution(msgspec.Struct, omit_defaults=True):
     """What one partition of an input ``topic`` has come to as of an offset; whole, so that a repeat changes nothing.
 
     ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident,
@@ -34,8 +34,8 @@ class Partial(msgspec.Struct, omit_defaults=True):
     next_offset: int = 0
     counts: Counts | None = None
     minutes: dict[int, MinuteCounts] | None = None
-    finding: FindingKey | None = None
-    extent: Extent | None = None
+    finding: ViolationKey | None = None
+    extent: ViolationSummary | None = None
     signs: dict[str, list[Span]] | None = None
     charge: Charge | None = None
     driven: Millimetres | None = None
@@ -43,16 +43,16 @@ class Partial(msgspec.Struct, omit_defaults=True):
     newest: Newest | None = None
 
 
-encode_partial = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Partial).decode
+encode_contribution = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Contribution).decode
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{16}")
 """No time, offset or count has so many, but for the time before all others."""
 _BEGINNING = str(BEGINNING_MS).encode()
 MOST_PARTITIONS = 10_000
 
 
-def decode_partial(value: bytes | None) -> Partial:
-    """What ``encode_partial`` wrote; ``Malformed`` where anybody else wrote what the second stage cannot make use of."""
+def decode_contribution(value: bytes | None) -> Contribution:
+    """What ``encode_contribution`` wrote; ``Malformed`` where anybody else wrote what the second stage cannot make use of."""
     if not value:
         raise Malformed("the record is empty")
     partial = decoded(value, _decode)
@@ -70,7 +70,7 @@ def decode_partial(value: bytes | None) -> Partial:
     return partial
 
 
-def _names(partial: Partial) -> Iterator[str]:
+def _names(partial: Contribution) -> Iterator[str]:
     if partial.city or partial.marks is None:
         yield partial.city
     if partial.enterprise_id:
@@ -79,7 +79,7 @@ def _names(partial: Partial) -> Iterator[str]:
         yield partial.charge.enterprise_id
 
 
-def _dates(partial: Partial) -> Iterator[str]:
+def _dates(partial: Contribution) -> Iterator[str]:
     if partial.date or partial.counts is not None or partial.driven is not None:
         yield partial.date
     if partial.finding is not None:

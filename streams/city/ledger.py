@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.city.contributions import Partial
+from streams.city.contributions import Contribution
 from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
 from streams.enterprises.credit import EXPIRE_MS, Account, Charge
-from streams.enterprises.liveness import SETTLED_MS, Watched
+from streams.enterprises.liveness import SETTLED_MS, Liveness
 from streams.parcels.days import DayIncident
-from streams.parcels.violations import Extent, Finding, FindingKey
+from streams.parcels.violations import ScanViolation, ViolationKey, ViolationSummary
 from streams.vehicles.empty_run import Millimetres
 from streams.watermark import Watermark
 
@@ -18,14 +18,14 @@ DAYS_KEPT_MS = 66 * DAY_MS
 """So long are days kept after their end: for the last 30 days, enterprises' days of activity, and two months that late scans may change."""
 
 
-class RateState(msgspec.Struct):
+class DayCounts(msgspec.Struct):
     """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule."""
 
     partials: dict[str, tuple[int, Counts]] = {}
     incidents: dict[str, DayIncident] = {}
     total: Counts | None = None
 
-    def update(self, partial: Partial) -> bool:
+    def update(self, partial: Contribution) -> bool:
         """Take in a partition's counts unless newer ones are known; whether they were."""
         source = f"{partial.enterprise_id}/{partial.partition}"
         known = self.partials.get(source)
@@ -44,13 +44,13 @@ class RateState(msgspec.Struct):
         return self.total
 
 
-class FindingState(msgspec.Struct, array_like=True):
+class ViolationState(msgspec.Struct, array_like=True):
     """What is kept of one finding: the latest extent by scan partition, and the incident."""
 
-    partials: dict[int, tuple[int, Extent]] = {}
-    incident: Finding | None = None
+    partials: dict[int, tuple[int, ViolationSummary]] = {}
+    incident: ScanViolation | None = None
 
-    def update(self, partial: Partial) -> bool:
+    def update(self, partial: Contribution) -> bool:
         """Take in a partition's extent unless a newer one is known; whether it was."""
         known = self.partials.get(partial.partition)
         if partial.extent is None or (known is not None and known[0] > partial.next_offset):
@@ -59,7 +59,7 @@ class FindingState(msgspec.Struct, array_like=True):
         return True
 
 
-class RatePartition(msgspec.Struct):
+class CityLedger(msgspec.Struct):
     """All that is known of the cities of a partition of partials, and how far it has been read; its stream time is the watermark.
 
     ``closing_ms``: when the next of its days closes; ``due``: after which watermark each watched subject may be silent, the
@@ -69,11 +69,11 @@ class RatePartition(msgspec.Struct):
     """
 
     watermark: Watermark = msgspec.field(default_factory=Watermark)
-    days: dict[DayKey, RateState] = {}
+    days: dict[DayKey, DayCounts] = {}
     hours: dict[tuple[str, str], Hour] = {}
     months: dict[DayKey, dict[str, DayIncident]] = {}
-    findings: dict[FindingKey, FindingState] = {}
-    watched: dict[str, Watched] = {}
+    findings: dict[ViolationKey, ViolationState] = {}
+    watched: dict[str, Liveness] = {}
     accounts: dict[str, Account] = {}
     charges: dict[str, Charge] = {}
     next_offset: int = 0
@@ -117,7 +117,7 @@ class RatePartition(msgspec.Struct):
     def put_day(self, day: DayKey, partials: dict[str, tuple[int, Counts]], incidents: dict[str, DayIncident]) -> None:
         """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
         for key in (day, day._replace(enterprise_id=CITY_WIDE)):
-            state = self.days.setdefault(key, RateState())
+            state = self.days.setdefault(key, DayCounts())
             state.partials.update({source: counts for source, counts in partials.items() if source not in state.partials or state.partials[source][0] <= counts[0]})
             state.total = None
             self.note_activity(key)
@@ -150,7 +150,7 @@ class Due(msgspec.Struct):
 
     days: list[DayKey] = []
     months: list[DayKey] = []
-    findings: list[FindingKey] = []
+    findings: list[ViolationKey] = []
     subjects: list[str] = []
     accounts: list[str] = []
     closed: bool = False

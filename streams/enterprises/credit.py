@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS
-from streams.enterprises.intervals import Announced, Spell
+from streams.enterprises.intervals import Announced, Interval
 from streams.lifecycle import CLOSED, MAX_EVIDENCE
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies
@@ -96,10 +96,10 @@ def costs(account: Account, rule: Rule) -> list[Cost]:
     return sorted(found, key=lambda cost: (cost.at_ms, cost.charge.incident_id))
 
 
-def black_spells(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[Spell], int]:
+def black_intervals(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[Interval], int]:
     """The times on the black list up to an instant, and when the next of the points expire."""
     turns = sorted({ms for cost in charged for ms in (cost.at_ms, cost.until_ms)})
-    spells: list[Spell] = []
+    spells: list[Interval] = []
     for at_ms in turns:
         if at_ms > now_ms:
             break
@@ -108,10 +108,10 @@ def black_spells(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[Spe
         made_up = any(cost.charge.synthetic for cost in held)
         lasts = bool(spells) and spells[-1].end_ms is None
         if black and not lasts:
-            spells.append(Spell(at_ms, None, len(held), made_up))
+            spells.append(Interval(at_ms, None, len(held), made_up))
         elif lasts:
             known = spells[-1]
-            spells[-1] = Spell(known.start_ms, None if black else at_ms, max(known.size, len(held)), known.synthetic or made_up)
+            spells[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, len(held)), known.synthetic or made_up)
     return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
 
 

@@ -16,7 +16,7 @@ from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 
 
-class Spell(NamedTuple):
+class Interval(NamedTuple):
     """From its beginning (ms) to its end (None: it lasts); ``size``: of how many it is made, such as the charges of a black list.
 
     ``synthetic``: whether any of them, or of the signs around it, was made up.
@@ -34,10 +34,10 @@ class Announced(msgspec.Struct, array_like=True):
     incident_id: str
     revision: int
     state: str
-    spell: Spell
+    spell: Interval
 
 
-class SpellTransition(msgspec.Struct):
+class IntervalTransition(msgspec.Struct):
     """One revision of it. ``subject``: ``outlet/<id>`` or ``enterprise/<id>``."""
 
     kind: Kind
@@ -47,12 +47,12 @@ class SpellTransition(msgspec.Struct):
     policy: Policy
     rule: Rule
     subject: str
-    spell: Spell
+    spell: Interval
 
 
-def judge_spells(
-    policies: Policies, identity_key: bytes, rule_id: str, subject: str, spells: Iterable[Spell], announced: dict[int, Announced]
-) -> list[SpellTransition]:
+def judge_intervals(
+    policies: Policies, identity_key: bytes, rule_id: str, subject: str, spells: Iterable[Interval], announced: dict[int, Announced]
+) -> list[IntervalTransition]:
     """What is to be announced now that these are a subject's spells; ``announced``, by beginnings, is brought up to date."""
     wanted = {spell.start_ms: spell for spell in spells}
     transitions = []
@@ -69,6 +69,6 @@ def judge_spells(
         for kind, reached in steps(known.state, state, differs=state != known.state or (state == CLOSED and spell != known.spell)):
             said = spell._replace(end_ms=None) if reached == OPEN else spell
             known = Announced(known.incident_id, known.revision + 1, reached, said)
-            transitions.append(SpellTransition(kind, known.incident_id, known.revision, reached, policy, rule, subject, said))
+            transitions.append(IntervalTransition(kind, known.incident_id, known.revision, reached, policy, rule, subject, said))
         announced[start_ms] = known
     return transitions

@@ -12,7 +12,7 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
 from streams.decode import HEARTBEATS, malformed
-from streams.enterprises.intervals import Announced, Spell
+from streams.enterprises.intervals import Announced, Interval
 from streams.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Record, Reject, refuse_time, refused, stamps_ms
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
@@ -49,7 +49,7 @@ def signs_gap_ms(policies: Policies, kind: str) -> int | None:
     return min(limits, default=None)
 
 
-class Watched(msgspec.Struct, array_like=True):
+class Liveness(msgspec.Struct, array_like=True):
     """What is known of a subject: its spans since ``since_ms`` (and the last before it), and its incidents by rule and beginning."""
 
     spans: list[Span] = []
@@ -67,12 +67,12 @@ class Watched(msgspec.Struct, array_like=True):
                 del announced[start_ms]
 
 
-def silences(policies: Policies, registry: Registry, rule_id: str, subject: str, spans: Sequence[Span], watermark_ms: int) -> tuple[list[Spell], int]:
+def silences(policies: Policies, registry: Registry, rule_id: str, subject: str, spans: Sequence[Span], watermark_ms: int) -> tuple[list[Interval], int]:
     """A subject's silences that a rule instance objects to at a watermark, and the one after which they may be others.
 
     Signs beyond the watermark do not count yet: others, between them, may still be on their way.
     """
-    spells: list[Spell] = []
+    spells: list[Interval] = []
     for number, (first_ms, last_ms) in enumerate(spans):
         if first_ms > watermark_ms:
             return spells, first_ms - 1
@@ -81,7 +81,7 @@ def silences(policies: Policies, registry: Registry, rule_id: str, subject: str,
         if max(due_ms, last_ms) >= watermark_ms < next_ms:
             return spells, min(due_ms, next_ms - 1)
         if next_ms > due_ms:
-            spells.append(Spell(last_ms, next_ms if next_ms <= watermark_ms else None))
+            spells.append(Interval(last_ms, next_ms if next_ms <= watermark_ms else None))
     return spells, END_MS
 
 

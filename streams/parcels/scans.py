@@ -17,8 +17,8 @@ from streams.decode import SCANS, malformed
 from streams.enterprises.liveness import Span, gather, signs_gap_ms
 from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, refuse_time, refused, stamps_ms
 from streams.parcels.store import Parcel, Parcels, parcel_key
-from streams.parcels.violating_scans import Sightings
-from streams.parcels.violations import FindingKey, Sighting, violated
+from streams.parcels.violating_scans import ViolatingScans
+from streams.parcels.violations import ViolatingScan, ViolationKey, violated
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.watermark import Arrivals, capped
@@ -37,7 +37,7 @@ class ScanPartition(msgspec.Struct):
     parcels: Parcels = msgspec.field(default_factory=Parcels)
     counts: dict[DayKey, Counts] = {}
     minutes: dict[DayKey, dict[int, list[int]]] = {}
-    findings: dict[FindingKey, Sightings] = {}
+    findings: dict[ViolationKey, ViolatingScans] = {}
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     stream_time_ms: int = BEGINNING_MS
     next_offset: int = 0
@@ -46,10 +46,10 @@ class ScanPartition(msgspec.Struct):
     dirty_parcels: dict[bytes, Parcel] = {}
     dirty_days: dict[DayKey, None] = {}
     dirty_minutes: dict[DayKey, set[int]] = {}
-    dirty_findings: dict[FindingKey, None] = {}
+    dirty_findings: dict[ViolationKey, None] = {}
     changed_days: list[DayKey] = []
-    changed_findings: dict[FindingKey, None] = {}
-    unsettled: dict[FindingKey, None] = {}
+    changed_findings: dict[ViolationKey, None] = {}
+    unsettled: dict[ViolationKey, None] = {}
     signs: dict[str, list[Span]] = {}
     made_up: dict[str, set[int]] | None = None
     expired: list[str] = []
@@ -76,7 +76,7 @@ class ScanPartition(msgspec.Struct):
         self._count_minute(parcel, 1)
         self.dirty_days[parcel.day] = None
         for finding in parcel.findings:
-            self.sight(finding, acceptance_name(key, parcel), Sighting(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
+            self.sight(finding, acceptance_name(key, parcel), ViolatingScan(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
 
     def _count_minute(self, parcel: Parcel, sign: int) -> None:
         minute = parcel.event_time_ms // MINUTE_MS
@@ -100,11 +100,11 @@ class ScanPartition(msgspec.Struct):
             self._count_minute(parcel, 1)
         self.dirty_minutes.clear()
 
-    def sight(self, key: FindingKey, name: str, sighting: Sighting) -> None:
+    def sight(self, key: ViolationKey, name: str, sighting: ViolatingScan) -> None:
         """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
         sightings = self.findings.get(key)
         if sightings is None:
-            sightings = self.findings[key] = Sightings()
+            sightings = self.findings[key] = ViolatingScans()
         self.unsettled[key] = None
         if sightings.see(name, sighting):
             self.dirty_findings[key] = None
@@ -225,7 +225,7 @@ def count_scans(
             policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
         if own and policy is not None:
             for finding in violated(scan, policy.scan_rules["all"], registry, date):
-                partition.sight(finding, scan.event_id, Sighting(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
+                partition.sight(finding, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
         if counts:
             day = shared_day(*whose(scan), date)
             findings = violated(scan, policy.scan_rules["accepted"], registry, date) if own and policy is not None else ()

@@ -1,6 +1,6 @@
 """Accepted parcels by waybill, in about forty bytes each.
 
-The newest are in a dict (``hot``). Every ``HOT`` of them are sealed into a ``Run``: columns sorted by a hash of the waybill,
+The newest are in a dict (``hot``). Every ``HOT`` of them are sealed into a ``SortedRun``: columns sorted by a hash of the waybill,
 and their scans' ids in compressed groups. Runs of like size are merged, so there are few; a chunk's waybills are looked up in
 each of them at once (``look_up``). Of a parcel that was sealed more than once the newest entry counts.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 
 from streams.counts import DayKey
-from streams.parcels.violations import FindingKey
+from streams.parcels.violations import ViolationKey
 
 HOT = 20_000
 LARGEST = 1 << 20
@@ -35,10 +35,10 @@ class Parcel(NamedTuple):
     event_id: str
     day: DayKey
     features: int
-    findings: tuple[FindingKey, ...] = ()
+    findings: tuple[ViolationKey, ...] = ()
 
 
-Where = tuple[DayKey, tuple[FindingKey, ...]]
+Place = tuple[DayKey, tuple[ViolationKey, ...]]
 """Where parcels count, and what they have against whom: the same for many, so each is kept once."""
 
 
@@ -47,7 +47,7 @@ def parcel_key(waybill_id: str) -> bytes:
     return hashlib.blake2b(waybill_id.encode(), digest_size=12).digest()
 
 
-class Run(NamedTuple):
+class SortedRun(NamedTuple):
     """n sealed parcels: the first eight bytes of their keys, sorted, and beside them a ``ROW`` each."""
 
     keys: np.ndarray
@@ -66,11 +66,11 @@ class Run(NamedTuple):
             found.append(at[here])
         return np.concatenate(wanted), np.concatenate(found)
 
-    def without(self, places: np.ndarray) -> Run:
+    def without(self, places: np.ndarray) -> SortedRun:
         """The others."""
         kept = np.ones(len(self.keys), bool)
         kept[places] = False
-        return Run(self.keys[kept], self.rows[kept])
+        return SortedRun(self.keys[kept], self.rows[kept])
 
 
 class Parcels:
@@ -78,10 +78,10 @@ class Parcels:
 
     def __init__(self) -> None:
         self.hot: dict[bytes, Parcel] = {}
-        self.runs: list[Run] = []
+        self.runs: list[SortedRun] = []
         self._found: dict[bytes, np.void] = {}
-        self._days: dict[int, Where] = {}
-        self._day_numbers: dict[Where, int] = {}
+        self._days: dict[int, Place] = {}
+        self._day_numbers: dict[Place, int] = {}
         self._next_day = 0
         self._groups: dict[int, tuple[int, bytes]] = {}
         self._next_group = 0
@@ -132,7 +132,7 @@ class Parcels:
         self._add(_sorted(numbers, rows))
         self.hot = {}
 
-    def _add(self, run: Run) -> None:
+    def _add(self, run: SortedRun) -> None:
         while self.runs and len(self.runs[-1].keys) <= 2 * len(run.keys) and len(self.runs[-1].keys) + len(run.keys) <= LARGEST:
             run = _merged(self.runs.pop(), run)
         self.runs.append(run)
@@ -147,7 +147,7 @@ class Parcels:
         for number in range(len(self.runs) - 1, -1, -1):
             run = alive[number]
             old = run.rows["time"] < horizon_ms
-            gone = Run(run.keys[old], run.rows[old])
+            gone = SortedRun(run.keys[old], run.rows[old])
             for newer in alive[number + 1 :]:  # about these there is a newer entry, which goes on
                 gone = gone.without(newer.find(gone.keys, gone.rows["check"])[0])
             old[run.find(*_split(expired))[1]] = True
@@ -171,7 +171,7 @@ class Parcels:
         day, findings = self._days[int(row["day"])]
         return Parcel(int(row["time"]), event_id, day, int(row["features"]), findings)
 
-    def _day_number(self, where: Where) -> int:
+    def _day_number(self, where: Place) -> int:
         number = self._day_numbers.get(where)
         if number is None:
             number = self._day_numbers[where] = self._next_day
@@ -202,12 +202,12 @@ def _split(keys: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     return whole["key"].astype(np.uint64), whole["check"].astype(np.uint32)
 
 
-def _sorted(numbers: np.ndarray, rows: np.ndarray) -> Run:
+def _sorted(numbers: np.ndarray, rows: np.ndarray) -> SortedRun:
     order = np.argsort(numbers, kind="stable")
-    return Run(numbers[order], rows[order])
+    return SortedRun(numbers[order], rows[order])
 
 
-def _alive(hot: Iterable[bytes]) -> Run:
+def _alive(hot: Iterable[bytes]) -> SortedRun:
     """The keys alone."""
     numbers, checks = _split([*hot])
     rows = np.zeros(len(numbers), ROW)
@@ -223,10 +223,10 @@ def _joined(numbers: np.ndarray, checks: np.ndarray) -> list[bytes]:
     return [data[start : start + 12] for start in range(0, len(data), 12)]
 
 
-def _merged(older: Run, newer: Run) -> Run:
+def _merged(older: SortedRun, newer: SortedRun) -> SortedRun:
     """Both in one; of entries about the same parcel the newer."""
     keys, rows = np.concatenate((older.keys, newer.keys)), np.concatenate((older.rows, newer.rows))
     order = np.lexsort((rows["check"], keys))
     keys, rows = keys[order], rows[order]
     replaced = np.flatnonzero((keys[:-1] == keys[1:]) & (rows["check"][:-1] == rows["check"][1:]))
-    return Run(keys, rows).without(replaced)
+    return SortedRun(keys, rows).without(replaced)

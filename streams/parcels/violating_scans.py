@@ -19,7 +19,7 @@ import numpy as np
 import zstandard
 
 from streams.lifecycle import MAX_EVIDENCE
-from streams.parcels.violations import Extent, Sighting
+from streams.parcels.violations import ViolatingScan, ViolationSummary
 
 PAGE = 256
 """So many violating scans stand on a page; with the longest ids it is a state record of 140 KB."""
@@ -27,7 +27,7 @@ PLACE = np.dtype([("time", "<i8"), ("page", "<u4"), ("whose", "<u4")])
 NOWHERE = 2**32 - 1
 """The page of a name that was taken back."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(dict[str, Sighting]).decode
+_decode = msgspec.msgpack.Decoder(dict[str, ViolatingScan]).decode
 _compress, _decompress = zstandard.ZstdCompressor(1).compress, zstandard.ZstdDecompressor().decompress
 
 
@@ -37,7 +37,7 @@ class Places:
     def __init__(self) -> None:
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def add(self, sightings: dict[str, Sighting], page: int) -> None:
+    def add(self, sightings: dict[str, ViolatingScan], page: int) -> None:
         """Enter names that are not there yet."""
         keys = np.array([_hash(name) for name in sightings], np.uint64)
         places = np.array([(s.event_time_ms, page, _mark(s)) for s in sightings.values()], PLACE)
@@ -64,11 +64,11 @@ class Sealed(NamedTuple):
 
     packed: bytes
     last_seen_ms: int
-    first: Sighting
+    first: ViolatingScan
     synthetic: bool
 
 
-class Sightings:
+class ViolatingScans:
     """Violating scans by a name that a repeat has, too; of repeats the earliest counts.
 
     ``dirty``: the pages that changed since the last checkpoint.
@@ -80,13 +80,13 @@ class Sightings:
         self.count = 0
         self.newest = 0
         self.dirty: set[int] = set()
-        self._open: dict[int, dict[str, Sighting]] = {}
+        self._open: dict[int, dict[str, ViolatingScan]] = {}
         self._fresh: dict[str, None] = {}
         self._sealed: dict[int, Sealed] = {}
         self._places: Places | None = None
-        self._earliest: list[Sighting] | None = []
+        self._earliest: list[ViolatingScan] | None = []
 
-    def see(self, name: str, sighting: Sighting) -> bool:
+    def see(self, name: str, sighting: ViolatingScan) -> bool:
         """Enter a scan; whether it changes anything."""
         page, place = self._open.get(self.newest, {}), None
         if name not in page:
@@ -105,7 +105,7 @@ class Sightings:
         self._changed(name, sighting)
         return True
 
-    def _add(self, name: str, sighting: Sighting) -> None:
+    def _add(self, name: str, sighting: ViolatingScan) -> None:
         filling = self._opened(self.newest)
         filling[name] = sighting
         self._fresh[name] = None
@@ -115,7 +115,7 @@ class Sightings:
             self._seal(self.newest)
             self.newest += 1
 
-    def _changed(self, name: str, sighting: Sighting | None) -> None:
+    def _changed(self, name: str, sighting: ViolatingScan | None) -> None:
         """What stands about a name is another scan now, or none."""
         if name in self._fresh:
             self.dirty.add(self.newest)
@@ -144,16 +144,16 @@ class Sightings:
         for number in [number for number in self._open if number != self.newest]:
             self._seal(number)
 
-    def extent(self) -> Extent:
+    def extent(self) -> ViolationSummary:
         """How many there are, the last's time and the earliest of them."""
         loose = [sighting for page in self._open.values() for sighting in page.values()]
         if self._earliest is None:
             self._earliest = self._first_of_sealed()
         last_ms = max(itertools.chain((s.event_time_ms for s in loose), (page.last_seen_ms for page in self._sealed.values())), default=0)
         synthetic = any(s.synthetic for s in loose) or any(page.synthetic for page in self._sealed.values())
-        return Extent(self.count, last_ms, tuple(nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, loose))), synthetic)
+        return ViolationSummary(self.count, last_ms, tuple(nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, loose))), synthetic)
 
-    def page(self, number: int) -> dict[str, Sighting]:
+    def page(self, number: int) -> dict[str, ViolatingScan]:
         """What stands on a page, as a checkpoint keeps it."""
         return self._open[number] if number in self._open else self._unpacked(number)
 
@@ -161,7 +161,7 @@ class Sightings:
         """The numbers of all pages."""
         yield from {*self._open, *self._sealed}
 
-    def put(self, number: int, sightings: dict[str, Sighting]) -> None:
+    def put(self, number: int, sightings: dict[str, ViolatingScan]) -> None:
         """A page that a checkpoint kept."""
         self._open[number], self.newest = sightings, max(self.newest, number)
         self.count += len(sightings)
@@ -169,14 +169,14 @@ class Sightings:
         self._seal(number)
         self.newest = max(self.newest, number + (len(sightings) >= PAGE))
 
-    def _opened(self, number: int) -> dict[str, Sighting]:
+    def _opened(self, number: int) -> dict[str, ViolatingScan]:
         if number not in self._open:
             self._open[number] = self._unpacked(number)
             if self._sealed.pop(number, None) is not None:
                 self._earliest = None
         return self._open[number]
 
-    def _unpacked(self, number: int) -> dict[str, Sighting]:
+    def _unpacked(self, number: int) -> dict[str, ViolatingScan]:
         return _decode(_decompress(self._sealed[number].packed)) if number in self._sealed else {}
 
     def _seal(self, number: int) -> None:
@@ -190,14 +190,14 @@ class Sightings:
             if self._earliest is not None:
                 self._earliest = nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, page.values()))
 
-    def _index(self, number: int, sightings: dict[str, Sighting]) -> None:
+    def _index(self, number: int, sightings: dict[str, ViolatingScan]) -> None:
         if sightings:
             self._places = self._places or Places()
             self._places.add(sightings, number)
 
-    def _first_of_sealed(self) -> list[Sighting]:
+    def _first_of_sealed(self) -> list[ViolatingScan]:
         """The earliest scans of all sealed pages, of which few are opened: most begin later."""
-        found: list[Sighting] = []
+        found: list[ViolatingScan] = []
         for number, page in sorted(self._sealed.items(), key=lambda entry: entry[1].first):
             if len(found) == MAX_EVIDENCE and page.first > found[-1]:
                 break
@@ -209,6 +209,6 @@ def _hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
-def _mark(sighting: Sighting) -> int:
+def _mark(sighting: ViolatingScan) -> int:
     """Tells whose scan, and which, a repeat at the same time is."""
     return zlib.crc32(sighting.enterprise_id.encode(), zlib.crc32(sighting.event_id.encode()))

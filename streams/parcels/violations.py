@@ -1,6 +1,6 @@
 """What scans have against an outlet or an enterprise on a local day: one incident each. Pure.
 
-A scan partition collects the scans that violate (``Sighting``) and sends on what they come to (``Extent``); the second
+A scan partition collects the scans that violate (``ViolatingScan``) and sends on what they come to (``ViolationSummary``); the second
 stage joins the partitions' extents and decides what to publish. An incident opens with its first scan, grows in silence
 while its day lasts, closes when stream time passes the day's end + lateness, and is updated, or retracted, when later
 scans change what was said.
@@ -23,7 +23,7 @@ from streams.registry.registry import Registry
 from streams.rules import RULES
 
 
-class FindingKey(NamedTuple):
+class ViolationKey(NamedTuple):
     """A rule instance, ``outlet/<id>`` or ``enterprise/<id>``, and a local date."""
 
     rule_id: str
@@ -31,7 +31,7 @@ class FindingKey(NamedTuple):
     date: str
 
 
-class Sighting(NamedTuple):
+class ViolatingScan(NamedTuple):
     """A violating scan: when, its id, whose, and whether it was made up."""
 
     event_time_ms: int
@@ -40,50 +40,50 @@ class Sighting(NamedTuple):
     synthetic: bool = False
 
 
-class Extent(msgspec.Struct, array_like=True, frozen=True):
+class ViolationSummary(msgspec.Struct, array_like=True, frozen=True):
     """How many scans, the last's time, the earliest of them in order, and whether any was made up."""
 
     count: int
     last_seen_ms: int
-    evidence: tuple[Sighting, ...]
+    evidence: tuple[ViolatingScan, ...]
     synthetic: bool = False
 
 
-def extent_of(sightings: Iterable[Sighting]) -> Extent:
+def summary_of(sightings: Iterable[ViolatingScan]) -> ViolationSummary:
     """What violating scans come to; a count of 0 where there are none."""
     found = list(sightings)
-    return Extent(len(found), max((s.event_time_ms for s in found), default=0), tuple(nsmallest(MAX_EVIDENCE, found)), any(s.synthetic for s in found))
+    return ViolationSummary(len(found), max((s.event_time_ms for s in found), default=0), tuple(nsmallest(MAX_EVIDENCE, found)), any(s.synthetic for s in found))
 
 
-def joined(extents: Iterable[Extent]) -> Extent:
+def joined(extents: Iterable[ViolationSummary]) -> ViolationSummary:
     """The extent over several partitions."""
     parts = list(extents)
     evidence = nsmallest(MAX_EVIDENCE, (s for part in parts for s in part.evidence))
     last_seen_ms = max((part.last_seen_ms for part in parts), default=0)
-    return Extent(sum(part.count for part in parts), last_seen_ms, tuple(evidence), any(part.synthetic for part in parts))
+    return ViolationSummary(sum(part.count for part in parts), last_seen_ms, tuple(evidence), any(part.synthetic for part in parts))
 
 
-def violated(scan: Scan, rules: Iterable[Rule], registry: Registry, date: str) -> tuple[FindingKey, ...]:
+def violated(scan: Scan, rules: Iterable[Rule], registry: Registry, date: str) -> tuple[ViolationKey, ...]:
     """The findings that a scan adds to."""
     found = []
     for rule in rules:
         outlet = registry.at("outlet", scan.outlet_id, scan.event_time_ms)
         if RULES[rule.rule].violates(scan, outlet if isinstance(outlet, Outlet) else None):
             subject = f"outlet/{scan.outlet_id}" if scan.outlet_id else f"enterprise/{scan.enterprise_id}"
-            found.append(FindingKey(rule.id, subject, date))
+            found.append(ViolationKey(rule.id, subject, date))
     return tuple(found)
 
 
-class Finding(msgspec.Struct, array_like=True):
+class ScanViolation(msgspec.Struct, array_like=True):
     """An incident of this kind as last announced."""
 
     incident_id: str
     revision: int
     state: str
-    extent: Extent
+    extent: ViolationSummary
 
 
-class FindingTransition(msgspec.Struct):
+class ViolationTransition(msgspec.Struct):
     """One revision of it."""
 
     kind: Kind
@@ -92,13 +92,13 @@ class FindingTransition(msgspec.Struct):
     state: str
     policy: Policy
     rule: Rule
-    key: FindingKey
-    extent: Extent
+    key: ViolationKey
+    extent: ViolationSummary
 
 
-def judge_finding(
-    policies: Policies, identity_key: bytes, key: FindingKey, extent: Extent, known: Finding | None, stream_time_ms: int
-) -> tuple[Finding | None, list[FindingTransition]]:
+def judge_violation(
+    policies: Policies, identity_key: bytes, key: ViolationKey, extent: ViolationSummary, known: ScanViolation | None, stream_time_ms: int
+) -> tuple[ScanViolation | None, list[ViolationTransition]]:
     """What is to be announced now that a finding has come to ``extent``, and what is known of it afterwards."""
     start_ms, end_ms = policies.newest.days.bounds_ms(key.date)
     policy, rule = policies.rule(key.rule_id, "", start_ms)
@@ -106,11 +106,11 @@ def judge_finding(
         return known, []
     if known is None:
         name = incident_id(identity_key, policy.name, key.rule_id, key.subject, None, key.date)
-        known = Finding(name, 0, RETRACTED, extent)
+        known = ScanViolation(name, 0, RETRACTED, extent)
     state = RETRACTED if not extent.count else CLOSED if stream_time_ms >= end_ms + policies.lateness_ms else OPEN
     differs = extent != known.extent if state == CLOSED else extent.evidence[:1] != known.extent.evidence[:1]
     transitions = []
     for kind, reached in steps(known.state, state, differs=differs):  # of an open one only its opening has been told
-        known = Finding(known.incident_id, known.revision + 1, reached, extent)
-        transitions.append(FindingTransition(kind, known.incident_id, known.revision, reached, policy, rule, key, extent))
+        known = ScanViolation(known.incident_id, known.revision + 1, reached, extent)
+        transitions.append(ViolationTransition(kind, known.incident_id, known.revision, reached, policy, rule, key, extent))
     return known, transitions

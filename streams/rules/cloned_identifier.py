@@ -11,13 +11,13 @@ Parameters
     ``max_speed_kmh`` (200), ``min_distance_m`` (1000).
 
 Example
-    >>> from streams.fix_batch import Kept
+    >>> from streams.fix_batch import StoredFix
     >>> from streams.registry.registry import Subject
     >>> elsewhere = prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)
-    >>> here = Kept(0, "a", 111.60, 40.80, None, False, 0)
-    >>> elsewhere(here, Kept(60_000, "b", 111.70, 40.80, None, False, 0))  # 8.4 km in a minute
+    >>> here = StoredFix(0, "a", 111.60, 40.80, None, False, 0)
+    >>> elsewhere(here, StoredFix(60_000, "b", 111.70, 40.80, None, False, 0))  # 8.4 km in a minute
     True
-    >>> elsewhere(here, Kept(600_000, "b", 111.70, 40.80, None, False, 0))  # in ten
+    >>> elsewhere(here, StoredFix(600_000, "b", 111.70, 40.80, None, False, 0))  # in ten
     False
 """
 
@@ -28,7 +28,7 @@ from functools import cache
 
 import msgspec
 
-from streams.fix_batch import Kept
+from streams.fix_batch import StoredFix
 from streams.geo import METRES_PER_DEGREE, haversine_m
 from streams.patterns import Pattern
 from streams.registry.registry import Subject
@@ -54,14 +54,14 @@ def reach_deg(parameters: Parameters) -> float:
     return parameters.min_distance_m / METRES_PER_DEGREE
 
 
-def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> Callable[[Kept, Kept], bool]:
+def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> Callable[[StoredFix, StoredFix], bool]:
     """Too far in too short a time."""
     return _elsewhere(parameters.max_speed_kmh, parameters.min_distance_m)
 
 
 @cache
-def _elsewhere(max_speed_kmh: float, min_distance_m: float) -> Callable[[Kept, Kept], bool]:
-    def elsewhere(before: Kept, fix: Kept) -> bool:
+def _elsewhere(max_speed_kmh: float, min_distance_m: float) -> Callable[[StoredFix, StoredFix], bool]:
+    def elsewhere(before: StoredFix, fix: StoredFix) -> bool:
         distance_m = haversine_m(before.lon, before.lat, fix.lon, fix.lat)
         duration_ms = fix.event_time_ms - before.event_time_ms
         return distance_m >= min_distance_m and (duration_ms == 0 or distance_m * 3600 / duration_ms > max_speed_kmh)

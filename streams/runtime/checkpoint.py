@@ -28,13 +28,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import metrics
-from streams.city.contributions import Partial, encode_partial
+from streams.city.contributions import Contribution, encode_contribution
 from streams.clock import BEGINNING_MS
 from streams.errors import BadInput, unreadable_state
 from streams.runtime.origin import Origin
 from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
 from streams.runtime.snapshots import Snapshots
-from streams.runtime.watchdog import guarded
+from streams.runtime.watchdog import fail_fast
 from streams.topics import PARTIALS
 from streams.watermark import INPUTS, Mark, Newest
 
@@ -273,7 +273,7 @@ class Checkpoint:
         """Do something while nothing is judged or saved."""
         async with self._running, self.turn:
             if not self.closed:
-                await guarded(work())
+                await fail_fast(work())
 
     async def save(self) -> None:
         """Make everything durable, in a ``pause``."""
@@ -344,7 +344,7 @@ class Checkpoint:
             for second, event_time_ms in known.newest.items():
                 newest[second] = max(newest.get(second, BEGINNING_MS), event_time_ms)
         if marks or newest:
-            value = encode_partial(Partial(marks=marks, newest=newest))
+            value = encode_contribution(Contribution(marks=marks, newest=newest))
             said = [await producer.send(PARTIALS.name, value, partition=number) for number in await producer.partitions_for(PARTIALS.name)]
             self._said_ms = min(record.timestamp for record in await asyncio.gather(*said))
         self._said_at_s = asyncio.get_running_loop().time()
@@ -391,7 +391,7 @@ class Checkpoint:
         All in one turn: a chunk judged in between would be saved over the state of the next owner.
         """
         async with self._running, self.turn:
-            await guarded(self._give_up(drop))
+            await fail_fast(self._give_up(drop))
 
     async def _give_up(self, drop: Callable[[], None]) -> None:
         await self._run(nullcontext())
@@ -403,7 +403,7 @@ class Checkpoint:
     async def close(self) -> None:
         """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""
         async with self._running, self.turn:
-            await guarded(self._run(nullcontext()))
+            await fail_fast(self._run(nullcontext()))
             self.closed = True
         for client in (self._producer, self._reader, self._follower):
             if client is not None:

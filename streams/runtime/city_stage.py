@@ -10,25 +10,25 @@ import orjson
 import structlog
 
 from streams import metrics
-from streams.city.contributions import Partial, decode_partial
-from streams.city.ledger import Due, FindingState, RatePartition, RateState
+from streams.city.contributions import Contribution, decode_contribution
+from streams.city.ledger import CityLedger, DayCounts, Due, ViolationState
 from streams.clock import BEGINNING_MS, END_MS, month_after
 from streams.counts import CITY_WIDE, HOUR, MONTH, Counts, DayKey, Hour, forecast, last_days, rate_row, state_key
 from streams.decode import Malformed
-from streams.enterprises.credit import Account, Charge, black_spells, costs, credit_rule, standing
-from streams.enterprises.intervals import Announced, judge_spells
-from streams.enterprises.liveness import Watched, signs_gap_ms, silences
+from streams.enterprises.credit import Account, Charge, black_intervals, costs, credit_rule, standing
+from streams.enterprises.intervals import Announced, judge_intervals
+from streams.enterprises.liveness import Liveness, signs_gap_ms, silences
 from streams.parcels.days import DayIncident, DayJudge
-from streams.parcels.violations import FindingKey, joined, judge_finding
+from streams.parcels.violations import ViolationKey, joined, judge_violation
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.cloudevents import day_incident_data, finding_data, spell_data
+from streams.runtime.cloudevents import day_incident_data, interval_data, violation_data
 from streams.runtime.reference import Reference
 from streams.runtime.sources import Sources
 from streams.runtime.stage import StatefulStage, enterprise_label, wall_clock_ms
-from streams.state_records import Head, decode_fields, encode_fields
+from streams.state_records import RecordHeader, decode_fields, encode_fields
 from streams.topics import CLOCK, CREDIT, PARTIALS, RATE_STATE, RATES
 from streams.unreadable import passed_over
 from streams.vehicles.empty_run import Millimetres, driven_row, total
@@ -41,7 +41,7 @@ STUCK_S = 60.0
 """When an input partition has not been read for so long, the log says which."""
 
 
-class RateStage(StatefulStage[RatePartition]):
+class CityStage(StatefulStage[CityLedger]):
     """Partials → rates and credit, and incidents about days, outlets and enterprises.
 
     Partials are judged one by one, so that a replay in other chunks repeats the same revisions.
@@ -78,13 +78,13 @@ class RateStage(StatefulStage[RatePartition]):
             await self._publish_driven(partition, city, date)
         partition.drove.clear()
 
-    async def _read(self, records: Sequence[Any]) -> list[tuple[Any, Partial | str]]:
+    async def _read(self, records: Sequence[Any]) -> list[tuple[Any, Contribution | str]]:
         """Records with what they say, or why it cannot be."""
-        read: list[tuple[Any, Partial | str]] = [(record, _partial(record.value)) for record in records]
-        await self.sources.look([partial for _, partial in read if isinstance(partial, Partial)])
+        read: list[tuple[Any, Contribution | str]] = [(record, _partial(record.value)) for record in records]
+        await self.sources.look([partial for _, partial in read if isinstance(partial, Contribution)])
         return [(record, partial if isinstance(partial, str) else self.sources.excess(partial) or partial) for record, partial in read]
 
-    async def _take(self, partition: RatePartition, partial: Partial, said_ms: int) -> set[DayKey]:
+    async def _take(self, partition: CityLedger, partial: Contribution, said_ms: int) -> set[DayKey]:
         """Enter one partial, appended at an instant, and judge what follows; the days whose counts it changed."""
         due = self._enter(partition, partial)
         changed = set(due.days)
@@ -108,11 +108,11 @@ class RateStage(StatefulStage[RatePartition]):
         return changed
 
     # --- what a partial says, and what time brings ---
-    def _enter(self, partition: RatePartition, partial: Partial) -> Due:
+    def _enter(self, partition: CityLedger, partial: Contribution) -> Due:
         due = Due()
         if partial.finding is not None:
             if partial.finding not in partition.findings:
-                partition.findings[partial.finding] = FindingState()
+                partition.findings[partial.finding] = ViolationState()
                 partition.closing_ms = BEGINNING_MS
             if partition.findings[partial.finding].update(partial):
                 due.findings.append(partial.finding)
@@ -120,7 +120,7 @@ class RateStage(StatefulStage[RatePartition]):
             for enterprise_id in (partial.enterprise_id, CITY_WIDE):
                 day = DayKey(partial.city, enterprise_id, partial.date)
                 if day not in partition.days:
-                    partition.days[day] = RateState()
+                    partition.days[day] = DayCounts()
                     partition.closing_ms = BEGINNING_MS
                 if partition.days[day].update(partial):
                     partition.note_activity(day)
@@ -133,7 +133,7 @@ class RateStage(StatefulStage[RatePartition]):
             kind, _, name = subject.partition("/")
             gap_ms = signs_gap_ms(policies, kind)
             if gap_ms is not None and registry.knows(kind, name):  # nothing is expected of others
-                partition.watched.setdefault(subject, Watched()).see(spans, gap_ms, partition.stream_time_ms)
+                partition.watched.setdefault(subject, Liveness()).see(spans, gap_ms, partition.stream_time_ms)
                 due.subjects.append(subject)
         if partial.charge is not None:
             due.accounts += self._charge(partition, partial.charge)
@@ -145,7 +145,7 @@ class RateStage(StatefulStage[RatePartition]):
                 partition.dirty["driven", partial.city, partial.date] = None
         return due
 
-    def _pass_time(self, partition: RatePartition, partial: Partial, said_ms: int, due: Due) -> None:
+    def _pass_time(self, partition: CityLedger, partial: Contribution, said_ms: int, due: Due) -> None:
         """Enter how far the inputs have been read, and add what that makes due: days that close, silences that last too long, points."""
         watermark = partition.watermark
         watermark.enter(partial.marks or (), partial.newest or {}, said_ms)
@@ -160,7 +160,7 @@ class RateStage(StatefulStage[RatePartition]):
         if now_ms > partition.first_due_ms:
             due.subjects += [subject for subject in partition.watched if partition.due.get(subject, END_MS) < now_ms]
 
-    def _close_days(self, partition: RatePartition, before_ms: int, due: Due) -> None:
+    def _close_days(self, partition: CityLedger, before_ms: int, due: Due) -> None:
         """Add the days, months and findings that the watermark has closed since ``before_ms``."""
         policies, registry = self.known
         now_ms = partition.stream_time_ms
@@ -179,31 +179,31 @@ class RateStage(StatefulStage[RatePartition]):
                 due.accounts.append(day.enterprise_id)
 
     # --- judging ---
-    async def _say(self, partition: RatePartition, kind: str, data: dict[str, Any]) -> list[str]:
+    async def _say(self, partition: CityLedger, kind: str, data: dict[str, Any]) -> list[str]:
         """Publish an incident's revision, and enter at once what it costs; the enterprises whose accounts it concerns."""
         charge = await self.announce(kind, data)
         return [] if charge is None else self._charge(partition, charge)
 
-    def _charge(self, partition: RatePartition, charge: Charge) -> list[str]:
+    def _charge(self, partition: CityLedger, charge: Charge) -> list[str]:
         """Enter what an incident costs; the enterprises whose accounts it concerns."""
         return partition.charge(charge, has_account=self.known[1].names("enterprise", charge.enterprise_id))
 
-    async def _judge_finding(self, partition: RatePartition, key: FindingKey) -> list[str]:
+    async def _judge_finding(self, partition: CityLedger, key: ViolationKey) -> list[str]:
         policies, registry = self.known
         state = partition.findings[key]
         extent = joined(extent for _, extent in state.partials.values())
-        state.incident, transitions = judge_finding(policies, self.identity_key, key, extent, state.incident, partition.stream_time_ms)
+        state.incident, transitions = judge_violation(policies, self.identity_key, key, extent, state.incident, partition.stream_time_ms)
         partition.dirty["finding", *key] = None
-        return [name for t in transitions for name in await self._say(partition, t.kind, finding_data(t, registry))]
+        return [name for t in transitions for name in await self._say(partition, t.kind, violation_data(t, registry))]
 
-    async def _judge_day(self, partition: RatePartition, day: DayKey) -> list[str]:
+    async def _judge_day(self, partition: CityLedger, day: DayKey) -> list[str]:
         policies, registry = self.known
         state = partition.days[day]
         partition.dirty["day", *day] = None
         transitions = DayJudge(policies, registry, self.identity_key).judge(day, state.counts(), state.incidents, partition.stream_time_ms)
         return [name for t in transitions for name in await self._say(partition, t.kind, day_incident_data(t, policies, registry))]
 
-    async def _judge_month(self, partition: RatePartition, month: DayKey) -> list[str]:
+    async def _judge_month(self, partition: CityLedger, month: DayKey) -> list[str]:
         """Whether green packaging rose against the month before, once the month is closed."""
         policies, registry = self.known
         if partition.stream_time_ms < policies.newest.days.bounds_ms(month.date)[1] + policies.lateness_ms:
@@ -221,7 +221,7 @@ class RateStage(StatefulStage[RatePartition]):
             partition.dirty["month", *month] = None
         return [name for t in transitions for name in await self._say(partition, t.kind, day_incident_data(t, policies, registry))]
 
-    async def _judge_silences(self, partition: RatePartition, subject: str) -> list[str]:
+    async def _judge_silences(self, partition: CityLedger, subject: str) -> list[str]:
         policies, registry = self.known
         concerned: list[str] = []
         watched, kind = partition.watched[subject], subject.partition("/")[0]
@@ -230,11 +230,11 @@ class RateStage(StatefulStage[RatePartition]):
         for rule_id in dict.fromkeys(rule.id for policy in policies.versions for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
             spells, due_ms = silences(policies, registry, rule_id, subject, watched.spans, partition.stream_time_ms)
             partition.due[subject] = min(partition.due[subject], due_ms)
-            for transition in judge_spells(policies, self.identity_key, rule_id, subject, spells, watched.announced.setdefault(rule_id, {})):
-                concerned += await self._say(partition, transition.kind, spell_data(transition, registry))
+            for transition in judge_intervals(policies, self.identity_key, rule_id, subject, spells, watched.announced.setdefault(rule_id, {})):
+                concerned += await self._say(partition, transition.kind, interval_data(transition, registry))
         return concerned
 
-    async def _judge_account(self, partition: RatePartition, enterprise_id: str) -> None:
+    async def _judge_account(self, partition: CityLedger, enterprise_id: str) -> None:
         policies, registry = self.known
         rule, account, subject = credit_rule(policies), partition.accounts[enterprise_id], f"enterprise/{enterprise_id}"
         if rule is None:
@@ -242,9 +242,9 @@ class RateStage(StatefulStage[RatePartition]):
             return
         partition.dirty["account", enterprise_id] = None
         now_ms = partition.settled_ms
-        spells, account.due_ms = black_spells(costs(account, rule), rule, now_ms)
-        for transition in judge_spells(policies, self.identity_key, rule.id, subject, spells, account.announced):
-            await self.announce(transition.kind, spell_data(transition, registry))
+        spells, account.due_ms = black_intervals(costs(account, rule), rule, now_ms)
+        for transition in judge_intervals(policies, self.identity_key, rule.id, subject, spells, account.announced):
+            await self.announce(transition.kind, interval_data(transition, registry))
         city, days = policies.newest.pack.city.adcode, policies.newest.days
         active_days = len(partition.active.get(enterprise_id, ()))
         tomorrow_ms = days.bounds_ms(days.date_of(max(0, now_ms)))[1]
@@ -253,7 +253,7 @@ class RateStage(StatefulStage[RatePartition]):
             await self.checkpoint.send(CREDIT.name, subject.encode(), orjson.dumps(row))
 
     # --- rates ---
-    async def _publish_rates(self, partition: RatePartition, touched: set[DayKey]) -> None:
+    async def _publish_rates(self, partition: CityLedger, touched: set[DayKey]) -> None:
         """Publish the days whose counts changed, and the windows that they or the time that has passed changed."""
         days, now_ms = self.known[0].newest.days, max(0, partition.watermark.newest_ms)
         touched &= partition.days.keys()  # a chunk may close days that it began with
@@ -276,7 +276,7 @@ class RateStage(StatefulStage[RatePartition]):
         for day in touched:
             partition.dirty["day", *day] = None
 
-    def _hour(self, partition: RatePartition, subject: tuple[str, str], minute: int) -> Counts:
+    def _hour(self, partition: CityLedger, subject: tuple[str, str], minute: int) -> Counts:
         """What a (city, enterprise or ``*``) accepted in the last hour."""
         counts = Counts()
         for (city, enterprise_id), hour in partition.hours.items():
@@ -284,7 +284,7 @@ class RateStage(StatefulStage[RatePartition]):
                 counts.merge(hour.counts(minute))
         return counts
 
-    async def _publish_rate(self, partition: RatePartition, day: DayKey, window: str, counts: Counts, ahead: dict[str, float]) -> None:
+    async def _publish_rate(self, partition: CityLedger, day: DayKey, window: str, counts: Counts, ahead: dict[str, float]) -> None:
         """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
         row = self.marked({**rate_row(day, counts), **ahead, "window": window, "revision": partition.next_offset})
         await self.checkpoint.send(RATES.name, "/".join((*day[:2], window)).encode(), orjson.dumps(row))
@@ -299,7 +299,7 @@ class RateStage(StatefulStage[RatePartition]):
             for measure, value in ahead.items():
                 metrics.FORECAST.labels(day.city, label, measure.removesuffix("_forecast")).set(value)
 
-    async def _publish_driven(self, partition: RatePartition, city: str, date: str) -> None:
+    async def _publish_driven(self, partition: CityLedger, city: str, date: str) -> None:
         """How far a city's vehicles drove empty on a day; the gauge is about the newest day."""
         row = self.marked(driven_row(city, date, total(driven for _, driven in partition.driven[date].values())))
         await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps({**row, "revision": partition.next_offset}))
@@ -324,11 +324,11 @@ class RateStage(StatefulStage[RatePartition]):
         return max((wall_clock_ms() - max(until_ms, self.began_ms) for until_ms in known), default=0) / 1_000
 
     # --- state ---
-    def new_partition(self) -> RatePartition:
+    def new_partition(self) -> CityLedger:
         """See ``StatefulStage``."""
-        return RatePartition()
+        return CityLedger()
 
-    def put(self, partition: RatePartition, key: str, value: bytes) -> None:
+    def put(self, partition: CityLedger, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
         kind = key.partition("\x1f")[0]
         if kind == "watermark":
@@ -344,7 +344,7 @@ class RateStage(StatefulStage[RatePartition]):
             subject, hour = decode_fields(value, tuple[tuple[str, str], Hour])
             partition.hours[subject] = hour
         elif kind == "watched":
-            name, watched = decode_fields(value, tuple[str, Watched])
+            name, watched = decode_fields(value, tuple[str, Liveness])
             partition.watched[name], partition.due[name] = watched, BEGINNING_MS
         elif kind == "charge":
             (charge,) = decode_fields(value, tuple[Charge])
@@ -359,17 +359,17 @@ class RateStage(StatefulStage[RatePartition]):
             account = partition.accounts.setdefault(name, Account())
             account.announced, account.told, account.history = announced, told, history
         else:
-            finding, state = decode_fields(value, tuple[FindingKey, FindingState])
+            finding, state = decode_fields(value, tuple[ViolationKey, ViolationState])
             partition.findings[finding] = state
 
-    def dirty(self, partition: RatePartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+    def dirty(self, partition: CityLedger, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
         for kind, *names in sorted(partition.dirty):
             fields = self._fields(partition, kind, names)
             yield state_key(kind, *names), None if fields is None else encode_fields(fields, head)
         partition.dirty.clear()
 
-    def _fields(self, partition: RatePartition, kind: str, names: list[str]) -> tuple[Any, ...] | None:
+    def _fields(self, partition: CityLedger, kind: str, names: list[str]) -> tuple[Any, ...] | None:
         """What ``put`` is to find under a key; None where it has been forgotten."""
         if kind == "watermark":
             return (partition.watermark,)
@@ -392,13 +392,13 @@ class RateStage(StatefulStage[RatePartition]):
         if kind == "account":
             account = partition.accounts[names[0]]
             return names[0], account.announced, account.told, account.history
-        finding = FindingKey(*names)
+        finding = ViolationKey(*names)
         found = partition.findings.get(finding)
         return None if found is None else (finding, found)
 
 
-def _partial(value: bytes | None) -> Partial | str:
+def _partial(value: bytes | None) -> Contribution | str:
     try:
-        return decode_partial(value)
+        return decode_contribution(value)
     except Malformed as error:
         return str(error)

@@ -9,10 +9,10 @@ import orjson
 
 from streams.clock import local_datetime
 from streams.counts import CITY_WIDE
-from streams.enterprises.intervals import SpellTransition
+from streams.enterprises.intervals import IntervalTransition
 from streams.lifecycle import CLOSED, OPEN
 from streams.parcels.days import DayTransition
-from streams.parcels.violations import FindingTransition
+from streams.parcels.violations import ViolationTransition
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.records import Enterprise, Outlet
@@ -97,7 +97,7 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
     }
 
 
-def finding_data(transition: FindingTransition, registry: Registry) -> dict[str, Any]:
+def violation_data(transition: ViolationTransition, registry: Registry) -> dict[str, Any]:
     """The ``data`` of an incident about an outlet's or enterprise's scans; its bounds are those of the first and last."""
     policy, extent, key = transition.policy, transition.extent, transition.key
     kind, _, name = key.subject.partition("/")
@@ -138,7 +138,7 @@ def finding_data(transition: FindingTransition, registry: Registry) -> dict[str,
     }
 
 
-def spell_data(transition: SpellTransition, registry: Registry) -> dict[str, Any]:
+def interval_data(transition: IntervalTransition, registry: Registry) -> dict[str, Any]:
     """The ``data`` of an incident about a silence or a black list; its bounds are those of the spell, ``fix_count`` its size."""
     policy, spell = transition.policy, transition.spell
     kind, _, name = transition.subject.partition("/")
@@ -207,7 +207,7 @@ def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, even
     return enterprise.name_zh or enterprise_id, enterprise.name_en or enterprise_id
 
 
-def _common(transition: Transition | DayTransition | FindingTransition | SpellTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
+def _common(transition: Transition | DayTransition | ViolationTransition | IntervalTransition, rule: Rule, policy: Policy) -> dict[str, Any]:
     return {
         "incident_id": transition.incident_id,
         "revision": transition.revision,

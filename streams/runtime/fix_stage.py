@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from streams import metrics
-from streams.city.contributions import Partial, encode_partial
+from streams.city.contributions import Contribution, encode_contribution
 from streams.counts import CITY_WIDE
 from streams.lifecycle import CLOSED, OPEN
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.cloudevents import incident_data
 from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage
-from streams.state_records import Head, encode_fields, encode_head, has_fields
+from streams.state_records import RecordHeader, encode_fields, encode_header, has_fields
 from streams.topics import GPS, PARTIALS, VEHICLE_STATE
 from streams.vehicles.codec import decode_driven, decode_trace, encode_traces
-from streams.vehicles.empty_run import Driven
+from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine, FixPartition, new_partition
-from streams.vehicles.incidents import Trace, Transition
+from streams.vehicles.incidents import Transition, VehicleState
 
-LONGEST_HEAD = 40
+LONGEST_HEADER = 40
 """Bytes of a state record that is nothing but a head."""
 
 
@@ -73,7 +73,7 @@ class FixStage(StatefulStage[FixPartition]):
         for transition in transitions:
             data = incident_data(transition, policies, registry)
             if charge := await self.announce(transition.kind, data):
-                await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_partial(Partial(data["city"], GPS.name, charge=charge)))
+                await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_contribution(Contribution(data["city"], GPS.name, charge=charge)))
             self._count_open(transition.incident_id, data["rule"], transition.state)
 
     async def follow(self, assigned: Iterable[int]) -> None:
@@ -114,37 +114,37 @@ class FixStage(StatefulStage[FixPartition]):
         """See ``StatefulStage``."""
         return new_partition()
 
-    def mark(self, partition: FixPartition, head: Head) -> bytes:
+    def mark(self, partition: FixPartition, head: RecordHeader) -> bytes:
         """With the days' driving, which is the partition's and no vehicle's, and the offsets at which hours began."""
         return encode_fields((partition.driven.by_date, partition.strangers.hours), head)
 
     def put_mark(self, partition: FixPartition, value: bytes) -> None:
         """See ``mark``; workers before 0.1 wrote none."""
         by_date, hours = decode_driven(value) if has_fields(value) else ({}, [])
-        partition.driven, partition.strangers.hours = Driven(by_date), hours
+        partition.driven, partition.strangers.hours = EmptyRun(by_date), hours
 
     def put(self, partition: FixPartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
         assert self.engine is not None
-        if len(value) <= LONGEST_HEAD and not has_fields(value):  # forgotten by the checkpoint that wrote this
+        if len(value) <= LONGEST_HEADER and not has_fields(value):  # forgotten by the checkpoint that wrote this
             partition.strangers.buried.append(key)
             return
         trace = partition.traces[key] = decode_trace(value, self.engine)
         self.engine.watch(partition, trace)
         self._count_trace(trace)
 
-    def _count_trace(self, trace: Trace) -> None:
+    def _count_trace(self, trace: VehicleState) -> None:
         for incident in trace.incidents or ():
             self._count_open(incident.incident_id, incident.run.offence.rule, incident.state)
 
-    def dirty(self, partition: FixPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+    def dirty(self, partition: FixPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``; of a forgotten vehicle only a head is left until the next checkpoint, should this one not be completed."""
         assert self.engine is not None
         strangers = partition.strangers
         yield from ((vehicle_id, None) for vehicle_id in strangers.buried if vehicle_id not in partition.traces)
         strangers.buried = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.traces]
         strangers.expired.clear()
-        yield from ((vehicle_id, encode_head(head)) for vehicle_id in strangers.buried)
+        yield from ((vehicle_id, encode_header(head)) for vehicle_id in strangers.buried)
         yield from encode_traces(partition.columns, partition.changed(), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
@@ -153,8 +153,8 @@ class FixStage(StatefulStage[FixPartition]):
         assert self.engine is not None
         city = self.engine.policies.newest.pack.city.adcode
         for date in sorted(partition.driven.changed):
-            row = Partial(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
-            yield PARTIALS.name, city.encode(), encode_partial(row)
+            row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
+            yield PARTIALS.name, city.encode(), encode_contribution(row)
         partition.driven.told(self.engine.policies.newest.days, partition.stream_time_ms)
 
     def taken_up(self, partition: FixPartition) -> None:

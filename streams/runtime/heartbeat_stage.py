@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from streams.city.contributions import Partial, encode_partial
+from streams.city.contributions import Contribution, encode_contribution
 from streams.enterprises.liveness import HeartbeatPartition, in_parts, take_heartbeats
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage
-from streams.state_records import Head
+from streams.state_records import RecordHeader
 from streams.topics import HEARTBEAT, HEARTBEAT_STATE, PARTIALS
 
 
@@ -35,7 +35,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         """See ``StatefulStage``."""
         return HeartbeatPartition()
 
-    def dirty(self, partition: HeartbeatPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+    def dirty(self, partition: HeartbeatPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """Its mark says all."""
         return iter(())
 
@@ -47,4 +47,4 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
             city = self.reference.policies.newest.pack.city.adcode
             signs, partition.signs = partition.signs, {}
             for part in in_parts(signs):
-                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part))
+                yield PARTIALS.name, city.encode(), encode_contribution(Contribution(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from streams.errors import LostState
-from streams.state_records import Head, decode_fields, encode_fields
+from streams.state_records import RecordHeader, decode_fields, encode_fields
 
 PIECE_BYTES = 200_000
 """No state record is longer than this and its head."""
@@ -29,7 +29,7 @@ class Pieces:
         self._counts: dict[str, int] = {}
         self._spare: list[str] = []
 
-    def cut(self, changes: Iterable[tuple[str, bytes | None]], head: Head) -> Iterator[tuple[str, bytes | None]]:
+    def cut(self, changes: Iterable[tuple[str, bytes | None]], head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """Changed records with the large ones cut, and what the last checkpoint has made superfluous."""
         spare, self._spare = self._spare, []
         yield from ((key, None) for key in spare)

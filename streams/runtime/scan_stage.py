@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from streams import metrics
-from streams.city.contributions import Partial, encode_partial
+from streams.city.contributions import Contribution, encode_contribution
 from streams.counts import FEATURES, OTHER, Counts, DayKey, shared_day, state_key
 from streams.enterprises.liveness import in_parts
 from streams.parcels.scans import ScanPartition, by_registry, count_scans, new_scan_partition
 from streams.parcels.store import Parcel
-from streams.parcels.violating_scans import Sightings
-from streams.parcels.violations import FindingKey, Sighting
+from streams.parcels.violating_scans import ViolatingScans
+from streams.parcels.violations import ViolatingScan, ViolationKey
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage, enterprise_label
-from streams.state_records import Head, decode_fields, decode_head, encode_fields
+from streams.state_records import RecordHeader, decode_fields, decode_header, encode_fields
 from streams.topics import PARCEL_STATE, PARTIALS, SCAN
 
 PAGES_SINCE = 7
@@ -74,15 +74,15 @@ class ScanStage(StatefulStage[ScanPartition]):
             day, counts = decode_fields(value, tuple[DayKey, Counts])
             partition.counts[day] = counts
         elif kind == "sightings":
-            finding, page, sightings = decode_fields(value, tuple[FindingKey, int, dict[str, Sighting]])
-            partition.findings.setdefault(finding, Sightings()).put(page, sightings)
-        elif decode_head(value).version < PAGES_SINCE:
-            finding, sightings = decode_fields(value, tuple[FindingKey, dict[str, Sighting]])
+            finding, page, sightings = decode_fields(value, tuple[ViolationKey, int, dict[str, ViolatingScan]])
+            partition.findings.setdefault(finding, ViolatingScans()).put(page, sightings)
+        elif decode_header(value).version < PAGES_SINCE:
+            finding, sightings = decode_fields(value, tuple[ViolationKey, dict[str, ViolatingScan]])
             for scan, sighting in sightings.items():
-                partition.findings.setdefault(finding, Sightings()).see(scan, sighting)
+                partition.findings.setdefault(finding, ViolatingScans()).see(scan, sighting)
             partition.changed_findings[finding] = None
 
-    def dirty(self, partition: ScanPartition, head: Head) -> Iterator[tuple[str, bytes | None]]:
+    def dirty(self, partition: ScanPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
         for parcel_key, parcel in partition.dirty_parcels.items():  # dropped since or not: what the topic says of it may be younger
             yield state_key("parcel", parcel_key.hex()), encode_fields(parcel, head)
@@ -117,10 +117,10 @@ class ScanStage(StatefulStage[ScanPartition]):
         if partition.signs:
             signs, partition.signs = partition.signs, {}
             for part in in_parts(signs):
-                yield PARTIALS.name, city.encode(), encode_partial(Partial(city, SCAN.name, "", "", *as_of, signs=part))
+                yield PARTIALS.name, city.encode(), encode_contribution(Contribution(city, SCAN.name, "", "", *as_of, signs=part))
         for day in partition.changed_days:
-            row = Partial(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
-            yield PARTIALS.name, day.city.encode(), encode_partial(row)
+            row = Contribution(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
+            yield PARTIALS.name, day.city.encode(), encode_contribution(row)
         for key in findings:
-            row = Partial(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
-            yield PARTIALS.name, city.encode(), encode_partial(row)
+            row = Contribution(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
+            yield PARTIALS.name, city.encode(), encode_contribution(row)

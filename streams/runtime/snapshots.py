@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.state_records import MARK, decode_head
+from streams.state_records import COMMIT_MARKER, decode_header
 
 
 class Snapshots:
@@ -19,8 +19,8 @@ class Snapshots:
             self._candidates.pop(key, None)
             self._last.pop(key, None)
             return
-        age = self._last[key] = decode_head(value).age
-        if key == MARK and (self._mark is None or age > self._mark):
+        age = self._last[key] = decode_header(value).age
+        if key == COMMIT_MARKER and (self._mark is None or age > self._mark):
             self._mark = age
         known = self._candidates.setdefault(key, [])
         while known and known[-1][0] == age:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from streams.city.contributions import Partial
+from streams.city.contributions import Contribution
 from streams.runtime.checkpoint import Checkpoint
 from streams.watermark import INPUTS
 
@@ -27,7 +27,7 @@ class Sources:
         self._counts: Mapping[str, int] = {}
         self._ends: dict[tuple[str, int], int] = {}
 
-    async def look(self, partials: Collection[Partial]) -> None:
+    async def look(self, partials: Collection[Contribution]) -> None:
         """Learn what is needed to tell whether partials, published before now, claim what is there."""
         beyond = [claim for partial in partials for claim in claims(partial) if claim.topic in INPUTS and self._is_beyond(claim)]
         if not beyond:
@@ -38,7 +38,7 @@ class Sources:
             ends = await self._checkpoint.ends(topic, sorted(numbers))
             self._ends.update({(topic, number): end for number, end in ends.items()})
 
-    def excess(self, partial: Partial) -> str | None:
+    def excess(self, partial: Contribution) -> str | None:
         """What a partial claims that is not there, in words; None where all is."""
         for claim in claims(partial):
             if claim.topic not in INPUTS:
@@ -55,7 +55,7 @@ class Sources:
         return claim.partitions > count or claim.next_offset > end
 
 
-def claims(partial: Partial) -> Iterator[Claim]:
+def claims(partial: Contribution) -> Iterator[Claim]:
     """What a partial says of partitions; what an incident costs says nothing of any."""
     if partial.partition >= 0 or partial.next_offset:
         yield Claim(partial.topic, partial.partition, partial.next_offset, partial.partition + 1)

@@ -20,7 +20,7 @@ from streams.runtime.dead_letters import letter
 from streams.runtime.origin import refuse_foreign, signed, unsigned
 from streams.runtime.pieces import Pieces
 from streams.runtime.reference import Reference
-from streams.state_records import MARK, Head, decode_head, encode_head, head_of
+from streams.state_records import COMMIT_MARKER, RecordHeader, decode_header, encode_header, header_of
 from streams.topics import DEAD, INCIDENTS, LATE, Topic
 
 
@@ -67,7 +67,7 @@ class StatefulStage(Generic[P]):
         """Enter a restored record."""
         raise NotImplementedError
 
-    def dirty(self, partition: P, head: Head) -> Iterator[tuple[str, bytes | None]]:
+    def dirty(self, partition: P, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """(key, value) of what changed since the last call; None for what is to be deleted."""
         raise NotImplementedError
 
@@ -91,11 +91,11 @@ class StatefulStage(Generic[P]):
             loaded.stream_time_ms = max(loaded.stream_time_ms, self.checkpoint.claimed(self.input_topic, number))
         return self.partitions[number]
 
-    def mark(self, partition: P, head: Head) -> bytes:
+    def mark(self, partition: P, head: RecordHeader) -> bytes:
         """What a partition's mark says."""
-        return encode_head(head)
+        return encode_header(head)
 
-    def signed_mark(self, partition: P, head: Head) -> bytes:
+    def signed_mark(self, partition: P, head: RecordHeader) -> bytes:
         """The mark, and whose state it is."""
         return signed(self.mark(partition, head), self.checkpoint.origin)
 
@@ -118,10 +118,10 @@ class StatefulStage(Generic[P]):
         return partition
 
     def _put_record(self, partition: P, number: int, key: str, value: bytes) -> None:
-        if key != MARK:
+        if key != COMMIT_MARKER:
             self.put(partition, key, value)
             return
-        head = decode_head(value)
+        head = decode_header(value)
         if head.version > 2 and not isinstance(head.stream_time_ms, int):  # another place in records of version 2
             raise TypeError("a mark without a time")
         partition.next_offset = partition.saved_offset = head.next_offset
@@ -135,10 +135,10 @@ class StatefulStage(Generic[P]):
         partition = self.partitions[number]
         if partition.saved_offset == partition.next_offset:
             return []
-        head = head_of(number, partition.next_offset, partition.stream_time_ms)
+        head = header_of(number, partition.next_offset, partition.stream_time_ms)
         partition.saved_offset = partition.next_offset
         changed = self.pieces.setdefault(number, Pieces()).cut(self.dirty(partition, head), head)
-        return [*itertools.starmap(Change, changed), Change(MARK, self.signed_mark(partition, head))]
+        return [*itertools.starmap(Change, changed), Change(COMMIT_MARKER, self.signed_mark(partition, head))]
 
     def reached(self, number: int) -> Reached | None:
         """See ``Stage``; partials are no input, and say nothing of themselves."""

@@ -44,7 +44,7 @@ from streams.errors import LostState
 from streams.runtime.checkpoint import READ_COMMITTED
 from streams.runtime.consumer_thread import CHUNKED_TOPICS, ConsumerThread
 from streams.runtime.fetched import read_by_structs
-from streams.runtime.watchdog import guarded
+from streams.runtime.watchdog import fail_fast
 from streams.topics import BY_BROKER
 
 log = structlog.get_logger()
@@ -145,7 +145,7 @@ class ChunkConsumer(driver.Consumer):
             # nothing in here may wait for the flow: whoever resumes it seeks first, and for that needs this lock
             fetched = self.flow_active and bool(active_partitions)
             records = await self._fetch(active_partitions, timeout) if fetched else {}
-            further = await guarded(self._passed_over()) if fetched and not self.must_seek else {}
+            further = await fail_fast(self._passed_over()) if fetched and not self.must_seek else {}
             messages = list(self._messages(records, further))
         generation_id = self.app.consumer_generation_id
         if not messages:

@@ -59,7 +59,7 @@ class Watchdog:
         os._exit(1)
 
 
-async def guarded(work: Awaitable[Any]) -> Any:
+async def fail_fast(work: Awaitable[Any]) -> Any:
     """Await work whose failure must end the process before anything else is acked or committed."""
     try:
         return await work

@@ -10,24 +10,24 @@ import msgspec
 import numpy as np
 
 from streams.clock import BEGINNING_MS
-from streams.fix_batch import SEPARATOR, Kept, row_of
+from streams.fix_batch import SEPARATOR, StoredFix, row_of
 from streams.lifecycle import OPEN
-from streams.state_records import HEAD_FIELDS, Head, body_of, decode_record, encode_record
+from streams.state_records import HEADER_FIELDS, RecordHeader, body_of, decode_record, encode_record
 from streams.vehicles.block_codec import joined
 from streams.vehicles.compiled_rules import Offence
 from streams.vehicles.empty_run import Millimetres
 from streams.vehicles.engine import Engine
-from streams.vehicles.history import Recent
-from streams.vehicles.incidents import Incident, Judged, Run, Trace, prune
+from streams.vehicles.history import FixHistory
+from streams.vehicles.incidents import Episode, Incident, JudgedFix, VehicleState, prune
 from streams.vehicles.late import Late, Waiting
 from streams.vehicles.reported import NOTHING, Change, Report
-from streams.vehicles.store import Columns
+from streams.vehicles.store import VehicleStore
 
 AT_ONCE = 256
 """Vehicles whose columns are copied together."""
 
 
-def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: Head) -> Iterator[tuple[str, bytes]]:
+def encode_traces(columns: VehicleStore, numbers: np.ndarray, engine: Engine, head: RecordHeader) -> Iterator[tuple[str, bytes]]:
     """Ids and traces, with their fixes, of vehicles by number."""
     fields = msgspec.structs.astuple(head)
     for start in range(0, len(numbers), AT_ONCE):
@@ -41,7 +41,7 @@ def encode_traces(columns: Columns, numbers: np.ndarray, engine: Engine, head: H
 _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 
-def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
+def _told(trace: VehicleState, engine: Engine) -> tuple[Any, ...]:
     """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
     prune(trace)
     runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
@@ -53,7 +53,7 @@ def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
     offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
     number = {offence: index for index, offence in enumerate(offences)}
 
-    def pack_run(run: Run) -> tuple[Any, ...]:
+    def pack_run(run: Episode) -> tuple[Any, ...]:
         span = (run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count)
         evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence]
         return (number[run.offence], *span, evidence, run.plate, run.synthetic, run.top_speed_kmh)
@@ -71,11 +71,11 @@ def _told(trace: Trace, engine: Engine) -> tuple[Any, ...]:
     )
 
 
-def _exactly(recent: Recent | None) -> list[tuple[Any, ...]]:
+def _exactly(recent: FixHistory | None) -> list[tuple[Any, ...]]:
     return [(*key, *value) for key, value in recent.exact.items()] if recent is not None and recent.exact else []
 
 
-def _late(trace: Trace, engine: Engine) -> tuple[Any, ...] | None:
+def _late(trace: VehicleState, engine: Engine) -> tuple[Any, ...] | None:
     """The late fixes of a vehicle that wait, with their offences, and since when."""
     if trace.waiting is None:
         return None
@@ -91,7 +91,7 @@ def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
     found = {}
     for at_ms, name, lon, lat, speed_kmh, ignition, load, offences, report in said:
         offence_set = engine.set_number(tuple(engine.planner.offence(*offence) for offence in offences))
-        fix = Kept(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
+        fix = StoredFix(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
         found[at_ms, name] = Late(fix, *row_of(fix), Report(*report))
     return Waiting(since_ms, found)
 
@@ -100,7 +100,7 @@ def _packed(offence: Offence) -> tuple[Any, ...]:
     return offence.rule_id, offence.zone_id, offence.merge_gap_ms, offence.minimum_ms, offence.form, offence.rule
 
 
-def decode_trace(value: bytes, engine: Engine) -> Trace:
+def decode_trace(value: bytes, engine: Engine) -> VehicleState:
     """The trace from what ``encode_traces`` wrote."""
     fields = decode_record(value)
     if fields[0] == 2:
@@ -111,16 +111,16 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
     seen, late = more or (fields[2], None)
     offences = [engine.planner.offence(*packed) for packed in packed_offences]
 
-    def unpack_run(packed: list[Any]) -> Run:
+    def unpack_run(packed: list[Any]) -> Episode:
         offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence, *said = packed
-        fixes = [Judged._make((*fix[:6], tuple(offences[index] for index in fix[6]), NOTHING)) for fix in evidence]
-        return Run(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes, *said)
+        fixes = [JudgedFix._make((*fix[:6], tuple(offences[index] for index in fix[6]), NOTHING)) for fix in evidence]
+        return Episode(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes, *said)
 
     exactly = {(t, name): (lon, lat, speed) for t, name, lon, lat, speed in exact}
     if not isinstance(ids, bytes):
         width, every_id = ids
         ids = b"".join([name + SEPARATOR for name in np.frombuffer(every_id, f"S{width}").tolist()])
-    recent = Recent(rows, ids, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
+    recent = FixHistory(rows, ids, sealed if fields[0] >= 5 else joined(sealed), exactly or None)
     renumbered = {n: engine.set_number(tuple(offences[index] for index in committed)) for n, committed in used}
     offending: Counter[int] = Counter()
     if renumbered:
@@ -128,7 +128,7 @@ def decode_trace(value: bytes, engine: Engine) -> Trace:
         offending.update(number for number in recent.offence_sets().tolist() if number)
     runs = [unpack_run(packed) for packed in stored_runs]
     announced = [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents]
-    return Trace(
+    return VehicleState(
         -1,
         vehicle_id,
         recent,
@@ -152,7 +152,7 @@ def _from_version_2(fields: list[Any]) -> list[Any]:
 
 def _from_version_6(fields: list[Any]) -> list[Any]:
     """Until version 6 a vehicle had one plate, and was synthetic for ever; so all its fixes and runs are taken to have reported that."""
-    head, (vehicle_id, plate, synthetic, offences, sealed, rows, ids, _, exact, used, runs, live, base, incidents) = fields[:HEAD_FIELDS], body_of(fields)
+    head, (vehicle_id, plate, synthetic, offences, sealed, rows, ids, _, exact, used, runs, live, base, incidents) = fields[:HEADER_FIELDS], body_of(fields)
     reported = [(BEGINNING_MS, "", (plate, synthetic))] if plate or synthetic else ()
 
     def told(run: list[Any]) -> list[Any]:

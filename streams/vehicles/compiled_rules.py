@@ -14,15 +14,15 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.events import LAST_MS, Fix
-from streams.fix_batch import Chunk, Kept
+from streams.fix_batch import Chunk, StoredFix
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry, Subject
 from streams.rules import RULES
 from streams.rules._predicates import Form, Predicate
-from streams.vehicles.growable import Rows
+from streams.vehicles.growable import GrowableArray
 
-PairPredicate = Callable[[Kept, Kept], bool]
+PairPredicate = Callable[[StoredFix, StoredFix], bool]
 
 
 class Offence(msgspec.Struct, eq=False, gc=False):
@@ -45,7 +45,7 @@ LARGEST = 2_048
 """Of the table of duties and sets of zones; what is beyond is looked at fix by fix."""
 
 
-class Here(NamedTuple):
+class ZoneRules(NamedTuple):
     """What can be violated inside certain zones: by every fix, and by those that a predicate holds for (``bit``: its own)."""
 
     always: tuple[Offence, ...]
@@ -53,7 +53,7 @@ class Here(NamedTuple):
     asked: tuple[tuple[int, Offence, Predicate], ...]
 
 
-class Duties(msgspec.Struct):
+class RuleSet(msgspec.Struct):
     """What can be violated: one object for all vehicles to which the same applies.
 
     ``by_itself``: by one fix, with the zones that a rule is about; ``pairs``: by a fix and the one before it if they are
@@ -63,26 +63,26 @@ class Duties(msgspec.Struct):
 
     number: int
 
-    by_itself: tuple[tuple[Offence, Where, Predicate | None, int], ...] = ()
+    by_itself: tuple[tuple[Offence, ZoneScope, Predicate | None, int], ...] = ()
     pairs: tuple[tuple[Offence, PairPredicate], ...] = ()
     reach_deg: float = 360.0
     silences: tuple[tuple[Offence, int], ...] = ()
-    here: dict[int, Here] = {}
+    here: dict[int, ZoneRules] = {}
     told: tuple[Predicate, ...] = ()
 
-    def inside(self, zones: tuple[str, ...]) -> Here:
+    def inside(self, zones: tuple[str, ...]) -> ZoneRules:
         """What can be violated inside these zones."""
         found = [(offence, predicate, bit) for offence, where, predicate, bit in self.by_itself if where.applies(zones)]
         asked = tuple((bit, offence, predicate) for offence, predicate, bit in found if predicate is not None)
         always = tuple(offence for offence, predicate, _ in found if predicate is None)
-        return Here(always, sum({bit for bit, _, _ in asked}), asked)
+        return ZoneRules(always, sum({bit for bit, _, _ in asked}), asked)
 
     def offends(self, fix: Fix, subject: Subject) -> bool:
         """Whether what a fix reports of plate and driver can offend."""
         return any(predicate.reported(fix, subject) for predicate in self.told if predicate.reported)
 
 
-def ask(here: Here, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
+def ask(here: ZoneRules, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
     """The offences that a fix commits by itself; ``possible`` has the bits of the predicates that can hold for it."""
     assert subject is not None
     found = here.always
@@ -92,14 +92,14 @@ def ask(here: Here, fix: Fix, zones: tuple[str, ...], subject: Subject | None, p
     return found
 
 
-def pair_violations(duties: Duties, before: Kept, fix: Kept) -> tuple[Offence, ...]:
+def pair_violations(duties: RuleSet, before: StoredFix, fix: StoredFix) -> tuple[Offence, ...]:
     """The offences that a fix commits by where the fix before it was."""
     if abs(fix.lon - before.lon) + abs(fix.lat - before.lat) < duties.reach_deg:
         return ()
     return tuple(offence for offence, predicate in duties.pairs if predicate(before, fix))
 
 
-class Where(NamedTuple):
+class ZoneScope(NamedTuple):
     """The zones that a rule is about: everywhere, inside one, or outside all of them."""
 
     inside: str | None = None
@@ -110,13 +110,13 @@ class Where(NamedTuple):
         return (self.inside is None or self.inside in zones) and (self.outside is None or self.outside.isdisjoint(zones))
 
 
-class Plan(msgspec.Struct, gc=False):
+class CompiledRules(msgspec.Struct, gc=False):
     """What can be violated in ``[from_ms, until_ms)``, as of a ``generation`` of policy and registry; shared like its duties."""
 
     from_ms: int
     until_ms: int
     generation: int
-    duties: Duties
+    duties: RuleSet
     number: int
 
 
@@ -130,7 +130,7 @@ class Period(NamedTuple):
     rules: tuple[Rule, ...]
 
 
-class Planner:
+class RuleCompiler:
     """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old.
 
     As arrays, for whole chunks: ``plans`` and ``duties`` by number, and ``bits[duties, set of zones]`` of the predicates to be asked
@@ -142,8 +142,8 @@ class Planner:
         self.registry = registry
         self.generation = 0
         self._offences: dict[tuple[str, str | None, int, int, str, str], Offence] = {}
-        self._duties: dict[tuple[object, ...], Duties] = {}
-        self._plans: dict[tuple[int, int, int], Plan] = {}
+        self._duties: dict[tuple[object, ...], RuleSet] = {}
+        self._plans: dict[tuple[int, int, int], CompiledRules] = {}
         self._bits: dict[Predicate, int] = {}
         self._period: Period | None = None
         self.change(policies)
@@ -156,12 +156,12 @@ class Planner:
         self._plans.clear()
         self._bits.clear()
         self._period = None
-        self.plans, self.duties = Rows(PLAN), Rows(DUTIES)
+        self.plans, self.duties = GrowableArray(PLAN), GrowableArray(DUTIES)
         self.plans.add((END_MS, END_MS, 0))
         self.duties.add((0.0, False))
         self.bits = np.full((16, 16), -1)
 
-    def here(self, duties: Duties, zones: int) -> Here:
+    def here(self, duties: RuleSet, zones: int) -> ZoneRules:
         """What can be violated inside a set of zones (its number), worked out once."""
         found = duties.here.get(zones)
         if found is None:
@@ -210,7 +210,7 @@ class Planner:
         merge_gap_ms = END_MS if form is Form.SILENCE else int(rule.merge_gap)  # only the next fix ends a silence
         return self.offence(rule.id, zone_id, merge_gap_ms, rule.minimum_ms, form, rule.rule)
 
-    def silences(self, vehicle_id: str, event_time_ms: int, known: Plan | None = None) -> list[tuple[Offence, int]]:
+    def silences(self, vehicle_id: str, event_time_ms: int, known: CompiledRules | None = None) -> list[tuple[Offence, int]]:
         """If nothing follows a report of this time: the offences that will come of it, and the stream time each takes to pass.
 
         An interruption announced by then puts it off until its end. Registration and exemptions count at that time as well.
@@ -224,13 +224,13 @@ class Planner:
                 found.append((offence, due_ms))
         return found
 
-    def at(self, vehicle_id: str, event_time_ms: int, known: Plan | None) -> Plan:
+    def at(self, vehicle_id: str, event_time_ms: int, known: CompiledRules | None) -> CompiledRules:
         """The vehicle's plan at an instant: the known one where it still holds."""
         if known is not None and known.generation == self.generation and known.from_ms <= event_time_ms < known.until_ms:
             return known
         return self.plan(vehicle_id, event_time_ms)[0]
 
-    def plan(self, vehicle_id: str, event_time_ms: int) -> tuple[Plan, Subject]:
+    def plan(self, vehicle_id: str, event_time_ms: int) -> tuple[CompiledRules, Subject]:
         """The vehicle's plan for the period around an instant, and what the registry says about it then."""
         period = self._period
         if period is None or not period.from_ms <= event_time_ms < period.until_ms:
@@ -240,7 +240,7 @@ class Planner:
         key = (max(period.from_ms, subject.from_ms), min(period.until_ms, subject.until_ms), duties.number)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = Plan(*key[:2], self.generation, duties, self.plans.add(key))
+            plan = self._plans[key] = CompiledRules(*key[:2], self.generation, duties, self.plans.add(key))
         return plan, subject
 
     def _period_around(self, event_time_ms: int) -> Period:
@@ -251,7 +251,7 @@ class Planner:
         permitted = policy.permitted_at(event_time_ms)
         return Period(*bounds_ms, policy, policy.calendars_at(event_time_ms), tuple(rule for rule in policy.fix_rules if rule.id not in permitted))
 
-    def _duties_of(self, subject: Subject, period: Period) -> Duties:
+    def _duties_of(self, subject: Subject, period: Period) -> RuleSet:
         applying: list[tuple[Rule, Any, frozenset[str]]] = []
         for rule in period.rules:
             if rule.vehicles is not None and not rule.vehicles.matches(subject):
@@ -268,15 +268,15 @@ class Planner:
             duties = self._duties[key] = self._make_duties(applying)
         return duties
 
-    def _make_duties(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> Duties:
-        duties = Duties(self.duties.count, here={})
+    def _make_duties(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> RuleSet:
+        duties = RuleSet(self.duties.count, here={})
         for rule, prepared, freed in applying:
             module, predicate = RULES[rule.rule], None if prepared is True else prepared
             zones = rule.zone_ids
             if zones is not None and module.ZONES != "outside":
-                places: list[tuple[str | None, Where]] = [(zone_id, Where(zone_id)) for zone_id in zones if zone_id not in freed]
+                places: list[tuple[str | None, ZoneScope]] = [(zone_id, ZoneScope(zone_id)) for zone_id in zones if zone_id not in freed]
             else:
-                places = [(None, Where(outside=frozenset(zones) if zones is not None else None))]
+                places = [(None, ZoneScope(outside=frozenset(zones) if zones is not None else None))]
             for zone_id, where in places:
                 offence = self._offence_of(rule, zone_id)
                 if offence.form is Form.SILENCE:

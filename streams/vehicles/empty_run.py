@@ -15,7 +15,7 @@ import numpy as np
 from streams.clock import DAY_MS, LocalDays
 from streams.counts import share
 from streams.events import EMPTY
-from streams.fix_batch import Kept
+from streams.fix_batch import StoredFix
 from streams.geo import haversine_m, haversines_m
 
 APART_MS = 5 * 60_000
@@ -53,7 +53,7 @@ def is_about_driving(row: Mapping[str, Any]) -> bool:
     return str(row.get("window", "")).startswith(WINDOW)
 
 
-class Driven:
+class EmptyRun:
     """Sums by local date, and the dates that have changed since they were last told."""
 
     def __init__(self, by_date: Mapping[str, Millimetres] | None = None) -> None:
@@ -71,7 +71,7 @@ class Driven:
         for date in [date for date in self.by_date if days.bounds_ms(date)[1] + KEPT_MS < stream_time_ms]:
             del self.by_date[date]
 
-    def stretch(self, before: Kept, after: Kept, days: LocalDays, sign: int = 1) -> None:
+    def stretch(self, before: StoredFix, after: StoredFix, days: LocalDays, sign: int = 1) -> None:
         """Enter what lies between two consecutive fixes, or take it back (-1)."""
         if before.load and after.event_time_ms - before.event_time_ms <= APART_MS:
             length_mm = sign * round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)

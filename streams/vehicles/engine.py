@@ -33,22 +33,22 @@ from streams.events import (
     refuse_fix,
     refused,
 )
-from streams.fix_batch import DEGREE, PLACE, SETS, SIZE, Chunk, Kept, Packed, pack, with_offences
+from streams.fix_batch import DEGREE, PLACE, SETS, SIZE, Chunk, PackedFixes, StoredFix, pack, with_offences
 from streams.geo import to_wgs84
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.rules._predicates import Form
-from streams.vehicles.compiled_rules import Offence, Planner, ask, pair_violations
-from streams.vehicles.empty_run import APART_MS, Driven
+from streams.vehicles.compiled_rules import Offence, RuleCompiler, ask, pair_violations
+from streams.vehicles.empty_run import APART_MS, EmptyRun
 from streams.vehicles.growable import as_bytes
-from streams.vehicles.history import Recent
-from streams.vehicles.incidents import Announcer, Judged, Trace, Transition, deadline_ms, drop_old, new_trace
+from streams.vehicles.history import FixHistory
+from streams.vehicles.incidents import IncidentTracker, JudgedFix, Transition, VehicleState, deadline_ms, drop_old, new_vehicle_state
 from streams.vehicles.late import FEW, Late, Opened, Waiting
 from streams.vehicles.reported import NOTHING, Report, along, last_report
 from streams.vehicles.reported import append as append_report
 from streams.vehicles.reported import insert as insert_report
-from streams.vehicles.store import FROM_ROW, LONGEST_ID, Columns
+from streams.vehicles.store import FROM_ROW, LONGEST_ID, VehicleStore
 from streams.vehicles.strangers import Strangers, forget, parts
 from streams.watermark import Arrivals
 
@@ -71,9 +71,9 @@ class FixPartition(msgspec.Struct):
     ``strangers``: the vehicles that no record knows.
     """
 
-    traces: dict[str, Trace] = {}
-    columns: Columns = msgspec.field(default_factory=Columns)
-    driven: Driven = msgspec.field(default_factory=Driven)
+    traces: dict[str, VehicleState] = {}
+    columns: VehicleStore = msgspec.field(default_factory=VehicleStore)
+    driven: EmptyRun = msgspec.field(default_factory=EmptyRun)
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     strangers: Strangers = msgspec.field(default_factory=Strangers)
     generation: int = 0
@@ -82,20 +82,20 @@ class FixPartition(msgspec.Struct):
     saved_offset: int = 0
     due: list[tuple[int, str]] = []
 
-    def touch(self, trace: Trace) -> None:
+    def touch(self, trace: VehicleState) -> None:
         """The trace changed, and has to be in the next checkpoint."""
         self.columns.latest.held["dirty"][self.number(trace)] = True
 
-    def forget(self, trace: Trace) -> None:
+    def forget(self, trace: VehicleState) -> None:
         """Nothing is known of a vehicle any more."""
         vehicle_id = trace.vehicle_id
         del self.traces[vehicle_id]
         self.strangers.ids.pop(vehicle_id, None)
         self.strangers.expired[vehicle_id] = None
         if trace.number >= 0:
-            self.columns.forget(trace.number, new_trace(vehicle_id))
+            self.columns.forget(trace.number, new_vehicle_state(vehicle_id))
 
-    def number(self, trace: Trace) -> int:
+    def number(self, trace: VehicleState) -> int:
         """The number of its row in the columns."""
         if trace.number < 0:
             self.columns.enter([trace])
@@ -114,7 +114,7 @@ def new_partition(next_offset: int = 0) -> FixPartition:
     return FixPartition(next_offset=next_offset)
 
 
-class Candidate(NamedTuple):
+class SuspectFix(NamedTuple):
     """A fix that needs a closer look: its id and row as they are kept, and whether the row says it exactly.
 
     Then the number of its set of zones, the bits of the predicates that can hold for it, what it reports (``Chunk.reports``),
@@ -131,7 +131,7 @@ class Candidate(NamedTuple):
     stream_time_ms: int
 
 
-class Verdict(msgspec.Struct):
+class ChunkResult(msgspec.Struct):
     """What a chunk came to: transitions in order, refused records, and the number of fixes by outcome.
 
     ``chunk``: the plausible fixes, accepted or not; ``forgotten``: the number of vehicles, by reason.
@@ -150,8 +150,8 @@ class Engine:
     def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False, forgets: bool = False) -> None:
         self.refuses_synthetic = refuses_synthetic
         self.forgets = forgets
-        self.planner = Planner(policies, registry)
-        self.announcer = Announcer(identity_key, self._policy_name, self.planner.silences)
+        self.planner = RuleCompiler(policies, registry)
+        self.announcer = IncidentTracker(identity_key, self._policy_name, self.planner.silences)
         self.sets: list[tuple[Offence, ...]] = [()]
         self._set_numbers: dict[tuple[Offence, ...], int] = {(): 0}
         self.change(policies)
@@ -176,7 +176,7 @@ class Engine:
     def _policy_name(self, event_time_ms: int) -> str:
         return (self.policies.at(event_time_ms) or self.policies.newest).name
 
-    def judge(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
+    def judge(self, partition: FixPartition, records: Sequence[Record]) -> ChunkResult:
         """Judge a chunk in offset order; records below the partition's ``next_offset`` were judged before."""
         if not (self.forgets and records):
             return self._judge_part(partition, records)
@@ -194,13 +194,13 @@ class Engine:
         verdict.forgotten = forgotten
         return verdict
 
-    def _judge_part(self, partition: FixPartition, records: Sequence[Record]) -> Verdict:
+    def _judge_part(self, partition: FixPartition, records: Sequence[Record]) -> ChunkResult:
         transitions: list[Transition] = []
         rejects: list[Reject] = []
         self._pass_time(partition, partition.stream_time_ms, transitions)
         if not records:
             self._settle(partition)
-            return Verdict(transitions, rejects, Counter())
+            return ChunkResult(transitions, rejects, Counter())
         taken, chunk = self._decode(records, partition.next_offset, rejects)
         partition.arrivals.note_all(chunk.arrived, chunk.stream_times)
         if taken:
@@ -209,7 +209,7 @@ class Engine:
         partition.next_offset = max(partition.next_offset, records[-1].offset + 1)
         outcomes = Counter(reject.reason for reject in rejects)
         outcomes[ACCEPTED] = len(taken) - outcomes[DUPLICATE] - outcomes[TOO_MANY] - outcomes[LATE]
-        return Verdict(transitions, rejects, outcomes, chunk)
+        return ChunkResult(transitions, rejects, outcomes, chunk)
 
     def _decode(self, records: Sequence[Record], from_offset: int, rejects: list[Reject]) -> tuple[list[Record], Chunk]:
         """The well-formed, plausible fixes of a chunk, in WGS-84, and the records they came in."""
@@ -264,7 +264,7 @@ class Engine:
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.stream_times, partition.stream_time_ms)).tolist()
         looked = np.flatnonzero(~plain)
         indices = looked.tolist()
-        candidates = itertools.starmap(Candidate, zip(
+        candidates = itertools.starmap(SuspectFix, zip(
             [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
             packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
             chunk.reports[looked].tolist(), chunk.stream_times[looked].tolist(), strict=True,
@@ -291,7 +291,7 @@ class Engine:
         new = dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())
         for vehicle_id in [name.encode().decode() for name in new]:  # copies: kept for long, they would lie between what is soon dropped
             if vehicle_id not in traces:
-                traces[vehicle_id] = new_trace(vehicle_id)
+                traces[vehicle_id] = new_vehicle_state(vehicle_id)
                 partition.strangers.ids[vehicle_id] = None
         entered = [traces[vehicle_id] for vehicle_id in new]
         columns.enter(entered)
@@ -321,7 +321,7 @@ class Engine:
             latest[name] = columns.latest.held[name][numbers]
 
     def _plain(
-        self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: Packed, zones: np.ndarray, possible: np.ndarray
+        self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: PackedFixes, zones: np.ndarray, possible: np.ndarray
     ) -> np.ndarray:
         """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
         planner, times = self.planner, chunk.times
@@ -340,7 +340,7 @@ class Engine:
         return plain
 
     @staticmethod
-    def _latest(partition: FixPartition, numbers: np.ndarray, order: np.ndarray, packed: Packed) -> np.ndarray:
+    def _latest(partition: FixPartition, numbers: np.ndarray, order: np.ndarray, packed: PackedFixes) -> np.ndarray:
         """What is known of the vehicles of n fixes (``LATEST``) before each: of several of a vehicle each follows the one before."""
         latest: np.ndarray = partition.columns.latest.held.take(numbers)
         mine = numbers[order]
@@ -360,7 +360,7 @@ class Engine:
             after = chunk.lons[known], chunk.lats[known]
             partition.driven.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
 
-    def _forget(self, trace: Trace, old: Iterable[Kept]) -> None:
+    def _forget(self, trace: VehicleState, old: Iterable[StoredFix]) -> None:
         """Forget the oldest fixes of a vehicle that may have offended with them."""
         fixes = list(old)
         for offence_set, count in Counter([kept.offence_set for kept in fixes]).items():
@@ -373,7 +373,7 @@ class Engine:
         if partition.due and partition.due[0][0] < partition.stream_time_ms:
             self._close_due(partition, transitions)
 
-    def _look(self, partition: FixPartition, trace: Trace, candidate: Candidate, transitions: list[Transition]) -> str | None:
+    def _look(self, partition: FixPartition, trace: VehicleState, candidate: SuspectFix, transitions: list[Transition]) -> str | None:
         """Accept one fix and judge it; the reason if it is refused."""
         columns, lateness_ms = partition.columns, self.policies.lateness_ms
         fix, name, row, fits, zones, possible, reports, stream_time_ms = candidate
@@ -444,7 +444,7 @@ class Engine:
         generation = self.planner.generation if self.planner.generation == partition.generation else -1
         partition.columns.settle(generation, self.policies.lateness_ms, self._forget)
 
-    def _wait(self, partition: FixPartition, trace: Trace, late: Late, fresh: int) -> list[Transition] | None:
+    def _wait(self, partition: FixPartition, trace: VehicleState, late: Late, fresh: int) -> list[Transition] | None:
         """Keep a late fix of a vehicle for now, of which so many are kept; what follows if that is enough."""
         if trace.waiting is None:
             trace.waiting = Waiting(partition.stream_time_ms, {})
@@ -454,7 +454,7 @@ class Engine:
         self.watch(partition, trace)
         return None
 
-    def _catch_up(self, partition: FixPartition, trace: Trace) -> list[Transition]:
+    def _catch_up(self, partition: FixPartition, trace: VehicleState) -> list[Transition]:
         """Put the late fixes that wait in their places, and say what follows."""
         if trace.waiting is None:
             return []
@@ -468,7 +468,7 @@ class Engine:
         self._settle(partition)
         return found
 
-    def _insert(self, partition: FixPartition, trace: Trace, fixes: list[Late]) -> list[Transition]:
+    def _insert(self, partition: FixPartition, trace: VehicleState, fixes: list[Late]) -> list[Transition]:
         """Put late fixes in their places; the fix after each has another one before it now."""
         recent = partition.columns.take_out(trace)
         partition.touch(trace)
@@ -482,7 +482,7 @@ class Engine:
             partition.columns.seal([trace.number], self.policies.lateness_ms, self._forget)
         return changes
 
-    def _insert_one(self, partition: FixPartition, trace: Trace, recent: Recent, opened: Opened, late: Late) -> bool:
+    def _insert_one(self, partition: FixPartition, trace: VehicleState, recent: FixHistory, opened: Opened, late: Late) -> bool:
         """Put a late fix in its place; whether any incident can change by that."""
         fix = late.fix
         index, offences = opened.place(*late.key), self.sets[fix.offence_set]
@@ -518,10 +518,10 @@ class Engine:
             partition.driven.stretch(before, fix, days)
             partition.driven.stretch(before, after, days, -1)
 
-    def _judged(self, trace: Trace, fixes: Iterable[Kept]) -> Iterator[Judged]:
+    def _judged(self, trace: VehicleState, fixes: Iterable[StoredFix]) -> Iterator[JudgedFix]:
         sets = self.sets
         for kept, report in along(trace.reported, fixes):
-            yield Judged(*kept[:6], sets[kept.offence_set], report)
+            yield JudgedFix(*kept[:6], sets[kept.offence_set], report)
 
     def set_number(self, offences: tuple[Offence, ...]) -> int:
         """A small number for a set of offences, so that a kept fix needs two bytes for it."""
@@ -533,7 +533,7 @@ class Engine:
             self.sets.append(offences)
         return number
 
-    def watch(self, partition: FixPartition, trace: Trace) -> None:
+    def watch(self, partition: FixPartition, trace: VehicleState) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""
         recent = partition.columns.recent(trace)
         deadlines = [deadline_ms(incident) for incident in trace.open.values()] if trace.open else []
@@ -565,7 +565,7 @@ class Engine:
             changes += self.announcer.close_due(trace, stream_time_ms)
             if recent.ignition() and stream_time_ms - recent.ends() > self.announcer.shortest_silence_ms:
                 last = recent.newest()
-                changes += self.announcer.fall_silent(trace, Judged(*last[:6], self.sets[last.offence_set], last_report(trace.reported)), stream_time_ms)
+                changes += self.announcer.fall_silent(trace, JudgedFix(*last[:6], self.sets[last.offence_set], last_report(trace.reported)), stream_time_ms)
             if changes:
                 transitions.extend(changes)
                 partition.touch(trace)
@@ -635,13 +635,13 @@ def _stamped(chunk: Chunk, records: Sequence[Record]) -> np.ndarray:
     return np.array([arrived if record.timestamp is None else record.timestamp for record, arrived in zip(records, chunk.arrived.tolist(), strict=True)], dtype=np.int64)
 
 
-def _judged(fix: Fix, offences: tuple[Offence, ...]) -> Judged:
-    return Judged(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, offences, _report(fix))
+def _judged(fix: Fix, offences: tuple[Offence, ...]) -> JudgedFix:
+    return JudgedFix(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, offences, _report(fix))
 
 
 def _report(fix: Fix) -> Report:
     return Report(fix.plate or None, fix.synthetic) if fix.plate or fix.synthetic else NOTHING
 
 
-def _kept(fix: Fix) -> Kept:
-    return Kept(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0, LOADS[fix.load])
+def _kept(fix: Fix) -> StoredFix:
+    return StoredFix(fix.event_time_ms, fix.event_id, fix.lon, fix.lat, fix.speed_kmh, fix.ignition is True, 0, LOADS[fix.load])

@@ -15,7 +15,7 @@ def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return np.ndarray(shape, dtype, buffer=mmap.mmap(-1, math.prod(shape) * dtype.itemsize))
 
 
-class Rows:
+class GrowableArray:
     """An array that grows: ``held[:count]`` are its rows."""
 
     def __init__(self, dtype: Any, width: tuple[int, ...] = ()) -> None:

@@ -29,7 +29,7 @@ from streams.fix_batch import (
     SETS,
     SIZE,
     Exact,
-    Kept,
+    StoredFix,
     times_of,
     with_offences,
 )
@@ -40,7 +40,7 @@ MOST_OPEN = BLOCK + 1
 """So many open fixes are sealed, all but the newest."""
 
 
-class Recent(msgspec.Struct, gc=False):
+class FixHistory(msgspec.Struct, gc=False):
     """Fixes in order of (time, id).
 
     ``sealed``: the older ones, block after block, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
@@ -128,11 +128,11 @@ class Recent(msgspec.Struct, gc=False):
             self.exact = {}
         self.exact[event_time_ms, event_id] = exact
 
-    def newest(self) -> Kept:
+    def newest(self) -> StoredFix:
         """The newest fix."""
         return self.unpacked(ROW_STRUCT.unpack_from(self.rows, len(self.rows) - SIZE), self.last_id())
 
-    def __iter__(self) -> Iterator[Kept]:
+    def __iter__(self) -> Iterator[StoredFix]:
         for rows, ids in self._pieces():
             yield from map(self.unpacked, ROW_STRUCT.iter_unpack(rows), ids.decode("utf-8", "surrogateescape").split("\udcff"))
 
@@ -142,14 +142,14 @@ class Recent(msgspec.Struct, gc=False):
             yield open_block(self.sealed, *block)
         yield self.rows, self.ids
 
-    def unpacked(self, row: tuple[int, ...], event_id: str) -> Kept:
+    def unpacked(self, row: tuple[int, ...], event_id: str) -> StoredFix:
         """A fix from the fields of its row and its id."""
         time_ms, lon, lat, speed, what = row
         ignition, offence_set, load = bool(what & IGNITION), what & SETS, what >> LOAD_SHIFT & 3
         if speed == SEE_EXACT:
             assert self.exact is not None
-            return Kept(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set, load)
-        return Kept(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == NO_SPEED else speed / 100, ignition, offence_set, load)
+            return StoredFix(time_ms, event_id, *self.exact[time_ms, event_id], ignition, offence_set, load)
+        return StoredFix(time_ms, event_id, lon / DEGREE, lat / DEGREE, None if speed == NO_SPEED else speed / 100, ignition, offence_set, load)
 
     def load(self) -> int:
         """What the newest fix said of the load (``events.LOADS``)."""
@@ -192,7 +192,7 @@ class Recent(msgspec.Struct, gc=False):
         self.sealed = self.sealed[size:]
 
 
-def seal_open(several: Sequence[Recent]) -> None:
+def seal_open(several: Sequence[FixHistory]) -> None:
     """Put whole blocks of the open fixes of several vehicles away; at least one of each stays open."""
     counts = [(recent.opened() - 1) // BLOCK * BLOCK for recent in several]
     ids_of = [recent.ids.split(SEPARATOR) for recent in several]
@@ -205,7 +205,7 @@ def seal_open(several: Sequence[Recent]) -> None:
         recent.ids = SEPARATOR.join(ids[count:])
 
 
-def as_kept(recent: Recent, rows: bytes | bytearray, index: int, event_id: str) -> Kept:
+def as_kept(recent: FixHistory, rows: bytes | bytearray, index: int, event_id: str) -> StoredFix:
     """The fix at an index of rows that belong to a vehicle (degrees, km/h)."""
     return recent.unpacked(ROW_STRUCT.unpack_from(rows, index * SIZE), event_id)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from streams.vehicles.growable import Rows
+from streams.vehicles.growable import GrowableArray
 
 WORD = np.dtype("<u8")
 LONGEST = 64
@@ -21,7 +21,7 @@ _STIR = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: a product's upper half depends on all of a factor's bits (Knuth, TAOCP 3, 6.4)."""
 
 
-class Numbers:
+class IdIndex:
     """n ids, numbered from 0 as they were added: a hash table with linear probing, at most half full.
 
     ``words``: of each id its bytes and zeros; ``table``: numbers, or -1. The hash is drawn anew for each table, so that nobody can
@@ -29,7 +29,7 @@ class Numbers:
     """
 
     def __init__(self) -> None:
-        self._words = Rows(WORD, (2,))
+        self._words = GrowableArray(WORD, (2,))
         self._factors = _factors(2)
         self._table = np.full(64, -1, np.int32)
 

@@ -1,6 +1,6 @@
 """Runs of violating fixes and the incidents they make (semantics 6). Pure: a trace and a fix in, transitions out.
 
-A ``Trace`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix makes
+A ``VehicleState`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix makes
 ``derive`` fold the runs again over the fixes of the last ``lateness``, match them with the incidents already announced
 and publish only the differences. A silence is a run of one fix: the last before it, seen until the next.
 """
@@ -18,13 +18,13 @@ from streams.clock import END_MS
 from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Kind, incident_id
 from streams.registry.registry import Subject
 from streams.rules._predicates import Form
-from streams.vehicles.compiled_rules import Offence, Plan
-from streams.vehicles.history import Recent
+from streams.vehicles.compiled_rules import CompiledRules, Offence
+from streams.vehicles.history import FixHistory
 from streams.vehicles.late import Waiting
 from streams.vehicles.reported import NOTHING, Change, Report
 
 
-class Judged(NamedTuple):
+class JudgedFix(NamedTuple):
     """An accepted fix (ms, id, degrees, km/h, ignition on) with the offences it commits and what it reports of itself."""
 
     event_time_ms: int
@@ -41,7 +41,7 @@ Silences = Callable[[str, int], list[tuple[Offence, int]]]
 """(vehicle id, time of its last report) → the offences that come of it if none follows until a stream time (ms)."""
 
 
-class Run(msgspec.Struct, gc=False):
+class Episode(msgspec.Struct, gc=False):
     """Consecutive fixes that commit one offence.
 
     What is said of them: ``evidence``: the first of them; ``plate``: the first that one gives; whether any is ``synthetic``; how fast the fastest was.
@@ -53,7 +53,7 @@ class Run(msgspec.Struct, gc=False):
     last_seen_ms: int
     last_id: str
     fix_count: int
-    evidence: list[Judged]
+    evidence: list[JudgedFix]
     plate: str | None = None
     synthetic: bool = False
     top_speed_kmh: float | None = None
@@ -68,7 +68,7 @@ class Run(msgspec.Struct, gc=False):
             return key == (self.opened_at_ms, self.opened_by)
         return (self.opened_at_ms, self.opened_by) <= key <= (self.last_seen_ms, self.last_id)
 
-    def extend(self, fix: Judged) -> None:
+    def extend(self, fix: JudgedFix) -> None:
         """Take in the next fix."""
         self.last_seen_ms = fix.event_time_ms
         self.last_id = fix.event_id
@@ -82,7 +82,7 @@ class Run(msgspec.Struct, gc=False):
         if speed_kmh is not None and (top_kmh is None or speed_kmh > top_kmh):
             self.top_speed_kmh = speed_kmh
 
-    def copy(self) -> Run:
+    def copy(self) -> Episode:
         """A run that can grow apart from this one."""
         copied = copy(self)
         copied.evidence = self.evidence[:]
@@ -96,7 +96,7 @@ class Incident(msgspec.Struct, gc=False):
     opening: tuple[int, str]
     revision: int
     state: str
-    run: Run
+    run: Episode
     superseded_by: str | None = None
 
 
@@ -108,11 +108,11 @@ class Transition(msgspec.Struct):
     incident_id: str
     revision: int
     state: str
-    run: Run
+    run: Episode
     superseded_by: str | None
 
 
-class Trace(msgspec.Struct, gc=False):
+class VehicleState(msgspec.Struct, gc=False):
     """One vehicle's state.
 
     ``recent``: its accepted fixes of at least the last ``lateness``, unless they are in its partition's columns under its ``number`` (-1: it has
@@ -127,16 +127,16 @@ class Trace(msgspec.Struct, gc=False):
 
     number: int
     vehicle_id: str
-    recent: Recent | None
+    recent: FixHistory | None
     sealed: bytes = b""
     offending: dict[int, int] | None = None
-    runs: dict[Offence, Run] | None = None
-    base: dict[Offence, Run] | None = None
+    runs: dict[Offence, Episode] | None = None
+    base: dict[Offence, Episode] | None = None
     incidents: list[Incident] | None = None
     reported: list[Change] | None = None
     waiting: Waiting | None = None
     seen: int = 0
-    plan: Plan | None = None
+    plan: CompiledRules | None = None
     subject: Subject | None = None
     due_ms: int = END_MS
     open: dict[str, Incident] | None = None
@@ -156,12 +156,12 @@ class Trace(msgspec.Struct, gc=False):
         self.offending = counts or None
 
 
-def new_trace(vehicle_id: str) -> Trace:
+def new_vehicle_state(vehicle_id: str) -> VehicleState:
     """A trace without fixes."""
-    return Trace(-1, vehicle_id, Recent())
+    return VehicleState(-1, vehicle_id, FixHistory())
 
 
-class Announcer:
+class IncidentTracker:
     """Names incidents and turns changes of runs into transitions."""
 
     def __init__(self, identity_key: bytes, policy_name: Callable[[int], str], silences: Silences) -> None:
@@ -170,7 +170,7 @@ class Announcer:
         self.silences = silences
         self.shortest_silence_ms = END_MS
 
-    def advance(self, trace: Trace, fix: Judged) -> list[Transition]:
+    def advance(self, trace: VehicleState, fix: JudgedFix) -> list[Transition]:
         """Take in a fix that is newer than all before it."""
         runs = trace.runs or {}
         offences, out = fix.offences, list[Transition]()
@@ -198,13 +198,13 @@ class Announcer:
         trace.runs = runs or None
         return out
 
-    def derive(self, trace: Trace, fixes: Iterable[Judged], stream_time_ms: int) -> list[Transition]:
+    def derive(self, trace: VehicleState, fixes: Iterable[JudgedFix], stream_time_ms: int) -> list[Transition]:
         """Fold the runs again over all fixes kept, and publish what became different."""
         prune(trace)
         before = {i.incident_id: _content(i) for i in trace.incidents or ()}
-        ended: list[Run] = []
+        ended: list[Episode] = []
         active = {offence: run.copy() for offence, run in (trace.base or {}).items()}
-        last: Judged | None = None
+        last: JudgedFix | None = None
         for fix in fixes:
             if last is not None and last.ignition:
                 ended.extend(self._silent(trace.vehicle_id, last, fix.event_time_ms, fix.event_time_ms))
@@ -217,7 +217,7 @@ class Announcer:
         counting.sort(key=lambda run: (run.opened_at_ms, run.opened_by, run.offence.rule_id, run.offence.zone_id or ""))
         return self._match(trace, counting, before, stream_time_ms)
 
-    def fall_silent(self, trace: Trace, last: Judged, stream_time_ms: int) -> list[Transition]:
+    def fall_silent(self, trace: VehicleState, last: JudgedFix, stream_time_ms: int) -> list[Transition]:
         """Open the silences after a vehicle's last fix that the partition's stream time has made offences."""
         out = []
         for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms):
@@ -226,14 +226,14 @@ class Announcer:
                 out.append(self._open(trace, run))
         return out
 
-    def _silent(self, vehicle_id: str, last: Judged, until_ms: int, last_seen_ms: int) -> list[Run]:
+    def _silent(self, vehicle_id: str, last: JudgedFix, until_ms: int, last_seen_ms: int) -> list[Episode]:
         """The silences after a fix that have become offences by a stream time."""
         if until_ms - last.event_time_ms <= self.shortest_silence_ms:
             return []
         due = (offence for offence, due_ms in self.silences(vehicle_id, last.event_time_ms) if due_ms < until_ms)
-        return [Run(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last], *last.report, last.speed_kmh) for offence in due]
+        return [Episode(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last], *last.report, last.speed_kmh) for offence in due]
 
-    def _break_silence(self, trace: Trace, run: Run, event_time_ms: int) -> list[Transition]:
+    def _break_silence(self, trace: VehicleState, run: Episode, event_time_ms: int) -> list[Transition]:
         """The next fix: the silence lasted until it, or was none, for the fix is older than what had made it one."""
         incident = _incident_of(trace, run)
         due = dict(self.silences(trace.vehicle_id, run.opened_at_ms)).get(run.offence, event_time_ms)
@@ -242,7 +242,7 @@ class Announcer:
         run.last_seen_ms = event_time_ms
         return [_revise(trace, incident, "closed", CLOSED, run)]
 
-    def close_due(self, trace: Trace, stream_time_ms: int) -> list[Transition]:
+    def close_due(self, trace: VehicleState, stream_time_ms: int) -> list[Transition]:
         """Close the open incidents whose merge gap the partition's stream time has passed."""
         return [
             _revise(trace, incident, "closed", CLOSED, incident.run)
@@ -251,7 +251,7 @@ class Announcer:
         ]
 
     def _match(
-        self, trace: Trace, runs: Iterable[Run], before: dict[str, tuple[object, ...]], stream_time_ms: int
+        self, trace: VehicleState, runs: Iterable[Episode], before: dict[str, tuple[object, ...]], stream_time_ms: int
     ) -> list[Transition]:
         """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
         out: list[Transition] = []
@@ -287,7 +287,7 @@ class Announcer:
             out.extend(_retract(trace, other, None))
         return out
 
-    def _open(self, trace: Trace, run: Run) -> Transition:
+    def _open(self, trace: VehicleState, run: Episode) -> Transition:
         offence = run.offence
         policy, opening = self.policy_name(run.opened_at_ms), (str(run.opened_at_ms), run.opened_by)
         name = incident_id(self.identity_key, policy, offence.rule_id, trace.vehicle_id, offence.zone_id, *opening)
@@ -298,7 +298,7 @@ class Announcer:
         return _revise(trace, incident, "opened", OPEN, run)
 
 
-def as_transition(kind: Kind, trace: Trace, incident: Incident) -> Transition:
+def as_transition(kind: Kind, trace: VehicleState, incident: Incident) -> Transition:
     """An incident as it stands now, to be published."""
     return Transition(
         kind,
@@ -316,9 +316,9 @@ def deadline_ms(incident: Incident) -> int:
     return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
 
 
-def drop_old(trace: Trace, fixes: Iterable[Judged]) -> None:
+def drop_old(trace: VehicleState, fixes: Iterable[JudgedFix]) -> None:
     """Forget the oldest fixes, which late ones can no longer come before."""
-    last: Judged | None = None
+    last: JudgedFix | None = None
     active = trace.base or {}
     for last in fixes:
         _fold(active, last, [])
@@ -329,7 +329,7 @@ def drop_old(trace: Trace, fixes: Iterable[Judged]) -> None:
             prune(trace)
 
 
-def prune(trace: Trace) -> None:
+def prune(trace: VehicleState) -> None:
     """Forget the incidents that no late fix can change any more; rarely where there are many, for all are looked at."""
     border = trace.border
     if border is not None:
@@ -338,12 +338,12 @@ def prune(trace: Trace) -> None:
         trace.prune_at = 2 * len(trace.incidents or ()) + 16
 
 
-def open_incidents(trace: Trace) -> list[Incident]:
+def open_incidents(trace: VehicleState) -> list[Incident]:
     """A vehicle's open incidents in order of their opening."""
     return sorted(trace.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if trace.open else []
 
 
-def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], run: Run) -> list[Incident]:
+def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], run: Episode) -> list[Incident]:
     """Of incidents sorted by their opening fix those whose opening fix a run contains, in the order of their announcement."""
     found = []
     for at in range(bisect_left(openings, (run.opened_at_ms, run.opened_by), key=lambda entry: entry[0]), len(openings)):
@@ -354,16 +354,16 @@ def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], ru
     return [incident for _, incident in sorted(found, key=lambda entry: entry[0])]
 
 
-def _still_grows(trace: Trace, incident: Incident) -> bool:
+def _still_grows(trace: VehicleState, incident: Incident) -> bool:
     run = (trace.base or {}).get(incident.run.offence)
     return run is not None and run.contains(incident.opening)
 
 
-def _start(offence: Offence, fix: Judged) -> Run:
-    return Run(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix], *fix.report, fix.speed_kmh)
+def _start(offence: Offence, fix: JudgedFix) -> Episode:
+    return Episode(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix], *fix.report, fix.speed_kmh)
 
 
-def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
+def _fold(active: dict[Offence, Episode], fix: JudgedFix, ended: list[Episode]) -> None:
     """One step over fixes in order: runs in ``active`` grow, end or start."""
     offences, event_time_ms = fix.offences, fix.event_time_ms
     if active:
@@ -377,7 +377,7 @@ def _fold(active: dict[Offence, Run], fix: Judged, ended: list[Run]) -> None:
             active[offence] = _start(offence, fix)
 
 
-def _incident_of(trace: Trace, run: Run) -> Incident:
+def _incident_of(trace: VehicleState, run: Episode) -> Incident:
     """The announced incident behind a counting run."""
     for incident in (trace.open or {}).values():
         if incident.run is run:
@@ -391,7 +391,7 @@ def _content(incident: Incident) -> tuple[object, ...]:
     return run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count, [fix[:2] for fix in run.evidence], said
 
 
-def _revise(trace: Trace, incident: Incident, kind: Kind, state: str, run: Run) -> Transition:
+def _revise(trace: VehicleState, incident: Incident, kind: Kind, state: str, run: Episode) -> Transition:
     incident.revision += 1
     incident.state = state
     incident.run = run
@@ -403,7 +403,7 @@ def _revise(trace: Trace, incident: Incident, kind: Kind, state: str, run: Run) 
     return as_transition(kind, trace, incident)
 
 
-def _retract(trace: Trace, incident: Incident, superseded_by: str | None) -> list[Transition]:
+def _retract(trace: VehicleState, incident: Incident, superseded_by: str | None) -> list[Transition]:
     if incident.state == RETRACTED:
         return []
     incident.superseded_by = superseded_by

@@ -10,8 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
-from streams.fix_batch import SEPARATOR, SIZE, Exact, Kept, with_offences
-from streams.vehicles.history import Recent, as_kept
+from streams.fix_batch import SEPARATOR, SIZE, Exact, StoredFix, with_offences
+from streams.vehicles.history import FixHistory, as_kept
 from streams.vehicles.reported import Report
 
 FEW = 600
@@ -23,7 +23,7 @@ LONGEST_MS = 1_000
 class Late(NamedTuple):
     """A late fix that was accepted: as it is kept (its offences, but for those with a neighbour), and what it reports."""
 
-    fix: Kept
+    fix: StoredFix
     row: bytes
     exact: Exact | None
     report: Report
@@ -62,7 +62,7 @@ class Waiting(NamedTuple):
 class Opened:
     """A vehicle's open fixes, to be written to at any place; ``close`` puts them back."""
 
-    def __init__(self, recent: Recent, from_ms: int) -> None:
+    def __init__(self, recent: FixHistory, from_ms: int) -> None:
         if recent.sealed and from_ms <= recent.time(0):
             recent.unseal()
         self._recent = recent
@@ -87,7 +87,7 @@ class Opened:
         if late.exact is not None:
             self._recent.keep_exact(*late.key, late.exact)
 
-    def at(self, index: int) -> Kept:
+    def at(self, index: int) -> StoredFix:
         """The fix at an index (degrees, km/h)."""
         return as_kept(self._recent, self._rows, index, self._names[index].decode())
 

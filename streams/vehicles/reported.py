@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from streams.fix_batch import Kept
+    from streams.fix_batch import StoredFix
 
 
 class Report(NamedTuple):
@@ -69,7 +69,7 @@ def _forget(changes: list[Change], oldest_ms: int) -> list[Change]:
     return changes[gone:]
 
 
-def along(changes: list[Change] | None, fixes: Iterable[Kept]) -> Iterator[tuple[Kept, Report]]:
+def along(changes: list[Change] | None, fixes: Iterable[StoredFix]) -> Iterator[tuple[StoredFix, Report]]:
     """Fixes in order, each with what it reports."""
     report, waiting = NOTHING, iter(changes or ())
     change = next(waiting, None)

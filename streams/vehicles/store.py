@@ -1,7 +1,7 @@
 """The vehicles of a partition in columns, so that a chunk of fixes is looked up and kept at once.
 
 Most fixes change nothing but what is newest of their vehicle, and no memory is touched for them but a few columns. A vehicle
-that needs a closer look is taken out: its fixes become a ``Recent``, and go back when they fit the columns again.
+that needs a closer look is taken out: its fixes become a ``FixHistory``, and go back when they fit the columns again.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streams.clock import END_MS
-from streams.fix_batch import ROW, SEPARATOR, SIZE, Kept, Packed, hash_of
+from streams.fix_batch import ROW, SEPARATOR, SIZE, PackedFixes, StoredFix, hash_of
 from streams.vehicles.block_codec import BLOCK, older, seal
-from streams.vehicles.growable import Rows, as_bytes
-from streams.vehicles.history import MOST_OPEN, Recent, seal_open
-from streams.vehicles.id_index import Numbers
+from streams.vehicles.growable import GrowableArray, as_bytes
+from streams.vehicles.history import MOST_OPEN, FixHistory, seal_open
+from streams.vehicles.id_index import IdIndex
 from streams.vehicles.reported import last_report
 
 if TYPE_CHECKING:
-    from streams.vehicles.incidents import Trace
+    from streams.vehicles.incidents import VehicleState
 
 
 LATEST = np.dtype(
@@ -43,19 +43,19 @@ SHORTEST_ID, LONGEST_ID = 8, 64
 """Bytes of an id between which the columns adapt; vehicles with longer ones stay out."""
 
 
-class Columns:
+class VehicleStore:
     """n vehicles by number (``numbers``: of their ids): ``latest`` (``LATEST``), and their open fixes (``rows``, ``ids``), oldest first."""
 
     def __init__(self) -> None:
-        self.numbers = Numbers()
+        self.numbers = IdIndex()
         self.forgotten = 0
-        self.traces: list[Trace] = []
-        self.looked: dict[int, Trace] = {}
-        self.latest = Rows(LATEST)
-        self.rows = Rows(ROW, (MOST_OPEN,))
-        self.ids = Rows(f"S{SHORTEST_ID}", (MOST_OPEN,))
+        self.traces: list[VehicleState] = []
+        self.looked: dict[int, VehicleState] = {}
+        self.latest = GrowableArray(LATEST)
+        self.rows = GrowableArray(ROW, (MOST_OPEN,))
+        self.ids = GrowableArray(f"S{SHORTEST_ID}", (MOST_OPEN,))
 
-    def enter(self, traces: Sequence[Trace]) -> None:
+    def enter(self, traces: Sequence[VehicleState]) -> None:
         """Give vehicles that are taken out rows of their own."""
         first = self.latest.add(NOTHING_YET, len(traces))
         for rows in (self.rows, self.ids):
@@ -67,7 +67,7 @@ class Columns:
         self.latest.held["seen"][first : self.latest.count] = [trace.seen for trace in traces]
         self.latest.held["kept"][first : self.latest.count] = [_number_kept(trace) for trace in traces]
 
-    def forget(self, number: int, empty: Trace) -> None:
+    def forget(self, number: int, empty: VehicleState) -> None:
         """Nothing is known of a vehicle any more; should it come back, it begins as ``empty``."""
         empty.number, self.traces[number] = number, empty
         self.latest.held[number] = NOTHING_YET
@@ -75,7 +75,7 @@ class Columns:
         self.looked.pop(number, None)
         self.forgotten += 1
 
-    def come_back(self, numbers: np.ndarray) -> list[Trace]:
+    def come_back(self, numbers: np.ndarray) -> list[VehicleState]:
         """Those of these vehicles that had been forgotten, which are known again."""
         if not self.forgotten:
             return []
@@ -93,16 +93,16 @@ class Columns:
         self.looked = {}
         for name in ("latest", "rows", "ids"):
             rows = getattr(self, name)
-            fresh = Rows(rows.held.dtype, rows.held.shape[1:])
+            fresh = GrowableArray(rows.held.dtype, rows.held.shape[1:])
             fresh.add(rows.held[stay], len(stay))
             setattr(self, name, fresh)
-        self.numbers, self.traces, self.forgotten = Numbers(), traces, 0
+        self.numbers, self.traces, self.forgotten = IdIndex(), traces, 0
         if traces:
             self.numbers.add([trace.vehicle_id for trace in traces])
         for number, trace in enumerate(traces):
             trace.number = number
 
-    def append(self, numbers: np.ndarray, packed: Packed, chosen: np.ndarray) -> list[int]:
+    def append(self, numbers: np.ndarray, packed: PackedFixes, chosen: np.ndarray) -> list[int]:
         """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
         latest = self.latest.held
         for name, field in FROM_ROW:
@@ -129,7 +129,7 @@ class Columns:
         full += numbers[opened + 1 >= MOST_OPEN].tolist()
         return full
 
-    def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[Trace, Iterable[Kept]], None]) -> None:
+    def seal(self, full: Sequence[int], lateness_ms: int, forget: Callable[[VehicleState, Iterable[StoredFix]], None]) -> None:
         """Put the older fixes of full vehicles away, and forget those that no late one can come before.
 
         Before that ``forget`` is told which ones, of a vehicle that may have offended with them.
@@ -161,7 +161,7 @@ class Columns:
             if size:
                 self.latest.held["kept"][number] -= count
                 if trace.has_offended():
-                    forget(trace, Recent(sealed=trace.sealed[:size]))
+                    forget(trace, FixHistory(sealed=trace.sealed[:size]))
             trace.sealed = trace.sealed[size:] + block
 
     def _fit_ids(self, longest: int) -> None:
@@ -169,7 +169,7 @@ class Columns:
         if longest > self.ids.held.itemsize:
             self.ids.widen(f"S{-(-longest // 4) * 4}", MOST_OPEN)
 
-    def recent(self, trace: Trace) -> Recent:
+    def recent(self, trace: VehicleState) -> FixHistory:
         """A vehicle's fixes, wherever they are; to be looked at only."""
         if trace.number < 0:
             assert trace.recent is not None
@@ -178,9 +178,9 @@ class Columns:
             return trace.recent
         opened = self.latest.held["opened"].item(trace.number)
         ids = SEPARATOR.join(self.ids.held[trace.number, :opened].tolist()) + SEPARATOR
-        return Recent(self.rows.held[trace.number, :opened].tobytes(), ids, trace.sealed)
+        return FixHistory(self.rows.held[trace.number, :opened].tobytes(), ids, trace.sealed)
 
-    def kept(self, numbers: np.ndarray) -> Iterator[tuple[Trace, tuple[bytes, bytes, bytes | tuple[int, bytes]]]]:
+    def kept(self, numbers: np.ndarray) -> Iterator[tuple[VehicleState, tuple[bytes, bytes, bytes | tuple[int, bytes]]]]:
         """Vehicles with what is kept of their fixes: sealed blocks, rows, and ids (how wide each is, and all; with separators if taken out)."""
         columns = [held.take(numbers, axis=0) for held in (self.rows.held, self.ids.held)]
         rows, ids = (column.tobytes() for column in columns)
@@ -197,7 +197,7 @@ class Columns:
                 yield trace, (recent.sealed, recent.rows, recent.ids)
             row, name = row + row_step, name + id_step
 
-    def take_out(self, trace: Trace) -> Recent:
+    def take_out(self, trace: VehicleState) -> FixHistory:
         """The vehicle's fixes as an object, which holds them from now on."""
         if trace.recent is None:
             trace.recent, trace.sealed = self.recent(trace), b""
@@ -205,7 +205,7 @@ class Columns:
             latest["out"], latest["opened"] = True, 0
         return trace.recent
 
-    def settle(self, generation: int, lateness_ms: int, forget: Callable[[Trace, Iterable[Kept]], None]) -> None:
+    def settle(self, generation: int, lateness_ms: int, forget: Callable[[VehicleState, Iterable[StoredFix]], None]) -> None:
         """Seal (see ``seal``) and write up the vehicles that were looked at; those without runs are put away."""
         if not self.looked:
             return
@@ -227,10 +227,10 @@ class Columns:
         self.looked.clear()
         self._put_away(trace for trace in traces if not trace.runs and trace.waiting is None)
 
-    def _put_away(self, traces: Iterable[Trace]) -> None:
+    def _put_away(self, traces: Iterable[VehicleState]) -> None:
         """Vehicles' fixes go to the columns, as far as they fit; what the registry says of these vehicles is looked up when it is asked for."""
         outside = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.exact is None and trace.recent.rows]
-        several: list[tuple[Trace, Recent, list[bytes]]] = []
+        several: list[tuple[VehicleState, FixHistory, list[bytes]]] = []
         for trace, recent in outside:
             names = recent.ids[:-1].split(SEPARATOR)
             if max(map(len, names)) <= LONGEST_ID and b"\0" + SEPARATOR not in recent.ids:
@@ -250,7 +250,7 @@ class Columns:
             trace.recent, trace.sealed, trace.subject = None, recent.sealed, None
 
 
-def _number_kept(trace: Trace) -> int:
+def _number_kept(trace: VehicleState) -> int:
     """How many fixes are kept of a vehicle that is taken out."""
     return (0 if trace.recent is None else len(trace.recent)) + (0 if trace.waiting is None else len(trace.waiting.fixes))
 

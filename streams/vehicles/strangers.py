@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import DAY_MS
-from streams.vehicles.incidents import Trace
+from streams.vehicles.incidents import VehicleState
 
 if TYPE_CHECKING:
     from streams.events import Record
@@ -84,10 +84,10 @@ def forget(partition: FixPartition, registry: Registry, generation: int) -> Coun
     return found
 
 
-def _seen(partition: FixPartition, trace: Trace) -> int:
+def _seen(partition: FixPartition, trace: VehicleState) -> int:
     return trace.seen if trace.number < 0 else int(partition.columns.latest.held["seen"].item(trace.number))
 
 
-def _is_needed(trace: Trace) -> bool:
+def _is_needed(trace: VehicleState) -> bool:
     """Whether there is anything to be told of it yet."""
     return trace.waiting is not None or bool(trace.open)

@@ -24,7 +24,7 @@ from streams.policy.reader import parse_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.settings import GC_THRESHOLDS
-from streams.state_records import head_of
+from streams.state_records import header_of
 from streams.vehicles.codec import decode_trace, encode_traces
 from streams.vehicles.engine import Engine, FixPartition, new_partition
 from streams.vehicles.store import LONGEST_ID
@@ -180,7 +180,7 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         for name, seconds in zip(spent, steps, strict=True):
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
-    state = dict(encode_traces(partition.columns, np.arange(vehicles), engine, head_of(0, 0, 0)))
+    state = dict(encode_traces(partition.columns, np.arange(vehicles), engine, header_of(0, 0, 0)))
     kept = sum(len(partition.columns.recent(trace)) for trace in partition.traces.values())
     engine.change(engine.policies)
     changed_us = judge_more(engine, partition, traffic)

@@ -20,7 +20,7 @@ from deploy.topic_admin import create_topics
 from streams.policy.policy import Policies
 from streams.runtime.checkpoint import Change, Checkpoint
 from streams.runtime.fix_stage import FixStage
-from streams.state_records import MARK, encode_head, head_of
+from streams.state_records import COMMIT_MARKER, encode_header, header_of
 from streams.topics import VEHICLE_STATE
 from streams.vehicles.codec import encode_traces
 from streams.vehicles.engine import Engine, new_partition
@@ -50,7 +50,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
             checkpoint = Checkpoint(broker.bootstrap)
             started = time.perf_counter()
             for number in range(PARTITIONS):
-                head = head_of(number, 1, 1)
+                head = header_of(number, 1, 1)
                 changes: list[Change] = []
                 for first in range(number, vehicles, TEMPLATES):
                     stood_for = range(first, min(first + TEMPLATES, vehicles), PARTITIONS)
@@ -61,7 +61,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
                     if len(changes) >= 5_000 or first + TEMPLATES >= vehicles:
                         await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
                         changes.clear()
-                await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(MARK, encode_head(head))]))
+                await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(COMMIT_MARKER, encode_header(head))]))
             written_s = time.perf_counter() - started
             on_disk = bytes_of(Path(folder))
             before = rss_bytes()

@@ -10,7 +10,7 @@ from streams.counts import Counts, DayKey
 from streams.events import Fix, Record
 from streams.parcels.days import DayJudge
 from streams.parcels.scans import count_scans, new_scan_partition
-from streams.parcels.violations import FindingKey, Sighting, extent_of, judge_finding
+from streams.parcels.violations import ViolatingScan, ViolationKey, judge_violation, summary_of
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy, packs, parse_policy
 from streams.registry.records import decode_entry
@@ -246,13 +246,13 @@ def scanned(rule, records, *scans):
 def test_what_scans_say_becomes_an_incident_that_follows_them():
     """Opened by the first, silent while it grows, closed with its day, updated by later scans, retracted when nothing is left."""
     policy = parse_policy(FRAME.replace("RULE", '{rule: unverified_sender, id: r, clause: "1", severity: violation}'), "test", lambda _: ZONES)
-    policies, key = Policies([policy]), FindingKey("r", "outlet/o", "2023-11-15")
+    policies, key = Policies([policy]), ViolationKey("r", "outlet/o", "2023-11-15")
     closing_ms = policy.days.bounds_ms(key.date)[1] + 600_000
-    one, earlier = [Sighting(NOON, "b", "e")], [Sighting(NOON - 1, "a", "e"), Sighting(NOON, "b", "e")]
-    later = [*one, Sighting(NOON + 1, "c", "e")]
+    one, earlier = [ViolatingScan(NOON, "b", "e")], [ViolatingScan(NOON - 1, "a", "e"), ViolatingScan(NOON, "b", "e")]
+    later = [*one, ViolatingScan(NOON + 1, "c", "e")]
     known, said = None, []
     for sightings, stream_time_ms in [(one, NOON), (later, NOON), (earlier, NOON), (later, closing_ms), (later, closing_ms), (one, closing_ms), ([], closing_ms)]:
-        known, transitions = judge_finding(policies, b"k", key, extent_of(sightings), known, stream_time_ms)
+        known, transitions = judge_violation(policies, b"k", key, summary_of(sightings), known, stream_time_ms)
         said.append([(t.kind, t.revision, t.extent.count) for t in transitions])
     assert said == [[("opened", 1, 1)], [], [("updated", 2, 2)], [("closed", 3, 2)], [], [("updated", 4, 1)], [("retracted", 5, 0)]]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.vehicles import id_index as numbers
-from streams.vehicles.id_index import Numbers
+from streams.vehicles.id_index import IdIndex
 
 ids = st.text(st.sampled_from("ab京\0\x01 "), min_size=1, max_size=12) | st.text(min_size=1, max_size=80)
 
@@ -20,7 +20,7 @@ def test_every_id_has_the_number_it_was_given(chunks, longest):
 
 
 def compare(chunks):
-    table, known = Numbers(), {}
+    table, known = IdIndex(), {}
     for chunk in chunks:
         assert table.find(chunk).tolist() == [known.get(name, -1) for name in chunk]
         new = list(dict.fromkeys(name for name in chunk if name not in known))
@@ -34,7 +34,7 @@ def compare(chunks):
 
 def test_many_ids_in_a_row_are_found_in_a_few_steps():
     """Registered numbers differ in their last digits only."""
-    table, names = Numbers(), [f"HHHT-{number:06}" for number in range(50_000)]
+    table, names = IdIndex(), [f"HHHT-{number:06}" for number in range(50_000)]
     table.add(names)
     assert table.find(names).tolist() == list(range(50_000))
     places = table._places(table._as_words(names))

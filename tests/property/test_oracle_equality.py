@@ -24,13 +24,13 @@ from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
 from streams.runtime.cloudevents import incident_data
-from streams.state_records import head_of
+from streams.state_records import header_of
 from streams.vehicles import engine as engine_module
 from streams.vehicles import history as recent
 from streams.vehicles import late
 from streams.vehicles import store as columns
 from streams.vehicles.codec import decode_trace, encode_traces
-from streams.vehicles.empty_run import Driven
+from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine, new_partition
 from streams.vehicles.incidents import as_transition
 
@@ -195,9 +195,9 @@ def judge(engine_of, lines, size, breaks):
             engine.change(engine.policies)
         if any(number % 2 == 0 for number in here):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
-            restored.stream_time_ms, restored.driven = partition.stream_time_ms, Driven(partition.driven.by_date)
+            restored.stream_time_ms, restored.driven = partition.stream_time_ms, EmptyRun(partition.driven.by_date)
             numbers = np.array([partition.number(trace) for trace in partition.traces.values()])
-            for name, value in encode_traces(partition.columns, numbers, engine, head_of(0, start, 0)):
+            for name, value in encode_traces(partition.columns, numbers, engine, header_of(0, start, 0)):
                 restored.traces[name] = decode_trace(value, fresh)
                 fresh.watch(restored, restored.traces[name])
             engine, partition = fresh, restored

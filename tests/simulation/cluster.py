@@ -19,13 +19,13 @@ from faust.types.tuples import ConsumerMessage
 
 from streams.clock import BEGINNING_MS
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.preflight import refuse_made_anew
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.transport import ChunkConsumer
-from streams.runtime.watchdog import Watchdog, guarded
+from streams.runtime.watchdog import Watchdog, fail_fast
 from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
 from streams.watermark import Clock, decode_clock
 
@@ -260,7 +260,7 @@ class Worker:
         self.fixes = FixStage(self.checkpoint, reference, b"key")
         reference.on_change()
         scans, heartbeats = ScanStage(self.checkpoint, reference), HeartbeatStage(self.checkpoint, reference)
-        self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, RateStage(self.checkpoint, reference, b"key")), strict=True))
+        self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, CityStage(self.checkpoint, reference, b"key")), strict=True))
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
         self.consumer.ledger, self.consumer.durable, self.consumer.must_seek, self.consumer._unacked_messages = {}, {}, False, set()
         self.consumer.reached = {}
@@ -308,7 +308,7 @@ class Worker:
             message = await self.queues[topic].get()
             await self.world.passes(self)
             stage = self.stages[topic]
-            await guarded(
+            await fail_fast(
                 self.checkpoint.judge(
                     stage,
                     message.value,
@@ -320,7 +320,7 @@ class Worker:
     async def _checkpoints(self):
         while True:
             await self.world.passes(self, 1.0)
-            await guarded(self.checkpoint.run())
+            await fail_fast(self.checkpoint.run())
             self.fixes.reference.watermark_ms = max(self.fixes.reference.watermark_ms, self.world.clock().watermark_ms)
             await self.checkpoint.pause(lambda: self.fixes.follow([tp.partition for tp in self.owned if tp.topic == GPS.name]))
 

@@ -8,19 +8,19 @@ import pytest
 from simulation import cluster
 from simulation.history import run
 
-from streams.city.ledger import RateState
+from streams.city.ledger import DayCounts
 from streams.clock import BEGINNING_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
 from streams.runtime import city_stage as rate_stage
 from streams.runtime import stage as stages
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
-from streams.state_records import MARK
+from streams.state_records import COMMIT_MARKER
 from streams.vehicles import codec as state
 from streams.vehicles.incidents import Incident
 from streams.watermark import Watermark
@@ -142,7 +142,7 @@ def old_counts_replace_new_ones(patch):
         self.total = None
         return True
 
-    patch.setattr(RateState, "update", update)
+    patch.setattr(DayCounts, "update", update)
 
 
 @bug
@@ -152,7 +152,7 @@ def every_fifth_changed_vehicle_is_not_saved(patch):
     numbers = itertools.count()
 
     def leaky(self, number):
-        return [change for change in changes(self, number) if change.key == MARK or next(numbers) % 5]
+        return [change for change in changes(self, number) if change.key == COMMIT_MARKER or next(numbers) % 5]
 
     patch.setattr(FixStage, "changes", leaky)
 
@@ -202,7 +202,7 @@ def a_partition_is_taken_down_while_it_is_judged(patch):
 @bug
 def days_are_judged_chunk_by_chunk(patch):
     """A replay in other chunks gives a revision another content."""
-    take = RateStage.take
+    take = CityStage.take
 
     async def by_chunk(self, chunk):
         announce, said = self.announce, {}
@@ -216,7 +216,7 @@ def days_are_judged_chunk_by_chunk(patch):
         for kind, data in said.values():
             await announce(kind, data)
 
-    patch.setattr(RateStage, "take", by_chunk)
+    patch.setattr(CityStage, "take", by_chunk)
 
 
 @bug
@@ -257,13 +257,13 @@ def findings_are_not_restored(patch):
 @bug
 def silences_are_not_restored(patch):
     """What was said of a camera begins anew after a restart."""
-    put = RateStage.put
+    put = CityStage.put
 
     def forgetful(self, partition, key, value):
         if not key.startswith("watched"):
             put(self, partition, key, value)
 
-    patch.setattr(RateStage, "put", forgetful)
+    patch.setattr(CityStage, "put", forgetful)
 
 
 @bug
@@ -365,13 +365,13 @@ def partitions_without_traffic_go_by_their_own_time(patch):
 @bug
 def the_marks_of_others_are_forgotten_in_a_restart(patch):
     """Event times that were said before are lost with them."""
-    put = RateStage.put
+    put = CityStage.put
 
     def forgetful(self, partition, key, value):
         if not key.startswith("watermark"):
             put(self, partition, key, value)
 
-    patch.setattr(RateStage, "put", forgetful)
+    patch.setattr(CityStage, "put", forgetful)
 
 
 @bug

@@ -15,10 +15,10 @@ import pytest
 from simulation.history import city
 from time_passing import said
 
-from streams.city.contributions import Partial, decode_partial
+from streams.city.contributions import Contribution, decode_contribution
 from streams.clock import BEGINNING_MS
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
@@ -78,7 +78,7 @@ class City:
         self.fixes = FixStage(checkpoint, reference, b"key")
         reference.on_change()
         self.stages = {GPS.name: self.fixes, SCAN.name: ScanStage(checkpoint, reference), HEARTBEAT.name: HeartbeatStage(checkpoint, reference)}
-        self.sums = RateStage(checkpoint, reference, b"key")
+        self.sums = CityStage(checkpoint, reference, b"key")
         self.reference, self.offsets = reference, defaultdict(int)
 
     async def _send(self, topic, key, value, headers=(), partition=None):
@@ -124,9 +124,9 @@ class City:
                 newest[second] = max(newest.get(second, BEGINNING_MS), time_ms)
             stage.changes(0)
         marks = [Mark(topic, 0, 1, self.offsets[topic], now_ms - 1, stage.partitions[0].stream_time_ms) for topic, stage in self.stages.items()]
-        rows = [decode_partial(value) for topic, _, value in self.sent if topic == PARTIALS.name]
+        rows = [decode_contribution(value) for topic, _, value in self.sent if topic == PARTIALS.name]
         self.sent = [row for row in self.sent if row[0] != PARTIALS.name]
-        for row in [*rows, Partial(marks=marks, newest=newest)]:
+        for row in [*rows, Contribution(marks=marks, newest=newest)]:
             await self.sums.take([said(self.offsets[PARTIALS.name], row, now_ms)])
             self.offsets[PARTIALS.name] += 1
         self.reference.watermark_ms = self.sums.partitions[0].watermark.ms

@@ -14,7 +14,7 @@ from streams.runtime import watchdog as module
 from streams.runtime.checkpoint import Change, Checkpoint
 from streams.runtime.pieces import Pieces
 from streams.runtime.snapshots import Snapshots
-from streams.state_records import MARK, encode_fields, encode_head, head_of
+from streams.state_records import COMMIT_MARKER, encode_fields, encode_header, header_of
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -23,10 +23,10 @@ def test_a_record_is_what_it_was_however_it_is_cut_and_whatever_is_cut_short(see
     monkeypatch.setattr(pieces, "PIECE_BYTES", 50)
     rng, topic, cutter, state, again = random.Random(seed), Snapshots(), Pieces(), {}, set()
     for step in range(60):
-        head, changed = head_of(0, step + 1, step), {}
+        head, changed = header_of(0, step + 1, step), {}
         for key in sorted({*rng.sample("abc", rng.randrange(1, 4)), *again}):
             changed[key] = encode_fields((rng.randbytes(rng.choice([0, 10, 70, 300])),), head) if rng.random() < 0.9 or key not in state else None
-        written = [*cutter.cut(changed.items(), head), (MARK, encode_head(head))]
+        written = [*cutter.cut(changed.items(), head), (COMMIT_MARKER, encode_header(head))]
         assert max(len(value) for _, value in written if value is not None) < 50 + 40
         complete = rng.random() < 0.7 and None not in changed.values()
         if None in changed.values():  # what is deleted is so for good: only what no earlier checkpoint needs
@@ -41,7 +41,7 @@ def test_a_record_is_what_it_was_however_it_is_cut_and_whatever_is_cut_short(see
             for key in wrong:
                 if key in found:
                     topic.add(key, found[key])
-            found.pop(MARK, None)
+            found.pop(COMMIT_MARKER, None)
             cutter = Pieces()
             assert cutter.join(found) == state, f"seed {seed}, step {step}"
     left = {key for key in topic.latest()[0] if pieces.BETWEEN in key}
@@ -50,7 +50,7 @@ def test_a_record_is_what_it_was_however_it_is_cut_and_whatever_is_cut_short(see
 
 def test_a_record_with_a_piece_missing_is_lost(monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_BYTES", 50)
-    head = head_of(0, 1, 1)
+    head = header_of(0, 1, 1)
     found = dict(Pieces().cut([("a", encode_fields((b"x" * 200,), head))], head))
     found.pop(f"a{pieces.BETWEEN}1")
     with pytest.raises(LostState, match="1 of 5 pieces"):
@@ -93,7 +93,7 @@ def test_a_refused_write_ends_the_worker_in_one_line(at_once, error, why, monkey
     async def play(work):
         checkpoint = Checkpoint("")
         checkpoint._producer = Producer(error, at_once=at_once)
-        await module.guarded(work(checkpoint))
+        await module.fail_fast(work(checkpoint))
 
     async def result(checkpoint):
         await checkpoint.send("courier.incidents.v1", b"vehicle/a", b"v")

@@ -11,19 +11,19 @@ from oracle import Oracle
 from time_passing import inputs_hold, marks, said, said_ms
 
 from deploy.judge import judge_files
-from streams.city.contributions import Partial, encode_partial
+from streams.city.contributions import Contribution, encode_contribution
 from streams.counts import Counts, DayKey, state_key
 from streams.enterprises.liveness import in_parts
-from streams.parcels.violations import FindingKey, Sighting, extent_of
+from streams.parcels.violations import ViolatingScan, ViolationKey, summary_of
 from streams.policy.policy import Policies
 from streams.policy.reader import PACKS, load_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
-from streams.state_records import Head, encode_fields
+from streams.state_records import RecordHeader, encode_fields
 from streams.watermark import Mark
 
 NOON_MS = 1_700_020_800_000
@@ -68,8 +68,8 @@ def test_made_up_cities_and_enterprises_count_together(monkeypatch, tmp_path):
     messages = list(stage.results(0))
     assert len(messages) < 10 and sum(len(value) for _, _, value in messages) < 10_000
     assert len(stage.changes(0)) < MADE_UP + 20
-    sums = RateStage(checkpoint, reference, b"k")
-    asyncio.run(sums.take([said(0, Partial(**marks(NOON_MS + MADE_UP)), said_ms(NOON_MS + MADE_UP))]))
+    sums = CityStage(checkpoint, reference, b"k")
+    asyncio.run(sums.take([said(0, Contribution(**marks(NOON_MS + MADE_UP)), said_ms(NOON_MS + MADE_UP))]))
     for offset, (_, _, value) in enumerate(messages, 1):
         asyncio.run(sums.take([SimpleNamespace(partition=0, offset=offset, value=value, timestamp=NOON_MS)]))
     published = {key.decode().rpartition("/")[0]: orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
@@ -105,7 +105,7 @@ def test_nothing_is_expected_of_subjects_that_somebody_makes_up(monkeypatch):
 def test_signs_of_many_are_sent_in_parts_that_a_message_can_hold(subjects, spans):
     signs = {f"outlet/{n:0120}": [(NOON_MS + 2 * s, NOON_MS + 2 * s + 1) for s in range(spans)] for n in range(subjects)}
     parts = list(in_parts(signs))
-    assert all(len(encode_partial(Partial("c", signs=part))) < BOUND_BYTES for part in parts) and len(parts) > 1
+    assert all(len(encode_contribution(Contribution("c", signs=part))) < BOUND_BYTES for part in parts) and len(parts) > 1
     found: dict = {}
     for part in parts:
         for subject, some in part.items():
@@ -116,8 +116,8 @@ def test_signs_of_many_are_sent_in_parts_that_a_message_can_hold(subjects, spans
 def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
     """Of a thousand enterprises on 64 partitions no state record is large, and a worker that goes on from there counts the same."""
     reference, checkpoint, _, own = world(monkeypatch)
-    sums = RateStage(checkpoint, reference, b"k")
-    rows = [Partial(own, "courier.scan.v1", f"e{n}", "2023-11-15", p, 1, counts=Counts(accepted=1)) for n in range(1_000) for p in range(3)]
+    sums = CityStage(checkpoint, reference, b"k")
+    rows = [Contribution(own, "courier.scan.v1", f"e{n}", "2023-11-15", p, 1, counts=Counts(accepted=1)) for n in range(1_000) for p in range(3)]
     asyncio.run(sums.take([said(n, row, NOON_MS) for n, row in enumerate(rows)]))
     kept = sums.changes(0)
     assert max(len(change.value) for change in kept) < BOUND_BYTES
@@ -125,7 +125,7 @@ def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
     async def kept_state(number):
         return {change.key: change.value for change in kept}
 
-    fresh = RateStage(checkpoint, reference, b"k")
+    fresh = CityStage(checkpoint, reference, b"k")
     monkeypatch.setattr(fresh, "restore", kept_state)
     partition = asyncio.run(fresh.partition(0))
     assert partition.days[DayKey(own, "*", "2023-11-15")].counts().accepted == 3_000
@@ -133,18 +133,18 @@ def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
 
 def test_findings_of_before_are_read_and_rewritten_in_pages(monkeypatch):
     reference, checkpoint, _, _ = world(monkeypatch)
-    stage, key = ScanStage(checkpoint, reference), FindingKey("outlets-on-file", "outlet/o", "2023-11-15")
-    sightings = {f"s{n}": Sighting(NOON_MS + n, f"s{n}", "e") for n in range(1_000)}
+    stage, key = ScanStage(checkpoint, reference), ViolationKey("outlets-on-file", "outlet/o", "2023-11-15")
+    sightings = {f"s{n}": ViolatingScan(NOON_MS + n, f"s{n}", "e") for n in range(1_000)}
     partition = stage.partitions[0] = stage.new_partition()
-    stage.put(partition, state_key("finding", *key), encode_fields((key, sightings), Head(6, 0, 7, NOON_MS)))
-    assert partition.findings[key].extent() == extent_of(sightings.values())
+    stage.put(partition, state_key("finding", *key), encode_fields((key, sightings), RecordHeader(6, 0, 7, NOON_MS)))
+    assert partition.findings[key].extent() == summary_of(sightings.values())
     partition.next_offset = 8
     kept = {change.key: change.value for change in stage.changes(0)[:-1]}
     assert max(map(len, kept.values())) < BOUND_BYTES and len(kept) == 5
     fresh = stage.new_partition()
     for name, value in kept.items():
         stage.put(fresh, name, value)
-    assert fresh.findings[key].extent() == extent_of(sightings.values())
+    assert fresh.findings[key].extent() == summary_of(sightings.values())
 
 
 FORGED = {
@@ -162,11 +162,11 @@ def test_a_partial_that_claims_more_than_its_source_holds_is_passed_over(monkeyp
     """Neither does it count, nor does it keep the true one from counting, nor time from passing."""
     reference, checkpoint, sent, own = world(monkeypatch, [{"kind": "enterprise", "id": "e"}])
     inputs_hold(checkpoint, records=10, partitions=2)
-    sums = RateStage(checkpoint, reference, b"k")
-    true = Partial(own, "courier.scan.v1", "e", "2023-11-15", 0, 10, counts=Counts(accepted=7))
-    time_passes = Partial(**marks(NOON_MS + 1))
-    forgery = Partial(**{"city": own, "topic": "courier.scan.v1", **forged})
-    for offset, partial in enumerate((time_passes, forgery, true, Partial(**marks(NOON_MS + 2)))):
+    sums = CityStage(checkpoint, reference, b"k")
+    true = Contribution(own, "courier.scan.v1", "e", "2023-11-15", 0, 10, counts=Counts(accepted=7))
+    time_passes = Contribution(**marks(NOON_MS + 1))
+    forgery = Contribution(**{"city": own, "topic": "courier.scan.v1", **forged})
+    for offset, partial in enumerate((time_passes, forgery, true, Contribution(**marks(NOON_MS + 2)))):
         asyncio.run(sums.take([said(offset, partial, said_ms(NOON_MS + 2))]))
     counted = {key.decode(): orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
     assert counted[f"{own}/e/2023-11-15"] == 7

@@ -14,12 +14,12 @@ import pipeline as pipeline_module
 import pytest
 from conftest import get, wait_for
 from pipeline import Pipeline
-from poison import MARK, kinds, records
+from poison import COMMIT_MARKER, kinds, records
 
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
 from deploy.published import _answer, _rate, incident_in
-from streams.city.contributions import decode_partial
+from streams.city.contributions import decode_contribution
 from streams.decode import FIXES, HEARTBEATS, SCANS
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
@@ -37,7 +37,7 @@ def test_there_are_kinds_enough_and_the_seed_tells_which():
 
 
 READERS = {
-    "fixes": FIXES.read_one, "scans": SCANS.read_one, "heartbeats": HEARTBEATS.read_one, "partials": decode_partial, "policy": decode_policy, "clock": decode_clock, "incidents for sinks": read_event, "incidents for people": incident_in,
+    "fixes": FIXES.read_one, "scans": SCANS.read_one, "heartbeats": HEARTBEATS.read_one, "partials": decode_contribution, "policy": decode_policy, "clock": decode_clock, "incidents for sinks": read_event, "incidents for people": incident_in,
     "registry": lambda value: Registry(ZoneInfo("Asia/Shanghai")).put("vehicle", "poison", decode_versions(value)),
     "rates": lambda value: _rate(SimpleNamespace(key=value, value=value)), "answers": lambda value: _answer(SimpleNamespace(key=value, value=value)),
 }  # fmt: skip
@@ -58,7 +58,7 @@ def honest(bootstrap, topic):
             said = json.loads(value or b"")
         except (ValueError, RecursionError):
             continue
-        if isinstance(said, dict) and b"poison" not in value and MARK.encode() not in value and said.get("city") not in {"other", "poison"} and {"specversion", "window"} & said.keys():
+        if isinstance(said, dict) and b"poison" not in value and COMMIT_MARKER.encode() not in value and said.get("city") not in {"other", "poison"} and {"specversion", "window"} & said.keys():
             yield key, value
 
 
@@ -101,7 +101,7 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
         assert child.poll() is None and "Traceback" not in child.log(), child.log()[-3_000:]
     sink = pipeline.sink
     pipeline.sink = sink.with_name("honest.jsonl")
-    pipeline.sink.write_bytes(b"".join(line for line in sink.read_bytes().splitlines(keepends=True) if MARK.encode() not in line))
+    pipeline.sink.write_bytes(b"".join(line for line in sink.read_bytes().splitlines(keepends=True) if COMMIT_MARKER.encode() not in line))
     incidents, refused, letters = pipeline.check_fixes()
     assert incidents > 5
     refused.pop("duplicate")

@@ -23,7 +23,7 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.origin import identity_key, origin_of, refuse_foreign, signed, unsigned
 from streams.settings import Settings
-from streams.state_records import encode_fields, encode_head, head_of
+from streams.state_records import encode_fields, encode_header, header_of
 from streams.vehicles.engine import Engine, new_partition
 
 T = 1_767_225_600_000
@@ -55,8 +55,8 @@ def test_workers_of_one_rehearsal_have_one_key_and_real_ones_the_given():
 
 
 def test_a_mark_says_whose_it_is_and_nothing_else_changes():
-    own, head = origin_of(settings(identity_key=KEY)), head_of(1, 7, T)
-    for mark in (encode_head(head), encode_fields(({"2026-01-01": (1, 2)},), head), encode_fields((["origin", True, "x"], 1), head)):
+    own, head = origin_of(settings(identity_key=KEY)), header_of(1, 7, T)
+    for mark in (encode_header(head), encode_fields(({"2026-01-01": (1, 2)},), head), encode_fields((["origin", True, "x"], 1), head)):
         assert unsigned(signed(mark, own)) == (mark, own)
     before = encode_fields(({"2026-01-01": (1, 2)},), msgspec.structs.replace(head, version=6))
     assert unsigned(before) == (before, None)

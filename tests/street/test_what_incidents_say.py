@@ -15,7 +15,7 @@ from streams.registry.files import load_registry
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.runtime.cloudevents import incident_data
-from streams.state_records import head_of
+from streams.state_records import header_of
 from streams.vehicles.codec import decode_trace, encode_traces
 from streams.vehicles.engine import Engine, new_partition
 from streams.vehicles.reported import NOTHING, Report, along, append, insert
@@ -67,7 +67,7 @@ class City:
         engine, before, columns = self.engine, self.partition, self.partition.columns
         self.engine, self.partition = self._engine(), new_partition(before.next_offset)
         self.partition.stream_time_ms = before.stream_time_ms
-        for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, head_of(0, self.offset, 0)):
+        for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, header_of(0, self.offset, 0)):
             self.partition.traces[name] = decode_trace(value, self.engine)
             self.engine.watch(self.partition, self.partition.traces[name])
         return self

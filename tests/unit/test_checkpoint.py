@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from streams.city.contributions import decode_partial
+from streams.city.contributions import decode_contribution
 from streams.clock import BEGINNING_MS
 from streams.runtime.checkpoint import Change, Checkpoint, Reached
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.watchdog import Watchdog
-from streams.state_records import MARK, head_of
+from streams.state_records import COMMIT_MARKER, header_of
 
 GPS = "courier.gps.v1"
 
@@ -30,7 +30,7 @@ class Stage:
             yield "rates", b"k", b"v"
 
     def changes(self, number):
-        return [*(Change(f"HH-{n}", b"state") for n in range(self.partitions[number])), Change(MARK, b"mark")]
+        return [*(Change(f"HH-{n}", b"state") for n in range(self.partitions[number])), Change(COMMIT_MARKER, b"mark")]
 
     def reached(self, number):
         return Reached(GPS, number, 10 * number, 1_000 * number, 500, {number: 1_000 * number})
@@ -52,7 +52,7 @@ class Broker:
     async def send(self, topic, value, key=None, partition=None, headers=()):
         self.happened.append(("sent", topic, partition))
         if topic == "courier.partials.v1":
-            self.said.append(decode_partial(value))
+            self.said.append(decode_contribution(value))
         future = asyncio.get_running_loop().create_future()
 
         def acknowledge():
@@ -224,7 +224,7 @@ def test_chunks_are_judged_while_a_checkpoint_waits_for_the_broker_and_acked_by_
 
 
 def record(offset, text):
-    return msgspec.msgpack.encode((*msgspec.structs.astuple(head_of(0, offset, 0)), text))
+    return msgspec.msgpack.encode((*msgspec.structs.astuple(header_of(0, offset, 0)), text))
 
 
 @pytest.mark.parametrize(
@@ -232,12 +232,12 @@ def record(offset, text):
     [
         ([], {}, set()),
         ([("v", 5, "a")], {}, {"v"}),  # the first checkpoint was not completed
-        ([("v", 5, "a"), (MARK, 5, "")], {"v": "a"}, set()),
-        ([("v", 5, "a"), (MARK, 5, ""), ("v", 9, "b")], {"v": "a"}, {"v"}),  # part of the next one
-        ([("v", 5, "a"), (MARK, 5, ""), ("v", 9, "b"), (MARK, 9, "")], {"v": "b"}, set()),
-        ([("v", 9, "b"), (MARK, 9, ""), ("v", 5, "a"), (MARK, 5, "")], {"v": "b"}, {"v", MARK}),  # a suspended worker wakes up
-        ([("v", 9, "b"), (MARK, 9, ""), ("w", 12, "c"), ("v", 5, "a"), (MARK, 14, "")], {"v": "b", "w": "c"}, {"v"}),
-        ([("v", 5, "a"), ("v", 5, "again"), (MARK, 5, "")], {"v": "again"}, set()),
+        ([("v", 5, "a"), (COMMIT_MARKER, 5, "")], {"v": "a"}, set()),
+        ([("v", 5, "a"), (COMMIT_MARKER, 5, ""), ("v", 9, "b")], {"v": "a"}, {"v"}),  # part of the next one
+        ([("v", 5, "a"), (COMMIT_MARKER, 5, ""), ("v", 9, "b"), (COMMIT_MARKER, 9, "")], {"v": "b"}, set()),
+        ([("v", 9, "b"), (COMMIT_MARKER, 9, ""), ("v", 5, "a"), (COMMIT_MARKER, 5, "")], {"v": "b"}, {"v", COMMIT_MARKER}),  # a suspended worker wakes up
+        ([("v", 9, "b"), (COMMIT_MARKER, 9, ""), ("w", 12, "c"), ("v", 5, "a"), (COMMIT_MARKER, 14, "")], {"v": "b", "w": "c"}, {"v"}),
+        ([("v", 5, "a"), ("v", 5, "again"), (COMMIT_MARKER, 5, "")], {"v": "again"}, set()),
     ],
 )
 def test_a_restore_is_as_of_the_latest_complete_checkpoint(written, state, wrong):
@@ -245,5 +245,5 @@ def test_a_restore_is_as_of_the_latest_complete_checkpoint(written, state, wrong
     for key, offset, text in written:
         found.add(key, record(offset, text))
     latest, mistaken = found.latest()
-    assert {key: msgspec.msgpack.decode(value)[4] for key, value in latest.items() if key != MARK} == state
+    assert {key: msgspec.msgpack.decode(value)[4] for key, value in latest.items() if key != COMMIT_MARKER} == state
     assert set(mistaken) == wrong

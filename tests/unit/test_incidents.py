@@ -12,10 +12,10 @@ from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.registry import Registry
-from streams.state_records import VERSION, decode_head, head_of
+from streams.state_records import VERSION, decode_header, header_of
 from streams.vehicles.codec import decode_trace, encode_traces
 from streams.vehicles.engine import Engine, new_partition
-from streams.vehicles.store import Columns
+from streams.vehicles.store import VehicleStore
 
 PACK = """
 policy: p
@@ -109,8 +109,8 @@ def test_state_survives_bytes_at_any_point(engine, seed):
     expected = [whole(v) for v in values]
     before = [broken(v) for v in values[:cut]]
     columns = broken.partition.columns
-    broken.partition.columns = Columns()
-    for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, head_of(0, cut, 0)):
+    broken.partition.columns = VehicleStore()
+    for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, header_of(0, cut, 0)):
         broken.partition.traces[name] = decode_trace(value, engine)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
@@ -128,7 +128,7 @@ def test_state_written_by_earlier_versions_is_read(engine, version, count):
     for value in values[:count]:
         whole(value)
     value = base64.b85decode((Path(__file__).parent.parent / "golden" / f"vehicle_state_version_{version}.b85").read_text().strip())
-    assert decode_head(value).version == version and decode_head(value).age[0] == count
+    assert decode_header(value).version == version and decode_header(value).age[0] == count
     migrated.partition.traces["v"] = decode_trace(value, engine)
     migrated.partition.stream_time_ms = whole.partition.stream_time_ms
     late = [fix("late", 30 * count - 569, inside=False), values[count - 15]]

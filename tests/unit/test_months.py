@@ -12,13 +12,13 @@ from time_passing import inputs_hold, marks, said_ms
 from time_passing import said as partial_record
 
 from deploy.judge import judge_files
-from streams.city.contributions import Partial
+from streams.city.contributions import Contribution
 from streams.counts import Counts, DayKey
 from streams.policy.policy import Policies
 from streams.policy.reader import PACKS, load_policy
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 
 DAY_MS = 86_400_000
 
@@ -61,7 +61,7 @@ def test_a_month_that_did_not_rise_is_found_as_the_oracle_finds_it(policy, tmp_p
 
 def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing_again(policy, monkeypatch):
     policies = Policies([policy])
-    stage = RateStage(inputs_hold(Checkpoint("")), SimpleNamespace(policies=policies, registry=Registry(policy.timezone)), b"k")
+    stage = CityStage(inputs_hold(Checkpoint("")), SimpleNamespace(policies=policies, registry=Registry(policy.timezone)), b"k")
     said, offsets = [], iter(range(100))
 
     async def send(topic, key, value, *_, **__):
@@ -74,7 +74,7 @@ def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing
 
     def take(date, next_offset, watermark_ms, green):
         counts = Counts(accepted=1_000, electronic=1_000, green=green)
-        row = Partial("150100", "courier.scan.v1", "e", date, 0, next_offset, counts=counts, **marks(watermark_ms))
+        row = Contribution("150100", "courier.scan.v1", "e", date, 0, next_offset, counts=counts, **marks(watermark_ms))
         asyncio.run(stage.take([partial_record(next(offsets), row, said_ms(watermark_ms))]))
         return said[-2:] if len(said) > 1 else said
 

@@ -7,7 +7,7 @@ import pytest
 from streams.counts import DayKey
 from streams.parcels import store as parcels
 from streams.parcels.store import Parcel, Parcels, parcel_key
-from streams.parcels.violations import FindingKey
+from streams.parcels.violations import ViolationKey
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -30,7 +30,7 @@ def test_it_is_a_dict_that_forgets(seed, monkeypatch):
         for key in chunk:
             assert store.get(key) == model.get(key), f"seed {seed}, step {step}"
             if rng.random() < 0.6:
-                findings = (FindingKey("r", "outlet/o", "d"),) * rng.randrange(2)
+                findings = (ViolationKey("r", "outlet/o", "d"),) * rng.randrange(2)
                 model[key] = Parcel(step * 10 - rng.randrange(300), f"é{rng.randrange(9)}", DayKey("1", rng.choice("ef"), "d"), rng.randrange(256), findings)
                 store.put(key, model[key])
         store.settle()

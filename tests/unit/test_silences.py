@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from streams.enterprises.credit import Account, Charge, black_spells, charge_of, costs, standing
-from streams.enterprises.intervals import Spell, judge_spells
-from streams.enterprises.liveness import HeartbeatPartition, Watched, joined, silences, take_heartbeats
+from streams.enterprises.credit import Account, Charge, black_intervals, charge_of, costs, standing
+from streams.enterprises.intervals import Interval, judge_intervals
+from streams.enterprises.liveness import HeartbeatPartition, Liveness, joined, silences, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Record
 from streams.policy.policy import Policies
@@ -87,7 +87,7 @@ def test_the_next_time_to_look_is_when_the_silence_would_be_an_offence():
 
 
 def test_spans_come_to_the_same_in_any_order():
-    watched = Watched()
+    watched = Liveness()
     for ms in (40, 0, 25, 10, 25):
         watched.see([(ms, ms)], 10, 0)
     assert watched.spans == joined([(ms, ms) for ms in (0, 10, 25, 40)], 10) == [(0, 10), (25, 25), (40, 40)]
@@ -98,8 +98,8 @@ def test_spans_come_to_the_same_in_any_order():
 
 def test_a_silence_opens_closes_and_is_retracted_by_late_signs():
     known, said = {}, []
-    for spells in ([Spell(5, None)], [Spell(5, None)], [Spell(5, 50)], [Spell(5, 30), Spell(30, 50)], [Spell(30, 50)], [Spell(5, 20), Spell(30, 50)]):
-        found = judge_spells(policies("offline_camera"), b"k", "r", "outlet/o", spells, known)
+    for spells in ([Interval(5, None)], [Interval(5, None)], [Interval(5, 50)], [Interval(5, 30), Interval(30, 50)], [Interval(30, 50)], [Interval(5, 20), Interval(30, 50)]):
+        found = judge_intervals(policies("offline_camera"), b"k", "r", "outlet/o", spells, known)
         said.append([(t.kind, t.revision, t.spell[:2]) for t in found])
     assert said == [
         [("opened", 1, (5, None))], [], [("closed", 2, (5, 50))],
@@ -126,16 +126,16 @@ def test_points_add_up_expire_and_are_published_once():
     account = Account({c.incident_id: c for c in (Charge("e", "a", 2, "closed", "speeding", "s", 100), Charge("e", "b", 2, "closed", "unfiled_outlet", "u", 200))})
     year = 365 * DAY
     charged = costs(account, rule)
-    assert black_spells(charged, rule, 150) == ([], 200)
-    assert black_spells(charged, rule, 200) == ([Spell(200, None, 2)], 100 + year)
-    assert black_spells(charged, rule, 100 + year) == ([Spell(200, 100 + year, 2)], 200 + year)
+    assert black_intervals(charged, rule, 150) == ([], 200)
+    assert black_intervals(charged, rule, 200) == ([Interval(200, None, 2)], 100 + year)
+    assert black_intervals(charged, rule, 100 + year) == ([Interval(200, 100 + year, 2)], 200 + year)
     said = standing(account, rule, 150, 40, 1_000)
     assert (said["credit"], said["points"], said["effective"], [r["incident_id"] for r in said["reasons"]]) == ("normal", 2, [], ["a"])
     assert standing(account, rule, 160, 40, 1_000) is None
     assert standing(account, rule, 200, 40, 1_000)["effective"] == [(1_000, "black")]
     assert standing(account, rule, 200 + year, 40, 2_000)["effective"] == [(1_000, "black"), (2_000, "red")]
     account.charges["b"] = Charge("e", "b", 3, "retracted", "unfiled_outlet", "u", 200)
-    assert black_spells(costs(account, rule), rule, 300) == ([], 100 + year)
+    assert black_intervals(costs(account, rule), rule, 300) == ([], 100 + year)
 
 
 def test_what_an_incident_costs_nobody():

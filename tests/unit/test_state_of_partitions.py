@@ -7,20 +7,20 @@ import orjson
 import pytest
 from time_passing import inputs_hold, marks, said, said_ms
 
-from streams.city.contributions import Partial
-from streams.city.ledger import RatePartition
+from streams.city.contributions import Contribution
+from streams.city.ledger import CityLedger
 from streams.counts import Counts, DayKey
 from streams.enterprises.credit import Charge
 from streams.events import Record
 from streams.parcels.scans import count_scans
 from streams.parcels.store import parcel_key
-from streams.parcels.violations import Extent, FindingKey, Sighting
+from streams.parcels.violations import ViolatingScan, ViolationKey, ViolationSummary
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.city_stage import RateStage
+from streams.runtime.city_stage import CityStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
@@ -75,7 +75,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     policies = Policies([load_policy("yunnan-2018")])
     registry = Registry(policies.newest.timezone)
     registry.add([Enterprise(id="e")])
-    stage = RateStage(inputs_hold(Checkpoint("")), SimpleNamespace(policies=policies, registry=registry), b"k")
+    stage = CityStage(inputs_hold(Checkpoint("")), SimpleNamespace(policies=policies, registry=registry), b"k")
     sent, offsets = [], iter(range(100))
 
     async def send(*record, **_):
@@ -83,16 +83,16 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
 
     monkeypatch.setattr(stage.checkpoint, "send", send)
     partition = stage.partitions[0] = stage.new_partition()
-    key, date = FindingKey("outlets-on-file", "outlet/o", "2023-11-15"), "2023-11-15"
+    key, date = ViolationKey("outlets-on-file", "outlet/o", "2023-11-15"), "2023-11-15"
     city = policies.newest.pack.city.adcode
 
     def take(watermark_ms=T, **fields):
-        row = Partial(city, "courier.scan.v1", "e", date, 0, 1, **fields, **marks(watermark_ms))
+        row = Contribution(city, "courier.scan.v1", "e", date, 0, 1, **fields, **marks(watermark_ms))
         asyncio.run(stage.take([said(next(offsets), row, said_ms(watermark_ms))]))
         return {change.key.partition("\x1f")[0]: change.value for change in stage.changes(0)}
 
     take(counts=Counts(accepted=3))
-    take(finding=key, extent=Extent(1, T, (Sighting(T, "s", "e"),)))
+    take(finding=key, extent=ViolationSummary(1, T, (ViolatingScan(T, "s", "e"),)))
     take(charge=Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T))
     assert DayKey(city, "e", date) in partition.days and key in partition.findings and partition.accounts["e"].charges and partition.active["e"] == {date}
     assert take(T + 12 * DAY_MS)["finding"] is None
@@ -100,7 +100,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     date = "2024-01-20"
     changed = take(T + 70 * DAY_MS, counts=Counts(accepted=1))
     far = [("2024-03-01", 2, T + 110 * DAY_MS), ("2024-06-01", 3, T + 210 * DAY_MS)]
-    rows = [(Partial(city, "courier.scan.v1", "e", day, 0, offset, counts=Counts(accepted=1), **marks(ms)), said_ms(ms)) for day, offset, ms in far]
+    rows = [(Contribution(city, "courier.scan.v1", "e", day, 0, offset, counts=Counts(accepted=1), **marks(ms)), said_ms(ms)) for day, offset, ms in far]
     asyncio.run(stage.take([said(next(offsets), row, at_ms) for row, at_ms in rows]))
     assert {day.date for day in partition.days} == {"2024-06-01"}  # the other day was closed and forgotten in the chunk that brought it
     date = "2024-11-28"
@@ -110,7 +110,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
 
 
 def test_a_charge_goes_with_the_enterprise_that_it_turns_out_to_be_of():
-    partition = RatePartition()
+    partition = CityLedger()
     assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["e"]
     assert partition.charge(Charge("f", "i", 3, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["f", "e"]
     assert not partition.accounts["e"].charges and list(partition.accounts["f"].charges) == ["i"]
