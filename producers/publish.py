@@ -20,6 +20,8 @@ from streams.stopping import stopping
 from streams.topics import GPS, HEARTBEAT, SCAN
 
 TOPICS = {"gps": GPS.name, "scan": SCAN.name, "heartbeat": HEARTBEAT.name}
+ANSWERS_WITHIN_MS = 10_000
+"""A broker that takes longer to answer at first does not answer."""
 CLOSE_S = 10.0
 INTERRUPTED_CLOSE_S = 1.0
 """How long the last acknowledgements may take: after everything was sent, and after an interruption."""
@@ -94,7 +96,7 @@ def publish(bootstrap: str, records: Iterable[Sent], pace: Pace, *, synthetic: b
     ``synthetic``: of the records' kind, which the clock's heartbeats share. Raises ``Unavailable`` when Kafka does not answer or refuses a record.
     """
     try:
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=10, compression_type="lz4")
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=10, compression_type="lz4", bootstrap_timeout_ms=ANSWERS_WITHIN_MS)
     except (KafkaError, OSError):
         raise Unavailable(f"Kafka at {bootstrap} does not answer; start one with ./yicheng kafka start, or set YICHENG_KAFKA_BOOTSTRAP") from None
     sent = dict.fromkeys(TOPICS, 0)

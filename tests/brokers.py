@@ -93,6 +93,15 @@ class Broker:
         return ""
 
 
+def outlook(environment=os.environ):
+    """Which Kafka will be chosen, before any is started."""
+    if given := environment.get("YICHENG_KAFKA_BOOTSTRAP", ""):
+        return f"given, {given}"
+    if (wanted := environment.get("YICHENG_TEST_KAFKA", "")).startswith("embedded"):
+        return f"{wanted}, as YICHENG_TEST_KAFKA says"
+    return f"embedded ({why})" if (why := no_engine()) else f"container {IMAGE}, or embedded where none is up within {PATIENCE_S:.0f} s"
+
+
 def no_engine():
     """Why there is no engine that runs containers, or nothing when there is one."""
     if shutil.which("docker") is None:

@@ -55,6 +55,13 @@ def promtool() -> str:
     return found
 
 
+def pytest_report_header(config):
+    """Say which Kafka is to be used where the tests run in several processes, each with its own."""
+    from brokers import outlook
+
+    return f"Kafka: {outlook()}, one for each process" if config.getoption("numprocesses", None) else None
+
+
 def pytest_report_collectionfinish(config, items):
     """Say which Kafka is used, where one is."""
     from brokers import Broker
@@ -75,7 +82,9 @@ def pytest_unconfigure(config):
 @pytest.fixture(scope="session")
 def kafka_bootstrap(request, tmp_path_factory):
     """The cluster in YICHENG_KAFKA_BOOTSTRAP, else one in a container where that can be had, else the embedded broker (YICHENG_TEST_KAFKA chooses)."""
-    broker = request.config.stash[BROKER]
+    from brokers import Broker
+
+    broker = request.config.stash.setdefault(BROKER, Broker())
     yield broker.start(tmp_path_factory.mktemp("kafka"))
     broker.stop()
 
