@@ -113,9 +113,9 @@ def judge_files(
         **{name: dict(outcomes) for name, outcomes in intake.outcomes.items()},
         "first_refusal": intake.first_refusal,
         "passed_over": intake.passed_over,
-        "vehicles": len(partition.traces),
+        "vehicles": len(partition.vehicles),
         "incidents": dict(Counter(data["rule_id"] for data in incidents)),
-        "driven": [driven_row(policy.pack.city.adcode, date, driven) for date, driven in sorted(partition.driven.by_date.items())],
+        "driven": [driven_row(policy.pack.city.adcode, date, driven) for date, driven in sorted(partition.empty_run.by_date.items())],
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
         "records_per_second": round(read / max(seconds, 1e-9)),
@@ -152,7 +152,7 @@ def _spells(
 
 def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Transition]:
     """The last state of every incident; those still open as they stand now, not as they were announced."""
-    for trace in partition.traces.values():
+    for trace in partition.vehicles.values():
         for incident in trace.incidents or ():
             if incident.state == OPEN:
                 latest[incident.incident_id] = as_transition("updated", trace, incident)

@@ -24,7 +24,7 @@ from streams.vehicles.incidents import Transition
 
 def incident_data(transition: Transition, policies: Policies, registry: Registry) -> dict[str, Any]:
     """The ``data`` of a vehicle incident (interfaces.md)."""
-    run, offence = transition.run, transition.run.offence
+    run, offence = transition.episode, transition.episode.offence
     policy, rule = policies.rule(offence.rule_id, offence.rule, run.opened_at_ms)
     subject = registry.subject(transition.vehicle_id, run.opened_at_ms)
     zone_zh, zone_en = policy.zone_name(offence.zone_id)

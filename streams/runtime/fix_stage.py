@@ -16,7 +16,7 @@ from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage
 from streams.state_records import RecordHeader, encode_fields, encode_header, has_fields
 from streams.topics import GPS, PARTIALS, VEHICLE_STATE
-from streams.vehicles.codec import decode_driven, decode_trace, encode_traces
+from streams.vehicles.codec import decode_driven, decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine, FixPartition, new_partition
 from streams.vehicles.incidents import Transition, VehicleState
@@ -66,10 +66,10 @@ class FixStage(StatefulStage[FixPartition]):
             metrics.FIXES.labels(city, outcome).inc(count)
         if verdict.chunk is not None and verdict.chunk.fixes:
             metrics.FIX_AGE.observe(max(0.0, time.time() - int(verdict.chunk.times.min()) / 1000))
-        metrics.STATE_VEHICLES.set(sum(len(p.traces) for p in self.partitions.values()))
+        metrics.STATE_VEHICLES.set(sum(len(p.vehicles) for p in self.partitions.values()))
 
     async def _publish(self, engine: Engine, transitions: Sequence[Transition]) -> None:
-        policies, registry = engine.policies, engine.planner.registry
+        policies, registry = engine.policies, engine.compiler.registry
         for transition in transitions:
             data = incident_data(transition, policies, registry)
             if charge := await self.announce(transition.kind, data):
@@ -116,12 +116,12 @@ class FixStage(StatefulStage[FixPartition]):
 
     def mark(self, partition: FixPartition, head: RecordHeader) -> bytes:
         """With the days' driving, which is the partition's and no vehicle's, and the offsets at which hours began."""
-        return encode_fields((partition.driven.by_date, partition.strangers.hours), head)
+        return encode_fields((partition.empty_run.by_date, partition.strangers.hours), head)
 
     def put_mark(self, partition: FixPartition, value: bytes) -> None:
         """See ``mark``; workers before 0.1 wrote none."""
         by_date, hours = decode_driven(value) if has_fields(value) else ({}, [])
-        partition.driven, partition.strangers.hours = EmptyRun(by_date), hours
+        partition.empty_run, partition.strangers.hours = EmptyRun(by_date), hours
 
     def put(self, partition: FixPartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
@@ -129,38 +129,38 @@ class FixStage(StatefulStage[FixPartition]):
         if len(value) <= LONGEST_HEADER and not has_fields(value):  # forgotten by the checkpoint that wrote this
             partition.strangers.buried.append(key)
             return
-        trace = partition.traces[key] = decode_trace(value, self.engine)
-        self.engine.watch(partition, trace)
-        self._count_trace(trace)
+        vehicle = partition.vehicles[key] = decode_vehicle(value, self.engine)
+        self.engine.watch(partition, vehicle)
+        self._count_vehicle(vehicle)
 
-    def _count_trace(self, trace: VehicleState) -> None:
-        for incident in trace.incidents or ():
-            self._count_open(incident.incident_id, incident.run.offence.rule, incident.state)
+    def _count_vehicle(self, vehicle: VehicleState) -> None:
+        for incident in vehicle.incidents or ():
+            self._count_open(incident.incident_id, incident.episode.offence.rule, incident.state)
 
     def dirty(self, partition: FixPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``; of a forgotten vehicle only a head is left until the next checkpoint, should this one not be completed."""
         assert self.engine is not None
         strangers = partition.strangers
-        yield from ((vehicle_id, None) for vehicle_id in strangers.buried if vehicle_id not in partition.traces)
-        strangers.buried = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.traces]
+        yield from ((vehicle_id, None) for vehicle_id in strangers.buried if vehicle_id not in partition.vehicles)
+        strangers.buried = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.vehicles]
         strangers.expired.clear()
         yield from ((vehicle_id, encode_header(head)) for vehicle_id in strangers.buried)
-        yield from encode_traces(partition.columns, partition.changed(), self.engine, head)
+        yield from encode_vehicles(partition.store, partition.changed(), self.engine, head)
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far the partition's vehicles drove on the days that changed."""
         partition = self.partitions[number]
         assert self.engine is not None
         city = self.engine.policies.newest.pack.city.adcode
-        for date in sorted(partition.driven.changed):
-            row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.driven.by_date[date])
+        for date in sorted(partition.empty_run.changed):
+            row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.empty_run.by_date[date])
             yield PARTIALS.name, city.encode(), encode_contribution(row)
-        partition.driven.told(self.engine.policies.newest.days, partition.stream_time_ms)
+        partition.empty_run.told(self.engine.policies.newest.days, partition.stream_time_ms)
 
     def taken_up(self, partition: FixPartition) -> None:
         """See ``StatefulStage``."""
-        for trace in partition.traces.values():
-            self._count_trace(trace)
+        for vehicle in partition.vehicles.values():
+            self._count_vehicle(vehicle)
 
     def forget(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""

@@ -27,45 +27,45 @@ AT_ONCE = 256
 """Vehicles whose columns are copied together."""
 
 
-def encode_traces(columns: VehicleStore, numbers: np.ndarray, engine: Engine, head: RecordHeader) -> Iterator[tuple[str, bytes]]:
+def encode_vehicles(store: VehicleStore, numbers: np.ndarray, engine: Engine, head: RecordHeader) -> Iterator[tuple[str, bytes]]:
     """Ids and traces, with their fixes, of vehicles by number."""
     fields = msgspec.structs.astuple(head)
     for start in range(0, len(numbers), AT_ONCE):
-        for trace, kept in columns.kept(numbers[start : start + AT_ONCE]):
-            offences, used, runs, live, base, incidents = _told(trace, engine) if trace.has_offended() else _NOTHING
-            yield trace.vehicle_id, encode_record((
-                *fields, trace.vehicle_id, trace.reported or (), offences, *kept, _exactly(trace.recent), used, runs, live, base, incidents, trace.seen, _late(trace, engine)
+        for vehicle, kept in store.kept(numbers[start : start + AT_ONCE]):
+            offences, used, episodes, live, carried_over, incidents = _told(vehicle, engine) if vehicle.has_offended() else _NOTHING
+            yield vehicle.vehicle_id, encode_record((
+                *fields, vehicle.vehicle_id, vehicle.reported or (), offences, *kept, _exactly(vehicle.recent), used, episodes, live, carried_over, incidents, vehicle.seen, _late(vehicle, engine)
             ))  # fmt: skip
 
 
 _NOTHING: tuple[Any, ...] = ((), (), (), 0, (), ())
 
 
-def _told(trace: VehicleState, engine: Engine) -> tuple[Any, ...]:
+def _told(vehicle: VehicleState, engine: Engine) -> tuple[Any, ...]:
     """Offences, the sets of them that fixes refer to, runs (the live ones first, and how many), base and incidents."""
-    prune(trace)
-    runs, base, incidents = list((trace.runs or {}).values()), list((trace.base or {}).values()), trace.incidents or []
-    stored_runs = list({id(run): run for run in (*runs, *(i.run for i in incidents))}.values())
-    places = {id(run): place for place, run in enumerate(stored_runs)}
-    used = sorted(trace.offending or ())
-    in_evidence = (o for run in (*stored_runs, *base) for fix in run.evidence for o in fix.offences)
-    of_runs = (run.offence for run in (*stored_runs, *base))
+    prune(vehicle)
+    episodes, carried_over, incidents = list((vehicle.episodes or {}).values()), list((vehicle.carried_over or {}).values()), vehicle.incidents or []
+    stored_runs = list({id(episode): episode for episode in (*episodes, *(i.episode for i in incidents))}.values())
+    places = {id(episode): place for place, episode in enumerate(stored_runs)}
+    used = sorted(vehicle.offending or ())
+    in_evidence = (o for episode in (*stored_runs, *carried_over) for fix in episode.evidence for o in fix.offences)
+    of_runs = (episode.offence for episode in (*stored_runs, *carried_over))
     offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.sets[n]))))
     number = {offence: index for index, offence in enumerate(offences)}
 
-    def pack_run(run: Episode) -> tuple[Any, ...]:
-        span = (run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count)
-        evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in run.evidence]
-        return (number[run.offence], *span, evidence, run.plate, run.synthetic, run.top_speed_kmh)
+    def pack_run(episode: Episode) -> tuple[Any, ...]:
+        span = (episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count)
+        evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in episode.evidence]
+        return (number[episode.offence], *span, evidence, episode.plate, episode.synthetic, episode.top_speed_kmh)
 
     return (
         [_packed(o) for o in offences],
         [(n, [number[o] for o in engine.sets[n]]) for n in used],
-        [pack_run(run) for run in stored_runs],
-        len(runs),
-        [pack_run(run) for run in base],
+        [pack_run(episode) for episode in stored_runs],
+        len(episodes),
+        [pack_run(episode) for episode in carried_over],
         [
-            (i.incident_id, i.opening, i.revision, i.state, places[id(i.run)], i.superseded_by)
+            (i.incident_id, i.opening, i.revision, i.state, places[id(i.episode)], i.superseded_by)
             for i in incidents
         ],
     )
@@ -75,12 +75,12 @@ def _exactly(recent: FixHistory | None) -> list[tuple[Any, ...]]:
     return [(*key, *value) for key, value in recent.exact.items()] if recent is not None and recent.exact else []
 
 
-def _late(trace: VehicleState, engine: Engine) -> tuple[Any, ...] | None:
+def _late(vehicle: VehicleState, engine: Engine) -> tuple[Any, ...] | None:
     """The late fixes of a vehicle that wait, with their offences, and since when."""
-    if trace.waiting is None:
+    if vehicle.waiting is None:
         return None
-    said = [(*late.fix[:6], late.fix.load, [_packed(o) for o in engine.sets[late.fix.offence_set]], late.report) for late in trace.waiting.fixes.values()]
-    return trace.waiting.since_ms, said
+    said = [(*late.fix[:6], late.fix.load, [_packed(o) for o in engine.sets[late.fix.offence_set]], late.report) for late in vehicle.waiting.fixes.values()]
+    return vehicle.waiting.since_ms, said
 
 
 def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
@@ -90,7 +90,7 @@ def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
     since_ms, said = late
     found = {}
     for at_ms, name, lon, lat, speed_kmh, ignition, load, offences, report in said:
-        offence_set = engine.set_number(tuple(engine.planner.offence(*offence) for offence in offences))
+        offence_set = engine.set_number(tuple(engine.compiler.offence(*offence) for offence in offences))
         fix = StoredFix(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
         found[at_ms, name] = Late(fix, *row_of(fix), Report(*report))
     return Waiting(since_ms, found)
@@ -100,16 +100,16 @@ def _packed(offence: Offence) -> tuple[Any, ...]:
     return offence.rule_id, offence.zone_id, offence.merge_gap_ms, offence.minimum_ms, offence.form, offence.rule
 
 
-def decode_trace(value: bytes, engine: Engine) -> VehicleState:
-    """The trace from what ``encode_traces`` wrote."""
+def decode_vehicle(value: bytes, engine: Engine) -> VehicleState:
+    """The trace from what ``encode_vehicles`` wrote."""
     fields = decode_record(value)
     if fields[0] == 2:
         fields = _from_version_2(fields)
     if fields[0] < 7:
         fields = _from_version_6(fields)
-    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, base, incidents, *more = body_of(fields)
+    vehicle_id, reported, packed_offences, sealed, rows, ids, exact, used, stored_runs, live, carried_over, incidents, *more = body_of(fields)
     seen, late = more or (fields[2], None)
-    offences = [engine.planner.offence(*packed) for packed in packed_offences]
+    offences = [engine.compiler.offence(*packed) for packed in packed_offences]
 
     def unpack_run(packed: list[Any]) -> Episode:
         offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence, *said = packed
@@ -126,16 +126,16 @@ def decode_trace(value: bytes, engine: Engine) -> VehicleState:
     if renumbered:
         recent.number_anew(renumbered)
         offending.update(number for number in recent.offence_sets().tolist() if number)
-    runs = [unpack_run(packed) for packed in stored_runs]
-    announced = [Incident(name, tuple(opening), revision, state, runs[run], by) for name, opening, revision, state, run, by in incidents]
+    episodes = [unpack_run(packed) for packed in stored_runs]
+    announced = [Incident(name, tuple(opening), revision, state, episodes[episode], by) for name, opening, revision, state, episode, by in incidents]
     return VehicleState(
         -1,
         vehicle_id,
         recent,
         b"",
         dict(offending) or None,
-        {run.offence: run for run in runs[:live]} or None,
-        {run.offence: run for run in map(unpack_run, base)} or None,
+        {episode.offence: episode for episode in episodes[:live]} or None,
+        {episode.offence: episode for episode in map(unpack_run, carried_over)} or None,
         announced or None,
         [Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
         _waiting(late, engine),
@@ -152,13 +152,13 @@ def _from_version_2(fields: list[Any]) -> list[Any]:
 
 def _from_version_6(fields: list[Any]) -> list[Any]:
     """Until version 6 a vehicle had one plate, and was synthetic for ever; so all its fixes and runs are taken to have reported that."""
-    head, (vehicle_id, plate, synthetic, offences, sealed, rows, ids, _, exact, used, runs, live, base, incidents) = fields[:HEADER_FIELDS], body_of(fields)
+    head, (vehicle_id, plate, synthetic, offences, sealed, rows, ids, _, exact, used, episodes, live, carried_over, incidents) = fields[:HEADER_FIELDS], body_of(fields)
     reported = [(BEGINNING_MS, "", (plate, synthetic))] if plate or synthetic else ()
 
-    def told(run: list[Any]) -> list[Any]:
-        return [*run, plate, synthetic, max((fix[4] for fix in run[-1] if fix[4] is not None), default=None)]
+    def told(episode: list[Any]) -> list[Any]:
+        return [*episode, plate, synthetic, max((fix[4] for fix in episode[-1] if fix[4] is not None), default=None)]
 
-    return [*head, vehicle_id, reported, offences, sealed, rows, ids, exact, used, list(map(told, runs)), live, list(map(told, base)), incidents]
+    return [*head, vehicle_id, reported, offences, sealed, rows, ids, exact, used, list(map(told, episodes)), live, list(map(told, carried_over)), incidents]
 
 
 def decode_driven(value: bytes) -> tuple[dict[str, Millimetres], list[tuple[int, int]]]:

@@ -36,8 +36,8 @@ class Offence(msgspec.Struct, eq=False, gc=False):
     rule: str
 
 
-PLAN = np.dtype([("from_ms", "<i8"), ("until_ms", "<i8"), ("duties", "<i4")])
-DUTIES = np.dtype([("reach_deg", "<f8"), ("watches", "?")])
+COMPILED = np.dtype([("from_ms", "<i8"), ("until_ms", "<i8"), ("rule_set", "<i4")])
+RULE_SETS = np.dtype([("reach_deg", "<f8"), ("watches", "?")])
 """Of duties: from which distance to the fix before on one asks further, and whether silences are watched for."""
 ASKABLE = 62
 """So many predicates have a bit in the arrays; whatever depends on others is looked at fix by fix."""
@@ -92,11 +92,11 @@ def ask(here: ZoneRules, fix: Fix, zones: tuple[str, ...], subject: Subject | No
     return found
 
 
-def pair_violations(duties: RuleSet, before: StoredFix, fix: StoredFix) -> tuple[Offence, ...]:
+def pair_offences(rule_set: RuleSet, before: StoredFix, fix: StoredFix) -> tuple[Offence, ...]:
     """The offences that a fix commits by where the fix before it was."""
-    if abs(fix.lon - before.lon) + abs(fix.lat - before.lat) < duties.reach_deg:
+    if abs(fix.lon - before.lon) + abs(fix.lat - before.lat) < rule_set.reach_deg:
         return ()
-    return tuple(offence for offence, predicate in duties.pairs if predicate(before, fix))
+    return tuple(offence for offence, predicate in rule_set.pairs if predicate(before, fix))
 
 
 class ZoneScope(NamedTuple):
@@ -116,7 +116,7 @@ class CompiledRules(msgspec.Struct, gc=False):
     from_ms: int
     until_ms: int
     generation: int
-    duties: RuleSet
+    rule_set: RuleSet
     number: int
 
 
@@ -133,7 +133,7 @@ class Period(NamedTuple):
 class RuleCompiler:
     """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old.
 
-    As arrays, for whole chunks: ``plans`` and ``duties`` by number, and ``bits[duties, set of zones]`` of the predicates to be asked
+    As arrays, for whole chunks: ``compiled_rules`` and ``rule_set`` by number, and ``bits[duties, set of zones]`` of the predicates to be asked
     (-1: look closer).
     """
 
@@ -143,7 +143,7 @@ class RuleCompiler:
         self.generation = 0
         self._offences: dict[tuple[str, str | None, int, int, str, str], Offence] = {}
         self._duties: dict[tuple[object, ...], RuleSet] = {}
-        self._plans: dict[tuple[int, int, int], CompiledRules] = {}
+        self._compiled: dict[tuple[int, int, int], CompiledRules] = {}
         self._bits: dict[Predicate, int] = {}
         self._period: Period | None = None
         self.change(policies)
@@ -153,36 +153,36 @@ class RuleCompiler:
         self.policies = policies
         self.generation += 1
         self._duties.clear()
-        self._plans.clear()
+        self._compiled.clear()
         self._bits.clear()
         self._period = None
-        self.plans, self.duties = GrowableArray(PLAN), GrowableArray(DUTIES)
-        self.plans.add((END_MS, END_MS, 0))
-        self.duties.add((0.0, False))
+        self.compiled_rules, self.rule_set = GrowableArray(COMPILED), GrowableArray(RULE_SETS)
+        self.compiled_rules.add((END_MS, END_MS, 0))
+        self.rule_set.add((0.0, False))
         self.bits = np.full((16, 16), -1)
 
-    def here(self, duties: RuleSet, zones: int) -> ZoneRules:
+    def here(self, rule_set: RuleSet, zones: int) -> ZoneRules:
         """What can be violated inside a set of zones (its number), worked out once."""
-        found = duties.here.get(zones)
+        found = rule_set.here.get(zones)
         if found is None:
-            found = duties.here[zones] = duties.inside(self.policies.zones(zones))
-            if duties.number < LARGEST and zones < LARGEST:
-                self._make_room(duties.number, zones)
-                self.bits[duties.number, zones] = -1 if found.always or found.bits >> ASKABLE else found.bits
+            found = rule_set.here[zones] = rule_set.inside(self.policies.zones(zones))
+            if rule_set.number < LARGEST and zones < LARGEST:
+                self._make_room(rule_set.number, zones)
+                self.bits[rule_set.number, zones] = -1 if found.always or found.bits >> ASKABLE else found.bits
         return found
 
-    def _make_room(self, duties: int, zones: int) -> None:
+    def _make_room(self, rule_set: int, zones: int) -> None:
         """The last row and the last column stay free, for numbers beyond."""
         height, width = self.bits.shape
-        while duties >= height - 1 or zones >= width - 1:
-            taller, wider = (height if duties >= height - 1 else 0), (width if zones >= width - 1 else 0)
+        while rule_set >= height - 1 or zones >= width - 1:
+            taller, wider = (height if rule_set >= height - 1 else 0), (width if zones >= width - 1 else 0)
             self.bits = np.pad(self.bits, ((0, taller), (0, wider)), constant_values=-1)
             height, width = self.bits.shape
 
-    def asks(self, duties: np.ndarray, zones: np.ndarray) -> np.ndarray:
+    def asks(self, rule_set: np.ndarray, zones: np.ndarray) -> np.ndarray:
         """The bits of the predicates to be asked of n fixes; -1 where that does not say it all."""
         height, width = self.bits.shape
-        found: np.ndarray = self.bits[np.minimum(duties, height - 1), np.minimum(zones, width - 1)]
+        found: np.ndarray = self.bits[np.minimum(rule_set, height - 1), np.minimum(zones, width - 1)]
         return found
 
     def told(self) -> int:
@@ -216,11 +216,11 @@ class RuleCompiler:
         An interruption announced by then puts it off until its end. Registration and exemptions count at that time as well.
         """
         found = []
-        plan = self.at(vehicle_id, event_time_ms, known)
-        for offence, limit_ms in plan.duties.silences:
+        compiled = self.at(vehicle_id, event_time_ms, known)
+        for offence, limit_ms in compiled.rule_set.silences:
             due_ms = event_time_ms + limit_ms
             due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms, event_time_ms)
-            if due_ms < LAST_MS and any(offence is later for later, _ in self.at(vehicle_id, due_ms, plan).duties.silences):
+            if due_ms < LAST_MS and any(offence is later for later, _ in self.at(vehicle_id, due_ms, compiled).rule_set.silences):
                 found.append((offence, due_ms))
         return found
 
@@ -228,20 +228,20 @@ class RuleCompiler:
         """The vehicle's plan at an instant: the known one where it still holds."""
         if known is not None and known.generation == self.generation and known.from_ms <= event_time_ms < known.until_ms:
             return known
-        return self.plan(vehicle_id, event_time_ms)[0]
+        return self.compiled(vehicle_id, event_time_ms)[0]
 
-    def plan(self, vehicle_id: str, event_time_ms: int) -> tuple[CompiledRules, Subject]:
+    def compiled(self, vehicle_id: str, event_time_ms: int) -> tuple[CompiledRules, Subject]:
         """The vehicle's plan for the period around an instant, and what the registry says about it then."""
         period = self._period
         if period is None or not period.from_ms <= event_time_ms < period.until_ms:
             period = self._period = self._period_around(event_time_ms)
         subject = self.registry.subject(vehicle_id, event_time_ms)
-        duties = self._duties_of(subject, period)
-        key = (max(period.from_ms, subject.from_ms), min(period.until_ms, subject.until_ms), duties.number)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = CompiledRules(*key[:2], self.generation, duties, self.plans.add(key))
-        return plan, subject
+        rule_set = self._rule_set_of(subject, period)
+        key = (max(period.from_ms, subject.from_ms), min(period.until_ms, subject.until_ms), rule_set.number)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = CompiledRules(*key[:2], self.generation, rule_set, self.compiled_rules.add(key))
+        return compiled, subject
 
     def _period_around(self, event_time_ms: int) -> Period:
         policy = self.policies.at(event_time_ms)
@@ -251,7 +251,7 @@ class RuleCompiler:
         permitted = policy.permitted_at(event_time_ms)
         return Period(*bounds_ms, policy, policy.calendars_at(event_time_ms), tuple(rule for rule in policy.fix_rules if rule.id not in permitted))
 
-    def _duties_of(self, subject: Subject, period: Period) -> RuleSet:
+    def _rule_set_of(self, subject: Subject, period: Period) -> RuleSet:
         applying: list[tuple[Rule, Any, frozenset[str]]] = []
         for rule in period.rules:
             if rule.vehicles is not None and not rule.vehicles.matches(subject):
@@ -263,13 +263,13 @@ class RuleCompiler:
             if prepared is not False:
                 applying.append((rule, prepared, freed))
         key = (id(period.policy), *((rule.id, prepared, freed) for rule, prepared, freed in applying))
-        duties = self._duties.get(key)
-        if duties is None:
-            duties = self._duties[key] = self._make_duties(applying)
-        return duties
+        rule_set = self._duties.get(key)
+        if rule_set is None:
+            rule_set = self._duties[key] = self._make_rule_set(applying)
+        return rule_set
 
-    def _make_duties(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> RuleSet:
-        duties = RuleSet(self.duties.count, here={})
+    def _make_rule_set(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> RuleSet:
+        rule_set = RuleSet(self.rule_set.count, here={})
         for rule, prepared, freed in applying:
             module, predicate = RULES[rule.rule], None if prepared is True else prepared
             zones = rule.zone_ids
@@ -280,13 +280,13 @@ class RuleCompiler:
             for zone_id, where in places:
                 offence = self._offence_of(rule, zone_id)
                 if offence.form is Form.SILENCE:
-                    duties.silences += ((offence, int(rule.parameters.limit)),)
+                    rule_set.silences += ((offence, int(rule.parameters.limit)),)
                 elif offence.form is Form.PAIR:
-                    duties.pairs += ((offence, prepared),)
-                    duties.reach_deg = min(duties.reach_deg, module.reach_deg(rule.parameters))
+                    rule_set.pairs += ((offence, prepared),)
+                    rule_set.reach_deg = min(rule_set.reach_deg, module.reach_deg(rule.parameters))
                 else:
                     bit = self._bits.setdefault(predicate, 1 << len(self._bits)) if predicate else 0
-                    duties.by_itself += ((offence, where, predicate, bit),)
-        duties.told = tuple(dict.fromkeys(p for _, _, p, _ in duties.by_itself if p is not None and p.reported is not None))
-        self.duties.add((duties.reach_deg if duties.pairs else np.inf, bool(duties.silences)))
-        return duties
+                    rule_set.by_itself += ((offence, where, predicate, bit),)
+        rule_set.told = tuple(dict.fromkeys(p for _, _, p, _ in rule_set.by_itself if p is not None and p.reported is not None))
+        self.rule_set.add((rule_set.reach_deg if rule_set.pairs else np.inf, bool(rule_set.silences)))
+        return rule_set

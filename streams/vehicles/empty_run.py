@@ -40,11 +40,11 @@ def total(parts: Iterable[Millimetres]) -> Millimetres:
     return sum(parts, Millimetres())
 
 
-def driven_row(city: str, date: str, driven: Millimetres) -> dict[str, Any]:
+def driven_row(city: str, date: str, empty_run: Millimetres) -> dict[str, Any]:
     """What ``courier.rates.v1`` says of a day's driving (metres; the ratio does not exist where no load is known)."""
     return {
         "city": city, "enterprise_id": "*", "date": date, "window": f"{WINDOW} {date}",
-        "empty_run_m": driven.empty / 1000, "known_run_m": driven.known / 1000, "empty_run_ratio": share(driven.empty, driven.known),
+        "empty_run_m": empty_run.empty / 1000, "known_run_m": empty_run.known / 1000, "empty_run_ratio": share(empty_run.empty, empty_run.known),
     }  # fmt: skip
 
 
@@ -60,9 +60,9 @@ class EmptyRun:
         self.by_date = dict(by_date or {})
         self.changed: set[str] = set()
 
-    def add(self, date: str, driven: Millimetres) -> None:
+    def add(self, date: str, empty_run: Millimetres) -> None:
         """So much more on a day."""
-        self.by_date[date] = self.by_date.get(date, Millimetres()) + driven
+        self.by_date[date] = self.by_date.get(date, Millimetres()) + empty_run
         self.changed.add(date)
 
     def told(self, days: LocalDays, stream_time_ms: int) -> None:

@@ -39,7 +39,7 @@ from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.rules._predicates import Form
-from streams.vehicles.compiled_rules import Offence, RuleCompiler, ask, pair_violations
+from streams.vehicles.compiled_rules import Offence, RuleCompiler, ask, pair_offences
 from streams.vehicles.empty_run import APART_MS, EmptyRun
 from streams.vehicles.growable import as_bytes
 from streams.vehicles.history import FixHistory
@@ -57,7 +57,7 @@ FEWEST_A_TURN = 4
 """So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
 MOST_A_SECOND = 10.0
 """So many fixes a vehicle are accepted for every second of the lateness (semantics 2.6)."""
-PLANS_KEPT = 100_000
+MOST_COMPILED = 100_000
 """So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
@@ -66,14 +66,14 @@ NOWHERE = (-(2**62), 0, 0)
 class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
 
-    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``columns``: what is known
-    of many vehicles at once, as of a ``generation`` of plans; ``driven``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint;
+    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``store``: what is known
+    of many vehicles at once, as of a ``generation`` of plans; ``empty_run``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint;
     ``strangers``: the vehicles that no record knows.
     """
 
-    traces: dict[str, VehicleState] = {}
-    columns: VehicleStore = msgspec.field(default_factory=VehicleStore)
-    driven: EmptyRun = msgspec.field(default_factory=EmptyRun)
+    vehicles: dict[str, VehicleState] = {}
+    store: VehicleStore = msgspec.field(default_factory=VehicleStore)
+    empty_run: EmptyRun = msgspec.field(default_factory=EmptyRun)
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     strangers: Strangers = msgspec.field(default_factory=Strangers)
     generation: int = 0
@@ -82,28 +82,28 @@ class FixPartition(msgspec.Struct):
     saved_offset: int = 0
     due: list[tuple[int, str]] = []
 
-    def touch(self, trace: VehicleState) -> None:
+    def touch(self, vehicle: VehicleState) -> None:
         """The trace changed, and has to be in the next checkpoint."""
-        self.columns.latest.held["dirty"][self.number(trace)] = True
+        self.store.latest.data["dirty"][self.number(vehicle)] = True
 
-    def forget(self, trace: VehicleState) -> None:
+    def forget(self, vehicle: VehicleState) -> None:
         """Nothing is known of a vehicle any more."""
-        vehicle_id = trace.vehicle_id
-        del self.traces[vehicle_id]
+        vehicle_id = vehicle.vehicle_id
+        del self.vehicles[vehicle_id]
         self.strangers.ids.pop(vehicle_id, None)
         self.strangers.expired[vehicle_id] = None
-        if trace.number >= 0:
-            self.columns.forget(trace.number, new_vehicle_state(vehicle_id))
+        if vehicle.number >= 0:
+            self.store.forget(vehicle.number, new_vehicle_state(vehicle_id))
 
-    def number(self, trace: VehicleState) -> int:
+    def number(self, vehicle: VehicleState) -> int:
         """The number of its row in the columns."""
-        if trace.number < 0:
-            self.columns.enter([trace])
-        return trace.number
+        if vehicle.number < 0:
+            self.store.enter([vehicle])
+        return vehicle.number
 
     def changed(self) -> np.ndarray:
         """The numbers of the vehicles that have changed since the last call."""
-        dirty = self.columns.latest.held["dirty"]
+        dirty = self.store.latest.data["dirty"]
         numbers = np.flatnonzero(dirty)
         dirty[:] = False
         return numbers
@@ -150,8 +150,8 @@ class Engine:
     def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False, forgets: bool = False) -> None:
         self.refuses_synthetic = refuses_synthetic
         self.forgets = forgets
-        self.planner = RuleCompiler(policies, registry)
-        self.announcer = IncidentTracker(identity_key, self._policy_name, self.planner.silences)
+        self.compiler = RuleCompiler(policies, registry)
+        self.tracker = IncidentTracker(identity_key, self._policy_name, self.compiler.silences)
         self.sets: list[tuple[Offence, ...]] = [()]
         self._set_numbers: dict[tuple[Offence, ...], int] = {(): 0}
         self.change(policies)
@@ -159,14 +159,14 @@ class Engine:
     @property
     def policies(self) -> Policies:
         """The policy's versions in force."""
-        return self.planner.policies
+        return self.compiler.policies
 
     def change(self, policies: Policies) -> None:
         """Take over a policy or registry as published."""
-        self.planner.change(policies)
+        self.compiler.change(policies)
         rules = [rule for policy in policies.versions for rule in policy.fix_rules]
         limits_ms = [rule.parameters.limit for rule in rules if getattr(RULES[rule.rule], "FORM", None) is Form.SILENCE]
-        self.announcer.shortest_silence_ms = min(limits_ms, default=END_MS)
+        self.tracker.shortest_silence_ms = min(limits_ms, default=END_MS)
 
     @property
     def most_kept(self) -> int:
@@ -183,8 +183,8 @@ class Engine:
         verdicts, forgotten = [], Counter[str]()
         for border, part in parts(records, partition.next_offset):
             if border:
-                forgotten += forget(partition, self.planner.registry, self.planner.generation)
-                partition.columns.compact()
+                forgotten += forget(partition, self.compiler.registry, self.compiler.generation)
+                partition.store.compact()
             verdicts.append(self._judge_part(partition, part))
         verdict = verdicts[-1]
         if len(verdicts) > 1:
@@ -240,40 +240,40 @@ class Engine:
 
         A vehicle's fixes of a chunk from the first on that needs a closer look all get it, so nothing overtakes it.
         """
-        columns = partition.columns
-        if self.planner.plans.count > PLANS_KEPT + 8 * len(partition.traces):
-            self.planner.change(self.policies)
-        if partition.generation != self.planner.generation:
-            partition.generation, columns.latest.held["plan"] = self.planner.generation, 0
+        store = partition.store
+        if self.compiler.compiled_rules.count > MOST_COMPILED + 8 * len(partition.vehicles):
+            self.compiler.change(self.policies)
+        if partition.generation != self.compiler.generation:
+            partition.generation, store.latest.data["compiled"] = self.compiler.generation, 0
         numbers = self._numbers(partition, [fix.vehicle_id for fix in chunk.fixes])
         order = np.argsort(numbers, kind="stable")
         self._put_off(partition, int(chunk.stream_times.max()))
         self._settle(partition)
         packed = pack(chunk, np.array([record.offset for record in records]), LONGEST_ID)
-        zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.planner.possible(chunk)
+        zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.compiler.possible(chunk)
         latest = self._latest(partition, numbers, order, packed)
-        self._plan(partition, chunk, numbers, latest)
+        self._compile_for(partition, chunk, numbers, latest)
         plain = self._plain(partition, chunk, latest, packed, zones, possible)
         if int(latest["kept"].max()) + len(numbers) > self.most_kept:
             plain &= latest["kept"] + _before(numbers, order) < self.most_kept
         for chosen in _turns(numbers, order, plain):
-            full = columns.append(numbers[chosen], packed, chosen)
+            full = store.append(numbers[chosen], packed, chosen)
             if full:
-                columns.seal(full, self.policies.lateness_ms, self._forget)
+                store.seal(full, self.policies.lateness_ms, self._forget)
         self._drive(partition, chunk, latest, plain)
         reached_ms = np.maximum.accumulate(np.where(plain, chunk.stream_times, partition.stream_time_ms)).tolist()
-        looked = np.flatnonzero(~plain)
-        indices = looked.tolist()
+        touched = np.flatnonzero(~plain)
+        indices = touched.tolist()
         candidates = itertools.starmap(SuspectFix, zip(
-            [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[looked].tolist(),
-            packed.fits[looked].tolist(), zones[looked].tolist(), possible[looked].tolist(),
-            chunk.reports[looked].tolist(), chunk.stream_times[looked].tolist(), strict=True,
+            [chunk.fixes[index] for index in indices], [packed.names[index] for index in indices], as_bytes(packed.rows)[touched].tolist(),
+            packed.fits[touched].tolist(), zones[touched].tolist(), possible[touched].tolist(),
+            chunk.reports[touched].tolist(), chunk.stream_times[touched].tolist(), strict=True,
         ))  # fmt: skip
-        for index, number, candidate in zip(indices, numbers[looked].tolist(), candidates, strict=True):
+        for index, number, candidate in zip(indices, numbers[touched].tolist(), candidates, strict=True):
             self._pass_time(partition, reached_ms[index], transitions)
-            reason = self._look(partition, columns.traces[number], candidate, transitions)
+            reason = self._look(partition, store.vehicles[number], candidate, transitions)
             if reason is None:
-                columns.latest.held["seen"][number] = records[index].offset
+                store.latest.data["seen"][number] = records[index].offset
             else:
                 rejects.append(refused(records[index], candidate.fix, reason))
         self._pass_time(partition, reached_ms[-1], transitions)
@@ -281,68 +281,68 @@ class Engine:
     @staticmethod
     def _numbers(partition: FixPartition, vehicle_ids: list[str]) -> np.ndarray:
         """The numbers of the vehicles of n fixes in the columns; those that report for the first time are entered."""
-        traces, columns = partition.traces, partition.columns
-        numbers = columns.numbers.find(vehicle_ids)
-        for trace in columns.come_back(numbers[numbers >= 0]):
-            traces[trace.vehicle_id] = trace
-            partition.strangers.ids[trace.vehicle_id] = None
+        vehicles, store = partition.vehicles, partition.store
+        numbers = store.numbers.find(vehicle_ids)
+        for vehicle in store.come_back(numbers[numbers >= 0]):
+            vehicles[vehicle.vehicle_id] = vehicle
+            partition.strangers.ids[vehicle.vehicle_id] = None
         if numbers.min() >= 0:
             return numbers
         new = dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(numbers < 0).tolist())
         for vehicle_id in [name.encode().decode() for name in new]:  # copies: kept for long, they would lie between what is soon dropped
-            if vehicle_id not in traces:
-                traces[vehicle_id] = new_vehicle_state(vehicle_id)
+            if vehicle_id not in vehicles:
+                vehicles[vehicle_id] = new_vehicle_state(vehicle_id)
                 partition.strangers.ids[vehicle_id] = None
-        entered = [traces[vehicle_id] for vehicle_id in new]
-        columns.enter(entered)
-        columns.looked.update((trace.number, trace) for trace in entered if trace.recent is not None and trace.recent.rows)  # just restored
-        return columns.numbers.find(vehicle_ids)
+        entered = [vehicles[vehicle_id] for vehicle_id in new]
+        store.enter(entered)
+        store.touched.update((vehicle.number, vehicle) for vehicle in entered if vehicle.recent is not None and vehicle.recent.rows)  # just restored
+        return store.numbers.find(vehicle_ids)
 
-    def _plan(self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, latest: np.ndarray) -> None:
+    def _compile_for(self, partition: FixPartition, chunk: Chunk, numbers: np.ndarray, latest: np.ndarray) -> None:
         """Make plans for the vehicles of n fixes that have none for their newest, so that these need no closer look for that alone.
 
         Not for those with runs, which are looked at anyway, nor for those that report for the first time.
         """
-        columns, plans = partition.columns, self.planner.plans.held.take(latest["plan"])
+        store, compiled_rules = partition.store, self.compiler.compiled_rules.data.take(latest["compiled"])
         void = (latest["time_ms"] > NOWHERE[0]) & (chunk.times > latest["time_ms"])
-        void &= (chunk.times < plans["from_ms"]) | (chunk.times >= plans["until_ms"])
+        void &= (chunk.times < compiled_rules["from_ms"]) | (chunk.times >= compiled_rules["until_ms"])
         if not void.any():
             return
         for number, index in dict(zip(numbers[void].tolist(), np.flatnonzero(void).tolist(), strict=True)).items():
-            trace = columns.traces[number]
-            if trace.runs:
+            vehicle = store.vehicles[number]
+            if vehicle.episodes:
                 continue
             fix = chunk.fixes[index]
-            trace.plan, subject = self.planner.plan(trace.vehicle_id, fix.event_time_ms)
-            trace.subject = None
-            columns.latest.held["plan"][number] = trace.plan.number
-            columns.latest.held["report"][number] = 0 if trace.plan.duties.offends(fix, subject) else chunk.reports[index]
-        for name in ("plan", "report"):
-            latest[name] = columns.latest.held[name][numbers]
+            vehicle.compiled, subject = self.compiler.compiled(vehicle.vehicle_id, fix.event_time_ms)
+            vehicle.subject = None
+            store.latest.data["compiled"][number] = vehicle.compiled.number
+            store.latest.data["report"][number] = 0 if vehicle.compiled.rule_set.offends(fix, subject) else chunk.reports[index]
+        for name in ("compiled", "report"):
+            latest[name] = store.latest.data[name][numbers]
 
     def _plain(
         self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, packed: PackedFixes, zones: np.ndarray, possible: np.ndarray
     ) -> np.ndarray:
         """Which of n fixes are newer than all before them, of vehicles with nothing open, and can neither offend nor make anything due."""
-        planner, times = self.planner, chunk.times
-        plans = planner.plans.held.take(latest["plan"])
-        duties = planner.duties.held.take(plans["duties"])
+        compiler, times = self.compiler, chunk.times
+        compiled_rules = compiler.compiled_rules.data.take(latest["compiled"])
+        rule_set = compiler.rule_set.data.take(compiled_rules["rule_set"])
         reached_ms = np.maximum.accumulate(np.maximum(chunk.stream_times, partition.stream_time_ms))
-        plain: np.ndarray = packed.fits & packed.short & (times > latest["time_ms"]) & (plans["from_ms"] <= times) & (times < plans["until_ms"])
-        asks = planner.asks(plans["duties"], zones)
-        possible = np.where(latest["report"] == chunk.reports, possible & ~planner.told(), possible)
+        plain: np.ndarray = packed.fits & packed.short & (times > latest["time_ms"]) & (compiled_rules["from_ms"] <= times) & (times < compiled_rules["until_ms"])
+        asks = compiler.asks(compiled_rules["rule_set"], zones)
+        possible = np.where(latest["report"] == chunk.reports, possible & ~compiler.told(), possible)
         plain &= (asks >= 0) & (asks & possible == 0) & (latest["due_ms"] >= reached_ms)
         moved_deg = np.abs(chunk.lons - latest["lon"] / DEGREE) + np.abs(chunk.lats - latest["lat"] / DEGREE)
         plain &= latest["reported"] == chunk.reported
-        plain &= moved_deg <= duties["reach_deg"] - 1e-6
+        plain &= moved_deg <= rule_set["reach_deg"] - 1e-6
         plain &= ~(latest["out"] & (latest["load"] > 0))  # where it was may not be known exactly here, and how far it drove shall be
-        plain &= ~(duties["watches"] & chunk.ignition & (latest["due_ms"] > times + self.announcer.shortest_silence_ms))
+        plain &= ~(rule_set["watches"] & chunk.ignition & (latest["due_ms"] > times + self.tracker.shortest_silence_ms))
         return plain
 
     @staticmethod
     def _latest(partition: FixPartition, numbers: np.ndarray, order: np.ndarray, packed: PackedFixes) -> np.ndarray:
         """What is known of the vehicles of n fixes (``LATEST``) before each: of several of a vehicle each follows the one before."""
-        latest: np.ndarray = partition.columns.latest.held.take(numbers)
+        latest: np.ndarray = partition.store.latest.data.take(numbers)
         mine = numbers[order]
         again = np.flatnonzero(mine[1:] == mine[:-1])
         if again.size:
@@ -358,14 +358,14 @@ class Engine:
         if known.any():
             before = latest["lon"][known] / DEGREE, latest["lat"][known] / DEGREE
             after = chunk.lons[known], chunk.lats[known]
-            partition.driven.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
+            partition.empty_run.stretches(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
 
-    def _forget(self, trace: VehicleState, old: Iterable[StoredFix]) -> None:
+    def _forget(self, vehicle: VehicleState, old: Iterable[StoredFix]) -> None:
         """Forget the oldest fixes of a vehicle that may have offended with them."""
         fixes = list(old)
         for offence_set, count in Counter([kept.offence_set for kept in fixes]).items():
-            trace.count_offences(offence_set, -count)
-        drop_old(trace, self._judged(trace, fixes))
+            vehicle.count_offences(offence_set, -count)
+        drop_old(vehicle, self._judged(vehicle, fixes))
 
     def _pass_time(self, partition: FixPartition, stream_time_ms: int, transitions: list[Transition]) -> None:
         """Stream time has come so far."""
@@ -373,154 +373,154 @@ class Engine:
         if partition.due and partition.due[0][0] < partition.stream_time_ms:
             self._close_due(partition, transitions)
 
-    def _look(self, partition: FixPartition, trace: VehicleState, candidate: SuspectFix, transitions: list[Transition]) -> str | None:
+    def _look(self, partition: FixPartition, vehicle: VehicleState, candidate: SuspectFix, transitions: list[Transition]) -> str | None:
         """Accept one fix and judge it; the reason if it is refused."""
-        columns, lateness_ms = partition.columns, self.policies.lateness_ms
+        store, lateness_ms = partition.store, self.policies.lateness_ms
         fix, name, row, fits, zones, possible, reports, stream_time_ms = candidate
-        recent = columns.recent(trace)
+        recent = store.recent(vehicle)
         rows = recent.rows
         high_water_ms, lon_before, lat_before = PLACE.unpack_from(rows, len(rows) - SIZE) if rows else NOWHERE
         event_time_ms, event_id = fix.event_time_ms, fix.event_id
         late = event_time_ms < high_water_ms - lateness_ms
-        waiting = trace.waiting
+        waiting = vehicle.waiting
         known = waiting is not None and (event_time_ms, event_id) in waiting.fixes
         if not late and event_time_ms <= high_water_ms and (known or recent.has(event_time_ms, name)):
             return DUPLICATE
-        kept, most = columns.latest.held["kept"].item(trace.number), self.most_kept
+        kept, most = store.latest.data["kept"].item(vehicle.number), self.most_kept
         if kept >= most:
             border_ms = max(high_water_ms, event_time_ms) - lateness_ms
             if kept - recent.older_than(border_ms) - (waiting.older_than(border_ms) if waiting is not None else 0) >= most:
                 return TOO_MANY
         if late:
             return LATE
-        columns.latest.held["kept"][trace.number] += 1
+        store.latest.data["kept"][vehicle.number] += 1
         self._pass_time(partition, stream_time_ms, transitions)
-        recent = columns.take_out(trace)
-        partition.touch(trace)
-        plan, report = trace.plan, columns.latest.held["report"].item(trace.number)
-        if plan is None or plan.generation != self.planner.generation or not plan.from_ms <= event_time_ms < plan.until_ms:
-            plan, trace.subject = self.planner.plan(trace.vehicle_id, event_time_ms)
-            trace.plan, report = plan, 0
-        if trace.subject is None:
-            trace.subject = self.planner.registry.subject(trace.vehicle_id, event_time_ms)
-        duties, subject = plan.duties, trace.subject
+        recent = store.check_out(vehicle)
+        partition.touch(vehicle)
+        compiled, report = vehicle.compiled, store.latest.data["report"].item(vehicle.number)
+        if compiled is None or compiled.generation != self.compiler.generation or not compiled.from_ms <= event_time_ms < compiled.until_ms:
+            compiled, vehicle.subject = self.compiler.compiled(vehicle.vehicle_id, event_time_ms)
+            vehicle.compiled, report = compiled, 0
+        if vehicle.subject is None:
+            vehicle.subject = self.compiler.registry.subject(vehicle.vehicle_id, event_time_ms)
+        rule_set, subject = compiled.rule_set, vehicle.subject
         if report != reports:
-            columns.latest.held["report"][trace.number] = 0 if duties.offends(fix, subject) else reports
-        here = self.planner.here(duties, zones)
+            store.latest.data["report"][vehicle.number] = 0 if rule_set.offends(fix, subject) else reports
+        here = self.compiler.here(rule_set, zones)
         offences = ask(here, fix, self.policies.zones(zones), subject, possible) if here.asked else here.always
         exact = None if fits else (fix.lon, fix.lat, fix.speed_kmh)
         changes: list[Transition] | None = None
         if event_time_ms > high_water_ms or (event_time_ms == high_water_ms and event_id > recent.last_id()):
-            if duties.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > duties.reach_deg - 1e-6:
-                offences += pair_violations(duties, recent.newest(), _kept(fix))
+            if rule_set.pairs and rows and abs(fix.lon - lon_before / DEGREE) + abs(fix.lat - lat_before / DEGREE) > rule_set.reach_deg - 1e-6:
+                offences += pair_offences(rule_set, recent.newest(), _kept(fix))
             if recent.load():
-                partition.driven.stretch(recent.newest(), _kept(fix), self.policies.newest.days)
+                partition.empty_run.stretch(recent.newest(), _kept(fix), self.policies.newest.days)
             recent.append(row, name)
-            if (report_of_it := _report(fix)) != last_report(trace.reported):
-                trace.reported = append_report(trace.reported, event_time_ms, event_id, report_of_it, recent.oldest_ms())
+            if (report_of_it := _report(fix)) != last_report(vehicle.reported):
+                vehicle.reported = append_report(vehicle.reported, event_time_ms, event_id, report_of_it, recent.oldest_ms())
             if exact is not None:
                 recent.keep_exact(event_time_ms, event_id, exact)
-            if offences or trace.runs:
+            if offences or vehicle.episodes:
                 if offences:
                     offence_set = self.set_number(offences)
-                    trace.count_offences(offence_set, 1)
+                    vehicle.count_offences(offence_set, 1)
                     recent.set_offences(offence_set)
-                changes = self.announcer.advance(trace, _judged(fix, offences))
+                changes = self.tracker.apply_in_order(vehicle, _judged(fix, offences))
         else:
             offence_set = self.set_number(offences)
             put = Late(_kept(fix)._replace(offence_set=offence_set), row[:-2] + with_offences(row, -1, offence_set), exact, _report(fix))
             fresh = kept - recent.older_than(high_water_ms - lateness_ms) if kept > FEW else 0
-            changes = self._insert(partition, trace, [put]) if waiting is None and fresh <= FEW else self._wait(partition, trace, put, fresh)
+            changes = self._insert(partition, vehicle, [put]) if waiting is None and fresh <= FEW else self._wait(partition, vehicle, put, fresh)
         if changes:
             transitions.extend(changes)
-        if changes or (duties.silences and fix.ignition and trace.due_ms > event_time_ms + self.announcer.shortest_silence_ms):
-            self.watch(partition, trace)
+        if changes or (rule_set.silences and fix.ignition and vehicle.due_ms > event_time_ms + self.tracker.shortest_silence_ms):
+            self.watch(partition, vehicle)
             self._pass_time(partition, partition.stream_time_ms, transitions)
-        columns.looked[trace.number] = trace
+        store.touched[vehicle.number] = vehicle
         return None
 
     def _settle(self, partition: FixPartition) -> None:
         """Bring the columns up to date; a vehicle with runs stays out, for it needs a closer look at its next fix."""
-        generation = self.planner.generation if self.planner.generation == partition.generation else -1
-        partition.columns.settle(generation, self.policies.lateness_ms, self._forget)
+        generation = self.compiler.generation if self.compiler.generation == partition.generation else -1
+        partition.store.settle(generation, self.policies.lateness_ms, self._forget)
 
-    def _wait(self, partition: FixPartition, trace: VehicleState, late: Late, fresh: int) -> list[Transition] | None:
+    def _wait(self, partition: FixPartition, vehicle: VehicleState, late: Late, fresh: int) -> list[Transition] | None:
         """Keep a late fix of a vehicle for now, of which so many are kept; what follows if that is enough."""
-        if trace.waiting is None:
-            trace.waiting = Waiting(partition.stream_time_ms, {})
-        trace.waiting.fixes[late.key] = late
-        if trace.waiting.is_over(fresh):
-            return self._catch_up(partition, trace)
-        self.watch(partition, trace)
+        if vehicle.waiting is None:
+            vehicle.waiting = Waiting(partition.stream_time_ms, {})
+        vehicle.waiting.fixes[late.key] = late
+        if vehicle.waiting.is_over(fresh):
+            return self._catch_up(partition, vehicle)
+        self.watch(partition, vehicle)
         return None
 
-    def _catch_up(self, partition: FixPartition, trace: VehicleState) -> list[Transition]:
+    def _catch_up(self, partition: FixPartition, vehicle: VehicleState) -> list[Transition]:
         """Put the late fixes that wait in their places, and say what follows."""
-        if trace.waiting is None:
+        if vehicle.waiting is None:
             return []
-        fixes, trace.waiting = sorted(trace.waiting.fixes.values(), key=lambda late: late.key), None
-        partition.columns.looked[partition.number(trace)] = trace
-        return self._insert(partition, trace, fixes)
+        fixes, vehicle.waiting = sorted(vehicle.waiting.fixes.values(), key=lambda late: late.key), None
+        partition.store.touched[partition.number(vehicle)] = vehicle
+        return self._insert(partition, vehicle, fixes)
 
     def finish(self, partition: FixPartition) -> list[Transition]:
         """Nothing will follow any more: no late fix waits any longer."""
-        found = [transition for trace in partition.traces.values() if trace.waiting for transition in self._catch_up(partition, trace)]
+        found = [transition for vehicle in partition.vehicles.values() if vehicle.waiting for transition in self._catch_up(partition, vehicle)]
         self._settle(partition)
         return found
 
-    def _insert(self, partition: FixPartition, trace: VehicleState, fixes: list[Late]) -> list[Transition]:
+    def _insert(self, partition: FixPartition, vehicle: VehicleState, fixes: list[Late]) -> list[Transition]:
         """Put late fixes in their places; the fix after each has another one before it now."""
-        recent = partition.columns.take_out(trace)
-        partition.touch(trace)
+        recent = partition.store.check_out(vehicle)
+        partition.touch(vehicle)
         opened = Opened(recent, fixes[0].fix.event_time_ms)
-        relevant = [self._insert_one(partition, trace, recent, opened, late) for late in fixes]
+        relevant = [self._insert_one(partition, vehicle, recent, opened, late) for late in fixes]
         opened.close()
         changes = []
-        if any(relevant) or trace.runs or trace.base or trace.incidents:
-            changes = self.announcer.derive(trace, self._judged(trace, recent), partition.stream_time_ms)
+        if any(relevant) or vehicle.episodes or vehicle.carried_over or vehicle.incidents:
+            changes = self.tracker.rebuild(vehicle, self._judged(vehicle, recent), partition.stream_time_ms)
         if recent.opened() > FEW:
-            partition.columns.seal([trace.number], self.policies.lateness_ms, self._forget)
+            partition.store.seal([vehicle.number], self.policies.lateness_ms, self._forget)
         return changes
 
-    def _insert_one(self, partition: FixPartition, trace: VehicleState, recent: FixHistory, opened: Opened, late: Late) -> bool:
+    def _insert_one(self, partition: FixPartition, vehicle: VehicleState, recent: FixHistory, opened: Opened, late: Late) -> bool:
         """Put a late fix in its place; whether any incident can change by that."""
         fix = late.fix
         index, offences = opened.place(*late.key), self.sets[fix.offence_set]
-        plan = self.planner.at(trace.vehicle_id, fix.event_time_ms, trace.plan)
-        if plan.duties.pairs and index:
-            offences += pair_violations(plan.duties, opened.at(index - 1), fix)
+        compiled = self.compiler.at(vehicle.vehicle_id, fix.event_time_ms, vehicle.compiled)
+        if compiled.rule_set.pairs and index:
+            offences += pair_offences(compiled.rule_set, opened.at(index - 1), fix)
         opened.insert(index, late)
         after = opened.at(index + 1)
-        trace.reported = insert_report(trace.reported, *late.key, late.report, (after.event_time_ms, after.event_id), recent.oldest_ms())
+        vehicle.reported = insert_report(vehicle.reported, *late.key, late.report, (after.event_time_ms, after.event_id), recent.oldest_ms())
         self._divide(partition, opened, index)
         if offences:
-            trace.count_offences(self.set_number(offences), 1)
+            vehicle.count_offences(self.set_number(offences), 1)
             opened.set_offences(index, self.set_number(offences))
         relevant = bool(offences)
         known = self.sets[after.offence_set]
-        later = self.planner.at(trace.vehicle_id, after.event_time_ms, plan)
-        if later.duties.pairs or any(offence.form is Form.PAIR for offence in known):
+        later = self.compiler.at(vehicle.vehicle_id, after.event_time_ms, compiled)
+        if later.rule_set.pairs or any(offence.form is Form.PAIR for offence in known):
             by_itself = tuple(offence for offence in known if offence.form is not Form.PAIR)
-            now = by_itself + pair_violations(later.duties, fix, after)
+            now = by_itself + pair_offences(later.rule_set, fix, after)
             if now != known:
-                trace.count_offences(after.offence_set, -1)
-                trace.count_offences(self.set_number(now), 1)
+                vehicle.count_offences(after.offence_set, -1)
+                vehicle.count_offences(self.set_number(now), 1)
                 opened.set_offences(index + 1, self.set_number(now))
                 relevant = True
-        return relevant or (fix.ignition and after.event_time_ms - fix.event_time_ms > self.announcer.shortest_silence_ms)
+        return relevant or (fix.ignition and after.event_time_ms - fix.event_time_ms > self.tracker.shortest_silence_ms)
 
     def _divide(self, partition: FixPartition, opened: Opened, index: int) -> None:
         """A fix that came late divides the stretch it falls into."""
         days, fix, after = self.policies.newest.days, opened.at(index), opened.at(index + 1)
-        partition.driven.stretch(fix, after, days)
+        partition.empty_run.stretch(fix, after, days)
         if index:
             before = opened.at(index - 1)
-            partition.driven.stretch(before, fix, days)
-            partition.driven.stretch(before, after, days, -1)
+            partition.empty_run.stretch(before, fix, days)
+            partition.empty_run.stretch(before, after, days, -1)
 
-    def _judged(self, trace: VehicleState, fixes: Iterable[StoredFix]) -> Iterator[JudgedFix]:
+    def _judged(self, vehicle: VehicleState, fixes: Iterable[StoredFix]) -> Iterator[JudgedFix]:
         sets = self.sets
-        for kept, report in along(trace.reported, fixes):
+        for kept, report in along(vehicle.reported, fixes):
             yield JudgedFix(*kept[:6], sets[kept.offence_set], report)
 
     def set_number(self, offences: tuple[Offence, ...]) -> int:
@@ -533,44 +533,44 @@ class Engine:
             self.sets.append(offences)
         return number
 
-    def watch(self, partition: FixPartition, trace: VehicleState) -> None:
+    def watch(self, partition: FixPartition, vehicle: VehicleState) -> None:
         """See to it that stream time closes the trace's open incidents, and makes its silence one."""
-        recent = partition.columns.recent(trace)
-        deadlines = [deadline_ms(incident) for incident in trace.open.values()] if trace.open else []
-        if trace.waiting is not None:
-            deadlines.append(trace.waiting.due_ms)
-        earliest_ms = recent.ends() + self.announcer.shortest_silence_ms if recent.ignition() else END_MS
-        if trace.plan is None and partition.stream_time_ms < earliest_ms < END_MS:
+        recent = partition.store.recent(vehicle)
+        deadlines = [deadline_ms(incident) for incident in vehicle.open.values()] if vehicle.open else []
+        if vehicle.waiting is not None:
+            deadlines.append(vehicle.waiting.due_ms)
+        earliest_ms = recent.ends() + self.tracker.shortest_silence_ms if recent.ignition() else END_MS
+        if vehicle.compiled is None and partition.stream_time_ms < earliest_ms < END_MS:
             deadlines.append(earliest_ms)  # just restored: what the rules say is looked up when it may matter
         elif earliest_ms < END_MS:
-            silent = trace.runs or {}
-            due = self.planner.silences(trace.vehicle_id, recent.ends(), trace.plan)
+            silent = vehicle.episodes or {}
+            due = self.compiler.silences(vehicle.vehicle_id, recent.ends(), vehicle.compiled)
             deadlines += [due_ms for offence, due_ms in due if offence not in silent]
         deadline = min(deadlines, default=END_MS)
-        if deadline < trace.due_ms:
-            trace.due_ms = deadline
-            heappush(partition.due, (deadline, trace.vehicle_id))
+        if deadline < vehicle.due_ms:
+            vehicle.due_ms = deadline
+            heappush(partition.due, (deadline, vehicle.vehicle_id))
 
     def _close_due(self, partition: FixPartition, transitions: list[Transition]) -> None:
         """Close what the partition's stream time has passed, and open the silences it has made."""
         due, stream_time_ms = partition.due, partition.stream_time_ms
         while due and due[0][0] < stream_time_ms:
             deadline, vehicle_id = heappop(due)
-            trace = partition.traces.get(vehicle_id)
-            if trace is None or trace.due_ms != deadline:
+            vehicle = partition.vehicles.get(vehicle_id)
+            if vehicle is None or vehicle.due_ms != deadline:
                 continue
-            trace.due_ms = END_MS
-            changes = self._catch_up(partition, trace) if trace.waiting is not None and trace.waiting.due_ms < stream_time_ms else []
-            recent = partition.columns.take_out(trace)
-            changes += self.announcer.close_due(trace, stream_time_ms)
-            if recent.ignition() and stream_time_ms - recent.ends() > self.announcer.shortest_silence_ms:
+            vehicle.due_ms = END_MS
+            changes = self._catch_up(partition, vehicle) if vehicle.waiting is not None and vehicle.waiting.due_ms < stream_time_ms else []
+            recent = partition.store.check_out(vehicle)
+            changes += self.tracker.close_due(vehicle, stream_time_ms)
+            if recent.ignition() and stream_time_ms - recent.ends() > self.tracker.shortest_silence_ms:
                 last = recent.newest()
-                changes += self.announcer.fall_silent(trace, JudgedFix(*last[:6], self.sets[last.offence_set], last_report(trace.reported)), stream_time_ms)
+                changes += self.tracker.fall_silent(vehicle, JudgedFix(*last[:6], self.sets[last.offence_set], last_report(vehicle.reported)), stream_time_ms)
             if changes:
                 transitions.extend(changes)
-                partition.touch(trace)
-            self.watch(partition, trace)
-            partition.columns.looked[partition.number(trace)] = trace
+                partition.touch(vehicle)
+            self.watch(partition, vehicle)
+            partition.store.touched[partition.number(vehicle)] = vehicle
 
     def _put_off(self, partition: FixPartition, reached_ms: int) -> None:
         """Of vehicles that have reported since they were last watched, what falls due by this stream time is put off without a closer look."""
@@ -578,11 +578,11 @@ class Engine:
         while due and due[0][0] < reached_ms:
             early.append(heappop(due))
         for deadline, vehicle_id in early:
-            trace = partition.traces.get(vehicle_id)
-            if trace is not None and trace.due_ms == deadline:
-                trace.due_ms = END_MS
-                self.watch(partition, trace)
-                partition.columns.looked[partition.number(trace)] = trace
+            vehicle = partition.vehicles.get(vehicle_id)
+            if vehicle is not None and vehicle.due_ms == deadline:
+                vehicle.due_ms = END_MS
+                self.watch(partition, vehicle)
+                partition.store.touched[partition.number(vehicle)] = vehicle
 
 
 def _before(numbers: np.ndarray, order: np.ndarray) -> np.ndarray:

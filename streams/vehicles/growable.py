@@ -19,24 +19,24 @@ class GrowableArray:
     """An array that grows: ``held[:count]`` are its rows."""
 
     def __init__(self, dtype: Any, width: tuple[int, ...] = ()) -> None:
-        self.held = _zeros((64, *width), dtype)
+        self.data = _zeros((64, *width), dtype)
         self.count = 0
 
     def add(self, row: Any, times: int = 1) -> int:
         """Append a row so many times; the first one's number."""
         first, self.count = self.count, self.count + times
-        if self.count > len(self.held):
-            more = _zeros((self.count + max(64, self.count // 8), *self.held.shape[1:]), self.held.dtype)
-            more[:first] = self.held[:first]
-            self.held = more
-        self.held[first : self.count] = row
+        if self.count > len(self.data):
+            more = _zeros((self.count + max(64, self.count // 8), *self.data.shape[1:]), self.data.dtype)
+            more[:first] = self.data[:first]
+            self.data = more
+        self.data[first : self.count] = row
         return first
 
     def widen(self, dtype: Any, width: int) -> None:
         """Hold rows of so many values of this type."""
-        more = _zeros((len(self.held), width), dtype)
-        more[: self.count, : self.held.shape[1]] = self.held[: self.count]
-        self.held = more
+        more = _zeros((len(self.data), width), dtype)
+        more[: self.count, : self.data.shape[1]] = self.data[: self.count]
+        self.data = more
 
 
 def as_bytes(rows: np.ndarray) -> np.ndarray:

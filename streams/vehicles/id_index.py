@@ -40,7 +40,7 @@ class IdIndex:
         numbers: np.ndarray = self._table[places].astype(np.int64)
         asked = np.flatnonzero(numbers >= 0)
         while asked.size:
-            other = (self._words.held.take(numbers[asked], axis=0) != words[asked]).any(axis=1)
+            other = (self._words.data.take(numbers[asked], axis=0) != words[asked]).any(axis=1)
             asked = asked[other]
             places[asked] = self._next(places[asked])
             numbers[asked] = self._table[places[asked]]
@@ -53,7 +53,7 @@ class IdIndex:
         first = self._words.add(words, len(words))
         if 2 * self._words.count > len(self._table):
             self._table = np.full(2 << self._words.count.bit_length(), -1, np.int32)
-            first, words = 0, self._words.held[: self._words.count]
+            first, words = 0, self._words.data[: self._words.count]
         self._enter(np.arange(first, self._words.count, dtype=np.int32), words)
 
     def _enter(self, numbers: np.ndarray, words: np.ndarray) -> None:
@@ -71,9 +71,9 @@ class IdIndex:
         if longest > LONGEST or any(b"\0" in name for name in names):
             names = [name if len(name) <= LONGEST and b"\0" not in name else _digest(name) for name in names]
             longest = max(map(len, names))
-        if longest > self._words.held.itemsize * self._words.held.shape[1]:
+        if longest > self._words.data.itemsize * self._words.data.shape[1]:
             self._widen(-(-longest // WORD.itemsize))
-        width = self._words.held.shape[1]
+        width = self._words.data.shape[1]
         return np.array(names, f"S{width * WORD.itemsize}").view(WORD).reshape(-1, width)
 
     def _widen(self, width: int) -> None:
@@ -81,7 +81,7 @@ class IdIndex:
         self._words.widen(WORD, width)
         self._factors = _factors(width)
         self._table[:] = -1
-        self._enter(np.arange(self._words.count, dtype=np.int32), self._words.held[: self._words.count])
+        self._enter(np.arange(self._words.count, dtype=np.int32), self._words.data[: self._words.count])
 
     def _places(self, words: np.ndarray) -> np.ndarray:
         """Where in the table to look first."""

@@ -1,7 +1,7 @@
 """Runs of violating fixes and the incidents they make (semantics 6). Pure: a trace and a fix in, transitions out.
 
-A ``VehicleState`` is one vehicle's state. Fixes in order take ``advance``: open runs grow, close or start. A late fix makes
-``derive`` fold the runs again over the fixes of the last ``lateness``, match them with the incidents already announced
+A ``VehicleState`` is one vehicle's state. Fixes in order take ``apply_in_order``: open runs grow, close or start. A late fix makes
+``rebuild`` fold the runs again over the fixes of the last ``lateness``, match them with the incidents already announced
 and publish only the differences. A silence is a run of one fix: the last before it, seen until the next.
 """
 
@@ -96,19 +96,19 @@ class Incident(msgspec.Struct, gc=False):
     opening: tuple[int, str]
     revision: int
     state: str
-    run: Episode
+    episode: Episode
     superseded_by: str | None = None
 
 
 class Transition(msgspec.Struct):
-    """What is published: one revision of one incident of a vehicle. ``run`` is as it was at that moment."""
+    """What is published: one revision of one incident of a vehicle. ``episode`` is as it was at that moment."""
 
     kind: Kind
     vehicle_id: str
     incident_id: str
     revision: int
     state: str
-    run: Episode
+    episode: Episode
     superseded_by: str | None
 
 
@@ -117,12 +117,12 @@ class VehicleState(msgspec.Struct, gc=False):
 
     ``recent``: its accepted fixes of at least the last ``lateness``, unless they are in its partition's columns under its ``number`` (-1: it has
     none yet), the older ones ``sealed``; ``offending``: how many of those have which set of offences (by its number);
-    ``runs``: those that contain the newest fix; ``base``: those that contained the newest fix dropped from ``recent``;
+    ``episodes``: those that contain the newest fix; ``carried_over``: those that contained the newest fix dropped from ``recent``;
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
     Empty containers are absent, since most vehicles have nothing in them. ``reported``: what its fixes report of plate and synthetic.
     ``waiting``: late fixes that are not among ``recent`` yet. ``seen``: at which offset it was last accepted, unless that is in the columns.
     Of this process only: the ``open`` ones of ``incidents`` by id; the last fix that was dropped, if ``incidents`` may hold what only fixes before it
-    could change (``border``), and beyond how many that is looked for (``prune_at``); the latest ``plan`` and what the registry said then, and the stream time at which something falls due.
+    could change (``border``), and beyond how many that is looked for (``prune_at``); the latest ``compiled`` and what the registry said then, and the stream time at which something falls due.
     """
 
     number: int
@@ -130,13 +130,13 @@ class VehicleState(msgspec.Struct, gc=False):
     recent: FixHistory | None
     sealed: bytes = b""
     offending: dict[int, int] | None = None
-    runs: dict[Offence, Episode] | None = None
-    base: dict[Offence, Episode] | None = None
+    episodes: dict[Offence, Episode] | None = None
+    carried_over: dict[Offence, Episode] | None = None
     incidents: list[Incident] | None = None
     reported: list[Change] | None = None
     waiting: Waiting | None = None
     seen: int = 0
-    plan: CompiledRules | None = None
+    compiled: CompiledRules | None = None
     subject: Subject | None = None
     due_ms: int = END_MS
     open: dict[str, Incident] | None = None
@@ -145,7 +145,7 @@ class VehicleState(msgspec.Struct, gc=False):
 
     def has_offended(self) -> bool:
         """Whether there is anything to tell but its fixes; of most there is not."""
-        return bool(self.offending or self.runs or self.base or self.incidents)
+        return bool(self.offending or self.episodes or self.carried_over or self.incidents)
 
     def count_offences(self, number: int, by: int) -> None:
         """So many fixes more have a set of offences (0: none)."""
@@ -170,60 +170,60 @@ class IncidentTracker:
         self.silences = silences
         self.shortest_silence_ms = END_MS
 
-    def advance(self, trace: VehicleState, fix: JudgedFix) -> list[Transition]:
+    def apply_in_order(self, vehicle: VehicleState, fix: JudgedFix) -> list[Transition]:
         """Take in a fix that is newer than all before it."""
-        runs = trace.runs or {}
+        episodes = vehicle.episodes or {}
         offences, out = fix.offences, list[Transition]()
         event_time_ms = fix.event_time_ms
-        for offence, run in list(runs.items()):
-            if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
-                counted = run.counts()
-                run.extend(fix)
+        for offence, episode in list(episodes.items()):
+            if offence in offences and event_time_ms - episode.last_seen_ms <= offence.merge_gap_ms:
+                counted = episode.counts()
+                episode.extend(fix)
                 if not counted:
-                    if run.counts():
-                        out.append(self._open(trace, run))
-                elif (incident := _incident_of(trace, run)).state == CLOSED:  # closed by stream time, and goes on after all
-                    out.append(_revise(trace, incident, "updated", OPEN, run))
+                    if episode.counts():
+                        out.append(self._open(vehicle, episode))
+                elif (incident := _incident_of(vehicle, episode)).state == CLOSED:  # closed by stream time, and goes on after all
+                    out.append(_revise(vehicle, incident, "updated", OPEN, episode))
                 continue
-            del runs[offence]
+            del episodes[offence]
             if offence.form is Form.SILENCE:
-                out.extend(self._break_silence(trace, run, event_time_ms))
-            elif run.counts() and (incident := _incident_of(trace, run)).state == OPEN:
-                out.append(_revise(trace, incident, "closed", CLOSED, run))
+                out.extend(self._break_silence(vehicle, episode, event_time_ms))
+            elif episode.counts() and (incident := _incident_of(vehicle, episode)).state == OPEN:
+                out.append(_revise(vehicle, incident, "closed", CLOSED, episode))
         for offence in offences:
-            if offence not in runs:
-                run = runs[offence] = _start(offence, fix)
+            if offence not in episodes:
+                episode = episodes[offence] = _start(offence, fix)
                 if offence.minimum_ms <= 0:
-                    out.append(self._open(trace, run))
-        trace.runs = runs or None
+                    out.append(self._open(vehicle, episode))
+        vehicle.episodes = episodes or None
         return out
 
-    def derive(self, trace: VehicleState, fixes: Iterable[JudgedFix], stream_time_ms: int) -> list[Transition]:
+    def rebuild(self, vehicle: VehicleState, fixes: Iterable[JudgedFix], stream_time_ms: int) -> list[Transition]:
         """Fold the runs again over all fixes kept, and publish what became different."""
-        prune(trace)
-        before = {i.incident_id: _content(i) for i in trace.incidents or ()}
+        prune(vehicle)
+        before = {i.incident_id: _content(i) for i in vehicle.incidents or ()}
         ended: list[Episode] = []
-        active = {offence: run.copy() for offence, run in (trace.base or {}).items()}
+        active = {offence: episode.copy() for offence, episode in (vehicle.carried_over or {}).items()}
         last: JudgedFix | None = None
         for fix in fixes:
             if last is not None and last.ignition:
-                ended.extend(self._silent(trace.vehicle_id, last, fix.event_time_ms, fix.event_time_ms))
+                ended.extend(self._silent(vehicle.vehicle_id, last, fix.event_time_ms, fix.event_time_ms))
             _fold(active, fix, ended)
             last = fix
         if last is not None and last.ignition:
-            active.update((run.offence, run) for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms))
-        trace.runs = active or None
-        counting = [run for run in (*ended, *active.values()) if run.counts()]
-        counting.sort(key=lambda run: (run.opened_at_ms, run.opened_by, run.offence.rule_id, run.offence.zone_id or ""))
-        return self._match(trace, counting, before, stream_time_ms)
+            active.update((episode.offence, episode) for episode in self._silent(vehicle.vehicle_id, last, stream_time_ms, last.event_time_ms))
+        vehicle.episodes = active or None
+        counting = [episode for episode in (*ended, *active.values()) if episode.counts()]
+        counting.sort(key=lambda episode: (episode.opened_at_ms, episode.opened_by, episode.offence.rule_id, episode.offence.zone_id or ""))
+        return self._match(vehicle, counting, before, stream_time_ms)
 
-    def fall_silent(self, trace: VehicleState, last: JudgedFix, stream_time_ms: int) -> list[Transition]:
+    def fall_silent(self, vehicle: VehicleState, last: JudgedFix, stream_time_ms: int) -> list[Transition]:
         """Open the silences after a vehicle's last fix that the partition's stream time has made offences."""
         out = []
-        for run in self._silent(trace.vehicle_id, last, stream_time_ms, last.event_time_ms):
-            if trace.runs is None or run.offence not in trace.runs:
-                trace.runs = {**(trace.runs or {}), run.offence: run}
-                out.append(self._open(trace, run))
+        for episode in self._silent(vehicle.vehicle_id, last, stream_time_ms, last.event_time_ms):
+            if vehicle.episodes is None or episode.offence not in vehicle.episodes:
+                vehicle.episodes = {**(vehicle.episodes or {}), episode.offence: episode}
+                out.append(self._open(vehicle, episode))
         return out
 
     def _silent(self, vehicle_id: str, last: JudgedFix, until_ms: int, last_seen_ms: int) -> list[Episode]:
@@ -233,130 +233,130 @@ class IncidentTracker:
         due = (offence for offence, due_ms in self.silences(vehicle_id, last.event_time_ms) if due_ms < until_ms)
         return [Episode(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last], *last.report, last.speed_kmh) for offence in due]
 
-    def _break_silence(self, trace: VehicleState, run: Episode, event_time_ms: int) -> list[Transition]:
+    def _break_silence(self, vehicle: VehicleState, episode: Episode, event_time_ms: int) -> list[Transition]:
         """The next fix: the silence lasted until it, or was none, for the fix is older than what had made it one."""
-        incident = _incident_of(trace, run)
-        due = dict(self.silences(trace.vehicle_id, run.opened_at_ms)).get(run.offence, event_time_ms)
+        incident = _incident_of(vehicle, episode)
+        due = dict(self.silences(vehicle.vehicle_id, episode.opened_at_ms)).get(episode.offence, event_time_ms)
         if due >= event_time_ms:
-            return _retract(trace, incident, None)
-        run.last_seen_ms = event_time_ms
-        return [_revise(trace, incident, "closed", CLOSED, run)]
+            return _retract(vehicle, incident, None)
+        episode.last_seen_ms = event_time_ms
+        return [_revise(vehicle, incident, "closed", CLOSED, episode)]
 
-    def close_due(self, trace: VehicleState, stream_time_ms: int) -> list[Transition]:
+    def close_due(self, vehicle: VehicleState, stream_time_ms: int) -> list[Transition]:
         """Close the open incidents whose merge gap the partition's stream time has passed."""
         return [
-            _revise(trace, incident, "closed", CLOSED, incident.run)
-            for incident in open_incidents(trace)
+            _revise(vehicle, incident, "closed", CLOSED, incident.episode)
+            for incident in open_incidents(vehicle)
             if deadline_ms(incident) < stream_time_ms
         ]
 
     def _match(
-        self, trace: VehicleState, runs: Iterable[Episode], before: dict[str, tuple[object, ...]], stream_time_ms: int
+        self, vehicle: VehicleState, episodes: Iterable[Episode], before: dict[str, tuple[object, ...]], stream_time_ms: int
     ) -> list[Transition]:
         """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
         out: list[Transition] = []
-        homeless = {i.incident_id: i for i in trace.incidents or ()}
+        unmatched = {i.incident_id: i for i in vehicle.incidents or ()}
         by_opening: dict[Offence, list[tuple[tuple[int, str], int, Incident]]] = {}
-        for number, announced in enumerate(trace.incidents or ()):
-            by_opening.setdefault(announced.run.offence, []).append((announced.opening, number, announced))
+        for number, announced in enumerate(vehicle.incidents or ()):
+            by_opening.setdefault(announced.episode.offence, []).append((announced.opening, number, announced))
         for openings in by_opening.values():
             openings.sort(key=lambda entry: entry[:2])
-        for run in runs:
-            mine = [i for i in _opened_within(by_opening.get(run.offence, ()), run) if i.incident_id in homeless]
-            is_open = (trace.runs or {}).get(run.offence) is run and run.last_seen_ms + run.offence.merge_gap_ms >= stream_time_ms
+        for episode in episodes:
+            mine = [i for i in _opened_within(by_opening.get(episode.offence, ()), episode) if i.incident_id in unmatched]
+            is_open = (vehicle.episodes or {}).get(episode.offence) is episode and episode.last_seen_ms + episode.offence.merge_gap_ms >= stream_time_ms
             state = OPEN if is_open else CLOSED
             if not mine:
-                out.append(self._open(trace, run))
-                assert trace.incidents
-                incident = trace.incidents[-1]
+                out.append(self._open(vehicle, episode))
+                assert vehicle.incidents
+                incident = vehicle.incidents[-1]
             else:
                 incident = mine[0]
-                del homeless[incident.incident_id]
-                incident.run = run
+                del unmatched[incident.incident_id]
+                incident.episode = episode
                 incident.superseded_by = None
                 if incident.state == RETRACTED:
-                    out.append(_revise(trace, incident, "opened", OPEN, run))
+                    out.append(_revise(vehicle, incident, "opened", OPEN, episode))
                 elif _content(incident) != before[incident.incident_id] and (incident.state, state) != (OPEN, CLOSED):
-                    out.append(_revise(trace, incident, "updated", state, run))
+                    out.append(_revise(vehicle, incident, "updated", state, episode))
             if incident.state == OPEN and state == CLOSED:
-                out.append(_revise(trace, incident, "closed", CLOSED, run))
+                out.append(_revise(vehicle, incident, "closed", CLOSED, episode))
             for other in mine[1:]:
-                del homeless[other.incident_id]
-                out.extend(_retract(trace, other, incident.incident_id))
-        for other in homeless.values():
-            out.extend(_retract(trace, other, None))
+                del unmatched[other.incident_id]
+                out.extend(_retract(vehicle, other, incident.incident_id))
+        for other in unmatched.values():
+            out.extend(_retract(vehicle, other, None))
         return out
 
-    def _open(self, trace: VehicleState, run: Episode) -> Transition:
-        offence = run.offence
-        policy, opening = self.policy_name(run.opened_at_ms), (str(run.opened_at_ms), run.opened_by)
-        name = incident_id(self.identity_key, policy, offence.rule_id, trace.vehicle_id, offence.zone_id, *opening)
-        incident = Incident(name, (run.opened_at_ms, run.opened_by), 0, OPEN, run)
-        if trace.incidents is None:
-            trace.incidents = []
-        trace.incidents.append(incident)
-        return _revise(trace, incident, "opened", OPEN, run)
+    def _open(self, vehicle: VehicleState, episode: Episode) -> Transition:
+        offence = episode.offence
+        policy, opening = self.policy_name(episode.opened_at_ms), (str(episode.opened_at_ms), episode.opened_by)
+        name = incident_id(self.identity_key, policy, offence.rule_id, vehicle.vehicle_id, offence.zone_id, *opening)
+        incident = Incident(name, (episode.opened_at_ms, episode.opened_by), 0, OPEN, episode)
+        if vehicle.incidents is None:
+            vehicle.incidents = []
+        vehicle.incidents.append(incident)
+        return _revise(vehicle, incident, "opened", OPEN, episode)
 
 
-def as_transition(kind: Kind, trace: VehicleState, incident: Incident) -> Transition:
+def as_transition(kind: Kind, vehicle: VehicleState, incident: Incident) -> Transition:
     """An incident as it stands now, to be published."""
     return Transition(
         kind,
-        trace.vehicle_id,
+        vehicle.vehicle_id,
         incident.incident_id,
         incident.revision,
         incident.state,
-        incident.run.copy(),
+        incident.episode.copy(),
         incident.superseded_by,
     )
 
 
 def deadline_ms(incident: Incident) -> int:
     """The stream time that an open incident survives; any later one closes it."""
-    return incident.run.last_seen_ms + incident.run.offence.merge_gap_ms
+    return incident.episode.last_seen_ms + incident.episode.offence.merge_gap_ms
 
 
-def drop_old(trace: VehicleState, fixes: Iterable[JudgedFix]) -> None:
+def drop_old(vehicle: VehicleState, fixes: Iterable[JudgedFix]) -> None:
     """Forget the oldest fixes, which late ones can no longer come before."""
     last: JudgedFix | None = None
-    active = trace.base or {}
+    active = vehicle.carried_over or {}
     for last in fixes:
         _fold(active, last, [])
-    trace.base = active or None
-    if trace.incidents and last:
-        trace.border = last.event_time_ms, last.event_id
-        if len(trace.incidents) > trace.prune_at:
-            prune(trace)
+    vehicle.carried_over = active or None
+    if vehicle.incidents and last:
+        vehicle.border = last.event_time_ms, last.event_id
+        if len(vehicle.incidents) > vehicle.prune_at:
+            prune(vehicle)
 
 
-def prune(trace: VehicleState) -> None:
+def prune(vehicle: VehicleState) -> None:
     """Forget the incidents that no late fix can change any more; rarely where there are many, for all are looked at."""
-    border = trace.border
+    border = vehicle.border
     if border is not None:
-        trace.border = None
-        trace.incidents = [i for i in trace.incidents or () if i.opening > border or _still_grows(trace, i)] or None
-        trace.prune_at = 2 * len(trace.incidents or ()) + 16
+        vehicle.border = None
+        vehicle.incidents = [i for i in vehicle.incidents or () if i.opening > border or _still_grows(vehicle, i)] or None
+        vehicle.prune_at = 2 * len(vehicle.incidents or ()) + 16
 
 
-def open_incidents(trace: VehicleState) -> list[Incident]:
+def open_incidents(vehicle: VehicleState) -> list[Incident]:
     """A vehicle's open incidents in order of their opening."""
-    return sorted(trace.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if trace.open else []
+    return sorted(vehicle.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if vehicle.open else []
 
 
-def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], run: Episode) -> list[Incident]:
+def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], episode: Episode) -> list[Incident]:
     """Of incidents sorted by their opening fix those whose opening fix a run contains, in the order of their announcement."""
     found = []
-    for at in range(bisect_left(openings, (run.opened_at_ms, run.opened_by), key=lambda entry: entry[0]), len(openings)):
+    for at in range(bisect_left(openings, (episode.opened_at_ms, episode.opened_by), key=lambda entry: entry[0]), len(openings)):
         opening, number, incident = openings[at]
-        if not run.contains(opening):
+        if not episode.contains(opening):
             break
         found.append((number, incident))
     return [incident for _, incident in sorted(found, key=lambda entry: entry[0])]
 
 
-def _still_grows(trace: VehicleState, incident: Incident) -> bool:
-    run = (trace.base or {}).get(incident.run.offence)
-    return run is not None and run.contains(incident.opening)
+def _still_grows(vehicle: VehicleState, incident: Incident) -> bool:
+    episode = (vehicle.carried_over or {}).get(incident.episode.offence)
+    return episode is not None and episode.contains(incident.opening)
 
 
 def _start(offence: Offence, fix: JudgedFix) -> Episode:
@@ -367,9 +367,9 @@ def _fold(active: dict[Offence, Episode], fix: JudgedFix, ended: list[Episode]) 
     """One step over fixes in order: runs in ``active`` grow, end or start."""
     offences, event_time_ms = fix.offences, fix.event_time_ms
     if active:
-        for offence, run in list(active.items()):
-            if offence in offences and event_time_ms - run.last_seen_ms <= offence.merge_gap_ms:
-                run.extend(fix)
+        for offence, episode in list(active.items()):
+            if offence in offences and event_time_ms - episode.last_seen_ms <= offence.merge_gap_ms:
+                episode.extend(fix)
             else:
                 ended.append(active.pop(offence))
     for offence in offences:
@@ -377,34 +377,34 @@ def _fold(active: dict[Offence, Episode], fix: JudgedFix, ended: list[Episode]) 
             active[offence] = _start(offence, fix)
 
 
-def _incident_of(trace: VehicleState, run: Episode) -> Incident:
+def _incident_of(vehicle: VehicleState, episode: Episode) -> Incident:
     """The announced incident behind a counting run."""
-    for incident in (trace.open or {}).values():
-        if incident.run is run:
+    for incident in (vehicle.open or {}).values():
+        if incident.episode is episode:
             return incident
-    return next(i for i in reversed(trace.incidents or ()) if i.run is run and i.state != RETRACTED)
+    return next(i for i in reversed(vehicle.incidents or ()) if i.episode is episode and i.state != RETRACTED)
 
 
 def _content(incident: Incident) -> tuple[object, ...]:
-    run = incident.run
-    said = run.plate, run.synthetic, run.top_speed_kmh
-    return run.opened_at_ms, run.opened_by, run.last_seen_ms, run.last_id, run.fix_count, [fix[:2] for fix in run.evidence], said
+    episode = incident.episode
+    said = episode.plate, episode.synthetic, episode.top_speed_kmh
+    return episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count, [fix[:2] for fix in episode.evidence], said
 
 
-def _revise(trace: VehicleState, incident: Incident, kind: Kind, state: str, run: Episode) -> Transition:
+def _revise(vehicle: VehicleState, incident: Incident, kind: Kind, state: str, episode: Episode) -> Transition:
     incident.revision += 1
     incident.state = state
-    incident.run = run
+    incident.episode = episode
     if state == OPEN:
-        trace.open = trace.open or {}
-        trace.open[incident.incident_id] = incident
-    elif trace.open and trace.open.pop(incident.incident_id, None) is not None:
-        trace.open = trace.open or None
-    return as_transition(kind, trace, incident)
+        vehicle.open = vehicle.open or {}
+        vehicle.open[incident.incident_id] = incident
+    elif vehicle.open and vehicle.open.pop(incident.incident_id, None) is not None:
+        vehicle.open = vehicle.open or None
+    return as_transition(kind, vehicle, incident)
 
 
-def _retract(trace: VehicleState, incident: Incident, superseded_by: str | None) -> list[Transition]:
+def _retract(vehicle: VehicleState, incident: Incident, superseded_by: str | None) -> list[Transition]:
     if incident.state == RETRACTED:
         return []
     incident.superseded_by = superseded_by
-    return [_revise(trace, incident, "retracted", RETRACTED, incident.run)]
+    return [_revise(vehicle, incident, "retracted", RETRACTED, incident.episode)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LATEST = np.dtype(
     [
-        ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("reported", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("plan", "<i4"),
+        ("time_ms", "<i8"), ("due_ms", "<i8"), ("report", "<i8"), ("reported", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("compiled", "<i4"),
         ("seen", "<i8"), ("kept", "<u4"), ("load", "u1"), ("opened", "u1"), ("out", "?"), ("dirty", "?"), ("gone", "?"),
     ]
 )  # fmt: skip
@@ -49,62 +49,62 @@ class VehicleStore:
     def __init__(self) -> None:
         self.numbers = IdIndex()
         self.forgotten = 0
-        self.traces: list[VehicleState] = []
-        self.looked: dict[int, VehicleState] = {}
+        self.vehicles: list[VehicleState] = []
+        self.touched: dict[int, VehicleState] = {}
         self.latest = GrowableArray(LATEST)
         self.rows = GrowableArray(ROW, (MOST_OPEN,))
         self.ids = GrowableArray(f"S{SHORTEST_ID}", (MOST_OPEN,))
 
-    def enter(self, traces: Sequence[VehicleState]) -> None:
+    def enter(self, vehicles: Sequence[VehicleState]) -> None:
         """Give vehicles that are taken out rows of their own."""
-        first = self.latest.add(NOTHING_YET, len(traces))
+        first = self.latest.add(NOTHING_YET, len(vehicles))
         for rows in (self.rows, self.ids):
-            rows.add(np.zeros((), rows.held.dtype), len(traces))
-        self.traces += traces
-        self.numbers.add([trace.vehicle_id for trace in traces])
-        for number, trace in enumerate(traces, first):
-            trace.number = number
-        self.latest.held["seen"][first : self.latest.count] = [trace.seen for trace in traces]
-        self.latest.held["kept"][first : self.latest.count] = [_number_kept(trace) for trace in traces]
+            rows.add(np.zeros((), rows.data.dtype), len(vehicles))
+        self.vehicles += vehicles
+        self.numbers.add([vehicle.vehicle_id for vehicle in vehicles])
+        for number, vehicle in enumerate(vehicles, first):
+            vehicle.number = number
+        self.latest.data["seen"][first : self.latest.count] = [vehicle.seen for vehicle in vehicles]
+        self.latest.data["kept"][first : self.latest.count] = [_number_kept(vehicle) for vehicle in vehicles]
 
     def forget(self, number: int, empty: VehicleState) -> None:
         """Nothing is known of a vehicle any more; should it come back, it begins as ``empty``."""
-        empty.number, self.traces[number] = number, empty
-        self.latest.held[number] = NOTHING_YET
-        self.latest.held["gone"][number] = True
-        self.looked.pop(number, None)
+        empty.number, self.vehicles[number] = number, empty
+        self.latest.data[number] = NOTHING_YET
+        self.latest.data["gone"][number] = True
+        self.touched.pop(number, None)
         self.forgotten += 1
 
     def come_back(self, numbers: np.ndarray) -> list[VehicleState]:
         """Those of these vehicles that had been forgotten, which are known again."""
         if not self.forgotten:
             return []
-        back = np.unique(numbers[self.latest.held["gone"][numbers]])
-        self.latest.held["gone"][back] = False
+        back = np.unique(numbers[self.latest.data["gone"][numbers]])
+        self.latest.data["gone"][back] = False
         self.forgotten -= len(back)
-        return [self.traces[number] for number in back.tolist()]
+        return [self.vehicles[number] for number in back.tolist()]
 
     def compact(self) -> None:
         """Give back the rows of the forgotten ones, once they are many."""
         if self.forgotten < max(FEWEST_GONE, self.latest.count // 8):
             return
-        stay = np.flatnonzero(~self.latest.held["gone"][: self.latest.count])
-        traces = [self.traces[number] for number in stay.tolist()]
-        self.looked = {}
+        stay = np.flatnonzero(~self.latest.data["gone"][: self.latest.count])
+        vehicles = [self.vehicles[number] for number in stay.tolist()]
+        self.touched = {}
         for name in ("latest", "rows", "ids"):
             rows = getattr(self, name)
-            fresh = GrowableArray(rows.held.dtype, rows.held.shape[1:])
-            fresh.add(rows.held[stay], len(stay))
+            fresh = GrowableArray(rows.data.dtype, rows.data.shape[1:])
+            fresh.add(rows.data[stay], len(stay))
             setattr(self, name, fresh)
-        self.numbers, self.traces, self.forgotten = IdIndex(), traces, 0
-        if traces:
-            self.numbers.add([trace.vehicle_id for trace in traces])
-        for number, trace in enumerate(traces):
-            trace.number = number
+        self.numbers, self.vehicles, self.forgotten = IdIndex(), vehicles, 0
+        if vehicles:
+            self.numbers.add([vehicle.vehicle_id for vehicle in vehicles])
+        for number, vehicle in enumerate(vehicles):
+            vehicle.number = number
 
     def append(self, numbers: np.ndarray, packed: PackedFixes, chosen: np.ndarray) -> list[int]:
         """Keep one fix (of those the chosen indices) of each of these vehicles, newer than all before; the vehicles whose rows are full."""
-        latest = self.latest.held
+        latest = self.latest.data
         for name, field in FROM_ROW:
             latest[name][numbers] = packed.rows[field][chosen]
         latest["load"][numbers] = packed.loads[chosen]
@@ -115,7 +115,7 @@ class VehicleStore:
         out = latest["out"][numbers]
         if out.any():
             for index, number in zip(chosen[out].tolist(), numbers[out].tolist(), strict=True):
-                recent = self.traces[number].recent
+                recent = self.vehicles[number].recent
                 assert recent is not None
                 recent.append(packed.rows[index].tobytes(), packed.names[index])
                 if recent.is_full():
@@ -123,8 +123,8 @@ class VehicleStore:
             numbers, chosen = numbers[~out], chosen[~out]
         self._fit_ids(packed.ids.itemsize)
         opened = latest["opened"][numbers]
-        as_bytes(self.rows.held)[numbers, opened] = as_bytes(packed.rows)[chosen]
-        self.ids.held[numbers, opened] = packed.ids[chosen]
+        as_bytes(self.rows.data)[numbers, opened] = as_bytes(packed.rows)[chosen]
+        self.ids.data[numbers, opened] = packed.ids[chosen]
         latest["opened"][numbers] = opened + 1
         full += numbers[opened + 1 >= MOST_OPEN].tolist()
         return full
@@ -134,125 +134,125 @@ class VehicleStore:
 
         Before that ``forget`` is told which ones, of a vehicle that may have offended with them.
         """
-        inside = [number for number in full if self.traces[number].recent is None]
-        outside = [(trace, trace.recent) for trace in map(self.traces.__getitem__, full) if trace.recent is not None]
+        inside = [number for number in full if self.vehicles[number].recent is None]
+        outside = [(vehicle, vehicle.recent) for vehicle in map(self.vehicles.__getitem__, full) if vehicle.recent is not None]
         if outside:
             seal_open([recent for _, recent in outside])
-            for trace, recent in outside:
+            for vehicle, recent in outside:
                 horizon_ms = recent.ends() - lateness_ms
-                if trace.waiting is not None:  # there has to be a fix before each of those
-                    horizon_ms = min(horizon_ms, trace.waiting.oldest_ms)
+                if vehicle.waiting is not None:  # there has to be a fix before each of those
+                    horizon_ms = min(horizon_ms, vehicle.waiting.oldest_ms)
                 size, count = older(recent.sealed, recent.time(0), horizon_ms)
-                if size and trace.has_offended():
-                    forget(trace, itertools.islice(recent, count))
+                if size and vehicle.has_offended():
+                    forget(vehicle, itertools.islice(recent, count))
                 recent.drop(size, count)
-                self.latest.held["kept"][trace.number] -= count
+                self.latest.data["kept"][vehicle.number] -= count
         if not inside:
             return
         numbers = np.array(inside)
-        rows, ids = self.rows.held.take(numbers, axis=0), self.ids.held.take(numbers, axis=0)
+        rows, ids = self.rows.data.take(numbers, axis=0), self.ids.data.take(numbers, axis=0)
         blocks = seal(rows[:, :BLOCK], ids[:, :BLOCK].tolist())
-        self.rows.held[numbers, 0], self.ids.held[numbers, 0] = rows[:, BLOCK], ids[:, BLOCK]
-        self.latest.held["opened"][numbers] = 1
+        self.rows.data[numbers, 0], self.ids.data[numbers, 0] = rows[:, BLOCK], ids[:, BLOCK]
+        self.latest.data["opened"][numbers] = 1
         times = rows["time"]
         for number, block, first_ms, time_ms in zip(inside, blocks, times[:, 0].tolist(), times[:, BLOCK].tolist(), strict=True):
-            trace = self.traces[number]
-            size, count = older(trace.sealed, first_ms, time_ms - lateness_ms)
+            vehicle = self.vehicles[number]
+            size, count = older(vehicle.sealed, first_ms, time_ms - lateness_ms)
             if size:
-                self.latest.held["kept"][number] -= count
-                if trace.has_offended():
-                    forget(trace, FixHistory(sealed=trace.sealed[:size]))
-            trace.sealed = trace.sealed[size:] + block
+                self.latest.data["kept"][number] -= count
+                if vehicle.has_offended():
+                    forget(vehicle, FixHistory(sealed=vehicle.sealed[:size]))
+            vehicle.sealed = vehicle.sealed[size:] + block
 
     def _fit_ids(self, longest: int) -> None:
         """Ids of so many bytes fit."""
-        if longest > self.ids.held.itemsize:
+        if longest > self.ids.data.itemsize:
             self.ids.widen(f"S{-(-longest // 4) * 4}", MOST_OPEN)
 
-    def recent(self, trace: VehicleState) -> FixHistory:
+    def recent(self, vehicle: VehicleState) -> FixHistory:
         """A vehicle's fixes, wherever they are; to be looked at only."""
-        if trace.number < 0:
-            assert trace.recent is not None
-            return trace.recent
-        if trace.recent is not None:
-            return trace.recent
-        opened = self.latest.held["opened"].item(trace.number)
-        ids = SEPARATOR.join(self.ids.held[trace.number, :opened].tolist()) + SEPARATOR
-        return FixHistory(self.rows.held[trace.number, :opened].tobytes(), ids, trace.sealed)
+        if vehicle.number < 0:
+            assert vehicle.recent is not None
+            return vehicle.recent
+        if vehicle.recent is not None:
+            return vehicle.recent
+        opened = self.latest.data["opened"].item(vehicle.number)
+        ids = SEPARATOR.join(self.ids.data[vehicle.number, :opened].tolist()) + SEPARATOR
+        return FixHistory(self.rows.data[vehicle.number, :opened].tobytes(), ids, vehicle.sealed)
 
     def kept(self, numbers: np.ndarray) -> Iterator[tuple[VehicleState, tuple[bytes, bytes, bytes | tuple[int, bytes]]]]:
         """Vehicles with what is kept of their fixes: sealed blocks, rows, and ids (how wide each is, and all; with separators if taken out)."""
-        columns = [held.take(numbers, axis=0) for held in (self.rows.held, self.ids.held)]
-        rows, ids = (column.tobytes() for column in columns)
-        row_step, id_step = (column.strides[0] for column in columns)
-        width, row, name = self.ids.held.itemsize, 0, 0
-        latest = self.latest.held[numbers]
+        store = [data.take(numbers, axis=0) for data in (self.rows.data, self.ids.data)]
+        rows, ids = (column.tobytes() for column in store)
+        row_step, id_step = (column.strides[0] for column in store)
+        width, row, name = self.ids.data.itemsize, 0, 0
+        latest = self.latest.data[numbers]
         for number, opened, seen in zip(numbers.tolist(), latest["opened"].tolist(), latest["seen"].tolist(), strict=True):
-            trace = self.traces[number]
-            trace.seen = seen
-            recent = trace.recent
+            vehicle = self.vehicles[number]
+            vehicle.seen = seen
+            recent = vehicle.recent
             if recent is None:
-                yield trace, (trace.sealed, rows[row : row + opened * SIZE], (width, ids[name : name + opened * width]))
+                yield vehicle, (vehicle.sealed, rows[row : row + opened * SIZE], (width, ids[name : name + opened * width]))
             else:
-                yield trace, (recent.sealed, recent.rows, recent.ids)
+                yield vehicle, (recent.sealed, recent.rows, recent.ids)
             row, name = row + row_step, name + id_step
 
-    def take_out(self, trace: VehicleState) -> FixHistory:
+    def check_out(self, vehicle: VehicleState) -> FixHistory:
         """The vehicle's fixes as an object, which holds them from now on."""
-        if trace.recent is None:
-            trace.recent, trace.sealed = self.recent(trace), b""
-            latest = self.latest.held[trace.number]
+        if vehicle.recent is None:
+            vehicle.recent, vehicle.sealed = self.recent(vehicle), b""
+            latest = self.latest.data[vehicle.number]
             latest["out"], latest["opened"] = True, 0
-        return trace.recent
+        return vehicle.recent
 
     def settle(self, generation: int, lateness_ms: int, forget: Callable[[VehicleState, Iterable[StoredFix]], None]) -> None:
         """Seal (see ``seal``) and write up the vehicles that were looked at; those without runs are put away."""
-        if not self.looked:
+        if not self.touched:
             return
-        full = [number for number, trace in self.looked.items() if trace.recent is not None and trace.recent.is_full()]
+        full = [number for number, vehicle in self.touched.items() if vehicle.recent is not None and vehicle.recent.is_full()]
         self.seal(full, lateness_ms, forget)
-        traces, latest = list(self.looked.values()), self.latest.held
-        numbers = np.fromiter(self.looked, np.intp, len(traces))
-        latest["due_ms"][numbers] = [trace.due_ms for trace in traces]
-        plans = [0 if trace.runs or trace.plan is None or trace.plan.generation != generation else trace.plan.number for trace in traces]
-        latest["plan"][numbers] = plans
-        latest["reported"][numbers] = [hash_of(*last_report(trace.reported)) for trace in traces]
-        out = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.rows]
+        vehicles, latest = list(self.touched.values()), self.latest.data
+        numbers = np.fromiter(self.touched, np.intp, len(vehicles))
+        latest["due_ms"][numbers] = [vehicle.due_ms for vehicle in vehicles]
+        compiled_rules = [0 if vehicle.episodes or vehicle.compiled is None or vehicle.compiled.generation != generation else vehicle.compiled.number for vehicle in vehicles]
+        latest["compiled"][numbers] = compiled_rules
+        latest["reported"][numbers] = [hash_of(*last_report(vehicle.reported)) for vehicle in vehicles]
+        out = [(vehicle, vehicle.recent) for vehicle in vehicles if vehicle.recent is not None and vehicle.recent.rows]
         if out:
             newest = np.frombuffer(b"".join([recent.rows[-SIZE:] for _, recent in out]), ROW)
-            numbers = np.array([trace.number for trace, _ in out])
+            numbers = np.array([vehicle.number for vehicle, _ in out])
             for name, field in FROM_ROW:
                 latest[name][numbers] = newest[field]
             latest["load"][numbers] = [recent.load() for _, recent in out]
-        self.looked.clear()
-        self._put_away(trace for trace in traces if not trace.runs and trace.waiting is None)
+        self.touched.clear()
+        self._put_away(vehicle for vehicle in vehicles if not vehicle.episodes and vehicle.waiting is None)
 
-    def _put_away(self, traces: Iterable[VehicleState]) -> None:
+    def _put_away(self, vehicles: Iterable[VehicleState]) -> None:
         """Vehicles' fixes go to the columns, as far as they fit; what the registry says of these vehicles is looked up when it is asked for."""
-        outside = [(trace, trace.recent) for trace in traces if trace.recent is not None and trace.recent.exact is None and trace.recent.rows]
+        outside = [(vehicle, vehicle.recent) for vehicle in vehicles if vehicle.recent is not None and vehicle.recent.exact is None and vehicle.recent.rows]
         several: list[tuple[VehicleState, FixHistory, list[bytes]]] = []
-        for trace, recent in outside:
+        for vehicle, recent in outside:
             names = recent.ids[:-1].split(SEPARATOR)
             if max(map(len, names)) <= LONGEST_ID and b"\0" + SEPARATOR not in recent.ids:
-                several.append((trace, recent, names))
+                several.append((vehicle, recent, names))
         if not several:
             return
-        numbers = np.array([trace.number for trace, _, _ in several])
+        numbers = np.array([vehicle.number for vehicle, _, _ in several])
         opened = np.array([len(names) for _, _, names in several])
         ids = [name for _, _, names in several for name in names]
         self._fit_ids(max(map(len, ids)))
-        vehicle, place = _spread(numbers, opened)
-        as_bytes(self.rows.held)[vehicle, place] = as_bytes(np.frombuffer(b"".join([recent.rows for _, recent, _ in several]), ROW))
-        self.ids.held[vehicle, place] = ids
-        latest = self.latest.held
+        slots, places = _spread(numbers, opened)
+        as_bytes(self.rows.data)[slots, places] = as_bytes(np.frombuffer(b"".join([recent.rows for _, recent, _ in several]), ROW))
+        self.ids.data[slots, places] = ids
+        latest = self.latest.data
         latest["out"][numbers], latest["opened"][numbers] = False, opened
-        for trace, recent, _ in several:
-            trace.recent, trace.sealed, trace.subject = None, recent.sealed, None
+        for vehicle, recent, _ in several:
+            vehicle.recent, vehicle.sealed, vehicle.subject = None, recent.sealed, None
 
 
-def _number_kept(trace: VehicleState) -> int:
+def _number_kept(vehicle: VehicleState) -> int:
     """How many fixes are kept of a vehicle that is taken out."""
-    return (0 if trace.recent is None else len(trace.recent)) + (0 if trace.waiting is None else len(trace.waiting.fixes))
+    return (0 if vehicle.recent is None else len(vehicle.recent)) + (0 if vehicle.waiting is None else len(vehicle.waiting.fixes))
 
 
 def _spread(numbers: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,7 @@ def parts(records: Sequence[Record], next_offset: int) -> Iterator[tuple[bool, S
 def forget(partition: FixPartition, registry: Registry, generation: int) -> Counter[str]:
     """Forget whom nobody needs to know any more; how many, by reason."""
     strangers, now_ms = partition.strangers, partition.stream_time_ms
-    maybe = strangers.ids if strangers.generation == generation else partition.traces
+    maybe = strangers.ids if strangers.generation == generation else partition.vehicles
     strangers.ids = {vehicle_id: None for vehicle_id in maybe if not registry.knows("vehicle", vehicle_id)}
     strangers.generation = generation
     hours = strangers.hours
@@ -68,10 +68,10 @@ def forget(partition: FixPartition, registry: Registry, generation: int) -> Coun
     while len(hours) > 1 and hours[1][1] + AFTER_MS < now_ms:
         del hours[0]
     idle_before = hours[0][0] if hours[0][1] + AFTER_MS < now_ms else 0
-    known = [partition.traces[vehicle_id] for vehicle_id in strangers.ids]
+    known = [partition.vehicles[vehicle_id] for vehicle_id in strangers.ids]
     if not known or (not idle_before and len(known) <= MOST):
         return Counter()
-    seen = np.array([_seen(partition, trace) for trace in known])
+    seen = np.array([_seen(partition, vehicle) for vehicle in known])
     crowd, found = len(known) - MOST, Counter[str]()
     for index in np.argsort(seen, kind="stable").tolist():
         idle = int(seen[index]) < idle_before
@@ -84,10 +84,10 @@ def forget(partition: FixPartition, registry: Registry, generation: int) -> Coun
     return found
 
 
-def _seen(partition: FixPartition, trace: VehicleState) -> int:
-    return trace.seen if trace.number < 0 else int(partition.columns.latest.held["seen"].item(trace.number))
+def _seen(partition: FixPartition, vehicle: VehicleState) -> int:
+    return vehicle.seen if vehicle.number < 0 else int(partition.store.latest.data["seen"].item(vehicle.number))
 
 
-def _is_needed(trace: VehicleState) -> bool:
+def _is_needed(vehicle: VehicleState) -> bool:
     """Whether there is anything to be told of it yet."""
-    return trace.waiting is not None or bool(trace.open)
+    return vehicle.waiting is not None or bool(vehicle.open)

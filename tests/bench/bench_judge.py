@@ -25,7 +25,7 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.settings import GC_THRESHOLDS
 from streams.state_records import header_of
-from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine, FixPartition, new_partition
 from streams.vehicles.store import LONGEST_ID
 
@@ -169,9 +169,9 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         packed_at = time.process_time()
         inside = engine.policies.locate(fixes.times, fixes.lons, fixes.lats)
         located = time.process_time()
-        numbers = partition.columns.numbers.find([fix.vehicle_id for fix in fixes.fixes])
+        numbers = partition.store.numbers.find([fix.vehicle_id for fix in fixes.fixes])
         latest = engine._latest(partition, numbers, np.argsort(numbers, kind="stable"), packed)
-        engine._plain(partition, fixes, latest, packed, inside, engine.planner.possible(fixes))
+        engine._plain(partition, fixes, latest, packed, inside, engine.compiler.possible(fixes))
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()
@@ -180,14 +180,14 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
         for name, seconds in zip(spent, steps, strict=True):
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
-    state = dict(encode_traces(partition.columns, np.arange(vehicles), engine, header_of(0, 0, 0)))
-    kept = sum(len(partition.columns.recent(trace)) for trace in partition.traces.values())
+    state = dict(encode_vehicles(partition.store, np.arange(vehicles), engine, header_of(0, 0, 0)))
+    kept = sum(len(partition.store.recent(trace)) for trace in partition.vehicles.values())
     engine.change(engine.policies)
     changed_us = judge_more(engine, partition, traffic)
     anew, restored = Engine(engine.policies, registry, b"bench"), new_partition()
     for vehicle_id, value in state.items():
-        restored.traces[vehicle_id] = decode_trace(value, anew)
-        anew.watch(restored, restored.traces[vehicle_id])
+        restored.vehicles[vehicle_id] = decode_vehicle(value, anew)
+        anew.watch(restored, restored.vehicles[vehicle_id])
     return {
         "vehicles": vehicles, "zones": zones, "rules": len(policy.fix_rules), "fixes_timed": rounds * vehicles, "transitions": transitions,
         "cpu_us_per_fix": round(us["all"], 2), "fixes_per_second": round(1e6 / us["all"]),

@@ -22,7 +22,7 @@ from streams.runtime.checkpoint import Change, Checkpoint
 from streams.runtime.fix_stage import FixStage
 from streams.state_records import COMMIT_MARKER, encode_header, header_of
 from streams.topics import VEHICLE_STATE
-from streams.vehicles.codec import encode_traces
+from streams.vehicles.codec import encode_vehicles
 from streams.vehicles.engine import Engine, new_partition
 
 VEHICLES, TEMPLATES, PARTITIONS = 1_000_000, 1_000, 4
@@ -41,7 +41,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
     engine, partition = Engine(Policies([policy]), registry, b"bench"), new_partition()
     for chunk in traffic.chunks(116):
         engine.judge(partition, chunk)
-    traces = list(partition.traces.values())
+    traces = list(partition.vehicles.values())
     with tempfile.TemporaryDirectory() as folder:
         broker = EmbeddedKafka(Path(folder), port=0)
         broker.start()
@@ -57,7 +57,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
                     for vehicle in stood_for:
                         traces[vehicle % TEMPLATES].vehicle_id = f"BN-{vehicle:07}"
                     numbers = np.array([traces[vehicle % TEMPLATES].number for vehicle in stood_for])
-                    changes += itertools.starmap(Change, encode_traces(partition.columns, numbers, engine, head))
+                    changes += itertools.starmap(Change, encode_vehicles(partition.store, numbers, engine, head))
                     if len(changes) >= 5_000 or first + TEMPLATES >= vehicles:
                         await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
                         changes.clear()
@@ -71,7 +71,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
             for number in range(PARTITIONS):
                 await stage.partition(number)
             restored_s = time.perf_counter() - started
-            assert sum(len(p.traces) for p in stage.partitions.values()) == vehicles
+            assert sum(len(p.vehicles) for p in stage.partitions.values()) == vehicles
             grown = rss_bytes() - before
             await checkpoint.close()
         finally:

@@ -29,7 +29,7 @@ from streams.vehicles import engine as engine_module
 from streams.vehicles import history as recent
 from streams.vehicles import late
 from streams.vehicles import store as columns
-from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine, new_partition
 from streams.vehicles.incidents import as_transition
@@ -195,11 +195,11 @@ def judge(engine_of, lines, size, breaks):
             engine.change(engine.policies)
         if any(number % 2 == 0 for number in here):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
-            restored.stream_time_ms, restored.driven = partition.stream_time_ms, EmptyRun(partition.driven.by_date)
-            numbers = np.array([partition.number(trace) for trace in partition.traces.values()])
-            for name, value in encode_traces(partition.columns, numbers, engine, header_of(0, start, 0)):
-                restored.traces[name] = decode_trace(value, fresh)
-                fresh.watch(restored, restored.traces[name])
+            restored.stream_time_ms, restored.empty_run = partition.stream_time_ms, EmptyRun(partition.empty_run.by_date)
+            numbers = np.array([partition.number(trace) for trace in partition.vehicles.values()])
+            for name, value in encode_vehicles(partition.store, numbers, engine, header_of(0, start, 0)):
+                restored.vehicles[name] = decode_vehicle(value, fresh)
+                fresh.watch(restored, restored.vehicles[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])
         rejected.update(reject.reason for reject in verdict.rejects)
@@ -210,17 +210,17 @@ def judge(engine_of, lines, size, breaks):
         latest[transition.incident_id] = transition
         revisions[transition.incident_id].append(transition.revision)
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in revisions.values())
-    for trace in partition.traces.values():
+    for trace in partition.vehicles.values():
         for incident in trace.incidents or ():
             if incident.state == OPEN:
                 latest[incident.incident_id] = as_transition("updated", trace, incident)
     standing = [t for t in latest.values() if t.state != "retracted"]
-    registry = engine.planner.registry
+    registry = engine.compiler.registry
     found = Counter(
-        (*(data[field] for field in FIELDS), data["plate"], data["synthetic"], t.run.top_speed_kmh or 0.0)
+        (*(data[field] for field in FIELDS), data["plate"], data["synthetic"], t.episode.top_speed_kmh or 0.0)
         for t in standing for data in [incident_data(t, engine.policies, registry)]
     )  # fmt: skip
-    return found, rejected, {date: tuple(driven) for date, driven in partition.driven.by_date.items()}
+    return found, rejected, {date: tuple(driven) for date, driven in partition.empty_run.by_date.items()}
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def folder(tmp_path_factory):
 @given(
     pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]),
     fewest=st.sampled_from([1, 2, 4]), longest=st.sampled_from([1, 2, columns.LONGEST_ID]),
-    plans=st.sampled_from([-10, 0, engine_module.PLANS_KEPT]), most=st.sampled_from([0.02, 0.1, engine_module.MOST_A_SECOND]),
+    plans=st.sampled_from([-10, 0, engine_module.MOST_COMPILED]), most=st.sampled_from([0.02, 0.1, engine_module.MOST_A_SECOND]),
     few=st.sampled_from([0, 5, late.FEW]), waits=st.sampled_from([0, late.LONGEST_MS, 300_000]), share=st.sampled_from([1, 4, late.SHARE]),
 )  # fmt: skip
 def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans, most, few, waits, share):
@@ -249,7 +249,7 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
         for module in (columns, engine_module):
             patch.setattr(module, "LONGEST_ID", longest)
         patch.setattr(engine_module, "FEWEST_A_TURN", fewest)
-        patch.setattr(engine_module, "PLANS_KEPT", plans)
+        patch.setattr(engine_module, "MOST_COMPILED", plans)
         patch.setattr(engine_module, "MOST_A_SECOND", most)
         patch.setattr(engine_module, "FEW", few)
         patch.setattr(late, "LONGEST_MS", waits)

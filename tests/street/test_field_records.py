@@ -117,7 +117,7 @@ def test_notices_without_an_end_put_silences_off_for_ever():
     day = [(fix(number, T + number * DAY_MS, ignition=True), None) for number in range(3)]
     silent = judge_lines(*day, registry=[vehicle]).transitions
     covered = judge_lines(*day, registry=[vehicle, notice]).transitions
-    rules = [{t.run.offence.rule for t in transitions} for transitions in (silent, covered)]
+    rules = [{t.episode.offence.rule for t in transitions} for transitions in (silent, covered)]
     assert "silent_vehicle" in rules[0] and "silent_vehicle" not in rules[1]
 
 

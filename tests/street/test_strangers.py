@@ -58,7 +58,7 @@ def fixes(rng, count):
 
 
 def told(verdict):
-    return [(t.kind, t.incident_id, t.revision, t.state, t.run.last_seen_ms, t.run.fix_count) for t in verdict.transitions]
+    return [(t.kind, t.incident_id, t.revision, t.state, t.episode.last_seen_ms, t.episode.fix_count) for t in verdict.transitions]
 
 
 def played(reference, records, sizes):
@@ -82,8 +82,8 @@ def test_other_chunks_forget_the_same_ones(reference, seed):
     sizes = iter([rng.randrange(1, 200) for _ in range(600)])
     other = played(reference, records, sizes)
     assert sorted(other[0]) == sorted(one[0]) and other[1:3] == one[1:3], f"seed {seed}"
-    assert other[3].traces.keys() == one[3].traces.keys() and "known" in one[3].traces
-    assert one[2][CROWDED] and len(one[3].traces) < 20 + 50 + 20
+    assert other[3].vehicles.keys() == one[3].vehicles.keys() and "known" in one[3].vehicles
+    assert one[2][CROWDED] and len(one[3].vehicles) < 20 + 50 + 20
 
 
 def test_whoever_is_idle_for_seven_days_is_forgotten(reference):
@@ -93,22 +93,22 @@ def test_whoever_is_idle_for_seven_days_is_forgotten(reference):
 
     records = [fix(0, 0, "made-up"), *(fix(n, n // 50, "known") for n in range(1, 600))]
     *_, gone, partition = played(reference, records, iter([600]))
-    assert gone == {IDLE: 1} and partition.traces.keys() == {"known"}
+    assert gone == {IDLE: 1} and partition.vehicles.keys() == {"known"}
     *_, gone, partition = played(reference, records[:349], iter([600]))
-    assert not gone and partition.traces.keys() == {"known", "made-up"}
+    assert not gone and partition.vehicles.keys() == {"known", "made-up"}
 
 
 def test_nobody_is_forgotten_while_an_incident_is_open(reference):
     rows = [{"event_id": f"{n:05}", "event_time_ms": T + n, "vehicle_id": f"v{n}", "lon": 116.4, "lat": 39.9, "speed_kmh": 99.0} for n in range(300)]
     *_, gone, partition = played(reference, [Record(orjson.dumps(row), number) for number, row in enumerate(rows)], iter([300]))
-    assert not gone and len(partition.traces) == 300
+    assert not gone and len(partition.vehicles) == 300
 
 
 def test_judge_forgets_nobody(reference):
     rows = [{"event_id": f"{n:05}", "event_time_ms": T + n, "vehicle_id": f"v{n}", "lon": 116.4, "lat": 39.9} for n in range(300)]
     engine, partition = Engine(reference.policies, reference.registry, b"k"), new_partition()
     engine.judge(partition, [Record(orjson.dumps(row), number) for number, row in enumerate(rows)])
-    assert len(partition.traces) == 300
+    assert len(partition.vehicles) == 300
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -55,7 +55,7 @@ def judge(path, fixes, chunk=500):
 def test_sixty_thousand_fixes_in_nine_minutes_are_six_thousand(pack):
     outcomes, partition = judge(pack("10m"), [fix(n, n * 9) for n in range(60_000)])
     assert outcomes == {"accepted": 6_000, "too_many": 54_000}
-    assert partition.columns.latest.held["kept"].max() == 6_000
+    assert partition.store.latest.data["kept"].max() == 6_000
 
 
 def test_a_duplicate_is_one_even_then_and_a_late_fix_is_one_too_many(pack):
@@ -110,9 +110,9 @@ def told(path, fixes, chunk):
     records = [Record(orjson.dumps(each), number) for number, each in enumerate(fixes)]
     said = [t for start in range(0, len(records), chunk) for t in engine.judge(partition, records[start : start + chunk]).transitions]
     said += engine.finish(partition)
-    final = {t.incident_id: t for t in said if t.run.offence.rule_id == "fast"}
-    runs = {(t.vehicle_id, t.run.opened_at_ms, t.run.last_seen_ms, t.run.fix_count) for t in final.values() if t.state == "closed"}
-    return sorted((t.incident_id, t.revision, t.kind, t.run.last_seen_ms, t.run.fix_count) for t in said), runs
+    final = {t.incident_id: t for t in said if t.episode.offence.rule_id == "fast"}
+    runs = {(t.vehicle_id, t.episode.opened_at_ms, t.episode.last_seen_ms, t.episode.fix_count) for t in final.values() if t.state == "closed"}
+    return sorted((t.incident_id, t.revision, t.kind, t.episode.last_seen_ms, t.episode.fix_count) for t in said), runs
 
 
 @pytest.mark.parametrize("seed", range(3))

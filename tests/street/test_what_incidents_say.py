@@ -16,7 +16,7 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.runtime.cloudevents import incident_data
 from streams.state_records import header_of
-from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine, new_partition
 from streams.vehicles.reported import NOTHING, Report, along, append, insert
 
@@ -60,16 +60,16 @@ class City:
             self.offset += 1
             self.outcomes = verdict.outcomes
             for transition in verdict.transitions:
-                self.latest[transition.incident_id] = incident_data(transition, self.engine.policies, self.engine.planner.registry)
+                self.latest[transition.incident_id] = incident_data(transition, self.engine.policies, self.engine.compiler.registry)
         return self
 
     def restart(self):
-        engine, before, columns = self.engine, self.partition, self.partition.columns
+        engine, before, columns = self.engine, self.partition, self.partition.store
         self.engine, self.partition = self._engine(), new_partition(before.next_offset)
         self.partition.stream_time_ms = before.stream_time_ms
-        for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, header_of(0, self.offset, 0)):
-            self.partition.traces[name] = decode_trace(value, self.engine)
-            self.engine.watch(self.partition, self.partition.traces[name])
+        for name, value in encode_vehicles(columns, np.arange(len(columns.vehicles)), engine, header_of(0, self.offset, 0)):
+            self.partition.vehicles[name] = decode_vehicle(value, self.engine)
+            self.engine.watch(self.partition, self.partition.vehicles[name])
         return self
 
     def said(self, rule="speeding"):

@@ -13,7 +13,7 @@ from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.registry import Registry
 from streams.state_records import VERSION, decode_header, header_of
-from streams.vehicles.codec import decode_trace, encode_traces
+from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine, new_partition
 from streams.vehicles.store import VehicleStore
 
@@ -54,19 +54,19 @@ class Feed:
         verdict = self.engine.judge(self.partition, records)
         self.outcomes = verdict.outcomes
         return [
-            (t.run.opened_by, t.kind, t.revision, t.run.last_id, t.run.fix_count) for t in verdict.transitions if t.run.offence.rule_id == rule
+            (t.episode.opened_by, t.kind, t.revision, t.episode.last_id, t.episode.fix_count) for t in verdict.transitions if t.episode.offence.rule_id == rule
         ]
 
 
 def test_late_fixes_update_split_and_keep_identity_as_in_the_worked_example(engine):
     feed = Feed(engine)
     assert feed(fix("a", 0)) == [("a", "opened", 1, "a", 1)]
-    first_id = next(i.incident_id for i in feed.partition.traces["v"].incidents if i.run.offence.rule_id == "inside")
+    first_id = next(i.incident_id for i in feed.partition.vehicles["v"].incidents if i.episode.offence.rule_id == "inside")
     assert feed(fix("b", 30)) == []
     assert feed(fix("c", 60, inside=False)) == [("a", "closed", 2, "b", 2)]
     assert feed(fix("d", 15, inside=False)) == [("a", "updated", 3, "a", 1), ("b", "opened", 1, "b", 1), ("b", "closed", 2, "b", 1)]
     assert feed(fix("e", -10)) == [("e", "updated", 4, "a", 2)]
-    ids = [i.incident_id for i in feed.partition.traces["v"].incidents if i.run.offence.rule_id == "inside"]
+    ids = [i.incident_id for i in feed.partition.vehicles["v"].incidents if i.episode.offence.rule_id == "inside"]
     assert ids[0] == first_id
     assert feed(fix("f", 15)) == [("f", "updated", 3, "b", 2)]
     assert feed(fix("a", 0)) == []
@@ -80,7 +80,7 @@ def test_a_late_fix_that_joins_two_incidents_retracts_the_later_one(engine):
         ("a", "updated", 3, "b", 3),
         ("b", "retracted", 2, "b", 1),
     ]
-    kept, superseded = (i for i in feed.partition.traces["w"].incidents if i.run.offence.rule_id == "stranger")
+    kept, superseded = (i for i in feed.partition.vehicles["w"].incidents if i.episode.offence.rule_id == "stranger")
     assert superseded.superseded_by == kept.incident_id
 
 
@@ -108,16 +108,16 @@ def test_state_survives_bytes_at_any_point(engine, seed):
     cut = rng.randrange(60)
     expected = [whole(v) for v in values]
     before = [broken(v) for v in values[:cut]]
-    columns = broken.partition.columns
-    broken.partition.columns = VehicleStore()
-    for name, value in encode_traces(columns, np.arange(len(columns.traces)), engine, header_of(0, cut, 0)):
-        broken.partition.traces[name] = decode_trace(value, engine)
+    columns = broken.partition.store
+    broken.partition.store = VehicleStore()
+    for name, value in encode_vehicles(columns, np.arange(len(columns.vehicles)), engine, header_of(0, cut, 0)):
+        broken.partition.vehicles[name] = decode_vehicle(value, engine)
     after = [broken(v) for v in values[cut:]]
     assert before + after == expected, f"seed {seed}, cut {cut}"
 
 
 def kept(feed):
-    return len(feed.partition.columns.recent(feed.partition.traces["v"]))
+    return len(feed.partition.store.recent(feed.partition.vehicles["v"]))
 
 
 @pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40), (5, 40), (6, 40)])
@@ -129,7 +129,7 @@ def test_state_written_by_earlier_versions_is_read(engine, version, count):
         whole(value)
     value = base64.b85decode((Path(__file__).parent.parent / "golden" / f"vehicle_state_version_{version}.b85").read_text().strip())
     assert decode_header(value).version == version and decode_header(value).age[0] == count
-    migrated.partition.traces["v"] = decode_trace(value, engine)
+    migrated.partition.vehicles["v"] = decode_vehicle(value, engine)
     migrated.partition.stream_time_ms = whole.partition.stream_time_ms
     late = [fix("late", 30 * count - 569, inside=False), values[count - 15]]
     assert [migrated(v) for v in late + values[count:]] == [whole(v) for v in late + values[count:]]
@@ -139,15 +139,15 @@ def test_state_written_by_earlier_versions_is_read(engine, version, count):
 @pytest.mark.parametrize("version", [1, VERSION + 1])
 def test_state_of_an_unknown_version_is_refused(engine, version):
     with pytest.raises(ValueError, match=f"version {version}"):
-        decode_trace(msgspec.msgpack.encode((version, 0, 0, 0)), engine)
+        decode_vehicle(msgspec.msgpack.encode((version, 0, 0, 0)), engine)
 
 
 def test_identity_follows_the_hmac(engine):
     feed = Feed(engine)
     feed(fix("a", 0))
-    name = feed.partition.traces["v"].incidents[0].incident_id
+    name = feed.partition.vehicles["v"].incidents[0].incident_id
     assert len(name) == 26 and name.isalnum()
     other = Engine(engine.policies, Registry(engine.policies.newest.timezone), b"another key")
     feed_other = Feed(other)
     feed_other(fix("a", 0))
-    assert feed_other.partition.traces["v"].incidents[0].incident_id != name
+    assert feed_other.partition.vehicles["v"].incidents[0].incident_id != name

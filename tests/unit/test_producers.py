@@ -51,11 +51,11 @@ def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(
     records = [Record(sent[3], n) for n, sent in enumerate(inject(made.fixes(), faults, seed, policy.lateness_ms))]
     partition = new_partition()
     verdict = Engine(Policies([policy]), registry, b"k").judge(partition, records)
-    assert {date: tuple(driven) for date, driven in partition.driven.by_date.items()} == made.truth.driven
+    assert {date: tuple(driven) for date, driven in partition.empty_run.by_date.items()} == made.truth.driven
     assert sum(empty for empty, _ in made.truth.driven.values())
     final = {t.incident_id: t for t in verdict.transitions}
     found = {
-        (t.run.offence.rule_id, t.vehicle_id, t.run.offence.zone_id, t.run.opened_at_ms, t.run.last_seen_ms, t.run.fix_count)
+        (t.episode.offence.rule_id, t.vehicle_id, t.episode.offence.zone_id, t.episode.opened_at_ms, t.episode.last_seen_ms, t.episode.fix_count)
         for t in final.values() if t.state != "retracted"
     }  # fmt: skip
     assert found == {msgspec.structs.astuple(i) for i in made.truth.incidents}, f"seed {seed}"
