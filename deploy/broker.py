@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 import re
 import shutil
 import socket
@@ -124,9 +125,13 @@ class EmbeddedKafka:
             self.kill()
 
 
+PORTS = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections, any of which could take a free port before its server does."""
+
+
 def free_port(wanted: int = 0) -> int:
     """The wanted port if it is free on loopback, else some free one."""
-    for port in (wanted, 0):
+    for port in ([wanted] if wanted else []) + random.SystemRandom().sample(PORTS, 20):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""State records: versioned msgpack, never pickle. Each begins with a head that says as of when it is."""
+"""State records, in versioned msgpack. Each begins with a head that says as of when it is."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import pytest
 from simulation import cluster
 from simulation.history import run
 
-from streams.city.ledger import DayCounts
 from streams.clock import BEGINNING_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
@@ -131,18 +130,6 @@ def the_last_record_of_a_key_is_taken_for_the_latest(patch):
 def part_of_a_checkpoint_counts(patch):
     """The latest record of every key, though the checkpoint that it belongs to was never completed."""
     patch.setattr(Snapshots, "latest", lambda self: ({key: found[-1][1] for key, found in self._candidates.items()}, []))
-
-
-@bug
-def old_counts_replace_new_ones(patch):
-    """A suspended worker's partial counts arrive late and stay."""
-
-    def update(self, partial):
-        self.partials[f"{partial.enterprise_id}/{partial.partition}"] = (partial.next_offset, partial.counts)
-        self.total = None
-        return True
-
-    patch.setattr(DayCounts, "update", update)
 
 
 @bug

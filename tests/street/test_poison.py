@@ -14,7 +14,7 @@ import pipeline as pipeline_module
 import pytest
 from conftest import get, wait_for
 from pipeline import Pipeline
-from poison import COMMIT_MARKER, kinds, records
+from poison import MARK, kinds, records
 
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
@@ -58,7 +58,7 @@ def honest(bootstrap, topic):
             said = json.loads(value or b"")
         except (ValueError, RecursionError):
             continue
-        if isinstance(said, dict) and b"poison" not in value and COMMIT_MARKER.encode() not in value and said.get("city") not in {"other", "poison"} and {"specversion", "window"} & said.keys():
+        if isinstance(said, dict) and b"poison" not in value and MARK.encode() not in value and said.get("city") not in {"other", "poison"} and {"specversion", "window"} & said.keys():
             yield key, value
 
 
@@ -101,7 +101,7 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
         assert child.poll() is None and "Traceback" not in child.log(), child.log()[-3_000:]
     sink = pipeline.sink
     pipeline.sink = sink.with_name("honest.jsonl")
-    pipeline.sink.write_bytes(b"".join(line for line in sink.read_bytes().splitlines(keepends=True) if COMMIT_MARKER.encode() not in line))
+    pipeline.sink.write_bytes(b"".join(line for line in sink.read_bytes().splitlines(keepends=True) if MARK.encode() not in line))
     incidents, refused, letters = pipeline.check_fixes()
     assert incidents > 5
     refused.pop("duplicate")

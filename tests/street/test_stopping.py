@@ -36,6 +36,14 @@ def state_of(pid):
         return None
 
 
+def command_of(pid):
+    """Its command line, nothing where it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def gone(pid):
     return state_of(pid) in {None, "Z"}
 
@@ -358,7 +366,7 @@ def wait_complete(up):
     wait_for("four processes", lambda: up.poll() is not None or len(children_of(up.pid)) >= 4, 120)
     pids = children_of(up.pid)
     assert len(pids) == 4, up.log()
-    return sorted(pids, key=lambda pid: "kafka.Kafka" not in Path(f"/proc/{pid}/cmdline").read_text())
+    return sorted(pids, key=lambda pid: "kafka.Kafka" not in command_of(pid))
 
 
 @pytest.fixture
@@ -410,7 +418,7 @@ def test_up_stops_at_once_at_a_second_signal(no_cluster, yicheng):
 @pytest.mark.parametrize(("command", "number"), [(("up",), signal.SIGTERM), (("kafka", "start", "--port", "0"), signal.SIGINT)], ids=["up", "kafka start"])
 def test_an_interrupted_start_leaves_no_broker(no_cluster, yicheng, command, number):
     child = yicheng.start(*command)
-    wait_for("the broker's process", lambda: any("kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_text() for pid in children_of(child.pid)), 60)
+    wait_for("the broker's process", lambda: any("kafka.Kafka" in command_of(pid) for pid in children_of(child.pid)), 60)
     pids = children_of(child.pid)
     child.send_signal(number)
     ended([child])

@@ -8,7 +8,7 @@ import pytest
 from time_passing import inputs_hold, marks, said, said_ms
 
 from streams.city.contributions import Contribution
-from streams.city.ledger import CityLedger
+from streams.city.ledger import CityLedger, DayCounts
 from streams.counts import Counts, DayKey
 from streams.enterprises.credit import Charge
 from streams.events import Record
@@ -115,3 +115,12 @@ def test_a_charge_goes_with_the_enterprise_that_it_turns_out_to_be_of():
     assert partition.charge(Charge("f", "i", 3, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["f", "e"]
     assert not partition.accounts["e"].charges and list(partition.accounts["f"].charges) == ["i"]
     assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == []  # a late repeat
+
+
+def test_counts_of_before_that_arrive_late_change_nothing():
+    """A worker that was suspended sends what it had in its buffers after the next owner has sent more."""
+    day = DayCounts()
+    assert day.update(Contribution("1", "courier.scan.v1", "e", "2023-11-15", 0, 20, counts=Counts(accepted=7)))
+    assert not day.update(Contribution("1", "courier.scan.v1", "e", "2023-11-15", 0, 10, counts=Counts(accepted=3)))
+    assert day.update(Contribution("1", "courier.scan.v1", "e", "2023-11-15", 1, 5, counts=Counts(accepted=2)))
+    assert day.counts().accepted == 9
