@@ -145,9 +145,17 @@ class ChunkResult(msgspec.Struct):
 
 
 class Engine:
-    """Judges fixes by a policy's versions and the registry; synthetic ones too unless ``refuses_synthetic``."""
+    """Judges fixes by a policy's versions and the registry; synthetic ones too unless ``refuses_synthetic``.
 
-    def __init__(self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False, forgets: bool = False) -> None:
+    A fix is quiet if it is newer than all of its vehicle, has a new id, no rule can hold for it, no timer falls and nothing of its vehicle is
+    open: it changes nothing but its vehicle's newest fix, and quiet fixes are appended many at a time. All others take the slow path, in
+    offset order (``_look``), which alone defines what a fix means. With ``quiet=False`` all do, and everything comes out the same.
+    """
+
+    def __init__(
+        self, policies: Policies, registry: Registry, identity_key: bytes, *, refuses_synthetic: bool = False, forgets: bool = False, quiet: bool = True
+    ) -> None:
+        self.quiet = quiet
         self.refuses_synthetic = refuses_synthetic
         self.forgets = forgets
         self.compiler = RuleCompiler(policies, registry)
@@ -253,7 +261,7 @@ class Engine:
         zones, possible = self.policies.locate(chunk.times, chunk.lons, chunk.lats), self.compiler.possible(chunk)
         latest = self._latest(partition, numbers, order, packed)
         self._compile_for(partition, chunk, numbers, latest)
-        plain = self._plain(partition, chunk, latest, packed, zones, possible)
+        plain = self._plain(partition, chunk, latest, packed, zones, possible) if self.quiet else np.zeros(len(numbers), bool)
         if int(latest["kept"].max()) + len(numbers) > self.most_kept:
             plain &= latest["kept"] + _before(numbers, order) < self.most_kept
         for chosen in _turns(numbers, order, plain):

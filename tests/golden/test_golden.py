@@ -1,5 +1,6 @@
 """Whole recorded days: ``judge``, the oracle and the committed or shared expectation agree to the millisecond."""
 
+import functools
 import json
 import random
 from pathlib import Path
@@ -19,6 +20,7 @@ from streams.policy.reader import PACKS, load_policy, packs
 from streams.registry.files import load_registry
 from streams.registry.registry import Registry
 from streams.runtime.cloudevents import subject_of
+from streams.vehicles.engine import Engine
 
 GOLDEN = Path(__file__).parent
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
@@ -61,6 +63,18 @@ def day(request, tmp_path):
     folder = GOLDEN / request.param
     write_sample_registry(policy, VEHICLES, SEED, tmp_path / "registry.jsonl")
     return policy, folder, [str(folder / "gps.jsonl.zst")], [str(folder / "scans.jsonl.zst")]
+
+
+def test_a_day_on_the_slow_path_alone_comes_to_the_same(tmp_path, monkeypatch):
+    """The quick path is an optimisation: without it every incident, rate and refusal is byte for byte the same."""
+    policy, folder = load_policy("hohhot-2019"), GOLDEN / "hohhot-2019"
+    write_sample_registry(policy, VEHICLES, SEED, tmp_path / "registry.jsonl")
+    registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
+    for name in ("quiet", "slow"):
+        monkeypatch.setattr("deploy.judge.Engine", functools.partial(Engine, quiet=name == "quiet"))
+        judge_files(policy, registry, [str(folder / "gps.jsonl.zst")], [str(folder / "scans.jsonl.zst")], tmp_path / name)
+    for file in ("incidents.jsonl", "rates.jsonl", "rejects.jsonl"):
+        assert (tmp_path / "quiet" / file).read_bytes() == (tmp_path / "slow" / file).read_bytes(), file
 
 
 def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):

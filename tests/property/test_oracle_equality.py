@@ -283,8 +283,8 @@ def compare(folder, pack, registry, sent, split, most=engine_module.MOST_A_SECON
     parts = defaultdict(list)
     for fix in fixes:
         parts[sum(fix["vehicle_id"].encode()) % split].append(json.dumps(fix).encode())
-    for lines in parts.values():
-        found, rejected, driven = judge(lambda: Engine(Policies([policy]), known, b"k"), lines, size, breaks)
+    for lines, quiet in ((lines, quiet) for lines in parts.values() for quiet in (True, False)):
+        found, rejected, driven = judge(lambda quiet=quiet: Engine(Policies([policy]), known, b"k", quiet=quiet), lines, size, breaks)
         _, refused = oracle.fixes(lines)
         assert found == oracle.told(lines)
         assert rejected == refused
