@@ -36,9 +36,8 @@ def test_the_page_names_every_topic_of_the_worker():
 def test_retired_identifiers_stay_out(folder):
     found = []
     for path in sorted((ROOT / folder).rglob("*.py")):
-        for token in tokenize.generate_tokens(io.StringIO(path.read_text("utf-8")).readline):
-            if token.type == tokenize.NAME and token.string in RETIRED:
-                found.append(f"{path.relative_to(ROOT)}:{token.start[0]} {token.string}")
+        tokens = tokenize.generate_tokens(io.StringIO(path.read_text("utf-8")).readline)
+        found += [f"{path.relative_to(ROOT)}:{token.start[0]} {token.string}" for token in tokens if token.type == tokenize.NAME and token.string in RETIRED]
     assert not found
 
 
