@@ -28,8 +28,9 @@ from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.runtime.cloudevents import day_incident_data, incident_data, interval_data, violation_data
 from streams.vehicles.empty_run import driven_row
-from streams.vehicles.engine import Engine, FixPartition, new_partition
+from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition, as_transition
+from streams.vehicles.partition import FixPartition, new_partition
 
 IDENTITY_KEY = b"yicheng"
 

@@ -21,7 +21,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -31,12 +31,13 @@ from streams import metrics
 from streams.city.contributions import Contribution, encode_contribution
 from streams.clock import BEGINNING_MS
 from streams.errors import BadInput, unreadable_state
+from streams.runtime.durable import Change, Reached, Stage
 from streams.runtime.origin import Origin
 from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.watchdog import fail_fast
 from streams.topics import PARTIALS
-from streams.watermark import INPUTS, Mark, Newest
+from streams.watermark import INPUTS, Mark
 
 log = structlog.get_logger()
 
@@ -49,59 +50,6 @@ LONGEST_REST_S = 4.0
 """After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a sixth of the time at most."""
 SAID_EVERY_S = 2.0
 """So often is it said how far the inputs have been read while nothing comes."""
-
-
-class Change(NamedTuple):
-    """A state record to be written: its key and its bytes (None: to be deleted)."""
-
-    key: str
-    value: bytes | None
-
-
-class Reached(NamedTuple):
-    """How far an input partition had been judged when a checkpoint took it down, and the event times met since the last time (watermark.py)."""
-
-    topic: str
-    partition: int
-    next_offset: int
-    until_ms: int
-    stream_time_ms: int
-    newest: Newest
-
-
-class Stage(Protocol):
-    """A step of the dataflow with state by partition: what a checkpoint needs of it."""
-
-    input_topic: str
-    state_topic: str
-
-    @property
-    def partitions(self) -> Mapping[int, Any]:
-        """Those whose state is in memory."""
-
-    async def take(self, chunk: Sequence[Any]) -> None:
-        """Judge a chunk of one partition's records and send what comes of it."""
-
-    async def pass_over(self, number: int, next_offset: int) -> None:
-        """There is nothing to judge in a partition below this offset that has not been judged."""
-
-    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
-        """(topic, key, value) of a partition's results that are only sent once a checkpoint."""
-
-    def reached(self, number: int) -> Reached | None:
-        """How far a partition of an input topic has been judged; None where the topic is no input of the system."""
-
-    def changes(self, number: int) -> list[Change]:
-        """A partition's state that has changed since the last call, and its mark at the end; nothing if nothing has."""
-
-    def forget(self, ends: Mapping[int, int]) -> None:
-        """Drop the state in memory; it is restored when next needed.
-
-        ``ends``: where each partition's state topic ends now. While it still ends there, nobody else has had the partition.
-        """
-
-    def let_go(self) -> None:
-        """Drop what was kept of partitions that have not come back."""
 
 
 async def _ends(reader: AIOKafkaConsumer, topic: str, partitions: Iterable[int]) -> dict[int, int]:

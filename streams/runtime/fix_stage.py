@@ -18,8 +18,10 @@ from streams.state_records import RecordHeader, encode_fields, encode_header, ha
 from streams.topics import GPS, PARTIALS, VEHICLE_STATE
 from streams.vehicles.codec import decode_driven, decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
-from streams.vehicles.engine import Engine, FixPartition, new_partition
-from streams.vehicles.incidents import Transition, VehicleState
+from streams.vehicles.engine import Engine
+from streams.vehicles.incidents import Transition
+from streams.vehicles.partition import FixPartition, new_partition
+from streams.vehicles.state import VehicleState
 
 LONGEST_HEADER = 40
 """Bytes of a state record that is nothing but a head."""

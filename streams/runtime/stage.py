@@ -14,9 +14,10 @@ from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
 from streams.registry.registry import Registry
-from streams.runtime.checkpoint import Change, Checkpoint, Reached
+from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.cloudevents import cloudevent
 from streams.runtime.dead_letters import letter
+from streams.runtime.durable import Change, Reached
 from streams.runtime.origin import refuse_foreign, signed, unsigned
 from streams.runtime.pieces import Pieces
 from streams.runtime.reference import Reference

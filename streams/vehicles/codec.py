@@ -18,9 +18,10 @@ from streams.vehicles.compiled_rules import Offence
 from streams.vehicles.empty_run import Millimetres
 from streams.vehicles.engine import Engine
 from streams.vehicles.history import FixHistory
-from streams.vehicles.incidents import Episode, Incident, JudgedFix, VehicleState, prune
+from streams.vehicles.incidents import prune
 from streams.vehicles.late import Late, Waiting
 from streams.vehicles.reported import NOTHING, Change, Report
+from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
 from streams.vehicles.store import VehicleStore
 
 AT_ONCE = 256

@@ -17,22 +17,7 @@ import numpy as np
 
 from streams.clock import END_MS
 from streams.decode import FIXES, malformed
-from streams.events import (
-    DUPLICATE,
-    FIRST_MS,
-    FUTURE_TOLERANCE_MS,
-    LAST_MS,
-    LATE,
-    LOADS,
-    MAX_SPEED_KMH,
-    SYNTHETIC,
-    TOO_MANY,
-    Fix,
-    Record,
-    Reject,
-    refuse_fix,
-    refused,
-)
+from streams.events import DUPLICATE, LATE, LOADS, SYNTHETIC, TOO_MANY, Fix, Record, Reject, refuse_fix, refused
 from streams.fix_batch import DEGREE, PLACE, SETS, SIZE, Chunk, PackedFixes, StoredFix, pack, with_offences
 from streams.geo import to_wgs84
 from streams.policy.policy import Policies
@@ -40,78 +25,27 @@ from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import Offence, RuleCompiler, ask, pair_offences
-from streams.vehicles.empty_run import APART_MS, EmptyRun
+from streams.vehicles.empty_run import APART_MS
 from streams.vehicles.growable import as_bytes
 from streams.vehicles.history import FixHistory
-from streams.vehicles.incidents import IncidentTracker, JudgedFix, Transition, VehicleState, deadline_ms, drop_old, new_vehicle_state
+from streams.vehicles.incidents import IncidentTracker, Transition, deadline_ms, drop_old
 from streams.vehicles.late import FEW, Late, Opened, Waiting
+from streams.vehicles.partition import FixPartition
+from streams.vehicles.quiet import earlier_of_same, implausible, rounds
 from streams.vehicles.reported import NOTHING, Report, along, last_report
 from streams.vehicles.reported import append as append_report
 from streams.vehicles.reported import insert as insert_report
-from streams.vehicles.store import FROM_ROW, LONGEST_ID, VehicleStore
-from streams.vehicles.strangers import Strangers, forget, parts
-from streams.watermark import Arrivals
+from streams.vehicles.state import JudgedFix, VehicleState, new_vehicle_state
+from streams.vehicles.store import FROM_ROW, LONGEST_ID
+from streams.vehicles.strangers import forget, parts
 
 ACCEPTED = "accepted"
-FEWEST_A_TURN = 4
-"""So many vehicles at least make it worthwhile to take another fix of each at once, instead of looking at them one by one."""
 MOST_A_SECOND = 10.0
 """So many fixes a vehicle are accepted for every second of the lateness (semantics 2.6)."""
 MOST_COMPILED = 100_000
 """So many plans, and eight more for every vehicle, are kept before all are made anew: those of past hours are of no use."""
 NOWHERE = (-(2**62), 0, 0)
 """Time and place of the fix before the first."""
-
-
-class FixPartition(msgspec.Struct):
-    """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
-
-    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``store``: what is known
-    of many vehicles at once, as of a ``generation`` of plans; ``empty_run``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint;
-    ``strangers``: the vehicles that no record knows.
-    """
-
-    vehicles: dict[str, VehicleState] = {}
-    store: VehicleStore = msgspec.field(default_factory=VehicleStore)
-    empty_run: EmptyRun = msgspec.field(default_factory=EmptyRun)
-    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
-    strangers: Strangers = msgspec.field(default_factory=Strangers)
-    generation: int = 0
-    stream_time_ms: int = -(2**62)
-    next_offset: int = 0
-    saved_offset: int = 0
-    due: list[tuple[int, str]] = []
-
-    def touch(self, vehicle: VehicleState) -> None:
-        """The trace changed, and has to be in the next checkpoint."""
-        self.store.latest.data["dirty"][self.number(vehicle)] = True
-
-    def forget(self, vehicle: VehicleState) -> None:
-        """Nothing is known of a vehicle any more."""
-        vehicle_id = vehicle.vehicle_id
-        del self.vehicles[vehicle_id]
-        self.strangers.ids.pop(vehicle_id, None)
-        self.strangers.expired[vehicle_id] = None
-        if vehicle.number >= 0:
-            self.store.forget(vehicle.number, new_vehicle_state(vehicle_id))
-
-    def number(self, vehicle: VehicleState) -> int:
-        """The number of its row in the columns."""
-        if vehicle.number < 0:
-            self.store.enter([vehicle])
-        return vehicle.number
-
-    def changed(self) -> np.ndarray:
-        """The numbers of the vehicles that have changed since the last call."""
-        dirty = self.store.latest.data["dirty"]
-        numbers = np.flatnonzero(dirty)
-        dirty[:] = False
-        return numbers
-
-
-def new_partition(next_offset: int = 0) -> FixPartition:
-    """An empty partition with containers of its own."""
-    return FixPartition(next_offset=next_offset)
 
 
 class SuspectFix(NamedTuple):
@@ -227,7 +161,7 @@ class Engine:
             rejects.extend(malformed(taken[i], error) for i, error in wrong.items())
             taken = [record for i, record in enumerate(taken) if i not in wrong]
         chunk = Chunk(fixes, [record.arrived_ms for record in taken])
-        if odd := _odd(chunk, taken, refuses_synthetic=self.refuses_synthetic):
+        if odd := implausible(chunk, taken, refuses_synthetic=self.refuses_synthetic):
             reasons = {i: reason for i in odd if (reason := self._refuse(fixes[i], taken[i].timestamp))}
             rejects.extend(refused(taken[i], fixes[i], reason) for i, reason in reasons.items())
             taken = [record for i, record in enumerate(taken) if i not in reasons]
@@ -263,8 +197,8 @@ class Engine:
         self._compile_for(partition, chunk, numbers, latest)
         plain = self._plain(partition, chunk, latest, packed, zones, possible) if self.quiet else np.zeros(len(numbers), bool)
         if int(latest["kept"].max()) + len(numbers) > self.most_kept:
-            plain &= latest["kept"] + _before(numbers, order) < self.most_kept
-        for chosen in _turns(numbers, order, plain):
+            plain &= latest["kept"] + earlier_of_same(numbers, order) < self.most_kept
+        for chosen in rounds(numbers, order, plain):
             full = store.append(numbers[chosen], packed, chosen)
             if full:
                 store.seal(full, self.policies.lateness_ms, self._forget)
@@ -591,56 +525,6 @@ class Engine:
                 vehicle.due_ms = END_MS
                 self.watch(partition, vehicle)
                 partition.store.touched[partition.number(vehicle)] = vehicle
-
-
-def _before(numbers: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """How many of the same vehicle stand before each of n fixes; ``order`` sorts them by vehicle."""
-    mine = numbers[order]
-    firsts = np.concatenate(([True], mine[1:] != mine[:-1]))
-    places = np.arange(len(mine))
-    before = np.empty(len(mine), np.int64)
-    before[order] = places - np.maximum.accumulate(np.where(firsts, places, 0))
-    return before
-
-
-def _turns(numbers: np.ndarray, order: np.ndarray, plain: np.ndarray) -> Iterator[np.ndarray]:
-    """The indices of the plain ones of n fixes in turns of one a vehicle.
-
-    Of each vehicle's fixes none stays plain after one that is not, nor if there are too many. ``order`` sorts them by vehicle.
-    """
-    if not plain.any():
-        return
-    mine = numbers[order]
-    first = np.concatenate(([True], mine[1:] != mine[:-1]))
-    if first.all():
-        yield np.flatnonzero(plain)
-        return
-    starts, bad = np.flatnonzero(first), ~plain[order]
-    vehicle = np.cumsum(first) - 1
-    turn = np.arange(len(mine)) - starts[vehicle]
-    seen = np.cumsum(bad)
-    bad |= seen - (seen - bad)[starts][vehicle] > 0
-    worthwhile = int((np.bincount(turn[~bad]) >= FEWEST_A_TURN).sum())
-    bad |= turn >= worthwhile
-    plain[order] = ~bad
-    for number in range(worthwhile):
-        yield order[~bad & (turn == number)]
-
-
-def _odd(chunk: Chunk, records: Sequence[Record], *, refuses_synthetic: bool) -> list[int]:
-    """Indices of the fixes that may be refused: the conditions of ``refuse_fix`` for a whole chunk."""
-    times, lons, lats, speeds = chunk.times, chunk.lons, chunk.lats, chunk.speeds
-    good = (np.abs(lons) <= 180) & (np.abs(lats) <= 90) & ((lons != 0) | (lats != 0)) & (times >= FIRST_MS) & (times < LAST_MS)
-    stamped = chunk.arrived if chunk.all_arrived else _stamped(chunk, records)
-    good &= (times <= stamped + FUTURE_TOLERANCE_MS) & (np.isnan(speeds) | ((speeds >= 0) & (speeds <= MAX_SPEED_KMH)))
-    if refuses_synthetic:
-        good &= ~chunk.synthetic
-    return [] if good.all() else np.flatnonzero(~good).tolist()
-
-
-def _stamped(chunk: Chunk, records: Sequence[Record]) -> np.ndarray:
-    """When records were sent or arrived, whoever says so: fixes from beyond that are refused, also where arrival is unknown."""
-    return np.array([arrived if record.timestamp is None else record.timestamp for record, arrived in zip(records, chunk.arrived.tolist(), strict=True)], dtype=np.int64)
 
 
 def _judged(fix: Fix, offences: tuple[Offence, ...]) -> JudgedFix:

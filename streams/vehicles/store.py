@@ -21,7 +21,7 @@ from streams.vehicles.id_index import IdIndex
 from streams.vehicles.reported import last_report
 
 if TYPE_CHECKING:
-    from streams.vehicles.incidents import VehicleState
+    from streams.vehicles.state import VehicleState
 
 
 LATEST = np.dtype(

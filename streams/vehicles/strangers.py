@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 
 from streams.clock import DAY_MS
-from streams.vehicles.incidents import VehicleState
+from streams.vehicles.state import VehicleState
 
 if TYPE_CHECKING:
     from streams.events import Record
     from streams.registry.registry import Registry
-    from streams.vehicles.engine import FixPartition
+    from streams.vehicles.partition import FixPartition
 
 
 EVERY = 4_096

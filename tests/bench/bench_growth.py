@@ -19,7 +19,8 @@ from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
 from streams.policy.policy import Policies
 from streams.settings import GC_THRESHOLDS
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 VEHICLES, ZONES, HOURS, FEW = (1_000, 10_000, 100_000), (10, 200, 1_000), 24, 1_000
 ROUNDS_AN_HOUR = 360

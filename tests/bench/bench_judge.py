@@ -26,7 +26,8 @@ from streams.registry.registry import Registry
 from streams.settings import GC_THRESHOLDS
 from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
-from streams.vehicles.engine import Engine, FixPartition, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import FixPartition, new_partition
 from streams.vehicles.store import LONGEST_ID
 
 CHUNK_RECORDS = 2_000

@@ -18,12 +18,14 @@ from contenders import still
 from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
 from streams.policy.policy import Policies
-from streams.runtime.checkpoint import Change, Checkpoint
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.durable import Change
 from streams.runtime.fix_stage import FixStage
 from streams.state_records import COMMIT_MARKER, encode_header, header_of
 from streams.topics import VEHICLE_STATE
 from streams.vehicles.codec import encode_vehicles
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 VEHICLES, TEMPLATES, PARTITIONS = 1_000_000, 1_000, 4
 

@@ -16,7 +16,8 @@ from streams.policy.reader import load_policy, packs, parse_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES, judged
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 HEADINGS = ("What", "Clause", "Parameters", "Example")
 FRAME = """

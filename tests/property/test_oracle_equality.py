@@ -4,6 +4,7 @@ into partitions, the restarts and the changes of the registry.
 ``YICHENG_EXAMPLES=5000 ./yicheng test tests/property`` tries more, at random; without it the same 1,000 are tried every time.
 """
 
+import itertools
 import json
 import os
 import random
@@ -27,12 +28,13 @@ from streams.runtime.cloudevents import incident_data
 from streams.state_records import header_of
 from streams.vehicles import engine as engine_module
 from streams.vehicles import history as recent
-from streams.vehicles import late
+from streams.vehicles import late, quiet
 from streams.vehicles import store as columns
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import as_transition
+from streams.vehicles.partition import new_partition
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -248,7 +250,7 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
             patch.setattr(module, "MOST_OPEN", block + 1)
         for module in (columns, engine_module):
             patch.setattr(module, "LONGEST_ID", longest)
-        patch.setattr(engine_module, "FEWEST_A_TURN", fewest)
+        patch.setattr(quiet, "FEWEST_A_ROUND", fewest)
         patch.setattr(engine_module, "MOST_COMPILED", plans)
         patch.setattr(engine_module, "MOST_A_SECOND", most)
         patch.setattr(engine_module, "FEW", few)
@@ -283,8 +285,8 @@ def compare(folder, pack, registry, sent, split, most=engine_module.MOST_A_SECON
     parts = defaultdict(list)
     for fix in fixes:
         parts[sum(fix["vehicle_id"].encode()) % split].append(json.dumps(fix).encode())
-    for lines, quiet in ((lines, quiet) for lines in parts.values() for quiet in (True, False)):
-        found, rejected, driven = judge(lambda quiet=quiet: Engine(Policies([policy]), known, b"k", quiet=quiet), lines, size, breaks)
+    for lines, quick in itertools.product(parts.values(), (True, False)):
+        found, rejected, driven = judge(lambda quick=quick: Engine(Policies([policy]), known, b"k", quiet=quick), lines, size, breaks)
         _, refused = oracle.fixes(lines)
         assert found == oracle.told(lines)
         assert rejected == refused

@@ -21,7 +21,7 @@ from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
 from streams.state_records import COMMIT_MARKER
 from streams.vehicles import codec as state
-from streams.vehicles.incidents import Incident
+from streams.vehicles.state import Incident
 from streams.watermark import Watermark
 
 BUGS = {}

@@ -15,7 +15,8 @@ from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
 from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 T = 1_715_054_400_000  # 2024-05-07 12:00 in Shanghai
 

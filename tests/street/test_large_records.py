@@ -11,7 +11,8 @@ from aiokafka.errors import MessageSizeTooLargeError, TopicAuthorizationFailedEr
 from streams.errors import LostState, WriteRefused
 from streams.runtime import pieces
 from streams.runtime import watchdog as module
-from streams.runtime.checkpoint import Change, Checkpoint
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.durable import Change
 from streams.runtime.pieces import Pieces
 from streams.runtime.snapshots import Snapshots
 from streams.state_records import COMMIT_MARKER, encode_fields, encode_header, header_of

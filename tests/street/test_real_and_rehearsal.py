@@ -24,7 +24,8 @@ from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.origin import identity_key, origin_of, refuse_foreign, signed, unsigned
 from streams.settings import Settings
 from streams.state_records import encode_fields, encode_header, header_of
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 T = 1_767_225_600_000
 KEY, OTHER = "a" * 64, "b" * 64

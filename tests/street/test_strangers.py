@@ -20,7 +20,8 @@ from streams.runtime.fix_stage import FixStage
 from streams.runtime.snapshots import Snapshots
 from streams.vehicles import store as columns
 from streams.vehicles import strangers
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 from streams.vehicles.strangers import CROWDED, IDLE
 
 T = 1_700_020_800_000

@@ -14,7 +14,8 @@ from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
 from streams.vehicles import engine as engine_module
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 T = 1_700_020_800_000
 PACK = """

@@ -17,7 +17,8 @@ from streams.registry.registry import Registry
 from streams.runtime.cloudevents import incident_data
 from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 from streams.vehicles.reported import NOTHING, Report, along, append, insert
 
 T = 1_700_000_000_000

@@ -8,7 +8,8 @@ import pytest
 
 from streams.city.contributions import decode_contribution
 from streams.clock import BEGINNING_MS
-from streams.runtime.checkpoint import Change, Checkpoint, Reached
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.durable import Change, Reached
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.watchdog import Watchdog
 from streams.state_records import COMMIT_MARKER, header_of

@@ -17,7 +17,8 @@ from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.scan_stage import ScanStage
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 T = 1_700_000_000_000
 GOOD = {"event_id": "e", "event_time_ms": T, "vehicle_id": "v", "lon": 111.6, "lat": 40.8}

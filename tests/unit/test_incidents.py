@@ -14,7 +14,8 @@ from streams.policy.reader import parse_policy
 from streams.registry.registry import Registry
 from streams.state_records import VERSION, decode_header, header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 from streams.vehicles.store import VehicleStore
 
 PACK = """

@@ -18,7 +18,8 @@ from streams.parcels.scans import count_scans, new_scan_partition
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy, packs
 from streams.registry.registry import Registry
-from streams.vehicles.engine import Engine, new_partition
+from streams.vehicles.engine import Engine
+from streams.vehicles.partition import new_partition
 
 NOON, MIDNIGHT = 1_782_446_400_000, 1_782_403_200_000  # 2026-06-26 12:00 and 00:00 in Shanghai
 
