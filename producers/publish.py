@@ -32,7 +32,7 @@ CLOCK_EVERY_S = 5.0
 
 
 class Pace:
-    """When a record is due on the wall clock: simulated time runs ``speedup`` times as fast, from a start both share."""
+    """When a record is due on the wall clock: simulated time runs ``speedup`` times as fast, from a start both share (0: the first time that is known)."""
 
     def __init__(self, start_event_ms: int, speedup: float) -> None:
         self.start_event_ms = start_event_ms
@@ -41,6 +41,8 @@ class Pace:
 
     def ahead_s(self, event_time_ms: int) -> float:
         """Seconds until that event time comes; negative when behind."""
+        if not self.start_event_ms:
+            self.start_event_ms, self.started_s = event_time_ms, time.monotonic()
         return (event_time_ms - self.start_event_ms) / 1000 / self.speedup - (time.monotonic() - self.started_s)
 
     def time_ms(self) -> int:

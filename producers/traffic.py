@@ -79,7 +79,7 @@ def full_day_ms(policy: Policy, now_ms: int) -> tuple[int, int]:
 def produce_replay(
     bootstrap: str, files: list[str], *, rate: float, speedup: float, truth_file: Path | None, quiet: bool, how: How | None = None
 ) -> str:
-    """Send recorded files in file order; ``truth_file`` gets the numbers sent by kind. Returns what was done, in words.
+    """Send recorded files, merged by event time; ``truth_file`` gets the numbers sent by kind. Returns what was done, in words.
 
     Raises ``YichengError`` where there was nothing to send.
     """
@@ -88,7 +88,7 @@ def produce_replay(
     first = next(records, None)
     if first is None:
         raise YichengError(f"{', '.join(files)}: no record was found{f'; {noted.first}' if noted.first else ''}")
-    pace: Pace = Pace(first[0], speedup) if speedup else RatePace(rate)
+    pace = Pace(0, speedup) if speedup else RatePace(rate)
     sent = publish(bootstrap, chain([first], records), pace, quiet=quiet)
     if truth_file:
         truth_file.write_bytes(orjson.dumps({"sent": sent}))

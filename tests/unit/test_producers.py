@@ -1,12 +1,18 @@
 """Synthetic traffic with its truth, faults, and recorded formats."""
 
+import gzip
+import os
+import threading
 from functools import cache
 
 import msgspec
+import psutil
 import pytest
 
+from producers import replay
 from producers.faults import Faults, inject, parse_faults
 from producers.parcels import parcels
+from producers.publish import Pace
 from producers.replay import read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet, Truth
@@ -149,6 +155,71 @@ def test_csv_and_jsonl(tmp_path):
     (tmp_path / "a.csv").write_text("event_id,event_time_ms,vehicle_id,lon,lat,plate\ne,5,v,1.5,2,\n")
     (tmp_path / "b-scans.jsonl").write_text('{"event_time_ms": 7, "waybill_id": "w"}\nbroken\n')
     sent = list(read_records([tmp_path]))
-    assert [s[:3] for s in sent] == [(5, "gps", "v"), (7, "scan", "w"), (0, "scan", "")]
+    assert [s[:3] for s in sent] == [(5, "gps", "v"), (7, "scan", "w"), (7, "scan", "")]
     assert msgspec.json.decode(sent[0][3]) == {"event_id": "e", "event_time_ms": 5, "vehicle_id": "v", "lon": 1.5, "lat": 2.0}
     assert sent[2][3] == b"broken"
+
+
+KEY_OF = {"gps": "vehicle_id", "scan": "waybill_id", "heartbeat": "subject"}
+
+
+def lines(kind, *times):
+    return b"".join(msgspec.json.encode({"event_time_ms": t, KEY_OF[kind]: f"{kind}{t}"}) + b"\n" if isinstance(t, int) else t + b"\n" for t in times)
+
+
+def test_files_are_merged_by_event_time_and_each_keeps_its_own_order(tmp_path):
+    """Fixes, scans and heartbeats lie in files of their own; what one of them has in disorder stays so, what is broken stays where it stands."""
+    (tmp_path / "a.jsonl").write_bytes(lines("gps", 10, 30, 20, b"broken", 60))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines("scan", 5, 15, 25, 35, b"{}", 90)))
+    (tmp_path / "c.jsonl").write_bytes(lines("heartbeat", 15, 33, 70))
+    noted = replay.Noted()
+    sent = list(read_records([tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz", tmp_path / "c.jsonl"], None, noted))
+    assert [(due, kind) for due, kind, _, _ in sent] == [
+        (5, "scan"), (10, "gps"), (15, "scan"), (15, "heartbeat"), (25, "scan"), (30, "gps"), (20, "gps"), (20, "gps"), (33, "heartbeat"),
+        (35, "scan"), (35, "scan"), (60, "gps"), (70, "heartbeat"), (90, "scan"),
+    ]  # fmt: skip
+    assert [value for _, _, _, value in sent if value in {b"broken", b"{}"}] == [b"broken", b"{}"]
+    assert noted.broken == 2 and noted.first.startswith(f"{tmp_path / 'a.jsonl'}:4: not a record")
+    assert sent == list(read_records([tmp_path]))  # a folder like the files in it
+
+
+def test_what_is_broken_before_any_time_is_known_goes_first_and_holds_nothing_up(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(lines("gps", b"broken", 1_700_000_000_000, 1_700_000_001_000))
+    (tmp_path / "b.jsonl").write_bytes(lines("scan", 1_700_000_000_500))
+    dues = [sent[0] for sent in read_records([tmp_path])]
+    assert dues == [0, 1_700_000_000_000, 1_700_000_000_500, 1_700_000_001_000]
+    pace = Pace(0, 1.0)
+    waits_s = [pace.ahead_s(due) for due in dues]
+    assert all(wait_s <= 0 for wait_s in waits_s[:2]) and waits_s[2:] == pytest.approx([0.5, 1.0], abs=0.2)
+
+
+def test_files_are_open_only_while_their_time_lasts(tmp_path):
+    """A folder may hold more files than a process may have open: one a trip, over years."""
+    for number in range(100):
+        (tmp_path / f"{number:03}.jsonl").write_bytes(lines("gps", *range(1_000 * number, 1_000 * number + 1_500, 100)))
+    most = before = psutil.Process().num_fds()
+    dues = []
+    for sent in read_records([tmp_path]):
+        dues.append(sent[0])
+        most = max(most, psutil.Process().num_fds())
+    assert dues == sorted(dues) and len(dues) == 1_500 and most - before <= 3
+
+
+def test_of_too_many_files_at_the_same_time_some_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(replay, "MOST_OPEN", 4)
+    for number in range(20):
+        (tmp_path / f"{number:03}.jsonl").write_bytes(lines("gps", *range(number, 10_000, 100 + number)))
+    before, most, sent = psutil.Process().num_fds(), 0, []
+    for record in read_records([tmp_path]):
+        sent.append(record)
+        most = max(most, psutil.Process().num_fds() - before)
+    assert most <= 5 and len(sent) == sum(len(range(number, 10_000, 100 + number)) for number in range(20))
+
+
+def test_a_pipe_is_merged_like_a_file(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(lines("gps", 10, 30, 50))
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[lines("scan", 20, 40)])
+    writer.start()
+    assert [sent[0] for sent in read_records([tmp_path / "a.jsonl", tmp_path / "pipe"])] == [10, 20, 30, 40, 50]
+    writer.join(10)
