@@ -110,6 +110,8 @@ def up(
     keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
     wipe: Annotated[bool, typer.Option("--wipe", help="on a cluster of your own: delete its courier.* topics first")] = False,
     kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the embedded Kafka; another free one, which is named, if it is taken")] = 9092,
+    encoding: Encoding = None,
+    columns: ColumnsFile = None,
 ) -> None:
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
     from deploy.local import Local, UpOptions
@@ -124,6 +126,9 @@ def up(
         if not path.exists():
             raise BadInput(f"--input {path}: no such file or folder")
     full_day = scenario is Scenario.FULL_DAY
+    if (encoding or columns) and not input_files:
+        raise BadInput("--encoding and --columns say how to read recorded files; name those with --input")
+    _how(encoding, columns)  # what is wrong with them is told before anything is started
     if full_day and input_files:
         raise BadInput("--scenario full-day makes its own traffic; leave out --input, or --scenario")
     if rate is None:
@@ -132,7 +137,7 @@ def up(
         policy=load_policy(_policy_name(city, policy_name)), policy_source=_policy_name(city, policy_name),
         rate=rate, full_day=full_day, duration_ms=_duration_ms(duration, "--duration"), seed=seed,
         speedup=speedup, inputs=input_files or [], registry_file=registry_file, workers=workers, faults=faults, keep=keep, wipe=wipe,
-        kafka_port=kafka_port,
+        kafka_port=kafka_port, encoding=encoding, columns=columns,
     )  # fmt: skip
     raise typer.Exit(Local(plan, _settings()).run())
 
@@ -226,7 +231,9 @@ def _how(encoding: str | None, columns: Path | None) -> Any:
     """How to read recorded files, from the options."""
     from streams.files.record_columns import read_mapping
     from streams.files.record_files import How
+    from streams.files.text_files import as_text
 
+    as_text("", b"", iter(()), encoding)  # whether there is such an encoding
     return How(encoding=encoding, mapping=read_mapping(columns) if columns else None)
 
 

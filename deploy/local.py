@@ -68,6 +68,8 @@ class UpOptions(msgspec.Struct):
     keep: bool
     wipe: bool
     kafka_port: int = KAFKA_PORT
+    encoding: str | None = None
+    columns: Path | None = None
 
 
 class Reading(msgspec.Struct):
@@ -153,7 +155,7 @@ class Local:
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         registry_file = self._registry_file()
-        registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds)
+        registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds, encoding=plan.encoding if plan.registry_file else None)
         if "YICHENG_KAFKA_BOOTSTRAP" in os.environ:
             self.bootstrap = settings.kafka_bootstrap
             self._use_cluster()
@@ -197,7 +199,8 @@ class Local:
         plan = self.plan
         if plan.inputs:
             rate = ["--rate", str(plan.rate)] if plan.rate else []
-            return ["produce", "replay", *map(str, plan.inputs), *rate, "--truth", str(self.truth_file), "--quiet"]
+            how = [*(["--encoding", plan.encoding] if plan.encoding else []), *(["--columns", str(plan.columns)] if plan.columns else [])]
+            return ["produce", "replay", *map(str, plan.inputs), *rate, *how, "--truth", str(self.truth_file), "--quiet"]
         faults = ["--faults", plan.faults] if plan.faults else []
         day = ["--scenario", "full-day", "--interval", "1m"] if plan.full_day else []
         return [

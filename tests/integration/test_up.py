@@ -73,6 +73,38 @@ def test_up_judges_recorded_traffic_as_the_oracle_does(embedded, yicheng, shared
     assert closed == {(r[1], r[3], r[4], r[5], r[6]) for r in expected if r[7] == "closed"}
 
 
+PACK = """\
+policy: t
+city: {adcode: "110100", name_zh: 测试市, name_en: Test, timezone: Asia/Shanghai}
+document: {title: test, number: T-1, file: none}
+rules:
+  - {rule: unregistered_vehicle, id: unregistered, clause: "1", severity: violation}
+"""
+COLUMNS = """\
+vehicle_id: 车牌号
+event_time_ms: {column: 定位时间, format: "%Y-%m-%d %H:%M:%S"}
+lon: 经度
+lat: 纬度
+coord_sys: {value: gcj02}
+"""
+
+
+def test_up_judges_gbk_tables_with_columns_of_other_names_as_judge_does(embedded, yicheng):
+    """The registry, which is not UTF-8 either, knows one vehicle of three."""
+    rows = "".join(f"京A{n % 3},2024-05-07 12:00:{n:02},116.32,39.92\n" for n in range(30))
+    for name, text in (("gps.csv", "车牌号,定位时间,经度,纬度\n" + rows), ("registry.csv", "kind,id,plate\nvehicle,京A1,京A12345\n")):
+        (yicheng.home / name).write_text(text, "gbk")
+    for name, text in (("pack.yaml", PACK), ("columns.yaml", COLUMNS)):
+        (yicheng.home / name).write_text(text, "utf-8")
+    how = ["--policy", "pack.yaml", "--registry", "registry.csv", "--encoding", "gbk", "--columns", "columns.yaml"]
+    done = yicheng.run("up", "--input", "gps.csv", *how)
+    assert done.returncode == 0 and "accepted 30" in done.stdout, done.stdout + done.stderr
+    assert yicheng.run("judge", "--gps", "gps.csv", "--out", "out", *how).returncode == 0
+    alone = [orjson.loads(line) for line in (yicheng.home / "out" / "incidents.jsonl").read_bytes().splitlines()]
+    told = [{(d["rule_id"], d["vehicle_id"], d["opened_at_ms"]) for d in found} for found in (incidents(yicheng.home), alone)]
+    assert told[0] == told[1] and {row[:2] for row in told[0]} == {("unregistered", "京A0"), ("unregistered", "京A2")}
+
+
 def test_ctrl_c_stops_everything_with_a_summary(embedded, yicheng):
     child = yicheng.start("up", "--rate", "100", "--duration", "5m")
     sink = yicheng.home / "up" / "incidents.jsonl"
@@ -94,6 +126,9 @@ WRONG = [
     (["up", "--rate", "0"], 2, "--rate: 0.0 is not greater than 0"),
     (["up", "--scenario", "full-day", "--input", "x.jsonl"], 2, "--scenario full-day makes its own traffic; leave out --input"),
     (["up", "--input", "nowhere.jsonl"], 2, "--input nowhere.jsonl: no such file or folder"),
+    (["up", "--encoding", "gbk"], 2, "--encoding and --columns say how to read recorded files; name those with --input"),
+    (["up", "--input", "x.jsonl", "--encoding", "gkb"], 2, "--encoding: 'gkb' is no text encoding"),
+    (["up", "--input", "x.jsonl", "--columns", "nowhere.yaml"], 2, "--columns nowhere.yaml: "),
     (["up", "--faults", "dupe=1"], 2, "unknown fault 'dupe'; did you mean 'dup'?"),
     (["up", "--registry", "nowhere.jsonl"], 2, "registry nowhere.jsonl"),
     (["judge", "--policy", "hohhot-2019", "--out", "o"], 2, "nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE"),
