@@ -1,6 +1,6 @@
 """Whatever the bytes of a record are, it is accepted or refused; what is read at once is what would be read one by one; the oracle agrees.
 
-``YICHENG_EXAMPLES=100000`` tries more, at random; without it the same examples are tried every time.
+The same examples are tried every time; with ``--long`` 100,000 chunks more, at random, and as many ids (``YICHENG_EXAMPLES``: how many).
 """
 
 import contextlib
@@ -19,7 +19,8 @@ from streams.decode import FIXES, HEARTBEATS, ODD_LEADS, SCANS, Malformed, malfo
 from streams.events import FUTURE, INVALID_TIME, Record, refuse_time
 from streams.ids import UNSEEN, is_id
 
-EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
+EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "100000"))
+NIGHTLY_S = 3600
 T = 1_700_000_000_000
 GOOD = {
     "fix": {"event_id": "event-1", "event_time_ms": T, "vehicle_id": "HH-12345", "lon": 111.6, "lat": 40.8},
@@ -184,12 +185,9 @@ def unambiguous(value):
     return not twice
 
 
-@pytest.mark.parametrize("kind", READERS)
-@settings(max_examples=EXAMPLES or 150, derandomize=not EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_at_once_or_one_by_one_and_by_the_oracle_it_is_the_same(kind, data):
+def read_alike(kind, chunk):
+    """A chunk is read at once as its records are one by one, and refused as the oracle refuses."""
     reader, fields, needed = READERS[kind]
-    chunk = data.draw(st.lists(records(kind), min_size=1, max_size=6))
     alone = [read_one(kind, value) for value in chunk]
     events, wrong = reader.read(chunk)
     assert {index: str(error) for index, error in wrong.items()} == {index: found for index, found in enumerate(alone) if isinstance(found, str)}
@@ -199,11 +197,50 @@ def test_at_once_or_one_by_one_and_by_the_oracle_it_is_the_same(kind, data):
             assert (ORACLE.parse(value, fields, needed) is None) is isinstance(found, str), value
 
 
-@settings(max_examples=EXAMPLES or 300, derandomize=not EXAMPLES, deadline=None)
-@given(st.text(max_size=140) | scraps)
-def test_what_an_id_is(text):
+def judge_id_alike(text):
+    """We and the oracle agree on what an id is."""
     ours = is_id(text)
     try:
         assert ours is ORACLE.fits(text, FIX["plate"])
     except UnicodeEncodeError:
         assert not ours
+
+
+def chunks(kind):
+    return st.lists(records(kind), min_size=1, max_size=6)
+
+
+names_of_all_sorts = st.text(max_size=140) | scraps
+some = settings(derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+"""At random, so each night has others; a failure comes with what repeats it."""
+
+
+@pytest.mark.parametrize("kind", READERS)
+@settings(some, max_examples=150)
+@given(data=st.data())
+def test_at_once_or_one_by_one_and_by_the_oracle_it_is_the_same(kind, data):
+    read_alike(kind, data.draw(chunks(kind)))
+
+
+@settings(some, max_examples=300)
+@given(names_of_all_sorts)
+def test_what_an_id_is(text):
+    judge_id_alike(text)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(NIGHTLY_S)
+@pytest.mark.parametrize("kind", READERS)
+@settings(many, max_examples=-(-EXAMPLES // len(READERS)))
+@given(data=st.data())
+def test_it_is_the_same_for_a_hundred_thousand_chunks(kind, data):
+    read_alike(kind, data.draw(chunks(kind)))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(NIGHTLY_S)
+@many
+@given(names_of_all_sorts)
+def test_what_an_id_is_for_a_hundred_thousand_texts(text):
+    judge_id_alike(text)
