@@ -37,8 +37,9 @@ KAFKA_PORT = 9092
 class EmbeddedKafka:
     """A broker on loopback with its data under ``directory``. ``bootstrap`` is its address once started.
 
-    It dies with the thread that started it (``leash.py``), unless ``outlive`` is set. ``proxied``: a port to
-    listen on besides, and the port of the proxy in front of it that clients are told to use. ``jars``: which Kafka.
+    It dies with the thread that started it (``leash.py``). Where ``outlive`` is set it dies with the process, until ``let_go``.
+    ``proxied``: a port to listen on besides, and the port of the proxy in front of it that clients are told to use.
+    ``jars``: which Kafka.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class EmbeddedKafka:
         with (self.directory / "console.log").open("wb") as console:
             command = [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)]
             self.process = leash.start(
-                command, leash=not self._outlive, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd=self.directory, umask=0o077
+                command, releasable=self._outlive, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd=self.directory, umask=0o077
             )
         self.bootstrap = f"127.0.0.1:{port}"
         try:
@@ -92,6 +93,11 @@ class EmbeddedKafka:
     def running(self) -> bool:
         """Whether it was started and has not ended."""
         return self.process is not None and self.process.poll() is None
+
+    def let_go(self) -> None:
+        """Leave it in the background: what is made with ``outlive`` goes on without this process from now on."""
+        assert self.process is not None
+        leash.let_go(self.process)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -351,6 +351,8 @@ def kafka_start(port: Annotated[int, typer.Option(help="port; another free one i
     bootstrap = broker.start(lambda what: print(f"downloading {what}", file=sys.stderr))
     note_running(home, broker)
     _say(f"Kafka answers at {bootstrap}; export YICHENG_KAFKA_BOOTSTRAP={bootstrap}")
+    sys.stdout.flush()
+    broker.let_go()  # not sooner: nobody knows a broker that was not told of
 
 
 @kafka.command("stop")

@@ -1,7 +1,8 @@
 """Child processes that cannot outlive this one, however it ends.
 
 On Linux the kernel kills them (``PR_SET_PDEATHSIG``) when the thread that started them ends. Elsewhere each has a keeper: a small process
-that waits for this one's end of a pipe to close and then kills its charge.
+that waits for this one's end of a pipe to close and then kills its charge. A child that may be let go later has one everywhere: what
+was asked of the kernel cannot be taken back.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+LET_GO = b"let go"
+KEEPER_ENDS_S = 5.0
 KEEPER = """
-import os, subprocess, sys
-sys.stdin.buffer.read()
-parent = subprocess.run(["ps", "-o", "ppid=", "-p", sys.argv[1]], capture_output=True, text=True).stdout.strip()
-if parent and parent != sys.argv[2]:  # an orphan has another parent; a child that ended before is nobody
-    os.kill(int(sys.argv[1]), 9)
+import psutil, sys
+try:
+    charge = psutil.Process(int(sys.stdin.buffer.readline()))
+    if not sys.stdin.buffer.read():
+        charge.kill()  # psutil looks whether it is still the same process
+except (ValueError, psutil.NoSuchProcess):
+    pass  # nobody was started, or it ended before
 """
 
 
@@ -50,18 +55,40 @@ def leashed() -> Callable[[], None] | None:
     return bind
 
 
-def start(command: Sequence[str | Path], *, leash: bool = True, **options: Any) -> subprocess.Popen[bytes]:
-    """``subprocess.Popen`` in a session of its own, on the leash unless told otherwise: to be called by the main thread."""
-    bind = leashed() if leash else None
-    child = subprocess.Popen(command, preexec_fn=bind, start_new_session=True, **options)  # noqa: PLW1509 - two system calls, loaded before
-    if leash and bind is None:
-        _keep(child)
+def start(command: Sequence[str | Path], *, releasable: bool = False, **options: Any) -> subprocess.Popen[bytes]:
+    """``subprocess.Popen`` in a session of its own, on the leash: to be called by the main thread. ``releasable``: ``let_go`` may follow."""
+    bind = None if releasable else leashed()
+    if bind is not None:
+        return subprocess.Popen(command, preexec_fn=bind, start_new_session=True, **options)  # noqa: PLW1509 - two system calls, loaded before
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-c", KEEPER], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    assert keeper.stdin is not None
+    pipe = keeper.stdin.fileno()
+
+    def introduce() -> None:
+        """The child tells its keeper who it is, before it is anything else; until then it holds the pipe open, too."""
+        os.write(pipe, b"%d\n" % os.getpid())
+
+    try:
+        child = subprocess.Popen(command, preexec_fn=introduce, start_new_session=True, **options)  # noqa: PLW1509 - two system calls, loaded before
+    except BaseException:
+        _dismiss(keeper)
+        raise
+    child.keeper = keeper  # type: ignore[attr-defined]  # holds the pipe open for as long as the child is known here
     return child
 
 
-def _keep(child: subprocess.Popen[bytes]) -> None:
-    keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", KEEPER, str(child.pid), str(os.getpid())], stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    child.keeper = keeper  # type: ignore[attr-defined]  # holds the pipe open for as long as the child is known here
+def let_go(child: subprocess.Popen[bytes]) -> None:
+    """From now on a child that was started as ``releasable`` lives on without this process."""
+    keeper = child.keeper  # type: ignore[attr-defined]
+    keeper.stdin.write(LET_GO)
+    _dismiss(keeper)
+
+
+def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
+    assert keeper.stdin is not None
+    with contextlib.suppress(OSError):  # it may have been killed
+        keeper.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        keeper.wait(KEEPER_ENDS_S)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,16 @@ def state_of(pid):
 
 
 def command_of(pid):
-    """Its command line, nothing where it has just ended."""
+    """A process's command line, empty where it has ended meanwhile."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def kafka_of(pid):
+    """The process of the broker that a process has started, None while there is none."""
+    return next((child for child in children_of(pid) if "kafka.Kafka" in command_of(child)), None)
 
 
 def gone(pid):
@@ -75,13 +81,12 @@ def is_connecting(child):
 def script(tmp_path, body, *, ignoring=()):
     """A process that is watched over and does what ``body`` says; returns once it has printed its first line."""
     text = "import ctypes, signal, sys, threading, time\nfrom streams.stopping import interrupt, stopping\nstopping.watch()\n" + textwrap.dedent(body)
-    for number in ignoring:
-        signal.signal(number, signal.SIG_IGN)
+    usual = {number: signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL) for number in (*ASKING, signal.SIGHUP)}
     try:
         child = leash.start([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=(tmp_path / "errors").open("wb"), cwd=ROOT)
     finally:
-        for number in ignoring:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
     assert child.stdout.readline() == b"running\n"
     return child
 
@@ -201,24 +206,58 @@ def test_what_a_library_fails_to_take_down_is_not_told(tmp_path):
 
 PARENT = """
     import deploy.leash as leash, sys, time
-    if {elsewhere}:
-        leash.PRCTL = None
-    child = leash.start([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"])
+    {first}
+    child = leash.start([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]{how})
+    {then}
     print(child.pid, flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["Linux", "elsewhere"])
+def parent_of_one(*, first="", how="", then=""):
+    """A process that has started another, and that one's id."""
+    text = textwrap.dedent(PARENT.format(first=first, how=how, then=then))
+    parent = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, cwd=ROOT)
+    return parent, int(parent.stdout.readline())
+
+
+LEASHES = {"Linux": {}, "elsewhere": {"first": "leash.PRCTL = None"}, "that may be let go": {"how": ", releasable=True"}}
+
+
+@pytest.mark.parametrize("leashed", LEASHES)
 @pytest.mark.parametrize("suspended", [False, True], ids=["running", "suspended"])
-def test_a_child_dies_with_its_parent_deaf_or_suspended(elsewhere, suspended):
-    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(PARENT.format(elsewhere=elsewhere))], stdout=subprocess.PIPE, cwd=ROOT)
-    pid = int(parent.stdout.readline())
+def test_a_child_dies_with_its_parent_deaf_or_suspended(leashed, suspended):
+    parent, pid = parent_of_one(**LEASHES[leashed])
     if suspended:
         os.kill(pid, signal.SIGSTOP)
     parent.kill()
     parent.wait()
     wait_for("the child to be gone", lambda: gone(pid), 10)
+
+
+def test_a_child_that_was_let_go_lives_on_with_nobody_to_keep_it():
+    parent, pid = parent_of_one(how=", releasable=True", then="leash.let_go(child)")
+    try:
+        assert children_of(parent.pid) == [pid]  # the keeper has ended
+        parent.kill()
+        parent.wait()
+        assert not gone(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_keeper_whose_charge_ended_before_ends_with_their_parent():
+    parent, _ = parent_of_one(how=", releasable=True", then="child.kill(); child.wait()")
+    (keeper,) = children_of(parent.pid)
+    parent.kill()
+    parent.wait()
+    wait_for("the keeper to be gone", lambda: gone(keeper), 10)
+
+
+def test_a_child_that_cannot_be_started_leaves_no_keeper():
+    with pytest.raises(FileNotFoundError):
+        leash.start(["/nowhere"], releasable=True)
+    assert not any("psutil" in command_of(pid) for pid in children_of(os.getpid()))
 
 
 def test_a_child_whose_parent_ended_before_the_kernel_was_asked_does_not_begin(tmp_path):
@@ -418,12 +457,43 @@ def test_up_stops_at_once_at_a_second_signal(no_cluster, yicheng):
 @pytest.mark.parametrize(("command", "number"), [(("up",), signal.SIGTERM), (("kafka", "start", "--port", "0"), signal.SIGINT)], ids=["up", "kafka start"])
 def test_an_interrupted_start_leaves_no_broker(no_cluster, yicheng, command, number):
     child = yicheng.start(*command)
-    wait_for("the broker's process", lambda: any("kafka.Kafka" in command_of(pid) for pid in children_of(child.pid)), 60)
+    wait_for("the broker's process", lambda: kafka_of(child.pid), 60)
     pids = children_of(child.pid)
     child.send_signal(number)
     ended([child])
     assert child.returncode == 130 and all(map(gone, pids)), child.log()
     assert "Traceback" not in child.log()
+
+
+@pytest.fixture
+def end():
+    """Ends, after all, what a test is about the end of."""
+    pids = []
+    yield pids.append
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("command", [("up",), ("kafka", "start", "--port", "0")], ids=["up", "kafka start"])
+def test_a_killed_start_leaves_no_broker(no_cluster, yicheng, end, command):
+    child = yicheng.start(*command)
+    kafka = wait_for("the broker's process", lambda: kafka_of(child.pid), 60)
+    end(kafka)
+    os.kill(kafka, signal.SIGSTOP)  # so it is still starting, for certain
+    pids = children_of(child.pid)
+    child.kill()
+    child.wait()
+    wait_for("everything to be gone", lambda: all(map(gone, pids)), LIMIT_S)
+    assert kafka in pids and "Kafka answers" not in child.log()
+
+
+def test_a_kafka_start_that_cannot_say_where_its_broker_is_leaves_none(no_cluster, yicheng, end):
+    child = yicheng.start("kafka", "start", "--port", "0", stdout="/dev/full")
+    kafka = wait_for("the broker's process", lambda: kafka_of(child.pid), 60)
+    end(kafka)
+    assert child.wait(60) == 1
+    wait_for("the broker to be gone", lambda: gone(kafka), LIMIT_S)
 
 
 @pytest.mark.long
