@@ -60,6 +60,16 @@ def children_of(pid):
     return [child for name in found for child in (int(name), *children_of(int(name)))]
 
 
+def listens(pid):
+    """Whether a process is as far as to listen to who asks it to stop; before, a signal ends it as it ends any process."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return gone(pid) or all(caught >> (number - 1) & 1 for number in ASKING)
+
+
 def ended(children, limit_s=LIMIT_S + SLACK_S):
     """Wait until all have ended; returns how long that took."""
     started = time.monotonic()
@@ -327,7 +337,8 @@ def start(broker, yicheng, tmp_path):
 
 def wait_ready(*children):
     for child in children:
-        wait_for(f"{child.name} to be ready", lambda child=child: get(f"{child.url}/readyz"))
+        wait_for(f"{child.name} to be ready", lambda child=child: child.poll() is not None or get(f"{child.url}/readyz"))
+        assert child.poll() is None, child.log()
 
 
 def ask(children):
@@ -361,11 +372,30 @@ def test_workers_stop_while_they_start_and_share_out_the_partitions(broker, star
         workers = [start("worker") for _ in range(3)]
         begun = time.monotonic()
         for moment_s, worker in zip(sorted(rng.uniform(0.5, 8.0) for _ in workers), workers, strict=True):
-            wait_for("the moment", lambda moment_s=moment_s, begun=begun: time.monotonic() - begun > moment_s)
+            wait_for("the moment", lambda moment_s=moment_s, begun=begun, worker=worker: time.monotonic() - begun > moment_s and listens(worker.pid))
             worker.send_signal(rng.choice(ASKING))
         ended(workers)
         for worker in workers:
             assert worker.returncode in {0, 1, 130} and "Traceback" not in worker.log(), worker.log()
+
+
+def checkpoints(worker):
+    """How many a worker has made."""
+    page = get(f"{worker.url}/metrics") or ""
+    return float(page.partition("\ncourier_checkpoint_seconds_count ")[2].split("\n")[0] or 0)
+
+
+def in_need_of_kafka(worker, for_s=3.0):
+    """Until a worker has tried in vain for so long to make a checkpoint; one a second is usual. It gives up after 40 s."""
+    made, since_s = checkpoints(worker), time.monotonic()
+
+    def stuck():
+        nonlocal made, since_s
+        if (now := checkpoints(worker)) != made:
+            made, since_s = now, time.monotonic()
+        return time.monotonic() - since_s > for_s
+
+    wait_for("a checkpoint to be stuck", stuck, 20)
 
 
 @pytest.mark.parametrize("kafka_is", ["suspended", "gone"])
@@ -374,23 +404,44 @@ def test_everything_stops_while_kafka_is(kafka_is, broker, start, request, tmp_p
     speechless = start("worker", stdout="/dev/full")
     producer = start("produce", "synthetic", "--rate", "50", "--duration", "5m", "--quiet")
     wait_ready(worker, notifier)
-    wait_for("a checkpoint", lambda: "courier_checkpoint_seconds_count 0.0" not in (get(f"{worker.url}/metrics") or "count 0.0"))
+    wait_for("fixes to be judged", lambda: 'outcome="accepted"} 0.0' not in (get(f"{worker.url}/metrics") or 'outcome="accepted"} 0.0'))
+    wait_for("a checkpoint", lambda: checkpoints(worker))
     if kafka_is == "gone":
         broker.kill()
     else:
         broker.process.send_signal(signal.SIGSTOP)
+    in_need_of_kafka(worker)
+    ask(processes := [worker, notifier, producer, speechless])
+    ended(processes)
+    assert (worker.returncode, notifier.returncode, producer.returncode) in {(1, 0, 130), (1, 1, 130)}
+    assert "the last checkpoint counts, nothing is lost" in worker.log()
     commands = [start(*command) for command in waiting(broker)[slice(None) if request.config.getoption("--long") else FEW]]
     for child in commands:
         wait_for("a command to talk to Kafka", lambda child=child: is_connecting(child))
-    everything = [worker, notifier, producer, speechless, *commands]
-    ask(everything)
-    ended(everything)
-    assert (worker.returncode, notifier.returncode, producer.returncode) in {(1, 0, 130), (1, 1, 130)}
-    assert "the last checkpoint counts, nothing is lost" in worker.log()
+    ask(commands)
+    ended(commands)
     for child in commands:
         assert child.returncode in {130, 1, 2}, child.args
     for child in (worker, notifier, producer, *commands):  # a field of a JSON log line may hold one, which is for machines
         assert not any(line.startswith("Traceback") for line in child.log().splitlines()), child.log()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kafka_is", ["suspended", "gone"])
+def test_a_worker_that_cannot_make_a_checkpoint_for_long_ends_by_itself_and_says_so(kafka_is, broker, start):
+    worker = start("worker")
+    producer = start("produce", "synthetic", "--rate", "50", "--duration", "5m", "--quiet")
+    wait_ready(worker)
+    wait_for("a checkpoint", lambda: checkpoints(worker))
+    if kafka_is == "gone":
+        broker.kill()
+    else:
+        broker.process.send_signal(signal.SIGSTOP)
+    wait_for("the worker to give up", lambda: worker.poll() is not None or "worker failed" in worker.log(), 120)
+    ended([worker])
+    assert worker.returncode == 1 and "replays from its last checkpoint when started again" in worker.log()
+    ask([producer])
+    ended([producer])
 
 
 # --- up ---
@@ -502,6 +553,7 @@ def test_a_kafka_start_that_cannot_say_where_its_broker_is_leaves_none(no_cluste
 def test_up_can_be_stopped_at_any_moment_of_its_start(no_cluster, yicheng, after_s, number):
     up = begin_up(yicheng)
     time.sleep(after_s)
+    wait_for("it to listen", lambda: listens(up.pid))
     pids = children_of(up.pid)
     up.send_signal(number)
     ended([up])
