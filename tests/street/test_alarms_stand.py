@@ -22,8 +22,8 @@ from deploy.ending import Ending, committed_to, ends
 from deploy.verdict import compare, how_alarms_stood, latest_incidents, read_produced
 from streams.clock import DAY_MS
 from streams.events import Fix, Heartbeat, Scan
-from streams.policy import load_policy, packs
-from streams.registry import Enterprise, Outlet, Vehicle
+from streams.policy.reader import load_policy, packs
+from streams.registry.records import Enterprise, Outlet, Vehicle
 from streams.topics import GPS, INCIDENTS
 
 CITIES = [name.rpartition("-")[0] for name in packs()]
