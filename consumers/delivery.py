@@ -26,6 +26,8 @@ from streams.unreadable import passed_over
 log = structlog.get_logger()
 
 FIRST_WAIT_S = 0.2
+METADATA_MAX_AGE_MS = 10_000
+"""So soon is a topic noticed that was made after the notifier had looked."""
 LONGEST_WAIT_S = 30.0
 SESSION_TIMEOUT_MS = 10_000
 LONGEST_BATCH_MS = 3_600_000
@@ -134,7 +136,7 @@ class Delivery:
         return KafkaConsumer(
             *topics, bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group,
             auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=3_000,
-            max_poll_interval_ms=LONGEST_BATCH_MS, max_poll_records=100, isolation_level="read_committed",
+            max_poll_interval_ms=LONGEST_BATCH_MS, metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=100, isolation_level="read_committed",
         )  # fmt: skip
 
     def _reconnect(self, consumer: KafkaConsumer) -> KafkaConsumer:
