@@ -453,9 +453,8 @@ def begin_up(yicheng, *options, **environment):
 
 def wait_complete(up):
     """Until Kafka, a worker, the notifier and the producer run; returns their ids, Kafka's first."""
-    wait_for("four processes", lambda: up.poll() is not None or len(children_of(up.pid)) >= 4, 120)
-    pids = children_of(up.pid)
-    assert len(pids) == 4, up.log()
+    pids = wait_for("four processes", lambda: up.poll() is not None or (len(found := children_of(up.pid)) == 4 and found), 120)
+    assert up.poll() is None, up.log()
     return sorted(pids, key=lambda pid: "kafka.Kafka" not in command_of(pid))
 
 
