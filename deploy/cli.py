@@ -323,7 +323,7 @@ def replay(
     encoding: Encoding = None,
     columns: ColumnsFile = None,
 ) -> None:
-    """Recorded files, in file order."""
+    """Recorded files, merged by event time; each keeps its own order."""
     from producers.traffic import produce_replay
 
     how = _how(encoding, columns)
