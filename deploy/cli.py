@@ -155,9 +155,6 @@ def test(
         os.environ["YICHENG_CHAOS"] = str(chaos)
         context.args += ["tests/chaos", "-rP"]
 
-    elif not os.environ.get("YICHENG_KAFKA_BOOTSTRAP") and all(argument.startswith("--") for argument in context.args):
-        context.args += ["-n", "3", "--dist", "worksteal"]  # the whole suite, which mostly waits for Kafka; of a given cluster all would need it for themselves
-
     install_for_tests()
     os.chdir(ROOT)
     os.execve(sys.executable, python_command("-m", "pytest", *context.args), {**os.environ, "PYTHONPATH": str(ROOT)})
