@@ -473,7 +473,7 @@ def test_nothing_outlives_an_up_that_is_killed(no_cluster, yicheng):
     up.kill()
     up.wait()
     wait_for("everything to be gone", lambda: all(map(gone, pids)), LIMIT_S)
-    assert free_port(port) == port
+    wait_for("its port to be free", lambda: free_port(port) == port, LIMIT_S)
 
 
 def test_up_says_which_of_its_ports_are_taken_and_stops_while_its_kafka_is_suspended(no_cluster, yicheng):
