@@ -20,14 +20,12 @@ from streams import metrics
 from streams.decode import Malformed
 from streams.errors import AskedToWait, BadInput, Unavailable
 from streams.settings import Settings
-from streams.topics import INCIDENTS
+from streams.topics import INCIDENTS, METADATA_MAX_AGE_MS
 from streams.unreadable import passed_over
 
 log = structlog.get_logger()
 
 FIRST_WAIT_S = 0.2
-METADATA_MAX_AGE_MS = 10_000
-"""So soon is a topic noticed that was made after the notifier had looked."""
 LONGEST_WAIT_S = 30.0
 SESSION_TIMEOUT_MS = 10_000
 LONGEST_BATCH_MS = 3_600_000

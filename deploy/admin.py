@@ -41,8 +41,6 @@ class Imported(msgspec.Struct):
         return f"{published} records published ({self.new} new, {self.extended} with a further version, {self.changed} with versions replaced); {self.unchanged} unchanged"
 
 
-ANSWERS_WITHIN_MS = 10_000
-"""A broker that takes longer does not answer, for somebody who waits at a terminal."""
 CLOSE_TIMEOUT_MS = 2_000
 """A broker that does not answer any more is not waited for at the end."""
 
@@ -111,7 +109,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) 
 def send_records(bootstrap: str, records: Iterable[tuple[str, bytes | None, bytes | None, int | None]]) -> int:
     """Send (topic, key, value, partition or None) and wait for their acknowledgement; returns how many."""
     try:
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, bootstrap_timeout_ms=ANSWERS_WITHIN_MS)
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS)
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
     try:
@@ -187,7 +185,7 @@ def reader(bootstrap: str, group: str | None = None) -> KafkaConsumer:
     try:
         return KafkaConsumer(
             bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False, isolation_level="read_committed",
-            bootstrap_timeout_ms=ANSWERS_WITHIN_MS,
+            bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS,
         )  # fmt: skip
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
@@ -196,7 +194,7 @@ def reader(bootstrap: str, group: str | None = None) -> KafkaConsumer:
 def administer(bootstrap: str) -> KafkaAdminClient:
     """A client for topics and groups; ``Unavailable`` where Kafka does not answer."""
     try:
-        return KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=ANSWERS_WITHIN_MS)
+        return KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS)
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
 

@@ -17,11 +17,9 @@ from producers.faults import Sent
 from streams.errors import Unavailable
 from streams.events import CLOCK_SUBJECT, Heartbeat
 from streams.stopping import stopping
-from streams.topics import GPS, HEARTBEAT, SCAN
+from streams.topics import ANSWERS_WITHIN_MS, GPS, HEARTBEAT, SCAN
 
 TOPICS = {"gps": GPS.name, "scan": SCAN.name, "heartbeat": HEARTBEAT.name}
-ANSWERS_WITHIN_MS = 10_000
-"""A broker that takes longer to answer at first does not answer."""
 CLOSE_S = 10.0
 INTERRUPTED_CLOSE_S = 1.0
 """How long the last acknowledgements may take: after everything was sent, and after an interruption."""

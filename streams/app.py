@@ -39,12 +39,10 @@ from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, fail_fast
 from streams.settings import Settings
 from streams.stopping import stopping
-from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN, Topic
+from streams.topics import GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
-METADATA_MAX_AGE_MS = 10_000
-"""So soon is a topic noticed that has got more partitions, or was deleted and made anew."""
 
 
 class App(faust.App):

@@ -28,7 +28,7 @@ HEARTBEAT = Topic("courier.heartbeat.v1", stamped=True)
 REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
 POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
 PARTIALS = Topic("courier.partials.v1", retention_ms=DAY_MS, stamped=True)
-"""Internal: what each input partition has come to (partials.py), keyed by city so that one worker sums a city."""
+"""Internal: what each input partition has come to (city/contributions.py), keyed by city so that one worker sums a city."""
 VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True, state=True, stamped=True)
 PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True, state=True, stamped=True)
 HEARTBEAT_STATE = Topic("courier.heartbeat-state.v1", compacted=True, state=True, stamped=True)
@@ -70,3 +70,7 @@ def kafka_config(topic: Topic) -> dict[str, str]:
             compact |= {"segment.bytes": str(32 * 2**20), "min.cleanable.dirty.ratio": "0.2"}
         return compact
     return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms), **stamped}
+METADATA_MAX_AGE_MS = 10_000
+"""So soon does a client notice that a topic was made, made anew, or has got more partitions."""
+ANSWERS_WITHIN_MS = 10_000
+"""A broker that takes longer does not answer, for a command that somebody waits for."""

@@ -10,7 +10,7 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.watermark import INPUTS
 
 
-class Claim(NamedTuple):
+class Position(NamedTuple):
     """A partial says that the records of a partition have been judged below an offset, and how many ``partitions`` the topic has at least."""
 
     topic: str
@@ -29,35 +29,31 @@ class Sources:
 
     async def look(self, partials: Collection[Contribution]) -> None:
         """Learn what is needed to tell whether partials, published before now, claim what is there."""
-        beyond = [claim for partial in partials for claim in claims(partial) if claim.topic in INPUTS and self._is_beyond(claim)]
-        if not beyond:
-            return
-        self._counts = await self._checkpoint.partition_counts()
-        for topic in {claim.topic for claim in beyond}:
-            numbers = {claim.partition for claim in beyond if claim.topic == topic and 0 <= claim.partition < self._counts.get(topic, 0)}
-            ends = await self._checkpoint.ends(topic, sorted(numbers))
+        beyond = [position for partial in partials for position in positions_in(partial) if position.topic in INPUTS and self._excess(position)]
+        if any(position.partitions > self._counts.get(position.topic, 0) for position in beyond):
+            self._counts = await self._checkpoint.partition_counts()
+        for topic in {position.topic for position in beyond}:
+            ends = await self._checkpoint.ends(topic, range(self._counts.get(topic, 0)))
             self._ends.update({(topic, number): end for number, end in ends.items()})
 
     def excess(self, partial: Contribution) -> str | None:
         """What a partial claims that is not there, in words; None where all is."""
-        for claim in claims(partial):
-            if claim.topic not in INPUTS:
-                return f"{claim.topic!r} is no input topic"
-            count, end = self._counts.get(claim.topic, 0), self._ends.get((claim.topic, claim.partition), -1)
-            if claim.partitions > count:
-                return f"{claim.topic} has {count} partitions, not {claim.partitions}"
-            if claim.next_offset > end:
-                return f"{claim.topic}[{claim.partition}] ends at offset {end}, before {claim.next_offset}"
+        return next(filter(None, map(self._excess, positions_in(partial))), None)
+
+    def _excess(self, position: Position) -> str | None:
+        if position.topic not in INPUTS:
+            return f"{position.topic!r} is no input topic"
+        count, end = self._counts.get(position.topic, 0), self._ends.get((position.topic, position.partition), -1)
+        if position.partitions > count:
+            return f"{position.topic} has {count} partitions, not {position.partitions}"
+        if position.next_offset > end:
+            return f"{position.topic}[{position.partition}] ends at offset {end}, before {position.next_offset}"
         return None
 
-    def _is_beyond(self, claim: Claim) -> bool:
-        count, end = self._counts.get(claim.topic, 0), self._ends.get((claim.topic, claim.partition), -1)
-        return claim.partitions > count or claim.next_offset > end
 
-
-def claims(partial: Contribution) -> Iterator[Claim]:
+def positions_in(partial: Contribution) -> Iterator[Position]:
     """What a partial says of partitions; what an incident costs says nothing of any."""
     if partial.partition >= 0 or partial.next_offset:
-        yield Claim(partial.topic, partial.partition, partial.next_offset, partial.partition + 1)
+        yield Position(partial.topic, partial.partition, partial.next_offset, partial.partition + 1)
     for mark in partial.marks or ():
-        yield Claim(mark.topic, mark.partition, mark.next_offset, mark.partitions)
+        yield Position(mark.topic, mark.partition, mark.next_offset, mark.partitions)

@@ -1,8 +1,8 @@
-"""Runs of violating fixes and the incidents they make (semantics 6). Pure: a trace and a fix in, transitions out.
+"""Episodes of violating fixes and the incidents they make (semantics 6). Pure: a vehicle's state and a fix in, transitions out.
 
-A ``VehicleState`` is one vehicle's state. Fixes in order take ``apply_in_order``: open runs grow, close or start. A late fix makes
-``rebuild`` fold the runs again over the fixes of the last ``lateness``, match them with the incidents already announced
-and publish only the differences. A silence is a run of one fix: the last before it, seen until the next.
+Fixes in order take ``apply_in_order``: open episodes grow, close or start. A late fix makes ``rebuild`` fold the episodes again over
+the fixes of the last ``lateness``, match them with the incidents already announced and publish only the differences. A silence
+is an episode of one fix: the last before it, seen until the next.
 """
 
 from __future__ import annotations
