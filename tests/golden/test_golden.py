@@ -65,14 +65,13 @@ def day(request, tmp_path):
     return policy, folder, [str(folder / "gps.jsonl.zst")], [str(folder / "scans.jsonl.zst")]
 
 
-def test_a_day_on_the_slow_path_alone_comes_to_the_same(tmp_path, monkeypatch):
+def test_a_day_on_the_slow_path_alone_comes_to_the_same(day, tmp_path, monkeypatch):
     """The quick path is an optimisation: without it every incident, rate and refusal is byte for byte the same."""
-    policy, folder = load_policy("hohhot-2019"), GOLDEN / "hohhot-2019"
-    write_sample_registry(policy, VEHICLES, SEED, tmp_path / "registry.jsonl")
+    policy, _, gps, scans = day
     registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
     for name in ("quiet", "slow"):
         monkeypatch.setattr("deploy.judge.Engine", functools.partial(Engine, quiet=name == "quiet"))
-        judge_files(policy, registry, [str(folder / "gps.jsonl.zst")], [str(folder / "scans.jsonl.zst")], tmp_path / name)
+        judge_files(policy, registry, gps, scans, tmp_path / name)
     for file in ("incidents.jsonl", "rates.jsonl", "rejects.jsonl"):
         assert (tmp_path / "quiet" / file).read_bytes() == (tmp_path / "slow" / file).read_bytes(), file
 
