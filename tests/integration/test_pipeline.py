@@ -131,6 +131,12 @@ def test_a_partition_without_traffic_follows_the_others_even_through_a_crash(pip
     assert closed == ("closed", "number-on-file", base_ms, base_ms + 10_000)
 
 
+def electric_vehicles(worker):
+    """How many active ones a worker knows of."""
+    (line,) = [line for line in get(f"{worker.url}/metrics").splitlines() if line.startswith("courier_vehicles_active{") and 'energy="electric"' in line]
+    return float(line.split()[-1])
+
+
 def test_policy_and_registry_change_while_running_by_event_time(pipeline, tmp_path):
     """A version that is valid from noon judges from noon; a pack with a mistake is refused whole; a new vehicle counts at once."""
     worker = pipeline.start_ready("worker")
@@ -154,10 +160,12 @@ def test_policy_and_registry_change_while_running_by_event_time(pipeline, tmp_pa
 
     broken = json.dumps([{"yaml": newer.replace("limit_kmh: 30", "limit_kmh: fast"), "geojson": pipeline.policy.pack.source["geojson"]}])
     pipeline.producer.send("courier.policy.v1", broken.encode(), b"hohhot-2019")
-    registered = {"kind": "vehicle", "id": "HH-99999"}
+    registered = {"kind": "vehicle", "id": "HH-99999", "energy": "electric"}
+    before = electric_vehicles(worker)
     pipeline.producer.send("courier.registry.v1", json.dumps([registered]).encode(), b"vehicle/HH-99999")
     pipeline.producer.flush()
     wait_for("the refusal to be logged", lambda: "reference record refused" in worker.log() and "limit_kmh" in worker.log())
+    wait_for("the vehicle to be known", lambda: electric_vehicles(worker) == before + 1)
     pipeline.producer.send("courier.gps.v1", fix("c", noon_ms + 10_000, speed_kmh=50.0), b"k", partition=0)
     pipeline.producer.send("courier.gps.v1", fix("d", noon_ms + 20_000, speed_kmh=10.0), b"k", partition=0)
     pipeline.producer.flush()
