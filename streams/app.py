@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from faust.exceptions import ConsumerNotStarted
@@ -61,8 +61,67 @@ class App(faust.App):
         await self.wait(self.reference.ready)
 
 
+class Stages(NamedTuple):
+    """The pure core with its state, one stage for each input."""
+
+    fixes: FixStage
+    scans: ScanStage
+    heartbeats: HeartbeatStage
+    city: CityStage
+
+
+def build_stages(checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> Stages:
+    """The stages of a worker, in the order of the flow."""
+    return Stages(
+        FixStage(checkpoint, reference, identity_key),
+        ScanStage(checkpoint, reference),
+        HeartbeatStage(checkpoint, reference),
+        CityStage(checkpoint, reference, identity_key),
+    )
+
+
 def build_app(settings: Settings, web_port: int) -> App:
     """Topics, stages and agents in the order of the flow."""
+    app = _faust_app(settings, web_port)
+    key = identity_key(settings)
+    reference = app.reference = Reference(settings.kafka_bootstrap, settings.policy)
+    checkpoint = app.checkpoint = Checkpoint(settings.kafka_bootstrap, origin_of(settings))
+    checkpoint.isolation_level = settings.isolation_level
+    checkpoint.verify = functools.partial(refuse_made_anew, checkpoint)
+    app.watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
+    app.ready = lambda: reference.ready.is_set() and _has_partitions(app)
+    stages = build_stages(checkpoint, reference, key)
+
+    @app.agent(_topic(app, GPS), name="judge_fixes")
+    async def judge_fixes(stream: Any) -> None:
+        await _each_chunk(app, stream, stages.fixes)
+
+    @app.agent(_topic(app, SCAN), name="count_scans")
+    async def count_scans(stream: Any) -> None:
+        await _each_chunk(app, stream, stages.scans)
+
+    @app.agent(_topic(app, HEARTBEAT), name="hear_heartbeats")
+    async def hear_heartbeats(stream: Any) -> None:
+        await _each_chunk(app, stream, stages.heartbeats)
+
+    @app.agent(_topic(app, PARTIALS), name="sum_rates")
+    async def sum_rates(stream: Any) -> None:
+        await _each_chunk(app, stream, stages.city)
+
+    @app.task
+    async def _checkpoints() -> None:
+        await _save_now_and_then(app, stages.fixes, settings)
+
+    @app.on_before_shutdown.connect
+    async def _drain(*_: Any, **__: Any) -> None:
+        stopping.count_down()  # that is all the time it has, also where a failure is what stops it
+        await checkpoint.close()
+
+    return app
+
+
+def _faust_app(settings: Settings, web_port: int) -> App:
+    """Faust with chunks in the place of records."""
     patches.compress_less()
     app = App(
         settings.group,
@@ -85,78 +144,41 @@ def build_app(settings: Settings, web_port: int) -> App:
     )
     app.transport = ChunkTransport(app.conf.broker_consumer, app)
     ChunkConsumer.chunk_records, ChunkConsumer.isolation_level = settings.chunk_records, settings.isolation_level
-    key = identity_key(settings)
-
-    # reference data and durability
-    reference = app.reference = Reference(settings.kafka_bootstrap, settings.policy)
-    checkpoint = app.checkpoint = Checkpoint(settings.kafka_bootstrap, origin_of(settings))
-    checkpoint.isolation_level = settings.isolation_level
-    checkpoint.verify = functools.partial(refuse_made_anew, checkpoint)
-    held_back = HeldBack()
-    watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
-
-    # stages: the pure core with its state
-    fixes = FixStage(checkpoint, reference, key)
-    scans = ScanStage(checkpoint, reference)
-    heartbeats = HeartbeatStage(checkpoint, reference)
-    sums = CityStage(checkpoint, reference, key)
-
-    # the flow
-    @app.agent(_topic(app, GPS), name="judge_fixes")
-    async def judge_fixes(stream: Any) -> None:
-        await _each_chunk(stream, fixes)
-
-    @app.agent(_topic(app, SCAN), name="count_scans")
-    async def count_scans(stream: Any) -> None:
-        await _each_chunk(stream, scans)
-
-    @app.agent(_topic(app, HEARTBEAT), name="hear_heartbeats")
-    async def hear_heartbeats(stream: Any) -> None:
-        await _each_chunk(stream, heartbeats)
-
-    @app.agent(_topic(app, PARTIALS), name="sum_rates")
-    async def sum_rates(stream: Any) -> None:
-        await _each_chunk(stream, sums)
-
-    async def _each_chunk(stream: Any, stage: StatefulStage[Any]) -> None:
-        async for event in stream.noack().events():
-            await fail_fast(_take(stream, event, stage))
-
-    async def _take(stream: Any, event: Any, stage: StatefulStage[Any]) -> None:
-        message = event.message
-        is_current, ack = (lambda: app.consumer.is_current(message)), (lambda: app.consumer.judged(message))
-        if event.value:
-            await checkpoint.judge(stage, event.value, is_current, ack, message.offset + 1)
-        else:  # nothing but marks of transactions and the like
-            await checkpoint.pass_over(stage, message.partition, message.offset + 1, is_current, ack)
-
-    # around it
-    @app.task
-    async def _checkpoints() -> None:
-        app.consumer.before_revoke = checkpoint.before_revoke
-        checkpoint.commit = app.consumer.commit
-        checkpoint.assigned = lambda: app.consumer.resumed_at
-        checkpoint.claim, checkpoint.claimed = app.consumer.claim, app.consumer.claimed_ms
-        checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
-        while not (app.should_stop or checkpoint.closed):
-            await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
-            watchdog.alive(time.monotonic())
-            await fail_fast(checkpoint.run())
-            lags = dict(app.consumer.lag())
-            await checkpoint.pause(lambda: fixes.follow(tp.partition for tp in app.consumer.resumed_at if tp.topic == GPS.name))
-            for tp, lag in lags.items():
-                metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
-            held_back.note(time.monotonic(), app.consumer.held_back())
-            watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))
-
-    @app.on_before_shutdown.connect
-    async def _drain(*_: Any, **__: Any) -> None:
-        stopping.count_down()  # that is all the time it has, also where a failure is what stops it
-        await checkpoint.close()
-
-    app.watchdog = watchdog
-    app.ready = lambda: reference.ready.is_set() and _has_partitions(app)
     return app
+
+
+async def _each_chunk(app: App, stream: Any, stage: StatefulStage[Any]) -> None:
+    """Judge a stream's chunks one after the other, each if its partition is still assigned."""
+    async for event in stream.noack().events():
+        await fail_fast(_judge_chunk(app, event.message, event.value, stage))
+
+
+async def _judge_chunk(app: App, message: Any, records: Any, stage: StatefulStage[Any]) -> None:
+    is_current, ack = (lambda: app.consumer.is_current(message)), (lambda: app.consumer.judged(message))
+    if records:
+        await app.checkpoint.judge(stage, records, is_current, ack, message.offset + 1)
+    else:  # nothing but marks of transactions and the like
+        await app.checkpoint.pass_over(stage, message.partition, message.offset + 1, is_current, ack)
+
+
+async def _save_now_and_then(app: App, fixes: FixStage, settings: Settings) -> None:
+    """Checkpoints, one after the other, and what goes by how far they have come."""
+    checkpoint, held_back = app.checkpoint, HeldBack()
+    app.consumer.before_revoke = checkpoint.before_revoke
+    checkpoint.commit = app.consumer.commit
+    checkpoint.assigned = lambda: app.consumer.resumed_at
+    checkpoint.claim, checkpoint.claimed = app.consumer.claim, app.consumer.claimed_ms
+    checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
+    while not (app.should_stop or checkpoint.closed):
+        await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
+        app.watchdog.alive(time.monotonic())
+        await fail_fast(checkpoint.run())
+        lags = dict(app.consumer.lag())
+        await checkpoint.pause(lambda: fixes.follow(tp.partition for tp in app.consumer.resumed_at if tp.topic == GPS.name))
+        for tp, lag in lags.items():
+            metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
+        held_back.note(time.monotonic(), app.consumer.held_back())
+        app.watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))
 
 
 def _topic(app: faust.App, topic: Topic) -> ChunkTopic:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import sys
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -32,6 +34,17 @@ LIBRARIES: dict[str, Any] = {
 """For ``logging.config.dictConfig``: Faust sets up logging once more when it starts, and takes this."""
 
 
+class _Lines(structlog.PrintLogger):
+    """Lines on stdout, which are lost where nobody can take them: a full disk under a log ends no worker."""
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = failure = msg
+
+
 def configure_logs(level: str) -> None:
     """JSON lines on stdout for our own events, on stderr for the libraries' warnings."""
     structlog.configure(
@@ -42,6 +55,7 @@ def configure_logs(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_one_line, ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: _Lines(sys.stdout),
     )
     logging.disable(logging.INFO)  # Faust sets the root logger to DEBUG: every request of aiokafka would be written up for nobody
     logging.config.dictConfig(LIBRARIES)

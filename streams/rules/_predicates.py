@@ -20,13 +20,13 @@ from streams.registry.registry import Subject
 class Predicate(msgspec.Struct, eq=False, frozen=True):
     """Whether a fix violates, by what it says, the zones it is inside and what the registry says about its vehicle.
 
-    ``possible`` finds the fixes of a chunk (n booleans) for which it can hold; the others are not asked. ``reported`` says
+    ``prefilter`` finds the fixes of a chunk (n booleans) for which it can hold; the others are not asked. ``reported`` says
     whether it can hold, anywhere, for fixes with the same plate and driver while nothing about their vehicle changes; it is
     asked when a vehicle reports others than before.
     """
 
     holds: Callable[[Fix, tuple[str, ...], Subject], bool]
-    possible: Callable[[Chunk], np.ndarray] | None = None
+    prefilter: Callable[[Chunk], np.ndarray] | None = None
     reported: Callable[[Fix, Subject], bool] | None = None
 
     def __call__(self, fix: Fix, inside: tuple[str, ...], subject: Subject) -> bool:

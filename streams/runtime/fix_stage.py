@@ -132,7 +132,7 @@ class FixStage(StatefulStage[FixPartition]):
             partition.strangers.buried.append(key)
             return
         vehicle = partition.vehicles[key] = decode_vehicle(value, self.engine)
-        self.engine.watch(partition, vehicle)
+        self.engine.timers.schedule(partition, vehicle)
         self._count_vehicle(vehicle)
 
     def _count_vehicle(self, vehicle: VehicleState) -> None:
@@ -157,7 +157,7 @@ class FixStage(StatefulStage[FixPartition]):
         for date in sorted(partition.empty_run.changed):
             row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.empty_run.by_date[date])
             yield PARTIALS.name, city.encode(), encode_contribution(row)
-        partition.empty_run.told(self.engine.policies.newest.days, partition.stream_time_ms)
+        partition.empty_run.published(self.engine.policies.newest.days, partition.stream_time_ms)
 
     def taken_up(self, partition: FixPartition) -> None:
         """See ``StatefulStage``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zstandard
@@ -24,7 +24,7 @@ _compress = zstandard.ZstdCompressor(
 _decompress = zstandard.ZstdDecompressor(format=zstandard.FORMAT_ZSTD1_MAGICLESS).decompress
 
 
-def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
+def encode_blocks(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
     """A block for each vehicle of n fixes, from rows (vehicles x n) and as many ids: steps from fix to fix, byte by byte in columns, compressed."""
     vehicles, count = rows.shape
     if not vehicles:
@@ -45,20 +45,30 @@ def seal(rows: np.ndarray, ids: list[list[bytes]]) -> list[bytes]:
     ]
 
 
-def blocks_of(sealed: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Of each block: where it begins and ends, event time (ms) of its first fix, its number of fixes (with ``STEPPED``)."""
+class Block(NamedTuple):
+    """A block among others: the bytes where it begins and ends, event time (ms) of its first fix, its number of fixes, and whether they are kept as steps."""
+
+    start: int
+    end: int
+    first_ms: int
+    fixes: int
+    stepped: bool
+
+
+def blocks_of(compressed: bytes) -> Iterator[Block]:
+    """Blocks that stand one behind the other."""
     start = 0
-    while start < len(sealed):
-        size, first_ms, count = _BLOCK_HEAD.unpack_from(sealed, start)
-        yield start, start + size, first_ms, count
+    while start < len(compressed):
+        size, first_ms, count = _BLOCK_HEAD.unpack_from(compressed, start)
+        yield Block(start, start + size, first_ms, count & ~STEPPED, bool(count & STEPPED))
         start += size
 
 
-def older(sealed: bytes, open_from_ms: int, horizon_ms: int) -> tuple[int, int]:
+def older(compressed: bytes, open_from_ms: int, horizon_ms: int) -> tuple[int, int]:
     """How many bytes of blocks can go, and fixes in them: those before the horizon, of which one fix has to stay for the next to be compared with."""
     size = number = start = fixes = 0
-    while start < len(sealed):
-        length, first_ms, count = _BLOCK_HEAD.unpack_from(sealed, start)
+    while start < len(compressed):
+        length, first_ms, count = _BLOCK_HEAD.unpack_from(compressed, start)
         if start:
             if first_ms >= horizon_ms:
                 return size, number
@@ -73,19 +83,19 @@ def joined(blocks: Iterable[bytes]) -> bytes:
     return b"".join(_BLOCK_LENGTH.pack(_BLOCK_LENGTH.size + len(block)) + block for block in blocks)
 
 
-def open_block(sealed: bytes, start: int, end: int, first_ms: int, count: int) -> tuple[bytes, bytes]:
-    """Rows and ids of one of the sealed blocks."""
-    content = _decompress(sealed[start + _BLOCK_HEAD.size : end])
-    size = (count & ~STEPPED) * SIZE
+def decode_block(compressed: bytes, block: Block) -> tuple[bytes, bytes]:
+    """Rows and ids of one of the compressed blocks."""
+    content = _decompress(compressed[block.start + _BLOCK_HEAD.size : block.end])
+    size = block.fixes * SIZE
     rows = np.frombuffer(content[:size], np.uint8).reshape(SIZE, -1).T.copy().view(ROW)[:, 0]
-    for name, kind in _STEPPED if count & STEPPED else ():
+    for name, kind in _STEPPED if block.stepped else ():
         steps: Any = rows[name].astype(kind)
         rows[name] = np.cumsum((steps >> 1) ^ -(steps & 1), dtype=kind)
         if name == "time":
-            rows[name] += first_ms
+            rows[name] += block.first_ms
     return rows.tobytes(), content[size:]
 
 
-def first_id(sealed: bytes, block: tuple[int, int, int, int]) -> bytes:
+def first_id(compressed: bytes, block: Block) -> bytes:
     """Id of the first fix in a block."""
-    return open_block(sealed, *block)[1].partition(SEPARATOR)[0]
+    return decode_block(compressed, block)[1].partition(SEPARATOR)[0]

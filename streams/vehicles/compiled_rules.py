@@ -38,11 +38,11 @@ class Offence(msgspec.Struct, eq=False, gc=False):
 
 COMPILED = np.dtype([("from_ms", "<i8"), ("until_ms", "<i8"), ("rule_set", "<i4")])
 RULE_SETS = np.dtype([("reach_deg", "<f8"), ("watches", "?")])
-"""Of duties: from which distance to the fix before on one asks further, and whether silences are watched for."""
+"""Of rule sets: from which distance to the fix before on one asks further, and whether silences are watched for."""
 ASKABLE = 62
-"""So many predicates have a bit in the arrays; whatever depends on others is looked at fix by fix."""
+"""So many predicates have a bit in the arrays; whatever depends on others takes the slow path."""
 LARGEST = 2_048
-"""Of the table of duties and sets of zones; what is beyond is looked at fix by fix."""
+"""Of the table of rule sets and sets of zones; what is beyond takes the slow path."""
 
 
 class ZoneRules(NamedTuple):
@@ -57,8 +57,8 @@ class RuleSet(msgspec.Struct):
     """What can be violated: one object for all vehicles to which the same applies.
 
     ``by_itself``: by one fix, with the zones that a rule is about; ``pairs``: by a fix and the one before it if they are
-    ``reach_deg`` apart; ``silences``: by no fix for so many ms. ``here``: what is known of the sets of zones asked about so far;
-    ``told``: the predicates that go by what is reported of plate and driver.
+    ``reach_deg`` apart; ``silences``: by no fix for so many ms. ``by_zones``: what is known of the sets of zones asked about so far;
+    ``report_predicates``: those that go by what is reported of plate and driver.
     """
 
     number: int
@@ -67,8 +67,8 @@ class RuleSet(msgspec.Struct):
     pairs: tuple[tuple[Offence, PairPredicate], ...] = ()
     reach_deg: float = 360.0
     silences: tuple[tuple[Offence, int], ...] = ()
-    here: dict[int, ZoneRules] = {}
-    told: tuple[Predicate, ...] = ()
+    by_zones: dict[int, ZoneRules] = {}
+    report_predicates: tuple[Predicate, ...] = ()
 
     def inside(self, zones: tuple[str, ...]) -> ZoneRules:
         """What can be violated inside these zones."""
@@ -79,15 +79,15 @@ class RuleSet(msgspec.Struct):
 
     def offends(self, fix: Fix, subject: Subject) -> bool:
         """Whether what a fix reports of plate and driver can offend."""
-        return any(predicate.reported(fix, subject) for predicate in self.told if predicate.reported)
+        return any(predicate.reported(fix, subject) for predicate in self.report_predicates if predicate.reported)
 
 
-def ask(here: ZoneRules, fix: Fix, zones: tuple[str, ...], subject: Subject | None, possible: int) -> tuple[Offence, ...]:
-    """The offences that a fix commits by itself; ``possible`` has the bits of the predicates that can hold for it."""
+def offences_by_itself(zone_rules: ZoneRules, fix: Fix, zones: tuple[str, ...], subject: Subject | None, prefilter: int) -> tuple[Offence, ...]:
+    """The offences that a fix commits by itself; ``prefilter`` has the bits of the predicates that can hold for it."""
     assert subject is not None
-    found = here.always
-    for bit, offence, predicate in here.asked:
-        if bit & possible and predicate.holds(fix, zones, subject):
+    found = zone_rules.always
+    for bit, offence, predicate in zone_rules.asked:
+        if bit & prefilter and predicate.holds(fix, zones, subject):
             found += (offence,)
     return found
 
@@ -111,13 +111,17 @@ class ZoneScope(NamedTuple):
 
 
 class CompiledRules(msgspec.Struct, gc=False):
-    """What can be violated in ``[from_ms, until_ms)``, as of a ``generation`` of policy and registry; shared like its duties."""
+    """What can be violated in ``[from_ms, until_ms)``, as of a ``generation`` of policy and registry; shared like its rule set."""
 
     from_ms: int
     until_ms: int
     generation: int
     rule_set: RuleSet
     number: int
+
+    def holds_at(self, event_time_ms: int, generation: int) -> bool:
+        """Whether these rules apply at an instant, as of a generation."""
+        return self.generation == generation and self.from_ms <= event_time_ms < self.until_ms
 
 
 class Period(NamedTuple):
@@ -131,10 +135,10 @@ class Period(NamedTuple):
 
 
 class RuleCompiler:
-    """Makes plans from the policy's versions and the registry. ``generation`` grows whenever they change: plans are then old.
+    """Compiles rules from the policy's versions and the registry. ``generation`` grows whenever these change: what was compiled before is then old.
 
-    As arrays, for whole chunks: ``compiled_rules`` and ``rule_set`` by number, and ``bits[duties, set of zones]`` of the predicates to be asked
-    (-1: look closer).
+    As arrays, for whole chunks: ``compiled_rules`` and ``rule_set`` by number, and ``bits[rule set, set of zones]`` of the predicates to be asked
+    (-1: no bits say it all).
     """
 
     def __init__(self, policies: Policies, registry: Registry) -> None:
@@ -142,7 +146,7 @@ class RuleCompiler:
         self.registry = registry
         self.generation = 0
         self._offences: dict[tuple[str, str | None, int, int, str, str], Offence] = {}
-        self._duties: dict[tuple[object, ...], RuleSet] = {}
+        self._rule_sets: dict[tuple[object, ...], RuleSet] = {}
         self._compiled: dict[tuple[int, int, int], CompiledRules] = {}
         self._bits: dict[Predicate, int] = {}
         self._period: Period | None = None
@@ -152,7 +156,7 @@ class RuleCompiler:
         """Take over what was published."""
         self.policies = policies
         self.generation += 1
-        self._duties.clear()
+        self._rule_sets.clear()
         self._compiled.clear()
         self._bits.clear()
         self._period = None
@@ -161,11 +165,11 @@ class RuleCompiler:
         self.rule_set.add((0.0, False))
         self.bits = np.full((16, 16), -1)
 
-    def here(self, rule_set: RuleSet, zones: int) -> ZoneRules:
+    def zone_rules(self, rule_set: RuleSet, zones: int) -> ZoneRules:
         """What can be violated inside a set of zones (its number), worked out once."""
-        found = rule_set.here.get(zones)
+        found = rule_set.by_zones.get(zones)
         if found is None:
-            found = rule_set.here[zones] = rule_set.inside(self.policies.zones(zones))
+            found = rule_set.by_zones[zones] = rule_set.inside(self.policies.zones(zones))
             if rule_set.number < LARGEST and zones < LARGEST:
                 self._make_room(rule_set.number, zones)
                 self.bits[rule_set.number, zones] = -1 if found.always or found.bits >> ASKABLE else found.bits
@@ -179,23 +183,23 @@ class RuleCompiler:
             self.bits = np.pad(self.bits, ((0, taller), (0, wider)), constant_values=-1)
             height, width = self.bits.shape
 
-    def asks(self, rule_set: np.ndarray, zones: np.ndarray) -> np.ndarray:
+    def predicate_bits(self, rule_set: np.ndarray, zones: np.ndarray) -> np.ndarray:
         """The bits of the predicates to be asked of n fixes; -1 where that does not say it all."""
         height, width = self.bits.shape
         found: np.ndarray = self.bits[np.minimum(rule_set, height - 1), np.minimum(zones, width - 1)]
         return found
 
-    def told(self) -> int:
+    def report_bits(self) -> int:
         """The bits of the predicates that go by what is reported of plate and driver."""
         return sum(bit for predicate, bit in list(self._bits.items())[:ASKABLE] if predicate.reported is not None)
 
-    def possible(self, chunk: Chunk) -> np.ndarray:
+    def prefilter(self, chunk: Chunk) -> np.ndarray:
         """For each of n fixes the bits of the predicates that can hold for it; those of predicates not met yet are all set."""
         known = list(self._bits.items())[:ASKABLE]
-        possible = np.full(len(chunk.fixes), -1 << len(known))
+        bits = np.full(len(chunk.fixes), -1 << len(known))
         for predicate, bit in known:
-            possible |= bit if predicate.possible is None else np.where(predicate.possible(chunk), bit, 0)
-        return possible
+            bits |= bit if predicate.prefilter is None else np.where(predicate.prefilter(chunk), bit, 0)
+        return bits
 
     def offence(self, rule_id: str, zone_id: str | None, merge_gap_ms: int, minimum_ms: int, form: str, rule: str) -> Offence:
         """The one object for a rule instance in a zone with these parameters."""
@@ -225,13 +229,13 @@ class RuleCompiler:
         return found
 
     def at(self, vehicle_id: str, event_time_ms: int, known: CompiledRules | None) -> CompiledRules:
-        """The vehicle's plan at an instant: the known one where it still holds."""
-        if known is not None and known.generation == self.generation and known.from_ms <= event_time_ms < known.until_ms:
+        """The vehicle's rules at an instant: the known ones where they still hold."""
+        if known is not None and known.holds_at(event_time_ms, self.generation):
             return known
         return self.compiled(vehicle_id, event_time_ms)[0]
 
     def compiled(self, vehicle_id: str, event_time_ms: int) -> tuple[CompiledRules, Subject]:
-        """The vehicle's plan for the period around an instant, and what the registry says about it then."""
+        """The vehicle's rules for the period around an instant, and what the registry says about it then."""
         period = self._period
         if period is None or not period.from_ms <= event_time_ms < period.until_ms:
             period = self._period = self._period_around(event_time_ms)
@@ -263,13 +267,13 @@ class RuleCompiler:
             if prepared is not False:
                 applying.append((rule, prepared, freed))
         key = (id(period.policy), *((rule.id, prepared, freed) for rule, prepared, freed in applying))
-        rule_set = self._duties.get(key)
+        rule_set = self._rule_sets.get(key)
         if rule_set is None:
-            rule_set = self._duties[key] = self._make_rule_set(applying)
+            rule_set = self._rule_sets[key] = self._make_rule_set(applying)
         return rule_set
 
     def _make_rule_set(self, applying: list[tuple[Rule, Any, frozenset[str]]]) -> RuleSet:
-        rule_set = RuleSet(self.rule_set.count, here={})
+        rule_set = RuleSet(self.rule_set.count, by_zones={})
         for rule, prepared, freed in applying:
             module, predicate = RULES[rule.rule], None if prepared is True else prepared
             zones = rule.zone_ids
@@ -287,6 +291,6 @@ class RuleCompiler:
                 else:
                     bit = self._bits.setdefault(predicate, 1 << len(self._bits)) if predicate else 0
                     rule_set.by_itself += ((offence, where, predicate, bit),)
-        rule_set.told = tuple(dict.fromkeys(p for _, _, p, _ in rule_set.by_itself if p is not None and p.reported is not None))
+        rule_set.report_predicates = tuple(dict.fromkeys(p for _, _, p, _ in rule_set.by_itself if p is not None and p.reported is not None))
         self.rule_set.add((rule_set.reach_deg if rule_set.pairs else np.inf, bool(rule_set.silences)))
         return rule_set

@@ -1,8 +1,8 @@
 """How far vehicles drove empty, and how far with a load that is known (semantics 9), by local day. Pure, and exact.
 
-A stretch lies between two consecutive fixes of a vehicle, at most five minutes apart, and is driven with the load that the
+A leg lies between two consecutive fixes of a vehicle, at most five minutes apart, and is driven with the load that the
 first of them reports. It counts for the local date of the second, in whole millimetres, so that sums do not depend on the
-order in which they were made; a fix that comes late divides a stretch into two.
+order in which they were made; a fix that comes late divides a leg into two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.clock import DAY_MS, LocalDays
 from streams.counts import share
 from streams.events import EMPTY
 from streams.fix_batch import StoredFix
-from streams.geo import haversine_m, haversines_m
+from streams.geo import haversine_m
 
 APART_MS = 5 * 60_000
 KEPT_MS = 40 * DAY_MS
@@ -54,7 +54,7 @@ def is_about_driving(row: Mapping[str, Any]) -> bool:
 
 
 class EmptyRun:
-    """Sums by local date, and the dates that have changed since they were last told."""
+    """Sums by local date, and the dates that have changed since they were last published."""
 
     def __init__(self, by_date: Mapping[str, Millimetres] | None = None) -> None:
         self.by_date = dict(by_date or {})
@@ -65,21 +65,21 @@ class EmptyRun:
         self.by_date[date] = self.by_date.get(date, Millimetres()) + empty_run
         self.changed.add(date)
 
-    def told(self, days: LocalDays, stream_time_ms: int) -> None:
+    def published(self, days: LocalDays, stream_time_ms: int) -> None:
         """What changed has been sent on; days that nothing can change any more are forgotten."""
         self.changed.clear()
         for date in [date for date in self.by_date if days.bounds_ms(date)[1] + KEPT_MS < stream_time_ms]:
             del self.by_date[date]
 
-    def stretch(self, before: StoredFix, after: StoredFix, days: LocalDays, sign: int = 1) -> None:
-        """Enter what lies between two consecutive fixes, or take it back (-1)."""
+    def add_leg(self, before: StoredFix, after: StoredFix, days: LocalDays, sign: int = 1) -> None:
+        """Enter the leg between two consecutive fixes, or take it back (-1)."""
         if before.load and after.event_time_ms - before.event_time_ms <= APART_MS:
             length_mm = sign * round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)
             self.add(days.date_of(after.event_time_ms), Millimetres(length_mm * (before.load == EMPTY), length_mm))
 
-    def stretches(self, loads: np.ndarray, before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], times: np.ndarray, days: LocalDays) -> None:
-        """Enter n stretches: loads, positions (lon, lat in degrees) before and after, and their ends (ms)."""
-        lengths_mm = np.rint(haversines_m(*before, *after) * 1000).astype(np.int64)
+    def add_legs(self, loads: np.ndarray, before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], times: np.ndarray, days: LocalDays) -> None:
+        """Enter n legs: loads, positions (lon, lat in degrees) before and after, and their ends (ms)."""
+        lengths_mm = np.rint(haversine_m(*before, *after) * 1000).astype(np.int64)
         dates = [days.date_of(int(times.min())), days.date_of(int(times.max()))]
         of = np.array([days.date_of(ms) for ms in times.tolist()]) if dates[0] != dates[1] else np.full(len(times), dates[0])
         for date in np.unique(of).tolist():

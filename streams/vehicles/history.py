@@ -2,8 +2,7 @@
 
 The newest fixes are ``open``: 20 bytes each and the id. Positions of up to seven decimals (1 cm) and speeds of up to two
 are kept exactly as integers; whatever does not fit stands beside, in ``exact``. Nothing is rounded. Every ``BLOCK`` fixes
-the older ones are sealed: turned into columns and compressed, to about 15 bytes a fix. A late fix that belongs among them
-opens them again.
+the older ones are compressed into a block, about 15 bytes a fix. A late fix that belongs among them decompresses all of them.
 """
 
 from __future__ import annotations
@@ -33,35 +32,35 @@ from streams.fix_batch import (
     times_of,
     with_offences,
 )
-from streams.vehicles.block_codec import BLOCK, STEPPED, blocks_of, first_id, open_block, seal
+from streams.vehicles.block_codec import BLOCK, Block, blocks_of, decode_block, encode_blocks, first_id
 
 _TIME_STRUCT = Struct("<q")
 MOST_OPEN = BLOCK + 1
-"""So many open fixes are sealed, all but the newest."""
+"""So many open fixes are compressed, all but the newest."""
 
 
 class FixHistory(msgspec.Struct, gc=False):
     """Fixes in order of (time, id).
 
-    ``sealed``: the older ones, block after block, ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
-    none, unless there are no fixes at all). ``index``: the sealed ones' blocks (``blocks_of``) as of when they were last looked through.
+    ``compressed``: the older ones, block after block; ``rows`` of ``SIZE`` bytes and ``ids`` with separators: the open ones (never
+    none, unless there are no fixes at all). ``index``: the blocks (``blocks_of``) of ``compressed`` as of the last search.
     """
 
     rows: bytes = b""
     ids: bytes = b""
-    sealed: bytes = b""
+    compressed: bytes = b""
     exact: dict[tuple[int, str], Exact] | None = None
-    index: tuple[bytes, list[tuple[int, int, int, int]]] | None = None
+    index: tuple[bytes, list[Block]] | None = None
 
     def __len__(self) -> int:
-        return sum(count & ~STEPPED for _, _, _, count in blocks_of(self.sealed)) + self.opened()
+        return sum(block.fixes for block in blocks_of(self.compressed)) + self.opened()
 
     def opened(self) -> int:
         """How many fixes are open."""
         return len(self.rows) // SIZE
 
     def is_full(self) -> bool:
-        """Whether there are so many open ones that some are to be sealed."""
+        """Whether there are so many open ones that some are to be compressed."""
         return self.opened() >= MOST_OPEN
 
     def append(self, row: bytes, name: bytes) -> None:
@@ -71,40 +70,40 @@ class FixHistory(msgspec.Struct, gc=False):
 
     def has(self, event_time_ms: int, name: bytes) -> bool:
         """Whether a fix of this time and id is kept."""
-        if self.sealed and event_time_ms <= self.time(0):
+        if self.compressed and event_time_ms <= self.time(0):
             block = self._block_of(event_time_ms, name)
-            if block is not None and _holds(*open_block(self.sealed, *block), event_time_ms, name):
+            if block is not None and _holds(*decode_block(self.compressed, block), event_time_ms, name):
                 return True
         return _holds(self.rows, self.ids, event_time_ms, name)
 
-    def _block_of(self, event_time_ms: int, name: bytes) -> tuple[int, int, int, int] | None:
-        """The sealed block that a fix of this time and id would be in."""
-        if self.index is None or self.index[0] is not self.sealed:
-            self.index = (self.sealed, list(blocks_of(self.sealed)))
+    def _block_of(self, event_time_ms: int, name: bytes) -> Block | None:
+        """The block that a fix of this time and id would be in."""
+        if self.index is None or self.index[0] is not self.compressed:
+            self.index = (self.compressed, list(blocks_of(self.compressed)))
         blocks = self.index[1]
-        first = bisect_left(blocks, event_time_ms, key=lambda block: block[2])
-        until = bisect_right(blocks, event_time_ms, key=lambda block: block[2])
-        at = bisect_right(range(first, until), name, key=lambda number: first_id(self.sealed, blocks[number])) + first
+        first = bisect_left(blocks, event_time_ms, key=lambda block: block.first_ms)
+        until = bisect_right(blocks, event_time_ms, key=lambda block: block.first_ms)
+        at = bisect_right(range(first, until), name, key=lambda number: first_id(self.compressed, blocks[number])) + first
         return blocks[at - 1] if at else None
 
     def older_than(self, border_ms: int) -> int:
         """How many fixes are older than an instant: a few, where those that are too old for anything are forgotten."""
         number, before = 0, None
-        for block in blocks_of(self.sealed):
-            if block[2] >= border_ms:
+        for block in blocks_of(self.compressed):
+            if block.first_ms >= border_ms:
                 break
             if before is not None:
-                number += before[3] & ~STEPPED
+                number += before.fixes
             before = block
         else:
             number += int((times_of(self.rows) < border_ms).sum())
         if before is not None:
-            number += int((times_of(open_block(self.sealed, *before)[0]) < border_ms).sum())
+            number += int((times_of(decode_block(self.compressed, before)[0]) < border_ms).sum())
         return number
 
     def oldest_ms(self) -> int:
         """Event time of the oldest fix."""
-        return next(blocks_of(self.sealed))[2] if self.sealed else self.time(0)
+        return next(blocks_of(self.compressed)).first_ms if self.compressed else self.time(0)
 
     def time(self, index: int) -> int:
         """Event time (ms) of an open fix; negative indices count from the end."""
@@ -138,8 +137,8 @@ class FixHistory(msgspec.Struct, gc=False):
 
     def _pieces(self) -> Iterator[tuple[bytes, bytes]]:
         """Rows and ids, block by block."""
-        for block in blocks_of(self.sealed):
-            yield open_block(self.sealed, *block)
+        for block in blocks_of(self.compressed):
+            yield decode_block(self.compressed, block)
         yield self.rows, self.ids
 
     def unpacked(self, row: tuple[int, ...], event_id: str) -> StoredFix:
@@ -164,8 +163,8 @@ class FixHistory(msgspec.Struct, gc=False):
         self.rows = self.rows[: -OFFENCES_STRUCT.size] + with_offences(self.rows, -1, offence_set)
 
     def number_anew(self, numbers: dict[int, int]) -> None:
-        """Give the sets of offences other numbers, after opening what is sealed."""
-        self.unseal()
+        """Give the sets of offences other numbers, after decompressing all."""
+        self.decompress()
         rows = np.frombuffer(self.rows, ROW).copy()
         table = np.zeros(SETS + 1, ROW["what"])
         table[list(numbers)] = list(numbers.values())
@@ -176,12 +175,12 @@ class FixHistory(msgspec.Struct, gc=False):
         """The numbers of the sets of offences, one a fix."""
         return np.frombuffer(b"".join(rows for rows, _ in self._pieces()), ROW)["what"] & np.uint16(SETS)
 
-    def unseal(self) -> None:
-        """Open every block."""
+    def decompress(self) -> None:
+        """Decompress every block."""
         pieces = list(self._pieces())
         self.rows = b"".join(rows for rows, _ in pieces)
         self.ids = b"".join(ids for _, ids in pieces)
-        self.sealed = b""
+        self.compressed = b""
 
     def drop(self, size: int, number: int) -> None:
         """Forget the oldest blocks, so many bytes and fixes."""
@@ -189,25 +188,25 @@ class FixHistory(msgspec.Struct, gc=False):
             for fix, _ in zip(self, range(number), strict=False):
                 self.exact.pop((fix.event_time_ms, fix.event_id), None)
             self.exact = self.exact or None
-        self.sealed = self.sealed[size:]
+        self.compressed = self.compressed[size:]
 
 
-def seal_open(several: Sequence[FixHistory]) -> None:
-    """Put whole blocks of the open fixes of several vehicles away; at least one of each stays open."""
-    counts = [(recent.opened() - 1) // BLOCK * BLOCK for recent in several]
-    ids_of = [recent.ids.split(SEPARATOR) for recent in several]
-    rows = np.frombuffer(b"".join([recent.rows[: count * SIZE] for recent, count in zip(several, counts, strict=True)]), ROW)
+def compress_open(several: Sequence[FixHistory]) -> None:
+    """Compress the open fixes of several vehicles by whole blocks; at least one of each stays open."""
+    counts = [(history.opened() - 1) // BLOCK * BLOCK for history in several]
+    ids_of = [history.ids.split(SEPARATOR) for history in several]
+    rows = np.frombuffer(b"".join([history.rows[: count * SIZE] for history, count in zip(several, counts, strict=True)]), ROW)
     names = [ids[start : start + BLOCK] for ids, count in zip(ids_of, counts, strict=True) for start in range(0, count, BLOCK)]
-    blocks = iter(seal(rows.reshape(-1, BLOCK), names))
-    for recent, ids, count in zip(several, ids_of, counts, strict=True):
-        recent.sealed += b"".join(itertools.islice(blocks, count // BLOCK))
-        recent.rows = recent.rows[count * SIZE :]
-        recent.ids = SEPARATOR.join(ids[count:])
+    blocks = iter(encode_blocks(rows.reshape(-1, BLOCK), names))
+    for history, ids, count in zip(several, ids_of, counts, strict=True):
+        history.compressed += b"".join(itertools.islice(blocks, count // BLOCK))
+        history.rows = history.rows[count * SIZE :]
+        history.ids = SEPARATOR.join(ids[count:])
 
 
-def as_kept(recent: FixHistory, rows: bytes | bytearray, index: int, event_id: str) -> StoredFix:
+def stored_at(history: FixHistory, rows: bytes | bytearray, index: int, event_id: str) -> StoredFix:
     """The fix at an index of rows that belong to a vehicle (degrees, km/h)."""
-    return recent.unpacked(ROW_STRUCT.unpack_from(rows, index * SIZE), event_id)
+    return history.unpacked(ROW_STRUCT.unpack_from(rows, index * SIZE), event_id)
 
 
 def _holds(rows: bytes, ids: bytes, event_time_ms: int, name: bytes) -> bool:

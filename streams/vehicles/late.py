@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from streams.fix_batch import SEPARATOR, SIZE, Exact, StoredFix, with_offences
-from streams.vehicles.history import FixHistory, as_kept
+from streams.vehicles.history import FixHistory, stored_at
 from streams.vehicles.reported import Report
 
 FEW = 600
@@ -62,16 +62,20 @@ class Waiting(NamedTuple):
 class Opened:
     """A vehicle's open fixes, to be written to at any place; ``close`` puts them back."""
 
-    def __init__(self, recent: FixHistory, from_ms: int) -> None:
-        if recent.sealed and from_ms <= recent.time(0):
-            recent.unseal()
-        self._recent = recent
-        self._rows = bytearray(recent.rows)
-        self._names = recent.ids[:-1].split(SEPARATOR)
-        self._times = recent.times().tolist()
+    def __init__(self, history: FixHistory, from_ms: int) -> None:
+        if history.compressed and from_ms <= history.time(0):
+            history.decompress()
+        self._history = history
+        self._rows = bytearray(history.rows)
+        self._names = history.ids[:-1].split(SEPARATOR)
+        self._times = history.times().tolist()
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def oldest_ms(self) -> int:
+        """Event time of the vehicle's oldest fix, inserted ones not included."""
+        return self._history.oldest_ms()
 
     def place(self, event_time_ms: int, event_id: str) -> int:
         """Index at which a fix belongs."""
@@ -85,11 +89,11 @@ class Opened:
         self._names.insert(index, late.fix.event_id.encode())
         self._times.insert(index, late.fix.event_time_ms)
         if late.exact is not None:
-            self._recent.keep_exact(*late.key, late.exact)
+            self._history.keep_exact(*late.key, late.exact)
 
     def at(self, index: int) -> StoredFix:
         """The fix at an index (degrees, km/h)."""
-        return as_kept(self._recent, self._rows, index, self._names[index].decode())
+        return stored_at(self._history, self._rows, index, self._names[index].decode())
 
     def set_offences(self, index: int, offence_set: int) -> None:
         """Number the set of offences of a fix."""
@@ -98,4 +102,4 @@ class Opened:
 
     def close(self) -> None:
         """Put them back."""
-        self._recent.rows, self._recent.ids = bytes(self._rows), SEPARATOR.join(self._names) + SEPARATOR
+        self._history.rows, self._history.ids = bytes(self._rows), SEPARATOR.join(self._names) + SEPARATOR

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 import numpy as np
 
@@ -13,11 +15,11 @@ from streams.watermark import Arrivals
 
 
 class FixPartition(msgspec.Struct):
-    """The state of one partition: its vehicles' traces, its stream time, and who has open incidents to close.
+    """The state of one partition: its vehicles, by id, its stream time, and its timers (``streams.vehicles.timers``): a heap of (ms, vehicle id).
 
-    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``store``: what is known
-    of many vehicles at once, as of a ``generation`` of plans; ``empty_run``: how far they drove empty; ``arrivals``: what is to be said of event time at the next checkpoint;
-    ``strangers``: the vehicles that no record knows.
+    ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``store``: what is known of many vehicles at once,
+    with rules compiled as of a ``generation``; ``empty_run``: how far they drove empty; ``arrivals``: what is to be said of event time at the
+    next checkpoint; ``strangers``: the vehicles that no record knows.
     """
 
     vehicles: dict[str, VehicleState] = {}
@@ -29,11 +31,11 @@ class FixPartition(msgspec.Struct):
     stream_time_ms: int = -(2**62)
     next_offset: int = 0
     saved_offset: int = 0
-    due: list[tuple[int, str]] = []
+    timers: list[tuple[int, str]] = []
 
     def touch(self, vehicle: VehicleState) -> None:
-        """The trace changed, and has to be in the next checkpoint."""
-        self.store.latest.data["dirty"][self.number(vehicle)] = True
+        """A vehicle changed, and has to be in the next checkpoint."""
+        self.store.latest.data["dirty"][self.slot(vehicle)] = True
 
     def forget(self, vehicle: VehicleState) -> None:
         """Nothing is known of a vehicle any more."""
@@ -41,21 +43,46 @@ class FixPartition(msgspec.Struct):
         del self.vehicles[vehicle_id]
         self.strangers.ids.pop(vehicle_id, None)
         self.strangers.expired[vehicle_id] = None
-        if vehicle.number >= 0:
-            self.store.forget(vehicle.number, new_vehicle_state(vehicle_id))
+        if vehicle.slot >= 0:
+            self.store.evict(vehicle.slot, new_vehicle_state(vehicle_id))
 
-    def number(self, vehicle: VehicleState) -> int:
-        """The number of its row in the columns."""
-        if vehicle.number < 0:
-            self.store.enter([vehicle])
-        return vehicle.number
+    def slot(self, vehicle: VehicleState) -> int:
+        """A vehicle's slot in the store; it gets one if it has none."""
+        if vehicle.slot < 0:
+            self.store.add([vehicle])
+        return vehicle.slot
+
+    def slots(self, vehicle_ids: list[str]) -> np.ndarray:
+        """The slots of n vehicles; those that report for the first time get one."""
+        slots = self.store.index.find(vehicle_ids)
+        self._readmit(slots[slots >= 0])
+        if slots.min() >= 0:
+            return slots
+        self._admit(dict.fromkeys(vehicle_ids[index] for index in np.flatnonzero(slots < 0).tolist()))
+        return self.store.index.find(vehicle_ids)
+
+    def _readmit(self, slots: np.ndarray) -> None:
+        """Vehicles that were forgotten report again."""
+        for vehicle in self.store.readmit(slots):
+            self.vehicles[vehicle.vehicle_id] = vehicle
+            self.strangers.ids[vehicle.vehicle_id] = None
+
+    def _admit(self, vehicle_ids: Iterable[str]) -> None:
+        """Give vehicles a slot that have none: new ones, and those that were just restored."""
+        for vehicle_id in [name.encode().decode() for name in vehicle_ids]:  # copies: kept for long, they would lie between what is soon dropped
+            if vehicle_id not in self.vehicles:
+                self.vehicles[vehicle_id] = new_vehicle_state(vehicle_id)
+                self.strangers.ids[vehicle_id] = None
+        admitted = [self.vehicles[vehicle_id] for vehicle_id in vehicle_ids]
+        self.store.add(admitted)
+        self.store.touched.update((vehicle.slot, vehicle) for vehicle in admitted if vehicle.history is not None and vehicle.history.rows)
 
     def changed(self) -> np.ndarray:
-        """The numbers of the vehicles that have changed since the last call."""
+        """The slots of the vehicles that have changed since the last call."""
         dirty = self.store.latest.data["dirty"]
-        numbers = np.flatnonzero(dirty)
+        slots = np.flatnonzero(dirty)
         dirty[:] = False
-        return numbers
+        return slots
 
 
 def new_partition(next_offset: int = 0) -> FixPartition:

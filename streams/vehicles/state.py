@@ -1,4 +1,4 @@
-"""What is kept of a vehicle: its fixes, episodes and incidents (semantics 6)."""
+"""The state of a vehicle: its fixes, episodes and incidents (semantics 6)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Episode(msgspec.Struct, gc=False):
             self.top_speed_kmh = speed_kmh
 
     def copy(self) -> Episode:
-        """A run that can grow apart from this one."""
+        """An episode that can grow apart from this one."""
         copied = copy(self)
         copied.evidence = self.evidence[:]
         return copied
@@ -92,20 +92,22 @@ class Incident(msgspec.Struct, gc=False):
 class VehicleState(msgspec.Struct, gc=False):
     """One vehicle's state.
 
-    ``recent``: its accepted fixes of at least the last ``lateness``, unless they are in its partition's columns under its ``number`` (-1: it has
-    none yet), the older ones ``sealed``; ``offending``: how many of those have which set of offences (by its number);
-    ``episodes``: those that contain the newest fix; ``carried_over``: those that contained the newest fix dropped from ``recent``;
-    ``incidents``: the announced ones that a late fix can still change, in the order of their announcement.
-    Empty containers are absent, since most vehicles have nothing in them. ``reported``: what its fixes report of plate and synthetic.
-    ``waiting``: late fixes that are not among ``recent`` yet. ``seen``: at which offset it was last accepted, unless that is in the columns.
+    ``history``: its accepted fixes of at least the last ``lateness``, while it is checked out; else they are in its partition's store, in its ``slot``
+    (-1: it has none yet), and the older ones in ``compressed`` blocks. ``offending``: how many of them commit which set of offences (by its number).
+    ``episodes``: those that contain the newest fix; ``carried_over``: those that contained the newest fix dropped from the history.
+    ``incidents``: the announced ones that a late fix can still change, in the order of their announcement. ``reported``: what its fixes report of plate
+    and synthetic. ``waiting``: late fixes that are not in the history yet. ``seen``: the offset at which it was last accepted, unless the store says it.
+    Empty containers are absent, since most vehicles have nothing in them.
+
     Of this process only: the ``open`` ones of ``incidents`` by id; the last fix that was dropped, if ``incidents`` may hold what only fixes before it
-    could change (``border``), and beyond how many that is looked for (``prune_at``); the latest ``compiled`` and what the registry said then, and the stream time at which something falls due.
+    could change (``border``), and the number of incidents beyond which that is looked for (``prune_at``); the rules ``compiled`` last and what
+    the registry said then (``subject``); and the stream time (ms) of its timer (``due_ms``).
     """
 
-    number: int
+    slot: int
     vehicle_id: str
-    recent: FixHistory | None
-    sealed: bytes = b""
+    history: FixHistory | None
+    compressed: bytes = b""
     offending: dict[int, int] | None = None
     episodes: dict[Offence, Episode] | None = None
     carried_over: dict[Offence, Episode] | None = None
@@ -125,7 +127,7 @@ class VehicleState(msgspec.Struct, gc=False):
         return bool(self.offending or self.episodes or self.carried_over or self.incidents)
 
     def count_offences(self, number: int, by: int) -> None:
-        """So many fixes more have a set of offences (0: none)."""
+        """So many more fixes commit a set of offences (0: the empty one)."""
         counts = self.offending or {}
         counts[number] = counts.get(number, 0) + by
         if not (number and counts[number]):
@@ -134,5 +136,5 @@ class VehicleState(msgspec.Struct, gc=False):
 
 
 def new_vehicle_state(vehicle_id: str) -> VehicleState:
-    """A trace without fixes."""
+    """A vehicle without fixes."""
     return VehicleState(-1, vehicle_id, FixHistory())

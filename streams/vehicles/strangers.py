@@ -85,7 +85,7 @@ def forget(partition: FixPartition, registry: Registry, generation: int) -> Coun
 
 
 def _seen(partition: FixPartition, vehicle: VehicleState) -> int:
-    return vehicle.seen if vehicle.number < 0 else int(partition.store.latest.data["seen"].item(vehicle.number))
+    return vehicle.seen if vehicle.slot < 0 else int(partition.store.latest.data["seen"].item(vehicle.slot))
 
 
 def _is_needed(vehicle: VehicleState) -> bool:

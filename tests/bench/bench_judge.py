@@ -26,6 +26,7 @@ from streams.registry.registry import Registry
 from streams.settings import GC_THRESHOLDS
 from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
+from streams.vehicles.decoding import decode_chunk
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import FixPartition, new_partition
 from streams.vehicles.store import LONGEST_ID
@@ -164,15 +165,15 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
     spent: dict[str, list[float]] = {"decode": [], "zones": [], "rules": [], "all": []}
     for chunk in traffic.chunks(rounds):
         start = time.process_time()
-        taken, fixes = engine._decode(chunk, 0, [])
+        fixes, taken, _ = decode_chunk(chunk, 0, refuses_synthetic=False)
         decoded = time.process_time()
         packed = pack(fixes, np.array([record.offset for record in taken]), LONGEST_ID)
         packed_at = time.process_time()
         inside = engine.policies.locate(fixes.times, fixes.lons, fixes.lats)
         located = time.process_time()
-        numbers = partition.store.numbers.find([fix.vehicle_id for fix in fixes.fixes])
-        latest = engine._latest(partition, numbers, np.argsort(numbers, kind="stable"), packed)
-        engine._plain(partition, fixes, latest, packed, inside, engine.compiler.possible(fixes))
+        slots = partition.store.index.find([fix.vehicle_id for fix in fixes.fixes])
+        latest = partition.store.latest_before(slots, np.argsort(slots, kind="stable"), packed)
+        engine._quiet(partition, fixes, packed, latest, inside, engine.compiler.prefilter(fixes))
         ruled = time.process_time()
         verdict = engine.judge(partition, chunk)
         judged = time.process_time()
@@ -182,13 +183,13 @@ def run(vehicles: int = 20_000, zones: int = 200, warm_rounds: int = 116, rounds
             spent[name].append(seconds * 1e6 / len(chunk))
     us = {name: median(values) for name, values in spent.items()}
     state = dict(encode_vehicles(partition.store, np.arange(vehicles), engine, header_of(0, 0, 0)))
-    kept = sum(len(partition.store.recent(trace)) for trace in partition.vehicles.values())
+    kept = sum(len(partition.store.history(vehicle)) for vehicle in partition.vehicles.values())
     engine.change(engine.policies)
     changed_us = judge_more(engine, partition, traffic)
     anew, restored = Engine(engine.policies, registry, b"bench"), new_partition()
     for vehicle_id, value in state.items():
         restored.vehicles[vehicle_id] = decode_vehicle(value, anew)
-        anew.watch(restored, restored.vehicles[vehicle_id])
+        anew.timers.schedule(restored, restored.vehicles[vehicle_id])
     return {
         "vehicles": vehicles, "zones": zones, "rules": len(policy.fix_rules), "fixes_timed": rounds * vehicles, "transitions": transitions,
         "cpu_us_per_fix": round(us["all"], 2), "fixes_per_second": round(1e6 / us["all"]),

@@ -17,10 +17,13 @@ from contenders import still
 
 from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
+from streams.clock import BEGINNING_MS
 from streams.policy.policy import Policies
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.durable import Change
+from streams.runtime.fetched import read_by_structs
 from streams.runtime.fix_stage import FixStage
+from streams.runtime.origin import Origin, signed
 from streams.state_records import COMMIT_MARKER, encode_header, header_of
 from streams.topics import VEHICLE_STATE
 from streams.vehicles.codec import encode_vehicles
@@ -37,19 +40,20 @@ def bytes_of(folder: Path) -> int:
 
 async def run(vehicles: int = VEHICLES) -> dict[str, float]:
     """Writes the state of so many vehicles as checkpoints do, and restores all of it as one worker would."""
+    read_by_structs()
     rng = random.Random(1)
     policy = city(200)
     registry, traffic = fleet(policy, TEMPLATES), Traffic(TEMPLATES, rng)
     engine, partition = Engine(Policies([policy]), registry, b"bench"), new_partition()
     for chunk in traffic.chunks(116):
         engine.judge(partition, chunk)
-    traces = list(partition.vehicles.values())
+    templates = list(partition.vehicles.values())
     with tempfile.TemporaryDirectory() as folder:
         broker = EmbeddedKafka(Path(folder), port=0)
         broker.start()
         try:
             create_topics(broker.bootstrap, PARTITIONS)
-            checkpoint = Checkpoint(broker.bootstrap)
+            checkpoint = Checkpoint(broker.bootstrap, Origin(rehearsal=True))
             started = time.perf_counter()
             for number in range(PARTITIONS):
                 head = header_of(number, 1, 1)
@@ -57,17 +61,17 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
                 for first in range(number, vehicles, TEMPLATES):
                     stood_for = range(first, min(first + TEMPLATES, vehicles), PARTITIONS)
                     for vehicle in stood_for:
-                        traces[vehicle % TEMPLATES].vehicle_id = f"BN-{vehicle:07}"
-                    numbers = np.array([traces[vehicle % TEMPLATES].number for vehicle in stood_for])
-                    changes += itertools.starmap(Change, encode_vehicles(partition.store, numbers, engine, head))
+                        templates[vehicle % TEMPLATES].vehicle_id = f"BN-{vehicle:07}"
+                    slots = np.array([templates[vehicle % TEMPLATES].slot for vehicle in stood_for])
+                    changes += itertools.starmap(Change, encode_vehicles(partition.store, slots, engine, head))
                     if len(changes) >= 5_000 or first + TEMPLATES >= vehicles:
                         await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, changes))
                         changes.clear()
-                await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(COMMIT_MARKER, encode_header(head))]))
+                await asyncio.gather(*await checkpoint._save(VEHICLE_STATE.name, number, [Change(COMMIT_MARKER, signed(encode_header(head), checkpoint.origin))]))
             written_s = time.perf_counter() - started
             on_disk = bytes_of(Path(folder))
             before = rss_bytes()
-            stage = FixStage(checkpoint, still(SimpleNamespace(policies=engine.policies, registry=registry, ready=asyncio.Event())), b"bench")
+            stage = FixStage(checkpoint, still(SimpleNamespace(policies=engine.policies, registry=registry, watermark_ms=BEGINNING_MS, ready=asyncio.Event())), b"bench")
             stage._reference_changed()
             started = time.perf_counter()
             for number in range(PARTITIONS):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -123,13 +124,30 @@ def _mib(worker: subprocess.Popen[bytes]) -> float:
     return round(int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024, 1)
 
 
+def _series(port: int) -> list[bytes]:
+    """The lines of a worker's metrics page that are series."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+        return [line for line in page.read().splitlines() if not line.startswith(b"#")]
+
+
+def _until_all_is_read(port: int) -> None:
+    """Wait until a worker has started and has read what there is; at most ten minutes."""
+    for _ in range(1200):
+        time.sleep(0.5)
+        with suppress(OSError):
+            lags = [float(line.split()[-1]) for line in _series(port) if line.startswith(b"courier_consumer_lag")]
+            if lags and not any(lags):
+                return
+    raise RuntimeError("the worker has not read what there is")
+
+
 def measure(rate: int, seconds: int, scale: float, outlet_scans: int, *, street: bool) -> dict[str, float]:
     """Latency in ms of the honest vehicles' incidents, and what the worker has grown to."""
     with tempfile.TemporaryDirectory() as folder, StreetLoad(folder, VEHICLES) as load:
         if street and _start("fill", load.broker.bootstrap, load.city, outlet_scans).wait(600):
             raise RuntimeError("the outlet's scans could not be written")
         worker = load.start_worker()
-        time.sleep(8 + (outlet_scans / 10_000 if street else 0))  # it starts, and reads what there is
+        _until_all_is_read(load.metrics_port)
         flow, started = load.flow(rate, WARM_SECONDS + seconds), time.time()
         scans = _start("scan", load.broker.bootstrap, load.city, WARM_SECONDS + seconds, rate // SCANS_EVERY)
         time.sleep(WARM_SECONDS)
@@ -137,8 +155,7 @@ def measure(rate: int, seconds: int, scale: float, outlet_scans: int, *, street:
         if flow.wait(300 + seconds) or scans.wait(300) or (others is not None and others.wait(300)):
             raise RuntimeError("the load failed")
         time.sleep(5)
-        with urlopen(f"http://127.0.0.1:{load.metrics_port}/metrics", timeout=30) as page:
-            series = sum(not line.startswith(b"#") for line in page.read().splitlines())
+        series = len(_series(load.metrics_port))
         figures = {"memory_mib": _mib(worker), "metric_series": series, "rates_keys": len(published.rates(load.broker.bootstrap))}
     counted = sorted(latency for at, latency in load.latencies_ms if at > started + WARM_SECONDS)
     at = lambda share: round(counted[min(len(counted) - 1, int(share * len(counted)))], 1)  # noqa: E731

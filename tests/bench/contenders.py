@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from bench_judge import CHUNK_RECORDS, city, fleet
 
 from deploy.broker import free_port
+from streams.clock import BEGINNING_MS
 from streams.decode import FIXES
 from streams.events import Record
 from streams.policy.policy import Policies
@@ -69,7 +70,7 @@ def reference(vehicles):
     """The policy and registry of ``bench_judge``, as a worker holds them."""
     policy = city(200)
     return SimpleNamespace(
-        policies=Policies([policy]), registry=fleet(policy, vehicles), stream_time_ms=0, on_change=None, ready=asyncio.Event(), policy_name="bench"
+        policies=Policies([policy]), registry=fleet(policy, vehicles), watermark_ms=BEGINNING_MS, on_change=None, ready=asyncio.Event(), policy_name="bench"
     )
 
 
@@ -126,7 +127,7 @@ def yicheng(work, bootstrap, meter):
             meter.finish()
 
     FixStage.take, Checkpoint.run, Checkpoint.restore = counted, last, from_nothing
-    settings = Settings(kafka_bootstrap=bootstrap, group=f"bench-{meter.name}-{os.getpid()}", partitions=4, state_dir=Path(tempfile.mkdtemp()))
+    settings = Settings(kafka_bootstrap=bootstrap, group=f"bench-{meter.name}-{os.getpid()}", partitions=4, state_dir=Path(tempfile.mkdtemp()), rehearsal=True)
     app = app_module.build_app(settings, free_port())
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False, quiet=True).execute_from_commandline()
 
@@ -138,7 +139,7 @@ def still(found):
     class Still(Service):
         """All there from the beginning."""
 
-        policies, registry, stream_time_ms, ready = found.policies, found.registry, 0, found.ready
+        policies, registry, watermark_ms, ready = found.policies, found.registry, BEGINNING_MS, found.ready
 
     return Still()
 
@@ -148,8 +149,10 @@ async def raw(work, bootstrap, meter):
     from aiokafka import AIOKafkaConsumer
 
     from streams.runtime.checkpoint import Checkpoint
+    from streams.runtime.fetched import read_by_structs
     from streams.runtime.origin import Origin
 
+    read_by_structs()
     Checkpoint.restore = from_nothing
     checkpoint = Checkpoint(bootstrap, Origin(rehearsal=True))
     found = reference(meter.vehicles)

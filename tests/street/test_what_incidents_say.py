@@ -70,7 +70,7 @@ class City:
         self.partition.stream_time_ms = before.stream_time_ms
         for name, value in encode_vehicles(columns, np.arange(len(columns.vehicles)), engine, header_of(0, self.offset, 0)):
             self.partition.vehicles[name] = decode_vehicle(value, self.engine)
-            self.engine.watch(self.partition, self.partition.vehicles[name])
+            self.engine.timers.schedule(self.partition, self.partition.vehicles[name])
         return self
 
     def said(self, rule="speeding"):

@@ -118,7 +118,7 @@ def test_state_survives_bytes_at_any_point(engine, seed):
 
 
 def kept(feed):
-    return len(feed.partition.store.recent(feed.partition.vehicles["v"]))
+    return len(feed.partition.store.history(feed.partition.vehicles["v"]))
 
 
 @pytest.mark.parametrize(("version", "count"), [(2, 20), (3, 40), (4, 40), (5, 40), (6, 40)])
