@@ -27,9 +27,7 @@ from streams.registry.files import load_registry
 from streams.runtime.cloudevents import incident_data
 from streams.state_records import header_of
 from streams.vehicles import engine as engine_module
-from streams.vehicles import history as recent
-from streams.vehicles import late, quiet
-from streams.vehicles import store as columns
+from streams.vehicles import history, insertion, late, quiet, slow_path, store
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine
@@ -237,23 +235,23 @@ def folder(tmp_path_factory):
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(
-    pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, recent.BLOCK]),
-    fewest=st.sampled_from([1, 2, 4]), longest=st.sampled_from([1, 2, columns.LONGEST_ID]),
-    plans=st.sampled_from([-10, 0, engine_module.MOST_COMPILED]), most=st.sampled_from([0.02, 0.1, engine_module.MOST_A_SECOND]),
+    pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, history.BLOCK]),
+    fewest=st.sampled_from([1, 2, 4]), longest=st.sampled_from([1, 2, store.LONGEST_ID]),
+    plans=st.sampled_from([-10, 0, engine_module.MOST_COMPILED]), most=st.sampled_from([0.02, 0.1, slow_path.MOST_A_SECOND]),
     few=st.sampled_from([0, 5, late.FEW]), waits=st.sampled_from([0, late.LONGEST_MS, 300_000]), share=st.sampled_from([1, 4, late.SHARE]),
 )  # fmt: skip
 def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans, most, few, waits, share):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recent, "BLOCK", block)
-        patch.setattr(columns, "BLOCK", block)
-        for module in (columns, recent):
+        for module in (history, store):
+            patch.setattr(module, "BLOCK", block)
             patch.setattr(module, "MOST_OPEN", block + 1)
-        for module in (columns, engine_module):
+        for module in (store, engine_module):
             patch.setattr(module, "LONGEST_ID", longest)
         patch.setattr(quiet, "FEWEST_A_ROUND", fewest)
         patch.setattr(engine_module, "MOST_COMPILED", plans)
-        patch.setattr(engine_module, "MOST_A_SECOND", most)
-        patch.setattr(engine_module, "FEW", few)
+        patch.setattr(slow_path, "MOST_A_SECOND", most)
+        for module in (slow_path, insertion):
+            patch.setattr(module, "FEW", few)
         patch.setattr(late, "LONGEST_MS", waits)
         patch.setattr(late, "SHARE", share)
         compare(folder, pack, registry, sent, split, most)
@@ -264,7 +262,7 @@ def valid_from_before_until(pack):
     return bound_ms(pack["valid_from"], SHANGHAI, end=False) < bound_ms(pack["valid_until"], SHANGHAI, end=True)
 
 
-def compare(folder, pack, registry, sent, split, most=engine_module.MOST_A_SECOND):
+def compare(folder, pack, registry, sent, split, most=slow_path.MOST_A_SECOND):
     fixes, size, breaks = sent
     for number, entry in enumerate(pack["rules"]):
         entry.update(id=f"r{number}", clause="1", severity="warning")

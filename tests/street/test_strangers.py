@@ -18,8 +18,7 @@ from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.snapshots import Snapshots
-from streams.vehicles import store as columns
-from streams.vehicles import strangers
+from streams.vehicles import store, strangers
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
 from streams.vehicles.strangers import CROWDED, IDLE
@@ -39,7 +38,7 @@ rules:
 def reference(tmp_path, monkeypatch):
     monkeypatch.setattr(strangers, "EVERY", 50)
     monkeypatch.setattr(strangers, "MOST", 20)
-    monkeypatch.setattr(columns, "FEWEST_GONE", 30)
+    monkeypatch.setattr(store, "FEWEST_EVICTED", 30)
     (tmp_path / "pack.yaml").write_text(PACK, "utf-8")
     policy = load_policy(str(tmp_path / "pack.yaml"))
     registry = Registry(policy.timezone)

@@ -14,8 +14,9 @@ from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
-from streams.vehicles import engine as engine_module
+from streams.vehicles import insertion, slow_path
 from streams.vehicles.engine import Engine
+from streams.vehicles.offence_sets import OffenceSets
 from streams.vehicles.partition import new_partition
 
 T = 1_700_020_800_000
@@ -119,7 +120,8 @@ def told(path, fixes, chunk):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_late_fixes_that_wait_tell_the_same_in_other_chunks(pack, seed, monkeypatch):
-    monkeypatch.setattr(engine_module, "FEW", 40)
+    for module in (slow_path, insertion):
+        monkeypatch.setattr(module, "FEW", 40)
     rng = random.Random(seed)
     fixes = [fix(n, n * 120 + rng.randrange(3) * 1_000, rng.choice([10, 70, 70, 70])) for n in range(700)]
     fixes.sort(key=lambda each: each["event_time_ms"] + rng.randrange(20_000))
@@ -133,9 +135,9 @@ def test_late_fixes_that_wait_tell_the_same_in_other_chunks(pack, seed, monkeypa
 @pytest.fixture
 def looked_at(monkeypatch):
     """How many fixes that are kept were gone through: to put late ones in their places, and to judge all anew."""
-    count, judged = Counter(), Engine._judged
+    count, judged = Counter(), OffenceSets.judged
 
-    class Counted(engine_module.Opened):
+    class Counted(insertion.Opened):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             count["fixes"] += len(self)
@@ -145,8 +147,8 @@ def looked_at(monkeypatch):
             count["fixes"] += 1
             yield fix
 
-    monkeypatch.setattr(engine_module, "Opened", Counted)
-    monkeypatch.setattr(Engine, "_judged", counted)
+    monkeypatch.setattr(insertion, "Opened", Counted)
+    monkeypatch.setattr(OffenceSets, "judged", counted)
     return count
 
 
