@@ -196,10 +196,10 @@ def judge(engine_of, lines, size, breaks):
         if any(number % 2 == 0 for number in here):
             fresh, restored = engine_of(), new_partition(partition.next_offset)
             restored.stream_time_ms, restored.empty_run = partition.stream_time_ms, EmptyRun(partition.empty_run.by_date)
-            numbers = np.array([partition.number(trace) for trace in partition.vehicles.values()])
-            for name, value in encode_vehicles(partition.store, numbers, engine, header_of(0, start, 0)):
+            slots = np.array([partition.slot(vehicle) for vehicle in partition.vehicles.values()])
+            for name, value in encode_vehicles(partition.store, slots, engine, header_of(0, start, 0)):
                 restored.vehicles[name] = decode_vehicle(value, fresh)
-                fresh.watch(restored, restored.vehicles[name])
+                fresh.timers.schedule(restored, restored.vehicles[name])
             engine, partition = fresh, restored
         verdict = engine.judge(partition, records[start : start + size])
         rejected.update(reject.reason for reject in verdict.rejects)
@@ -210,10 +210,10 @@ def judge(engine_of, lines, size, breaks):
         latest[transition.incident_id] = transition
         revisions[transition.incident_id].append(transition.revision)
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in revisions.values())
-    for trace in partition.vehicles.values():
-        for incident in trace.incidents or ():
+    for vehicle in partition.vehicles.values():
+        for incident in vehicle.incidents or ():
             if incident.state == OPEN:
-                latest[incident.incident_id] = as_transition("updated", trace, incident)
+                latest[incident.incident_id] = as_transition("updated", vehicle, incident)
     standing = [t for t in latest.values() if t.state != "retracted"]
     registry = engine.compiler.registry
     found = Counter(
