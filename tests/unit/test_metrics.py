@@ -2,13 +2,11 @@
 
 import re
 import subprocess
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import ROOT, get
 
-from deploy.explain import rule_table
 from streams import metrics
 from streams.errors import Unavailable
 from streams.registry.records import Enterprise
@@ -51,25 +49,6 @@ def test_no_label_could_name_a_vehicle_or_a_waybill():
     allowed |= {"transition", "topic", "partition"}
     for value in vars(metrics).values():
         assert set(getattr(value, "_labelnames", ())) <= allowed
-
-
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_the_readmes_name_every_metric_setting_topic_and_rule(readme):
-    from streams.rules import RULES
-    from streams.settings import Settings
-    from streams.topics import ALL
-
-    text = (Path(ROOT) / readme).read_text("utf-8")
-    names = [m.name for m in ALL] + list(RULES) + [f"YICHENG_{n.upper()}" for n in Settings.model_fields]
-    families = [value for value in vars(metrics).values() if hasattr(value, "_documentation")]
-    names += [f"{v._name}_total" if v._type == "counter" else v._name for v in families]
-    missing = [name for name in names if name not in text]
-    assert not missing, f"{readme} does not name {missing}"
-
-
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_the_readmes_hold_the_table_that_the_packs_give(readme):
-    assert rule_table(chinese="zh" in readme) in (ROOT / readme).read_text("utf-8")
 
 
 def test_the_pure_core_reads_no_clock():
