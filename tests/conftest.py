@@ -138,6 +138,19 @@ def yicheng(tmp_path):
             child.wait()
 
 
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the files of the checkout, in which commands may leave things; its .venv is this one's."""
+    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            target = tmp_path / "clone" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    (tmp_path / "clone" / ".venv").symlink_to(ROOT / ".venv")
+    return tmp_path / "clone"
+
+
 def wait_for(what, condition, timeout_s=60.0):
     """Poll a condition until it is true; fails with what was waited for."""
     deadline = time.monotonic() + timeout_s

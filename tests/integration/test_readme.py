@@ -2,11 +2,9 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 
-import pytest
 from conftest import ROOT, get, wait_for
 
 from deploy.broker import free_port
@@ -17,25 +15,6 @@ def commands(heading):
     section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     return [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines() if line.strip()]
-
-
-def test_both_readmes_have_the_same_commands():
-    zh = (ROOT / "README.zh-CN.md").read_text("utf-8")
-    for command in commands("Two commands") + commands("What you see") + commands("Running the parts yourself"):
-        assert command in zh, command
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """A folder with the files of the checkout, in which commands may leave things; its .venv is this one's."""
-    names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    for name in filter(None, names):
-        if (ROOT / name).is_file():
-            target = tmp_path / "clone" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
-    (tmp_path / "clone" / ".venv").symlink_to(ROOT / ".venv")
-    return tmp_path / "clone"
 
 
 def test_running_the_parts_as_the_readme_says(checkout):
