@@ -1,12 +1,16 @@
 """Both READMEs are short and say the same, and what they name is there."""
 
+import json
 import re
 from html import unescape
 
 import pytest
 from conftest import ROOT
 
+from deploy.judge import judge_files
 from streams.policy.reader import load_policy
+from streams.registry.registry import Registry
+from streams.runtime.cloudevents import cloudevent
 
 README, README_ZH = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
 PAGES = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "deploy/reference.md", "streams/README.md"]
@@ -64,3 +68,16 @@ def test_the_picture_shows_what_the_screen_shows():
     rules = {rule.rule for rule in load_policy("hohhot-2019").pack.rules}
     assert [words for words in (*sorted(rules), "per second", "electronic waybill", "latest 最新") if words not in shown] == []
     assert set(re.findall(r"https?://[^/\s\"]+", picture)) == {"http://www.w3.org", "http://127.0.0.1:9108", "http://127.0.0.1:9109"}, "it loads nothing"
+
+
+def test_the_event_shown_to_receivers_is_like_those_they_get(tmp_path):
+    text = (ROOT / "deploy" / "README.md").read_text("utf-8")
+    event = json.loads(re.search(r"^```json\n(\{\"specversion.*?)^```$", text, re.DOTALL | re.MULTILINE)[1])
+    (tmp_path / "fixes.jsonl").write_text('{"event_id": "1", "event_time_ms": 1782442800000, "vehicle_id": "HH-00001", "lon": 111.66, "lat": 40.81}\n')
+    policy = load_policy("hohhot-2019")
+    judge_files(policy, Registry(policy.timezone), [str(tmp_path / "fixes.jsonl")], [], tmp_path)
+    row = json.loads((tmp_path / "incidents.jsonl").read_text("utf-8").splitlines()[0])  # without a revision: it is the last
+    data = {"incident_id": row["incident_id"], "revision": 1, **row}
+    assert list(json.loads(cloudevent("closed", data)[1])) == list(event)
+    assert (list(data), list(data["evidence"][0])) == (list(event["data"]), list(event["data"]["evidence"][0]))
+    assert event["id"] == f"{event['data']['incident_id']}/{event['data']['revision']}"
