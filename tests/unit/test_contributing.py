@@ -67,7 +67,7 @@ def test_a_walk(heading, checkout, request):
 
 
 def test_there_is_a_walk_for_each():
-    assert WALKS == ["A rule", "A receiver of incidents", "A city", "A key figure"]
+    assert WALKS == ["A rule", "A receiver of incidents", "A city", "A key figure", "A share of parcels"]
     assert all(any(block.language == "sh" for block in blocks(heading)) for heading in WALKS)
 
 

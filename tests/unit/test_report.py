@@ -15,6 +15,7 @@ from deploy.judge import judge_files
 from deploy.report import _met, as_csv, as_html, as_json, draw, gather, judged_files
 from producers.traffic import write_sample_registry
 from streams.clock import bound_ms
+from streams.counts import FEATURES
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
 from streams.policy.reader import PACKS, load_policy
@@ -117,15 +118,13 @@ def test_three_formats_say_the_same(policy, judged):
 
 def test_names_from_the_registry_cannot_write_html(policy):
     registry = registry_of(policy, {"kind": "enterprise", "id": "e", "name_zh": "<script>alert(1)</script>"})
-    row = {"city": "150100", "enterprise_id": "e", "date": "2019-06-30", "accepted": 1, **dict.fromkeys(
-        ("electronic", "green", "taped", "narrow_tape", "not_repackaged", "reusable_bag", "real_name_verified", "inspected"), 0)}  # fmt: skip
+    row = {"city": "150100", "enterprise_id": "e", "date": "2019-06-30", "accepted": 1, **dict.fromkeys(FEATURES, 0)}
     assert "<script" not in as_html(gather(policy, registry, [row], [], [], date(2019, 6, 30), date(2019, 6, 30)))
 
 
 def test_months_rise_or_do_not_and_answers_take_their_time(policy):
     def row(day, green):
-        return {"city": "150100", "enterprise_id": "*", "date": day, "accepted": 100, "green": green, **dict.fromkeys(
-            ("electronic", "taped", "narrow_tape", "not_repackaged", "reusable_bag", "real_name_verified", "inspected"), 0)}  # fmt: skip
+        return {"city": "150100", "enterprise_id": "*", "date": day, "accepted": 100, **dict.fromkeys(FEATURES, 0), "green": green}
 
     opened = policy.days.bounds_ms("2019-05-02")[0]
     incident = {"city": "150100", "state": "closed", "rule": "speeding", "rule_id": "r", "clause": "1", "severity": "warning"}
