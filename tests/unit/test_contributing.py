@@ -42,12 +42,13 @@ def run(commands, checkout):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("YICHENG_", "PYTEST_"))}
     said = ""
     for command in commands.replace("./yicheng test ", ".venv/bin/python -m pytest -p no:cacheprovider ").splitlines():
-        done = subprocess.run(["bash", "-c", command], cwd=checkout, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(["bash", "-c", command], cwd=checkout, env=environment, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         said += done.stdout + done.stderr
     return said
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("heading", WALKS)
 def test_a_walk(heading, checkout, request):
     said = ""
