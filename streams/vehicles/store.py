@@ -132,7 +132,8 @@ class VehicleStore:
         as_bytes(self.rows.data)[slots, opened] = as_bytes(packed.rows)[chosen]
         self.ids.data[slots, opened] = packed.ids[chosen]
         latest["opened"][slots] = opened + 1
-        return full + slots[opened + 1 >= MOST_OPEN].tolist()
+        full += slots[opened + 1 >= MOST_OPEN].tolist()
+        return full
 
     def _append_checked_out(self, slots: list[int], packed: PackedFixes, chosen: list[int]) -> list[int]:
         full = []
