@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from producers.synthetic import Truth
+from producers.truth import Truth
 from streams.clock import LocalDays
 from streams.counts import is_of_day
 from streams.rules import judged

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from producers.faults import Sent
-from producers.synthetic import Truth
+from producers.truth import Truth
 from streams.events import Heartbeat, Packaging, Scan
 from streams.policy.policy import Policy
 from streams.registry.records import Outlet
@@ -25,48 +25,77 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
     about them, one parcel in a hundred comes from an outlet that is not on file, one is accepted without verifying the
     sender, and one without inspection; some enterprises name no outlets. One enterprise's data stop for some hours.
     """
-    rng = random.Random(f"parcels/{seed}")
     offences = Offences(policy, registry, random.Random(f"outlets/{seed}"))
-    lateness_ms = policy.lateness_ms
-    closed = policy.days.date_of(policy.days.bounds_ms(policy.days.date_of(end_ms - lateness_ms - 120_000))[0] - 1)
-    from_ms, closed_until_ms = policy.days.bounds_ms(closed)
+    closed = policy.days.date_of(policy.days.bounds_ms(policy.days.date_of(end_ms - policy.lateness_ms - 120_000))[0] - 1)
     enterprises = [e.id for e in registry.each("enterprise")] or ["unknown"]
-    electronic_share = {e: 0.80 if n in (1, 3) else 0.975 for n, e in enumerate(enterprises)}
-    green_share = {e: 0.78 if n in (2, 4) else 0.97 for n, e in enumerate(enterprises)}
-    gap = _interruption(policy, enterprises, from_ms)
+    draw = Draw(enterprises, policy.days.bounds_ms(closed), end_ms, seed)
+    gap = _interruption(policy, enterprises, draw.from_ms)
     counts: dict[tuple[str, str], Counter[str]] = {}
     out: list[Scan] = []
     city = policy.pack.city.adcode
-    number = 0
     while len(out) < scans:
-        enterprise = rng.choice(enterprises)
-        accepted_ms = rng.randrange(from_ms, closed_until_ms) if rng.random() < 0.75 else rng.randrange(closed_until_ms, end_ms)
-        electronic, green = rng.random() < electronic_share[enterprise], rng.random() < green_share[enterprise]
-        day = policy.days.date_of(accepted_ms)
-        fields = {
-            "waybill_id": f"W{seed}-{number:08}", "enterprise_id": enterprise, "city": city, "synthetic": True,
-            "waybill_kind": "electronic" if electronic else "paper",
-            "packaging": Packaging(green=green, tape_mm=rng.choice([38.0, 45.0, 60.0]), repackaged=False, reusable_bag=rng.random() < 0.9),
-        }  # fmt: skip
+        parcel = draw.parcel()
+        enterprise, day = parcel.enterprise_id, policy.days.date_of(parcel.steps[0][1])
         wrongs = offences.draw(enterprise)
-        steps = [("accepted", accepted_ms), ("departed", accepted_ms + rng.randrange(1_800_000, 7_200_000))]
-        if rng.random() < 0.1:
-            steps.append(("accepted", accepted_ms + rng.randrange(60_000, 600_000)))  # repeated; never counts again
-        number += 1
-        if enterprise == gap.enterprise_id and any(gap.from_ms <= event_time_ms < gap.until_ms for _, event_time_ms in steps):
+        if enterprise == gap.enterprise_id and any(gap.from_ms <= event_time_ms < gap.until_ms for _, event_time_ms in parcel.steps):
             continue
         for subject in (enterprise, "*"):
-            counts.setdefault((subject, day), Counter()).update(accepted=1, electronic=electronic, green=green)
-        for step, (kind, event_time_ms) in enumerate(steps):
-            if event_time_ms <= end_ms:
-                out.append(Scan(f"{number - 1}-{step}", event_time_ms, kind=kind, **fields, **wrongs))  # type: ignore[arg-type]
-                offences.note(out[-1], is_acceptance=step == 0)
+            counts.setdefault((subject, day), Counter()).update(accepted=1, electronic=parcel.electronic, green=bool(parcel.packaging.green))
+        for step, scan in enumerate(parcel.scans(city=city, **wrongs)):
+            if scan.event_time_ms <= end_ms:
+                out.append(scan)
+                offences.note(scan, is_acceptance=step == 0)
     out.sort(key=lambda scan: (scan.event_time_ms, scan.event_id))
     for (subject, day), counted in sorted(counts.items()):
         truth.rates[f"{city}/{subject}/{day}"] = (counted["accepted"], counted["electronic"], counted["green"])
     truth.findings.update(offences.truth())
     _note_low_days(policy, registry, truth, counts, out[-1].event_time_ms if out else 0)
     return out
+
+
+class Parcel(NamedTuple):
+    """A parcel as it was drawn: its waybill, and what happens to it when (ms), beginning with its acceptance."""
+
+    seed: int
+    number: int
+    enterprise_id: str
+    electronic: bool
+    packaging: Packaging
+    steps: list[tuple[str, int]]
+
+    def scans(self, **fields: Any) -> Iterator[Scan]:
+        """A scan for each step; ``fields``: what else it says."""
+        for step, (kind, event_time_ms) in enumerate(self.steps):
+            yield Scan(
+                f"{self.number}-{step}", event_time_ms, kind=kind,  # type: ignore[arg-type]
+                waybill_id=f"W{self.seed}-{self.number:08}", enterprise_id=self.enterprise_id, synthetic=True,
+                waybill_kind="electronic" if self.electronic else "paper", packaging=self.packaging, **fields,
+            )  # fmt: skip
+
+
+class Draw:
+    """Draws parcels: three in four accepted on the closed day, the others since then until ``end_ms``."""
+
+    def __init__(self, enterprises: list[str], closed_day_ms: tuple[int, int], end_ms: int, seed: int) -> None:
+        self.enterprises, self.end_ms, self.seed = enterprises, end_ms, seed
+        self.from_ms, self.closed_until_ms = closed_day_ms
+        self.rng = random.Random(f"parcels/{seed}")
+        self.number = 0
+        self.electronic_share = {e: 0.80 if n in (1, 3) else 0.975 for n, e in enumerate(enterprises)}
+        self.green_share = {e: 0.78 if n in (2, 4) else 0.97 for n, e in enumerate(enterprises)}
+
+    def parcel(self) -> Parcel:
+        """The next one."""
+        rng = self.rng
+        enterprise = rng.choice(self.enterprises)
+        accepted_ms = rng.randrange(self.from_ms, self.closed_until_ms) if rng.random() < 0.75 else rng.randrange(self.closed_until_ms, self.end_ms)
+        electronic, green = rng.random() < self.electronic_share[enterprise], rng.random() < self.green_share[enterprise]
+        packaging = Packaging(green=green, tape_mm=rng.choice([38.0, 45.0, 60.0]), repackaged=False, reusable_bag=rng.random() < 0.9)
+        steps = [("accepted", accepted_ms), ("departed", accepted_ms + rng.randrange(1_800_000, 7_200_000))]
+        if rng.random() < 0.1:
+            steps.append(("accepted", accepted_ms + rng.randrange(60_000, 600_000)))  # repeated; never counts again
+        self.number += 1
+        return Parcel(self.seed, self.number - 1, enterprise, electronic, packaging, steps)
 
 
 class Offences:

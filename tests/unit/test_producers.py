@@ -15,7 +15,8 @@ from producers.parcels import parcels
 from producers.publish import Pace
 from producers.replay import read_records
 from producers.sample_registry import sample_registry
-from producers.synthetic import Fleet, Truth
+from producers.synthetic import Fleet
+from producers.truth import Truth
 from streams.counts import DayKey, totals
 from streams.errors import BadInput
 from streams.events import Record

@@ -1,0 +1,33 @@
+"""What was injected into synthetic traffic, written down as it was made: what judging must find, and nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class TrueIncident(msgspec.Struct):
+    """One incident that must be found, and no other."""
+
+    rule_id: str
+    vehicle_id: str
+    zone_id: str | None
+    opened_at_ms: int
+    last_seen_ms: int
+    fix_count: int
+
+
+class Truth(msgspec.Struct):
+    """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
+
+    ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
+    ``driven``: by local date, how far vehicles drove empty, and with a load that is known (mm).
+    ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
+    """
+
+    incidents: list[TrueIncident] = []
+    rates: dict[str, tuple[int, int, int]] = {}
+    low_days: list[tuple[str, str, str]] = []
+    findings: dict[str, tuple[int, int, int]] = {}
+    spells: list[tuple[str, str, int, int | None]] = []
+    driven: dict[str, tuple[int, int]] = {}
+    skipped: dict[str, str] = {}
