@@ -9,9 +9,11 @@ import random
 import threading
 import time
 from contextlib import closing, suppress
+from operator import not_
 from typing import Any, Protocol
 
 import structlog
+import tenacity
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
 
@@ -28,6 +30,9 @@ log = structlog.get_logger()
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 30.0
 SESSION_TIMEOUT_MS = 10_000
+SETTLED_WITHIN_S = SESSION_TIMEOUT_MS / 1000 + 5
+"""A notifier that was killed is still a member of its group, for as long as its session lasts."""
+SETTLE_EVERY_S = 0.5
 LONGEST_BATCH_MS = 3_600_000
 """A sink that is down holds up a batch; for so long the group does not take the notifier for dead, which would repeat the batch."""
 CLOSE_TIMEOUT_MS = 3_000
@@ -64,6 +69,15 @@ class Delivery:
         self.joined = False
         self.stopping = threading.Event()
         self._assigned: set[TopicPartition] = set()
+        pause = tenacity.sleep_using_event(self.stopping)
+        self._insist = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Unavailable), wait=_wait_s, stop=tenacity.stop_when_event_set(self.stopping), sleep=pause,
+            retry_error_callback=lambda _: None,
+        )  # fmt: skip
+        self._settle = tenacity.Retrying(
+            retry=tenacity.retry_if_result(not_), wait=tenacity.wait_fixed(SETTLE_EVERY_S), stop=tenacity.stop_after_delay(SETTLED_WITHIN_S), sleep=pause,
+            retry_error_callback=lambda _: False,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Deliver nothing more; from any thread."""
@@ -78,14 +92,11 @@ class Delivery:
         """
         if len(self.groups) == 1:
             return
-        deadline_s = time.monotonic() + SESSION_TIMEOUT_MS / 1000 + 5
         try:
             own, others = (self._consumer(group) for group in self.groups)
             with closing(own), closing(others):
-                while not self._settled(own, others):  # a notifier that was killed is still a member, for as long as its session lasts
-                    if time.monotonic() > deadline_s:
-                        raise Unavailable(f"the group {self.groups[0]} is in use by somebody who commits nothing; end that, or set YICHENG_GROUP")
-                    self.stopping.wait(0.5)
+                if not self._settle(self._settled, own, others):
+                    raise Unavailable(f"the group {self.groups[0]} is in use by somebody who commits nothing; end that, or set YICHENG_GROUP")
         except (KafkaError, OSError):
             raise self._unreachable() from None
 
@@ -154,7 +165,7 @@ class Delivery:
                 try:
                     event = read_event(record.value)
                 except Malformed as error:
-                    metrics.NOTIFICATIONS.labels(self.sink.name, "unreadable").inc()
+                    self._count("unreadable")
                     passed_over(record.topic, record.partition, record.offset, str(error))
                 else:
                     self.deliver(event)
@@ -176,26 +187,37 @@ class Delivery:
 
         Synthetic incidents never reach a sink that is real.
         """
-        outcomes, sink = metrics.NOTIFICATIONS, self.sink
-        if sink.real and event.synthetic:
-            outcomes.labels(sink.name, "synthetic").inc()
+        if self.sink.real and event.synthetic:
+            self._count("synthetic")
+        else:
+            self._insist(self._hand_over, event)
+
+    def _hand_over(self, event: IncidentEvent) -> None:
+        if self.stopping.is_set():
             return
-        wait_s = FIRST_WAIT_S
-        while not self.stopping.is_set():
-            started_s = time.perf_counter()
-            try:
-                sink.deliver(event.event_id, event.body)
-            except Unavailable as error:
-                outcomes.labels(sink.name, "retried").inc()
-                log.warning("sink takes nothing now, trying again", sink=sink.name, event_id=event.event_id, error=str(error))
-                asked_s = error.after_s if isinstance(error, AskedToWait) else 0.0
-                self.stopping.wait(max(asked_s, wait_s * random.uniform(0.5, 1.0)))
-                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
-                continue
-            except BadInput as error:
-                outcomes.labels(sink.name, "refused").inc()
-                log.error("sink refused an incident", sink=sink.name, event_id=event.event_id, error=str(error))
-            else:
-                outcomes.labels(sink.name, "delivered").inc()
-                metrics.NOTIFICATION_SECONDS.labels(sink.name).observe(time.perf_counter() - started_s)
-            return
+        started_s = time.perf_counter()
+        try:
+            self.sink.deliver(event.event_id, event.body)
+        except Unavailable as error:
+            self._count("retried")
+            log.warning("sink takes nothing now, trying again", sink=self.sink.name, event_id=event.event_id, error=str(error))
+            raise
+        except BadInput as error:
+            self._count("refused")
+            log.error("sink refused an incident", sink=self.sink.name, event_id=event.event_id, error=str(error))
+        else:
+            self._count("delivered")
+            metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(time.perf_counter() - started_s)
+
+    def _count(self, outcome: str) -> None:
+        metrics.NOTIFICATIONS.labels(self.sink.name, outcome).inc()
+
+
+_doubling = tenacity.wait_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)
+
+
+def _wait_s(attempt: tenacity.RetryCallState) -> float:
+    """Twice as long after each failure, and never at the same time as other notifiers; at least as long as the sink has asked for."""
+    error = attempt.outcome.exception() if attempt.outcome else None
+    asked_s = error.after_s if isinstance(error, AskedToWait) else 0.0
+    return max(asked_s, _doubling(attempt) * random.uniform(0.5, 1.0))

@@ -10,18 +10,19 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from operator import not_
 from pathlib import Path
 
-import requests
 from jgo.maven import MavenContext, PythonResolver
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
 from deploy import leash
 from deploy.children import absolute_path
+from deploy.waiting import until
 from streams.errors import Unavailable, YichengError
 
 KAFKA = Path(__file__).parent / "kafka"
@@ -100,14 +101,13 @@ class EmbeddedKafka:
         leash.let_go(self.process)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if not self.running:
-                raise Unavailable(f"Kafka stopped while starting; its log is {self.log}")
-            if answers(self.bootstrap):
-                return
-            time.sleep(0.05)  # polling a process, with a deadline
-        raise Unavailable(f"Kafka did not answer within {START_TIMEOUT_S:.0f} s; its log is {self.log}")
+        if not until(self._answers, within_s=START_TIMEOUT_S, every_s=0.05):
+            raise Unavailable(f"Kafka did not answer within {START_TIMEOUT_S:.0f} s; its log is {self.log}")
+
+    def _answers(self) -> bool:
+        if not self.running:
+            raise Unavailable(f"Kafka stopped while starting; its log is {self.log}")
+        return answers(self.bootstrap)
 
     def restart(self) -> None:
         """Start again, after a stop or a kill, at the same address."""
@@ -205,14 +205,18 @@ def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | N
     def fetch(line: list[str]) -> None:
         coordinates, sha256 = line
         path = _jar_path(repository, coordinates)
-        for _ in range(3):
-            if _sha256(path) == sha256:
-                return
+
+        def download() -> bool:
+            """Whether the jar is right now."""
             path.unlink(missing_ok=True)
             group, artifact, version = coordinates.split(":")
             progress(f"{artifact} {version}")
-            with contextlib.suppress(OSError, requests.RequestException, RuntimeError):
+            with contextlib.suppress(OSError, RuntimeError):  # that of requests is an OSError
                 context.resolver.download(context.project(group, artifact).at_version(version).artifact())
+            return _sha256(path) == sha256
+
+        if _sha256(path) == sha256 or _thrice(download):
+            return
         if not path.exists():
             raise Unavailable(f"{coordinates} could not be downloaded from Maven Central; check the network and run this again, it resumes")
         path.unlink()
@@ -221,6 +225,9 @@ def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | N
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(fetch, wanted))
     return [_jar_path(repository, coordinates) for coordinates, _ in wanted]
+
+
+_thrice = Retrying(retry=retry_if_result(not_), stop=stop_after_attempt(3), wait=wait_fixed(0.5), retry_error_callback=lambda _: False)
 
 
 def jars_are_there() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -11,10 +10,13 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import TopicAlreadyExistsError
 
 from deploy.admin import CLOSE_TIMEOUT_MS, administer, read_records, reader
+from deploy.waiting import until
 from streams import topics
 from streams.errors import YichengError
 from streams.runtime.preflight import is_made_anew
 from streams.state_records import decode_header
+
+DELETED_WITHIN_S = 30.0
 
 
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
@@ -145,6 +147,4 @@ def delete_topics(bootstrap: str, group: str) -> None:
 def _delete(admin: KafkaAdminClient, names: list[str]) -> None:
     if names:
         admin.delete_topics(names)
-    deadline = time.monotonic() + 30
-    while set(names) & set(admin.list_topics()) and time.monotonic() < deadline:
-        time.sleep(0.1)  # polling, with a deadline
+    until(lambda: set(names).isdisjoint(admin.list_topics()), within_s=DELETED_WITHIN_S, every_s=0.1)

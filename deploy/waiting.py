@@ -1,0 +1,14 @@
+"""Asking again and again whether something is so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import not_
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+
+def until(holds: Callable[[], bool], *, within_s: float, every_s: float) -> bool:
+    """Ask until it holds; False where it did not in time. What asking raises ends the wait."""
+    ask = Retrying(retry=retry_if_result(not_), stop=stop_after_delay(within_s), wait=wait_fixed(every_s), retry_error_callback=lambda _: False)
+    return ask(holds)
