@@ -12,7 +12,7 @@ import io
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,42 +70,53 @@ def gather(
     if until < from_:
         raise BadInput(f"--until {until} is before --from {from_}")
     dates = [(from_ + timedelta(days=n)).isoformat() for n in range((until - from_).days + 1)]
-    city, end_ms = policy.pack.city, policy.days.bounds_ms(until.isoformat())[1]
-    wanted = [row for row in rates if row["city"] == city.adcode and row["date"] in set(dates) and is_of_day(row)]
-    by_enterprise: dict[str, Counts] = defaultdict(Counts)
-    by_date: dict[str, Counts] = defaultdict(Counts)
-    by_month: dict[str, Counts] = defaultdict(Counts)
-    for row in wanted:
-        counts = msgspec.convert({name: row[name] for name in ("accepted", *FEATURES)}, Counts)
-        by_enterprise[row["enterprise_id"]].merge(counts)
-        if row["enterprise_id"] == CITY_WIDE:
-            by_date[row["date"]].merge(counts)
-            by_month[row["date"][:7]].merge(counts)
-    start_ms = policy.days.bounds_ms(from_.isoformat())[0]
+    city, start_ms, end_ms = policy.pack.city, policy.days.bounds_ms(dates[0])[0], policy.days.bounds_ms(dates[-1])[1]
+    of_period = [row for row in rates if row["city"] == city.adcode and row["date"] in set(dates)]
+    days = [row for row in of_period if is_of_day(row)]
+    city_wide = [row for row in days if row["enterprise_id"] == CITY_WIDE]
+    by_enterprise = _summed(days, lambda row: row["enterprise_id"])
+    by_date, by_month = _summed(city_wide, lambda row: row["date"]), _summed(city_wide, lambda row: row["date"][:7])
+    measured = {**network(registry.valid(end_ms - 1)), **_measured(by_enterprise[CITY_WIDE], filter(is_about_driving, of_period))}
     within = [data for data in incidents if data["city"] == city.adcode and start_ms <= data["opened_at_ms"] < end_ms and data["state"] != "retracted"]
-    measured: dict[str, float | None] = dict(network(registry.valid(end_ms - 1)))
-    whole = by_enterprise[CITY_WIDE].rates()
-    measured |= {"electronic_waybill": whole["electronic_rate"], "green_packaging": whole["green_rate"]}
-    measured |= {name: whole[f"{name}_rate"] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected")}
-    driven = [row for row in rates if row["city"] == city.adcode and row["date"] in dates and is_about_driving(row)]
-    measured["empty_run_ratio"] = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
-    targets = policy.pack.targets
     return {
         "city": {"adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en},
         "policy": policy.name,
         "document": {"title": policy.pack.document.title, "number": policy.pack.document.number},
         "from": dates[0],
         "until": dates[-1],
-        "kpis": [
-            {"measure": measure, "value": measured.get(measure), "target": targets.get(measure), "met": _met(measure, measured.get(measure), targets.get(measure))}
-            for measure in TITLES if measure in measured or measure in targets
-        ],
+        "kpis": _key_figures(measured, policy.pack.targets),
         "enterprises": [_rates(counts, **_named(name, registry, end_ms - 1)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
         "days": [_rates(by_date[day], date=day) for day in dates if by_date[day].accepted],
         "months": _rising([_rates(counts, month=month) for month, counts in sorted(by_month.items()) if counts.accepted]),
         "incidents": _by_rule(policy, within),
         "response": _response(within, feedback),
-    }  # fmt: skip
+    }
+
+
+def _summed(rows: Iterable[dict[str, Any]], by: Callable[[dict[str, Any]], str]) -> dict[str, Counts]:
+    """The counts of rows, by what ``by`` says of each; nothing, where no row is."""
+    sums: dict[str, Counts] = defaultdict(Counts)
+    for row in rows:
+        sums[by(row)].merge(msgspec.convert({name: row[name] for name in ("accepted", *FEATURES)}, Counts))
+    return sums
+
+
+def _measured(whole: Counts, driving: Iterable[dict[str, Any]]) -> dict[str, float | None]:
+    """What the parcels of the whole city and its vehicles' driving have come to, by measure."""
+    rates, driven = whole.rates(), list(driving)
+    return {
+        "electronic_waybill": rates["electronic_rate"],
+        "green_packaging": rates["green_rate"],
+        **{name: rates[f"{name}_rate"] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected")},
+        "empty_run_ratio": share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven)),
+    }
+
+
+def _key_figures(measured: Mapping[str, float | None], targets: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [
+        {"measure": measure, "value": measured.get(measure), "target": targets.get(measure), "met": _met(measure, measured.get(measure), targets.get(measure))}
+        for measure in TITLES if measure in measured or measure in targets
+    ]  # fmt: skip
 
 
 def _met(measure: str, value: float | None, target: float | None) -> bool | None:
