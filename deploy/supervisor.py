@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import requests
 
 from deploy import leash
 from deploy.broker import free_port
@@ -20,8 +21,11 @@ MOST_RESTARTS = 5
 NEVER_AGAIN = {BadInput.exit_code, LostState.exit_code}
 """A process that ends so says what is to be done first; started again it would say the same."""
 READY_TIMEOUT_S = 60.0
+ANSWERS_WITHIN_S = 2.0
 GONE_S = 1.0
 """So long after SIGKILL a process may still be there: the kernel takes its memory back first."""
+HTTP = requests.Session()
+HTTP.trust_env = False  # a proxy is no way to this machine
 
 
 class Process(msgspec.Struct):
@@ -73,6 +77,14 @@ class Process(msgspec.Struct):
     def page(self, name: str) -> str:
         """The address of one of its pages: metrics, healthz, readyz."""
         return f"http://127.0.0.1:{self.port}/{name}"
+
+    def get(self, name: str) -> str | None:
+        """What one of its pages says; None where it does not answer, or with an error, as ``readyz`` does until it is ready."""
+        try:
+            answer = HTTP.get(self.page(name), timeout=ANSWERS_WITHIN_S)
+        except requests.RequestException:
+            return None
+        return answer.content.decode() if answer.ok else None
 
 
 def stop(processes: Iterable[Process | None], within_s: float) -> None:

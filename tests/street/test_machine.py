@@ -104,7 +104,7 @@ def test_children_of_children_neither(hostile, tmp_path):
 
 
 def test_every_python_child_of_the_command_line_is_started_so():
-    for module in ROOT.glob("deploy/*.py"):
+    for module in ROOT.glob("deploy/**/*.py"):
         text = module.read_text("utf-8")
         if module.name != "children.py":
             for line in text.splitlines():

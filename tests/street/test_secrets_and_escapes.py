@@ -6,13 +6,13 @@ import re
 
 import orjson
 import pytest
-from rich.console import Console
 
 from consumers.notifier import open_sinks
 from deploy import doctor, feedback
 from deploy.explain import explain
-from deploy.local import Local
+from deploy.progress import Progress
 from deploy.report import as_html
+from deploy.screen import Screen, plain_console
 from streams.errors import BadInput
 from streams.logs import LIBRARIES, configure_logs
 from streams.policy.reader import load_policy, parse_policy
@@ -154,21 +154,19 @@ def test_errors_are_one_harmless_line(yicheng):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and harmless(done.stderr.strip("\n"))
 
 
-def test_the_live_summary_takes_data_for_words(tmp_path, monkeypatch):
-    from types import SimpleNamespace
-
-    policy = load_policy("hohhot-2019")
-    monkeypatch.setattr("deploy.local.Console", lambda **options: Console(**options, force_terminal=True, width=300, color_system=None, legacy_windows=False))
-    local = Local(SimpleNamespace(policy=policy), Settings(state_dir=tmp_path / "[bold]s[/]"))
-    local.sink.parent.mkdir(parents=True)
+def test_the_live_screen_takes_data_for_words(tmp_path):
+    progress = Progress(tmp_path / "[bold]s[/]" / "incidents.jsonl")
+    progress.sink.parent.mkdir(parents=True)
     event = {"type": "yicheng.incident.opened.v1", "data": {"reason_zh": STEERS, "reason_en": "[/] :smile: [link=x]", "clause": "[red]"}}
-    local.sink.write_bytes(orjson.dumps(event) + b"\n")
-    local._read_sink()
-    with local.console.capture() as screen:
-        local.console.print(local._words())
-        local.console.print(local._line(local.reading), soft_wrap=True)
-    text = screen.get()
-    assert "[/] :smile: [link=x]" in text and "[red]" in text
+    progress.sink.write_bytes(orjson.dumps(event) + b"\n")
+    progress.read_sink()
+    console = plain_console(force_terminal=True, width=300, color_system=None, legacy_windows=False)
+    screen = Screen(console, load_policy("hohhot-2019"), progress)
+    with console.capture() as drawn:
+        console.print(screen.picture(f"incidents {progress.sink}"))
+        console.print(screen.line(), soft_wrap=True)
+    text = drawn.get()
+    assert "[/] :smile: [link=x]" in text and "[red]" in text and "[bold]s[/]" in text
     harmless(re.sub("\x1b\\[[0-9;]*m", "", text))
 
 
@@ -219,5 +217,8 @@ def test_the_command_line_prints_no_text_of_data_but_through_these():
     from conftest import ROOT
 
     ours = re.compile(r"shown|json\.dumps|script\.stem|downloading|if created")
-    for number, line in enumerate((ROOT / "deploy" / "cli.py").read_text("utf-8").splitlines(), 1):
-        assert not re.search(r"\bprint\(", line) or ours.search(line), f"deploy/cli.py:{number}: {line.strip()}"
+    modules = [ROOT / "deploy" / "cli.py", *(ROOT / "deploy" / "commands").glob("*.py")]
+    assert len(modules) > 10
+    for module in modules:
+        for number, line in enumerate(module.read_text("utf-8").splitlines(), 1):
+            assert not re.search(r"\bprint\(", line) or ours.search(line), f"{module.name}:{number}: {line.strip()}"

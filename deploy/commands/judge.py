@@ -1,0 +1,49 @@
+"""``yicheng judge``: recorded files, without Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.commands.options import ColumnsFile, Encoding, current_settings, how_to_read
+from deploy.commands.printed import say
+from streams.errors import BadInput, YichengError
+
+
+def judge(
+    policy_name: Annotated[str, typer.Option("--policy", help="pack by name or path")],
+    out: Annotated[Path, typer.Option(help="folder for incidents.jsonl, rates.jsonl, rejects.jsonl, summary.json")],
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv, .xlsx)")] = None,
+    gps: Annotated[list[str] | None, typer.Option(help="fixes: JSONL, CSV, GeoLife, T-Drive, packed or not, a folder of them, - for stdin; may be repeated")] = None,
+    scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
+    heartbeats: Annotated[list[str] | None, typer.Option(help="heartbeats of cameras and feeds, likewise")] = None,
+    encoding: Encoding = None,
+    columns: ColumnsFile = None,
+) -> None:
+    """Judge recorded files with the same engine, without Kafka."""
+    from deploy.intake import accepted, account
+    from deploy.judge import IDENTITY_KEY, judge_files
+    from streams.files.record_columns import NAMES
+    from streams.policy.reader import load_policy
+    from streams.registry.files import load_registry
+    from streams.registry.registry import Registry
+
+    if not gps and not scans and not heartbeats:
+        raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
+    pack = load_policy(policy_name)
+    known = load_registry(registry_file, pack.timezone, pack.zone_kinds, encoding=encoding) if registry_file else Registry(pack.timezone)
+    key = current_settings().identity_key
+    name_by = key.get_secret_value().encode() if key and key.get_secret_value() else IDENTITY_KEY
+    how = how_to_read(encoding, columns)
+    try:
+        summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=name_by, how=how)
+    except OSError as error:
+        raise YichengError(f"{error.filename or out}: {error.strerror or error}") from None
+    read, incidents = sum(sum(summary[name].values()) for name in NAMES.values()), sum(summary["incidents"].values())
+    say(f"{read} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
+    for line in account(summary):
+        say(line)
+    if not any(accepted(summary[name]) for name in NAMES.values()):
+        raise YichengError(f"none of {read} records could be judged; {out / 'rejects.jsonl'} has the reason for each" if read else "the files hold no record")

@@ -1,0 +1,77 @@
+"""``yicheng policy``: packs, what they ask, and publishing them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from deploy.commands.options import current_settings
+from deploy.commands.printed import print_text, say
+from streams.errors import BadInput
+from streams.shown import shown
+
+app = typer.Typer(help="Policy packs.", no_args_is_help=True)
+
+
+@app.command("list")
+def policy_list() -> None:
+    """Name the packs that come with Yicheng."""
+    from streams.policy.reader import load_policy, packs
+
+    for name in packs():
+        pack = load_policy(name).pack
+        say(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.number}")
+
+
+@app.command("table")
+def policy_table(chinese: Annotated[bool, typer.Option("--zh", help="in Chinese")] = False) -> None:
+    """Print city × rule × clause, from the packs, as Markdown."""
+    from deploy.explain import rule_table
+
+    say(rule_table(chinese=chinese))
+
+
+@app.command("check")
+def policy_check(
+    pack: Annotated[str, typer.Argument(help="pack by name or path")],
+    date: Annotated[str | None, typer.Option(help="what applies on this day (2026-11-11) or at this instant (2026-11-11T12:00)?")] = None,
+    at: Annotated[str | None, typer.Option(help="and at this place (longitude,latitude)?")] = None,
+) -> None:
+    """Check a pack and say in words what it asks; with --date and --at, what applies there and then."""
+    import time
+
+    from deploy.explain import answer, explain
+    from streams.policy.reader import load_policy
+
+    checked = load_policy(pack)
+    for warning in checked.warnings:
+        print(f"yicheng: warning: {shown(warning)}", file=sys.stderr)
+    if date is None and at is None:
+        say(explain(checked))
+        return
+    try:
+        lon, lat = map(float, at.split(",")) if at else (None, None)
+    except ValueError:
+        raise BadInput(f"--at: {at!r} is not longitude,latitude such as 111.66,40.81") from None
+    say(answer(checked, date or checked.days.date_of(round(time.time() * 1000)), (lon, lat) if lon is not None and lat is not None else None))
+
+
+@app.command("publish")
+def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
+    """Publish a pack to Kafka, after checking it."""
+    from deploy.admin import publish_policy
+    from streams.policy.reader import load_policy
+
+    checked = load_policy(pack)
+    versions = publish_policy(current_settings().kafka_bootstrap, checked)
+    say(f"{checked.name} published{f'; it has {versions} versions now' if versions > 1 else ''}")
+
+
+@app.command("show")
+def policy_show(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
+    """Print a pack's YAML."""
+    from streams.policy.reader import load_policy
+
+    print_text(load_policy(pack).pack.source["yaml"])

@@ -1,0 +1,17 @@
+"""What commands print: nothing that data has a part in steers a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from streams.shown import shown_lines
+
+
+def say(text: object) -> None:
+    """Print a line, or several, that data may have a part in."""
+    print(shown_lines(text))
+
+
+def print_text(text: str) -> None:
+    """Print a whole file as it is, to a file or a pipe; to a terminal as it may be shown."""
+    print(shown_lines(text) if sys.stdout.isatty() else text, end="")

@@ -1,0 +1,45 @@
+"""``yicheng worker`` and ``yicheng notifier``: the processes that run for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.commands.options import current_settings
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
+
+
+def worker(config: Config = None) -> None:
+    """Run one Faust worker."""
+    from deploy.identity import refuse_foreign_state
+    from streams.runtime.origin import origin_of
+    from streams.worker import run_worker
+
+    settings = current_settings(config)
+    origin = origin_of(settings)
+    _need_kafka(settings)
+    refuse_foreign_state(settings.kafka_bootstrap, origin)
+    run_worker(settings)
+
+
+def notifier(config: Config = None) -> None:
+    """Run the notifier: incidents to the configured sinks."""
+    from consumers.notifier import run_notifier
+
+    settings = current_settings(config)
+    _need_kafka(settings)
+    run_notifier(settings)
+
+
+def _need_kafka(settings: Settings) -> None:
+    from deploy.admin import unreachable
+    from deploy.broker import answers
+
+    if not answers(settings.kafka_bootstrap):
+        raise unreachable(settings.kafka_bootstrap)

@@ -1,0 +1,69 @@
+"""``yicheng up``: what is asked for, checked before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.commands.options import ColumnsFile, Encoding, Scenario, Seed, current_settings, duration_ms, how_to_read, policy_named
+from streams.errors import BadInput
+
+FULL_DAY_VEHICLES = 200
+
+
+def up(
+    city: Annotated[str | None, typer.Option(help="city of a pack that comes with Yicheng (default: hohhot)")] = None,
+    policy_name: Annotated[str | None, typer.Option("--policy", help="pack by name, or the path of your own")] = None,
+    rate: Annotated[float | None, typer.Option(help="fixes per second (default 200; recorded files: as fast as they go)")] = None,
+    duration: Annotated[str, typer.Option(help="how long the traffic lasts, such as 30s or 5m")] = "24m",
+    seed: Seed = 1,
+    speedup: Annotated[float, typer.Option(help="how much faster than the clock simulated time runs")] = 60.0,
+    input_files: Annotated[list[Path] | None, typer.Option("--input", help="judge recorded files or folders instead of synthetic traffic")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file (.jsonl, .yaml, .csv, .xlsx); default: a sample registry")] = None,
+    scenario: Annotated[Scenario, typer.Option(help="full-day: all of yesterday, as long as that takes at this --speedup; 200 vehicles unless --rate says otherwise")] = Scenario.PRESENT,
+    workers: Annotated[int, typer.Option(min=1, max=12, help="Faust workers that share the work")] = 1,
+    faults: Annotated[str, typer.Option(help="faults to inject: dup=0.05,late=0.02,shuffle=30s,malformed=0.001")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
+    wipe: Annotated[bool, typer.Option("--wipe", help="on a cluster of your own: delete its courier.* topics first")] = False,
+    kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the embedded Kafka; another free one, which is named, if it is taken")] = 9092,
+    encoding: Encoding = None,
+    columns: ColumnsFile = None,
+) -> None:
+    """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
+    from deploy.local import Local
+    from deploy.up_plan import UpPlan
+    from producers.faults import parse_faults
+    from streams.policy.reader import load_policy
+
+    parse_faults(faults)
+    inputs, full_day = input_files or [], scenario is Scenario.FULL_DAY
+    _check_figures(rate, speedup)
+    _check_inputs(inputs, encoding, columns, full_day=full_day)
+    if rate is None:
+        rate = 0.0 if inputs else FULL_DAY_VEHICLES * speedup / 60 if full_day else 200.0
+    plan = UpPlan(
+        policy=load_policy(policy_named(city, policy_name)), policy_source=policy_named(city, policy_name), rate=rate, full_day=full_day,
+        duration_ms=duration_ms(duration, "--duration"), seed=seed, speedup=speedup, inputs=inputs, registry_file=registry_file,
+        workers=workers, faults=faults, keep=keep, wipe=wipe, kafka_port=kafka_port, encoding=encoding, columns=columns,
+    )  # fmt: skip
+    raise typer.Exit(Local(plan, current_settings()).run())
+
+
+def _check_figures(rate: float | None, speedup: float) -> None:
+    for name, value in (("--rate", rate), ("--speedup", speedup)):
+        if value is not None and value <= 0:
+            raise BadInput(f"{name}: {value} is not greater than 0")
+
+
+def _check_inputs(inputs: list[Path], encoding: str | None, columns: Path | None, *, full_day: bool) -> None:
+    """What is wrong with recorded files, and with how they are to be read, is told before anything is started."""
+    for path in inputs:
+        if not path.exists():
+            raise BadInput(f"--input {path}: no such file or folder")
+    if (encoding or columns) and not inputs:
+        raise BadInput("--encoding and --columns say how to read recorded files; name those with --input")
+    how_to_read(encoding, columns)
+    if full_day and inputs:
+        raise BadInput("--scenario full-day makes its own traffic; leave out --input, or --scenario")
