@@ -28,7 +28,6 @@ ledgers cleared (#502).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -40,33 +39,14 @@ from faust.types.tuples import ConsumerMessage
 
 from streams import metrics
 from streams.clock import BEGINNING_MS
-from streams.errors import LostState
 from streams.runtime.checkpoint import READ_COMMITTED
+from streams.runtime.chunk_ledger import ChunkLedger, ReadOffsets
 from streams.runtime.consumer_thread import CHUNKED_TOPICS, ConsumerThread
 from streams.runtime.fetched import read_by_structs
 from streams.runtime.watchdog import fail_fast
 from streams.topics import BY_BROKER
 
 log = structlog.get_logger()
-
-
-class _ReadOffsets(dict[TP, int | None]):
-    """Faust's read offsets, for topics that are not chunked.
-
-    Faust drops a message whose offset is below the partition's read offset. Around a rebalance that offset can be a
-    stale one, and a chunk fetched again would vanish; the judging state has a fence of its own against repeats.
-    """
-
-    def __missing__(self, tp: TP) -> None:
-        return None
-
-    def __setitem__(self, tp: TP, offset: int | None) -> None:
-        if tp.topic not in CHUNKED_TOPICS:
-            super().__setitem__(tp, offset)
-
-    def update(self, offsets: Mapping[TP, int | None]) -> None:  # type: ignore[override]
-        for tp, offset in offsets.items():
-            self[TP(*tp)] = offset
 
 
 async def _only_drop(drop: Callable[[], None]) -> None:
@@ -84,15 +64,13 @@ class ChunkConsumer(driver.Consumer):
     isolation_level: str = READ_COMMITTED
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.ledger: dict[TP, deque[Message]] = {}
-        self.durable: dict[TP, int] = {}
-        self.reached: dict[TP, int] = {}
+        self.chunks = ChunkLedger()
         self._unstamped: set[str] = set()
         self.resumed_at: Mapping[TP, int] = {}
         self.notes: dict[TP, str] = {}
         self.before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = _only_drop
         super().__init__(*args, **kwargs)
-        self._read_offset = _ReadOffsets()
+        self._read_offset = ReadOffsets()
         self.epoch = 0
         self.must_seek = False
         self._position = asyncio.Lock()
@@ -118,12 +96,7 @@ class ChunkConsumer(driver.Consumer):
         await super().perform_seek()
         self.must_seek = False
         self.epoch += 1
-        self._drop()
-
-    def _drop(self) -> None:
-        self.ledger.clear()
-        self.durable.clear()
-        self.reached.clear()
+        self.chunks.clear()
 
     def stop_flow(self) -> None:
         """Stop deliveries. What is on its way may be dropped, so it has to be fetched again afterwards."""
@@ -132,7 +105,7 @@ class ChunkConsumer(driver.Consumer):
 
     def is_current(self, message: Message) -> bool:
         """Whether a chunk was fetched since the last seek. An older one must be neither judged nor acked."""
-        return any(message is entry for entry in self.ledger.get(message.tp, ()))
+        return self.chunks.holds(message)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """One message per chunk for chunked topics, one per record for all others."""
@@ -161,7 +134,7 @@ class ChunkConsumer(driver.Consumer):
                 if message.topic in CHUNKED_TOPICS:
                     if self.epoch != epoch or self.must_seek:  # fetched again; changelog records are not, a recovery would wait for them for ever
                         continue
-                    self.ledger.setdefault(tp, deque()).append(message)
+                    self.chunks.enter(message)
                 yield tp, message
             delivered = True
         finally:
@@ -175,18 +148,7 @@ class ChunkConsumer(driver.Consumer):
             raise
 
     async def _passed_over(self) -> dict[TP, int]:
-        """How far each partition has been read where that is further than its last record; ``LostState`` where one begins again."""
-        further = {}
-        for tp, position in self._thread.positions.items():
-            reached = self.reached.get(tp, self._committed_offset.get(tp) or 0)
-            if position < reached:
-                raise LostState(
-                    f"{tp.topic}[{tp.partition}] was read up to {reached}, but begins again at {position}: the topic was deleted and made anew; stop all workers"
-                    " and run ./yicheng topics rewind, which drops the state that no longer fits: what the topics hold now is then judged from the beginning"
-                )
-            if position > reached:
-                self.reached[tp] = further[tp] = position
-        return further
+        return self.chunks.passed_over(self._thread.positions, self._committed_offset)
 
     def _messages(self, records: Mapping[TP, list[Any]], further: Mapping[TP, int]) -> Iterator[tuple[TP, Message]]:
         """A message a chunk (its offset is that of the last record, or of what follows it and is none), or a record of other topics."""
@@ -240,17 +202,14 @@ class ChunkConsumer(driver.Consumer):
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
-        for tp in self.ledger:
+        for tp in self.chunks.delivered:
             if topics is None or tp in topics or tp.topic in topics:
                 yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic not in CHUNKED_TOPICS:
             return super()._new_offset(tp)
-        chunks = self.ledger.get(tp)
-        while chunks and chunks[0].acked:
-            self.durable[tp] = chunks.popleft().offset + 1
-        return self.durable.get(tp)
+        return self.chunks.committable(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic not in CHUNKED_TOPICS:
@@ -270,7 +229,7 @@ class ChunkConsumer(driver.Consumer):
         """Stop the flow, let the owner make its state durable, commit, and only then forget."""
         self.stop_flow()
         self.app.flow_control.suspend()
-        await self.before_revoke(self._drop)
+        await self.before_revoke(self.chunks.clear)
         self.resumed_at, self.notes = {}, {}  # where others leave off is known when partitions are assigned again
         await super().on_partitions_revoked(revoked)
 

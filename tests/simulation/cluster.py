@@ -19,6 +19,7 @@ from faust.types.tuples import ConsumerMessage
 
 from streams.clock import BEGINNING_MS
 from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.chunk_ledger import ChunkLedger
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
@@ -262,8 +263,7 @@ class Worker:
         scans, heartbeats = ScanStage(self.checkpoint, reference), HeartbeatStage(self.checkpoint, reference)
         self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, CityStage(self.checkpoint, reference, b"key")), strict=True))
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
-        self.consumer.ledger, self.consumer.durable, self.consumer.must_seek, self.consumer._unacked_messages = {}, {}, False, set()
-        self.consumer.reached = {}
+        self.consumer.chunks, self.consumer.must_seek, self.consumer._unacked_messages = ChunkLedger(), False, set()
         self.resumed_at, self.positions, self.owned = {}, {}, []
         self.checkpoint.assigned = lambda: self.owned
         self.checkpoint.claim, self.checkpoint.claimed = self.claim, lambda topic, partition: self.claims.get(TP(topic, partition), BEGINNING_MS)
@@ -300,7 +300,7 @@ class Worker:
                     self.positions[tp] = position + len(chunk)
                     last = chunk[-1]
                     message = ConsumerMessage(tp.topic, tp.partition, last.offset, 0.0, 0, (), None, chunk, None, 0, 0, tp, generation_id=self.generation)
-                    self.consumer.ledger.setdefault(tp, deque()).append(message)
+                    self.consumer.chunks.enter(message)
                     self.queues[tp.topic].put_nowait(message)
 
     async def _agent(self, topic):
@@ -325,7 +325,7 @@ class Worker:
             await self.checkpoint.pause(lambda: self.fixes.follow([tp.partition for tp in self.owned if tp.topic == GPS.name]))
 
     async def commit(self):
-        offsets = {tp: self.consumer._new_offset(tp) for tp in self.consumer.ledger}
+        offsets = {tp: self.consumer._new_offset(tp) for tp in self.consumer.chunks.delivered}
         await self.world.passes(self)
         return self._commit({tp: (offset, None) for tp, offset in offsets.items() if offset is not None})
 
@@ -346,7 +346,7 @@ class Worker:
     async def revoked(self):
         """As ``ChunkConsumer.on_partitions_revoked``: stop fetching, make durable, forget."""
         self.positions = {}
-        await self.checkpoint.before_revoke(self.consumer._drop)
+        await self.checkpoint.before_revoke(self.consumer.chunks.clear)
         self.owned = []
 
     def assigned(self, tp, generation):

@@ -147,7 +147,7 @@ async def _play(seed, faults, failing_sends, *, ordered):
         await asyncio.sleep(rng.random() * 3)
         victim = rng.choice(world.members) if world.members else None
         fault = rng.choice(["kill", "kill", "suspend", "suspend", "join", "leave"])
-        world.faults[fault] += any(victim.consumer.ledger.values()) if victim else 0
+        world.faults[fault] += any(victim.consumer.chunks.delivered.values()) if victim else 0
         if fault == "kill" and victim:
             victim.kill()
         elif fault == "suspend" and victim:

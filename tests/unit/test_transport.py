@@ -1,16 +1,16 @@
 """The chunk consumer's ledger, without a broker."""
 
 import asyncio
-from collections import deque
 
 import pytest
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.app import build_app
+from streams.runtime.chunk_ledger import ChunkLedger, ReadOffsets
 from streams.runtime.consumer_thread import FETCH_MAX_WAIT_MS
 from streams.runtime.preflight import is_made_anew
-from streams.runtime.transport import ChunkConsumer, _ReadOffsets
+from streams.runtime.transport import ChunkConsumer
 from streams.settings import Settings
 
 GPS = TP("courier.gps.v1", 0)
@@ -24,15 +24,15 @@ def chunk(offset):
 @pytest.fixture
 def consumer():
     made = ChunkConsumer.__new__(ChunkConsumer)
-    made.ledger, made.durable, made.must_seek, made._unacked_messages = {GPS: deque()}, {}, False, set()
-    made.reached = {}
+    made.chunks, made.must_seek, made._unacked_messages = ChunkLedger(), False, set()
     return made
 
 
 def test_only_the_longest_judged_prefix_may_be_committed(consumer):
     """faust-streaming #606: twelve in flight, the thirteenth done; stock Faust commits past the twelve."""
     chunks = [chunk(offset) for offset in (9, 19, 29)]
-    consumer.ledger[GPS].extend(chunks)
+    for each in chunks:
+        consumer.chunks.enter(each)
     assert consumer._new_offset(GPS) is None
     consumer.judged(chunks[1])
     assert consumer._new_offset(GPS) is None
@@ -45,7 +45,7 @@ def test_only_the_longest_judged_prefix_may_be_committed(consumer):
 
 def test_a_chunk_that_a_stream_skips_is_fetched_again_and_never_committed(consumer):
     skipped = chunk(9)
-    consumer.ledger[GPS].append(skipped)
+    consumer.chunks.enter(skipped)
     consumer.ack(skipped)
     assert consumer.must_seek and consumer._new_offset(GPS) is None
 
@@ -59,7 +59,7 @@ def test_a_chunk_of_an_ended_epoch_changes_nothing(consumer):
 
 
 def test_read_offsets_never_hide_a_chunk_that_is_fetched_again():
-    offsets = _ReadOffsets()
+    offsets = ReadOffsets()
     offsets[GPS] = 100
     offsets.update({GPS: 5, LOG: 7})
     offsets[LOG] += 1
