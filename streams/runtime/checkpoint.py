@@ -23,39 +23,25 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import metrics
 from streams.city.contributions import Contribution, encode_contribution
 from streams.clock import BEGINNING_MS
-from streams.errors import BadInput, unreadable_state
 from streams.runtime.durable import Change, Reached, Stage
+from streams.runtime.kafka_log import KafkaLog
 from streams.runtime.origin import Origin
-from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
-from streams.runtime.snapshots import Snapshots
+from streams.runtime.refusals import Destination, refusal
 from streams.runtime.watchdog import fail_fast
 from streams.topics import PARTIALS
 from streams.watermark import INPUTS, Mark
 
-log = structlog.get_logger()
-
-
-READ_COMMITTED = "read_committed"
-BATCH_BYTES = 256 * 1024
 NOBODY = Origin()
 REST = 5.0
 LONGEST_REST_S = 4.0
 """After a checkpoint, at least so many times as long as it took goes by before the next, up to so long: saving takes a sixth of the time at most."""
 SAID_EVERY_S = 2.0
 """So often is it said how far the inputs have been read while nothing comes."""
-
-
-async def _ends(reader: AIOKafkaConsumer, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    sources = [TopicPartition(topic, number) for number in partitions]
-    found = await reader.end_offsets(sources) if sources else {}
-    return {source.partition: end for source, end in found.items()}
 
 
 async def _trusted(*_: object) -> None:
@@ -66,8 +52,8 @@ async def _granted(_: Any) -> bool:
     return True
 
 
-class Checkpoint:
-    """Owns the producer of all results and state, and the order of a checkpoint.
+class Checkpoint(KafkaLog):
+    """The order of a checkpoint, and all that is sent in between.
 
     ``origin``: whose state it is; ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
     ``claim``: has the brokers write down the stream time (ms) that partitions have at offsets, if they are this worker's still;
@@ -76,7 +62,7 @@ class Checkpoint:
     """
 
     def __init__(self, bootstrap: str, origin: Origin = NOBODY) -> None:
-        self.bootstrap = bootstrap
+        super().__init__(bootstrap)
         self.origin = origin
         self.turn = asyncio.Lock()
         self._running = asyncio.Lock()
@@ -91,90 +77,8 @@ class Checkpoint:
         self._said_ms = BEGINNING_MS
         self._said_at_s = float("-inf")
         self.verify: Callable[[str, int, int, str], Awaitable[None]] = _trusted
-        self.marked_ms: dict[tuple[str, int], int] = {}
-        self._producer: AIOKafkaProducer | None = None
-        self._reader: AIOKafkaConsumer | None = None
-        self._follower: AIOKafkaConsumer | None = None
-        self.isolation_level = READ_COMMITTED
         self._sends: list[asyncio.Future[Any]] = []
-        self._bound: dict[asyncio.Future[Any], Destination] = {}
         self._acks: dict[tuple[str, int], list[Callable[[], None]]] = {}
-
-    async def producer(self) -> AIOKafkaProducer:
-        """The one producer, started on first use."""
-        if self._producer is None:
-            self._producer = AIOKafkaProducer(
-                bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=1,
-                max_batch_size=BATCH_BYTES, max_request_size=LONGEST_MESSAGE,
-            )  # fmt: skip
-            await self._producer.start()
-        return self._producer
-
-    async def readable_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """Where what can be read of partitions ends: at the first open transaction, unless open ones are read, too."""
-        if self.isolation_level != READ_COMMITTED:
-            return await self.ends(topic, partitions)
-        if self._follower is None:
-            self._follower = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, isolation_level=READ_COMMITTED)
-            await self._follower.start()
-        return await _ends(self._follower, topic, partitions)
-
-    async def _read(self) -> AIOKafkaConsumer:
-        if self._reader is None:
-            self._reader = AIOKafkaConsumer(
-                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
-            )
-            await self._reader.start()
-        return self._reader
-
-    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """The offset after the last record of partitions of a topic."""
-        return await _ends(await self._read(), topic, partitions)
-
-    async def partition_counts(self) -> Mapping[str, int]:
-        """The number of partitions of every topic, as it is now."""
-        found = await (await self._read())._client.fetch_all_metadata()  # noqa: SLF001 - the consumer only tells what it has known before
-        return {topic: len(found.partitions_for_topic(topic) or ()) for topic in found.topics()}
-
-    async def first(self, topic: str, partition: int) -> Any:
-        """The first record that a partition holds, None where it holds none."""
-        reader, source = await self._read(), TopicPartition(topic, partition)
-        reader.assign([source])
-        await reader.seek_to_beginning(source)
-        records = await reader.getmany(timeout_ms=1_000, max_records=1)
-        return next((record for batch in records.values() for record in batch), None)
-
-    async def restore(self, topic: str, partition: int) -> dict[str, bytes]:
-        """The state of every key as of the partition's latest complete checkpoint.
-
-        Not always the last record of a key: part of a checkpoint may have been written before a crash (then its mark is
-        missing), and a worker that was suspended while its partition went to another may still write what it had in its
-        buffers. Such records are put right at once. Compaction leaves them time: what they replace is in the topic still.
-        """
-        reader, source = await self._read(), TopicPartition(topic, partition)
-        kept = (await self.partition_counts()).get(topic, 0)
-        if partition >= kept:  # the input has grown since the start
-            raise BadInput(f"{topic} has {kept} partitions, fewer than the input whose state it keeps; run ./yicheng topics create, which adds them")
-        end = (await self.ends(topic, [partition]))[partition]
-        found = Snapshots()
-        self.marked_ms.pop((topic, partition), None)
-        if end:
-            reader.assign([source])
-            await reader.seek_to_beginning(source)
-            while await reader.position(source) < end:
-                for records in (await reader.getmany(timeout_ms=500, max_records=50_000)).values():
-                    for record in records:
-                        try:
-                            found.add((record.key or b"").decode(), record.value)
-                        except (ValueError, TypeError, RecursionError) as error:
-                            raise unreadable_state(topic, partition, repr(record.key), error) from None
-                        if not record.key and record.arrived_ms is not None:  # a mark
-                            self.marked_ms[topic, partition] = record.arrived_ms
-        state, wrong = found.latest()
-        if wrong:
-            log.warning("state records outside the last complete checkpoint are put right", topic=topic, partition=partition, keys=len(wrong))
-            await self._acknowledged(await self._save(topic, partition, [Change(key, state[key]) for key in wrong if key in state]))
-        return state
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
@@ -297,42 +201,6 @@ class Checkpoint:
             self._said_ms = min(record.timestamp for record in await asyncio.gather(*said))
         self._said_at_s = asyncio.get_running_loop().time()
 
-    async def _acknowledged(self, sends: Iterable[asyncio.Future[Any]]) -> None:
-        waiting = list(sends)
-        try:
-            await asyncio.gather(*waiting)
-        except KafkaError as error:
-            failed = next((sent for sent in waiting if sent.done() and not sent.cancelled() and sent.exception() is error), None)
-            destination = self._bound.get(failed) if failed is not None else None
-            raise (await refusal(await self.producer(), destination, error) if destination else error) from None
-        finally:
-            for sent in waiting:
-                self._bound.pop(sent, None)
-
-    async def _save(self, topic: str, partition: int, changes: Iterable[Change]) -> list[asyncio.Future[Any]]:
-        """Hand changed state to the producer, batched here: record by record it would take most of a worker's time."""
-        producer = await self.producer()
-        saved = []
-        batch = None
-        for change in changes:
-            key = change.key.encode()
-            if batch is None or batch.append(key=key, value=change.value, timestamp=None) is None:
-                if batch is not None:
-                    saved.append(await self._send_batch(producer, batch, topic, partition))
-                batch = producer.create_batch()
-                batch.append(key=key, value=change.value, timestamp=None)  # the first always fits
-        if batch is not None:
-            saved.append(await self._send_batch(producer, batch, topic, partition))
-        return saved
-
-    async def _send_batch(self, producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
-        try:
-            sent: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
-        except KafkaError as error:
-            raise await refusal(producer, Destination(topic, partition), error) from None
-        self._bound[sent] = Destination(topic, partition)
-        return sent
-
     async def before_revoke(self, drop: Callable[[], None]) -> None:
         """Partitions are about to go: checkpoint, then ``drop`` what was fetched and forget the state in memory.
 
@@ -353,6 +221,4 @@ class Checkpoint:
         async with self._running, self.turn:
             await fail_fast(self._run(nullcontext()))
             self.closed = True
-        for client in (self._producer, self._reader, self._follower):
-            if client is not None:
-                await client.stop()
+        await self.stop()

@@ -10,7 +10,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.runtime.checkpoint import READ_COMMITTED
+from streams.runtime.kafka_log import READ_COMMITTED
 from streams.topics import CHUNKED
 
 CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)

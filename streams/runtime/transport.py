@@ -39,10 +39,10 @@ from faust.types.tuples import ConsumerMessage
 
 from streams import metrics
 from streams.clock import BEGINNING_MS
-from streams.runtime.checkpoint import READ_COMMITTED
 from streams.runtime.chunk_ledger import ChunkLedger, ReadOffsets
 from streams.runtime.consumer_thread import CHUNKED_TOPICS, ConsumerThread
 from streams.runtime.fetched import read_by_structs
+from streams.runtime.kafka_log import READ_COMMITTED
 from streams.runtime.watchdog import fail_fast
 from streams.topics import BY_BROKER
 
