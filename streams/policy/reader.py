@@ -164,19 +164,7 @@ class _Source:
 
     def check(self, pack: Pack) -> None:
         """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
-        try:
-            ZoneInfo(pack.city.timezone)
-        except (KeyError, ValueError, OSError):
-            raise self.bad(("city", "timezone"), f"timezone {pack.city.timezone!r} is unknown; use Asia/Shanghai") from None
-        for key in ("valid_from", "valid_until"):
-            try:
-                if text := getattr(pack, key):
-                    bound_ms(text, ZoneInfo(pack.city.timezone), end=False)
-            except ValueError as error:
-                raise self.bad((key,), f"{key}: {error}") from None
-        timezone = ZoneInfo(pack.city.timezone)
-        if pack.valid_from and pack.valid_until and bound_ms(pack.valid_until, timezone, end=True) <= bound_ms(pack.valid_from, timezone, end=False):
-            raise self.bad(("valid_until",), f"valid_until {pack.valid_until} is before valid_from {pack.valid_from}")
+        self._check_validity(pack)
         if pack.identifier:
             self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
         for name, ranges in pack.calendars.items():
@@ -186,38 +174,62 @@ class _Source:
         for key, target in pack.targets.items():
             if problem := number_problem(f"target {key}", target, share=is_share(key)):
                 raise self.bad(("targets", key), problem)
-        seen: dict[str, int] = {}
+        lines: dict[str, int] = {}
         for index, rule in enumerate(pack.rules):
-            path = ("rules", index)
-            if rule.id in seen:
-                raise self.bad((*path, "id"), f"rule id {rule.id!r} is used twice (first in line {seen[rule.id]}); ids are unique in a pack")
-            seen[rule.id] = self.lines[(*path, "id")]
-            if isinstance(rule.zones, ZoneKind):
-                wanted = rule.zones.kind
-                rule.zones = [zone for zone, kind in pack.zone_kinds.items() if kind == wanted]
-                if not rule.zones:
-                    raise self.bad((*path, "zones"), f"no zone is of kind {wanted!r}{nearest(wanted, set(pack.zone_kinds.values()))}")
-            if found := list_problem(rule):
-                raise self.bad((*path, found[0]), found[1])
-            for key, problem in parameter_problems(rule.parameters):
-                raise self.bad((*path, key), problem)
-            for zone in rule.zones or ():
-                if zone not in pack.zone_kinds:
-                    raise self.bad((*path, "zones"), f"zone {zone!r} is not in {pack.zones}{nearest(zone, pack.zone_kinds)}")
-            for name in rule.exempt.calendars if rule.exempt else ():
-                if name not in pack.calendars:
-                    raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
-            if pattern := getattr(rule.parameters, "home_plate_pattern", None):
-                self._check_pattern((*path, "home_plate_pattern"), pattern)
-            for name, points in getattr(rule.parameters, "points", {}).items():
-                if name not in RULES or judged(name) == "credit":
-                    raise self.bad((*path, "points"), f"points: {name!r} is no rule that incidents come of{nearest(name, RULES)}")
-                if points <= 0:
-                    raise self.bad((*path, "points"), f"points: {name} must cost more than 0, not {points:g}")
-            if judged(rule.rule) == "credit" and any(judged(other.rule) == "credit" for other in pack.rules[:index]):
-                raise self.bad(path, f"rule {rule.rule} is given twice; a city keeps one ledger")
-            if rule.rule == "malformed_identifier" and not pack.identifier:
-                raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
+            if rule.id in lines:
+                raise self.bad(("rules", index, "id"), f"rule id {rule.id!r} is used twice (first in line {lines[rule.id]}); ids are unique in a pack")
+            lines[rule.id] = self.lines["rules", index, "id"]
+            self._check_lists(pack, rule, index)
+            self._check_parameters(pack, rule, index)
+
+    def _check_validity(self, pack: Pack) -> None:
+        """The timezone, and the days between which the pack is valid."""
+        try:
+            timezone = ZoneInfo(pack.city.timezone)
+        except (KeyError, ValueError, OSError):
+            raise self.bad(("city", "timezone"), f"timezone {pack.city.timezone!r} is unknown; use Asia/Shanghai") from None
+        for key in ("valid_from", "valid_until"):
+            try:
+                if text := getattr(pack, key):
+                    bound_ms(text, timezone, end=False)
+            except ValueError as error:
+                raise self.bad((key,), f"{key}: {error}") from None
+        if pack.valid_from and pack.valid_until and bound_ms(pack.valid_until, timezone, end=True) <= bound_ms(pack.valid_from, timezone, end=False):
+            raise self.bad(("valid_until",), f"valid_until {pack.valid_until} is before valid_from {pack.valid_from}")
+
+    def _check_lists(self, pack: Pack, rule: Rule, index: int) -> None:
+        """The zones of a rule, and its other lists; a kind of zones becomes the list of those."""
+        path = ("rules", index, "zones")
+        if isinstance(rule.zones, ZoneKind):
+            wanted = rule.zones.kind
+            rule.zones = [zone for zone, kind in pack.zone_kinds.items() if kind == wanted]
+            if not rule.zones:
+                raise self.bad(path, f"no zone is of kind {wanted!r}{nearest(wanted, set(pack.zone_kinds.values()))}")
+        if found := list_problem(rule):
+            raise self.bad(("rules", index, found[0]), found[1])
+        for zone in rule.zones or ():
+            if zone not in pack.zone_kinds:
+                raise self.bad(path, f"zone {zone!r} is not in {pack.zones}{nearest(zone, pack.zone_kinds)}")
+
+    def _check_parameters(self, pack: Pack, rule: Rule, index: int) -> None:
+        """The parameters of a rule, and what it needs of the pack."""
+        path = ("rules", index)
+        for key, problem in parameter_problems(rule.parameters):
+            raise self.bad((*path, key), problem)
+        for name in rule.exempt.calendars if rule.exempt else ():
+            if name not in pack.calendars:
+                raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
+        if pattern := getattr(rule.parameters, "home_plate_pattern", None):
+            self._check_pattern((*path, "home_plate_pattern"), pattern)
+        for name, points in getattr(rule.parameters, "points", {}).items():
+            if name not in RULES or judged(name) == "credit":
+                raise self.bad((*path, "points"), f"points: {name!r} is no rule that incidents come of{nearest(name, RULES)}")
+            if points <= 0:
+                raise self.bad((*path, "points"), f"points: {name} must cost more than 0, not {points:g}")
+        if judged(rule.rule) == "credit" and any(judged(other.rule) == "credit" for other in pack.rules[:index]):
+            raise self.bad(path, f"rule {rule.rule} is given twice; a city keeps one ledger")
+        if rule.rule == "malformed_identifier" and not pack.identifier:
+            raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
 
     def _check_pattern(self, path: tuple[Any, ...], pattern: str) -> None:
         try:
