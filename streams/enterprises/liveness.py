@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
-from streams.decode import HEARTBEATS, malformed
+from streams.decode import HEARTBEATS
 from streams.enterprises.intervals import Announced, Interval
-from streams.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Record, Reject, refuse_time, refused, stamps_ms
+from streams.events import KNOWN_FOR_MS, Record, Reject, refused
+from streams.intake import read_new, refuse_event
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
 from streams.rules import RULES
-from streams.watermark import Arrivals, capped
+from streams.watermark import Arrivals
 
 ACTIVE_WITHIN_MS = 7 * DAY_MS
 """Nobody is expected to go on giving signs so long after the last one."""
@@ -160,21 +161,11 @@ def take_heartbeats(
 ) -> list[Reject]:
     """Enter a chunk of heartbeats in offset order; the refused ones come back."""
     city = policies.newest.pack.city.adcode
-    new = [record for record in records if record.offset >= partition.next_offset]
-    if new:
-        partition.next_offset = new[-1].offset + 1
-    beats, wrong = HEARTBEATS.read([record.value for record in new])
-    rejects = [malformed(new[index], error) for index, error in wrong.items()]
-    for record, beat in zip([record for index, record in enumerate(new) if index not in wrong], beats, strict=True):
-        stamped_ms, arrived_ms = stamps_ms(record, beat.arrival_time_ms)
-        reason = SYNTHETIC if beat.synthetic and refuses_synthetic else refuse_time(beat.event_time_ms, stamped_ms)
-        if reason is None and beat.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
-            reason = LATE
-        if reason is not None:
+    beats, rejects = read_new(partition, records, HEARTBEATS)
+    for record, beat in beats:
+        if reason := refuse_event(partition, record, beat, refuses_synthetic=refuses_synthetic):
             rejects.append(refused(record, beat, reason))
             continue
-        partition.stream_time_ms = max(partition.stream_time_ms, capped(beat.event_time_ms, arrived_ms))
-        partition.arrivals.note(arrived_ms, beat.event_time_ms)
         if beat.city in {None, city}:
             partition.signs.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
             if beat.synthetic and partition.made_up is not None:

@@ -13,17 +13,21 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
 from streams.counts import ELECTRONIC, GREEN, HOUR_MINUTES, MADE_UP, OTHER, Counts, DayKey, MinuteCounts, shared_day, state_key
-from streams.decode import SCANS, malformed
+from streams.decode import SCANS
 from streams.enterprises.liveness import Span, gather, signs_gap_ms
-from streams.events import DUPLICATE, KNOWN_FOR_MS, LATE, MALFORMED, SYNTHETIC, Record, Reject, Scan, refuse_time, refused, stamps_ms
+from streams.events import DUPLICATE, KNOWN_FOR_MS, MALFORMED, Record, Reject, Scan, refused
+from streams.intake import read_new, refuse_event
 from streams.parcels.store import Parcel, Parcels, parcel_key
 from streams.parcels.violating_scans import ViolatingScans
 from streams.parcels.violations import ViolatingScan, ViolationKey, violated
-from streams.policy.policy import Policies
+from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
-from streams.watermark import Arrivals, capped
+from streams.watermark import Arrivals
 
 NARROW_TAPE_MM = 45.0
+OF_A_PARCEL = {"accepted", "delivered"}
+"""Scans that ask what is known of their parcel."""
+COUNTED = "counted"
 
 
 class ScanPartition(msgspec.Struct):
@@ -176,70 +180,94 @@ def count_scans(
     partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry, whose: Whose = by_name, *, refuses_synthetic: bool = False
 ) -> Tally:
     """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
-    days, city = policies.newest.days, policies.newest.pack.city.adcode
-    rejects: list[Reject] = []
-    outcomes: Counter[tuple[str, str, str]] = Counter()
-    accepted: dict[DayKey, Counts] = {}
-    feed_gap_ms = signs_gap_ms(policies, "enterprise")
-    new = [record for record in records if record.offset >= partition.next_offset]
-    read, wrong = SCANS.read([record.value for record in new])
-    if new:
-        partition.next_offset = new[-1].offset + 1
-    if wrong:
-        rejects += [malformed(new[index], error) for index, error in wrong.items()]
-        outcomes["other", "other", MALFORMED] = len(wrong)
-        new = [record for index, record in enumerate(new) if index not in wrong]
-    scans = [(record, scan, parcel_key(scan.waybill_id) if scan.kind in {"accepted", "delivered"} else b"") for record, scan in zip(new, read, strict=True)]
-    times: dict[str, list[int]] = {}
-    deliveries: list[tuple[str, int]] = []
-    policy, from_ms, until_ms = None, END_MS, END_MS
+    read, rejects = read_new(partition, records, SCANS)
+    scans = [(record, scan, parcel_key(scan.waybill_id) if scan.kind in OF_A_PARCEL else b"") for record, scan in read]
     partition.parcels.look_up(key for _, _, key in scans if key)
+    counting = _Counting(partition, policies, registry, whose)
+    outcomes: Counter[tuple[str, str, str]] = Counter()
+    if rejects:
+        outcomes[OTHER, OTHER, MALFORMED] = len(rejects)
     for record, scan, key in scans:
-        stamped_ms, arrived_ms = stamps_ms(record, scan.arrival_time_ms)
-        if reason := SYNTHETIC if scan.synthetic and refuses_synthetic else refuse_time(scan.event_time_ms, stamped_ms):
-            rejects.append(refused(record, scan, reason))
-            outcomes[scan.city, scan.kind, reason] += 1
-            continue
-        if scan.event_time_ms < partition.stream_time_ms - KNOWN_FOR_MS:
-            rejects.append(refused(record, scan, LATE))
-            outcomes[scan.city, scan.kind, LATE] += 1
-            continue
-        partition.stream_time_ms = max(partition.stream_time_ms, capped(scan.event_time_ms, arrived_ms))
-        partition.arrivals.note(arrived_ms, scan.event_time_ms)
-        outcome, counts, date = "counted", False, days.date_of(scan.event_time_ms)
-        if scan.kind == "delivered":
-            accepted_ms = partition.parcels.accepted_at(key)
-            if accepted_ms is not None and accepted_ms <= scan.event_time_ms:
-                deliveries.append((scan.city, scan.event_time_ms - accepted_ms))
-        elif key:
-            known = partition.known(key)
-            counts = known is None or (scan.event_time_ms, scan.event_id) < known[:2]
-            if known is not None and scan.event_id == known.event_id:
-                outcome = DUPLICATE
-        own = scan.city == city
-        if own and registry.knows("enterprise", scan.enterprise_id):  # of others no signs are expected
-            times.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
-            if scan.synthetic and partition.made_up is not None:
-                partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
-        if own and not from_ms <= scan.event_time_ms < until_ms:
-            policy, (from_ms, until_ms) = policies.at(scan.event_time_ms), policies.period_ms(scan.event_time_ms)
-        if own and policy is not None:
-            for finding in violated(scan, policy.scan_rules["all"], registry, date):
-                partition.sight(finding, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
-        if counts:
-            day = shared_day(*whose(scan), date)
-            findings = violated(scan, policy.scan_rules["accepted"], registry, date) if own and policy is not None else ()
-            parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), findings)
-            if known is None:
-                accepted.setdefault(day, Counts()).add(parcel.features)
-            partition.put(key, parcel)
+        outcome = refuse_event(partition, record, scan, refuses_synthetic=refuses_synthetic)
+        if outcome is None:
+            outcome = counting.count(scan, key)
+        else:
+            rejects.append(refused(record, scan, outcome))
         outcomes[scan.city, scan.kind, outcome] += 1
     partition.settle()
-    for enterprise_id, signs in times.items() if feed_gap_ms is not None else ():
-        partition.signs.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in signs)
-    gather(partition.signs, lambda _: feed_gap_ms)
-    partition.sweep(days)
-    return Tally(rejects, outcomes, accepted, deliveries)
+    counting.enter_signs()
+    partition.sweep(policies.newest.days)
+    return Tally(rejects, outcomes, counting.accepted, counting.deliveries)
+
+
+class _Counting:
+    """A chunk of accepted scans on its way into a partition: parcels ``accepted`` by day, ``deliveries``, and ``signs`` (ms) by enterprise."""
+
+    def __init__(self, partition: ScanPartition, policies: Policies, registry: Registry, whose: Whose) -> None:
+        self.partition = partition
+        self.policies = policies
+        self.registry = registry
+        self.whose = whose
+        self.city = policies.newest.pack.city.adcode
+        self.accepted: dict[DayKey, Counts] = {}
+        self.deliveries: list[tuple[str, int]] = []
+        self.signs: dict[str, list[int]] = {}
+        self._policy: Policy | None = None
+        self._period_ms = END_MS, END_MS
+
+    def count(self, scan: Scan, key: bytes) -> str:
+        """Take in an accepted scan, and the ``key`` of its parcel where it is about one; what it came to."""
+        date, policy = self.policies.newest.days.date_of(scan.event_time_ms), self._policy_of(scan)
+        if scan.city == self.city:
+            self._note_sign(scan)
+        if policy is not None:
+            for violation in violated(scan, policy.scan_rules["all"], self.registry, date):
+                self.partition.sight(violation, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
+        if scan.kind == "delivered":
+            self._note_delivery(scan, key)
+        elif key:
+            return self._accept_parcel(scan, key, date, policy)
+        return COUNTED
+
+    def _policy_of(self, scan: Scan) -> Policy | None:
+        """The policy that is valid for a scan; None for those of other cities."""
+        if scan.city != self.city:
+            return None
+        if not self._period_ms[0] <= scan.event_time_ms < self._period_ms[1]:
+            self._policy, self._period_ms = self.policies.at(scan.event_time_ms), self.policies.period_ms(scan.event_time_ms)
+        return self._policy
+
+    def _note_sign(self, scan: Scan) -> None:
+        """A scan is a sign of life of its enterprise's feed; of enterprises without a record none are expected."""
+        if not self.registry.knows("enterprise", scan.enterprise_id):
+            return
+        self.signs.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
+        if scan.synthetic and self.partition.made_up is not None:
+            self.partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
+
+    def _note_delivery(self, scan: Scan, key: bytes) -> None:
+        accepted_ms = self.partition.parcels.accepted_at(key)
+        if accepted_ms is not None and accepted_ms <= scan.event_time_ms:
+            self.deliveries.append((scan.city, scan.event_time_ms - accepted_ms))
+
+    def _accept_parcel(self, scan: Scan, key: bytes, date: str, policy: Policy | None) -> str:
+        """Count a parcel by the earliest of its acceptances."""
+        known = self.partition.known(key)
+        if known is None or (scan.event_time_ms, scan.event_id) < known[:2]:
+            day = shared_day(*self.whose(scan), date)
+            violations = violated(scan, policy.scan_rules["accepted"], self.registry, date) if policy is not None else ()
+            parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), violations)
+            if known is None:
+                self.accepted.setdefault(day, Counts()).add(parcel.features)
+            self.partition.put(key, parcel)
+        return DUPLICATE if known is not None and scan.event_id == known.event_id else COUNTED
+
+    def enter_signs(self) -> None:
+        """Enter the signs of the chunk where some rule waits for them."""
+        gap_ms = signs_gap_ms(self.policies, "enterprise")
+        for enterprise_id, signs in self.signs.items() if gap_ms is not None else ():
+            self.partition.signs.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in signs)
+        gather(self.partition.signs, lambda _: gap_ms)
 
 
 def features_of(scan: Scan) -> int:
