@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import Literal
+from typing import Any, Literal, TypeVar
+
+import msgspec
 
 MAX_EVIDENCE = 10
 """So many fixes, or charges, an incident tells at most."""
@@ -22,6 +24,26 @@ def steps(known: str, wanted: str, *, differs: bool) -> list[tuple[Kind, str]]:
     if known == OPEN and wanted == CLOSED:
         return [("closed", CLOSED)]
     return [("updated", wanted)] if differs else []
+
+
+class Announced(msgspec.Struct):
+    """An incident as last announced; what was said of it is in the fields of its kind."""
+
+    incident_id: str
+    revision: int
+    state: str
+
+
+A = TypeVar("A", bound=Announced)
+
+
+def announce(known: A, wanted: str, *, differs: bool, **said: Any) -> tuple[A, list[tuple[Kind, A]]]:
+    """The incident as announced now, and the revisions that lead there from what was: to the state that is wanted, with what is ``said`` of it."""
+    revisions: list[tuple[Kind, A]] = []
+    for kind, state in steps(known.state, wanted, differs=differs):
+        known = msgspec.structs.replace(known, revision=known.revision + 1, state=state, **said)
+        revisions.append((kind, known))
+    return known, revisions
 
 
 def incident_id(key: bytes, policy: str, rule_id: str, subject: str, zone_id: str | None, *beginning: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS
-from streams.enterprises.intervals import Announced, Interval
+from streams.enterprises.intervals import AnnouncedInterval, Interval
 from streams.lifecycle import CLOSED, MAX_EVIDENCE
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies
@@ -42,7 +42,7 @@ class Account(msgspec.Struct):
     """
 
     charges: dict[str, Charge] = {}
-    announced: dict[int, Announced] = {}
+    announced: dict[int, AnnouncedInterval] = {}
     told: tuple[str, float] | None = None
     history: list[tuple[int, str]] = []
     due_ms: int = BEGINNING_MS

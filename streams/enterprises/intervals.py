@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, incident_id, steps
+from streams.lifecycle import CLOSED, OPEN, RETRACTED, Announced, Kind, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 
@@ -28,12 +28,9 @@ class Interval(NamedTuple):
     synthetic: bool = False
 
 
-class Announced(msgspec.Struct, array_like=True):
-    """A spell's incident as last announced."""
+class AnnouncedInterval(Announced, array_like=True):
+    """An interval's incident as last announced."""
 
-    incident_id: str
-    revision: int
-    state: str
     spell: Interval
 
 
@@ -51,7 +48,7 @@ class IntervalTransition(msgspec.Struct):
 
 
 def judge_intervals(
-    policies: Policies, identity_key: bytes, rule_id: str, subject: str, spells: Iterable[Interval], announced: dict[int, Announced]
+    policies: Policies, identity_key: bytes, rule_id: str, subject: str, spells: Iterable[Interval], announced: dict[int, AnnouncedInterval]
 ) -> list[IntervalTransition]:
     """What is to be announced now that these are a subject's spells; ``announced``, by beginnings, is brought up to date."""
     wanted = {spell.start_ms: spell for spell in spells}
@@ -63,12 +60,12 @@ def judge_intervals(
         known, spell = announced.get(start_ms), wanted.get(start_ms)
         if known is None:
             name = incident_id(identity_key, policy.name, rule_id, subject, None, str(start_ms))
-            known = Announced(name, 0, RETRACTED, wanted[start_ms])
+            known = AnnouncedInterval(name, 0, RETRACTED, wanted[start_ms])
         state = RETRACTED if spell is None else OPEN if spell.end_ms is None else CLOSED
         spell = spell or known.spell
-        for kind, reached in steps(known.state, state, differs=state != known.state or (state == CLOSED and spell != known.spell)):
-            said = spell._replace(end_ms=None) if reached == OPEN else spell
-            known = Announced(known.incident_id, known.revision + 1, reached, said)
-            transitions.append(IntervalTransition(kind, known.incident_id, known.revision, reached, policy, rule, subject, said))
-        announced[start_ms] = known
+        differs = state != known.state or (state == CLOSED and spell != known.spell)
+        announced[start_ms], revisions = announce(known, state, differs=differs, spell=spell)
+        for kind, said in revisions:
+            as_of = spell._replace(end_ms=None) if said.state == OPEN else spell
+            transitions.append(IntervalTransition(kind, said.incident_id, said.revision, said.state, policy, rule, subject, as_of))
     return transitions

@@ -12,7 +12,7 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
 from streams.decode import HEARTBEATS
-from streams.enterprises.intervals import Announced, Interval
+from streams.enterprises.intervals import AnnouncedInterval, Interval
 from streams.events import KNOWN_FOR_MS, Record, Reject, refused
 from streams.intake import read_new, refuse_event
 from streams.policy.pack import Rule
@@ -55,7 +55,7 @@ class Liveness(msgspec.Struct, array_like=True):
 
     spans: list[Span] = []
     since_ms: int = BEGINNING_MS
-    announced: dict[str, dict[int, Announced]] = {}
+    announced: dict[str, dict[int, AnnouncedInterval]] = {}
 
     def see(self, spans: Iterable[Span], gap_ms: int, watermark_ms: int) -> None:
         """Enter signs; what is settled is forgotten, but for its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.counts import CITY_WIDE, OTHER, Counts, DayKey
-from streams.lifecycle import CLOSED, RETRACTED, Kind, incident_id, steps
+from streams.lifecycle import CLOSED, RETRACTED, Announced, Kind, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.records import Enterprise
@@ -13,12 +13,9 @@ from streams.registry.registry import Registry
 from streams.rules import RULES
 
 
-class DayIncident(msgspec.Struct):
+class DayIncident(Announced):
     """A low-rate incident about one subject's day, as last announced."""
 
-    incident_id: str
-    revision: int
-    state: str
     counts: tuple[int, int]
 
 
@@ -89,10 +86,7 @@ class DayJudge:
                 return []
             subject = f"enterprise/{day.enterprise_id}"
             name = incident_id(self.identity_key, policy.name, rule.id, subject, None, f"{day.city}/{day.date}")
-            known = incidents[rule.id] = DayIncident(name, 0, RETRACTED, (0, 0))
-        out = []
-        for kind, state in steps(known.state, CLOSED if low else RETRACTED, differs=known.counts != (numerator, denominator)):
-            known.revision += 1
-            known.state, known.counts = state, (numerator, denominator)
-            out.append(DayTransition(kind, known.incident_id, known.revision, state, rule, day, known.counts, synthetic or bool(counts.synthetic)))
-        return out
+            known = DayIncident(name, 0, RETRACTED, (0, 0))
+        counted, made_up = (numerator, denominator), synthetic or bool(counts.synthetic)
+        incidents[rule.id], revisions = announce(known, CLOSED if low else RETRACTED, differs=known.counts != counted, counts=counted)
+        return [DayTransition(kind, said.incident_id, said.revision, said.state, rule, day, counted, made_up) for kind, said in revisions]

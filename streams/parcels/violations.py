@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.events import Scan
-from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Kind, incident_id, steps
+from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Announced, Kind, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.records import Outlet
@@ -74,12 +74,9 @@ def violated(scan: Scan, rules: Iterable[Rule], registry: Registry, date: str) -
     return tuple(found)
 
 
-class ScanViolation(msgspec.Struct, array_like=True):
+class ScanViolation(Announced, array_like=True):
     """An incident of this kind as last announced."""
 
-    incident_id: str
-    revision: int
-    state: str
     extent: ViolationSummary
 
 
@@ -108,9 +105,7 @@ def judge_violation(
         name = incident_id(identity_key, policy.name, key.rule_id, key.subject, None, key.date)
         known = ScanViolation(name, 0, RETRACTED, extent)
     state = RETRACTED if not extent.count else CLOSED if stream_time_ms >= end_ms + policies.lateness_ms else OPEN
+    # of an open one only its opening has been told
     differs = extent != known.extent if state == CLOSED else extent.evidence[:1] != known.extent.evidence[:1]
-    transitions = []
-    for kind, reached in steps(known.state, state, differs=differs):  # of an open one only its opening has been told
-        known = ScanViolation(known.incident_id, known.revision + 1, reached, extent)
-        transitions.append(ViolationTransition(kind, known.incident_id, known.revision, reached, policy, rule, key, extent))
-    return known, transitions
+    known, revisions = announce(known, state, differs=differs, extent=extent)
+    return known, [ViolationTransition(kind, said.incident_id, said.revision, said.state, policy, rule, key, extent) for kind, said in revisions]
