@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
-from streams.clock import END_MS, month_after
-from streams.counts import Counts, DayKey, rate_row, totals
-from streams.enterprises.credit import Account, black_intervals, charge_of, costs
-from streams.enterprises.intervals import judge_intervals
-from streams.enterprises.liveness import HeartbeatPartition, Span, joined, silences, take_heartbeats
+from streams.city.city_judge import CityJudge
+from streams.city.contributions import Contribution, of_heartbeats, of_scans
+from streams.city.incident_data import incident_data
+from streams.city.ledger import CityLedger, Due
+from streams.clock import END_MS
+from streams.counts import rate_row
+from streams.enterprises.credit import charge_of
+from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Reject
 from streams.files.record_files import How
+from streams.incident import IncidentData
 from streams.lifecycle import OPEN, RETRACTED
-from streams.parcels.days import DayJudge, DayTransition
 from streams.parcels.scans import count_scans, new_scan_partition
-from streams.parcels.violations import judge_violation
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
-from streams.rules import RULES
-from streams.runtime.cloudevents import day_incident_data, incident_data, interval_data, violation_data
+from streams.topics import GPS
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition, as_transition
-from streams.vehicles.partition import FixPartition, new_partition
+from streams.vehicles.partition import new_partition
 
 IDENTITY_KEY = b"yicheng"
+Taken = tuple[Counter[str], list[Reject]]
+"""What a chunk came to: its records by outcome, and the refused ones."""
 
 
 def judge_files(
@@ -49,64 +53,15 @@ def judge_files(
     except OSError as error:
         raise BadInput(f"--out {out}: {error.strerror}; give the name of a folder") from None
     started, cpu_started = time.perf_counter(), time.process_time()
-    policies = Policies([policy])
-    engine = Engine(policies, registry, identity_key)
-    partition, latest = new_partition(), dict[str, Transition]()
-    scan_partition = new_scan_partition()
-    heard = HeartbeatPartition()
-    made_up: dict[str, set[int]] = {}
-    scan_partition.made_up = heard.made_up = made_up
-    scan_partition.sweep_ms = END_MS  # what cannot change any more is wanted at the end
-
-    def judge_chunk(chunk: Chunk) -> tuple[Counter[str], list[Reject]]:
-        verdict = engine.judge(partition, chunk.records)
-        for transition in verdict.transitions:
-            latest[transition.incident_id] = transition
-        return Counter(verdict.outcomes), verdict.rejects
-
-    def count_chunk(chunk: Chunk) -> tuple[Counter[str], list[Reject]]:
-        tally, outcomes = count_scans(scan_partition, chunk.records, policies, registry), Counter[str]()
-        for (_, _, outcome), number in tally.outcomes.items():
-            outcomes[outcome] += number
-        return outcomes, tally.rejects
-
-    def hear_chunk(chunk: Chunk) -> tuple[Counter[str], list[Reject]]:
-        rejects = take_heartbeats(heard, chunk.records, policies)
-        return Counter({"accepted": len(chunk.records) - len(rejects)}) + Counter(reject.reason for reject in rejects), rejects
-
+    judging = _Judging(policy, registry, identity_key)
     with (out / "rejects.jsonl").open("wb") as rejects_file, progress_bar() as progress:
         intake = Intake(rejects_file, progress, how or How())
-        intake.read("gps", gps, judge_chunk)
-        intake.read("scan", scans, count_chunk)
-        intake.read("heartbeat", heartbeats, hear_chunk)
-
-    watched: dict[str, list[Span]] = {}
-    latest.update((transition.incident_id, transition) for transition in engine.finish(partition))
-    incidents = [incident_data(t, policies, registry) for t in _final(partition, latest) if t.state != RETRACTED]
-    watermark_ms = max(partition.stream_time_ms, scan_partition.stream_time_ms, heard.stream_time_ms)
-    counts = totals([scan_partition.counts])
-    day_judge = DayJudge(policies, registry, identity_key)
-    day_transitions = [t for day, counted in counts.items() for t in day_judge.judge(day, counted, {}, watermark_ms)]
-    months: dict[DayKey, Counts] = {}
-    for day, counted in counts.items():
-        months.setdefault(day._replace(date=day.date[:7]), Counts()).merge(counted)
-    for month, counted in months.items():
-        before = months.get(month._replace(date=month_after(month.date, -1)), Counts())
-        day_transitions += day_judge.judge_month(month, counted, before, {}, watermark_ms)
-    final_days: dict[str, DayTransition] = {t.incident_id: t for t in day_transitions}
-    incidents += [day_incident_data(t, policies, registry) for t in final_days.values() if t.state != RETRACTED]
-    for key, sightings in scan_partition.findings.items():
-        _, found = judge_violation(policies, identity_key, key, sightings.extent(), None, watermark_ms)
-        incidents += [violation_data(t, registry) for t in found[-1:]]
-    for signs in (scan_partition.signs, heard.signs):
-        for subject, spans in signs.items():
-            watched.setdefault(subject, []).extend(spans)
-    incidents += _spells(policies, registry, identity_key, watched, made_up, incidents, watermark_ms)
-    incidents.sort(key=lambda d: (d["opened_at_ms"], d["rule_id"], d["vehicle_id"] or d["outlet_id"] or d["enterprise_id"] or "", d["zone_id"] or ""))
-    for data in incidents:
-        del data["revision"]
-    _write_lines(out / "incidents.jsonl", incidents)
-    _write_lines(out / "rates.jsonl", [rate_row(day, counted) for day, counted in counts.items()])
+        intake.read("gps", gps, judging.take_fixes)
+        intake.read("scan", scans, judging.take_scans)
+        intake.read("heartbeat", heartbeats, judging.take_heartbeats)
+    incidents = judging.finish()
+    _write_lines(out / "incidents.jsonl", [_row(data) for data in incidents])
+    _write_lines(out / "rates.jsonl", judging.rates())
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     read = sum(outcomes.total() for outcomes in intake.outcomes.values())
     summary = {
@@ -114,9 +69,9 @@ def judge_files(
         **{name: dict(outcomes) for name, outcomes in intake.outcomes.items()},
         "first_refusal": intake.first_refusal,
         "passed_over": intake.passed_over,
-        "vehicles": len(partition.vehicles),
-        "incidents": dict(Counter(data["rule_id"] for data in incidents)),
-        "driven": [driven_row(policy.pack.city.adcode, date, driven) for date, driven in sorted(partition.empty_run.by_date.items())],
+        "vehicles": len(judging.fixes.vehicles),
+        "incidents": dict(Counter(data.rule_id for data in incidents)),
+        "driven": [driven_row(judging.city, date, driven) for date, driven in sorted(judging.fixes.empty_run.by_date.items())],
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
         "records_per_second": round(read / max(seconds, 1e-9)),
@@ -125,39 +80,79 @@ def judge_files(
     return summary
 
 
-def _spells(
-    policies: Policies, registry: Registry, identity_key: bytes, watched: dict[str, list[Span]], made_up: dict[str, set[int]], incidents: list[dict[str, Any]],
-    watermark_ms: int,
-) -> list[dict[str, Any]]:
-    """The silences of cameras and feeds, then the black lists that follow from all incidents, as they stand at the end."""
-    policy, found = policies.newest, list[dict[str, Any]]()
-    for subject, spans in sorted(watched.items()):
-        kind = subject.partition("/")[0]
-        for rule in (rule for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS):
-            spells, _ = silences(policies, registry, rule.id, subject, joined(spans, int(rule.parameters.limit)), watermark_ms)
-            told = [spell._replace(synthetic=not made_up.get(subject, set()).isdisjoint(spell[:2])) for spell in spells]
-            transitions = {t.incident_id: t for t in judge_intervals(policies, identity_key, rule.id, subject, told, {})}
-            found += [interval_data(t, registry) for t in transitions.values()]
-    accounts: dict[str, Account] = {}
-    for data in [*incidents, *found]:
-        if charge := charge_of(data, policies):
-            accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
-    for rule in policy.credit_rules:
-        for enterprise_id, account in sorted(accounts.items()):
-            subject = f"enterprise/{enterprise_id}"
-            spells, _ = black_intervals(costs(account, rule), rule, watermark_ms - 1)
-            transitions = {t.incident_id: t for t in judge_intervals(policies, identity_key, rule.id, subject, spells, {})}
-            found += [interval_data(t, registry) for t in transitions.values()]
-    return found
+class _Judging:
+    """One partition of each input, judged chunk by chunk; and the city's ledger, which is judged once, when all has been read."""
+
+    def __init__(self, policy: Policy, registry: Registry, identity_key: bytes) -> None:
+        self.policies = Policies([policy])
+        self.registry = registry
+        self.identity_key = identity_key
+        self.city = policy.pack.city.adcode
+        self.engine = Engine(self.policies, registry, identity_key)
+        self.fixes, self.scans, self.heartbeats = new_partition(), new_scan_partition(), HeartbeatPartition()
+        self.scans.sweep_ms = END_MS  # what cannot change any more is wanted at the end
+        self.made_up: dict[str, set[int]] = {}
+        self.scans.made_up = self.heartbeats.made_up = self.made_up
+        self.latest: dict[str, Transition] = {}
+        self.ledger = CityLedger()
+
+    def take_fixes(self, chunk: Chunk) -> Taken:
+        """Judge fixes."""
+        result = self.engine.judge(self.fixes, chunk.records)
+        self.latest.update((transition.incident_id, transition) for transition in result.transitions)
+        return Counter(result.outcomes), result.rejects
+
+    def take_scans(self, chunk: Chunk) -> Taken:
+        """Count scans, and judge them one by one."""
+        tally, outcomes = count_scans(self.scans, chunk.records, self.policies, self.registry), Counter[str]()
+        for (_, _, outcome), number in tally.outcomes.items():
+            outcomes[outcome] += number
+        return outcomes, tally.rejects
+
+    def take_heartbeats(self, chunk: Chunk) -> Taken:
+        """Enter signs of life."""
+        rejects = take_heartbeats(self.heartbeats, chunk.records, self.policies)
+        return Counter({"accepted": len(chunk.records) - len(rejects)}) + Counter(reject.reason for reject in rejects), rejects
+
+    def finish(self) -> list[IncidentData]:
+        """All incidents that stand at the end, in order of time; those of the city are judged now."""
+        self.latest.update((transition.incident_id, transition) for transition in self.engine.finish(self.fixes))
+        of_vehicles = [incident_data(t, self.policies, self.registry) for t in self._final() if t.state != RETRACTED]
+        watermark_ms = max(self.fixes.stream_time_ms, self.scans.stream_time_ms, self.heartbeats.stream_time_ms)
+        judge, due = CityJudge(self.policies, self.registry, self.identity_key, has_account=lambda _: True, made_up=self.made_up), Due()
+        for contribution in self._contributions(of_vehicles):
+            judge.enter(self.ledger, contribution, due)
+        judge.advance(self.ledger, watermark_ms, watermark_ms - 1, due)
+        of_city = {data.incident_id: data for _, data in judge.judge(self.ledger, due).incidents}
+        incidents = [*of_vehicles, *(data for data in of_city.values() if data.state != RETRACTED)]
+        return sorted(incidents, key=lambda data: (data.opened_at_ms, data.rule_id, data.vehicle_id or data.outlet_id or data.enterprise_id or "", data.zone_id or ""))
+
+    def _contributions(self, of_vehicles: Sequence[IncidentData]) -> Iterator[Contribution]:
+        """What the inputs have come to, as workers send it to their city."""
+        yield from of_scans(self.scans, 0, self.city)
+        yield from of_heartbeats(self.heartbeats, 0, self.city)
+        for data in of_vehicles:
+            if charge := charge_of(data, self.policies):
+                yield Contribution(self.city, GPS.name, charge=charge)
+
+    def _final(self) -> list[Transition]:
+        """The last state of every incident of a vehicle; those still open as they stand now, not as they were announced."""
+        for vehicle in self.fixes.vehicles.values():
+            for incident in vehicle.incidents or ():
+                if incident.state == OPEN:
+                    self.latest[incident.incident_id] = as_transition("updated", vehicle, incident)
+        return list(self.latest.values())
+
+    def rates(self) -> list[dict[str, Any]]:
+        """Every day's rates."""
+        return [rate_row(day, counts) for day, state in sorted(self.ledger.days.items()) if (counts := state.counts()).accepted]
 
 
-def _final(partition: FixPartition, latest: dict[str, Transition]) -> list[Transition]:
-    """The last state of every incident; those still open as they stand now, not as they were announced."""
-    for trace in partition.vehicles.values():
-        for incident in trace.incidents or ():
-            if incident.state == OPEN:
-                latest[incident.incident_id] = as_transition("updated", trace, incident)
-    return list(latest.values())
+def _row(data: IncidentData) -> dict[str, Any]:
+    """An incident as it stands, without the number of the revisions that led there."""
+    row: dict[str, Any] = msgspec.to_builtins(data)
+    del row["revision"]
+    return row
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:

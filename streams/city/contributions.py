@@ -12,9 +12,11 @@ from streams.clock import BEGINNING_MS
 from streams.counts import Counts, MinuteCounts
 from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
 from streams.enterprises.credit import Charge
-from streams.enterprises.liveness import Span
+from streams.enterprises.liveness import HeartbeatPartition, Span, in_parts
 from streams.ids import RESERVED, is_id
+from streams.parcels.scans import ScanPartition
 from streams.parcels.violations import ViolationKey, ViolationSummary
+from streams.topics import HEARTBEAT, SCAN
 from streams.vehicles.empty_run import Millimetres
 from streams.watermark import Mark, Newest
 
@@ -41,6 +43,27 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     driven: Millimetres | None = None
     marks: list[Mark] | None = None
     newest: Newest | None = None
+
+
+def of_scans(partition: ScanPartition, number: int, city: str) -> Iterator[Contribution]:
+    """What a partition of scans has come to since the last call: signs of life of its ``city``, counts of days, violations."""
+    as_of = number, partition.next_offset
+    signs, partition.signs = partition.signs, {}
+    days, violations = partition.take_changed()
+    for part in in_parts(signs):
+        yield Contribution(city, SCAN.name, "", "", *as_of, signs=part)
+    for day in days:
+        counts, minutes = partition.counts[day], partition.changed_minutes(day)
+        yield Contribution(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=counts, minutes=minutes)
+    for key in violations:
+        yield Contribution(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
+
+
+def of_heartbeats(partition: HeartbeatPartition, number: int, city: str) -> Iterator[Contribution]:
+    """The signs of life that a partition of heartbeats has met since the last call."""
+    signs, partition.signs = partition.signs, {}
+    for part in in_parts(signs):
+        yield Contribution(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part)
 
 
 encode_contribution = msgspec.json.Encoder().encode

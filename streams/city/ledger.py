@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from streams.city.contributions import Contribution
 from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
 from streams.enterprises.credit import EXPIRE_MS, Account, Charge
-from streams.enterprises.liveness import SETTLED_MS, Liveness
+from streams.enterprises.liveness import SETTLED_MS, Liveness, Span
 from streams.parcels.days import DayIncident
 from streams.parcels.violations import ScanViolation, ViolationKey, ViolationSummary
 from streams.vehicles.empty_run import Millimetres
@@ -91,6 +93,66 @@ class CityLedger(msgspec.Struct):
     driven: dict[str, dict[int, tuple[int, Millimetres]]] = {}
     drove: set[tuple[str, str]] = set()
 
+    def enter_violation(self, contribution: Contribution) -> list[ViolationKey]:
+        """Enter what a partition's violating scans have come to; the violation, if that is news."""
+        key = contribution.finding
+        if key is None:
+            return []
+        if key not in self.findings:
+            self.findings[key] = ViolationState()
+            self.closing_ms = BEGINNING_MS
+        return [key] if self.findings[key].update(contribution) else []
+
+    def enter_counts(self, contribution: Contribution) -> list[DayKey]:
+        """Enter a partition's counts of an enterprise's day; the days that they change, the whole city's among them."""
+        if contribution.counts is None:
+            return []
+        own = DayKey(contribution.city, contribution.enterprise_id, contribution.date)
+        changed = []
+        for day in (own, own._replace(enterprise_id=CITY_WIDE)):
+            if day not in self.days:
+                self.days[day] = DayCounts()
+                self.closing_ms = BEGINNING_MS
+            if self.days[day].update(contribution):
+                changed.append(day)
+        self._note_activity(own)
+        if contribution.minutes:
+            subject = contribution.city, contribution.enterprise_id
+            self.hours.setdefault(subject, Hour()).update(contribution.partition, contribution.next_offset, contribution.minutes)
+            self.dirty["hour", *subject] = None
+        return changed
+
+    def enter_signs(self, subject: str, spans: list[Span], gap_ms: int) -> None:
+        """Enter signs of life."""
+        self.watched.setdefault(subject, Liveness()).see(spans, gap_ms, self.stream_time_ms)
+
+    def enter_driven(self, contribution: Contribution) -> None:
+        """Enter how far a partition's vehicles drove on a day, unless newer figures are known."""
+        if contribution.driven is None:
+            return
+        by_partition = self.driven.setdefault(contribution.date, {})
+        if contribution.partition not in by_partition or by_partition[contribution.partition][0] <= contribution.next_offset:
+            by_partition[contribution.partition] = (contribution.next_offset, contribution.driven)
+            self.drove.add((contribution.city, contribution.date))
+            self.dirty["driven", contribution.city, contribution.date] = None
+
+    def month_counts(self, months: Iterable[DayKey]) -> dict[DayKey, Counts]:
+        """The counts of months (their date is ``YYYY-MM``), summed over their days."""
+        sums = {month: Counts() for month in months}
+        for day, state in self.days.items():
+            month = day._replace(date=day.date[:7])
+            if month in sums:
+                sums[month].merge(state.counts())
+        return sums
+
+    def hour_counts(self, subject: tuple[str, str], minute: int) -> Counts:
+        """What a (city, enterprise or ``*``) accepted in the hour that ends with a minute."""
+        counts = Counts()
+        for (city, enterprise_id), hour in self.hours.items():
+            if city == subject[0] and subject[1] in {enterprise_id, CITY_WIDE}:
+                counts.merge(hour.counts(minute))
+        return counts
+
     def forget(self, days: LocalDays, city: str) -> None:
         """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges."""
         now_ms = self.stream_time_ms
@@ -120,11 +182,11 @@ class CityLedger(msgspec.Struct):
             state = self.days.setdefault(key, DayCounts())
             state.partials.update({source: counts for source, counts in partials.items() if source not in state.partials or state.partials[source][0] <= counts[0]})
             state.total = None
-            self.note_activity(key)
             self.restored.add(key)
+        self._note_activity(day)
         self.days[day].incidents = incidents
 
-    def note_activity(self, day: DayKey) -> None:
+    def _note_activity(self, day: DayKey) -> None:
         """Enter whether an enterprise accepted parcels on a day."""
         dates = self.active.setdefault(day.enterprise_id, set())
         (dates.add if self.days[day].counts().accepted > 0 else dates.discard)(day.date)

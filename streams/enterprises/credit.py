@@ -6,13 +6,14 @@ function of its charges, whatever the order in which they arrive.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS
+from streams.counts import CITY_WIDE
 from streams.enterprises.intervals import AnnouncedInterval, Interval
+from streams.incident import IncidentData
 from streams.lifecycle import CLOSED, MAX_EVIDENCE
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies
@@ -66,26 +67,26 @@ def credit_rule(policies: Policies) -> Rule | None:
     return next(iter(policies.newest.credit_rules), None)
 
 
-def charge_of(data: Mapping[str, Any], policies: Policies) -> Charge | None:
+def charge_of(data: IncidentData, policies: Policies) -> Charge | None:
     """What an incident's revision means for its enterprise's account; None where it costs nobody anything."""
     rule = credit_rule(policies)
-    if rule is None or not data["enterprise_id"] or data["enterprise_id"] == "*" or data["rule"] not in rule.parameters.points:
+    if rule is None or not data.enterprise_id or data.enterprise_id == CITY_WIDE or data.rule not in rule.parameters.points:
         return None
-    if data["revision"] == 1 and data["state"] != CLOSED:
+    if data.revision == 1 and data.state != CLOSED:
         return None
-    named = data["enterprise_id"], data["incident_id"], data["revision"], data["state"], data["rule"], data["rule_id"]
-    return Charge(*named, settled_at_ms(data, policies), data.get("synthetic", False))
+    at_ms = settled_at_ms(data, policies)
+    return Charge(data.enterprise_id, data.incident_id, data.revision, data.state, data.rule, data.rule_id, at_ms, data.synthetic)
 
 
-def settled_at_ms(data: Mapping[str, Any], policies: Policies) -> int:
+def settled_at_ms(data: IncidentData, policies: Policies) -> int:
     """When an incident can no more be changed by a record that comes in time: from then on it costs points (semantics 9)."""
-    closed_ms: int = data["closed_at_ms"] or data["last_seen_ms"]
+    closed_ms = data.closed_at_ms or data.last_seen_ms
     grace_ms = policies.lateness_ms
-    what = judged(data["rule"])
+    what = judged(data.rule)
     if what == "scan":
-        closed_ms = policies.newest.days.bounds_ms(policies.newest.days.date_of(data["opened_at_ms"]))[1]
+        closed_ms = policies.newest.days.bounds_ms(policies.newest.days.date_of(data.opened_at_ms))[1]
     elif what == "fix":
-        grace_ms = max(grace_ms, int(policies.rule(data["rule_id"], data["rule"], data["opened_at_ms"])[1].merge_gap))
+        grace_ms = max(grace_ms, int(policies.rule(data.rule_id, data.rule, data.opened_at_ms)[1].merge_gap))
     return closed_ms + grace_ms
 
 

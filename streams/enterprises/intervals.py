@@ -44,7 +44,7 @@ class IntervalTransition(msgspec.Struct):
     policy: Policy
     rule: Rule
     subject: str
-    spell: Interval
+    interval: Interval
 
 
 def judge_intervals(

@@ -98,6 +98,15 @@ class ScanPartition(msgspec.Struct):
             del held[minute]
         return {minute: (held[minute][0], held[minute][1], held[minute][2]) for minute in self.dirty_minutes.pop(day, ()) if minute in held} or None
 
+    def take_changed(self) -> tuple[list[DayKey], list[ViolationKey]]:
+        """The days and violations that have changed since the last call; the next checkpoint saves them."""
+        days, violations = list(self.dirty_days), list(self.dirty_findings)
+        self.changed_days = days
+        self.changed_findings.update(self.dirty_findings)
+        self.dirty_days.clear()
+        self.dirty_findings.clear()
+        return days, violations
+
     def recount_minutes(self) -> None:
         """Count the minutes of the last hour again, from the parcels."""
         for parcel in self.parcels.since(self.stream_time_ms - HOUR_MINUTES * MINUTE_MS):

@@ -8,10 +8,11 @@ from typing import Any
 
 from streams import metrics
 from streams.city.contributions import Contribution, encode_contribution
+from streams.city.incident_data import incident_data
 from streams.counts import CITY_WIDE
+from streams.enterprises.credit import charge_of
 from streams.lifecycle import CLOSED, OPEN
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.cloudevents import incident_data
 from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage
 from streams.state_records import RecordHeader, encode_fields, encode_header, has_fields
@@ -73,10 +74,10 @@ class FixStage(StatefulStage[FixPartition]):
     async def _publish(self, engine: Engine, transitions: Sequence[Transition]) -> None:
         policies, registry = engine.policies, engine.compiler.registry
         for transition in transitions:
-            data = incident_data(transition, policies, registry)
-            if charge := await self.announce(transition.kind, data):
-                await self.checkpoint.send(PARTIALS.name, data["city"].encode(), encode_contribution(Contribution(data["city"], GPS.name, charge=charge)))
-            self._count_open(transition.incident_id, data["rule"], transition.state)
+            data = await self.announce(transition.kind, incident_data(transition, policies, registry))
+            if charge := charge_of(data, policies):
+                await self.checkpoint.send(PARTIALS.name, data.city.encode(), encode_contribution(Contribution(data.city, GPS.name, charge=charge)))
+            self._count_open(transition.incident_id, data.rule, transition.state)
 
     async def follow(self, assigned: Iterable[int]) -> None:
         """Let those partitions that are judged to their ends go by the watermark, so that their incidents close, and their silences open.

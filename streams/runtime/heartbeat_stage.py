@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from streams.city.contributions import Contribution, encode_contribution
-from streams.enterprises.liveness import HeartbeatPartition, in_parts, take_heartbeats
+from streams.city.contributions import encode_contribution, of_heartbeats
+from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage
@@ -41,10 +41,6 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """Each subject's signs since the last checkpoint."""
-        partition = self.partitions[number]
-        if partition.signs:
-            assert self.reference.policies is not None
-            city = self.reference.policies.newest.pack.city.adcode
-            signs, partition.signs = partition.signs, {}
-            for part in in_parts(signs):
-                yield PARTIALS.name, city.encode(), encode_contribution(Contribution(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part))
+        assert self.reference.policies is not None
+        for contribution in of_heartbeats(self.partitions[number], number, self.reference.policies.newest.pack.city.adcode):
+            yield PARTIALS.name, contribution.city.encode(), encode_contribution(contribution)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from streams import metrics
-from streams.city.contributions import Contribution, encode_contribution
+from streams.city.contributions import encode_contribution, of_scans
 from streams.counts import FEATURES, OTHER, Counts, DayKey, shared_day, state_key
-from streams.enterprises.liveness import in_parts
 from streams.parcels.scans import ScanPartition, by_registry, count_scans, new_scan_partition
 from streams.parcels.store import Parcel
 from streams.parcels.violating_scans import ViolatingScans
@@ -104,23 +103,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         partition.expired, partition.buried = [], partition.expired
 
     def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
-        """The counts of the days that changed, whole, so that a repeated message changes nothing."""
-        partition = self.partitions[number]
+        """What has changed, whole, so that a repeated message changes nothing."""
         assert self.reference.policies is not None
-        city = self.reference.policies.newest.pack.city.adcode
-        findings = list(partition.dirty_findings)
-        partition.changed_days = list(partition.dirty_days)
-        partition.changed_findings.update(partition.dirty_findings)
-        partition.dirty_days.clear()
-        partition.dirty_findings.clear()
-        as_of = number, partition.next_offset
-        if partition.signs:
-            signs, partition.signs = partition.signs, {}
-            for part in in_parts(signs):
-                yield PARTIALS.name, city.encode(), encode_contribution(Contribution(city, SCAN.name, "", "", *as_of, signs=part))
-        for day in partition.changed_days:
-            row = Contribution(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=partition.counts[day], minutes=partition.changed_minutes(day))
-            yield PARTIALS.name, day.city.encode(), encode_contribution(row)
-        for key in findings:
-            row = Contribution(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
-            yield PARTIALS.name, city.encode(), encode_contribution(row)
+        for contribution in of_scans(self.partitions[number], number, self.reference.policies.newest.pack.city.adcode):
+            yield PARTIALS.name, contribution.city.encode(), encode_contribution(contribution)

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from streams import metrics
 from streams.counts import CITY_WIDE, OTHER
-from streams.enterprises.credit import Charge, charge_of
 from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
+from streams.incident import IncidentData
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.cloudevents import cloudevent
@@ -173,17 +175,17 @@ class StatefulStage(Generic[P]):
         return self.pieces[number].join(found)
 
     def marked(self, said: dict[str, Any]) -> dict[str, Any]:
-        """What is to be published; all that a rehearsal says is synthetic."""
+        """A row that is to be published; all that a rehearsal says is synthetic."""
         return {**said, "synthetic": True} if self.checkpoint.origin.rehearsal else said
 
-    async def announce(self, kind: str, data: dict[str, Any]) -> Charge | None:
-        """Publish one revision of an incident; what it means for its enterprise's account."""
-        data = self.marked(data)
+    async def announce(self, kind: str, data: IncidentData) -> IncidentData:
+        """Publish one revision of an incident; all that a rehearsal says is synthetic. What was published."""
+        if self.checkpoint.origin.rehearsal:
+            data = msgspec.structs.replace(data, synthetic=True)
         subject, value = cloudevent(kind, data)
         await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
-        assert self.reference.policies is not None
-        metrics.INCIDENTS.labels(data["city"], data["rule"], data["severity"], kind).inc()
-        return charge_of(data, self.reference.policies)
+        metrics.INCIDENTS.labels(data.city, data.rule, data.severity, kind).inc()
+        return data
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
         """Send on where refused records stand, and why they were refused: late ones apart, duplicates nowhere."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 
+import msgspec
 import orjson
 import pytest
 from conftest import ROOT, SHARED, wait_for
@@ -14,6 +15,7 @@ from oracle import Oracle
 from deploy.admin import produce, read_topic
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
+from streams.incident import IncidentData
 from streams.policy.reader import load_policy
 from streams.runtime.cloudevents import cloudevent
 
@@ -205,7 +207,7 @@ def test_answers_to_incidents(kafka, yicheng):
     judge = ["judge", "--policy", "hohhot-2019", "--registry", "registry.jsonl", "--scans", day / "scans.jsonl.zst", "--out", "out"]
     assert yicheng.run(*judge).returncode == 0
     found = [orjson.loads(line) for line in (yicheng.home / "out" / "incidents.jsonl").read_bytes().splitlines()][:3]
-    produce(kafka, "courier.incidents.v1", [(key.encode(), value) for data in found for key, value in [cloudevent("closed", {**data, "revision": 2})]])
+    produce(kafka, "courier.incidents.v1", [(key.encode(), value) for data in found for key, value in [cloudevent("closed", msgspec.convert({**data, "revision": 2}, IncidentData))]])
     assert len(yicheng.run("incidents", "list", **environment).stdout.splitlines()) == 3
     first, second, third = (data["incident_id"] for data in found)
     assert yicheng.run("incidents", "ack", first, "--by", "officer 7", **environment).returncode == 0

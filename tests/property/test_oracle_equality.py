@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
+from streams.city.incident_data import incident_data
 from streams.clock import bound_ms
 from streams.events import Record
 from streams.lifecycle import OPEN
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.runtime.cloudevents import incident_data
 from streams.state_records import header_of
 from streams.vehicles import engine as engine_module
 from streams.vehicles import history, insertion, late, quiet, slow_path, store
@@ -217,7 +217,7 @@ def judge(engine_of, lines, size, breaks):
     standing = [t for t in latest.values() if t.state != "retracted"]
     registry = engine.compiler.registry
     found = Counter(
-        (*(data[field] for field in FIELDS), data["plate"], data["synthetic"], t.episode.top_speed_kmh or 0.0)
+        (*(getattr(data, field) for field in FIELDS), data.plate, data.synthetic, t.episode.top_speed_kmh or 0.0)
         for t in standing for data in [incident_data(t, engine.policies, registry)]
     )  # fmt: skip
     return found, rejected, {date: tuple(driven) for date, driven in partition.empty_run.by_date.items()}

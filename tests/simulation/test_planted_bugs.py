@@ -8,10 +8,10 @@ import pytest
 from simulation import cluster
 from simulation.history import run
 
+from streams.city import city_judge
 from streams.clock import BEGINNING_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
-from streams.runtime import city_stage as rate_stage
 from streams.runtime import stage as stages
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
@@ -195,7 +195,7 @@ def days_are_judged_chunk_by_chunk(patch):
         announce, said = self.announce, {}
 
         async def keep(kind, data):
-            said[data["incident_id"]] = kind, data
+            said[data.incident_id] = kind, data
 
         patch.setattr(self, "announce", keep, raising=False)
         await take(self, chunk)
@@ -324,7 +324,7 @@ def event_times_are_said_a_checkpoint_late(patch):
 @bug
 def points_are_backdated_to_the_end_of_the_incident(patch):
     """An enterprise is on the black list before the incident is settled."""
-    patch.setattr(credit, "settled_at_ms", lambda data, policies: data["closed_at_ms"] or data["last_seen_ms"])
+    patch.setattr(credit, "settled_at_ms", lambda data, policies: data.closed_at_ms or data.last_seen_ms)
 
 
 @bug
@@ -369,7 +369,7 @@ def signs_yet_to_come_end_a_silence(patch):
     def rash(policies, registry, rule_id, subject, spans, watermark_ms):
         return found(policies, registry, rule_id, subject, spans, max([watermark_ms, *(last_ms for _, last_ms in spans)]))
 
-    patch.setattr(rate_stage, "silences", rash)
+    patch.setattr(city_judge, "silences", rash)
 
 
 @pytest.mark.parametrize("name", BUGS)

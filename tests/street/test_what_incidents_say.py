@@ -8,13 +8,13 @@ import orjson
 import pytest
 
 from deploy.judge import judge_files
+from streams.city.incident_data import incident_data
 from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy, parse_policy
 from streams.registry.files import load_registry
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
-from streams.runtime.cloudevents import incident_data
 from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine
@@ -75,8 +75,8 @@ class City:
 
     def said(self, rule="speeding"):
         return sorted(
-            (d["opened_at_ms"] - T, d["plate"], d["synthetic"], d["reason_en"].rpartition("up to ")[2])
-            for d in self.latest.values() if d["rule"] == rule and d["state"] != "retracted"
+            (d.opened_at_ms - T, d.plate, d.synthetic, d.reason_en.rpartition("up to ")[2])
+            for d in self.latest.values() if d.rule == rule and d.state != "retracted"
         )  # fmt: skip
 
 

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from streams.enterprises.credit import Account, Charge, black_intervals, charge_of, costs, standing
 from streams.enterprises.intervals import Interval, judge_intervals
 from streams.enterprises.liveness import HeartbeatPartition, Liveness, joined, silences, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Record
+from streams.incident import IncidentData
 from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.records import Standing, decode_entry
@@ -100,7 +102,7 @@ def test_a_silence_opens_closes_and_is_retracted_by_late_signs():
     known, said = {}, []
     for spells in ([Interval(5, None)], [Interval(5, None)], [Interval(5, 50)], [Interval(5, 30), Interval(30, 50)], [Interval(30, 50)], [Interval(5, 20), Interval(30, 50)]):
         found = judge_intervals(policies("offline_camera"), b"k", "r", "outlet/o", spells, known)
-        said.append([(t.kind, t.revision, t.spell[:2]) for t in found])
+        said.append([(t.kind, t.revision, t.interval[:2]) for t in found])
     assert said == [
         [("opened", 1, (5, None))], [], [("closed", 2, (5, 50))],
         [("updated", 3, (5, 30)), ("opened", 1, (30, None)), ("closed", 2, (30, 50))], [("retracted", 4, (5, 30))],
@@ -140,14 +142,16 @@ def test_points_add_up_expire_and_are_published_once():
 
 def test_what_an_incident_costs_nobody():
     own = policies("blacklisted_enterprise", "points: {speeding: 2}, black_at: 5")
-    data = {"incident_id": "i", "revision": 2, "state": "closed", "rule": "speeding", "rule_id": "s", "enterprise_id": "e",
-            "opened_at_ms": NOON, "closed_at_ms": NOON + 7, "last_seen_ms": NOON + 7}  # fmt: skip
+    data = IncidentData(
+        incident_id="i", revision=2, state="closed", rule="speeding", rule_id="s", policy="p", clause="1", severity="warning", city="1", enterprise_id="e",
+        opened_at_ms=NOON, closed_at_ms=NOON + 7, last_seen_ms=NOON + 7, fix_count=1, reason_zh="", reason_en="",
+    )  # fmt: skip
     assert charge_of(data, own) == Charge("e", "i", 2, "closed", "speeding", "s", NOON + 7 + own.lateness_ms)
     day_end_ms = own.newest.days.bounds_ms(own.newest.days.date_of(NOON))[1]
     by_scans = policies("blacklisted_enterprise", "points: {unfiled_outlet: 2}, black_at: 5")
-    assert charge_of({**data, "rule": "unfiled_outlet"}, by_scans).at_ms == day_end_ms + own.lateness_ms
+    assert charge_of(replace(data, rule="unfiled_outlet"), by_scans).at_ms == day_end_ms + own.lateness_ms
     for change in ({"enterprise_id": None}, {"enterprise_id": "*"}, {"rule": "silent_vehicle"}, {"revision": 1, "state": "open"}):
-        assert charge_of({**data, **change}, own) is None
+        assert charge_of(replace(data, **change), own) is None
     assert charge_of(data, policies("offline_camera")) is None
 
 

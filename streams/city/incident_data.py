@@ -1,0 +1,185 @@
+"""Transitions of incidents, in words and figures: who, where, when, by which clause, on what evidence. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.clock import local_datetime
+from streams.counts import CITY_WIDE
+from streams.enterprises.intervals import IntervalTransition
+from streams.incident import Evidence, IncidentData
+from streams.lifecycle import CLOSED, OPEN
+from streams.parcels.days import DayTransition
+from streams.parcels.violations import ViolationTransition
+from streams.policy.pack import Rule
+from streams.policy.policy import Policies, Policy
+from streams.registry.records import Enterprise, Outlet
+from streams.registry.registry import Registry
+from streams.rules import RULES
+from streams.shares import percent, target_percent
+from streams.vehicles.incidents import Transition
+
+
+def incident_data(transition: Transition, policies: Policies, registry: Registry) -> IncidentData:
+    """What is said of a vehicle's incident."""
+    episode, offence = transition.episode, transition.episode.offence
+    policy, rule = policies.rule(offence.rule_id, offence.rule, episode.opened_at_ms)
+    subject = registry.subject(transition.vehicle_id, episode.opened_at_ms)
+    zone_zh, zone_en = policy.zone_name(offence.zone_id)
+    plate = episode.plate or (subject.vehicle.plate if subject.vehicle else None)
+    words = {
+        "plate": plate or "",
+        "vehicle_id": transition.vehicle_id,
+        "zone_zh": zone_zh,
+        "zone_en": zone_en,
+        "minutes": f"{(episode.last_seen_ms - episode.opened_at_ms) / 60_000:.1f}",
+        "speed_kmh": f"{episode.top_speed_kmh or 0.0:g}",
+        "place_zh": f"在{zone_zh}" if offence.zone_id else "",
+        "place_en": f" in {zone_en}" if offence.zone_id else "",
+    }
+    first = episode.evidence[0]
+    return IncidentData(
+        **_common(transition, rule, policy, words),
+        zone_id=offence.zone_id,
+        vehicle_id=transition.vehicle_id,
+        plate=plate,
+        enterprise_id=subject.vehicle.enterprise_id if subject.vehicle else None,
+        opened_at_ms=episode.opened_at_ms,
+        last_seen_ms=episode.last_seen_ms,
+        closed_at_ms=None if transition.state == OPEN else episode.last_seen_ms,
+        lon=first.lon,
+        lat=first.lat,
+        fix_count=episode.fix_count,
+        evidence=tuple(Evidence(fix.event_id, fix.event_time_ms, fix.lon, fix.lat, fix.speed_kmh) for fix in episode.evidence),
+        superseded_by=transition.superseded_by,
+        synthetic=episode.synthetic,
+    )
+
+
+def day_incident_data(transition: DayTransition, policies: Policies, registry: Registry) -> IncidentData:
+    """What is said of a low rate; its bounds are those of the local day or month."""
+    rule, day = transition.rule, transition.day
+    opened_at_ms, closed_at_ms = policies.newest.days.bounds_ms(day.date)
+    policy = policies.at(opened_at_ms) or policies.newest
+    name_zh, name_en = enterprise_name(day.enterprise_id, policy, registry, opened_at_ms)
+    numerator, denominator = transition.counts
+    words = {
+        "enterprise_zh": name_zh,
+        "enterprise_en": name_en,
+        "date": day.date,
+        "percent": percent(numerator / denominator if denominator else None, rule.parameters.target),
+        "target_percent": target_percent(rule.parameters.target),
+    }
+    return IncidentData(
+        **_common(transition, rule, policy, words),
+        enterprise_id=day.enterprise_id,
+        opened_at_ms=opened_at_ms,
+        last_seen_ms=closed_at_ms,
+        closed_at_ms=closed_at_ms if transition.state == CLOSED else None,
+        fix_count=denominator,
+        synthetic=transition.synthetic,
+    )
+
+
+def violation_data(transition: ViolationTransition, registry: Registry) -> IncidentData:
+    """What is said of an outlet's or enterprise's scans of a day; its bounds are those of the first and last."""
+    policy, extent, key = transition.policy, transition.extent, transition.key
+    kind, _, name = key.subject.partition("/")
+    first = extent.evidence[0] if extent.evidence else None
+    opened_at_ms = first.event_time_ms if first else policy.days.bounds_ms(key.date)[0]
+    outlet = _outlet(registry, key.subject, opened_at_ms)
+    enterprise_id = name if kind == "enterprise" else (outlet.enterprise_id if outlet else None) or (first.enterprise_id if first else None)
+    words = {
+        **_subject_words(key.subject, enterprise_name(enterprise_id or "", policy, registry, opened_at_ms)),
+        "date": key.date,
+        "count": str(extent.count),
+        "scans_en": "1 scan" if extent.count == 1 else f"{extent.count} scans",
+        "parcels_en": "1 parcel" if extent.count == 1 else f"{extent.count} parcels",
+    }
+    lon, lat = (outlet.lon, outlet.lat) if outlet else (None, None)
+    return IncidentData(
+        **_common(transition, transition.rule, policy, words),
+        enterprise_id=enterprise_id,
+        outlet_id=name if kind == "outlet" else None,
+        opened_at_ms=opened_at_ms,
+        last_seen_ms=extent.last_seen_ms if first else opened_at_ms,
+        closed_at_ms=extent.last_seen_ms if transition.state == CLOSED else None,
+        lon=lon,
+        lat=lat,
+        fix_count=extent.count,
+        evidence=tuple(Evidence(scan.event_id, scan.event_time_ms, lon, lat, None) for scan in extent.evidence),
+        synthetic=extent.synthetic,
+    )
+
+
+def interval_data(transition: IntervalTransition, registry: Registry) -> IncidentData:
+    """What is said of a silence or a black list; its bounds are those of the interval, ``fix_count`` its size."""
+    policy, interval = transition.policy, transition.interval
+    kind, _, name = transition.subject.partition("/")
+    outlet = _outlet(registry, transition.subject, interval.start_ms)
+    enterprise_id = name if kind == "enterprise" else outlet.enterprise_id if outlet else None
+    words = {
+        **_subject_words(transition.subject, enterprise_name(enterprise_id or "", policy, registry, interval.start_ms)),
+        "since": local_datetime(interval.start_ms, policy.timezone).strftime("%Y-%m-%d %H:%M"),
+        "count": str(interval.size),
+    }
+    last_seen_ms = interval.start_ms if interval.end_ms is None else interval.end_ms
+    return IncidentData(
+        **_common(transition, transition.rule, policy, words),
+        enterprise_id=enterprise_id,
+        outlet_id=name if kind == "outlet" else None,
+        opened_at_ms=interval.start_ms,
+        last_seen_ms=last_seen_ms,
+        closed_at_ms=last_seen_ms if transition.state == CLOSED else None,
+        lon=outlet.lon if outlet else None,
+        lat=outlet.lat if outlet else None,
+        fix_count=interval.size,
+        synthetic=interval.synthetic,
+    )
+
+
+def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, event_time_ms: int) -> tuple[str, str]:
+    """Chinese and English name of an enterprise, or of the city for ``*``."""
+    if enterprise_id == CITY_WIDE:
+        return policy.pack.city.name_zh, policy.pack.city.name_en
+    enterprise = registry.at("enterprise", enterprise_id, event_time_ms)
+    if not isinstance(enterprise, Enterprise):
+        return enterprise_id, enterprise_id
+    return enterprise.name_zh or enterprise_id, enterprise.name_en or enterprise_id
+
+
+def _outlet(registry: Registry, subject: str, event_time_ms: int) -> Outlet | None:
+    kind, _, name = subject.partition("/")
+    record = registry.at(kind, name, event_time_ms)
+    return record if isinstance(record, Outlet) else None
+
+
+def _subject_words(subject: str, enterprise_names: tuple[str, str]) -> dict[str, str]:
+    """How an outlet, or an enterprise, is called in Chinese and English."""
+    kind, _, name = subject.partition("/")
+    name_zh, name_en = enterprise_names
+    if kind == "outlet":
+        return {"subject_zh": f"{name_zh}网点 {name}", "subject_en": f"outlet {name} of {name_en}"}
+    return {"subject_zh": name_zh, "subject_en": name_en}
+
+
+def _common(
+    transition: Transition | DayTransition | ViolationTransition | IntervalTransition, rule: Rule, policy: Policy, words: dict[str, str]
+) -> dict[str, Any]:
+    """The fields that every incident gets alike; ``words`` go into its reason."""
+    module = RULES[rule.rule]
+    of_month = len(words.get("date", "")) == len("YYYY-MM")
+    reason_zh, reason_en = (module.MONTH_ZH, module.MONTH_EN) if of_month else (module.REASON_ZH, module.REASON_EN)
+    return {
+        "incident_id": transition.incident_id,
+        "revision": transition.revision,
+        "state": transition.state,
+        "rule": rule.rule,
+        "rule_id": rule.id,
+        "policy": policy.name,
+        "clause": rule.clause,
+        "severity": rule.severity,
+        "city": policy.pack.city.adcode,
+        "reason_zh": reason_zh.format(**words),
+        "reason_en": reason_en.format(**words),
+    }

@@ -1,0 +1,62 @@
+"""Which rates of a city are to be published anew: of days, of the last hour, of the last 30 days. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from streams.city.ledger import CityLedger
+from streams.clock import MINUTE_MS, LocalDays
+from streams.counts import CITY_WIDE, HOUR, MONTH, Counts, DayKey, forecast, last_days
+
+HOUR_MS = 60 * MINUTE_MS
+Subject = tuple[str, str]
+"""City, and enterprise or ``*``."""
+
+
+class Rate(NamedTuple):
+    """The counts of a ``window``: a local day's (its date), the last hour's or the last 30 days', as of the day named; ``ahead``: the day's forecast."""
+
+    day: DayKey
+    window: str
+    counts: Counts
+    ahead: Mapping[str, float]
+
+
+def changed_rates(ledger: CityLedger, touched: set[DayKey], days: LocalDays) -> list[Rate]:
+    """The days ``touched``, whose counts changed, and the windows that they, or the time that has passed, changed."""
+    now_ms = max(0, ledger.watermark.newest_ms)
+    today, minute = days.date_of(now_ms), now_ms // MINUTE_MS
+    changed = touched & ledger.days.keys()  # a chunk may close days that it began with
+    subjects = {day[:2] for day in changed}
+    hourly = subjects if ledger.told_minute == minute else _all_with_hours(ledger)
+    monthly = subjects if ledger.month_until == today else {day[:2] for day in ledger.days}
+    ledger.told_minute, ledger.month_until = minute, today
+    for day in changed:
+        ledger.dirty["day", *day] = None
+    hours = {subject: ledger.hour_counts(subject, minute) for subject in hourly | subjects}
+    hours_left = (days.bounds_ms(today)[1] - now_ms) / HOUR_MS
+    of_days = _rates_of_days(ledger, changed | {DayKey(*subject, today) for subject in hourly}, today, hours, hours_left)
+    of_hours = [Rate(DayKey(*subject, today), HOUR, hours[subject], {}) for subject in sorted(hourly)]
+    return [*of_days, *of_hours, *_rates_of_months(ledger, monthly, today)]
+
+
+def _all_with_hours(ledger: CityLedger) -> set[Subject]:
+    """Every enterprise that accepted parcels of late, and its city."""
+    return {subject for city, enterprise_id in ledger.hours for subject in ((city, enterprise_id), (city, CITY_WIDE))}
+
+
+def _rates_of_days(ledger: CityLedger, wanted: set[DayKey], today: str, hours: Mapping[Subject, Counts], hours_left: float) -> list[Rate]:
+    """The rates of days; today's with what they will come to if the rest of it is as the last hour was."""
+    rates = []
+    for day in sorted(wanted & ledger.days.keys()):
+        counts = ledger.days[day].counts()
+        ahead = forecast(counts, hours[day[:2]], hours_left) if day.date == today else {}
+        rates.append(Rate(day, day.date, counts, ahead))
+    return rates
+
+
+def _rates_of_months(ledger: CityLedger, subjects: set[Subject], today: str) -> list[Rate]:
+    """The rates of the 30 days that end today."""
+    sums = last_days(((day, state.counts()) for day, state in ledger.days.items() if day[:2] in subjects), today)
+    return [Rate(DayKey(*subject, today), MONTH, sums.get(subject, Counts()), {}) for subject in sorted(subjects)]

@@ -1,0 +1,61 @@
+"""What is said of an incident: the ``data`` of a record of ``courier.incidents.v1``, a public contract (its fields in this order)."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A fix or scan that an incident rests on; degrees, km/h, milliseconds UTC."""
+
+    event_id: str
+    event_time_ms: int
+    lon: float | None
+    lat: float | None
+    speed_kmh: float | None
+
+
+class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision of an incident, of whatever rule.
+
+    ``closed_at_ms`` is None while it is open; ``lon`` and ``lat`` are those of its first evidence, or of the outlet;
+    ``fix_count``: of how many fixes, scans, parcels or charges it is made. An id is None where it is about no such thing.
+    """
+
+    incident_id: str
+    revision: int
+    state: str
+    rule: str
+    rule_id: str
+    policy: str
+    clause: str
+    severity: str
+    city: str
+    zone_id: str | None = None
+    vehicle_id: str | None = None
+    plate: str | None = None
+    enterprise_id: str | None = None
+    outlet_id: str | None = None
+    opened_at_ms: int
+    last_seen_ms: int
+    closed_at_ms: int | None
+    lon: float | None = None
+    lat: float | None = None
+    fix_count: int
+    evidence: tuple[Evidence, ...] = ()
+    reason_zh: str
+    reason_en: str
+    superseded_by: str | None = None
+    synthetic: bool = False
+
+    @property
+    def subject(self) -> str:
+        """Whom it is about."""
+        return subject_name(self.vehicle_id, self.outlet_id, self.enterprise_id)
+
+
+def subject_name(vehicle_id: str | None, outlet_id: str | None, enterprise_id: str | None) -> str:
+    """``vehicle/<id>``, ``outlet/<id>`` or ``enterprise/<id>``: the first that is given."""
+    if vehicle_id:
+        return f"vehicle/{vehicle_id}"
+    return f"outlet/{outlet_id}" if outlet_id else f"enterprise/{enterprise_id}"
