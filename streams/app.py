@@ -33,6 +33,7 @@ from streams.runtime.held_back import HeldBack
 from streams.runtime.origin import identity_key, origin_of
 from streams.runtime.preflight import refuse_made_anew, refuse_misfits
 from streams.runtime.reference import Reference
+from streams.runtime.refused_share import RefusedShare
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.stage import StatefulStage
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
@@ -70,12 +71,12 @@ class Stages(NamedTuple):
     city: CityStage
 
 
-def build_stages(checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> Stages:
+def build_stages(checkpoint: Checkpoint, reference: Reference, identity_key: bytes, refused: RefusedShare | None = None) -> Stages:
     """The stages of a worker, in the order of the flow."""
     return Stages(
-        FixStage(checkpoint, reference, identity_key),
-        ScanStage(checkpoint, reference),
-        HeartbeatStage(checkpoint, reference),
+        FixStage(checkpoint, reference, identity_key, refused),
+        ScanStage(checkpoint, reference, refused),
+        HeartbeatStage(checkpoint, reference, refused),
         CityStage(checkpoint, reference, identity_key),
     )
 
@@ -90,7 +91,8 @@ def build_app(settings: Settings, web_port: int) -> App:
     checkpoint.verify = functools.partial(refuse_made_anew, checkpoint)
     app.watchdog = Watchdog(patience_s=60.0, session_timeout_s=SESSION_TIMEOUT_S)
     app.ready = lambda: reference.ready.is_set() and _has_partitions(app)
-    stages = build_stages(checkpoint, reference, key)
+    refused = RefusedShare(settings.refused_share, settings.refused_share_records, stops=settings.refused_share_stops)
+    stages = build_stages(checkpoint, reference, key, refused)
 
     @app.agent(_topic(app, GPS), name="judge_fixes")
     async def judge_fixes(stream: Any) -> None:

@@ -43,6 +43,12 @@ class WriteRefused(YichengError):
     """Kafka does not take what a worker writes; nothing is acked, and nothing is lost."""
 
 
+class TooManyRefused(YichengError):
+    """Most records of an input are refused, and the operator wants the worker to end then."""
+
+    exit_code = 2
+
+
 class ForeignState(YichengError):
     """The state belongs to a worker of another kind, or with another identity key; going on would mix what must stay apart."""
 

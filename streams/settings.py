@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: the process's own default (worker 9108, notifier 9109)")
     checkpoint_interval_s: float = Field(1.0, gt=0, description="seconds between checkpoints of a worker")
     chunk_records: int = Field(2_000, ge=1, description="most records delivered to an agent at once")
+    refused_share: float = Field(0.5, gt=0, le=1, description="share of an input's records, from 0 to 1: where more are refused, the worker's log says so; 1: never")
+    refused_share_records: int = Field(1_000, ge=1, description="over how many records of an input that share is taken")
+    refused_share_stops: bool = Field(False, description="a worker ends, and does not start again, where more are refused; off: it only says so")
     isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
         "read_committed", description="read_committed: records of aborted transactions are never judged, those of open ones when they are committed; read_uncommitted: all are, at once"
     )

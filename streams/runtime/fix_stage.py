@@ -14,6 +14,7 @@ from streams.enterprises.credit import charge_of
 from streams.lifecycle import CLOSED, OPEN
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
+from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage
 from streams.state_records import RecordHeader, encode_fields, encode_header, has_fields
 from streams.topics import GPS, PARTIALS, VEHICLE_STATE
@@ -31,8 +32,8 @@ LONGEST_HEADER = 40
 class FixStage(StatefulStage[FixPartition]):
     """Fixes → incidents."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes) -> None:
-        super().__init__(checkpoint, reference, GPS, VEHICLE_STATE)
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, identity_key: bytes, refused_share: RefusedShare | None = None) -> None:
+        super().__init__(checkpoint, reference, GPS, VEHICLE_STATE, refused_share)
         self.identity_key = identity_key
         self.engine: Engine | None = None
         self.open: dict[str, str] = {}

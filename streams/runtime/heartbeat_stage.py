@@ -9,6 +9,7 @@ from streams.city.contributions import encode_contribution, of_heartbeats
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
+from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage
 from streams.state_records import RecordHeader
 from streams.topics import HEARTBEAT, HEARTBEAT_STATE, PARTIALS
@@ -17,8 +18,8 @@ from streams.topics import HEARTBEAT, HEARTBEAT_STATE, PARTIALS
 class HeartbeatStage(StatefulStage[HeartbeatPartition]):
     """Heartbeats → signs of life of cameras and feeds."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
-        super().__init__(checkpoint, reference, HEARTBEAT, HEARTBEAT_STATE)
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, refused_share: RefusedShare | None = None) -> None:
+        super().__init__(checkpoint, reference, HEARTBEAT, HEARTBEAT_STATE, refused_share)
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Enter a chunk of one partition's heartbeats."""

@@ -14,6 +14,7 @@ from streams.parcels.violating_scans import ViolatingScans
 from streams.parcels.violations import ViolatingScan, ViolationKey
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
+from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage, enterprise_label
 from streams.state_records import RecordHeader, decode_fields, decode_header, encode_fields
 from streams.topics import PARCEL_STATE, PARTIALS, SCAN
@@ -25,8 +26,8 @@ PAGES_SINCE = 7
 class ScanStage(StatefulStage[ScanPartition]):
     """Scans → each partition's counts by (city, enterprise, day)."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference) -> None:
-        super().__init__(checkpoint, reference, SCAN, PARCEL_STATE)
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, refused_share: RefusedShare | None = None) -> None:
+        super().__init__(checkpoint, reference, SCAN, PARCEL_STATE, refused_share)
 
     async def take(self, chunk: Sequence[Any]) -> None:
         """Count a chunk of one partition's records."""

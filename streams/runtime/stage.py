@@ -23,6 +23,7 @@ from streams.runtime.durable import Change, Reached
 from streams.runtime.origin import refuse_foreign, signed, unsigned
 from streams.runtime.pieces import Pieces
 from streams.runtime.reference import Reference
+from streams.runtime.refused_share import RefusedShare
 from streams.state_records import COMMIT_MARKER, RecordHeader, decode_header, encode_header, header_of
 from streams.topics import DEAD, INCIDENTS, LATE, Topic
 
@@ -43,10 +44,11 @@ P = TypeVar("P", bound=Stateful)
 class StatefulStage(Generic[P]):
     """State by partition: restored when a partition's first chunk comes after an assignment, saved by the checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, reference: Reference, input_topic: Topic, state_topic: Topic) -> None:
+    def __init__(self, checkpoint: Checkpoint, reference: Reference, input_topic: Topic, state_topic: Topic, refused_share: RefusedShare | None = None) -> None:
         self.checkpoint = checkpoint
         self.input_topic = input_topic.name
         self.reference = reference
+        self.refused_share = refused_share or RefusedShare()
         self.state_topic = state_topic.name
         self.partitions: dict[int, P] = {}
         self.kept: dict[int, tuple[P, int]] = {}
@@ -188,7 +190,8 @@ class StatefulStage(Generic[P]):
         return data
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:
-        """Send on where refused records stand, and why they were refused: late ones apart, duplicates nowhere."""
+        """Send on where refused records of a chunk stand, and why they were refused: late ones apart, duplicates nowhere."""
+        self.refused_share.note(self.input_topic, len(chunk), (reject.reason for reject in rejects))
         keys = {record.offset: record.key for record in chunk} if rejects else {}
         for reject in rejects:
             if reject.reason == DUPLICATE:

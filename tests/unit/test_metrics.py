@@ -54,7 +54,7 @@ def test_no_label_could_name_a_vehicle_or_a_waybill():
 def test_the_pure_core_reads_no_clock():
     rooms = "city parcels enterprises vehicles policy rules registry".split()
     modules = [path for room in rooms for path in (ROOT / "streams" / room).glob("*.py")]
-    modules += [ROOT / f"streams/{name}.py" for name in "counts lifecycle fix_batch events geo watermark windows".split()]
+    modules += [ROOT / f"streams/{name}.py" for name in "counts incident intake lifecycle fix_batch events geo watermark windows".split()]
     assert len(modules) > 60
     for module in modules:
         text = module.read_text("utf-8")
