@@ -26,7 +26,7 @@ from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 from streams.watermark import INPUTS, Mark
 
 STAGES = {GPS.name: FixStage, SCAN.name: ScanStage, HEARTBEAT.name: HeartbeatStage, PARTIALS.name: CityStage}
-ENDED_MS = BASE_MS + 40 * DAY_MS
+ENDED_MS = BASE_MS + 20 * DAY_MS
 POISON = [*sorted({value for value in raw_kinds(random.Random(1)).values() if value and len(value) < 20_000}), b"", None]
 MOMENTARY = {"revision", "next_offset", "minutes"}
 
@@ -117,7 +117,7 @@ def history(topic):
     sent = []
     for source in (GPS.name, SCAN.name, HEARTBEAT.name):
         sent += [value for to, _, value, _ in Room(source).take(history(source), 7).sent if to == PARTIALS.name]
-    steps = [encode_contribution(time_comes_to(BASE_MS + days * DAY_MS)) for days in (0, 1, 2, 40)]
+    steps = [encode_contribution(time_comes_to(BASE_MS + days * DAY_MS)) for days in (-4, -1, 1, 20)]
     third = len(sent) // 3 + 1
     return logged(topic, [*sent[:third], steps[0], *sent[third : 2 * third], steps[1], steps[2], *sent[2 * third :], steps[3]])
 
