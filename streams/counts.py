@@ -122,16 +122,6 @@ def shared_day(*day: str) -> DayKey:
     return DayKey(*day)
 
 
-def totals(partials: Iterable[Mapping[DayKey, Counts]]) -> dict[DayKey, Counts]:
-    """Sum partitions' counts, with the whole city (``*``) beside its enterprises."""
-    summed: dict[DayKey, Counts] = {}
-    for counts in partials:
-        for day, part in counts.items():
-            for key in (day, day._replace(enterprise_id=CITY_WIDE)):
-                summed.setdefault(key, Counts()).merge(part)
-    return {key: counts for key, counts in sorted(summed.items()) if counts.accepted}
-
-
 def last_days(counts: Iterable[tuple[DayKey, Counts]], until: str) -> dict[tuple[str, str], Counts]:
     """(city, enterprise or ``*``) → the counts of the 30 local days that end with the date ``until``."""
     first = (date.fromisoformat(until) - timedelta(days=MONTH_DAYS - 1)).isoformat()

@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from streams.city.contributions import Contribution, encode_contribution
+from streams.city.contributions import Contribution, encode_contribution, of_scans
+from streams.city.ledger import CityLedger
 from streams.watermark import DISORDER_MS, INPUTS, Mark
 
 
@@ -20,6 +21,14 @@ def said_ms(watermark_ms):
 def said(offset, partial: Contribution, at_ms):
     """A record of partials as it comes from a broker."""
     return SimpleNamespace(topic="courier.partials.v1", partition=0, offset=offset, value=encode_contribution(partial), timestamp=at_ms)
+
+
+def counted(partition, city):
+    """What a partition of scans has counted, by day, with the whole city (``*``) beside its enterprises."""
+    ledger = CityLedger()
+    for contribution in of_scans(partition, 0, city):
+        ledger.enter_counts(contribution)
+    return {day: state.counts() for day, state in sorted(ledger.days.items()) if state.counts().accepted}
 
 
 def inputs_hold(checkpoint, records=10**6, partitions=64):

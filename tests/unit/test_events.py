@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import msgspec
 import orjson
 import pytest
+from time_passing import counted
 
 from streams.clock import duration_ms
-from streams.counts import Counts, DayKey, last_days, totals
+from streams.counts import Counts, DayKey, last_days
 from streams.events import Record
 from streams.parcels.scans import count_scans, new_scan_partition
 from streams.parcels.store import parcel_key
@@ -93,7 +94,7 @@ def count(*values):
     policy = load_policy("hohhot-2019")
     partition = new_scan_partition()
     tally = count_scans(partition, [Record(v, n, T + 10**9) for n, v in enumerate(values)], Policies([policy]), Registry(policy.timezone))
-    return partition, tally, {(k.enterprise_id, k.date): (c.accepted, c.electronic, c.green) for k, c in totals([partition.counts]).items()}
+    return partition, tally, {(k.enterprise_id, k.date): (c.accepted, c.electronic, c.green) for k, c in counted(partition, "150100").items()}
 
 
 def test_a_parcel_counts_once_by_its_first_acceptance_whatever_the_order():

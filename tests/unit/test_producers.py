@@ -8,6 +8,7 @@ from functools import cache
 import msgspec
 import psutil
 import pytest
+from time_passing import counted
 
 from producers import replay
 from producers.faults import Faults, inject, parse_faults
@@ -17,7 +18,7 @@ from producers.replay import read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet
 from producers.truth import Truth
-from streams.counts import DayKey, totals
+from streams.counts import DayKey
 from streams.errors import BadInput
 from streams.events import Record
 from streams.parcels.days import DayJudge
@@ -84,7 +85,7 @@ def test_parcels_meet_their_truth(city):
     scans = parcels(policy, registry, made.truth, scans=7_500, end_ms=NOON, seed=3)
     partition = new_scan_partition()
     count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], Policies([policy]), registry)
-    summed = totals([partition.counts])
+    summed = counted(partition, "150100")
     assert {"/".join(k): (c.accepted, c.electronic, c.green) for k, c in summed.items()} == made.truth.rates
     judge = DayJudge(Policies([policy]), registry, b"k")
     judged = [t for day, counts in summed.items() for t in judge.judge(day, counts, {}, partition.stream_time_ms)]
