@@ -143,7 +143,7 @@ def test_a_silence_says_what_its_fix_reported():
 
 def test_the_words_about_a_foreign_plate_name_it():
     city = City().judge(fix("a", 0, speed=5, plate="ກຂ1"), fix("b", 10, speed=5, plate="京A12345"), fix("c", 20, speed=5, plate="ກຂ2"))
-    words = {d["opened_at_ms"] - T: d["reason_en"] for d in city.latest.values() if d["rule"] == "unrecognised_foreign_plate"}
+    words = {d.opened_at_ms - T: d.reason_en for d in city.latest.values() if d.rule == "unrecognised_foreign_plate"}
     assert "ກຂ1" in words[0] and "ກຂ2" in words[20_000]
 
 
