@@ -56,6 +56,11 @@ def test_a_taken_port_is_no_obstacle():
         assert free_port(wanted) != wanted
 
 
+def test_the_wanted_port_is_given_where_it_is_free():
+    wanted = free_port()
+    assert [free_port(wanted) for _ in range(3)] == [wanted] * 3
+
+
 def test_a_damaged_or_missing_jar_is_fetched_again(tmp_path):
     """Copies the verified cache, breaks two jars in it, and fetches: only those two are downloaded."""
     import shutil
