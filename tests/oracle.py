@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import calendar
 import datetime as dt
+import functools
 import json
 import math
 import re
@@ -62,10 +63,13 @@ class Oracle:
         features = json.loads((policy.parent / zones).read_text("utf-8"))["features"] if zones else []
         self.zones = {f["properties"]["id"]: shape(f["geometry"]) for f in features}
         self.kinds = {f["properties"]["id"]: f["properties"].get("kind") for f in features}
-        self.records = defaultdict(list)
+        self.records, self.versions = defaultdict(list), defaultdict(list)
         for line in registry.read_text("utf-8").splitlines() if registry else ():
             record = json.loads(line)
             self.records[record["kind"]].append(record)
+            self.versions[record["kind"], record["id"]].append(record)
+        # the same questions are asked again and again
+        self.bound, self.on_file, self.known = functools.cache(self.bound), functools.cache(self.on_file), {}
 
     # --- time and validity ---
     def local(self, t):
@@ -92,7 +96,7 @@ class Oracle:
         return (start is None or start <= t) and (end is None or t < end)
 
     def lookup(self, kind, record_id, t):
-        found = [r for r in self.records[kind] if r["id"] == record_id and self.valid(r, t)]
+        found = [r for r in self.versions.get((kind, record_id), ()) if self.valid(r, t)]
         return max(found, key=lambda r: self.bound(r.get("valid_from"), False) or float("-inf"), default=None)
 
     def counts(self, record, t):
@@ -252,6 +256,13 @@ class Oracle:
         odd = any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in value)
         return 1 <= len(value.encode()) <= 128 and not odd and value not in ("*", "other")
 
+    def read(self, line, fields, needed):
+        """As ``parse``, which looks at each line once."""
+        if (line, needed) not in self.known:
+            self.known[line, needed] = self.parse(line, fields, needed)
+        event = self.known[line, needed]
+        return None if event is None else dict(event)
+
     def parse(self, line, fields, needed):
         """The fields of a record that are given, or None where it is malformed; the first so many are needed."""
 
@@ -287,7 +298,7 @@ class Oracle:
         rejects, accepted, high, seen, times = Counter(), [], {}, set(), defaultdict(list)
         most = max(1, int(self.lateness / 1000 * self.most_a_second))
         for line in lines:
-            fix = self.parse(line, FIX, 5)
+            fix = self.read(line, FIX, 5)
             if fix is None:
                 rejects["malformed"] += 1
                 continue
@@ -440,9 +451,12 @@ class Oracle:
     # --- parcels ---
     def on_record(self, scan):
         """City and enterprise of a scan as a worker tells them apart: those that no record of the registry names are all ``other``."""
+        return tuple(name if name in known else "other" for name, known in zip((scan["city"], scan["enterprise_id"]), self.on_file(), strict=True))
+
+    def on_file(self):
+        """The cities and the enterprises that the registry names."""
         cities = {self.pack["city"]["adcode"], *(c for rs in self.records.values() for r in rs for c in (r.get("city"), *r.get("cities", ())))}
-        enterprises = {r["id"] for r in self.records["enterprise"]}
-        return tuple(name if name in known else "other" for name, known in ((scan["city"], cities), (scan["enterprise_id"], enterprises)))
+        return cities, {r["id"] for r in self.records["enterprise"]}
 
     def scans(self, *partitions, stream_time=0, live=False):
         """(city, enterprise or ``*``, date) → (accepted, electronic, green), and the low-rate incidents; ``live``: as a worker counts, not ``judge``."""
@@ -477,7 +491,7 @@ class Oracle:
         """(scan, stream time before it) of those that are neither broken nor more than three days late, and the last stream time."""
         taken, stream_time = [], 0
         for line in lines:
-            scan = self.parse(line, SCAN, 6)
+            scan = self.read(line, SCAN, 6)
             if scan is None or not YEAR_2000 <= scan["event_time_ms"] < NO_CALENDAR or scan["event_time_ms"] < stream_time - 3 * 86_400_000:
                 continue
             taken.append((scan, stream_time))
@@ -547,7 +561,7 @@ class Oracle:
         for lines in heartbeats:
             stream_time = 0
             for line in lines:
-                beat = self.parse(line, BEAT, 2)
+                beat = self.read(line, BEAT, 2)
                 if beat is None or not YEAR_2000 <= beat["event_time_ms"] < NO_CALENDAR:
                     continue
                 if beat["event_time_ms"] < stream_time - 3 * 86_400_000:
@@ -680,6 +694,14 @@ class Oracle:
                 continue
             if green / accepted <= part / whole:
                 found.add((rule["id"], enterprise, month))
+        return found
+
+    def low_bounds(self, rows):
+        """Low-rate rows (rule id, enterprise, date or month) with when it begins and ends in place of the date."""
+        found = set()
+        for rule_id, enterprise, date in rows:
+            first, last = (date, date) if len(date) == 10 else (f"{date}-01", f"{date}-{calendar.monthrange(int(date[:4]), int(date[5:]))[1]}")
+            found.add((rule_id, enterprise, self.bound(first, False), self.bound(last, True)))
         return found
 
     def low_days(self, days, stream_time):

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
 
+from as_published import black_lists, check_findings, events_of, low_days, newest, of_days, of_driving, silences, standing, taken_back
 from conftest import get, wait_for
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from make_day import SEED, VEHICLES
@@ -13,14 +14,9 @@ from oracle import Oracle
 from deploy.admin import publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends, read_clock
-from deploy.verdict import finding_differences, how_alarms_stood, latest_incidents, newest
 from producers.traffic import write_sample_registry
-from streams.counts import is_of_day
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.rules import judged
-from streams.runtime.cloudevents import subject_of
-from streams.vehicles.empty_run import is_about_driving
 
 PACK = Path(__file__).parent.parent / "streams" / "policies" / "hohhot-2019.yaml"
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
@@ -36,6 +32,21 @@ def in_order(gps, scans):
                 reached_ms = max(reached_ms, int(json.loads(line)["event_time_ms"]))
             rows.append((reached_ms, topic, key, line))
     return [row[1:] for row in sorted(rows, key=lambda row: row[0])]
+
+
+def records_of(bootstrap, topic):
+    """All that a topic holds now, as it can be read, each partition in order."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, isolation_level="read_committed")
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        until = consumer.end_offsets(partitions)
+        while any(consumer.position(partition) < end for partition, end in until.items()):
+            for records in consumer.poll(500).values():
+                yield from records
+    finally:
+        consumer.close()
 
 
 class Pipeline:
@@ -97,35 +108,28 @@ class Pipeline:
 
     def check_alarms_stood(self, share=0.0):
         """No more than such a share of what was announced was ever taken back; returns how many were announced."""
-        stood = how_alarms_stood(self.sink)
-        assert stood.count <= share * stood.announced, stood
-        return stood.announced
+        announced, rules = taken_back(events_of(self.sink))
+        assert len(rules) <= share * announced, rules
+        return announced
 
     def check_fixes(self):
         """The sink's incidents equal the oracle's over each partition; returns how many there are."""
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
         by_partition = self.by_partition = defaultdict(list)
-        partitions = [TopicPartition("courier.gps.v1", n) for n in consumer.partitions_for_topic("courier.gps.v1")]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning()
-        ends = consumer.end_offsets(partitions)
-        while any(consumer.position(p) < end for p, end in ends.items()):
-            for tp, records in consumer.poll(500).items():
-                by_partition[tp.partition] += [r.value for r in records]
-        consumer.close()
+        for record in records_of(self.bootstrap, "courier.gps.v1"):
+            by_partition[record.partition].append(record.value)
         expected, refused = set(), Counter()
         watermark_ms = read_clock(self.bootstrap).watermark_ms
         for lines in by_partition.values():
             incidents, rejects = Oracle(PACK, self.registry).fixes(lines, watermark_ms)
             expected |= incidents
             refused += rejects
-        found = {tuple(d[f] for f in FIELDS) for d in latest_incidents(self.sink).values() if d["vehicle_id"] and d["state"] != "retracted"}
+        found = {tuple(d[f] for f in FIELDS) for d in standing(events_of(self.sink)) if d["vehicle_id"]}
         # what was announced of an open incident is its opening; its end is announced when it closes
         shorten = lambda rows: {r[:5] if r[7] == "open" else r for r in rows}  # noqa: E731
         assert shorten(found) == shorten(expected)
         letters = dict(letter for topic in ("courier.dead.v1", "courier.late.v1") for letter in self.letters(topic))
         rows = newest((key, json.loads(value)) for key, value in read_topic(self.bootstrap, "courier.rates.v1")).values()
-        self.check_driven([row for row in rows if is_about_driving(row)], by_partition.values())
+        self.check_driven(of_driving(rows), by_partition.values())
         return len(expected), refused, Counter(letters.values())
 
     def check_driven(self, rows, partitions):
@@ -140,12 +144,9 @@ class Pipeline:
 
     def letters(self, topic):
         """Where each refused fix stood, and the reason; a crash may repeat some."""
-        consumer = KafkaConsumer(topic, bootstrap_servers=self.bootstrap, group_id=None, auto_offset_reset="earliest", consumer_timeout_ms=3_000)
-        for record in consumer:
-            headers = dict(record.headers)
+        for headers in (dict(record.headers) for record in records_of(self.bootstrap, topic)):
             if headers["topic"] == b"courier.gps.v1":
                 yield (headers["partition"], headers["offset"]), headers["reason"].decode()
-        consumer.close()
 
     def check_revisions(self):
         """Each (incident, revision) says one thing, and revisions have no gaps."""
@@ -164,13 +165,13 @@ class Pipeline:
         watermark_ms = read_clock(self.bootstrap).watermark_ms
         assert watermark_ms == oracle.watermark(self.by_partition.values(), [lines])
         expected, low = oracle.scans(lines, stream_time=watermark_ms, live=True)
-        rows = sorted((json.loads(value)["revision"], key, value) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
-        published = {key: row for _, key, value in rows if is_of_day(row := json.loads(value))}
-        assert {k: (v["accepted"], v["electronic"], v["green"]) for k, v in published.items()} == {"/".join(k): v for k, v in expected.items()}
-        standing = [d for d in latest_incidents(self.sink).values() if not d["vehicle_id"] and d["state"] != "retracted"]
-        found = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
-        assert found == {row[:2] for row in low} and found
-        spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) == "silence"}
-        assert spells == oracle.spells(oracle.signs([lines])[0], watermark_ms) and spells
-        expected = {" ".join(row[:3]): row[3:] for row in oracle.findings(lines)}
-        assert finding_differences(expected, standing, self.policy.days) == [] and expected
+        rows = newest((key, json.loads(value)) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
+        counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values())}
+        assert counted == expected and {"/".join(name) for name in counted} <= rows.keys()
+        incidents = standing(events_of(self.sink))
+        assert low_days(incidents) == oracle.low_bounds(low) and low
+        assert silences(incidents) == oracle.spells(oracle.signs([lines])[0], watermark_ms) != set()
+        assert black_lists(incidents) == oracle.black(incidents, watermark_ms, live=True)
+        found = oracle.findings(lines)
+        check_findings(incidents, found, oracle)
+        assert found

@@ -7,19 +7,18 @@ from pathlib import Path
 
 import orjson
 import pytest
+from as_published import black_lists, check_findings, low_days, silences
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
 from deploy.judge import judge_files
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
-from streams import rules
 from streams.counts import FEATURES
 from streams.files.text_files import open_lines
 from streams.policy.reader import PACKS, load_policy, packs
 from streams.registry.files import load_registry
 from streams.registry.registry import Registry
-from streams.runtime.cloudevents import subject_of
 from streams.vehicles.engine import Engine
 
 GOLDEN = Path(__file__).parent
@@ -29,24 +28,11 @@ FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen
 def judged(out):
     rows = [orjson.loads(line) for line in (out / "incidents.jsonl").read_bytes().splitlines()]
     vehicles = {tuple(r[f] for f in FIELDS) for r in rows if r["vehicle_id"]}
-    days = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"]) for r in rows if r["rule"].startswith("low_")}
     rates = {}
     for line in (out / "rates.jsonl").read_bytes().splitlines():
         row = orjson.loads(line)
         rates[row["city"], row["enterprise_id"], row["date"]] = (row["accepted"], row["electronic"], row["green"])
-    return vehicles, days, rates
-
-
-def scan_findings(out, policy):
-    rows = [orjson.loads(line) for line in (out / "incidents.jsonl").read_bytes().splitlines()]
-    found = [r for r in rows if rules.judged(r["rule"]) == "scan"]
-    assert {r["rule_id"] for r in found} == {rule.id for own in policy.scan_rules.values() for rule in own}
-    return {
-        (
-            r["rule_id"], subject_of(r), policy.days.date_of(r["opened_at_ms"]), r["opened_at_ms"], r["last_seen_ms"], r["fix_count"],
-        )
-        for r in found
-    }  # fmt: skip
+    return vehicles, low_days(rows), rates
 
 
 def rejects(out):
@@ -92,16 +78,16 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     features = {(r["city"], r["enterprise_id"], r["date"]): tuple(r[name] for name in FEATURES[2:]) for r in rows}
     assert features == oracle.packed([line for line in open_lines(scans[0]) if line.strip()])
     assert all(sum(counted[n] for counted in features.values()) for n in range(6))
-    assert {d[:2] for d in days} == {d[:2] for d in low} and len(days) == len(low) >= len(policy.day_rules)
-    assert scan_findings(tmp_path, policy) == oracle.findings(line for line in open_lines(scans[0]) if line.strip())
+    assert days == oracle.low_bounds(low) and len(days) >= len(policy.day_rules)
     signs, _ = oracle.signs([scanned], [list(open_lines(str(beats)))])
     rows = [orjson.loads(line) for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines()]
-    spells = {(r["rule_id"], subject_of(r), r["opened_at_ms"], r["closed_at_ms"]) for r in rows if rules.judged(r["rule"]) == "silence"}
-    assert spells == oracle.spells(signs, now_ms)
-    assert {spell[0] for spell in spells} == {rule.id for rule in policy.silence_rules}
-    black = {(r["rule_id"], r["enterprise_id"], r["opened_at_ms"], r["closed_at_ms"]) for r in rows if rules.judged(r["rule"]) == "credit"}
-    assert black == oracle.black(rows, now_ms)
-    assert bool(black) is bool(policy.credit_rules)
+    findings = oracle.findings(scanned)
+    check_findings(rows, findings, oracle)
+    assert {row[0] for row in findings} == {rule.id for own in policy.scan_rules.values() for rule in own}
+    assert silences(rows) == oracle.spells(signs, now_ms)
+    assert {spell[0] for spell in silences(rows)} == {rule.id for rule in policy.silence_rules}
+    assert black_lists(rows) == oracle.black(rows, now_ms)
+    assert bool(black_lists(rows)) is bool(policy.credit_rules)
     fix_rejects = [orjson.loads(r) for r in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]
     assert {r: sum(x["reason"] == r and "gps" in x["file"] for x in fix_rejects) for r in refused} == dict(refused)
     committed = json.loads((folder / "expected.json").read_text())

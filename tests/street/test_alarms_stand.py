@@ -14,7 +14,7 @@ import psutil
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from conftest import get, wait_for
-from kafka import KafkaConsumer, TopicPartition
+from pipeline import records_of
 
 from deploy import published
 from deploy.broker import free_port
@@ -105,22 +105,7 @@ class Processes:
 
     def published(self):
         """(time of publication in ms, event) of every transition."""
-        return [(record.timestamp, orjson.loads(record.value)) for record in read(self.bootstrap, INCIDENTS.name)]
-
-
-def read(bootstrap, topic):
-    """All records of a topic, with their times."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, isolation_level="read_committed")
-    try:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning()
-        until = consumer.end_offsets(partitions)
-        while any(consumer.position(partition) < end for partition, end in until.items()):
-            for records in consumer.poll(500).values():
-                yield from records
-    finally:
-        consumer.close()
+        return [(record.timestamp, orjson.loads(record.value)) for record in records_of(self.bootstrap, INCIDENTS.name)]
 
 
 @pytest.mark.parametrize(("condition", "city"), in_turn("a backlog of a day"))
@@ -259,7 +244,7 @@ def test_what_time_decides_is_announced_within_15_seconds(kafka, yicheng, tmp_pa
     print(processes.run("produce", "replay", *(tmp_path / f"{name}.jsonl" for name in ("gps", "scans", "heartbeats")), "--speedup", "1"))
     processes.drained()
 
-    behind_ms = min(record.timestamp - orjson.loads(record.value)["event_time_ms"] for record in read(kafka, GPS.name))
+    behind_ms = min(record.timestamp - orjson.loads(record.value)["event_time_ms"] for record in records_of(kafka, GPS.name))
     late_s = defaultdict(list)
     for published_ms, event in processes.published():
         if (moment_ms := decided_ms(event, days)) is not None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import Command, get, wait_for
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from pipeline import Pipeline
+from pipeline import Pipeline, records_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.admin import read_topic
@@ -166,10 +166,7 @@ def test_a_committed_transaction_at_the_end_leaves_no_lag_and_an_aborted_one_cou
 
 
 def headers_of(street, topic):
-    consumer = KafkaConsumer(topic, bootstrap_servers=street.bootstrap, group_id=None, auto_offset_reset="earliest", consumer_timeout_ms=1_500)
-    found = [dict(record.headers) for record in consumer]
-    consumer.close()
-    return found
+    return [dict(record.headers) for record in records_of(street.bootstrap, topic)]
 
 
 def test_an_open_transaction_is_told_by_a_metric_and_holds_back_nothing_else(street, worker):

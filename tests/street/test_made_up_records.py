@@ -5,12 +5,12 @@ import random
 
 import orjson
 import pytest
+from as_published import subject_of
 from oracle import Oracle
 
 from deploy.judge import judge_files
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.runtime.cloudevents import subject_of
 
 NOON = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
