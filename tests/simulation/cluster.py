@@ -8,6 +8,7 @@ wherever the outside can notice a difference. What it had sent by then arrives i
 import asyncio
 import functools
 import itertools
+import json
 import random
 import zlib
 from collections import defaultdict, deque
@@ -18,16 +19,18 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams.clock import BEGINNING_MS
+from streams.policy.checks import pack_record
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.chunk_ledger import ChunkLedger
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.preflight import refuse_made_anew
+from streams.runtime.reference import Reference
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.transport import ChunkConsumer
 from streams.runtime.watchdog import Watchdog, fail_fast
-from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
+from streams.topics import CLOCK, CREDIT, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
 from streams.watermark import Clock, decode_clock
 
 PARTITIONS = 2
@@ -36,6 +39,9 @@ STARTED_MS = 1_702_000_000_000  # when the brokers' clocks show this, weeks afte
 FULL = 0.1
 """How often a send has to wait, since the producer's buffer is full."""
 INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, PARTIALS.name)
+REFERENCE = (POLICY.name, REGISTRY.name, CREDIT.name, CLOCK.name)
+TAIL_S = 0.2
+"""So soon at the latest does a worker hear what is new of these."""
 
 
 class Logged(NamedTuple):
@@ -48,6 +54,8 @@ class Logged(NamedTuple):
     value: bytes
     headers: tuple
     timestamp: int
+    control: bool = False
+    """The end of a transaction, say: an offset without a record."""
 
     @property
     def arrived_ms(self):
@@ -96,6 +104,18 @@ class World:
             partition = zlib.crc32(key or b"") % PARTITIONS
         log = self.logs[TP(topic, partition)]
         log.append(Logged(topic, partition, len(log), key, value, tuple(headers), self.now_ms()))
+
+    def append_control(self, topic, partition):
+        """Something that takes an offset and is no record."""
+        log = self.logs[TP(topic, partition)]
+        log.append(Logged(topic, partition, len(log), None, b"", (), self.now_ms(), control=True))
+
+    def publish(self, packs=(), registry=()):
+        """Reference data, as the commands publish them: all versions of a pack (YAML and zones), and all of a record (``kind/id``)."""
+        if packs:
+            self.append(POLICY.name, 0, b"p", pack_record([{"yaml": pack, "geojson": zones} for pack, zones in packs]))
+        for name, versions in registry:
+            self.append(REGISTRY.name, 0, name.encode(), json.dumps(versions).encode())
 
     def now_ms(self):
         """The brokers' clock."""
@@ -244,8 +264,8 @@ class Reader:
 class Worker:
     """The app of ``streams/app.py`` with a simulated consumer: agents, checkpoints, assignment and loss of partitions."""
 
-    def __init__(self, world, name, reference):
-        self.world, self.name, self.reference = world, name, reference
+    def __init__(self, world, name):
+        self.world, self.name = world, name
         self.dead = self.suspended = False
         self.held = []
         self.fate = world.loop.create_future()
@@ -257,9 +277,12 @@ class Worker:
         self.checkpoint.verify = functools.partial(refuse_made_anew, self.checkpoint)
         self.checkpoint.readable_ends = self.checkpoint.ends
         self.checkpoint.committed = lambda topic, partition: self.resumed_at.get(TP(topic, partition), 0)
-        reference = SimpleNamespace(**vars(reference))
+        self.reference = reference = Reference("nowhere:1", "p")
+        self.heard = dict.fromkeys(itertools.product(REFERENCE, range(PARTITIONS)), 0)
+        self.hear()
         self.fixes = FixStage(self.checkpoint, reference, b"key")
-        reference.on_change()
+        reference._become_ready()
+        assert reference.ready.is_set()
         scans, heartbeats = ScanStage(self.checkpoint, reference), HeartbeatStage(self.checkpoint, reference)
         self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, CityStage(self.checkpoint, reference, b"key")), strict=True))
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
@@ -270,9 +293,25 @@ class Worker:
         self.claims = {}
         self.generation = -1
         self.queues = {topic: asyncio.Queue() for topic in INPUTS}
-        for work in (self._fetch(), self._checkpoints(), *(self._agent(topic) for topic in INPUTS)):
+        for work in (self._fetch(), self._checkpoints(), self._tail(), *(self._agent(topic) for topic in INPUTS)):
             self.start(work)
         world.members.append(self)
+
+    def hear(self):
+        """Take over what is new of the reference data, as ``Reference._tail`` does."""
+        changed = False
+        for (topic, number), position in self.heard.items():
+            log = self.world.logs[TP(topic, number)]
+            for record in log[position:]:
+                changed |= self.reference._apply(record)
+            self.heard[topic, number] = len(log)
+        if changed and self.reference.ready.is_set():
+            self.reference._changed()
+
+    async def _tail(self):
+        while True:
+            await self.world.passes(self, TAIL_S)
+            self.hear()
 
     async def partition_counts(self):
         await self.world.passes(self)
@@ -295,11 +334,11 @@ class Worker:
         while True:
             await self.world.passes(self, 0.1)
             for tp, position in list(self.positions.items()):
-                chunk = self.world.logs[tp][position : position + self.world.rng.randrange(1, 8)]
-                if chunk:
-                    self.positions[tp] = position + len(chunk)
-                    last = chunk[-1]
-                    message = ConsumerMessage(tp.topic, tp.partition, last.offset, 0.0, 0, (), None, chunk, None, 0, 0, tp, generation_id=self.generation)
+                found = self.world.logs[tp][position : position + self.world.rng.randrange(1, 8)]
+                if found:
+                    self.positions[tp] = position + len(found)
+                    chunk = [record for record in found if not record.control]
+                    message = ConsumerMessage(tp.topic, tp.partition, found[-1].offset, 0.0, 0, (), None, chunk, None, 0, 0, tp, generation_id=self.generation)
                     self.consumer.chunks.enter(message)
                     self.queues[tp.topic].put_nowait(message)
 
@@ -307,21 +346,17 @@ class Worker:
         while True:
             message = await self.queues[topic].get()
             await self.world.passes(self)
-            stage = self.stages[topic]
-            await fail_fast(
-                self.checkpoint.judge(
-                    stage,
-                    message.value,
-                    lambda message=message: self.consumer.is_current(message),
-                    lambda message=message: self.consumer.judged(message),
-                )
-            )
+            stage, next_offset = self.stages[topic], message.offset + 1
+            is_current, ack = (lambda message=message: self.consumer.is_current(message)), (lambda message=message: self.consumer.judged(message))
+            if message.value:
+                await fail_fast(self.checkpoint.judge(stage, message.value, is_current, ack, next_offset))
+            else:
+                await fail_fast(self.checkpoint.pass_over(stage, message.partition, next_offset, is_current, ack))
 
     async def _checkpoints(self):
         while True:
             await self.world.passes(self, 1.0)
             await fail_fast(self.checkpoint.run())
-            self.fixes.reference.watermark_ms = max(self.fixes.reference.watermark_ms, self.world.clock().watermark_ms)
             await self.checkpoint.pause(lambda: self.fixes.follow([tp.partition for tp in self.owned if tp.topic == GPS.name]))
 
     async def commit(self):
@@ -373,6 +408,7 @@ class Worker:
         if self.world.loop.time() - self.suspended_s > Watchdog.longest_s(SESSION_S):
             self.kill()
         self.suspended = False
+        self.hear()  # before any record that was sent after it
         held, self.held = self.held, []
         for happens in held:
             happens()

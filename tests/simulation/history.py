@@ -1,4 +1,8 @@
-"""One history: events, workers and faults drawn from a seed; and what must hold at its end (reliability, invariants)."""
+"""One history: events, workers and faults drawn from a seed; and what must hold at its end (reliability, invariants).
+
+Of every four, one has a policy and a registry that change meanwhile, and one goes on the next day, when enterprises that came on
+the black list have lost their exemptions.
+"""
 
 import asyncio
 import json
@@ -11,21 +15,20 @@ from types import SimpleNamespace
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from as_published import black_lists, check_findings, low_days, newest, of_days, of_driving, silences, standing
 from oracle import Oracle
-from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, Died, VirtualLoop, Worker, World
+from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, TAIL_S, Died, VirtualLoop, Worker, World
 
-from deploy.verdict import finding_differences
-from streams.clock import BEGINNING_MS, LocalDays
-from streams.counts import is_of_day
+from streams.clock import BEGINNING_MS
 from streams.parcels import store as parcels
 from streams.parcels import violating_scans as sightings
 from streams.policy.policy import Policies
-from streams.policy.reader import load_policy
-from streams.registry.files import load_registry
+from streams.policy.reader import decode_policy, parse_policy
+from streams.registry.records import decode_versions
+from streams.registry.registry import Registry
 from streams.runtime import pieces, watchdog
-from streams.runtime.cloudevents import subject_of
+from streams.runtime import reference as reference_module
 from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
-from streams.vehicles.empty_run import is_about_driving
 from streams.watermark import DISORDER_MS
 
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
@@ -47,59 +50,122 @@ rules:
   - {rule: interrupted_feed, id: feed, clause: "1", severity: warning, limit: 5h, hours: [{days: mon-sat, from: "06:00", until: "23:00"}]}
   - {rule: blacklisted_enterprise, id: black, clause: "1", severity: warning, black_at: 4, points: {unfiled_outlet: 1, speeding: 2, low_electronic_waybill_rate: 3}}
 """
+PRIVILEGE = """\
+  - {rule: restricted_hours, id: privilege, clause: "1", severity: violation, zones: [z], permitted: [], vehicles: {energy: [electric]}, exempt: {energy: [electric], unless_credit: black}}
+"""
+CHANGE = "2023-11-15T12:06:00"
+LATER = PACK.replace("limit_kmh: 60", "limit_kmh: 5").replace("policy: p", f'policy: p\nvalid_from: "{CHANGE}+08:00"')
+"""The version that is valid from then on."""
 ZONE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
+ZONES = json.dumps({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"id": "z"}, "geometry": ZONE}]})
 REGISTRY = [
-    {"kind": "vehicle", "id": "v1", "enterprise_id": "e"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"},
+    {"kind": "vehicle", "id": "v1", "enterprise_id": "e", "energy": "electric"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"},
     {"kind": "outlet", "id": "o", "enterprise_id": "e", "filed": True, "camera": True}, {"kind": "outlet", "id": "q", "camera": True},
     {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30", "filed_at": "2023-11-15"},
     {"kind": "notice", "id": "n2", "subject": "enterprise/e", "from": "2023-11-16T08:00", "until": "2023-11-16T09:00"},
 ]  # fmt: skip
-DAYS = LocalDays(ZoneInfo("Asia/Shanghai"))
+NEWS = [
+    {"kind": "vehicle", "id": "v2", "enterprise_id": "e", "valid_from": CHANGE}, {"kind": "vehicle", "id": "v3", "valid_from": CHANGE},
+    {"kind": "outlet", "id": "p", "filed": True, "valid_from": CHANGE}, {"kind": "notice", "id": "n3", "subject": "outlet/o", "from": CHANGE, "until": "2023-11-15T14:00"},
+]  # fmt: skip
+"""Records and versions that the registry gets meanwhile."""
+CONTROL = 0.1
+"""How often something stands in an input that is no record."""
+NEXT_DAY_MS = BASE_MS + 86_400_000
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
+
+
+class CityOracle(Oracle):
+    """What changes meanwhile, by the time of events: the version of a rule, and who has lost exemptions since when."""
+
+    changes_ms, black_since = None, {}
+
+    def violates(self, rule, zone, fix):
+        is_later = self.changes_ms is not None and fix["event_time_ms"] >= self.changes_ms
+        return super().violates({**rule, "limit_kmh": "5"} if is_later and rule["id"] == "fast" else rule, zone, fix)
+
+    def lookup(self, kind, record_id, t):
+        found = super().lookup(kind, record_id, t)
+        return {**found, "credit": "black"} if kind == "enterprise" and found and t >= self.black_since.get(record_id, t + 1) else found
+
+
+@cache
+def oracle_of(pack=PACK, *, news=False):
+    """The oracle for a pack, with or without what changes meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pack.yaml").write_text(pack, "utf-8")
+        (Path(folder) / "zones.geojson").write_text(ZONES)
+        (Path(folder) / "registry.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [*REGISTRY, *NEWS * news]))
+        oracle = CityOracle(Path(folder) / "pack.yaml", Path(folder) / "registry.jsonl")
+        oracle.changes_ms = oracle.bound(CHANGE, False) if news else None
+        return oracle
 
 
 @cache
 def city():
-    """Reference data and the oracle, from the same files."""
-    with tempfile.TemporaryDirectory() as folder:
-        pack, registry = Path(folder) / "pack.yaml", Path(folder) / "registry.jsonl"
-        pack.write_text(PACK, "utf-8")
-        features = [{"type": "Feature", "properties": {"id": "z"}, "geometry": ZONE}]
-        (Path(folder) / "zones.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-        registry.write_text("".join(json.dumps(record) + "\n" for record in REGISTRY))
-        policy = load_policy(str(pack))
-        reference = SimpleNamespace(policies=Policies([policy]), registry=load_registry(registry, policy.timezone), watermark_ms=BEGINNING_MS, on_change=None)
-        return reference, Oracle(pack, registry)
+    """Reference data as a worker has them that nothing changes, and the oracle."""
+    policy, registry = parse_policy(PACK, "pack", lambda _: ZONES), Registry(ZoneInfo("Asia/Shanghai"))
+    for name, versions in grouped(REGISTRY):
+        registry.put(*name.split("/"), decode_versions(json.dumps(versions).encode()))
+    return SimpleNamespace(policies=Policies([policy]), registry=registry, watermark_ms=BEGINNING_MS, on_change=None), oracle_of()
 
 
-def events(rng, *, ordered=False):
-    """(topic, key, value) in order of arrival: fixes and scans, some late, repeated or broken, or all in order of time."""
+def grouped(records):
+    """All versions of each record, by ``kind/id``."""
+    found = defaultdict(list)
+    for record in records:
+        found[f"{record['kind']}/{record['id']}"].append(record)
+    return found.items()
+
+
+def day_events(rng, *, ordered=False, within_ms=None, from_ms=BASE_MS):
+    """(topic, key, value) in order of arrival: fixes and scans, some late, repeated or broken, or all in order of time; all of one day, where its hours are given."""
     sent = []
     for vehicle in ("v1", "v2", "v3"):
-        at_ms, inside, speed = BASE_MS, True, 10.0
+        at_ms, inside, speed = from_ms, True, 10.0
         for number in range(rng.randrange(4, 16)):
             at_ms += rng.choice([1_000, 10_000, 10_000, 10_000, 60_000, 150_000, 200_000])
             inside, speed = rng.choice([inside, inside, not inside]), rng.choice([speed, 10.0, 70.0])
-            fix = {"event_id": f"{vehicle}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
+            fix = {"event_id": f"{vehicle}-{from_ms}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
                    "speed_kmh": speed, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
             sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
     for number in range(rng.randrange(2, 16)):
-        at_ms = BASE_MS + rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3])
-        scan = {"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(12)}", "enterprise_id": rng.choice("ef"), "city": "1",
+        at_ms = from_ms + (rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3]) if within_ms is None else rng.randrange(within_ms))
+        scan = {"event_id": f"s{from_ms}-{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(12)}", "enterprise_id": rng.choice("ef"), "city": "1",
                 "kind": rng.choice(["accepted", "accepted", "arrived"]), "outlet_id": rng.choice(["o", "p", None]),
                 "real_name_verified": rng.random() < 0.7, "waybill_kind": rng.choice(["electronic", "paper"]), "packaging": {"green": rng.random() < 0.5}}  # fmt: skip
         sent.append((BASE_MS + rng.randrange(2_000_000), SCAN.name, scan["waybill_id"], json.dumps(scan).encode()))
     for camera in ("outlet/o", "outlet/q", "enterprise/e"):
-        at_ms = BASE_MS
+        at_ms = from_ms
         for number in range(rng.randrange(8)):
             at_ms += rng.choice([10, 10, 40, 200]) * 60_000
-            beat = {"event_id": f"{camera}-{number}", "event_time_ms": at_ms, "subject": camera}
+            if within_ms is not None and at_ms > from_ms + within_ms:
+                break
+            beat = {"event_id": f"{camera}-{from_ms}-{number}", "event_time_ms": at_ms, "subject": camera}
             sent.append((BASE_MS + rng.randrange(2_000_000), HEARTBEAT.name, camera, json.dumps(beat).encode()))
     sent += [(at + rng.randrange(10**6), topic, key, rng.choice([value, value[:-1]])) for at, topic, key, value in rng.sample(sent, 3)]
     if ordered:
         whole = [event for event in sent if event[3].count(b"{") == event[3].count(b"}")]
         sent = [(json.loads(value)["event_time_ms"], topic, key, value) for _, topic, key, value in whole]
     return [event[1:] for event in sorted(sent)]
+
+
+def time_of(event):
+    """When an event says that it was; long ago where it is broken."""
+    try:
+        return json.loads(event[2])["event_time_ms"]
+    except ValueError:
+        return BEGINNING_MS
+
+
+def with_news(rng, sent, changes_ms):
+    """Events with, in their midst, what changes (None): before all that it concerns, and after most others."""
+    concerned = [event for event in sent if time_of(event) >= changes_ms]
+    others = [event for event in sent if time_of(event) < changes_ms]
+    early = len(others) - rng.randrange(len(others) // 3 + 1)
+    rest = concerned + others[early:]
+    order = sorted(rest, key=sent.index)  # as they would have come
+    return [*others[:early], None, *order]
 
 
 def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
@@ -110,8 +176,9 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
         few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
         small = mock.patch.object(sightings, "PAGE", 2)
         cut = mock.patch.object(pieces, "PIECE_BYTES", random.Random(seed).choice([40, 200, 200_000]))
-        with small, cut, mock.patch.object(watchdog, "os", SimpleNamespace(_exit=_exit)), few:
-            world = loop.run_until_complete(_play(seed, faults, failing_sends, ordered=ordered))
+        packs = mock.patch.multiple(reference_module, decode_policy=_decode_policy, log=mock.Mock())
+        with small, cut, mock.patch.object(watchdog, "os", SimpleNamespace(_exit=_exit)), few, packs:
+            world = loop.run_until_complete(_play(seed, faults, failing_sends, ordered=ordered, kind=KINDS[seed % len(KINDS)]))
     finally:
         left = asyncio.all_tasks(loop)
         for task in left:
@@ -125,24 +192,43 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
     return world
 
 
+_decode_policy = cache(decode_policy)
+KINDS = ("as it was", "news", "as it was", "next day")
+
+
 def _exit(code):
     raise Died(code)
 
 
-async def _play(seed, faults, failing_sends, *, ordered):
+async def _play(seed, faults, failing_sends, *, ordered, kind):
     rng = random.Random(seed)
     world = World(seed, failing_sends)
-    reference, _ = city()
-    names = iter(range(1_000))
+    world.faults, world.kind, names = Counter(), kind, iter(range(1_000))
+    pack = PACK.replace("black_at: 4", "black_at: 2").replace("min_duration: 15s", "min_duration: 5s") + PRIVILEGE if kind == "next day" else PACK
+    world.publish([(pack, ZONES)], grouped(REGISTRY))
+    world.oracle = oracle_of(pack, news=kind == "news")
 
     def new_worker():
-        return Worker(world, f"worker {next(names)}", reference)
+        return Worker(world, f"worker {next(names)}")
 
     for _ in range(rng.randrange(1, 3)):
         new_worker()
     await world.rebalance()
-    feeding = asyncio.ensure_future(_feed(world, events(rng, ordered=ordered)))
-    world.faults = Counter()
+    if kind == "next day":
+        hours_ms = 11 * 3_600_000
+        await _pass(world, rng, day_events(rng, ordered=ordered, within_ms=hours_ms), faults, new_worker)
+        world.failing_sends, world.night_ms = failing_sends, world.clock().settled_ms
+        await asyncio.sleep(3 * TAIL_S)
+        await _pass(world, rng, day_events(rng, ordered=ordered, within_ms=hours_ms, from_ms=NEXT_DAY_MS), faults, new_worker)
+    else:
+        sent = day_events(rng, ordered=ordered)
+        await _pass(world, rng, with_news(rng, sent, world.oracle.changes_ms) if kind == "news" else sent, faults, new_worker)
+    return world
+
+
+async def _pass(world, rng, sent, faults, new_worker):
+    """Events come while faults happen, until all is judged."""
+    feeding = asyncio.ensure_future(_feed(world, sent))
     for _ in range(rng.randrange(faults + 1)):
         await asyncio.sleep(rng.random() * 3)
         victim = rng.choice(world.members) if world.members else None
@@ -170,8 +256,8 @@ async def _play(seed, faults, failing_sends, *, ordered):
             new_worker()
         await world.rebalance()
         if await _all_judged(world):
-            return world
-    raise AssertionError(f"seed {seed}: lag does not return to zero: {world.committed}, {world.clock()}")
+            return
+    raise AssertionError(f"lag does not return to zero: {world.committed}, {world.clock()}")
 
 
 async def _all_judged(world):
@@ -189,33 +275,41 @@ async def _all_judged(world):
 
 
 async def _feed(world, sent):
-    for topic, key, value in sent:
+    for event in sent:
         await asyncio.sleep(world.rng.random() * 0.4)
-        world.append(topic, None, key.encode(), value)
+        if event is None:
+            world.publish([(PACK, ZONES), (LATER, ZONES)], [(name, [r for r in (*REGISTRY, *NEWS) if f"{r['kind']}/{r['id']}" == name]) for name, _ in grouped(NEWS)])
+            await asyncio.sleep(3 * TAIL_S)
+        else:
+            topic, key, value = event
+            world.append(topic, None, key.encode(), value)
+            if world.rng.random() < CONTROL:
+                world.append_control(topic, world.rng.randrange(PARTITIONS))
 
 
 def check(world, name):
     """Completeness, no phantoms, revisions that say one thing, rates, balance of input."""
-    _, oracle = city()
-    said, latest = defaultdict(set), {}
-    for log in (world.logs[INCIDENTS.name, n] for n in range(PARTITIONS)):
-        for record in log:
-            data = json.loads(record.value)["data"]
-            said[data["incident_id"], data["revision"]].add(record.value)
-            if data["incident_id"] not in latest or latest[data["incident_id"]]["revision"] < data["revision"]:
-                latest[data["incident_id"]] = data
+    oracle = world.oracle
+    said, announced = defaultdict(set), [record.value for n in range(PARTITIONS) for record in world.logs[INCIDENTS.name, n]]
+    for value in announced:
+        data = json.loads(value)["data"]
+        said[data["incident_id"], data["revision"]].add(value)
     for (incident_id, revision), texts in said.items():
         assert len(texts) == 1, f"{name}: revision {revision} of {incident_id} says {len(texts)} things: {texts}"
         assert revision == 1 or (incident_id, revision - 1) in said, f"{name}: {incident_id} has no revision {revision - 1}"
+    left = standing([json.loads(value) for value in announced])
+    oracle.black_since = {}
+    if world.kind == "next day":
+        lists = oracle.black(left, world.night_ms + 1, live=True)
+        oracle.black_since = {enterprise: oracle.bound("2023-11-16", False) for _, enterprise, _, until_ms in lists if until_ms is None}
     expected, refused = set(), Counter()
-    driven_by, scanned, heard = ([[r.value for r in world.logs[topic.name, n]] for n in range(PARTITIONS)] for topic in (GPS, SCAN, HEARTBEAT))
+    driven_by, scanned, heard = ([[r.value for r in world.logs[topic.name, n] if not r.control] for n in range(PARTITIONS)] for topic in (GPS, SCAN, HEARTBEAT))
     stream_time_ms = oracle.watermark(driven_by, scanned, heard)
     for number in range(PARTITIONS):
         incidents, rejects = oracle.fixes(driven_by[number], stream_time_ms)
         expected |= incidents
         refused += rejects
-    standing = [data for data in latest.values() if data["state"] != "retracted"]
-    found = {tuple(data[f] for f in FIELDS) for data in standing if data["vehicle_id"]}
+    found = {tuple(data[f] for f in FIELDS) for data in left if data["vehicle_id"]}
     shorten = lambda rows: {row[:5] if row[7] == "open" else row for row in rows}  # noqa: E731
     assert shorten(found) == shorten(expected), f"{name}: {shorten(found) ^ shorten(expected)}"
     refused.pop("duplicate", None)
@@ -225,28 +319,23 @@ def check(world, name):
     assert Counter(letters.values()) == refused, f"{name}: {letters} are not {refused}"
     signs, _ = oracle.signs(scanned, heard)
     rates, low = oracle.scans(*scanned, stream_time=stream_time_ms, live=True)
-    published = sorted((json.loads(r.value)["revision"], r.key.decode(), r.value) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
-    newest = {key: json.loads(value) for _, key, value in published}
-    counted = {key: (row["accepted"], row["electronic"], row["green"]) for key, row in newest.items() if is_of_day(row) and row["accepted"]}
-    driven = {row["date"]: (round(row["empty_run_m"] * 1000), round(row["known_run_m"] * 1000)) for row in newest.values() if is_about_driving(row)}
+    rows = newest((r.key.decode(), json.loads(r.value)) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
+    counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values()) if row["accepted"]}
+    driven = {row["date"]: (round(row["empty_run_m"] * 1000), round(row["known_run_m"] * 1000)) for row in of_driving(rows.values())}
     drove = defaultdict(lambda: (0, 0))
     for number in range(PARTITIONS):
         for date, mm in oracle.driven(driven_by[number]).items():
             drove[date] = tuple(map(sum, zip(drove[date], mm, strict=True)))
     assert driven == drove, f"{name}: driven {driven}, not {dict(drove)}"
-    month = {key: row["accepted"] for key, row in newest.items() if row["window"] == "30d" and row["accepted"]}
+    month = {key: row["accepted"] for key, row in rows.items() if row["window"] == "30d" and row["accepted"]}
     of_month = Counter()
     for (city_code, enterprise, _), row in rates.items():
         of_month[f"{city_code}/{enterprise}/30d"] += row[0]
     assert month == of_month, f"{name}: the last 30 days are {month}, not {of_month}"
-    expected_rates = {"/".join(key): value for key, value in rates.items()}
-    assert counted == expected_rates, f"{name}: rates {counted.items() ^ expected_rates.items()}"
-    days = {(d["rule_id"], d["enterprise_id"]) for d in standing if d["rule"].startswith("low_")}
-    assert days == {row[:2] for row in low}, f"{name}: {days} are not the low days {low}"
-    spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if d["rule"] in ("offline_camera", "interrupted_feed")}
-    assert spells == oracle.spells(signs, stream_time_ms), f"{name}: silences {spells ^ oracle.spells(signs, stream_time_ms)}"
-    black = {(d["rule_id"], d["enterprise_id"], d["opened_at_ms"], d["closed_at_ms"]) for d in standing if d["rule"] == "blacklisted_enterprise"}
-    expected = oracle.black(standing, stream_time_ms, live=True)
-    assert black == expected, f"{name}: black lists {black ^ expected}"
-    wrong = finding_differences({" ".join(row[:3]): row[3:] for row in oracle.findings(*scanned)}, standing, DAYS)
-    assert not wrong, f"{name}: {wrong}"
+    assert counted == rates and {"/".join(key) for key in counted} <= rows.keys(), f"{name}: rates {counted.items() ^ rates.items()}"
+    assert low_days(left) == oracle.low_bounds(low), f"{name}: {low_days(left)} are not the low days {low}"
+    spells = oracle.spells(signs, stream_time_ms)
+    assert silences(left) == spells, f"{name}: silences {silences(left) ^ spells}"
+    black = oracle.black(left, stream_time_ms, live=True)
+    assert black_lists(left) == black, f"{name}: black lists {black_lists(left) ^ black}"
+    check_findings(left, oracle.findings(*scanned), oracle, name)

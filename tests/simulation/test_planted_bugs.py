@@ -1,6 +1,7 @@
 """Mistakes that could be made in transport, checkpoints and state, each planted on purpose and caught by the histories."""
 
 import asyncio
+import datetime as dt
 import itertools
 from contextlib import nullcontext
 
@@ -9,9 +10,13 @@ from simulation import cluster
 from simulation.history import run
 
 from streams.city import city_judge
-from streams.clock import BEGINNING_MS
+from streams.clock import BEGINNING_MS, DAY_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
+from streams.parcels.days import DayJudge
+from streams.policy.policy import Policies
+from streams.registry.records import Standing
+from streams.registry.registry import Registry
 from streams.runtime import stage as stages
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
@@ -370,6 +375,72 @@ def signs_yet_to_come_end_a_silence(patch):
         return found(policies, registry, rule_id, subject, spans, max([watermark_ms, *(last_ms for _, last_ms in spans)]))
 
     patch.setattr(city_judge, "silences", rash)
+
+
+@bug
+def what_is_no_record_is_not_passed_over(patch):
+    """A partition that ends with it is thought to have something left to judge, and never goes by the watermark."""
+
+    async def stay(self, number, next_offset):
+        await self.partition(number)
+
+    patch.setattr(StatefulStage, "pass_over", stay)
+
+
+@bug
+def low_rates_are_told_of_the_day_before(patch):
+    """The right enterprise, the right rule, the wrong day."""
+    judge = DayJudge.judge
+
+    def shifted(self, day, *rest):
+        transitions = judge(self, day, *rest)
+        for transition in transitions:
+            transition.day = day._replace(date=(dt.date.fromisoformat(day.date) - dt.timedelta(days=1)).isoformat())
+        return transitions
+
+    patch.setattr(DayJudge, "judge", shifted)
+
+
+@bug
+def the_newest_policy_counts_for_all_time(patch):
+    """Fixes of before are judged by it, too."""
+    patch.setattr(Policies, "at", lambda self, event_time_ms: self.newest)
+
+
+@bug
+def changes_of_policy_and_registry_wait_for_a_restart(patch):
+    """What was compiled from the versions of before goes on."""
+    changed = FixStage._reference_changed
+
+    def deaf(self):
+        if self.engine is None:
+            changed(self)
+
+    patch.setattr(FixStage, "_reference_changed", deaf)
+
+
+@bug
+def the_last_version_of_a_record_replaces_all_others(patch):
+    """What was on record before is forgotten."""
+    put = Registry.put
+    patch.setattr(Registry, "put", lambda self, kind, name, entries: put(self, kind, name, list(entries)[-1:]))
+
+
+@bug
+def credit_does_not_come_back(patch):
+    """Exemptions hold for enterprises on the black list."""
+    patch.setattr(Registry, "enter_credit", lambda self, enterprise_id, standing: False)
+
+
+@bug
+def credit_comes_back_a_day_late(patch):
+    """Exemptions hold a day longer than they should."""
+    enter = Registry.enter_credit
+
+    def later(self, enterprise_id, standing):
+        return enter(self, enterprise_id, Standing([(from_ms + DAY_MS, credit) for from_ms, credit in standing.effective]))
+
+    patch.setattr(Registry, "enter_credit", later)
 
 
 @pytest.mark.parametrize("name", BUGS)
