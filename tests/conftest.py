@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -24,8 +25,24 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: minutes rather than seconds")
     config.addinivalue_line("markers", "long: only with --long")
+
+
+LONGEST = ("chaos/", "integration/", "street/test_stopping", "simulation/", "property/", "golden/", "street/test_clients", "street/test_poison")
+"""What takes longest, by the beginnings of paths: it begins first, so that all processes end together."""
+APART = ("integration/test_pipeline", "integration/test_up", "simulation/test_planted_bugs", "golden/")
+"""Files that share nothing among their tests and are long: of these any test may run in any process."""
+ALONE = ("street/test_too_many.py::test_a_late_fix", "street/test_sightings.py::test_a_scan_costs")
+"""Tests that compare times of this process: they come last, and no other runs meanwhile, in any process."""
+
+
+def is_any(nodeid, names):
+    return nodeid.startswith(tuple(f"tests/{name}" for name in names))
+
+
+def turn(item):
+    place = next((number for number, name in enumerate(LONGEST) if is_any(item.nodeid, [name])), len(LONGEST))
+    return is_any(item.nodeid, ALONE), place
 
 
 def pytest_collection_modifyitems(config, items):
@@ -33,6 +50,33 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "long" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="takes long; --long runs it"))
+    items.sort(key=turn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Where the tests run in several processes (``-n``), those of a file run in one: they share brokers, workers and what they have read."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "alone" if is_any(nodeid, ALONE) else nodeid if is_any(nodeid, APART) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """A test that is to be alone waits until no other runs, and others wait for it."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with Path(__file__).open() as turnstile:
+        fcntl.flock(turnstile, fcntl.LOCK_EX if is_any(item.nodeid, ALONE) else fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(turnstile, fcntl.LOCK_UN)  # whatever was forked meanwhile may still have it open
 
 
 @pytest.fixture(scope="session")
@@ -152,12 +196,12 @@ def checkout(tmp_path):
 
 
 def wait_for(what, condition, timeout_s=60.0):
-    """Poll a condition until it is true; fails with what was waited for."""
+    """Poll a condition until it is true, for a quarter of the time at most; fails with what was waited for."""
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    while (asked := time.monotonic()) < deadline:
         if result := condition():
             return result
-        time.sleep(0.05)
+        time.sleep(min(1.0, max(0.05, 3 * (time.monotonic() - asked))))
     pytest.fail(f"waited {timeout_s:.0f} s for {what}")
 
 

@@ -23,14 +23,15 @@ def test(
     context: typer.Context,
     chaos: Annotated[int, typer.Option(min=0, help="so many long histories of faults instead of the whole suite")] = 0,
 ) -> None:
-    """Run the whole test suite, real Kafka included; further arguments go to pytest."""
+    """Run the whole test suite, real Kafka included, in three processes; further arguments go to pytest (-n 0: in one process)."""
     from deploy.children import ROOT, python_command
     from deploy.debian import install_for_tests
 
     if chaos:
         os.environ["YICHENG_CHAOS"] = str(chaos)
         context.args += ["tests/chaos", "-rP"]
-
+    elif not os.environ.get("YICHENG_KAFKA_BOOTSTRAP") and all(argument.startswith("--") for argument in context.args):
+        context.args += ["-n", "3"]  # the whole suite, in processes with a Kafka each; a given cluster they would all need for themselves
     install_for_tests()
     os.chdir(ROOT)
     os.execve(sys.executable, python_command("-m", "pytest", *context.args), {**os.environ, "PYTHONPATH": str(ROOT)})

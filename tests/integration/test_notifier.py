@@ -106,6 +106,6 @@ def test_a_killed_notifier_repeats_rather_than_loses(kafka, yicheng, receiver):
         ({"YICHENG_SINK_FILE": "/proc/nowhere/file"}, "set YICHENG_SINK_FILE to a file that can be written"),
     ],
 )
-def test_wrong_sinks_are_one_line(kafka, yicheng, environment, message):
-    done = yicheng.run("notifier", YICHENG_KAFKA_BOOTSTRAP=kafka, **environment)
+def test_wrong_sinks_are_one_line(kafka_bootstrap, yicheng, environment, message):
+    done = yicheng.run("notifier", YICHENG_KAFKA_BOOTSTRAP=kafka_bootstrap, **environment)
     assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1

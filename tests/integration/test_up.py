@@ -196,8 +196,8 @@ def test_administration(kafka, yicheng):
     assert "yicheng" not in [line for line in doctor.stdout.splitlines() if "IDENTITY_KEY" in line][0].split("│")[2]  # secrets are masked
 
 
-def test_a_topic_that_is_not_there_is_empty(kafka):
-    assert list(read_topic(kafka, "courier.nothing.v1")) == []
+def test_a_topic_that_is_not_there_is_empty(kafka_bootstrap):
+    assert list(read_topic(kafka_bootstrap, "courier.nothing.v1")) == []
 
 
 def test_answers_to_incidents(kafka, yicheng):
