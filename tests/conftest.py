@@ -19,6 +19,8 @@ SHARED = ROOT.parent / "shared"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden"), str(ROOT / "tests" / "bench")]
 BROKER = pytest.StashKey()
 
+from deploy import broker  # noqa: E402 - found by the path above
+
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also what takes too long for every run")
@@ -26,6 +28,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: only with --long")
+    if hasattr(config, "workerinput"):  # of several processes no two take the same port between them
+        broker.PORTS = broker.PORTS[int(config.workerinput["workerid"].removeprefix("gw")) :: config.workerinput["workercount"]]
 
 
 LONGEST = ("chaos/", "integration/", "street/test_stopping", "simulation/", "property/", "golden/", "street/test_clients", "street/test_poison")
@@ -148,12 +152,20 @@ class Command:
 
     def __init__(self, home: Path):
         self.home = home
-        self.environment = {**os.environ, "YICHENG_STATE_DIR": str(home), "YICHENG_REHEARSAL": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+        self.environment = {
+            **os.environ, "YICHENG_STATE_DIR": str(home), "YICHENG_REHEARSAL": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT),
+            "YICHENG_METRICS_PORT": str(broker.free_port()),
+        }  # fmt: skip
         self.children: list[subprocess.Popen] = []
+
+    def command(self, *arguments) -> list[str]:
+        """An ``up`` gets ports of its own: others may run beside it, of which each would take the usual ones."""
+        own = ["--kafka-port", broker.free_port()] if arguments[0] == "up" and "--kafka-port" not in arguments else []
+        return [sys.executable, "-m", "deploy.cli", *map(str, (*arguments, *own))]
 
     def run(self, *arguments, timeout=120, **environment) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
+            self.command(*arguments), env={**self.environment, **environment}, cwd=self.home,
             capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
@@ -162,7 +174,7 @@ class Command:
 
         log = Path(stdout or self.home / f"{len(self.children)}-{arguments[0]}.log").open("wb")
         child = leash.start(
-            [sys.executable, "-m", "deploy.cli", *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
+            self.command(*arguments), env={**self.environment, **environment}, cwd=self.home,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         child.name = " ".join(map(str, arguments))
