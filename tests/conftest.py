@@ -36,8 +36,8 @@ LONGEST = ("chaos/", "integration/", "street/test_stopping", "simulation/", "pro
 """What takes longest, by the beginnings of paths: it begins first, so that all processes end together."""
 APART = ("integration/test_pipeline", "integration/test_up", "simulation/test_planted_bugs", "golden/")
 """Files that share nothing among their tests and are long: of these any test may run in any process."""
-ALONE = ("street/test_too_many.py::test_a_late_fix", "street/test_sightings.py::test_a_scan_costs")
-"""Tests that compare times of this process: they come last, and no other runs meanwhile, in any process."""
+ALONE = ("street/test_too_many.py::test_one_too_many_costs_the_same_however_many_are_kept", "street/test_sightings.py::test_a_scan_costs", "street/test_alarms_stand.py::test_what_time_decides")
+"""What measures time: these tests come last, and no other runs meanwhile, in any process."""
 
 
 def is_any(nodeid, names):
