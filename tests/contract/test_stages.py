@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from simulation.cluster import STARTED_MS, Logged
-from simulation.history import BASE_MS, city, events
+from simulation.history import BASE_MS, city, day_events
 from street.poison import raw_kinds
 from time_passing import inputs_hold
 
@@ -101,7 +101,7 @@ def logged(topic, values, keys=()):
 
 def inputs(topic):
     """A history's records of an input topic: some late, repeated or broken."""
-    found = [event for seed in (3, 4, 7) for event in events(random.Random(seed)) if event[0] == topic]
+    found = [event for seed in (3, 4, 7) for event in day_events(random.Random(seed)) if event[0] == topic]
     return [value for _, _, value in found]
 
 

@@ -4,10 +4,12 @@ import json
 import re
 from html import unescape
 
+import msgspec
 import pytest
 from conftest import ROOT
 
 from deploy.judge import judge_files
+from streams.incident import IncidentData
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
 from streams.runtime.cloudevents import cloudevent
@@ -78,6 +80,6 @@ def test_the_event_shown_to_receivers_is_like_those_they_get(tmp_path):
     judge_files(policy, Registry(policy.timezone), [str(tmp_path / "fixes.jsonl")], [], tmp_path)
     row = json.loads((tmp_path / "incidents.jsonl").read_text("utf-8").splitlines()[0])  # without a revision: it is the last
     data = {"incident_id": row["incident_id"], "revision": 1, **row}
-    assert list(json.loads(cloudevent("closed", data)[1])) == list(event)
+    assert list(json.loads(cloudevent("closed", msgspec.convert(data, IncidentData))[1])) == list(event)
     assert (list(data), list(data["evidence"][0])) == (list(event["data"]), list(event["data"]["evidence"][0]))
     assert event["id"] == f"{event['data']['incident_id']}/{event['data']['revision']}"
