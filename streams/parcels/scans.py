@@ -221,14 +221,16 @@ class _Counting:
         self.accepted: dict[DayKey, Counts] = {}
         self.deliveries: list[tuple[str, int]] = []
         self.signs: dict[str, list[int]] = {}
+        self.days = policies.newest.days
         self._policy: Policy | None = None
-        self._period_ms = END_MS, END_MS
+        self._from_ms = self._until_ms = END_MS
 
     def count(self, scan: Scan, key: bytes) -> str:
         """Take in an accepted scan, and the ``key`` of its parcel where it is about one; what it came to."""
-        date, policy = self.policies.newest.days.date_of(scan.event_time_ms), self._policy_of(scan)
+        date, policy = self.days.date_of(scan.event_time_ms), None
         if scan.city == self.city:
             self._note_sign(scan)
+            policy = self._policy if self._from_ms <= scan.event_time_ms < self._until_ms else self._policy_at(scan.event_time_ms)
         if policy is not None:
             for violation in violated(scan, policy.scan_rules["all"], self.registry, date):
                 self.partition.sight(violation, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
@@ -238,19 +240,19 @@ class _Counting:
             return self._accept_parcel(scan, key, date, policy)
         return COUNTED
 
-    def _policy_of(self, scan: Scan) -> Policy | None:
-        """The policy that is valid for a scan; None for those of other cities."""
-        if scan.city != self.city:
-            return None
-        if not self._period_ms[0] <= scan.event_time_ms < self._period_ms[1]:
-            self._policy, self._period_ms = self.policies.at(scan.event_time_ms), self.policies.period_ms(scan.event_time_ms)
+    def _policy_at(self, event_time_ms: int) -> Policy | None:
+        """The policy that is valid at an instant, kept for the next scans."""
+        self._policy, (self._from_ms, self._until_ms) = self.policies.at(event_time_ms), self.policies.period_ms(event_time_ms)
         return self._policy
 
     def _note_sign(self, scan: Scan) -> None:
         """A scan is a sign of life of its enterprise's feed; of enterprises without a record none are expected."""
-        if not self.registry.knows("enterprise", scan.enterprise_id):
-            return
-        self.signs.setdefault(scan.enterprise_id, []).append(scan.event_time_ms)
+        times = self.signs.get(scan.enterprise_id)
+        if times is None:
+            if not self.registry.knows("enterprise", scan.enterprise_id):
+                return
+            times = self.signs[scan.enterprise_id] = []
+        times.append(scan.event_time_ms)
         if scan.synthetic and self.partition.made_up is not None:
             self.partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
 
