@@ -230,6 +230,7 @@ def folder(tmp_path_factory):
     return path
 
 
+@pytest.mark.timeout(1_200)
 @settings(
     max_examples=EXAMPLES or 1000, derandomize=not EXAMPLES, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
