@@ -134,16 +134,19 @@ class Delivery:
 
     def _connect(self) -> KafkaConsumer:
         try:
-            return self._consumer(self.groups[0], INCIDENTS.name)
+            consumer = self._consumer(self.groups[0])
+            consumer.partitions_for_topic(INCIDENTS.name)  # a member that shares them out before it knows them gives itself none, perhaps for good
+            consumer.subscribe([INCIDENTS.name])
+            return consumer
         except (KafkaError, OSError):
             raise self._unreachable() from None
 
     def _unreachable(self) -> Unavailable:
         return Unavailable(f"Kafka at {self.settings.kafka_bootstrap} does not answer; start it or set YICHENG_KAFKA_BOOTSTRAP")
 
-    def _consumer(self, group: str, *topics: str) -> KafkaConsumer:
+    def _consumer(self, group: str) -> KafkaConsumer:
         return KafkaConsumer(
-            *topics, bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group,
+            bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group,
             auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=3_000,
             max_poll_interval_ms=LONGEST_BATCH_MS, metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=100, isolation_level="read_committed",
         )  # fmt: skip
