@@ -507,11 +507,12 @@ def test_up_stops_at_once_at_a_second_signal(no_cluster, yicheng):
 @pytest.mark.parametrize(("command", "number"), [(("up",), signal.SIGTERM), (("kafka", "start", "--port", "0"), signal.SIGINT)], ids=["up", "kafka start"])
 def test_an_interrupted_start_leaves_no_broker(no_cluster, yicheng, command, number):
     child = yicheng.start(*command)
-    wait_for("the broker's process", lambda: kafka_of(child.pid), 60)
+    kafka = wait_for("the broker's process", lambda: kafka_of(child.pid), 60)
     pids = children_of(child.pid)
     child.send_signal(number)
     ended([child])
-    assert child.returncode == 130 and all(map(gone, pids)), child.log()
+    assert child.returncode == 130 and gone(kafka), child.log()
+    wait_for("its keeper to be gone, too", lambda: all(map(gone, pids)), 10)
     assert "Traceback" not in child.log()
 
 
