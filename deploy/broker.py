@@ -38,7 +38,7 @@ KAFKA_PORT = 9092
 class EmbeddedKafka:
     """A broker on loopback with its data under ``directory``. ``bootstrap`` is its address once started.
 
-    It dies with the thread that started it (``leash.py``). Where ``outlive`` is set it dies with the process, until ``let_go``.
+    It dies with the thread that started it (``leash.py``). Where ``outlive`` is set it dies with the process, until ``release``.
     ``proxied``: a port to listen on besides, and the port of the proxy in front of it that clients are told to use.
     ``jars``: which Kafka.
     """
@@ -95,10 +95,10 @@ class EmbeddedKafka:
         """Whether it was started and has not ended."""
         return self.process is not None and self.process.poll() is None
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Leave it in the background: what is made with ``outlive`` goes on without this process from now on."""
         assert self.process is not None
-        leash.let_go(self.process)
+        leash.release(self.process)
 
     def _wait(self) -> None:
         if not until(self._answers, within_s=START_TIMEOUT_S, every_s=0.05):

@@ -23,7 +23,7 @@ PATIENCE_S = 10.0
 SHOWN_MOST = 4_000
 
 
-class _Told(msgspec.Struct):
+class _Identity(msgspec.Struct):
     event_id: str | None = None
     event_time_ms: int | None = None
 
@@ -61,10 +61,10 @@ def _read(record: Any) -> Refused:
         raise ValueError(f"header {min(missing)} is missing")
     if headers["topic"] not in KINDS:
         raise ValueError("not of an input topic")
-    told = msgspec.json.decode(record.value, type=_Told) if record.value else _Told()
+    identity = msgspec.json.decode(record.value, type=_Identity) if record.value else _Identity()
     return Refused(
         headers["topic"], int(headers["partition"]), int(headers["offset"]), headers["reason"], headers.get("error", ""), headers["sha256"],
-        int(headers["length"]), told.event_id, told.event_time_ms,
+        int(headers["length"]), identity.event_id, identity.event_time_ms,
     )  # fmt: skip
 
 

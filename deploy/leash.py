@@ -56,7 +56,7 @@ def leashed() -> Callable[[], None] | None:
 
 
 def start(command: Sequence[str | Path], *, releasable: bool = False, **options: Any) -> subprocess.Popen[bytes]:
-    """``subprocess.Popen`` in a session of its own, on the leash: to be called by the main thread. ``releasable``: ``let_go`` may follow."""
+    """``subprocess.Popen`` in a session of its own, on the leash: to be called by the main thread. ``releasable``: ``release`` may follow."""
     bind = None if releasable else leashed()
     if bind is not None:
         return subprocess.Popen(command, preexec_fn=bind, start_new_session=True, **options)  # noqa: PLW1509 - two system calls, loaded before
@@ -79,7 +79,7 @@ def start(command: Sequence[str | Path], *, releasable: bool = False, **options:
     return child
 
 
-def let_go(child: subprocess.Popen[bytes]) -> None:
+def release(child: subprocess.Popen[bytes]) -> None:
     """From now on a child that was started as ``releasable`` lives on without this process."""
     keeper = child.keeper  # type: ignore[attr-defined]
     keeper.stdin.write(LET_GO)

@@ -204,25 +204,25 @@ def _without_values(message: str) -> str:
     return f"not one of the known words{at}{where}" if what.startswith("Invalid enum value") else message
 
 
-class _Told(msgspec.Struct, gc=False):
+class _Identity(msgspec.Struct, gc=False):
     """What a dead letter may say of a record that is malformed."""
 
     event_id: Any = None
     event_time_ms: Any = None
 
 
-_decode_told = msgspec.json.Decoder(_Told).decode
+_decode_identity = msgspec.json.Decoder(_Identity).decode
 
 
 def malformed(record: Record, error: Malformed) -> Reject:
     """A record that cannot be read as what it should be, with its event id and time where these can be read nevertheless."""
     try:
-        told = _decode_told(record.value or b"")
+        identity = _decode_identity(record.value or b"")
     except (ValueError, RecursionError):
-        told = _Told()
-    event_id = told.event_id if isinstance(told.event_id, str) and is_id(told.event_id) else None
-    in_range = type(told.event_time_ms) is int and abs(told.event_time_ms) <= 2**62
-    return Reject(record, MALFORMED, event_id, str(error), told.event_time_ms if in_range else None)
+        identity = _Identity()
+    event_id = identity.event_id if isinstance(identity.event_id, str) and is_id(identity.event_id) else None
+    in_range = type(identity.event_time_ms) is int and abs(identity.event_time_ms) <= 2**62
+    return Reject(record, MALFORMED, event_id, str(error), identity.event_time_ms if in_range else None)
 
 
 FIXES, SCANS, HEARTBEATS = Reader(Fix), Reader(Scan, short_ids=True), Reader(Heartbeat)

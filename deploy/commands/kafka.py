@@ -37,7 +37,7 @@ def kafka_start(port: Annotated[int, typer.Option(help="port; another free one i
     note_running(home, broker)
     say(f"Kafka answers at {bootstrap}; export YICHENG_KAFKA_BOOTSTRAP={bootstrap}")
     sys.stdout.flush()
-    broker.let_go()  # not sooner: nobody knows a broker that was not told of
+    broker.release()  # not sooner: nobody knows a broker that was not told of
 
 
 @app.command("stop")

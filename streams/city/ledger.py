@@ -124,7 +124,7 @@ class CityLedger(msgspec.Struct):
 
     def enter_signs(self, subject: str, spans: list[Span], gap_ms: int) -> None:
         """Enter signs of life."""
-        self.watched.setdefault(subject, Liveness()).see(spans, gap_ms, self.stream_time_ms)
+        self.watched.setdefault(subject, Liveness()).observe(spans, gap_ms, self.stream_time_ms)
 
     def enter_driven(self, contribution: Contribution) -> None:
         """Enter how far a partition's vehicles drove on a day, unless newer figures are known."""

@@ -53,9 +53,9 @@ def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
 
 def _put_account(ledger: CityLedger, value: bytes) -> None:
     fields = tuple[str, dict[int, AnnouncedInterval], tuple[str, float] | None, list[tuple[int, str]]]
-    name, announced, told, history = decode_fields(value, fields)
+    name, announced, published, history = decode_fields(value, fields)
     account = ledger.accounts.setdefault(name, Account())
-    account.announced, account.told, account.history = announced, told, history
+    account.announced, account.published, account.history = announced, published, history
 
 
 def record_fields(ledger: CityLedger, kind: str, names: Sequence[str]) -> tuple[Any, ...] | None:
@@ -80,7 +80,7 @@ def record_fields(ledger: CityLedger, kind: str, names: Sequence[str]) -> tuple[
         return None if charge is None else (charge,)
     if kind == "account":
         account = ledger.accounts[names[0]]
-        return names[0], account.announced, account.told, account.history
+        return names[0], account.announced, account.published, account.history
     finding = ViolationKey(*names)
     found = ledger.findings.get(finding)
     return None if found is None else (finding, found)

@@ -44,7 +44,7 @@ class Account(msgspec.Struct):
 
     charges: dict[str, Charge] = {}
     announced: dict[int, AnnouncedInterval] = {}
-    told: tuple[str, float] | None = None
+    published: tuple[str, float] | None = None
     history: list[tuple[int, str]] = []
     due_ms: int = BEGINNING_MS
 
@@ -124,11 +124,11 @@ def standing(account: Account, rule: Rule, now_ms: int, active_days: int, tomorr
     held = [cost for cost in costs(account, rule) if cost.at_ms <= now_ms < cost.until_ms]
     points = sum(cost.points for cost in held)
     credit = RULES[rule.rule].standing(rule.parameters, points, active_days)
-    if account.told == (credit, points):
+    if account.published == (credit, points):
         return None
     if (account.history[-1][1] if account.history else "normal") != credit:
         account.history = [*account.history[1 - MAX_EVIDENCE :], (tomorrow_ms, credit)]
-    account.told = credit, points
+    account.published = credit, points
     reasons = [
         {"incident_id": c.charge.incident_id, "rule": c.charge.rule, "rule_id": c.charge.rule_id, "points": c.points, "at_ms": c.at_ms, "expires_ms": c.until_ms}
         for c in held[-MAX_EVIDENCE:]

@@ -57,7 +57,7 @@ class Liveness(msgspec.Struct, array_like=True):
     since_ms: int = BEGINNING_MS
     announced: dict[str, dict[int, AnnouncedInterval]] = {}
 
-    def see(self, spans: Iterable[Span], gap_ms: int, watermark_ms: int) -> None:
+    def observe(self, spans: Iterable[Span], gap_ms: int, watermark_ms: int) -> None:
         """Enter signs; what is settled is forgotten, but for its end."""
         self.spans = joined([*self.spans, *(span for span in spans if span[1] >= self.since_ms)], gap_ms)
         self.since_ms = max(self.since_ms, watermark_ms - SETTLED_MS)

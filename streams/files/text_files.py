@@ -215,8 +215,8 @@ def _encoding(name: str, sample: bytes, asked: str | None) -> str | None:
             "a".encode(asked)
         except (LookupError, UnicodeError):
             raise BadInput(f"--encoding: {asked!r} is no text encoding; say gbk, gb18030, utf-16 or another that Python knows") from None
-        told = sample.startswith(codecs.BOM_UTF8) or (not sample.isascii() and _fits(sample, "utf-8"))
-        return None if told else asked
+        is_certain = sample.startswith(codecs.BOM_UTF8) or (not sample.isascii() and _fits(sample, "utf-8"))
+        return None if is_certain else asked
     wide = _wide(sample)
     if wide:
         raise BadInput(f"{name}: {wide.upper()} text, not UTF-8; say --encoding {wide}, or save the file as UTF-8")

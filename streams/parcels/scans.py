@@ -34,7 +34,7 @@ class ScanPartition(msgspec.Struct):
     """The state of one scan partition: parcels of the last three days, counts by day, violating scans by finding.
 
     ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
-    ``expired``: keys of state dropped since; ``buried``: of state that was dropped before the last checkpoint was complete,
+    ``expired``: keys of state dropped since; ``pending_tombstones``: of state that was dropped before the last checkpoint was complete,
     and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks. ``sweep_ms``: when to look for expired parcels again.
     """
 
@@ -57,7 +57,7 @@ class ScanPartition(msgspec.Struct):
     signs: dict[str, list[Span]] = {}
     made_up: dict[str, set[int]] | None = None
     expired: list[str] = []
-    buried: list[str] = []
+    pending_tombstones: list[str] = []
 
     def known(self, key: bytes) -> Parcel | None:
         """A parcel's acceptance, unless it is too long ago; it must have been looked up."""
@@ -119,14 +119,14 @@ class ScanPartition(msgspec.Struct):
         if sightings is None:
             sightings = self.findings[key] = ViolatingScans()
         self.unsettled[key] = None
-        if sightings.see(name, sighting):
+        if sightings.observe(name, sighting):
             self.dirty_findings[key] = None
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Put away what a chunk opened."""
-        self.parcels.settle()
+        self.parcels.flush()
         for key in self.unsettled:
-            self.findings[key].settle()
+            self.findings[key].flush()
         self.unsettled.clear()
 
     def sweep(self, days: LocalDays) -> None:
@@ -203,7 +203,7 @@ def count_scans(
         else:
             rejects.append(refused(record, scan, outcome))
         outcomes[scan.city, scan.kind, outcome] += 1
-    partition.settle()
+    partition.flush()
     counting.enter_signs()
     partition.sweep(policies.newest.days)
     return Tally(rejects, outcomes, counting.accepted, counting.deliveries)

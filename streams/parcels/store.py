@@ -117,7 +117,7 @@ class Parcels:
         """Enter a parcel, in place of the one that was there."""
         self.hot[key] = parcel
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Seal the hot ones if there are many; between chunks."""
         if len(self.hot) < HOT:
             return

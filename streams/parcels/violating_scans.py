@@ -86,7 +86,7 @@ class ViolatingScans:
         self._places: Places | None = None
         self._earliest: list[ViolatingScan] | None = []
 
-    def see(self, name: str, sighting: ViolatingScan) -> bool:
+    def observe(self, name: str, sighting: ViolatingScan) -> bool:
         """Enter a scan; whether it changes anything."""
         page, place = self._open.get(self.newest, {}), None
         if name not in page:
@@ -139,7 +139,7 @@ class ViolatingScans:
             self._fresh.pop(name, None)
             self.count -= 1
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Put away the pages that were opened but for the one that is being filled; between chunks."""
         for number in [number for number in self._open if number != self.newest]:
             self._seal(number)

@@ -55,7 +55,7 @@ async def _granted(_: Any) -> bool:
 class Checkpoint(KafkaLog):
     """The order of a checkpoint, and all that is sent in between.
 
-    ``origin``: whose state it is; ``turn``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
+    ``origin``: whose state it is; ``judging``: whoever has it may judge, or take down state; ``_running``: there is one checkpoint at a time.
     ``claim``: has the brokers write down the stream time (ms) that partitions have at offsets, if they are this worker's still;
     ``claimed``: what they have written down of one; ``verify``: raises where an input partition (topic, number, judged up to, state
     topic) is not the one that its restored state is of.
@@ -64,7 +64,7 @@ class Checkpoint(KafkaLog):
     def __init__(self, bootstrap: str, origin: Origin = NOBODY) -> None:
         super().__init__(bootstrap)
         self.origin = origin
-        self.turn = asyncio.Lock()
+        self.judging = asyncio.Lock()
         self._running = asyncio.Lock()
         self.closed = False
         self.rest_s = 0.0
@@ -100,16 +100,16 @@ class Checkpoint(KafkaLog):
 
         ``next_offset``: up to there nothing follows that is to be judged.
         """
-        async with self.turn:
+        async with self.judging:
             if not self.closed and is_current():
-                await stage.take(chunk)
+                await stage.process(chunk)
                 if next_offset is not None and next_offset > chunk[-1].offset + 1:
                     await stage.pass_over(chunk[0].partition, next_offset)
                 self._acks.setdefault((stage.state_topic, chunk[0].partition), []).append(ack)
 
     async def pass_over(self, stage: Stage, partition: int, next_offset: int, is_current: Callable[[], bool], ack: Callable[[], None]) -> None:
         """In its turn, enter that a partition has no record to judge below an offset; the next checkpoint makes it durable and commits it."""
-        async with self.turn:
+        async with self.judging:
             if not self.closed and is_current():
                 await stage.pass_over(partition, next_offset)
                 self._acks.setdefault((stage.state_topic, partition), []).append(ack)
@@ -117,13 +117,13 @@ class Checkpoint(KafkaLog):
     async def run(self) -> None:
         """Make everything taken so far durable and commit it."""
         async with self._running:
-            await self._run(self.turn)
+            await self._run(self.judging)
             for stage in self.stages:
-                stage.let_go()
+                stage.expire_standby()
 
     async def pause(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something while nothing is judged or saved."""
-        async with self._running, self.turn:
+        async with self._running, self.judging:
             if not self.closed:
                 await fail_fast(work())
 
@@ -164,7 +164,7 @@ class Checkpoint(KafkaLog):
 
     async def _take_down(self, stage: Stage, number: int) -> tuple[list[asyncio.Future[Any]], list[Change], list[Callable[[], None]]]:
         """What a partition has come to: everything sent until now, its changed state, and the acks of what has been judged."""
-        for topic, key, value in stage.results(number):
+        for topic, key, value in stage.emit(number):
             await self.send(topic, key, value)
         sends, self._sends = self._sends, []
         return sends, stage.changes(number), self._acks.pop((stage.state_topic, number), [])
@@ -206,7 +206,7 @@ class Checkpoint(KafkaLog):
 
         All in one turn: a chunk judged in between would be saved over the state of the next owner.
         """
-        async with self._running, self.turn:
+        async with self._running, self.judging:
             await fail_fast(self._give_up(drop))
 
     async def _give_up(self, drop: Callable[[], None]) -> None:
@@ -214,11 +214,11 @@ class Checkpoint(KafkaLog):
         drop()
         self._acks.clear()
         for stage in self.stages if not self.closed else ():
-            stage.forget(await self.ends(stage.state_topic, stage.partitions))
+            stage.evict(await self.ends(stage.state_topic, stage.partitions))
 
     async def close(self) -> None:
         """A last checkpoint, then the producer's end. Chunks that arrive afterwards are left for the next owner."""
-        async with self._running, self.turn:
+        async with self._running, self.judging:
             await fail_fast(self._run(nullcontext()))
             self.closed = True
         await self.stop()

@@ -49,7 +49,7 @@ class CityStage(StatefulStage[CityLedger]):
         self.stuck_told_s = 0.0
         metrics.WATERMARK_AGE.set_function(self.watermark_age_s)
 
-    async def take(self, chunk: Sequence[Any]) -> None:
+    async def process(self, chunk: Sequence[Any]) -> None:
         """Judge a chunk of partials, then publish the rates that changed."""
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
@@ -98,7 +98,7 @@ class CityStage(StatefulStage[CityLedger]):
         if row["empty_run_ratio"] is not None and date == max(ledger.driven):
             metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])
 
-    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+    def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far time has come, said by one ledger of the partials for all: each comes to the same."""
         ledger = self.partitions[number]
         if number == 0:

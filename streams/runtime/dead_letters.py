@@ -29,10 +29,10 @@ class Letter(NamedTuple):
 def letter(reject: Reject, topic: str, partition: int, key: bytes | None) -> Letter:
     """The letter about a refused record of an input partition."""
     record = reject.record
-    told = {"event_id": reject.event_id, "event_time_ms": reject.event_time_ms, "kind": KINDS.get(topic, topic)}
+    identity = {"event_id": reject.event_id, "event_time_ms": reject.event_time_ms, "kind": KINDS.get(topic, topic)}
     headers = {
         "reason": reject.reason, "error": reject.error, "topic": topic, "partition": str(partition), "offset": str(record.offset),
         "sha256": hashlib.sha256(record.value or b"").hexdigest(), "length": str(len(record.value or b"")),
     }  # fmt: skip
-    value = b"" if reject.event_id is None and reject.event_time_ms is None else orjson.dumps(told)  # null without a key is no record
+    value = b"" if reject.event_id is None and reject.event_time_ms is None else orjson.dumps(identity)  # null without a key is no record
     return Letter(key if id_of(key) else None, value, [(name, text.encode()) for name, text in headers.items()])

@@ -36,13 +36,13 @@ class Stage(Protocol):
     def partitions(self) -> Mapping[int, Any]:
         """Those whose state is in memory."""
 
-    async def take(self, chunk: Sequence[Any]) -> None:
+    async def process(self, chunk: Sequence[Any]) -> None:
         """Judge a chunk of one partition's records and send what comes of it."""
 
     async def pass_over(self, number: int, next_offset: int) -> None:
         """There is nothing to judge in a partition below this offset that has not been judged."""
 
-    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
+    def emit(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
         """(topic, key, value) of a partition's results that are only sent once a checkpoint."""
 
     def reached(self, number: int) -> Reached | None:
@@ -51,11 +51,11 @@ class Stage(Protocol):
     def changes(self, number: int) -> list[Change]:
         """A partition's state that has changed since the last call, and its mark at the end; nothing if nothing has."""
 
-    def forget(self, ends: Mapping[int, int]) -> None:
+    def evict(self, ends: Mapping[int, int]) -> None:
         """Drop the state in memory; it is restored when next needed.
 
         ``ends``: where each partition's state topic ends now. While it still ends there, nobody else has had the partition.
         """
 
-    def let_go(self) -> None:
+    def expire_standby(self) -> None:
         """Drop what was kept of partitions that have not come back."""

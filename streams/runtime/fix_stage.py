@@ -51,7 +51,7 @@ class FixStage(StatefulStage[FixPartition]):
             metrics.INCIDENTS_OPEN.labels(city, rule.rule)
             metrics.INCIDENTS.labels(city, rule.rule, rule.severity, "opened")
 
-    async def take(self, chunk: Sequence[Any]) -> None:
+    async def process(self, chunk: Sequence[Any]) -> None:
         """Judge a chunk of one partition's records and send what comes of it."""
         engine = self.engine
         assert engine is not None
@@ -131,7 +131,7 @@ class FixStage(StatefulStage[FixPartition]):
         """See ``StatefulStage``."""
         assert self.engine is not None
         if len(value) <= LONGEST_HEADER and not has_fields(value):  # forgotten by the checkpoint that wrote this
-            partition.strangers.buried.append(key)
+            partition.strangers.pending_tombstones.append(key)
             return
         vehicle = partition.vehicles[key] = decode_vehicle(value, self.engine)
         self.engine.timers.schedule(partition, vehicle)
@@ -145,13 +145,13 @@ class FixStage(StatefulStage[FixPartition]):
         """See ``StatefulStage``; of a forgotten vehicle only a head is left until the next checkpoint, should this one not be completed."""
         assert self.engine is not None
         strangers = partition.strangers
-        yield from ((vehicle_id, None) for vehicle_id in strangers.buried if vehicle_id not in partition.vehicles)
-        strangers.buried = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.vehicles]
+        yield from ((vehicle_id, None) for vehicle_id in strangers.pending_tombstones if vehicle_id not in partition.vehicles)
+        strangers.pending_tombstones = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.vehicles]
         strangers.expired.clear()
-        yield from ((vehicle_id, encode_header(head)) for vehicle_id in strangers.buried)
+        yield from ((vehicle_id, encode_header(head)) for vehicle_id in strangers.pending_tombstones)
         yield from encode_vehicles(partition.store, partition.changed(), self.engine, head)
 
-    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+    def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far the partition's vehicles drove on the days that changed."""
         partition = self.partitions[number]
         assert self.engine is not None
@@ -166,8 +166,8 @@ class FixStage(StatefulStage[FixPartition]):
         for vehicle in partition.vehicles.values():
             self._count_vehicle(vehicle)
 
-    def forget(self, ends: Mapping[int, int]) -> None:
+    def evict(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
-        super().forget(ends)
+        super().evict(ends)
         for incident_id, rule in list(self.open.items()):
             self._count_open(incident_id, rule, CLOSED)

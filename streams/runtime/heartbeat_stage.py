@@ -21,7 +21,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
     def __init__(self, checkpoint: Checkpoint, reference: Reference, refused_share: RefusedShare | None = None) -> None:
         super().__init__(checkpoint, reference, HEARTBEAT, HEARTBEAT_STATE, refused_share)
 
-    async def take(self, chunk: Sequence[Any]) -> None:
+    async def process(self, chunk: Sequence[Any]) -> None:
         """Enter a chunk of one partition's heartbeats."""
         assert self.reference.policies is not None
         partition = await self.partition(chunk[0].partition)
@@ -40,7 +40,7 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         """Its mark says all."""
         return iter(())
 
-    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+    def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """Each subject's signs since the last checkpoint."""
         assert self.reference.policies is not None
         for contribution in of_heartbeats(self.partitions[number], number, self.reference.policies.newest.pack.city.adcode):

@@ -26,10 +26,10 @@ class HeldBack:
         """``found``: per partition, where what can be read ends, and how many offsets are behind that."""
         for tp, readable, behind in found:
             metrics.RECORDS_HELD_BACK.labels(tp.topic, tp.partition).set(behind)
-            known, since_s, told = self._since.get(tp, (-1, now_s, False))
+            known, since_s, logged = self._since.get(tp, (-1, now_s, False))
             if not behind or known != readable:
                 self._since[tp] = (readable, now_s, False)
-            elif now_s - since_s >= LASTS_S and not told:
+            elif now_s - since_s >= LASTS_S and not logged:
                 self._since[tp] = (readable, since_s, True)
                 log.warning(
                     "an open transaction holds records back; they are judged when its producer commits or aborts it, or Kafka does after its timeout",

@@ -44,7 +44,7 @@ class Reference(Service):
         self.ready = asyncio.Event()
         self.on_change: Callable[[], None] = lambda: None
         self._packs: dict[str, list[Policy]] = {}
-        self._missing_told = False
+        self._missing_logged = False
         self._waiting: list[Any] = []
 
     @Service.task
@@ -121,9 +121,9 @@ class Reference(Service):
 
     def _become_ready(self) -> None:
         if self.policies is None:
-            if self._missing_told:
+            if self._missing_logged:
                 return
-            self._missing_told = True
+            self._missing_logged = True
             log.warning("policy is not published yet", policy=self.policy_name, hint="run: yicheng policy publish " + self.policy_name)
             return
         log.info("reference data read", policy=self.policy_name, registry_records=len(self.registry or ()))

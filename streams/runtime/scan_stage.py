@@ -29,7 +29,7 @@ class ScanStage(StatefulStage[ScanPartition]):
     def __init__(self, checkpoint: Checkpoint, reference: Reference, refused_share: RefusedShare | None = None) -> None:
         super().__init__(checkpoint, reference, SCAN, PARCEL_STATE, refused_share)
 
-    async def take(self, chunk: Sequence[Any]) -> None:
+    async def process(self, chunk: Sequence[Any]) -> None:
         """Count a chunk of one partition's records."""
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
@@ -60,7 +60,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         assert self.reference.policies is not None
         partition.recount_minutes()
         partition.sweep(self.reference.policies.newest.days)
-        partition.expired, partition.buried = [], partition.expired
+        partition.expired, partition.pending_tombstones = [], partition.expired
         return partition
 
     def put(self, partition: ScanPartition, key: str, value: bytes) -> None:
@@ -69,7 +69,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         if kind == "parcel":
             parcel = decode_fields(value, Parcel)
             partition.parcels.put(bytes.fromhex(name), parcel._replace(day=shared_day(*parcel.day)))
-            partition.parcels.settle()
+            partition.parcels.flush()
         elif kind == "day":
             day, counts = decode_fields(value, tuple[DayKey, Counts])
             partition.counts[day] = counts
@@ -79,7 +79,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         elif decode_header(value).version < PAGES_SINCE:
             finding, sightings = decode_fields(value, tuple[ViolationKey, dict[str, ViolatingScan]])
             for scan, sighting in sightings.items():
-                partition.findings.setdefault(finding, ViolatingScans()).see(scan, sighting)
+                partition.findings.setdefault(finding, ViolatingScans()).observe(scan, sighting)
             partition.changed_findings[finding] = None
 
     def dirty(self, partition: ScanPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
@@ -94,16 +94,16 @@ class ScanStage(StatefulStage[ScanPartition]):
             for page in sorted(sightings.dirty):
                 yield state_key("sightings", *finding, str(page)), encode_fields((finding, page, sightings.page(page)), head)
             sightings.dirty.clear()
-        buried = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.buried]
-        partition.parcels.look_up(parcel_key for _, parcel_key in buried if parcel_key)
-        for key, parcel_key in buried:
+        pending_tombstones = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.pending_tombstones]
+        partition.parcels.look_up(parcel_key for _, parcel_key in pending_tombstones if parcel_key)
+        for key, parcel_key in pending_tombstones:
             if not parcel_key or partition.parcels.get(parcel_key) is None:  # or it was accepted again
                 yield key, None
         partition.dirty_parcels.clear()
         partition.changed_days, partition.changed_findings = [], {}
-        partition.expired, partition.buried = [], partition.expired
+        partition.expired, partition.pending_tombstones = [], partition.expired
 
-    def results(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
+    def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """What has changed, whole, so that a repeated message changes nothing."""
         assert self.reference.policies is not None
         for contribution in of_scans(self.partitions[number], number, self.reference.policies.newest.pack.city.adcode):

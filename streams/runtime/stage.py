@@ -51,16 +51,16 @@ class StatefulStage(Generic[P]):
         self.refused_share = refused_share or RefusedShare()
         self.state_topic = state_topic.name
         self.partitions: dict[int, P] = {}
-        self.kept: dict[int, tuple[P, int]] = {}
-        self.kept_until_s = 0.0
+        self.standby: dict[int, tuple[P, int]] = {}
+        self.standby_until_s = 0.0
         self.pieces: dict[int, Pieces] = {}
         checkpoint.stages.append(self)
 
-    async def take(self, chunk: Sequence[Any]) -> None:
+    async def process(self, chunk: Sequence[Any]) -> None:
         """See ``Stage``."""
         raise NotImplementedError
 
-    def results(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
+    def emit(self, number: int) -> Iterable[tuple[str, bytes, bytes]]:
         """See ``Stage``."""
         return ()
 
@@ -84,7 +84,7 @@ class StatefulStage(Generic[P]):
     async def partition(self, number: int) -> P:
         """A partition's state: in memory, or as of its last complete checkpoint."""
         if number not in self.partitions:
-            kept, end = self.kept.pop(number, (None, -1))
+            kept, end = self.standby.pop(number, (None, -1))
             is_last = kept is not None and (await self.checkpoint.ends(self.state_topic, [number]))[number] == end
             # what was committed is forgotten when a topic is deleted: it may have been made anew
             if kept is not None and is_last and (not kept.next_offset or self.checkpoint.committed(self.input_topic, number)):
@@ -153,16 +153,16 @@ class StatefulStage(Generic[P]):
             return None
         return Reached(self.input_topic, number, partition.next_offset, arrivals.until_ms, partition.stream_time_ms, arrivals.take_newest(wall_clock_ms()))
 
-    def forget(self, ends: Mapping[int, int]) -> None:
+    def evict(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
-        self.kept = {number: (partition, ends[number]) for number, partition in self.partitions.items()}
-        self.kept_until_s = time.monotonic() + KEPT_S
+        self.standby = {number: (partition, ends[number]) for number, partition in self.partitions.items()}
+        self.standby_until_s = time.monotonic() + KEPT_S
         self.partitions.clear()
 
-    def let_go(self) -> None:
+    def expire_standby(self) -> None:
         """See ``Stage``."""
-        if self.kept and time.monotonic() > self.kept_until_s:
-            self.kept.clear()
+        if self.standby and time.monotonic() > self.standby_until_s:
+            self.standby.clear()
 
     async def restore(self, number: int) -> dict[str, bytes]:
         """The partition's state records by key; ``LostState`` where there must be some and there are none."""

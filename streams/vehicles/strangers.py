@@ -36,14 +36,14 @@ class Strangers(msgspec.Struct):
     """What a partition knows of them.
 
     ``ids``: of all its vehicles that no record knows, as of a ``generation`` of the registry, and of those that are new; ``hours``: (offset, stream time) pairs,
-    about one an hour; ``expired``: forgotten since the last checkpoint, ``buried``: before, so that their state may be deleted.
+    about one an hour; ``expired``: forgotten since the last checkpoint, ``pending_tombstones``: before, so that their state may be deleted.
     """
 
     ids: dict[str, None] = {}
     generation: int = -1
     hours: list[tuple[int, int]] = []
     expired: dict[str, None] = {}
-    buried: list[str] = []
+    pending_tombstones: list[str] = []
 
 
 def parts(records: Sequence[Record], next_offset: int) -> Iterator[tuple[bool, Sequence[Record]]]:

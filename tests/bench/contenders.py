@@ -107,7 +107,7 @@ def yicheng(work, bootstrap, meter):
     found = reference(meter.vehicles)
     found.ready.set()
     app_module.Reference = lambda *_: still(found)
-    take, run = FixStage.take, Checkpoint.run
+    take, run = FixStage.process, Checkpoint.run
 
     async def counted(self, chunk):
         meter.start()
@@ -126,7 +126,7 @@ def yicheng(work, bootstrap, meter):
         if meter.done >= meter.events:
             meter.finish()
 
-    FixStage.take, Checkpoint.run, Checkpoint.restore = counted, last, from_nothing
+    FixStage.process, Checkpoint.run, Checkpoint.restore = counted, last, from_nothing
     settings = Settings(kafka_bootstrap=bootstrap, group=f"bench-{meter.name}-{os.getpid()}", partitions=4, state_dir=Path(tempfile.mkdtemp()), rehearsal=True)
     app = app_module.build_app(settings, free_port())
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False, quiet=True).execute_from_commandline()

@@ -53,7 +53,7 @@ class Room:
     def take(self, records, size=10**6):
         """Judge records in chunks of a size, and make what comes of it durable."""
         for start in range(0, len(records), size):
-            asyncio.run(self.stage.take(records[start : start + size]))
+            asyncio.run(self.stage.process(records[start : start + size]))
         return self.checkpoint()
 
     def pass_over(self, next_offset):
@@ -62,7 +62,7 @@ class Room:
 
     def checkpoint(self):
         """What a checkpoint sends and saves."""
-        self.sent += [(*row, {}) for row in self.stage.results(0)]
+        self.sent += [(*row, {}) for row in self.stage.emit(0)]
         for change in self.stage.changes(0):
             if change.value is None:
                 self.saved.pop(change.key, None)

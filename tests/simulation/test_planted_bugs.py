@@ -108,7 +108,7 @@ def replayed_records_are_judged_again(patch):
 @bug
 def state_in_memory_outlives_its_partition(patch):
     """A worker that gets a partition back goes on with what it remembered, not with what the other saved."""
-    patch.setattr(FixStage, "forget", lambda self, ends: None)
+    patch.setattr(FixStage, "evict", lambda self, ends: None)
 
 
 @bug
@@ -116,10 +116,10 @@ def a_revocation_drops_what_it_did_not_save(patch):
     """Acks survive the loss of their chunks and tick off others' work."""
 
     async def unsaved(self, drop):
-        async with self.turn:
+        async with self.judging:
             await self.commit()
             for stage in self.stages:
-                stage.forget(dict.fromkeys(stage.partitions, -1))
+                stage.evict(dict.fromkeys(stage.partitions, -1))
 
     patch.setattr(Checkpoint, "before_revoke", unsaved)
 
@@ -194,7 +194,7 @@ def a_partition_is_taken_down_while_it_is_judged(patch):
 @bug
 def days_are_judged_chunk_by_chunk(patch):
     """A replay in other chunks gives a revision another content."""
-    take = CityStage.take
+    take = CityStage.process
 
     async def by_chunk(self, chunk):
         announce, said = self.announce, {}
@@ -208,7 +208,7 @@ def days_are_judged_chunk_by_chunk(patch):
         for kind, data in said.values():
             await announce(kind, data)
 
-    patch.setattr(CityStage, "take", by_chunk)
+    patch.setattr(CityStage, "process", by_chunk)
 
 
 @bug
@@ -267,12 +267,12 @@ def signs_of_a_partition_that_lags_are_thought_settled(patch):
 @bug
 def signs_are_sent_with_acceptances_only(patch):
     """An enterprise that only has parcels leave is thought silent."""
-    results = ScanStage.results
+    results = ScanStage.emit
 
     def silent(self, number):
         return [row for row in results(self, number) if b'"counts"' in row[2] or b'"finding"' in row[2]]
 
-    patch.setattr(ScanStage, "results", silent)
+    patch.setattr(ScanStage, "emit", silent)
 
 
 @bug
@@ -302,13 +302,13 @@ def only_inputs_that_have_spoken_are_waited_for(patch):
 @bug
 def marks_overtake_what_they_cover(patch):
     """How far was read is said before the counts and signs that were read."""
-    results, held = ScanStage.results, {}
+    results, held = ScanStage.emit, {}
 
     def later(self, number):
         rows, held[id(self), number] = held.get((id(self), number), []), list(results(self, number))
         return rows
 
-    patch.setattr(ScanStage, "results", later)
+    patch.setattr(ScanStage, "emit", later)
 
 
 @bug

@@ -100,7 +100,7 @@ class City:
             by_second[arrival_ms // 1_000][topic].append(self._record(topic, arrival_ms, event))
         for second, of_topic in sorted(by_second.items()):
             for topic, records in of_topic.items():
-                await self.stages[topic].take(records)
+                await self.stages[topic].process(records)
             await self._checkpoint((second + 1) * 1_000)
         for seconds in range(1, 12):  # nothing comes any more
             await self._checkpoint((second + 1 + seconds) * 1_000)
@@ -118,7 +118,7 @@ class City:
         newest = {}
         for stage in self.stages.values():
             await stage.partition(0)
-            for row in stage.results(0):
+            for row in stage.emit(0):
                 await self._send(*row)
             for second, time_ms in stage.partitions[0].arrivals.take_newest(now_ms).items():
                 newest[second] = max(newest.get(second, BEGINNING_MS), time_ms)
@@ -127,7 +127,7 @@ class City:
         rows = [decode_contribution(value) for topic, _, value in self.sent if topic == PARTIALS.name]
         self.sent = [row for row in self.sent if row[0] != PARTIALS.name]
         for row in [*rows, Contribution(marks=marks, newest=newest)]:
-            await self.sums.take([said(self.offsets[PARTIALS.name], row, now_ms)])
+            await self.sums.process([said(self.offsets[PARTIALS.name], row, now_ms)])
             self.offsets[PARTIALS.name] += 1
         self.reference.watermark_ms = self.sums.partitions[0].watermark.ms
         await self.fixes.follow([0])

@@ -63,15 +63,15 @@ def test_made_up_cities_and_enterprises_count_together(monkeypatch, tmp_path):
     rows = [scan(n, own if n % 2 else f"c{n}", f"x{n}") for n in range(MADE_UP)]
     rows += [scan(MADE_UP + n, city, "e") for n, city in enumerate([own, "110100", "made up"])]
     stage = ScanStage(checkpoint, reference)
-    asyncio.run(stage.take(records(rows)))
+    asyncio.run(stage.process(records(rows)))
     assert len(stage.partitions[0].counts) == len(stage.partitions[0].minutes) == 5
-    messages = list(stage.results(0))
+    messages = list(stage.emit(0))
     assert len(messages) < 10 and sum(len(value) for _, _, value in messages) < 10_000
     assert len(stage.changes(0)) < MADE_UP + 20
     sums = CityStage(checkpoint, reference, b"k")
-    asyncio.run(sums.take([said(0, Contribution(**marks(NOON_MS + MADE_UP)), said_ms(NOON_MS + MADE_UP))]))
+    asyncio.run(sums.process([said(0, Contribution(**marks(NOON_MS + MADE_UP)), said_ms(NOON_MS + MADE_UP))]))
     for offset, (_, _, value) in enumerate(messages, 1):
-        asyncio.run(sums.take([SimpleNamespace(partition=0, offset=offset, value=value, timestamp=NOON_MS)]))
+        asyncio.run(sums.process([SimpleNamespace(partition=0, offset=offset, value=value, timestamp=NOON_MS)]))
     published = {key.decode().rpartition("/")[0]: orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
     assert published == {
         f"{own}/other": MADE_UP // 2, f"{own}/e": 1, f"{own}/*": MADE_UP // 2 + 1, "110100/e": 1, "110100/*": 1,
@@ -94,10 +94,10 @@ def test_nothing_is_expected_of_subjects_that_somebody_makes_up(monkeypatch):
     reference, checkpoint, _, own = world(monkeypatch, [{"kind": "outlet", "id": "o", "camera": True}, {"kind": "enterprise", "id": "e"}])
     beats = HeartbeatStage(checkpoint, reference)
     rows = [{"event_time_ms": NOON_MS + n, "subject": f"{kind}/x{n}"} for n in range(MADE_UP) for kind in ("outlet", "enterprise")]
-    asyncio.run(beats.take(records([*rows, {"event_time_ms": NOON_MS, "subject": "outlet/o"}])))
+    asyncio.run(beats.process(records([*rows, {"event_time_ms": NOON_MS, "subject": "outlet/o"}])))
     assert beats.partitions[0].signs.keys() <= {"outlet/o"}
     scans = ScanStage(checkpoint, reference)
-    asyncio.run(scans.take(records([scan(n, own, f"x{n}" if n else "e") for n in range(MADE_UP)])))
+    asyncio.run(scans.process(records([scan(n, own, f"x{n}" if n else "e") for n in range(MADE_UP)])))
     assert scans.partitions[0].signs.keys() <= {"enterprise/e"}
 
 
@@ -118,7 +118,7 @@ def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
     reference, checkpoint, _, own = world(monkeypatch)
     sums = CityStage(checkpoint, reference, b"k")
     rows = [Contribution(own, "courier.scan.v1", f"e{n}", "2023-11-15", p, 1, counts=Counts(accepted=1)) for n in range(1_000) for p in range(3)]
-    asyncio.run(sums.take([said(n, row, NOON_MS) for n, row in enumerate(rows)]))
+    asyncio.run(sums.process([said(n, row, NOON_MS) for n, row in enumerate(rows)]))
     kept = sums.changes(0)
     assert max(len(change.value) for change in kept) < BOUND_BYTES
 
@@ -167,7 +167,7 @@ def test_a_partial_that_claims_more_than_its_source_holds_is_passed_over(monkeyp
     time_passes = Contribution(**marks(NOON_MS + 1))
     forgery = Contribution(**{"city": own, "topic": "courier.scan.v1", **forged})
     for offset, partial in enumerate((time_passes, forgery, true, Contribution(**marks(NOON_MS + 2)))):
-        asyncio.run(sums.take([said(offset, partial, said_ms(NOON_MS + 2))]))
+        asyncio.run(sums.process([said(offset, partial, said_ms(NOON_MS + 2))]))
     counted = {key.decode(): orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
     assert counted[f"{own}/e/2023-11-15"] == 7
     assert sums.partitions[0].stream_time_ms == NOON_MS + 2 and sums.partitions[0].next_offset == 4

@@ -26,11 +26,11 @@ def test_they_say_what_a_dictionary_would(seed, monkeypatch):
         else:
             sighting = ViolatingScan(rng.randrange(100), name if rng.random() < 0.9 else f"x{rng.randrange(3)}", rng.choice("ef"))
             changes = name not in model or sighting < model[name]
-            assert held.see(name, sighting) is changes, f"seed {seed}, step {step}"
+            assert held.observe(name, sighting) is changes, f"seed {seed}, step {step}"
             if changes:
                 model[name] = sighting
         if rng.random() < 0.1:
-            held.settle()
+            held.flush()
         if rng.random() < 0.1:
             assert held.extent() == summary_of(model.values()), f"seed {seed}, step {step}"
         if rng.random() < 0.05:  # a checkpoint, and a worker that goes on from it
@@ -48,10 +48,10 @@ def test_a_scan_costs_the_same_however_many_there_were():
     for start in range(0, 60_000, 10_000):
         began = time.process_time()
         for number in range(start, start + 10_000):
-            held.see(f"{number:032x}", ViolatingScan(number, f"{number:032x}", "e"))
+            held.observe(f"{number:032x}", ViolatingScan(number, f"{number:032x}", "e"))
             if number % 20 == 0:
-                held.see(f"{number // 2:032x}", ViolatingScan(number // 2, f"{number // 2:032x}", "e"))
-        held.settle()
+                held.observe(f"{number // 2:032x}", ViolatingScan(number // 2, f"{number // 2:032x}", "e"))
+        held.flush()
         held.extent()
         costs.append(time.process_time() - began)
     assert held.count == 60_000
@@ -61,6 +61,6 @@ def test_a_scan_costs_the_same_however_many_there_were():
 def test_no_page_is_larger_than_a_state_record_may_be():
     held = ViolatingScans()
     for number in range(3 * module.PAGE):
-        held.see(f"{number:0128}", ViolatingScan(2**47 - number, f"{number:0128}", "e" * 128))
-    held.settle()
+        held.observe(f"{number:0128}", ViolatingScan(2**47 - number, f"{number:0128}", "e" * 128))
+    held.flush()
     assert max(len(msgspec.msgpack.encode(held.page(number))) for number in held.pages()) < 256 * 1024

@@ -246,7 +246,7 @@ def test_a_child_dies_with_its_parent_deaf_or_suspended(leashed, suspended):
 
 
 def test_a_child_that_was_let_go_lives_on_with_nobody_to_keep_it():
-    parent, pid = parent_of_one(how=", releasable=True", then="leash.let_go(child)")
+    parent, pid = parent_of_one(how=", releasable=True", then="leash.release(child)")
     try:
         assert children_of(parent.pid) == [pid]  # the keeper has ended
         parent.kill()

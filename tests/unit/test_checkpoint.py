@@ -23,10 +23,10 @@ class Stage:
     def __init__(self):
         self.forgotten, self.partitions, self.taken = False, {3: 3, 5: 1}, []
 
-    async def take(self, chunk):
+    async def process(self, chunk):
         self.taken.append(chunk)
 
-    def results(self, number):
+    def emit(self, number):
         if number == 3:
             yield "rates", b"k", b"v"
 
@@ -36,10 +36,10 @@ class Stage:
     def reached(self, number):
         return Reached(GPS, number, 10 * number, 1_000 * number, 500, {number: 1_000 * number})
 
-    def forget(self, ends):
+    def evict(self, ends):
         self.forgotten = True
 
-    def let_go(self):
+    def expire_standby(self):
         pass
 
 

@@ -166,7 +166,7 @@ def test_a_parcel_replaced_and_forgotten_between_two_checkpoints_does_not_come_b
         values = [orjson.dumps({"enterprise_id": "e", "city": "150100", "kind": "accepted", "event_id": name, "waybill_id": waybill, "event_time_ms": at}) for name, waybill, at in checkpoint]
         count_scans(partition, [Record(value, partition.next_offset + n) for n, value in enumerate(values)], policies, registry)
         stage.partitions = {0: partition}
-        list(stage.results(0))
+        list(stage.emit(0))
         saved |= {change.key: change.value for change in stage.changes(0)}
     restored = stage.new_partition()
     for key, value in saved.items():

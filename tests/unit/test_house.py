@@ -15,7 +15,7 @@ RETIRED = {
     "Trace", "Planner", "Duties", "Numbers", "Recent", "Kept", "Judged", "Candidate", "Packed", "Announcer", "Spell", "SpellTransition", "Finding", "FindingKey",
     "Sighting", "Sightings", "Extent", "Partial", "Driven", "Watched", "RatePartition", "RateState", "RateStage", "homeless", "announcer", "planner", "take_out",
     "guarded", "decode_trace", "encode_traces", "judge_spells", "seal", "sealed", "unseal", "seal_open", "put_away", "put_off", "odd", "looked", "overtake", "Verdict", "Plan",
-    "plans", "duties", "asks", "possible", "Run", "stretch", "recent", "trace", "traces", "set_number", "come_back", "haversines_m", "as_kept",
+    "plans", "duties", "asks", "possible", "Run", "stretch", "recent", "trace", "traces", "set_number", "come_back", "haversines_m", "buried", "let_go", "settle", "as_kept",
 }  # fmt: skip
 MOST_LINES = {"module": 300, "function": 40}
 

@@ -75,7 +75,7 @@ def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing
     def take(date, next_offset, watermark_ms, green):
         counts = Counts(accepted=1_000, electronic=1_000, green=green)
         row = Contribution("150100", "courier.scan.v1", "e", date, 0, next_offset, counts=counts, **marks(watermark_ms))
-        asyncio.run(stage.take([partial_record(next(offsets), row, said_ms(watermark_ms))]))
+        asyncio.run(stage.process([partial_record(next(offsets), row, said_ms(watermark_ms))]))
         return said[-2:] if len(said) > 1 else said
 
     for date, green in (("2026-01-20", 950), ("2026-02-03", 940)):

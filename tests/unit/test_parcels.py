@@ -33,7 +33,7 @@ def test_it_is_a_dict_that_forgets(seed, monkeypatch):
                 findings = (ViolationKey("r", "outlet/o", "d"),) * rng.randrange(2)
                 model[key] = Parcel(step * 10 - rng.randrange(300), f"é{rng.randrange(9)}", DayKey("1", rng.choice("ef"), "d"), rng.randrange(256), findings)
                 store.put(key, model[key])
-        store.settle()
+        store.flush()
     store.look_up(keys)
     assert {key: parcel for key in keys if (parcel := store.get(key))} == model
 
@@ -43,6 +43,6 @@ def test_the_latest_are_found_again():
     entered = {parcel_key(f"w{n}"): Parcel(n, f"e{n}", DayKey("1", "e", "d"), n % 256) for n in range(parcels.HOT + 10)}
     for key, parcel in entered.items():
         store.put(key, parcel)
-        store.settle()
+        store.flush()
     assert len(store.hot) == 10 and len(store) == len(entered)
     assert sorted(store.since(parcels.HOT - 5)) == [parcel for parcel in entered.values() if parcel.event_time_ms >= parcels.HOT - 5]

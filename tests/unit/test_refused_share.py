@@ -63,7 +63,7 @@ def judge_poison(monkeypatch, **settings):
     chunk = [SimpleNamespace(topic="courier.heartbeat.v1", partition=0, offset=n, key=None, value=b"\xff", timestamp=0, arrived_ms=0) for n in range(30)]
     with capture_logs() as lines:
         for start in range(0, 30, 10):
-            asyncio.run(stage.take(chunk[start : start + 10]))
+            asyncio.run(stage.process(chunk[start : start + 10]))
     return len(sent), [line["log_level"] for line in lines]
 
 

@@ -91,10 +91,10 @@ def test_the_next_time_to_look_is_when_the_silence_would_be_an_offence():
 def test_spans_come_to_the_same_in_any_order():
     watched = Liveness()
     for ms in (40, 0, 25, 10, 25):
-        watched.see([(ms, ms)], 10, 0)
+        watched.observe([(ms, ms)], 10, 0)
     assert watched.spans == joined([(ms, ms) for ms in (0, 10, 25, 40)], 10) == [(0, 10), (25, 25), (40, 40)]
     watched.announced = {"r": {10: None, 25: None, 40: None}}
-    watched.see([(20, 20)], 10, 41 + 10 * DAY)  # all but the last is settled
+    watched.observe([(20, 20)], 10, 41 + 10 * DAY)  # all but the last is settled
     assert watched.spans == [(40, 40)] and watched.announced == {"r": {40: None}}
 
 

@@ -42,10 +42,10 @@ def test_kept_state_is_used_only_if_nobody_else_has_had_the_partition(end_now, t
     monkeypatch.setattr(stage.checkpoint, "ends", ends_of)
     monkeypatch.setattr(stage.checkpoint, "restore", restored)
     before = stage.partitions[3] = stage.new_partition()
-    stage.forget({3: 7})
+    stage.evict({3: 7})
     ends[3] = end_now
     assert (asyncio.run(stage.partition(3)) is before) is taken_up_again
-    assert stage.kept == {}
+    assert stage.standby == {}
 
 
 def test_a_parcel_is_deleted_only_by_the_checkpoint_after_the_one_that_forgets_it():
@@ -60,7 +60,7 @@ def test_a_parcel_is_deleted_only_by_the_checkpoint_after_the_one_that_forgets_i
         fields = {"enterprise_id": "e", "city": "150100", "kind": "accepted"}
         values = [orjson.dumps({**fields, "event_id": f"{waybill}{at}", "waybill_id": waybill, "event_time_ms": at}) for waybill, at in scans]
         count_scans(partition, [Record(value, partition.next_offset + n) for n, value in enumerate(values)], policies, registry)
-        list(stage.results(0))
+        list(stage.emit(0))
         for change in stage.changes(0)[: None if complete else -1]:
             topic.add(change.key, change.value)
 
@@ -88,7 +88,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
 
     def take(watermark_ms=T, **fields):
         row = Contribution(city, "courier.scan.v1", "e", date, 0, 1, **fields, **marks(watermark_ms))
-        asyncio.run(stage.take([said(next(offsets), row, said_ms(watermark_ms))]))
+        asyncio.run(stage.process([said(next(offsets), row, said_ms(watermark_ms))]))
         return {change.key.partition("\x1f")[0]: change.value for change in stage.changes(0)}
 
     take(counts=Counts(accepted=3))
@@ -101,7 +101,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     changed = take(T + 70 * DAY_MS, counts=Counts(accepted=1))
     far = [("2024-03-01", 2, T + 110 * DAY_MS), ("2024-06-01", 3, T + 210 * DAY_MS)]
     rows = [(Contribution(city, "courier.scan.v1", "e", day, 0, offset, counts=Counts(accepted=1), **marks(ms)), said_ms(ms)) for day, offset, ms in far]
-    asyncio.run(stage.take([said(next(offsets), row, at_ms) for row, at_ms in rows]))
+    asyncio.run(stage.process([said(next(offsets), row, at_ms) for row, at_ms in rows]))
     assert {day.date for day in partition.days} == {"2024-06-01"}  # the other day was closed and forgotten in the chunk that brought it
     date = "2024-11-28"
     changed |= take(T + 380 * DAY_MS, counts=Counts(accepted=1))
