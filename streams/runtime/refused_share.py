@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from streams import metrics
 from streams.errors import TooManyRefused
 from streams.events import DUPLICATE, EXPLAINED, LATE
 
@@ -42,6 +43,7 @@ class RefusedShare:
             return
         count = self._records.pop(topic)
         del self._refused[topic]
+        metrics.REFUSED_RATIO.labels(topic).set(refused.total() / count)
         if refused.total() > self.share * count:
             self._say(topic, count, refused)
 

@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from streams.errors import TooManyRefused
@@ -30,6 +31,11 @@ def test_it_is_said_of_the_input_that_most_is_refused_of_and_once_a_minute():
     half = (GPS, 5, [MALFORMED] * 3)
     assert said(share, half, (SCAN, 10, []), half) == [(GPS, 10, 6, {MALFORMED: 6})]
     assert said(share, half, half, (SCAN, 10, [INVALID_TIME] * 9 + [MALFORMED])) == [(SCAN, 10, 10, {INVALID_TIME: 9, MALFORMED: 1})]
+
+
+def test_the_share_is_a_metric():
+    RefusedShare(0.5, 10).note("courier.heartbeat.v1", 10, [MALFORMED] * 2 + [LATE])
+    assert REGISTRY.get_sample_value("courier_refused_ratio", {"topic": "courier.heartbeat.v1"}) == 0.2
 
 
 @pytest.mark.parametrize(
