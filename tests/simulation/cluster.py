@@ -18,16 +18,13 @@ from typing import NamedTuple
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams.app import build_stages
 from streams.clock import BEGINNING_MS
 from streams.policy.checks import pack_record
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.chunk_ledger import ChunkLedger
-from streams.runtime.city_stage import CityStage
-from streams.runtime.fix_stage import FixStage
-from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.preflight import refuse_made_anew
 from streams.runtime.reference import Reference
-from streams.runtime.scan_stage import ScanStage
 from streams.runtime.transport import ChunkConsumer
 from streams.runtime.watchdog import Watchdog, fail_fast
 from streams.topics import CLOCK, CREDIT, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
@@ -280,11 +277,10 @@ class Worker:
         self.reference = reference = Reference("nowhere:1", "p")
         self.heard = dict.fromkeys(itertools.product(REFERENCE, range(PARTITIONS)), 0)
         self.hear()
-        self.fixes = FixStage(self.checkpoint, reference, b"key")
+        stages = build_stages(self.checkpoint, reference, b"key")
         reference._become_ready()
         assert reference.ready.is_set()
-        scans, heartbeats = ScanStage(self.checkpoint, reference), HeartbeatStage(self.checkpoint, reference)
-        self.stages = dict(zip(INPUTS, (self.fixes, scans, heartbeats, CityStage(self.checkpoint, reference, b"key")), strict=True))
+        self.fixes, self.stages = stages.fixes, {stage.input_topic: stage for stage in stages}
         self.consumer = ChunkConsumer.__new__(ChunkConsumer)
         self.consumer.chunks, self.consumer.must_seek, self.consumer._unacked_messages = ChunkLedger(), False, set()
         self.resumed_at, self.positions, self.owned = {}, {}, []

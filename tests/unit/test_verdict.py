@@ -1,0 +1,27 @@
+"""What ``up`` says of a run: days that fall short are compared with their dates."""
+
+import pytest
+
+from deploy.verdict import compare
+from producers.truth import Truth
+from streams.clock import DAY_MS
+from streams.policy.reader import load_policy
+
+DAYS = load_policy("hohhot-2019").days
+START_MS, _ = DAYS.bounds_ms("2026-03-01")
+
+
+def low_day(opened_at_ms):
+    return {
+        "state": "closed", "rule": "low_green_packaging_rate", "rule_id": "green", "vehicle_id": None, "zone_id": None, "outlet_id": None,
+        "enterprise_id": "sf", "opened_at_ms": opened_at_ms, "last_seen_ms": opened_at_ms + DAY_MS, "closed_at_ms": opened_at_ms + DAY_MS, "fix_count": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("opened_ms", "holds"), [([START_MS], True), ([START_MS + DAY_MS], False), ([START_MS - DAY_MS], False), ([START_MS, START_MS], False), ([], False)]
+)
+def test_a_low_day_is_found_on_its_own_date_and_once(opened_ms, holds):
+    found = {str(number): low_day(at_ms) for number, at_ms in enumerate(opened_ms)}
+    verdict = compare(Truth(low_days=[("green", "sf", "2026-03-01")]), found, {}, DAYS)
+    assert verdict.holds is holds and (holds or "low-rate days" in verdict.differences[0])
