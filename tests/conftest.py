@@ -158,10 +158,10 @@ class Command:
         }  # fmt: skip
         self.children: list[subprocess.Popen] = []
 
-    def command(self, *arguments) -> list[str]:
+    def command(self, *arguments, program=("-m", "deploy.cli")) -> list[str]:
         """An ``up`` gets ports of its own: others may run beside it, of which each would take the usual ones."""
         own = ["--kafka-port", broker.free_port()] if arguments[0] == "up" and "--kafka-port" not in arguments else []
-        return [sys.executable, "-m", "deploy.cli", *map(str, (*arguments, *own))]
+        return [sys.executable, *program, *map(str, (*arguments, *own))]
 
     def run(self, *arguments, timeout=120, **environment) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -169,12 +169,12 @@ class Command:
             capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
-    def start(self, *arguments, stdout=None, **environment) -> subprocess.Popen:
+    def start(self, *arguments, stdout=None, program=("-m", "deploy.cli"), **environment) -> subprocess.Popen:
         from deploy import leash
 
         log = Path(stdout or self.home / f"{len(self.children)}-{arguments[0]}.log").open("wb")
         child = leash.start(
-            self.command(*arguments), env={**self.environment, **environment}, cwd=self.home,
+            self.command(*arguments, program=program), env={**self.environment, **environment}, cwd=self.home,
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         child.name = " ".join(map(str, arguments))

@@ -46,18 +46,23 @@ def broker(tmp_path_factory):
     logging.getLogger("kafka").setLevel(logging.NOTSET)
 
 
+QUICK = ("-m", "deploy.cli")
+SLOW = ("-c", "import functools\nfrom streams.runtime import fix_stage\nfix_stage.Engine = functools.partial(fix_stage.Engine, quiet=False)\nfrom deploy.cli import main\nmain()")
+"""How a worker is started: as always, or so that every fix takes the slow path."""
+
+
 class Supervisor:
     """Starts workers behind the proxy, and starts them again when they end, as an init system would."""
 
-    def __init__(self, pipeline, front):
-        self.pipeline, self.front = pipeline, front
+    def __init__(self, pipeline, front, program):
+        self.pipeline, self.front, self.program = pipeline, front, program
         self.workers, self.restarts = [], 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def start(self):
-        worker = self.pipeline.start("worker", YICHENG_KAFKA_BOOTSTRAP=f"127.0.0.1:{self.front}")
+        worker = self.pipeline.start("worker", program=self.program, YICHENG_KAFKA_BOOTSTRAP=f"127.0.0.1:{self.front}")
         self.workers.append(worker)
         return worker
 
@@ -86,7 +91,7 @@ class History:
     def __init__(self, seed, pipeline, broker, day, seconds):
         self.rng = random.Random(seed)
         self.pipeline, self.broker, self.day, self.seconds = pipeline, broker, day, seconds
-        self.workers = Supervisor(pipeline, broker.proxy.port)
+        self.workers = Supervisor(pipeline, broker.proxy.port, SLOW if seed % 2 else QUICK)
         self.met, self.over = [], threading.Event()
 
     def lag(self):
