@@ -33,8 +33,8 @@ class LateInsertion:
         """Insert the late fixes that wait; what follows."""
         if vehicle.waiting is None:
             return []
+        partition.store.touched[partition.slot(vehicle)] = vehicle  # a vehicle that gets its slot here is counted with what waits
         fixes, vehicle.waiting = sorted(vehicle.waiting.fixes.values(), key=lambda late: late.key), None
-        partition.store.touched[partition.slot(vehicle)] = vehicle
         return self.insert(partition, vehicle, fixes)
 
     def insert(self, partition: FixPartition, vehicle: VehicleState, fixes: list[Late]) -> list[Transition]:

@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 
+import numpy as np
 import orjson
 import pytest
 from oracle import Oracle
@@ -14,7 +15,9 @@ from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
+from streams.state_records import header_of
 from streams.vehicles import insertion, slow_path
+from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.offence_sets import OffenceSets
 from streams.vehicles.partition import new_partition
@@ -130,6 +133,26 @@ def test_late_fixes_that_wait_tell_the_same_in_other_chunks(pack, seed, monkeypa
     assert told(path, fixes, 7) == told(path, fixes, 300) == (one, runs)
     expected = {row[2:3] + row[4:7] for row in Oracle(path, None).fixes([orjson.dumps(each) for each in fixes])[0] if row[1] == "fast" and row[7] == "closed"}
     assert runs <= expected and len(expected - runs) <= 1  # the last one is told as it was when it opened
+
+
+def test_late_fixes_that_wait_over_a_restart_are_counted_as_kept(pack, monkeypatch):
+    for module in (slow_path, insertion):
+        monkeypatch.setattr(module, "FEW", 40)
+    policy = load_policy(str(pack("10m")))
+    engines = [Engine(Policies([policy]), Registry(policy.timezone), b"k") for _ in range(2)]
+    before, after = new_partition(), new_partition(101)
+    lines = [*(fix(n, n * 1_000) for n in range(100)), fix(100, 500)]
+    records = [Record(orjson.dumps(each), number) for number, each in enumerate(lines)]
+    engines[0].judge(before, records)
+    slots = np.array([before.slot(before.vehicles["B-1"])])
+    (_, state), *_ = encode_vehicles(before.store, slots, engines[0], header_of(0, 101, before.stream_time_ms))
+    vehicle = after.vehicles["B-1"] = decode_vehicle(state, engines[1])
+    assert list(vehicle.waiting.fixes) == [(T + 500, "0000100")]
+    engines[1].timers.schedule(after, vehicle)
+    after.stream_time_ms = T + 200_000  # the watermark has come so far
+    engines[1].judge(after, [])
+    assert vehicle.waiting is None and len(after.store.history(vehicle)) == 101
+    assert after.store.latest.data["kept"][vehicle.slot] == 101
 
 
 @pytest.fixture
