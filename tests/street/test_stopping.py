@@ -401,7 +401,6 @@ def in_need_of_kafka(worker, for_s=3.0):
 @pytest.mark.parametrize("kafka_is", ["suspended", "gone"])
 def test_everything_stops_while_kafka_is(kafka_is, broker, start, request, tmp_path):
     worker, notifier = start("worker"), start("notifier")
-    speechless = start("worker", stdout="/dev/full")
     producer = start("produce", "synthetic", "--rate", "50", "--duration", "5m", "--quiet")
     wait_ready(worker, notifier)
     wait_for("fixes to be judged", lambda: 'outcome="accepted"} 0.0' not in (get(f"{worker.url}/metrics") or 'outcome="accepted"} 0.0'))
@@ -411,6 +410,8 @@ def test_everything_stops_while_kafka_is(kafka_is, broker, start, request, tmp_p
     else:
         broker.process.send_signal(signal.SIGSTOP)
     in_need_of_kafka(worker)
+    speechless = start("worker", stdout="/dev/full")  # not sooner: it would have taken partitions over
+    wait_for("it to talk to Kafka", lambda: is_connecting(speechless))
     ask(processes := [worker, notifier, producer, speechless])
     ended(processes)
     assert (worker.returncode, notifier.returncode, producer.returncode) in {(1, 0, 130), (1, 1, 130)}
