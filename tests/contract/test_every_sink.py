@@ -6,7 +6,6 @@ import os
 import pkgutil
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -15,6 +14,7 @@ from unittest import mock
 import orjson
 import pytest
 from conftest import wait_for
+from receiver import serve
 
 from consumers import sinks
 from consumers.delivery import Delivery
@@ -77,28 +77,16 @@ class WebhookEnd:
 
     def __init__(self, _folder):
         self.status, self._got = 204, []
-        end = self
+        self.server, self.url = serve(self._answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                status = end.status  # one that is asked while another event is under way is answered as it was then
-                if status == 204:
-                    end._got.append((self.headers["webhook-id"], body))
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def _answer(self, headers, body):
+        status = self.status  # one that is asked while another event is under way is answered as it was then
+        if status == 204:
+            self._got.append((headers["webhook-id"], body))
+        return status
 
     def open(self, **options):
-        return WebhookSink(f"http://127.0.0.1:{self.server.server_port}/incidents", SECRET, **options)
+        return WebhookSink(self.url, SECRET, **options)
 
     def got(self):
         return list(self._got)

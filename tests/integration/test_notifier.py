@@ -1,12 +1,10 @@
 """The notifier's sinks: a signed webhook that fails first, and what is refused."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import orjson
 import pytest
 from conftest import get, wait_for
 from kafka import KafkaProducer
+from receiver import serve
 from standardwebhooks.webhooks import Webhook
 
 from deploy.broker import free_port
@@ -19,23 +17,12 @@ class Receiver:
 
     def __init__(self, statuses):
         self.statuses, self.got = list(statuses), []
-        receiver = self
+        self.server, self.url = serve(self.answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                status = receiver.statuses.pop(0) if receiver.statuses else 204
-                receiver.got.append((status, dict(self.headers), body))
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/incidents"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, headers, body):
+        status = self.statuses.pop(0) if self.statuses else 204
+        self.got.append((status, dict(headers), body))
+        return status
 
 
 @pytest.fixture
