@@ -48,4 +48,6 @@ def run_worker(settings: Settings) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     signal.signal(signal.SIGCONT, lambda *_: app.watchdog.woken(time.monotonic()))
     metrics.serve(settings.metrics_host, settings.metrics_port or metrics.WORKER_PORT, app.ready)
-    _Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=LIBRARIES).execute_from_commandline()
+    worker = _Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True, logging_config=LIBRARIES)
+    worker.spinner = None  # it writes to stdout, quiet or not, and the worker ends where nobody can take that
+    worker.execute_from_commandline()

@@ -398,6 +398,15 @@ def in_need_of_kafka(worker, for_s=3.0):
     wait_for("a checkpoint to be stuck", stuck, 20)
 
 
+def test_a_worker_whose_log_nobody_can_take_goes_on_and_stops_when_asked(start):
+    speechless = start("worker", stdout="/dev/full")
+    wait_ready(speechless)
+    wait_for("a checkpoint", lambda: checkpoints(speechless))
+    ask([speechless])
+    ended([speechless])
+    assert speechless.returncode == 0
+
+
 @pytest.mark.parametrize("kafka_is", ["suspended", "gone"])
 def test_everything_stops_while_kafka_is(kafka_is, broker, start, request, tmp_path):
     worker, notifier = start("worker"), start("notifier")
