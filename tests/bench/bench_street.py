@@ -131,11 +131,11 @@ def _series(port: int) -> list[bytes]:
 
 
 def _until_all_is_read(port: int) -> None:
-    """Wait until a worker has started and has read what there is; at most ten minutes."""
+    """Wait until a worker has started and has read the scans that there are; at most ten minutes."""
     for _ in range(1200):
         time.sleep(0.5)
         with suppress(OSError):
-            lags = [float(line.split()[-1]) for line in _series(port) if line.startswith(b"courier_consumer_lag")]
+            lags = [float(line.split()[-1]) for line in _series(port) if line.startswith(b"courier_consumer_lag") and SCAN.name.encode() in line]
             if lags and not any(lags):
                 return
     raise RuntimeError("the worker has not read what there is")
