@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
 from streams.errors import Unavailable
 from streams.pages import PLAIN, Page, PageServer
 
 _AGE_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200, 86400, 604800)
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.3, 1, 3, 10, 60)
+_ANSWER_BUCKETS_S = (60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400)
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, which no rule and no panel reads
+
+CITY = Info("courier_city", "City that this worker judges: its names and the name of its policy pack", ["city"])
 FIXES = Counter("courier_fixes", "Fixes judged, by what became of them", ["city", "outcome"])
 SCANS = Counter("courier_scans", "Parcel scans counted, by kind and outcome", ["city", "kind", "outcome"])
 PARCELS_ACCEPTED = Counter("courier_parcels_accepted", "Parcels accepted, by kind of waybill", ["city", "enterprise", "waybill"])
@@ -27,7 +32,7 @@ GREEN_RATIO = Gauge("courier_green_packaging_ratio", "Share of accepted parcels 
 FORECAST = Gauge("courier_forecast_ratio", "Share that the day will end with at the pace of its last hour", ["city", "enterprise", "measure"])
 TARGET_RATIO = Gauge("courier_target_ratio", "Target that the policy sets", ["city", "measure"])
 INCIDENTS = Counter("courier_incidents", "Incident transitions published", ["city", "rule", "severity", "transition"])
-INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents open now", ["city", "rule"])
+INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents that are open now", ["city", "rule"])
 VEHICLES_ACTIVE = Gauge("courier_vehicles_active", "Active registered vehicles, by energy", ["city", "energy"])
 NEV_RATIO = Gauge("courier_nev_ratio", "Share of electric and hybrid vehicles among the active registered ones", ["city"])
 EMPTY_RUN = Gauge("courier_empty_run_ratio", "Share of the distance driven empty, of what was driven today with a load that is known", ["city"])
@@ -38,6 +43,9 @@ INCIDENT_LATENCY = Histogram(
 )
 DELIVERY = Histogram("courier_delivery_seconds", "From a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
 CHECKPOINT = Histogram("courier_checkpoint_seconds", "Duration of a checkpoint")
+CHECKPOINT_AGE = Gauge("courier_checkpoint_age_seconds", "Since this worker's last checkpoint was complete; what came after it is judged again after a crash")
+PARTITIONS = Gauge("courier_partitions", "Partitions of an input topic, as this worker knows them", ["topic"])
+PARTITIONS_OWNED = Gauge("courier_partitions_owned", "Partitions of an input topic that this worker judges", ["topic"])
 WATERMARK_AGE = Gauge("courier_watermark_age_seconds", "Since what arrived was last judged in every input partition; while it grows, alarms that go by time wait")
 STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
 VEHICLES_FORGOTTEN = Counter("courier_vehicles_forgotten", "Vehicles that no registry record knows and that were forgotten: idle for seven days, or too many (crowded)", ["city", "reason"])
@@ -49,9 +57,29 @@ DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", 
 UNREADABLE = Counter("courier_unreadable", "Records of other topics than the inputs that could not be read, and were passed over", ["topic"])
 NOTIFICATIONS = Counter("courier_notifications", "Incident transitions handed to a sink", ["sink", "outcome"])
 NOTIFICATION_SECONDS = Histogram("courier_notification_seconds", "Time one hand-over took", ["sink"])
+OUTBOX_PENDING = Gauge("courier_outbox_pending", "Incident transitions published that a sink has still to take", ["sink"])
+SINK_FAILING = Gauge("courier_sink_failing", "1 while a sink does not take what it is handed, else 0", ["sink"])
+ALERTS_RECEIVED = Counter("courier_alerts_received", "Alerts that Alertmanager handed to this notifier", ["status"])
+ANSWERS = Counter("courier_answers", "Answers given to incidents, by what was answered (acknowledged, dismissed)", ["city", "rule", "action"])
+ACKNOWLEDGE_SECONDS = Histogram("courier_acknowledge_seconds", "From an incident's opening to its first answer", ["rule"], buckets=_ANSWER_BUCKETS_S)
+UNANSWERED = Gauge("courier_incidents_unanswered", "Incidents that stand and that nobody has answered, by the time since they were opened", ["city", "rule", "age"])
 
 WORKER_PORT = 9108
 NOTIFIER_PORT = 9109
+
+
+def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
+    """Set a gauge's series, by the values of their labels, and take all others off the page."""
+    for labels in {tuple(sample.labels.values()) for sample in gauge.collect()[0].samples} - values.keys():
+        gauge.remove(*labels)
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
+
+
+def _series(accept: str) -> tuple[int, str, bytes]:
+    """In OpenMetrics (with exemplars) where the caller takes that, else in Prometheus's text format."""
+    encode, content_type = choose_encoder(accept)
+    return 200, content_type, encode(REGISTRY)
 
 
 def serve(host: str, port: int, ready: Callable[[], bool]) -> int:
@@ -61,9 +89,9 @@ def serve(host: str, port: int, ready: Callable[[], bool]) -> int:
     the port is taken.
     """
     pages: dict[str, Page] = {
-        "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest()),
-        "/healthz": lambda: (200, PLAIN, b"ok\n"),
-        "/readyz": lambda: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
+        "/metrics": _series,
+        "/healthz": lambda _: (200, PLAIN, b"ok\n"),
+        "/readyz": lambda _: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
     }
     try:
         return int(PageServer(host, port, pages).server_address[1])

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 
-Page = Callable[[], tuple[int, str, bytes]]
-"""Status, content type and body."""
+Page = Callable[[str], tuple[int, str, bytes]]
+"""From what the caller accepts (the ``Accept`` header) to status, content type and body."""
 
 REQUEST_S = 10.0
 """From a connection's beginning until its end; how often bytes come does not matter."""
@@ -78,7 +78,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         page = self.server.pages.get(self.path.partition("?")[0])
-        status, content_type, body = page() if page else (404, PLAIN, f"see {', '.join(self.server.pages)}\n".encode())
+        status, content_type, body = page(self.headers.get("Accept", "")) if page else (404, PLAIN, f"see {', '.join(self.server.pages)}\n".encode())
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
