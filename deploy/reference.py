@@ -210,7 +210,7 @@ def _metrics() -> Iterator[str]:
 def metric_name(family: Any) -> str:
     """A metric's name as Prometheus shows it."""
     name = str(getattr(family, "_name", ""))
-    return f"{name}_total" if getattr(family, "_type", "") == "counter" else name
+    return name + {"counter": "_total", "info": "_info"}.get(getattr(family, "_type", ""), "")
 
 
 def _rules() -> Iterator[str]:

@@ -70,7 +70,8 @@ NOTIFIER_PORT = 9109
 
 def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
     """Set a gauge's series, by the values of their labels, and take all others off the page."""
-    for labels in {tuple(sample.labels.values()) for sample in gauge.collect()[0].samples} - values.keys():
+    shown = {tuple(sample.labels.values()) for family in gauge.collect() for sample in family.samples}
+    for labels in shown - values.keys():
         gauge.remove(*labels)
     for labels, value in values.items():
         gauge.labels(*labels).set(value)
