@@ -1,17 +1,21 @@
 """One sink's deliveries: its own consumer, group and thread, so that no sink waits for another.
 
-Read, hand to the sink (again and again until it takes the event), flush, commit.
+Read, hand to the sink (again and again until it takes the event), flush, commit. Alerts about the system itself come
+between, from the page that Alertmanager posts them to: whether the sink has taken one is said there.
 """
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 import time
+from collections import OrderedDict
 from contextlib import closing, suppress
 from operator import not_
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 import tenacity
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -35,6 +39,7 @@ SETTLED_WITHIN_S = SESSION_TIMEOUT_MS / 1000 + 5
 SETTLE_EVERY_S = 0.5
 LONGEST_BATCH_MS = 3_600_000
 """A sink that is down holds up a batch; for so long the group does not take the notifier for dead, which would repeat the batch."""
+ALERTS_REMEMBERED = 1_000
 CLOSE_TIMEOUT_MS = 3_000
 """Leaving the group is a courtesy to the next notifier; a broker that is gone need not hear of it."""
 
@@ -58,8 +63,17 @@ class Sink(Protocol):
         """Release what is held."""
 
 
+class HandedAlert(msgspec.Struct):
+    """An alert on its way from the page to the sink; ``taken`` becomes set when it has it."""
+
+    event_id: str
+    body: bytes
+    deadline_s: float
+    taken: threading.Event
+
+
 class Delivery:
-    """Delivers to one sink until told to stop. ``joined`` says whether it has partitions to read."""
+    """Delivers to one sink until told to stop. ``joined`` says whether it has partitions to read, ``taken`` from which offsets on the sink lacks them."""
 
     def __init__(self, settings: Settings, sink: Sink) -> None:
         self.settings = settings
@@ -68,7 +82,11 @@ class Delivery:
         self.groups = [notifiers] if sink.name == "file" else [f"{notifiers}-{sink.name}", notifiers]
         self.joined = False
         self.stopping = threading.Event()
+        self.takes_alerts = not sink.real
+        self.taken: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
+        self._alerts: queue.SimpleQueue[HandedAlert] = queue.SimpleQueue()
+        self._alerts_taken: OrderedDict[str, None] = OrderedDict()
         pause = tenacity.sleep_using_event(self.stopping)
         self._insist = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable), wait=_wait_s, stop=tenacity.stop_when_event_set(self.stopping), sleep=pause,
@@ -83,6 +101,12 @@ class Delivery:
         """Deliver nothing more; from any thread."""
         self.stopping.set()
         self.sink.give_up()
+
+    def take_alert(self, event_id: str, body: bytes, deadline_s: float) -> bool:
+        """Have the sink take an alert, from any thread, until a deadline (monotonic seconds); whether it did, now or before."""
+        alert = HandedAlert(event_id, body, deadline_s, threading.Event())
+        self._alerts.put(alert)
+        return alert.taken.wait(max(0.0, deadline_s - time.monotonic()))
 
     def take_over(self) -> None:
         """Settle where a sink that has never delivered begins; to be called before any sink delivers.
@@ -156,11 +180,13 @@ class Delivery:
         with suppress(KafkaError, OSError):
             consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
         while not self.stopping.wait(1.0):
+            self._hand_over_alerts()
             with suppress(Unavailable):
                 return self._connect()
         return consumer
 
     def _step(self, consumer: KafkaConsumer) -> None:
+        self._hand_over_alerts()
         batches = consumer.poll(timeout_ms=200)
         self._keep_place(consumer, batches)
         for records in batches.values():
@@ -172,6 +198,9 @@ class Delivery:
                     passed_over(record.topic, record.partition, record.offset, str(error))
                 else:
                     self.deliver(event)
+                    self._hand_over_alerts()
+                if not self.stopping.is_set():
+                    self.taken[TopicPartition(record.topic, record.partition)] = record.offset + 1
         if batches and not self.stopping.is_set():
             self.sink.flush()
             consumer.commit()
@@ -184,6 +213,7 @@ class Delivery:
             consumer.commit({partition: OffsetAndMetadata(offset, "", -1) for partition, offset in new.items()})
         self._assigned = set(assigned)
         self.joined = bool(assigned)
+        self.taken = {p: batches[p][0].offset if batches.get(p) else consumer.position(p) for p in assigned}
 
     def deliver(self, event: IncidentEvent) -> None:
         """Hand over one event; a sink that does not answer is tried again, one that refuses is not.
@@ -195,6 +225,24 @@ class Delivery:
         else:
             self._insist(self._hand_over, event)
 
+    def _hand_over_alerts(self) -> None:
+        """Hand over the alerts that wait, once each: whoever sent them tries again."""
+        while not self._alerts.empty():
+            alert = self._alerts.get()
+            if time.monotonic() > alert.deadline_s:
+                continue
+            if alert.event_id not in self._alerts_taken:
+                try:
+                    self.sink.deliver(alert.event_id, alert.body)
+                    self.sink.flush()
+                except (Unavailable, BadInput) as error:
+                    log.warning("sink does not take an alert", sink=self.sink.name, event_id=alert.event_id, error=str(error))
+                    continue
+                self._alerts_taken[alert.event_id] = None
+                if len(self._alerts_taken) > ALERTS_REMEMBERED:
+                    self._alerts_taken.popitem(last=False)
+            alert.taken.set()
+
     def _hand_over(self, event: IncidentEvent) -> None:
         if self.stopping.is_set():
             return
@@ -203,6 +251,7 @@ class Delivery:
             self.sink.deliver(event.event_id, event.body)
         except Unavailable as error:
             self._count("retried")
+            metrics.SINK_FAILING.labels(self.sink.name).set(1)
             log.warning("sink takes nothing now, trying again", sink=self.sink.name, event_id=event.event_id, error=str(error))
             raise
         except BadInput as error:
@@ -210,6 +259,7 @@ class Delivery:
             log.error("sink refused an incident", sink=self.sink.name, event_id=event.event_id, error=str(error))
         else:
             self._count("delivered")
+            metrics.SINK_FAILING.labels(self.sink.name).set(0)
             metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(time.perf_counter() - started_s)
 
     def _count(self, outcome: str) -> None:

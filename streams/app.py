@@ -177,8 +177,7 @@ async def _save_now_and_then(app: App, fixes: FixStage, settings: Settings) -> N
         await fail_fast(checkpoint.run())
         lags = dict(app.consumer.lag())
         await checkpoint.pause(lambda: fixes.follow(tp.partition for tp in app.consumer.resumed_at if tp.topic == GPS.name))
-        for tp, lag in lags.items():
-            metrics.CONSUMER_LAG.labels(tp.topic, tp.partition).set(lag)
+        metrics.show_only(metrics.CONSUMER_LAG, {(tp.topic, str(tp.partition)): lag for tp, lag in lags.items()})
         held_back.note(time.monotonic(), app.consumer.held_back())
         app.watchdog.check(time.monotonic(), app.consumer.progress(), has_work=any(lags.values()))
 

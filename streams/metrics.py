@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, disable
 from prometheus_client.exposition import choose_encoder
 
 from streams.errors import Unavailable
-from streams.pages import PLAIN, Page, PageServer
+from streams.pages import PLAIN, Answer, Page, PageServer, Request
 
 _AGE_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200, 86400, 604800)
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.3, 1, 3, 10, 60)
@@ -77,16 +77,16 @@ def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         gauge.labels(*labels).set(value)
 
 
-def _series(accept: str) -> tuple[int, str, bytes]:
+def _series(request: Request) -> Answer:
     """In OpenMetrics (with exemplars) where the caller takes that, else in Prometheus's text format."""
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return 200, content_type, encode(REGISTRY)
 
 
-def serve(host: str, port: int, ready: Callable[[], bool]) -> int:
+def serve(host: str, port: int, ready: Callable[[], bool], posts: Mapping[str, Page] | None = None) -> int:
     """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0).
 
-    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``. Raises ``Unavailable`` when
+    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``; ``posts``: further pages, which take a body. Raises ``Unavailable`` when
     the port is taken.
     """
     pages: dict[str, Page] = {
@@ -95,6 +95,6 @@ def serve(host: str, port: int, ready: Callable[[], bool]) -> int:
         "/readyz": lambda _: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
     }
     try:
-        return int(PageServer(host, port, pages).server_address[1])
+        return int(PageServer(host, port, pages, posts).server_address[1])
     except OSError as error:
         raise Unavailable(f"port {port} on {host} cannot be used ({error.strerror}); set YICHENG_METRICS_PORT to a free one") from None

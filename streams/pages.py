@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any
+from typing import Any, NamedTuple
 
-Page = Callable[[str], tuple[int, str, bytes]]
-"""From what the caller accepts (the ``Accept`` header) to status, content type and body."""
+
+class Request(NamedTuple):
+    """What a caller sent; only a POST has a body."""
+
+    headers: Message
+    body: bytes = b""
+
+
+Answer = tuple[int, str, bytes]
+"""Status, content type and body."""
+Page = Callable[[Request], Answer]
 
 REQUEST_S = 10.0
 """From a connection's beginning until its end; how often bytes come does not matter."""
 MOST_CONNECTIONS = 32
+LARGEST_BODY_BYTES = 1_000_000
 PLAIN = "text/plain; charset=utf-8"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can call an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class PageServer(ThreadingTCPServer):
-    """Serves pages by their path, one request a connection, each in a thread of its own.
+    """Serves pages by their path, one request a connection, each in a thread of its own; ``posts``: those that take a body.
 
     When there are too many connections the oldest is closed: those that wait for something are older than those that ask.
     Raises ``OSError`` where the address cannot be used.
@@ -31,9 +51,10 @@ class PageServer(ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 2 * MOST_CONNECTIONS
 
-    def __init__(self, host: str, port: int, pages: dict[str, Page]) -> None:
+    def __init__(self, host: str, port: int, pages: Mapping[str, Page], posts: Mapping[str, Page] | None = None) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.pages = pages
+        self.posts = posts or {}
         self._since_s: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
         super().__init__((host, port), _Request)
@@ -78,15 +99,30 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         page = self.server.pages.get(self.path.partition("?")[0])
-        status, content_type, body = page(self.headers.get("Accept", "")) if page else (404, PLAIN, f"see {', '.join(self.server.pages)}\n".encode())
+        self._answer(*(page(Request(self.headers)) if page else self._unknown()))
+
+    do_HEAD = do_GET  # noqa: N815 - the library's name
+
+    def do_POST(self) -> None:
+        page = self.server.posts.get(self.path.partition("?")[0])
+        length = self.headers.get("Content-Length", "")
+        if page is None:
+            self._answer(*self._unknown())
+        elif not (length.isascii() and length.isdigit() and int(length[:12]) <= LARGEST_BODY_BYTES):
+            self._answer(413, PLAIN, f"a body of at most {LARGEST_BODY_BYTES:,} bytes, with its Content-Length\n".encode())
+        else:
+            self._answer(*page(Request(self.headers, self.rfile.read(int(length)))))
+
+    def _unknown(self) -> Answer:
+        return 404, PLAIN, f"see {', '.join((*self.server.pages, *self.server.posts))}\n".encode()
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - the library's name
 
     def log_message(self, *_: object) -> None:
         """Scrapes are not worth a log line."""

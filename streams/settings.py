@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(None, description="secret that signs webhooks (Standard Webhooks, whsec_…)")
     webhook_real: bool = Field(False, description="the webhook reaches real police: synthetic incidents are never sent there")
     webhook_private: bool = Field(False, description="the webhook's address may be a private one (10.x, 172.16.x, 192.168.x, fc00::)")
+    alerts_token: SecretStr | None = Field(None, description="what Alertmanager has to show (bearer token) to hand alerts to the notifier; needed where that listens on more than this machine")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     def as_shown(self, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -11,6 +11,7 @@ from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
 from streams.enterprises.credit import EXPIRE_MS, Account, Charge
 from streams.enterprises.liveness import SETTLED_MS, Liveness, Span
+from streams.lifecycle import Announced
 from streams.parcels.days import DayIncident
 from streams.parcels.violations import ScanViolation, ViolationKey, ViolationSummary
 from streams.vehicles.empty_run import Millimetres
@@ -205,6 +206,19 @@ class CityLedger(msgspec.Struct):
         self.accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
         self.dirty["charge", charge.incident_id] = None
         return [charge.enterprise_id, *([known.enterprise_id] if known is not None else ())]
+
+
+def announced(ledger: CityLedger) -> Iterator[tuple[str, Announced]]:
+    """Every incident that a ledger knows, with the id of its rule."""
+    for incidents in (*(day.incidents for day in ledger.days.values()), *ledger.months.values()):
+        yield from incidents.items()
+    for key, violation in ledger.findings.items():
+        if violation.incident is not None:
+            yield key.rule_id, violation.incident
+    for watched in ledger.watched.values():
+        yield from ((rule_id, incident) for rule_id, found in watched.announced.items() for incident in found.values())
+    for account in ledger.accounts.values():
+        yield from (("blacklisted_enterprise", incident) for incident in account.announced.values())
 
 
 class Due(msgspec.Struct):

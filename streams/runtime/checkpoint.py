@@ -76,6 +76,8 @@ class Checkpoint(KafkaLog):
         self.claimed: Callable[[str, int], int] = lambda topic, partition: BEGINNING_MS
         self._said_ms = BEGINNING_MS
         self._said_at_s = float("-inf")
+        self._complete_at_s = time.monotonic()
+        metrics.CHECKPOINT_AGE.set_function(lambda: time.monotonic() - self._complete_at_s)
         self.verify: Callable[[str, int, int, str], Awaitable[None]] = _trusted
         self._sends: list[asyncio.Future[Any]] = []
         self._acks: dict[tuple[str, int], list[Callable[[], None]]] = {}
@@ -161,6 +163,7 @@ class Checkpoint(KafkaLog):
         took_s = time.perf_counter() - started
         self.rest_s = min(REST * took_s, LONGEST_REST_S)
         metrics.CHECKPOINT.observe(took_s)
+        self._complete_at_s = time.monotonic()
 
     async def _take_down(self, stage: Stage, number: int) -> tuple[list[asyncio.Future[Any]], list[Change], list[Callable[[], None]]]:
         """What a partition has come to: everything sent until now, its changed state, and the acks of what has been judged."""
@@ -183,7 +186,10 @@ class Checkpoint(KafkaLog):
         One that had been judged to its end when this checkpoint began has been read until the last time that this was said.
         """
         producer = await self.producer()
-        counts = {topic: len(await producer.partitions_for(topic)) for topic in {topic for topic, _ in ends}}
+        counts = {topic: len(await producer.partitions_for(topic)) for topic in INPUTS}
+        for topic, count in counts.items():
+            metrics.PARTITIONS.labels(topic).set(count)
+            metrics.PARTITIONS_OWNED.labels(topic).set(sum(mine == topic for mine, _ in ends))
         marks, newest = [], dict[int, int]()
         for (topic, number), end in ends.items():
             known = reached.get((topic, number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,13 +12,15 @@ import structlog
 from streams import metrics
 from streams.city.city_judge import CityJudge, CityResult
 from streams.city.contributions import Contribution, decode_contribution
-from streams.city.ledger import CityLedger
+from streams.city.ledger import CityLedger, announced
 from streams.city.ledger_records import put_record, record_fields
 from streams.city.rates import Rate, changed_rates
 from streams.clock import BEGINNING_MS
 from streams.counts import OTHER, rate_row, state_key
 from streams.decode import Malformed
+from streams.lifecycle import OPEN
 from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.rate_gauges import RateGauges
 from streams.runtime.reference import Reference
 from streams.runtime.sources import Sources
 from streams.runtime.stage import StatefulStage, enterprise_label, wall_clock_ms
@@ -44,6 +46,7 @@ class CityStage(StatefulStage[CityLedger]):
         super().__init__(checkpoint, reference, PARTIALS, RATE_STATE)
         self.identity_key = identity_key
         self.sources = Sources(checkpoint)
+        self.gauges = RateGauges()
         self.said = Clock()
         self.began_ms = wall_clock_ms()
         self.stuck_told_s = 0.0
@@ -88,8 +91,8 @@ class CityStage(StatefulStage[CityLedger]):
         """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
         row = self.marked({**rate_row(rate.day, rate.counts), **rate.ahead, "window": rate.window, "revision": ledger.next_offset})
         await self.checkpoint.send(RATES.name, "/".join((*rate.day[:2], rate.window)).encode(), orjson.dumps(row))
-        if rate.counts.accepted and label != OTHER:
-            _show(rate, label)
+        if label != OTHER:
+            self.gauges.show(rate, label, ledger.month_until)
 
     async def _publish_driven(self, ledger: CityLedger, city: str, date: str) -> None:
         """How far a city's vehicles drove empty on a day; the gauge is about the newest day."""
@@ -116,6 +119,17 @@ class CityStage(StatefulStage[CityLedger]):
         return max((wall_clock_ms() - max(until_ms, self.began_ms) for until_ms in known), default=0) / 1_000
 
     # --- state ---
+    def evict(self, ends: Mapping[int, int]) -> None:
+        """See ``Stage``."""
+        super().evict(ends)
+        self.gauges.clear()
+
+    def open_in(self, partition: CityLedger) -> Iterator[tuple[str, str]]:
+        """See ``StatefulStage``."""
+        assert self.reference.policies is not None
+        names = {rule.id: rule.rule for policy in self.reference.policies.versions for rule in policy.pack.rules}
+        return ((incident.incident_id, names.get(rule_id, rule_id)) for rule_id, incident in announced(partition) if incident.state == OPEN)
+
     def new_partition(self) -> CityLedger:
         """See ``StatefulStage``."""
         return CityLedger()
@@ -130,19 +144,6 @@ class CityStage(StatefulStage[CityLedger]):
             fields = record_fields(partition, kind, names)
             yield state_key(kind, *names), None if fields is None else encode_fields(fields, head)
         partition.dirty.clear()
-
-
-def _show(rate: Rate, label: str) -> None:
-    """Show a window's rates on the metrics page; of a day also what it will come to."""
-    city, of_day = rate.day.city, rate.window == rate.day.date
-    window = "day" if of_day else rate.window
-    metrics.ELECTRONIC_RATIO.labels(city, label, window).set(rate.counts.electronic / rate.counts.accepted)
-    metrics.GREEN_RATIO.labels(city, label, window).set(rate.counts.green / rate.counts.accepted)
-    for name, share in rate.counts.rates().items() if of_day else ():
-        if share is not None and name not in {"electronic_rate", "green_rate"}:
-            metrics.MEASURE_RATIO.labels(city, label, name.removesuffix("_rate")).set(share)
-    for measure, value in rate.ahead.items():
-        metrics.FORECAST.labels(city, label, measure.removesuffix("_forecast")).set(value)
 
 
 def _contribution(value: bytes | None) -> Contribution | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from streams import metrics
@@ -11,7 +11,7 @@ from streams.city.contributions import Contribution, encode_contribution
 from streams.city.incident_data import incident_data
 from streams.counts import CITY_WIDE
 from streams.enterprises.credit import charge_of
-from streams.lifecycle import CLOSED, OPEN
+from streams.lifecycle import OPEN
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
@@ -23,7 +23,6 @@ from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition
 from streams.vehicles.partition import FixPartition, new_partition
-from streams.vehicles.state import VehicleState
 
 LONGEST_HEADER = 40
 """Bytes of a state record that is nothing but a head."""
@@ -36,7 +35,6 @@ class FixStage(StatefulStage[FixPartition]):
         super().__init__(checkpoint, reference, GPS, VEHICLE_STATE, refused_share)
         self.identity_key = identity_key
         self.engine: Engine | None = None
-        self.open: dict[str, str] = {}
         reference.on_change = self._reference_changed
 
     def _reference_changed(self) -> None:
@@ -61,7 +59,8 @@ class FixStage(StatefulStage[FixPartition]):
         partition.arrivals.read_until(chunk[-1].arrived_ms)
         await self._publish(engine, verdict.transitions)
         if verdict.transitions and chunk[-1].timestamp is not None:
-            metrics.INCIDENT_LATENCY.observe(max(0.0, time.time() - chunk[-1].timestamp / 1000))
+            latency_s = max(0.0, time.time() - chunk[-1].timestamp / 1000)
+            metrics.INCIDENT_LATENCY.observe(latency_s, {"incident_id": verdict.transitions[-1].incident_id})
         await self.refuse(verdict.rejects, chunk)
         city = engine.policies.newest.pack.city.adcode
         for reason, count in verdict.forgotten.items():
@@ -78,7 +77,6 @@ class FixStage(StatefulStage[FixPartition]):
             data = await self.announce(transition.kind, incident_data(transition, policies, registry))
             if charge := charge_of(data, policies):
                 await self.checkpoint.send(PARTIALS.name, data.city.encode(), encode_contribution(Contribution(data.city, GPS.name, charge=charge)))
-            self._count_open(transition.incident_id, data.rule, transition.state)
 
     async def follow(self, assigned: Iterable[int]) -> None:
         """Let those partitions that are judged to their ends go by the watermark, so that their incidents close, and their silences open.
@@ -104,16 +102,6 @@ class FixStage(StatefulStage[FixPartition]):
         for partition in partitions.values():
             await self._publish(engine, engine.judge(partition, []).transitions)
 
-    def _count_open(self, incident_id: str, rule: str, state: str) -> None:
-        assert self.engine is not None
-        gauge = metrics.INCIDENTS_OPEN.labels(self.engine.policies.newest.pack.city.adcode, rule)
-        if state == OPEN and incident_id not in self.open:
-            self.open[incident_id] = rule
-            gauge.inc()
-        elif state != OPEN and incident_id in self.open:
-            del self.open[incident_id]
-            gauge.dec()
-
     def new_partition(self) -> FixPartition:
         """See ``StatefulStage``."""
         return new_partition()
@@ -135,11 +123,6 @@ class FixStage(StatefulStage[FixPartition]):
             return
         vehicle = partition.vehicles[key] = decode_vehicle(value, self.engine)
         self.engine.timers.schedule(partition, vehicle)
-        self._count_vehicle(vehicle)
-
-    def _count_vehicle(self, vehicle: VehicleState) -> None:
-        for incident in vehicle.incidents or ():
-            self._count_open(incident.incident_id, incident.episode.offence.rule, incident.state)
 
     def dirty(self, partition: FixPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``; of a forgotten vehicle only a head is left until the next checkpoint, should this one not be completed."""
@@ -161,13 +144,7 @@ class FixStage(StatefulStage[FixPartition]):
             yield PARTIALS.name, city.encode(), encode_contribution(row)
         partition.empty_run.published(self.engine.policies.newest.days, partition.stream_time_ms)
 
-    def taken_up(self, partition: FixPartition) -> None:
+    def open_in(self, partition: FixPartition) -> Iterator[tuple[str, str]]:
         """See ``StatefulStage``."""
-        for vehicle in partition.vehicles.values():
-            self._count_vehicle(vehicle)
-
-    def evict(self, ends: Mapping[int, int]) -> None:
-        """See ``Stage``."""
-        super().evict(ends)
-        for incident_id, rule in list(self.open.items()):
-            self._count_open(incident_id, rule, CLOSED)
+        incidents = (incident for vehicle in partition.vehicles.values() for incident in vehicle.incidents or ())
+        return ((incident.incident_id, incident.episode.offence.rule) for incident in incidents if incident.state == OPEN)

@@ -24,8 +24,9 @@ class HeldBack:
 
     def note(self, now_s: float, found: Iterable[tuple[TP, int, int]]) -> None:
         """``found``: per partition, where what can be read ends, and how many offsets are behind that."""
+        found = list(found)
+        metrics.show_only(metrics.RECORDS_HELD_BACK, {(tp.topic, str(tp.partition)): behind for tp, _, behind in found})
         for tp, readable, behind in found:
-            metrics.RECORDS_HELD_BACK.labels(tp.topic, tp.partition).set(behind)
             known, since_s, logged = self._since.get(tp, (-1, now_s, False))
             if not behind or known != readable:
                 self._since[tp] = (readable, now_s, False)

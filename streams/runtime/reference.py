@@ -154,7 +154,8 @@ def _watermark_ms(value: bytes) -> int:
 
 def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     """Set the gauges that follow from the registry and the policy alone."""
-    city = policy.pack.city.adcode
+    city, named = policy.pack.city.adcode, policy.pack.city
+    metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name})
     valid = registry.valid(now_ms)
     fleet = active_vehicles(valid)
     for energy in ("electric", "hybrid", "fuel"):

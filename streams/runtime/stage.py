@@ -15,11 +15,13 @@ from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
 from streams.incident import IncidentData
+from streams.lifecycle import OPEN
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.cloudevents import cloudevent
 from streams.runtime.dead_letters import letter
 from streams.runtime.durable import Change, Reached
+from streams.runtime.open_incidents import OpenIncidents
 from streams.runtime.origin import refuse_foreign, signed, unsigned
 from streams.runtime.pieces import Pieces
 from streams.runtime.reference import Reference
@@ -54,6 +56,7 @@ class StatefulStage(Generic[P]):
         self.standby: dict[int, tuple[P, int]] = {}
         self.standby_until_s = 0.0
         self.pieces: dict[int, Pieces] = {}
+        self.open = OpenIncidents()
         checkpoint.stages.append(self)
 
     async def process(self, chunk: Sequence[Any]) -> None:
@@ -89,10 +92,11 @@ class StatefulStage(Generic[P]):
             # what was committed is forgotten when a topic is deleted: it may have been made anew
             if kept is not None and is_last and (not kept.next_offset or self.checkpoint.committed(self.input_topic, number)):
                 self.partitions[number] = kept
-                self.taken_up(kept)
             else:
                 self.partitions[number] = await self._load(number)
             loaded = self.partitions[number]
+            for incident_id, rule in self.open_in(loaded):
+                self.open.note(incident_id, self.city, rule, OPEN)
             loaded.stream_time_ms = max(loaded.stream_time_ms, self.checkpoint.claimed(self.input_topic, number))
         return self.partitions[number]
 
@@ -107,8 +111,15 @@ class StatefulStage(Generic[P]):
     def put_mark(self, partition: P, value: bytes) -> None:
         """Enter what a restored mark says beside its head."""
 
-    def taken_up(self, partition: P) -> None:
-        """A partition has come back before anybody else had it."""
+    def open_in(self, partition: P) -> Iterable[tuple[str, str]]:
+        """The incidents that are open in a partition's state: their ids and rules."""
+        return ()
+
+    @property
+    def city(self) -> str:
+        """The city that is judged."""
+        assert self.reference.policies is not None
+        return self.reference.policies.newest.pack.city.adcode
 
     async def _load(self, number: int) -> P:
         partition = self.new_partition()
@@ -158,6 +169,7 @@ class StatefulStage(Generic[P]):
         self.standby = {number: (partition, ends[number]) for number, partition in self.partitions.items()}
         self.standby_until_s = time.monotonic() + KEPT_S
         self.partitions.clear()
+        self.open.clear()
 
     def expire_standby(self) -> None:
         """See ``Stage``."""
@@ -187,6 +199,7 @@ class StatefulStage(Generic[P]):
         subject, value = cloudevent(kind, data)
         await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
         metrics.INCIDENTS.labels(data.city, data.rule, data.severity, kind).inc()
+        self.open.note(data.incident_id, data.city, data.rule, data.state)
         return data
 
     async def refuse(self, rejects: Sequence[Reject], chunk: Sequence[Any]) -> None:

@@ -1,0 +1,57 @@
+"""The gauges of rates: each window's as it is now, and nothing of windows that have no parcels any more."""
+
+from __future__ import annotations
+
+from prometheus_client import Gauge
+
+from streams import metrics
+from streams.city.rates import Rate
+
+DAY = "day"
+Series = tuple[Gauge, tuple[str, ...]]
+"""A gauge, and the values of its labels."""
+
+
+class RateGauges:
+    """What the page shows of each partition of partials, by subject (city and label of the enterprise) and window."""
+
+    def __init__(self) -> None:
+        self._today = ""
+        self._shown: dict[tuple[str, str, str], set[Series]] = {}
+
+    def show(self, rate: Rate, label: str, today: str) -> None:
+        """Show a rate; of days only the present one's."""
+        if today > self._today:
+            self._today = today
+            for key in [key for key in self._shown if key[2] == DAY]:
+                self._replace(key, {})
+        is_day = rate.window == rate.day.date
+        if not is_day or rate.day.date == self._today:
+            self._replace((rate.day.city, label, DAY if is_day else rate.window), _values(rate, label))
+
+    def clear(self) -> None:
+        """The partitions are given up: whoever has them next shows theirs."""
+        for key in list(self._shown):
+            self._replace(key, {})
+
+    def _replace(self, key: tuple[str, str, str], values: dict[Series, float]) -> None:
+        for (gauge, labels), value in values.items():
+            gauge.labels(*labels).set(value)
+        for gauge, labels in self._shown.pop(key, set()) - values.keys():
+            gauge.remove(*labels)
+        if values:
+            self._shown[key] = set(values)
+
+
+def _values(rate: Rate, label: str) -> dict[Series, float]:
+    """A window's shares; of a day also the further measures, and what the day will come to. Nothing where nothing was accepted."""
+    if not rate.counts.accepted:
+        return {}
+    city, is_day = rate.day.city, rate.window == rate.day.date
+    shares = rate.counts.rates()
+    values: dict[Series, float] = {}
+    for gauge, name in ((metrics.ELECTRONIC_RATIO, "electronic_rate"), (metrics.GREEN_RATIO, "green_rate")):
+        values[gauge, (city, label, DAY if is_day else rate.window)] = shares.pop(name) or 0.0
+    if is_day:
+        values.update({(metrics.MEASURE_RATIO, (city, label, name.removesuffix("_rate"))): share for name, share in shares.items() if share is not None})
+    return {**values, **{(metrics.FORECAST, (city, label, name.removesuffix("_forecast"))): share for name, share in rate.ahead.items()}}
