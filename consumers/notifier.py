@@ -102,7 +102,7 @@ def run_notifier(settings: Settings) -> None:
     notifier = Notifier(settings)
     stopping.when_asked(notifier.stop, PROCESS_GRACE_S, _cut_short, late_code=1)
     port = settings.metrics_port or metrics.NOTIFIER_PORT
-    metrics.serve(settings.metrics_host, port, lambda: notifier.joined, _alerts_page(settings, notifier.deliveries))
+    metrics.serve(settings.metrics_host, port, lambda: notifier.joined, metrics.OF_NOTIFIER, _alerts_page(settings, notifier.deliveries))
     notifier.run()
 
 

@@ -95,6 +95,8 @@ class Progress:
                 self._note(orjson.loads(line))
 
     def _note(self, event: dict[str, Any]) -> None:
+        if not event["type"].startswith("yicheng.incident."):
+            return
         if self.first_incident_s is None:
             self.first_incident_s = self.elapsed_s
         if event["type"].endswith("opened.v1"):

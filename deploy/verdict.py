@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,13 @@ def newest(revisions: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, dict[st
 
 def latest_incidents(sink: Path) -> dict[str, dict[str, Any]]:
     """The newest revision of each incident in the file sink, as ``data``."""
-    lines = sink.read_bytes().splitlines() if sink.exists() else []
-    return newest((data["incident_id"], data) for data in (orjson.loads(line)["data"] for line in lines))
+    return newest((event["data"]["incident_id"], event["data"]) for event in incident_events(sink))
+
+
+def incident_events(sink: Path) -> Iterator[dict[str, Any]]:
+    """The CloudEvents about incidents in a file sink; alerts about the system itself may stand between them."""
+    events = map(orjson.loads, sink.read_bytes().splitlines() if sink.exists() else ())
+    return (event for event in events if event["type"].startswith("yicheng.incident."))
 
 
 class Stood(msgspec.Struct, frozen=True):
@@ -77,7 +82,7 @@ class Stood(msgspec.Struct, frozen=True):
 
 def how_alarms_stood(sink: Path) -> Stood:
     """What the file sink says of that; repeats of a revision count once."""
-    events = [orjson.loads(line) for line in sink.read_bytes().splitlines()] if sink.exists() else []
+    events = list(incident_events(sink))
     rules = {event["data"]["incident_id"]: event["data"]["rule"] for event in events}
     taken_back = {event["data"]["incident_id"] for event in events if event["type"] == "yicheng.incident.retracted.v1"}
     return Stood(len(rules), dict(sorted(Counter(rules[incident_id] for incident_id in taken_back).items())))

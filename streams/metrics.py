@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, Counter, Gauge, Histogram, Info, Metric, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 
 from streams.errors import Unavailable
 from streams.pages import PLAIN, Answer, Page, PageServer, Request
@@ -64,6 +67,10 @@ ANSWERS = Counter("courier_answers", "Answers given to incidents, by what was an
 ACKNOWLEDGE_SECONDS = Histogram("courier_acknowledge_seconds", "From an incident's opening to its first answer", ["rule"], buckets=_ANSWER_BUCKETS_S)
 UNANSWERED = Gauge("courier_incidents_unanswered", "Incidents that stand and that nobody has answered, by the time since they were opened", ["city", "rule", "age"])
 
+OF_NOTIFIER = (UNREADABLE, NOTIFICATIONS, NOTIFICATION_SECONDS, OUTBOX_PENDING, SINK_FAILING, ALERTS_RECEIVED, ANSWERS, ACKNOWLEDGE_SECONDS, UNANSWERED)
+OF_WORKER = tuple(metric for metric in list(globals().values()) if isinstance(metric, MetricWrapperBase) and metric not in OF_NOTIFIER[1:])
+"""Which metrics are on which process's page, beside those of the process itself."""
+
 WORKER_PORT = 9108
 NOTIFIER_PORT = 9109
 
@@ -77,20 +84,30 @@ def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         gauge.labels(*labels).set(value)
 
 
-def _series(request: Request) -> Answer:
-    """In OpenMetrics (with exemplars) where the caller takes that, else in Prometheus's text format."""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return 200, content_type, encode(REGISTRY)
+class _Series(Collector):
+    """Some metrics, and those of the process: in OpenMetrics (with exemplars) where the caller takes that, else in Prometheus's text format."""
+
+    def __init__(self, metrics: Sequence[Collector]) -> None:
+        self.collectors = (*metrics, PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR)
+
+    def collect(self) -> Iterable[Metric]:
+        """All series."""
+        return chain.from_iterable(collector.collect() for collector in self.collectors)
+
+    def page(self, request: Request) -> Answer:
+        """As the caller accepts it."""
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return 200, content_type, encode(self)
 
 
-def serve(host: str, port: int, ready: Callable[[], bool], posts: Mapping[str, Page] | None = None) -> int:
+def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Collector] = OF_WORKER, posts: Mapping[str, Page] | None = None) -> int:
     """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0).
 
-    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``; ``posts``: further pages, which take a body. Raises ``Unavailable`` when
+    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``; ``metrics`` are on the page; ``posts``: further pages, which take a body. Raises ``Unavailable`` when
     the port is taken.
     """
     pages: dict[str, Page] = {
-        "/metrics": _series,
+        "/metrics": _Series(metrics).page,
         "/healthz": lambda _: (200, PLAIN, b"ok\n"),
         "/readyz": lambda _: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
     }

@@ -130,14 +130,18 @@ def _series(port: int) -> list[bytes]:
         return [line for line in page.read().splitlines() if not line.startswith(b"#")]
 
 
-def _until_all_is_read(port: int, scans: int) -> None:
-    """Wait until a worker has started and has counted so many scans; at most ten minutes."""
-    for _ in range(1200):
+def _until_all_is_read(worker: subprocess.Popen[bytes], port: int, scans: int) -> None:
+    """Wait until a worker has started and has counted so many scans; at most five minutes."""
+    counted = 0.0
+    for _ in range(600):
         time.sleep(0.5)
+        if worker.poll() is not None:
+            raise RuntimeError(f"the worker has ended with {worker.returncode}, after {counted:,.0f} scans")
         with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30):
-            if sum(float(line.split()[-1]) for line in _series(port) if line.startswith(b"courier_scans_total")) >= scans:
+            counted = sum(float(line.split()[-1]) for line in _series(port) if line.startswith(b"courier_scans_total"))
+            if counted >= scans:
                 return
-    raise RuntimeError("the worker has not read what there is")
+    raise RuntimeError(f"the worker has counted {counted:,.0f} of {scans:,} scans")
 
 
 def measure(rate: int, seconds: int, scale: float, outlet_scans: int, *, street: bool) -> dict[str, float]:
@@ -146,7 +150,7 @@ def measure(rate: int, seconds: int, scale: float, outlet_scans: int, *, street:
         if street and _start("fill", load.broker.bootstrap, load.city, outlet_scans).wait(600):
             raise RuntimeError("the outlet's scans could not be written")
         worker = load.start_worker()
-        _until_all_is_read(load.metrics_port, outlet_scans if street else 0)
+        _until_all_is_read(worker, load.metrics_port, outlet_scans if street else 0)
         flow, started = load.flow(rate, WARM_SECONDS + seconds), time.time()
         scans = _start("scan", load.broker.bootstrap, load.city, WARM_SECONDS + seconds, rate // SCANS_EVERY)
         time.sleep(WARM_SECONDS)

@@ -12,7 +12,7 @@ def test_it_notices_a_topic_that_is_made_or_grows_as_soon_as_workers_do(monkeypa
     """Kafka's clients look every five minutes unless told otherwise."""
     made = Mock()
     monkeypatch.setattr(module, "KafkaConsumer", made)
-    Delivery(Settings(), SimpleNamespace(name="file"))._connect()
+    Delivery(Settings(), SimpleNamespace(name="file", real=False))._connect()
     asked = made.call_args.kwargs
     assert asked["metadata_max_age_ms"] == module.METADATA_MAX_AGE_MS <= 15_000
     assert asked["enable_auto_commit"] is False and asked["isolation_level"] == "read_committed"
@@ -22,6 +22,6 @@ def test_it_knows_the_partitions_before_it_joins_the_group_that_shares_them_out(
     """A member that does not know them gives itself none; it was seen without any for longer than a minute."""
     made = Mock()
     monkeypatch.setattr(module, "KafkaConsumer", made)
-    Delivery(Settings(), SimpleNamespace(name="file"))._connect()
+    Delivery(Settings(), SimpleNamespace(name="file", real=False))._connect()
     assert made.call_args.args == ()
     assert made.return_value.mock_calls == [call.partitions_for_topic("courier.incidents.v1"), call.subscribe(["courier.incidents.v1"])]

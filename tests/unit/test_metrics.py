@@ -5,6 +5,7 @@ import subprocess
 from zoneinfo import ZoneInfo
 
 import pytest
+import requests
 from conftest import ROOT, get
 
 from streams import metrics
@@ -46,7 +47,7 @@ def test_an_enterprise_that_nobody_has_registered_is_counted_as_other():
 
 def test_no_label_could_name_a_vehicle_or_a_waybill():
     allowed = {"city", "enterprise", "rule", "severity", "reason", "sink", "outcome", "kind", "waybill", "packaging", "window", "measure", "energy"}
-    allowed |= {"transition", "topic", "partition"}
+    allowed |= {"transition", "topic", "partition", "status", "action", "age"}
     for value in vars(metrics).values():
         assert set(getattr(value, "_labelnames", ())) <= allowed
 
@@ -61,3 +62,29 @@ def test_the_pure_core_reads_no_clock():
         assert not re.search(r"\btime\.time\(|datetime\.now\(|monotonic\(|date\.today\(", text), module
 
 
+
+
+def test_each_process_shows_its_own_metrics_and_those_of_the_process():
+    worker, notifier = (page_of(of) for of in (metrics.OF_WORKER, metrics.OF_NOTIFIER))
+    assert "# HELP courier_fixes" in worker and "# HELP courier_fixes" not in notifier
+    assert "# HELP courier_notifications" in notifier and "# HELP courier_notifications" not in worker
+    assert all("# HELP courier_unreadable" in said and "\nprocess_start_time_seconds " in said for said in (worker, notifier))
+    assert "_created" not in worker + notifier
+
+
+def test_latencies_name_an_incident_where_the_caller_takes_open_metrics():
+    metrics.INCIDENT_LATENCY.observe(0.02, {"incident_id": "I1"})
+    assert '# {incident_id="I1"} 0.02' in page_of(metrics.OF_WORKER, accept="application/openmetrics-text; version=1.0.0")
+    assert "I1" not in page_of(metrics.OF_WORKER)
+
+
+def test_series_that_are_not_there_any_more_disappear():
+    metrics.show_only(metrics.CONSUMER_LAG, {("t", "0"): 1, ("t", "1"): 2})
+    metrics.show_only(metrics.CONSUMER_LAG, {("t", "1"): 3})
+    assert [line for line in page().splitlines() if line.startswith("courier_consumer_lag{")] == ['courier_consumer_lag{partition="1",topic="t"} 3.0']
+    metrics.show_only(metrics.CONSUMER_LAG, {})
+
+
+def page_of(of, accept=""):
+    port = metrics.serve("127.0.0.1", 0, lambda: True, of)
+    return requests.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}, timeout=10).text
