@@ -9,7 +9,7 @@ import sys
 
 from streams.errors import Unavailable
 
-FOR_TESTS = {"promtool": "prometheus"}
+FOR_TESTS = {"promtool": "prometheus", "prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
 """Program that tests look for → Debian package that brings it."""
 
 

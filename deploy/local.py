@@ -16,6 +16,7 @@ from deploy.admin import publish_policy, publish_registry, read_topic, unreachab
 from deploy.broker import EmbeddedKafka, answers
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
+from deploy.monitoring import NOTIFIERS, WORKERS, Prometheus, available
 from deploy.progress import Progress
 from deploy.screen import Screen, plain_console
 from deploy.summary import print_verdict, summary
@@ -35,8 +36,8 @@ DRAIN_TIMEOUT_S = 60.0
 REFRESH_S = 0.25
 GRACE_S = 13.0
 """Once told to stop, everything has ended after so long, or is killed."""
-PATIENCE_S = {"producer": 20.0, "workers": 20.0, "notifier": 20.0, "broker": 15.0}
-HURRIED_S = {"producer": 1.5, "workers": 4.5, "notifier": 2.0, "broker": 3.0}
+PATIENCE_S = {"producer": 20.0, "workers": 20.0, "notifier": 20.0, "prometheus": 5.0, "broker": 15.0}
+HURRIED_S = {"producer": 1.5, "workers": 4.5, "notifier": 2.0, "prometheus": 1.0, "broker": 3.0}
 """How long each may take to stop: at the end of a run, and when somebody waits for it (together less than ``GRACE_S``)."""
 WITHOUT_KAFKA_S = 0.5
 
@@ -56,6 +57,7 @@ class Local:
         self.workers: list[Process] = []
         self.notifier: Process | None = None
         self.producer: Process | None = None
+        self.prometheus: Prometheus | None = None
 
     def run(self) -> int:
         """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
@@ -119,6 +121,7 @@ class Local:
         publish_policy(self.bootstrap, plan.policy)
         publish_registry(self.bootstrap, registry.grouped())
         self._start_judging()
+        self._start_monitoring()
         self.producer = self._process("producer", plan.traffic(registry_file, self.truth_file), 0)
 
     def _start_broker(self) -> None:
@@ -149,6 +152,21 @@ class Local:
             for worker in self.workers:
                 if not until(partial(self._is_ready, worker), within_s=deadline_s - time.monotonic(), every_s=0.1):
                     raise Unavailable(f"{worker.name} is not ready after {READY_TIMEOUT_S:.0f} s; its log is {worker.log}")
+
+    def _start_monitoring(self) -> None:
+        """Prometheus, where it is installed and not declined, or insisted on."""
+        if self.plan.monitoring is False or (self.plan.monitoring is None and not available()):
+            return
+        self.prometheus = Prometheus(self.home / "prometheus", self.plan.prometheus_port)
+        self._point_monitoring()
+        self.prometheus.start()
+        self._say_where("Prometheus", self.plan.prometheus_port, self.prometheus.port, "--prometheus-port")
+        self.console.print(f"Prometheus with the alert rules: {self.prometheus.url}/alerts")
+
+    def _point_monitoring(self) -> None:
+        """Tell Prometheus where the processes are: one that was started again may have another port."""
+        if self.prometheus is not None and self.notifier is not None:
+            self.prometheus.watch({WORKERS: [worker.port for worker in self.workers], NOTIFIERS: [self.notifier.port]})
 
     def _is_ready(self, worker: Process) -> bool:
         if worker.get("readyz") is not None:
@@ -184,7 +202,8 @@ class Local:
 
     def _addresses(self) -> str:
         urls = [process.page("metrics") for process in filter(None, (*self.workers, self.notifier))]
-        return f"Kafka {self.bootstrap} · metrics {' '.join(urls)} · incidents {self.progress.sink}"
+        watching = f" · Prometheus {self.prometheus.url}/alerts" if self.prometheus is not None else ""
+        return f"Kafka {self.bootstrap} · metrics {' '.join(urls)}{watching} · incidents {self.progress.sink}"
 
     def _settle(self) -> Produced:
         """Wait until all that was sent is judged and all that was published is delivered."""
@@ -206,6 +225,7 @@ class Local:
         """A worker or notifier that died is started again and replays from its last checkpoint."""
         for process in filter(None, (*self.workers, self.notifier)):
             process.launch_if_dead()
+        self._point_monitoring()
 
     # --- stop ---
     def _stop_all(self) -> bool:
@@ -225,6 +245,8 @@ class Local:
         stop([self.producer], patience_s["producer"])
         stop(self.workers, patience_s["workers"])
         stop([self.notifier], patience_s["notifier"])
+        if self.prometheus is not None:
+            self.prometheus.stop(patience_s["prometheus"])
 
     def _stop_broker(self) -> None:
         if self.broker is not None:
@@ -233,4 +255,4 @@ class Local:
     def _kill_all(self) -> None:
         """What is left to do when there is no more time, or no more patience: from another thread, while the main one is anywhere."""
         children = [process.child for process in (self.producer, *self.workers, self.notifier) if process is not None]
-        kill([*children, self.broker.process if self.broker else None])
+        kill([*children, self.prometheus.process if self.prometheus else None, self.broker.process if self.broker else None])

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 from deploy.broker import KAFKA_PORT
+from deploy.monitoring import PROMETHEUS_PORT
 from producers.traffic import SAMPLE_VEHICLES, write_sample_registry
 from streams.policy.policy import Policy
 
 
 class UpPlan(msgspec.Struct):
-    """What to run."""
+    """What to run; ``monitoring``: with Prometheus, without, or as it is installed or not (None)."""
 
     policy: Policy
     policy_source: str
@@ -28,6 +29,8 @@ class UpPlan(msgspec.Struct):
     keep: bool
     wipe: bool
     kafka_port: int = KAFKA_PORT
+    monitoring: bool | None = None
+    prometheus_port: int = PROMETHEUS_PORT
     encoding: str | None = None
     columns: Path | None = None
 

@@ -28,16 +28,21 @@ def up(
     keep: Annotated[bool, typer.Option("--keep", help="go on with the topics and state of the last run")] = False,
     wipe: Annotated[bool, typer.Option("--wipe", help="on a cluster of your own: delete its courier.* topics first")] = False,
     kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the embedded Kafka; another free one, which is named, if it is taken")] = 9092,
+    monitoring: Annotated[bool | None, typer.Option("--monitoring/--no-monitoring", help="with Prometheus and the alert rules; default: where it is installed")] = None,
+    prometheus_port: Annotated[int, typer.Option(min=0, max=65535, help="port of Prometheus; another free one, which is named, if it is taken")] = 9090,
     encoding: Encoding = None,
     columns: ColumnsFile = None,
 ) -> None:
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
     from deploy.local import Local
+    from deploy.monitoring import need_prometheus
     from deploy.up_plan import UpPlan
     from producers.faults import parse_faults
     from streams.policy.reader import load_policy
 
     parse_faults(faults)
+    if monitoring:
+        need_prometheus()
     inputs, full_day = input_files or [], scenario is Scenario.FULL_DAY
     _check_figures(rate, speedup)
     _check_inputs(inputs, encoding, columns, full_day=full_day)
@@ -47,6 +52,7 @@ def up(
         policy=load_policy(policy_named(city, policy_name)), policy_source=policy_named(city, policy_name), rate=rate, full_day=full_day,
         duration_ms=duration_ms(duration, "--duration"), seed=seed, speedup=speedup, inputs=inputs, registry_file=registry_file,
         workers=workers, faults=faults, keep=keep, wipe=wipe, kafka_port=kafka_port, encoding=encoding, columns=columns,
+        monitoring=monitoring, prometheus_port=prometheus_port,
     )  # fmt: skip
     raise typer.Exit(Local(plan, current_settings()).run())
 

@@ -1,0 +1,197 @@
+"""Each alert fires for its real cause and ends with it, and a sink hears of both: real Kafka, Prometheus and Alertmanager; all times divided by 30."""
+
+import shutil
+import signal
+
+import pytest
+import yaml
+from conftest import wait_for
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from watched_site import Site, Traffic, sooner, wait_until
+
+from deploy.debian import command_for
+from deploy.monitoring import RULES
+from deploy.topic_admin import create_topics
+
+pytestmark = pytest.mark.timeout(600)
+HOUR_MS = 3_600_000
+SEEN = set()
+"""The alerts that have been seen to fire and to end."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    for program in ("prometheus", "prometheus-alertmanager"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing; install it with: {command_for(program)}")
+    site = Site(tmp_path_factory.mktemp("site"))
+    try:
+        site.start()
+        yield site
+    finally:
+        site.stop()
+
+
+@pytest.fixture
+def ordinary(site):
+    """Fixes and scans as they come every day."""
+    with Traffic(20, site.fix, site.scan):
+        yield
+
+
+def seen(site, *names):
+    """They have ended, and a sink has heard of it."""
+    site.until_ended(*names)
+    site.until_delivered(*names)
+    SEEN.update(names)
+
+
+def test_in_ordinary_traffic_only_the_dead_mans_switch_fires(site, ordinary):
+    found = set()
+
+    def scraped():
+        found.update(site.firing())
+        counts = site.query("min(count_over_time(up{job='yicheng-worker'}[1m]))")
+        return bool(counts) and float(counts[0]["value"][1]) >= 40
+
+    wait_until(lambda: "forty scrapes, as if of twenty minutes", scraped, 120)
+    assert found == {"DeadMansSwitch"}
+    wait_until(lambda: "the sink to hear of it", lambda: site.delivered("firing") == {"DeadMansSwitch"}, 30)
+    SEEN.add("DeadMansSwitch")
+
+
+def test_records_that_cannot_be_judged(site, ordinary):
+    site.garbage()
+    with Traffic(40, lambda: site.fix(lon=999.0), lambda: site.fix(lon=999.0)):
+        site.until_firing("DeadLetters", "UnreadableRecords")
+    with Traffic(1000, lambda: site.fix(lon=999.0)):
+        site.until_firing("RecordsRefused")
+    seen(site, "DeadLetters", "RecordsRefused", "UnreadableRecords")
+
+
+def test_a_topic_that_keeps_the_producers_times(site, ordinary):
+    admin = KafkaAdminClient(bootstrap_servers=site.bootstrap)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, "courier.scan.v1", {"message.timestamp.type": "CreateTime"})])
+    admin.close()
+    site.until_firing("ArrivalUnknown")
+    create_topics(site.bootstrap, 2)
+    seen(site, "ArrivalUnknown")
+
+
+def test_a_transaction_that_does_not_end(site, ordinary):
+    with site.transaction() as producer:
+        producer.send("courier.scan.v1", b"{}")
+        producer.flush()
+        site.until_firing("TransactionOpen")
+        producer.abort_transaction()
+    seen(site, "TransactionOpen")
+
+
+def test_an_enterprise_that_stops_and_signs_that_come_late(site, ordinary):
+    silent = site.enterprises[1]
+    for minutes_ago in (300, 299):
+        site.sign(silent, minutes_ago * 60_000)
+    site.until_firing("FeedInterrupted")
+    with Traffic(2, *(lambda minutes=minutes: site.sign(silent, minutes * 60_000) for minutes in range(299, -1, -30))):
+        site.until_firing("AlarmsTakenBack")  # what was taken for an interruption was none
+        seen(site, "FeedInterrupted", "AlarmsTakenBack")
+
+
+def test_rates_below_their_targets(site, ordinary):
+    enterprise = site.enterprises[2]
+    for _ in range(4000):
+        site.scan(enterprise, ago_ms=60_000)
+    with Traffic(10, *[lambda: site.scan(enterprise, electronic=False)] * 2):
+        site.until_firing("RateBelowTarget", "RateForecastBelowTarget", timeout_s=240)
+    for _ in range(60_000):
+        site.scan(enterprise)
+    seen(site, "RateBelowTarget", "RateForecastBelowTarget")
+
+
+def test_a_sink_that_takes_nothing_while_incidents_come(site, ordinary):
+    site.webhook_answers = 500
+    with Traffic(10, lambda: site.fix(f"UNKNOWN-{site.sent}")):
+        site.until_firing("SinkFails", "OutboxGrows")
+        site.webhook_answers = 204
+        seen(site, "SinkFails")
+    seen(site, "OutboxGrows")
+
+
+def test_incidents_that_nobody_answers(site, ordinary):
+    site.unanswered(2 * HOUR_MS)
+    site.until_firing("NobodyAnswers")
+    site.answer()
+    seen(site, "NobodyAnswers")
+
+
+def test_more_than_can_be_judged_of_vehicles_that_nobody_knows(site, ordinary):
+    with Traffic(3000, lambda: site.fix(f"MADE-UP-{site.sent}")):
+        site.until_firing("LagGrows", "VehiclesCrowded", timeout_s=120)
+    seen(site, "LagGrows", "VehiclesCrowded")
+
+
+def test_kafka_that_does_not_answer(site, ordinary):
+    site.broker.process.send_signal(signal.SIGSTOP)
+    site.until_firing("CheckpointOld", "TimeStandsStill", timeout_s=120)
+    site.broker.process.send_signal(signal.SIGCONT)
+    site.keep_running("worker-1", "worker-2")
+    seen(site, "CheckpointOld", "TimeStandsStill")
+
+
+def test_a_worker_that_hangs(site, ordinary):
+    site.processes["worker-2"].send_signal(signal.SIGSTOP)
+    site.until_firing("WorkerDown", "PartitionWithoutOwner")
+    site.until_ended("PartitionWithoutOwner")  # the other worker has taken over
+    site.kill("worker-2")
+    site.launch("worker-2")
+    site.until_ready("worker-2")
+    seen(site, "WorkerDown", "PartitionWithoutOwner")
+
+
+def test_a_worker_that_starts_again_and_again(site, ordinary):
+    def fired():
+        site.kill("worker-2")
+        site.launch("worker-2")
+        wait_for("its page", lambda: site.query(f'up{{instance="127.0.0.1:{site.ports["worker-2"]}"}} == 1'), 30)
+        return "WorkerRestarts" in site.firing()
+
+    wait_until(lambda: "WorkerRestarts to fire", fired, 120)
+    site.until_ready("worker-2")
+    seen(site, "WorkerRestarts")
+
+
+def test_a_notifier_that_is_gone(site, ordinary):
+    site.kill("notifier")
+    site.until_firing("NotifierDown")
+    site.launch("notifier")
+    seen(site, "NotifierDown")
+
+
+def test_no_worker_at_all(site, ordinary):
+    for name in ("worker-1", "worker-2"):
+        site.kill(name)
+    site.until_firing("NoWorker", "NoFixes", "CitySilent", timeout_s=120)
+    for name in ("worker-1", "worker-2"):
+        site.launch(name)
+    for name in ("worker-1", "worker-2"):
+        site.until_ready(name)
+    site.until_ended("NoWorker", "NoFixes", "CitySilent")
+    site.until_delivered("NoWorker")  # it mutes what follows from it
+    SEEN.update(("NoWorker", "NoFixes", "CitySilent"))
+
+
+def test_when_prometheus_has_stopped_the_dead_mans_switch_ends(site):
+    before = site.deliveries()
+    wait_until(lambda: "it to be told again, under its id", lambda: site.deliveries() > before, 30)
+    site.prometheus.stop(5.0)
+    wait_until(lambda: "its end to be told", lambda: "DeadMansSwitch" in site.delivered("resolved"), 60)
+
+
+def test_every_alert_has_been_seen():
+    rules = yaml.safe_load((RULES / "alerts.yml").read_text("utf-8"))
+    names = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    assert names == SEEN
+
+
+def test_sooner_divides_durations_and_nothing_else():
+    assert sooner("expr: rate(x[5m]) > 30 # in 5m\nfor: 1m\nsummary: after 5m\n") == "expr: rate(x[10s]) > 30 # in 5m\nfor: 2s\nsummary: after 5m\n"
