@@ -1,0 +1,259 @@
+"""*City*: are the cities within their targets, will they be tonight, and which rule is broken where and when."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import bargauge, stat, statushistory, table, timeseries
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.dashboards import boards, panels
+from deploy.dashboards.clauses import clauses
+from deploy.dashboards.panels import BETTER_FROM_ZERO, MET, NUMBER, SECONDS, SHARE, WORSE_FROM_ONE, About
+from deploy.dashboards.queries import (
+    CITY,
+    COUNTS,
+    ELECTRONIC,
+    FIRING,
+    GREEN,
+    RULE,
+    WHOLE_CITY,
+    Query,
+    Rate,
+    chosen,
+    compared,
+    forecast_of,
+    key_counts,
+    key_shares,
+    key_targets,
+    latest,
+    named,
+    quantile,
+    rate_of,
+    series,
+    target_of,
+)
+from streams import metrics
+
+NO_RATE = ("今日尚未收寄快件", "no parcels accepted yet today")
+NO_FORECAST = ("今日尚未收寄快件，无法预测", "no parcels accepted yet today, so no forecast")
+NO_WORKER = ("没有工作进程在运行", "no worker is running")
+NO_INCIDENT = ("没有违规事件", "no incidents")
+OLDER_THAN_AN_HOUR = 'age=~"1h_to_4h|4h_to_1d|over_1d"'
+CITY_HEADING, FIGURE, VALUE, TARGET, DISTANCE, DUE = ("城市", "City"), ("指标", "Figure"), ("数值", "Value"), ("目标", "Target"), ("距目标", "Distance"), ("期限与条款", "Due, clause")
+
+
+def dashboard() -> Dashboard:
+    """The whole dashboard."""
+    return boards.board(
+        boards.CITY_BOARD, ("城市", "City"),
+        ("城市是否达标，今晚能否达标，哪条规则在何时何地被违反。", "Are the cities within their targets, will they be tonight, and which rule is broken where and when."),
+        [boards.cities(), boards.rules()],
+        [
+            boards.Section(("一览", "At a glance"), [_met_now(), _met_tonight(), _open(), _unanswered(), _alerts(), _traffic()]),
+            boards.Section(("比率与目标", "Rates and targets"), [_rate(ELECTRONIC), _rate(GREEN), _distance(ELECTRONIC), _distance(GREEN)]),
+            boards.Section(("违规事件", "Incidents"), [_by_hour(), _when(), _open_by_rule(), _by_city(), _per_thousand()]),
+            boards.Section(("车队与时限", "Fleet and delivery times"), [_fleet(), _new_energy(), _empty_runs(), _delivery()]),
+            boards.Section(("主要指标", "Key figures"), [_shares(), _counts()]),
+        ],
+    )  # fmt: skip
+
+
+def _legend(rate: Rate) -> str:
+    return "{{name}} " + panels.both(rate.title)
+
+
+def _met_now() -> stat.Panel:
+    about = About(
+        ("今日是否达标", "Within target today"),
+        (f"全市今日收寄快件的两项比率是否达到政策包规定的目标。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
+         f"Whether the two rates of all parcels accepted in the city today reach the targets that its policy sets. {clauses(ELECTRONIC.rule, GREEN.rule)[1]}"),
+        "bool", NO_RATE, 6, 6,
+    )  # fmt: skip
+    return panels.tiles(about, *(Query(named(compared(rate_of(rate, WHOLE_CITY), ">= bool", rate)), _legend(rate)) for rate in (ELECTRONIC, GREEN)), words=MET)
+
+
+def _met_tonight() -> stat.Panel:
+    about = About(
+        ("今晚能否达标", "Within target tonight"),
+        ("按最近一小时的进度推算，今日结束时两项比率能否达标。", "Whether the two rates will reach their targets when the day ends, if it goes on as in the last hour."),
+        "bool", NO_FORECAST, 6, 6,
+    )  # fmt: skip
+    return panels.tiles(about, *(Query(named(compared(forecast_of(rate, WHOLE_CITY), ">= bool", rate)), _legend(rate)) for rate in (ELECTRONIC, GREEN)), words=MET)
+
+
+def _open() -> stat.Panel:
+    about = About(("未结事件", "Open now"), ("此刻仍在持续的违规事件数。", "Incidents that go on at this moment."), NUMBER, NO_WORKER, 3, 6)
+    return panels.tiles(about, Query(f"sum({series(metrics.INCIDENTS_OPEN, CITY, RULE)})"))
+
+
+def _unanswered() -> stat.Panel:
+    about = About(
+        ("超过一小时未答复", "Unanswered for over an hour"),
+        ("成立一小时以上而无人确认或驳回的事件数。详见“执法”看板。", "Incidents that stand, were opened over an hour ago, and that nobody has acknowledged or dismissed. More on Enforcement."),
+        NUMBER, ("通知进程未运行", "no notifier is running"), 3, 6,
+    )  # fmt: skip
+    panel = panels.tiles(about, Query(f"sum({series(metrics.UNANSWERED, CITY, RULE, OLDER_THAN_AN_HOUR)})"), thresholds=WORSE_FROM_ONE)
+    return panels.linked(panel, boards.ENFORCEMENT_BOARD, ("执法", "Enforcement"))
+
+
+def _alerts() -> stat.Panel:
+    about = About(
+        ("正在告警", "Alerts firing"),
+        ("Prometheus 正在发出的告警数，不含常发的心跳告警 DeadMansSwitch。详见“流水线”看板。", "Alerts that Prometheus is firing, without DeadMansSwitch, which always does. More on Pipeline."),
+        NUMBER, ("告警规则未加载", "the alert rules are not loaded"), 3, 6,
+    )  # fmt: skip
+    loaded = 'ALERTS{alertname="DeadMansSwitch", alertstate="firing"}'
+    panel = panels.tiles(about, Query(f"count({FIRING}) or 0 * count({loaded})"), thresholds=WORSE_FROM_ONE)
+    return panels.linked(panel, boards.PIPELINE_BOARD, ("流水线", "Pipeline"))
+
+
+def _traffic() -> stat.Panel:
+    about = About(("每秒轨迹点", "Fixes per second"), ("最近五分钟内平均每秒判定的轨迹点。", "Position reports judged per second, mean of the last five minutes."), panels.PER_SECOND, NO_WORKER, 3, 6)
+    return panels.tiles(about, Query(f"sum({chosen('city:courier_fixes:rate5m', CITY)})"), graph=True)
+
+
+def _rate(rate: Rate) -> timeseries.Panel:
+    chinese, english = clauses(rate.rule)
+    about = About(
+        rate.title,
+        (f"全市收寄快件中的占比：今日、最近一小时、最近三十天，以及按最近一小时推算的今日终值；虚线为目标与预测。{chinese}",
+         f"Share of the parcels accepted in the city: today, in the last 60 minutes, in the last 30 days, and what today will end with at the pace of the last hour. Target and forecast are dashed. {english}"),
+        SHARE, NO_RATE, 12, 10,
+    )  # fmt: skip
+    panel = panels.lines(
+        about,
+        Query(named(rate_of(rate, WHOLE_CITY)), "{{name}} 今日 · today"),
+        Query(named(rate_of(rate, WHOLE_CITY, window="hour")), "{{name}} 一小时 · hour"),
+        Query(named(rate_of(rate, WHOLE_CITY, window="30d")), "{{name}} 三十天 · 30 days"),
+        Query(named(forecast_of(rate, WHOLE_CITY)), "{{name}} 预测 · forecast"),
+        Query(named(target_of(rate)), "{{name}} 目标 · target"),
+    )
+    return panels.drawn(panel, D=panels.ORANGE, E=panels.RED).axis_soft_max(1)
+
+
+def _distance(rate: Rate) -> bargauge.Panel:
+    chinese, english = rate.title
+    about = About(
+        (f"{chinese}距目标", f"{english}: distance from target"),
+        ("比率减目标，百分点：零及以上（绿色）为达标。", "Rate less target, in percentage points: from zero on (green) the target is met."), SHARE, NO_RATE, 12, 6,
+    )  # fmt: skip
+    return panels.gauges(
+        about,
+        Query(named(compared(rate_of(rate, WHOLE_CITY), "-", rate)), "{{name}} 今日 · today"),
+        Query(named(compared(forecast_of(rate, WHOLE_CITY), "-", rate)), "{{name}} 预测 · forecast"),
+        Query(named(compared(rate_of(rate, WHOLE_CITY, window="30d"), "-", rate)), "{{name}} 三十天 · 30 days"),
+        thresholds=BETTER_FROM_ZERO,
+    )
+
+
+def _hourly(by: str) -> str:
+    return f"sum by ({by}) ({chosen('city_rule:courier_incidents_opened:increase1h', CITY, RULE)})"
+
+
+def _by_hour() -> timeseries.Panel:
+    about = About(("每小时新增事件", "Incidents opened by hour"), ("每小时新成立的违规事件，按规则。", "Incidents opened in each hour, by rule."), NUMBER, NO_INCIDENT, 12, 10)
+    return panels.renamed(panels.bars(about, Query(_hourly("rule"), "{{rule}}"), each="1h"), panels.RULE_NAMES)
+
+
+def _when() -> statushistory.Panel:
+    about = About(
+        ("哪条规则，何时", "Which rule, when"), ("每条规则每小时新成立的事件数，颜色越暖越多。", "Incidents opened by rule and hour: the warmer, the more."), NUMBER, NO_INCIDENT, 12, 10,
+    )  # fmt: skip
+    return panels.renamed(panels.history(about, Query(f"{_hourly('rule')} > 0", "{{rule}}"), each="1h"), panels.RULE_NAMES)
+
+
+def _open_by_rule() -> bargauge.Panel:
+    about = About(("未结事件，按规则", "Open by rule"), ("此刻仍在持续的事件，按规则，多者在前。", "Incidents that go on now, by rule, most first."), NUMBER, NO_INCIDENT, 8, 10)
+    return panels.renamed(panels.gauges(about, Query(f"sort_desc(sum by (rule) ({series(metrics.INCIDENTS_OPEN, CITY, RULE)}) > 0)", "{{rule}}")), panels.RULE_NAMES)
+
+
+def _by_city() -> table.Panel:
+    about = About(
+        ("哪条规则，何地", "Which rule, where"),
+        ("各城市各规则：未结、未答复、最近一小时新增。具体地点与证据见 ./yicheng incidents list。",
+         "By city and rule: open now, unanswered, opened in the last hour. ./yicheng incidents list shows the places and the evidence."),
+        NUMBER, NO_INCIDENT, 10, 10,
+    )  # fmt: skip
+    columns = {"name": CITY_HEADING, "rule": ("规则", "Rule"), "Value #A": ("未结", "Open"), "Value #B": ("未答复", "Unanswered"), "Value #C": ("一小时新增", "Last hour")}
+    panel = panels.grid(
+        about,
+        Query(named(f"(sum by (city, rule) ({series(metrics.INCIDENTS_OPEN, CITY, RULE)}) > 0)")),
+        Query(named(f"(sum by (city, rule) ({series(metrics.UNANSWERED, CITY, RULE)}) > 0)")),
+        Query(named(f"({_hourly('city, rule')} > 0)")),
+        columns=columns,
+    )
+    return panels.mapped(panel, columns["rule"], panels.RULE_NAMES)
+
+
+def _per_thousand() -> timeseries.Panel:
+    about = About(
+        ("每千轨迹点事件数", "Incidents per 1,000 fixes"),
+        ("最近一小时每千个轨迹点新成立的事件：车多车少时均可比较。", "Incidents opened for every 1,000 fixes of the last hour: comparable whether few or many vehicles report."), "short", NO_INCIDENT, 6, 10,
+    )  # fmt: skip
+    return panels.lines(about, Query(named(f"max by (city) ({chosen('city:courier_incidents_per_1000_fixes:ratio1h', CITY)})"), "{{name}}"))
+
+
+def _fleet() -> timeseries.Panel:
+    chinese, english = clauses("unregistered_vehicle")
+    about = About(
+        ("在用车辆", "Active vehicles"), (f"登记在册且状态为在用的车辆，按能源类型。{chinese}", f"Vehicles on file that are active, by energy. {english}"), NUMBER, NO_WORKER, 6, 9,
+    )  # fmt: skip
+    panel = panels.lines(about, Query(f"sum by (energy) ({latest(metrics.VEHICLES_ACTIVE, CITY, by='city, energy')})", "{{energy}}"), stacked=True)
+    return panels.renamed(panel, {"electric": "电动 · electric", "hybrid": "混合动力 · hybrid", "fuel": "燃油 · fuel"})
+
+
+def _new_energy() -> timeseries.Panel:
+    about = About(
+        ("新能源车辆占比", "New-energy vehicles"),
+        ("在用登记车辆中电动与混合动力车辆的占比（贺州 二（六）17：逐步提高新能源汽车使用比例）。",
+         "Share of electric and hybrid vehicles among the active registered ones (Hezhou 二（六）17 asks for a growing share)."),
+        SHARE, NO_WORKER, 6, 9,
+    )  # fmt: skip
+    return panels.lines(about, Query(named(latest(metrics.NEV_RATIO, CITY)), "{{name}}")).min(0)
+
+
+def _empty_runs() -> timeseries.Panel:
+    about = About(
+        ("空驶率", "Empty runs"),
+        ("今日已知载货状态的行驶里程中空驶的占比（贺州 二（六）17：减少车辆空载）。", "Share driven empty of the distance driven today with a load that is known (Hezhou 二（六）17: fewer empty runs)."),
+        SHARE, ("今日没有已知载货状态的行驶", "nothing driven today with a load that is known"), 6, 9,
+    )  # fmt: skip
+    return panels.lines(about, Query(named(latest(metrics.EMPTY_RUN, CITY)), "{{name}}")).min(0)
+
+
+def _delivery() -> timeseries.Panel:
+    about = About(
+        ("收寄到投递用时", "From acceptance to delivery"),
+        ("最近一小时投递的快件从收寄到投递的用时：中位数与九成。", "Time from acceptance to delivery of the parcels delivered in the last hour: median and nine tenths."),
+        SECONDS, ("最近一小时没有投递", "no deliveries in the last hour"), 6, 9,
+    )  # fmt: skip
+    return panels.lines(
+        about,
+        Query(named(quantile(0.5, metrics.DELIVERY, CITY, over="1h", by="city")), "{{name}} 50%"),
+        Query(named(quantile(0.9, metrics.DELIVERY, CITY, over="1h", by="city")), "{{name}} 90%"),
+    )
+
+
+def _key_figures(about: About, values: str, targets: str, comparable: str) -> table.Panel:
+    columns = {"name": CITY_HEADING, "measure": FIGURE, "Value #A": VALUE, "Value #B": TARGET, "Value #C": DISTANCE, "due": DUE}
+    distance = f"(({values}) - on (city, measure) {latest(metrics.TARGET_RATIO, CITY, comparable, by='city, measure')})"
+    panel = panels.grid(about, Query(named(f"({values})")), Query(named(f"({targets})")), Query(named(distance)), columns=columns)
+    return panels.judged(panels.mapped(panel, FIGURE, panels.MEASURE_NAMES), DISTANCE)
+
+
+def _shares() -> table.Panel:
+    about = About(
+        ("主要指标：占比", "Key figures: shares"),
+        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”为空：文件未定期限。空驶率越低越好，不计距离。",
+         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. Without a due date: the document sets none. Of empty runs less is better: no distance is shown."),
+        SHARE, NO_WORKER, 14, 13,
+    )  # fmt: skip
+    return _key_figures(about, key_shares(), key_targets(f'measure!~"{COUNTS}"'), f'measure!~"{COUNTS}|empty_run_ratio"')
+
+
+def _counts() -> table.Panel:
+    about = About(
+        ("主要指标：数量", "Key figures: numbers"),
+        ("登记资料中的智能快件箱格口与快递公共服务站（呼和浩特 四（十二）、四（十三））。", "Smart-locker cells and public service stations on file (Hohhot 四（十二）, 四（十三）)."),
+        NUMBER, ("登记资料中没有乡镇", "no townships on file"), 10, 13,
+    )  # fmt: skip
+    return _key_figures(about, key_counts(), key_targets(f'measure=~"{COUNTS}"'), f'measure=~"{COUNTS}"')

@@ -1,0 +1,49 @@
+"""What the cities' documents say about what the dashboards show: clauses from the packs, and dates by which a figure is due."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from streams.policy.policy import Policy
+from streams.policy.reader import load_policy, packs
+from streams.registry.key_figures import TITLES
+
+Words = tuple[str, str]
+"""The same in Chinese and in English."""
+
+DUE = {
+    ("hohhot-2019", "township_coverage"): "2019-12-31 一（三）",
+    ("hohhot-2019", "locker_cells"): "2019-12-31 四（十二）",
+    ("hohhot-2019", "service_stations"): "2019-12-31 四（十三）",
+    ("hezhou-2018", "township_coverage"): "2020 一（二）",
+}
+"""When a target is due, and the clause that says so, by pack and measure. The packs' other targets bear no date."""
+
+
+@cache
+def _policies() -> dict[str, Policy]:
+    return {name: load_policy(name) for name in packs()}
+
+
+def clauses(*rules: str) -> Words:
+    """The clause of each city's document from which these rules come.
+
+    >>> clauses("unverified_sender")[1]
+    'Clauses: Shaoxing 七, Yunnan 一（四）.'
+    """
+    found = {policy: "、".join(dict.fromkeys(rule.clause for rule in policy.pack.rules if rule.rule in rules)) for policy in _policies().values()}
+    chinese, english = (
+        [f"{getattr(policy.pack.city, name)} {clause}" for policy, clause in found.items() if clause] for name in ("name_zh", "name_en")
+    )  # fmt: skip
+    return f"条款：{'，'.join(chinese)}。", f"Clauses: {', '.join(english)}."
+
+
+def due_figures() -> dict[str, list[str]]:
+    """Date and clause → the figures due by then, as ``city/measure``."""
+    due: dict[str, list[str]] = {}
+    for (pack, measure), text in DUE.items():
+        policy = _policies()[pack].pack
+        if measure not in policy.targets or measure not in TITLES:
+            raise ValueError(f"{pack} has no target for {measure}")
+        due.setdefault(text, []).append(f"{policy.city.adcode}/{measure}")
+    return due

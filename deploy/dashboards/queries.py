@@ -1,0 +1,136 @@
+"""What the dashboards ask Prometheus. Names of metrics come from ``streams.metrics``; targets are series like all else, never figures written here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from deploy.dashboards.clauses import Words, due_figures
+from deploy.reference import metric_name
+from streams import metrics
+from streams.counts import CITY_WIDE
+from streams.policy.checks import is_share
+from streams.registry.key_figures import TITLES
+
+CITY, ENTERPRISE, RULE = 'city=~"$city"', 'enterprise=~"$enterprise"', 'rule=~"$rule"'
+"""What is chosen on top of a dashboard."""
+WHOLE_CITY, EACH_ENTERPRISE = f'enterprise="{CITY_WIDE}"', f'enterprise!="{CITY_WIDE}"'
+COUNTS = "|".join(measure for measure in TITLES if not is_share(measure))
+"""The key figures that are numbers of things; all others are shares."""
+PROCESSES = 'job=~"yicheng-.*"'
+FIRING = 'ALERTS{alertstate="firing", alertname!="DeadMansSwitch"}'
+
+
+class Query(NamedTuple):
+    """One query of a panel; ``legend`` may name labels, ``{{rule}}``. ``exemplar`` asks for examples of what was measured, too."""
+
+    expr: str
+    legend: str = ""
+    exemplar: bool = False
+
+
+class Rate(NamedTuple):
+    """One of the two rates: its gauge, its names among targets and forecasts, and the rule that judges it."""
+
+    metric: MetricWrapperBase
+    target: str
+    forecast: str
+    hourly: str
+    rule: str
+    title: Words
+
+
+ELECTRONIC = Rate(
+    metrics.ELECTRONIC_RATIO, "electronic_waybill", "electronic", "city_enterprise:courier_electronic_waybill:ratio1h", "low_electronic_waybill_rate", ("电子运单使用率", "Electronic waybills")
+)
+GREEN = Rate(metrics.GREEN_RATIO, "green_packaging", "green", "city_enterprise:courier_green_packaging:ratio1h", "low_green_packaging_rate", ("绿色包装使用率", "Green packaging"))
+
+
+def series(metric: MetricWrapperBase, *matchers: str, part: str = "") -> str:
+    """A metric's series; ``part`` is what a histogram has several of.
+
+    >>> series(metrics.DELIVERY, CITY, part="_bucket")
+    'courier_delivery_seconds_bucket{city=~"$city"}'
+    """
+    return chosen(metric_name(metric) + part, *matchers)
+
+
+def chosen(name: str, *matchers: str) -> str:
+    """The series of a name; for those that recording rules make."""
+    return f"{name}{{{', '.join(matchers)}}}" if matchers else name
+
+
+CITY_NAMES = f'label_join({series(metrics.CITY)}, "name", " · ", "name_zh", "name_en")'
+
+
+def named(expr: str) -> str:
+    """The same with the label ``name``, the city's in both languages. Cities that nobody registered have none and fall out."""
+    return f"{expr} * on (city) group_left (name) max by (city, name) ({CITY_NAMES})"
+
+
+def latest(metric: MetricWrapperBase, *matchers: str, by: str = "city") -> str:
+    """A gauge, from whichever process shows it."""
+    return f"max by ({by}) ({series(metric, *matchers)})"
+
+
+def rate_of(rate: Rate, *matchers: str, window: str = "day", by: str = "city") -> str:
+    """What a rate has come to in a window."""
+    return latest(rate.metric, CITY, *matchers, f'window="{window}"', by=by)
+
+
+def forecast_of(rate: Rate, *matchers: str, by: str = "city") -> str:
+    """What a rate will have come to when the day ends."""
+    return latest(metrics.FORECAST, CITY, *matchers, f'measure="{rate.forecast}"', by=by)
+
+
+def target_of(rate: Rate) -> str:
+    """What the policy asks for, by city."""
+    return latest(metrics.TARGET_RATIO, CITY, f'measure="{rate.target}"')
+
+
+def compared(expr: str, operator: str, rate: Rate) -> str:
+    """A rate, or its forecast, against its city's target: ``-`` is the distance from it, ``>= bool`` says whether it is met."""
+    return f"({expr} {operator} on (city) group_left () {target_of(rate)})"
+
+
+def per_second(metric: MetricWrapperBase, *matchers: str, by: str, over: str = "$__rate_interval", part: str = "") -> str:
+    """How fast a counter grows."""
+    return f"sum by ({by}) (rate({series(metric, *matchers, part=part)}[{over}]))"
+
+
+def number_in(over: str, metric: MetricWrapperBase, *matchers: str, by: str, part: str = "") -> str:
+    """By how much a counter grew."""
+    return f"sum by ({by}) (increase({series(metric, *matchers, part=part)}[{over}]))"
+
+
+def quantile(share: float, metric: MetricWrapperBase, *matchers: str, over: str, by: str = "") -> str:
+    """The value that so large a share of what a histogram measured did not exceed."""
+    return f"histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')})"
+
+
+def _measured(metric: MetricWrapperBase, measure: str, *matchers: str) -> str:
+    return f'label_replace({latest(metric, CITY, *matchers)}, "measure", "{measure}", "", "")'
+
+
+def key_shares() -> str:
+    """Every key figure that is a share, by city and measure: from the registry, from today's parcels, from today's driving."""
+    return " or ".join([
+        latest(metrics.NETWORK, CITY, f'measure!~"{COUNTS}"', by="city, measure"),
+        latest(metrics.MEASURE_RATIO, CITY, WHOLE_CITY, by="city, measure"),
+        *(_measured(rate.metric, rate.target, WHOLE_CITY, 'window="day"') for rate in (ELECTRONIC, GREEN)),
+        _measured(metrics.EMPTY_RUN, "empty_run_ratio"),
+    ])  # fmt: skip
+
+
+def key_counts() -> str:
+    """Every key figure that is a number of things, by city and measure."""
+    return latest(metrics.NETWORK, CITY, f'measure=~"{COUNTS}"', by="city, measure")
+
+
+def key_targets(which: str) -> str:
+    """The targets of such measures, with the date and the clause in the label ``due`` where the document sets one."""
+    expr = f'label_join({series(metrics.TARGET_RATIO, CITY, which)}, "figure", "/", "city", "measure")'
+    for text, figures in due_figures().items():
+        expr = f'label_replace({expr}, "due", "{text}", "figure", "{"|".join(figures)}")'
+    return f"max by (city, measure, due) ({expr})"
