@@ -130,13 +130,13 @@ def _rate(rate: Rate) -> timeseries.Panel:
     return panels.drawn(panel, D=panels.ORANGE, E=panels.RED).axis_soft_max(1)
 
 
-def _distance(rate: Rate) -> bargauge.Panel:
+def _distance(rate: Rate) -> stat.Panel:
     chinese, english = rate.title
     about = About(
         (f"{chinese}距目标", f"{english}: distance from target"),
-        ("比率减目标，百分点：零及以上（绿色）为达标。", "Rate less target, in percentage points: from zero on (green) the target is met."), SHARE, NO_RATE, 12, 6,
+        ("比率减目标，百分点：零及以上（绿色）为达标。", "Rate less target, in percentage points: from zero on (green) the target is met."), SHARE, NO_RATE, 12, 5,
     )  # fmt: skip
-    return panels.gauges(
+    return panels.tiles(
         about,
         Query(named(compared(rate_of(rate, WHOLE_CITY), "-", rate)), "{{name}} 今日 · today"),
         Query(named(compared(forecast_of(rate, WHOLE_CITY), "-", rate)), "{{name}} 预测 · forecast"),
@@ -156,7 +156,7 @@ def _by_hour() -> timeseries.Panel:
 
 def _when() -> statushistory.Panel:
     about = About(
-        ("哪条规则，何时", "Which rule, when"), ("每条规则每小时新成立的事件数，颜色越暖越多。", "Incidents opened by rule and hour: the warmer, the more."), NUMBER, NO_INCIDENT, 12, 10,
+        ("哪条规则，何时", "Which rule, when"), ("每条规则每小时新成立的事件数，颜色越暖越多。各规则的条款见参考手册的规则表。", "Incidents opened by rule and hour: the warmer, the more. The reference has each rule's clauses."), NUMBER, NO_INCIDENT, 12, 10,
     )  # fmt: skip
     return panels.renamed(panels.history(about, Query(f"{_hourly('rule')} > 0", "{{rule}}"), each="1h"), panels.RULE_NAMES)
 

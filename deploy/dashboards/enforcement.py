@@ -107,12 +107,12 @@ def _time_by_rule(recorded: str, words: tuple[str, str]) -> timeseries.Panel:
 
 def _times() -> heatmap.Panel:
     about = About(("答复用时分布", "How long answers took"), ("每小时得到首次答复的事件，按用时分格。", "Incidents answered first in each hour, by how long that took."), SECONDS, NO_ANSWER, 8, 9)
-    return panels.heat(about, Query(number_in("$__rate_interval", metrics.ACKNOWLEDGE_SECONDS, RULE, by="le", part="_bucket"), "{{le}}"), each="1h")
+    return panels.heat(about, Query(number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, RULE, by="le", part="_bucket"), "{{le}}"), each="1h")
 
 
 def _answers() -> timeseries.Panel:
     about = About(("答复", "Answers"), ("每小时的答复，按种类：确认或驳回。", "Answers in each hour, by kind: acknowledged or dismissed."), NUMBER, NO_ANSWER, 8, 9)
-    panel = panels.bars(about, Query(number_in("$__rate_interval", metrics.ANSWERS, CITY, RULE, by="action"), "{{action}}"), each="1h")
+    panel = panels.bars(about, Query(number_in("$__interval", metrics.ANSWERS, CITY, RULE, by="action"), "{{action}}"), each="1h")
     return panels.renamed(panel, {"acknowledged": "确认 · acknowledged", "dismissed": "驳回 · dismissed"})
 
 
@@ -128,7 +128,7 @@ def _transitions() -> timeseries.Panel:
     about = About(
         ("事件变更", "Incident transitions"), ("已发布的事件变更：成立、更新、结束、撤回。撤回应极少。", "Transitions published: opened, updated, closed, retracted. Few should be retracted."), NUMBER, ("没有违规事件", "no incidents"), 8, 9,
     )  # fmt: skip
-    panel = panels.bars(about, Query(number_in("$__rate_interval", metrics.INCIDENTS, CITY, RULE, by="transition"), "{{transition}}"), each="5m")
+    panel = panels.bars(about, Query(number_in("$__interval", metrics.INCIDENTS, CITY, RULE, by="transition"), "{{transition}}"), each="5m")
     return panels.renamed(panel, panels.TRANSITION_NAMES)
 
 
@@ -139,7 +139,7 @@ def _handed_over() -> timeseries.Panel:
          "Transitions handed to each sink and what became of them. Made-up ones (synthetic) are never sent to real receivers."),
         NUMBER, NO_HAND_OVER, 8, 9,
     )  # fmt: skip
-    return panels.bars(about, Query(number_in("$__rate_interval", metrics.NOTIFICATIONS, by="sink, outcome"), "{{sink}} {{outcome}}"), each="5m")
+    return panels.bars(about, Query(number_in("$__interval", metrics.NOTIFICATIONS, by="sink, outcome"), "{{sink}} {{outcome}}"), each="5m")
 
 
 def _hand_over_time() -> timeseries.Panel:
@@ -165,7 +165,7 @@ def _alerts() -> timeseries.Panel:
     about = About(
         ("收到的告警", "Alerts received"), ("Alertmanager 交给通知进程的告警，按状态：发出或解除。", "Alerts that Alertmanager handed to the notifier, by state: firing or resolved."), NUMBER, ("没有收到告警", "no alerts received"), 8, 8,
     )  # fmt: skip
-    panel = panels.bars(about, Query(number_in("$__rate_interval", metrics.ALERTS_RECEIVED, by="status"), "{{status}}"), each="5m")
+    panel = panels.bars(about, Query(number_in("$__interval", metrics.ALERTS_RECEIVED, by="status"), "{{status}}"), each="5m")
     for status, color in (("firing", ORANGE), ("resolved", GREEN)):
         panel.override_by_name(status, [panels.Property("color", {"mode": "fixed", "fixedColor": color})])
     return panel

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
 from deploy.dashboards.clauses import Words, clauses
-from deploy.dashboards.panels import BETTER_FROM_ZERO, NUMBER, SHARE, WORSE_FROM_ONE, About
+from deploy.dashboards.panels import BETTER_FROM_ONE, NUMBER, SHARE, WORSE_FROM_ONE, About
 from deploy.dashboards.queries import (
     CITY,
     EACH_ENTERPRISE,
@@ -52,7 +52,7 @@ def dashboard() -> Dashboard:
         [
             boards.Section(("一览", "At a glance"), [*(_below(rate, ahead=ahead) for rate in (ELECTRONIC, GREEN) for ahead in (False, True)), _parcels_now()]),
             boards.Section(("企业明细", "Enterprise by enterprise"), [_table()]),
-            boards.Section(("比较", "Comparison"), [_distances(ELECTRONIC), _distances(GREEN), _curves(ELECTRONIC), _curves(GREEN), _hourly(ELECTRONIC), _hourly(GREEN)]),
+            boards.Section(("比较", "Comparison"), [_compared(ELECTRONIC), _compared(GREEN), _curves(ELECTRONIC), _curves(GREEN), _hourly(ELECTRONIC), _hourly(GREEN)]),
             boards.Section(("收寄量与其他指标", "Parcels and other measures"), [_parcels(), _waybills(), _packaging(), _measures(), _made_of()]),
         ],
     )  # fmt: skip
@@ -98,13 +98,13 @@ def _table() -> table.Panel:
     return panels.judged(panel, ("电子运单距目标", "Electronic, distance"), ("绿色包装距目标", "Green, distance"))
 
 
-def _distances(rate: Rate) -> bargauge.Panel:
+def _compared(rate: Rate) -> bargauge.Panel:
     chinese, english = rate.title
     about = About(
-        (f"{chinese}：距目标", f"{english}: distance from target"),
-        ("今日比率减目标，百分点，高者在前：零及以上（绿色）为达标。", "Rate of today less target, in percentage points, best first: from zero on (green) the target is met."), SHARE, NO_RATE, 12, 9,
+        (f"{chinese}：目标完成度", f"{english}: share of the target reached"),
+        ("今日比率除以本市目标，高者在前：100% 及以上（绿色）为达标。", "Rate of today over the city's target, greatest first: from 100% on (green) the target is met."), SHARE, NO_RATE, 12, 9,
     )  # fmt: skip
-    return panels.gauges(about, Query(f"sort_desc({compared(rate_of(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), '-', rate)})", "{{enterprise}}"), thresholds=BETTER_FROM_ZERO)
+    return panels.gauges(about, Query(f"sort_desc({compared(rate_of(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), '/', rate)})", "{{enterprise}}"), thresholds=BETTER_FROM_ONE)
 
 
 def _curves(rate: Rate) -> timeseries.Panel:
@@ -139,13 +139,13 @@ def _parcels() -> timeseries.Panel:
 
 def _waybills() -> timeseries.Panel:
     about = About(("运单类型", "Kinds of waybills"), ("所选企业收寄的快件，按运单类型：电子或其他。", "Parcels that the chosen enterprises accepted, by kind of waybill: electronic or other."), NUMBER, NO_PARCELS, 8, 9)
-    panel = panels.bars(about, Query(number_in("$__rate_interval", metrics.PARCELS_ACCEPTED, CITY, ENTERPRISE, by="waybill"), "{{waybill}}"), each="5m")
+    panel = panels.bars(about, Query(number_in("$__interval", metrics.PARCELS_ACCEPTED, CITY, ENTERPRISE, by="waybill"), "{{waybill}}"), each="5m")
     return panels.renamed(panel, {"electronic": "电子 · electronic", "other": "其他 · other"})
 
 
 def _packaging() -> timeseries.Panel:
     about = About(("包装", "Packaging"), ("所选企业收寄的快件，按包装：绿色或其他。", "Parcels that the chosen enterprises accepted, by packaging: green or other."), NUMBER, NO_PARCELS, 8, 9)
-    panel = panels.bars(about, Query(number_in("$__rate_interval", metrics.PARCELS_PACKAGED, CITY, ENTERPRISE, by="packaging"), "{{packaging}}"), each="5m")
+    panel = panels.bars(about, Query(number_in("$__interval", metrics.PARCELS_PACKAGED, CITY, ENTERPRISE, by="packaging"), "{{packaging}}"), each="5m")
     return panels.renamed(panel, {"green": "绿色 · green", "other": "其他 · other"})
 
 

@@ -48,8 +48,10 @@ def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
     return ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps([dashboard.Threshold(value=value, color=color) for value, color in bounds])
 
 
-PLAIN, WORSE_FROM_ONE, BETTER_FROM_ZERO = steps(BLUE), steps(GREEN, (1, RED)), steps(RED, (0, GREEN))
-"""Nothing to judge; any is bad; a distance from a target, which is the target at zero."""
+PLAIN, WORSE_FROM_ONE, BETTER_FROM_ZERO, BETTER_FROM_ONE = steps(BLUE), steps(GREEN, (1, RED)), steps(RED, (0, GREEN)), steps(RED, (1, GREEN))
+"""Nothing to judge; any is bad; the distance from a target, met at zero; the share of a target that is reached, met at one."""
+MOST_POINTS = 2_000
+"""So many columns are drawn before several become one."""
 MET = {"0": ("未达标 · below", RED), "1": ("达标 · within", GREEN)}
 
 
@@ -77,7 +79,7 @@ def lines(about: About, *queries: Query, stacked: bool = False) -> timeseries.Pa
 
 def bars(about: About, *queries: Query, each: str) -> timeseries.Panel:
     """Stacked columns, one for ``each`` such time at least."""
-    panel = _panel(timeseries.Panel(), about, queries).draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).interval(each)
+    panel = _panel(timeseries.Panel(), about, queries).draw_style(common.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).interval(each).max_data_points(MOST_POINTS)
     panel.legend(_legend(["sum"])).tooltip(_tooltip())
     return panel.stacking(StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
 
@@ -91,14 +93,14 @@ def tiles(about: About, *queries: Query, thresholds: ThresholdsConfig = PLAIN, w
 
 
 def gauges(about: About, *queries: Query, thresholds: ThresholdsConfig = PLAIN) -> bargauge.Panel:
-    """A bar for each series as it is now, one below the other."""
-    panel = _panel(bargauge.Panel(), about, queries, instant=True).thresholds(thresholds).reduce_options(_last())
+    """A bar from zero for each series as it is now, one below the other."""
+    panel = _panel(bargauge.Panel(), about, queries, instant=True).thresholds(thresholds).reduce_options(_last()).min(0)
     return panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(common.BarGaugeDisplayMode.BASIC).name_placement(common.BarGaugeNamePlacement.LEFT)
 
 
 def history(about: About, *queries: Query, each: str) -> statushistory.Panel:
     """A row for each series and a field for ``each`` such time, the darker the more."""
-    panel = _panel(statushistory.Panel(), about, queries).interval(each).show_value(common.VisibilityMode.AUTO).legend(_legend([], shown=False))
+    panel = _panel(statushistory.Panel(), about, queries).interval(each).max_data_points(MOST_POINTS).show_value(common.VisibilityMode.AUTO).legend(_legend([], shown=False))
     return panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.CONTINUOUS_BL_YL_RD)).min(0)
 
 

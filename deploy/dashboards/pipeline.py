@@ -121,7 +121,7 @@ def _latency() -> timeseries.Panel:
 
 def _latencies() -> heatmap.Panel:
     about = About(("事件时延分布", "Distribution of incident latency"), ("每段时间的事件，按时延分格。", "Incidents over time, by latency."), SECONDS, ("没有违规事件", "no incidents"), 6, 9)
-    return panels.heat(about, Query(number_in("$__rate_interval", metrics.INCIDENT_LATENCY, by="le", part="_bucket"), "{{le}}"), each="1m")
+    return panels.heat(about, Query(number_in("$__interval", metrics.INCIDENT_LATENCY, by="le", part="_bucket"), "{{le}}"), each="1m")
 
 
 def _fix_age() -> timeseries.Panel:
@@ -135,7 +135,7 @@ def _fix_age() -> timeseries.Panel:
 
 def _fix_ages() -> heatmap.Panel:
     about = About(("轨迹点年龄分布", "Distribution of the age of fixes"), ("每段时间的批次，按最早轨迹点的年龄分格。", "Chunks over time, by the age of their oldest fix."), SECONDS, NO_FIX, 6, 9)
-    return panels.heat(about, Query(number_in("$__rate_interval", metrics.FIX_AGE, by="le", part="_bucket"), "{{le}}"), each="1m")
+    return panels.heat(about, Query(number_in("$__interval", metrics.FIX_AGE, by="le", part="_bucket"), "{{le}}"), each="1m")
 
 
 def _checkpoint_time() -> timeseries.Panel:
@@ -167,7 +167,7 @@ def _dead() -> timeseries.Panel:
     about = About(
         ("拒收记录，按原因", "Dead letters by reason"), ("写入死信主题的记录；yicheng dead list 可查看。", f"Records sent to a dead-letter topic; yicheng dead list reads them. Reasons: {reasons}."), NUMBER, NONE_REFUSED, 8, 9,
     )  # fmt: skip
-    return panels.bars(about, Query(number_in("$__rate_interval", metrics.DEAD, by="topic, reason"), "{{topic}} {{reason}}"), each="1m")
+    return panels.bars(about, Query(number_in("$__interval", metrics.DEAD, by="topic, reason"), "{{topic}} {{reason}}"), each="1m")
 
 
 def _not_accepted() -> timeseries.Panel:
@@ -209,7 +209,7 @@ def _forgotten() -> timeseries.Panel:
     about = About(
         ("遗忘的车辆", "Vehicles forgotten"), ("未登记而被遗忘的车辆：七天无报告（idle），或过多（crowded，须查来源）。", "Vehicles without a registry record that were forgotten: idle for seven days, or crowded out (look who sends them)."), NUMBER, ("没有", "none"), 6, 8,
     )  # fmt: skip
-    return panels.bars(about, Query(number_in("$__rate_interval", metrics.VEHICLES_FORGOTTEN, CITY, by="reason"), "{{reason}}"), each="5m")
+    return panels.bars(about, Query(number_in("$__interval", metrics.VEHICLES_FORGOTTEN, CITY, by="reason"), "{{reason}}"), each="5m")
 
 
 def _memory() -> timeseries.Panel:

@@ -100,7 +100,7 @@ def per_second(metric: MetricWrapperBase, *matchers: str, by: str, over: str = "
 
 
 def number_in(over: str, metric: MetricWrapperBase, *matchers: str, by: str, part: str = "") -> str:
-    """By how much a counter grew."""
+    """By how much a counter grew; ``$__interval`` is what one column of a panel stands for, ``$__range`` all that is shown."""
     return f"sum by ({by}) (increase({series(metric, *matchers, part=part)}[{over}]))"
 
 
