@@ -106,8 +106,8 @@ def _time_by_rule(recorded: str, words: tuple[str, str]) -> timeseries.Panel:
 
 
 def _times() -> heatmap.Panel:
-    about = About(("答复用时分布", "How long answers took"), ("每小时得到首次答复的事件，按用时分格。", "Incidents answered first in each hour, by how long that took."), SECONDS, NO_ANSWER, 8, 9)
-    return panels.heat(about, Query(number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, RULE, by="le", part="_bucket"), "{{le}}"), each="1h")
+    about = About(("答复用时分布", "How long answers took"), ("每小时得到首次答复的事件，按用时分格。", "Incidents answered first in each hour, by how long that took."), NUMBER, NO_ANSWER, 8, 9)
+    return panels.heat(about, Query(number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, RULE, by="le", part="_bucket"), "{{le}}"), each="1h", of=SECONDS)
 
 
 def _answers() -> timeseries.Panel:

@@ -94,7 +94,7 @@ def _table() -> table.Panel:
     columns[f"Value #{chr(ord('A') + len(queries))}"] = parcels
     queries.append(Query(named(f"sum by ({ONE}) ({chosen('city_enterprise:courier_parcels_accepted:increase1h', CITY, ENTERPRISE)})")))
     panel = panels.mapped(panels.grid(about, *queries, columns=columns), ENTERPRISE_HEADING, ENTERPRISE_NAMES)
-    panel.override_by_name(panels.both(parcels), [panels.Property("unit", NUMBER)])
+    panel.override_by_name(panels.both(parcels), [panels.Property("unit", NUMBER), panels.Property("decimals", 0)])
     return panels.judged(panel, ("电子运单距目标", "Electronic, distance"), ("绿色包装距目标", "Green, distance"))
 
 

@@ -109,10 +109,10 @@ def timeline(about: About, *queries: Query, words: Mapping[str, tuple[str, str |
     return _panel(statetimeline.Panel(), about, queries).mappings([shown_as(words)]).legend(_legend([], shown=False)).show_value(common.VisibilityMode.NEVER).row_height(0.8)
 
 
-def heat(about: About, query: Query, *, each: str) -> heatmap.Panel:
-    """A histogram over time: which values, when, how many."""
+def heat(about: About, query: Query, *, each: str, of: str) -> heatmap.Panel:
+    """A histogram over time: which values (``of`` is their unit), when, how many."""
     panel = _panel(heatmap.Panel(), about, [query], form=PromQueryFormat.HEATMAP).interval(each).calculate(calculate=False)
-    return panel.y_axis(heatmap.YAxisConfig().unit(about.unit)).color(heatmap.HeatmapColorOptions().scheme("Blues").steps(64))
+    return panel.y_axis(heatmap.YAxisConfig().unit(of)).color(heatmap.HeatmapColorOptions().scheme("Blues").steps(64))
 
 
 def grid(about: About, *queries: Query, columns: Mapping[str, Words], rows: str | None = None, across: str | None = None) -> table.Panel:
@@ -121,6 +121,7 @@ def grid(about: About, *queries: Query, columns: Mapping[str, Words], rows: str 
     With ``rows`` and ``across``, two labels, the values of one query stand where these meet, and columns are values of the second.
     """
     panel = _panel(table.Panel(), about, queries, instant=True, form=PromQueryFormat.TABLE)
+    panel.override_by_regexp(".*", [Property("noValue", "–")])  # in a cell; a table without rows says why
     if rows:
         panel.with_transformation(_transformation("groupingToMatrix", rowField=rows, columnField=across, valueField="Value", emptyValue="null"))
     else:
@@ -136,8 +137,9 @@ def mapped(panel: table.Panel, heading: Words, names: Mapping[str, str]) -> tabl
 
 
 def judged(panel: table.Panel, *headings: Words) -> table.Panel:
-    """Columns of distances from targets: red below, green from the target on."""
-    coloured = [Property("custom.cellOptions", {"type": "color-text"}), Property("thresholds", BETTER_FROM_ZERO.build())]
+    """Columns of distances from targets: red below, green from the target on, and neither where there is no target."""
+    nothing = dashboard.DashboardSpecialValueMapOptions(dashboard.SpecialValueMatch.NULL, dashboard.ValueMappingResult(text="–", color=GREY))
+    coloured = [Property("custom.cellOptions", {"type": "color-text"}), Property("thresholds", BETTER_FROM_ZERO.build()), Property("mappings", [dashboard.SpecialValueMap(nothing)])]
     for heading in headings:
         panel.override_by_name(both(heading), coloured)
     return panel

@@ -120,8 +120,8 @@ def _latency() -> timeseries.Panel:
 
 
 def _latencies() -> heatmap.Panel:
-    about = About(("事件时延分布", "Distribution of incident latency"), ("每段时间的事件，按时延分格。", "Incidents over time, by latency."), SECONDS, ("没有违规事件", "no incidents"), 6, 9)
-    return panels.heat(about, Query(number_in("$__interval", metrics.INCIDENT_LATENCY, by="le", part="_bucket"), "{{le}}"), each="1m")
+    about = About(("事件时延分布", "Distribution of incident latency"), ("每段时间的事件，按时延分格。", "Incidents over time, by latency."), NUMBER, ("没有违规事件", "no incidents"), 6, 9)
+    return panels.heat(about, Query(number_in("$__interval", metrics.INCIDENT_LATENCY, by="le", part="_bucket"), "{{le}}"), each="1m", of=SECONDS)
 
 
 def _fix_age() -> timeseries.Panel:
@@ -134,8 +134,8 @@ def _fix_age() -> timeseries.Panel:
 
 
 def _fix_ages() -> heatmap.Panel:
-    about = About(("轨迹点年龄分布", "Distribution of the age of fixes"), ("每段时间的批次，按最早轨迹点的年龄分格。", "Chunks over time, by the age of their oldest fix."), SECONDS, NO_FIX, 6, 9)
-    return panels.heat(about, Query(number_in("$__interval", metrics.FIX_AGE, by="le", part="_bucket"), "{{le}}"), each="1m")
+    about = About(("轨迹点年龄分布", "Distribution of the age of fixes"), ("每段时间的批次，按最早轨迹点的年龄分格。", "Chunks over time, by the age of their oldest fix."), NUMBER, NO_FIX, 6, 9)
+    return panels.heat(about, Query(number_in("$__interval", metrics.FIX_AGE, by="le", part="_bucket"), "{{le}}"), each="1m", of=SECONDS)
 
 
 def _checkpoint_time() -> timeseries.Panel:
