@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
 from deploy.dashboards.panels import BYTES, GREEN, NUMBER, ORANGE, PER_SECOND, RED, SECONDS, SHARE, WORSE_FROM_ONE, About, steps
-from deploy.dashboards.queries import CITY, FIRING, PROCESSES, Query, chosen, latest, number_in, per_second, quantile, series
+from deploy.dashboards.queries import CITY, FIRING, PROCESSES, WORKERS, Query, chosen, latest, number_in, per_second, quantile, series
 from streams import metrics
 from streams.events import EXPLAINED
 
@@ -56,7 +56,7 @@ def _age_now() -> stat.Panel:
     about = About(
         ("水位线滞后", "Age of the watermark"), ("距所有输入分区都判定到的时刻；持续增长时，按时间判定的告警须等待。", "Since what arrived was last judged in every input partition; while it grows, incidents that go by time wait."), SECONDS, NO_WORKER, 3, 5,
     )  # fmt: skip
-    return panels.tiles(about, Query(f"max({series(metrics.WATERMARK_AGE)})"), graph=True)
+    return panels.tiles(about, Query(f"max({series(metrics.WATERMARK_AGE, WORKERS)})"), graph=True)
 
 
 def _unowned() -> stat.Panel:
@@ -109,7 +109,7 @@ def _held_back() -> timeseries.Panel:
 
 def _watermark() -> timeseries.Panel:
     about = About(("水位线滞后", "Age of the watermark"), ("距所有输入分区都判定到的时刻，最滞后的工作进程。", "Since what arrived was last judged in every input partition, of the worker furthest behind."), SECONDS, NO_WORKER, 6, 9)
-    return panels.lines(about, Query(f"max({series(metrics.WATERMARK_AGE)})", "水位线 · watermark"))
+    return panels.lines(about, Query(f"max({series(metrics.WATERMARK_AGE, WORKERS)})", "水位线 · watermark"))
 
 
 def _latency() -> timeseries.Panel:
@@ -147,12 +147,12 @@ def _checkpoint_age() -> timeseries.Panel:
     about = About(
         ("检查点年龄", "Age of the last checkpoint"), ("距各工作进程上次完成检查点：崩溃后从该处起重新判定。", "Since each worker's last checkpoint was complete: after a crash it judges again from there."), SECONDS, NO_WORKER, 8, 8,
     )  # fmt: skip
-    return panels.lines(about, Query(latest(metrics.CHECKPOINT_AGE, by="instance"), "{{instance}}"))
+    return panels.lines(about, Query(latest(metrics.CHECKPOINT_AGE, WORKERS, by="instance"), "{{instance}}"))
 
 
 def _checkpoints() -> timeseries.Panel:
     about = About(("每秒检查点", "Checkpoints per second"), ("各工作进程完成检查点的频率（YICHENG_CHECKPOINT_INTERVAL_S）。", "How often each worker completes a checkpoint (YICHENG_CHECKPOINT_INTERVAL_S)."), PER_SECOND, NO_WORKER, 8, 8)
-    return panels.lines(about, Query(per_second(metrics.CHECKPOINT, by="instance", part="_count"), "{{instance}}"))
+    return panels.lines(about, Query(per_second(metrics.CHECKPOINT, WORKERS, by="instance", part="_count"), "{{instance}}"))
 
 
 def _dead_share() -> timeseries.Panel:
@@ -202,7 +202,7 @@ def _unknown() -> timeseries.Panel:
 
 def _vehicles() -> timeseries.Panel:
     about = About(("车辆状态", "Vehicles in state"), ("各工作进程所持车辆状态的数目。", "Vehicles whose state each worker holds."), NUMBER, NO_WORKER, 6, 8)
-    return panels.lines(about, Query(latest(metrics.STATE_VEHICLES, by="instance"), "{{instance}}"), stacked=True)
+    return panels.lines(about, Query(latest(metrics.STATE_VEHICLES, WORKERS, by="instance"), "{{instance}}"), stacked=True)
 
 
 def _forgotten() -> timeseries.Panel:

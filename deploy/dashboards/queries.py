@@ -18,7 +18,8 @@ CITY, ENTERPRISE, RULE = 'city=~"$city"', 'enterprise=~"$enterprise"', 'rule=~"$
 WHOLE_CITY, EACH_ENTERPRISE = f'enterprise="{CITY_WIDE}"', f'enterprise!="{CITY_WIDE}"'
 COUNTS = "|".join(measure for measure in TITLES if not is_share(measure))
 """The key figures that are numbers of things; all others are shares."""
-PROCESSES = 'job=~"yicheng-.*"'
+PROCESSES, WORKERS = 'job=~"yicheng-.*"', 'job="yicheng-worker"'
+"""By the jobs of ``deploy/prometheus``. Every process shows every gauge without labels, as zero where it is none of its business."""
 FIRING = 'ALERTS{alertstate="firing", alertname!="DeadMansSwitch"}'
 
 
