@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders.dashboard import AnnotationQuery, Dashboard
 from grafana_foundation_sdk.models import dashboard
 
 from deploy.dashboards.clauses import Words
-from deploy.dashboards.panels import SOURCE, Panel, both
+from deploy.dashboards.panels import SOURCE, Panel, both, in_view
 from deploy.dashboards.queries import CITY, CITY_NAMES, EACH_ENTERPRISE, ELECTRONIC, FIRING, series
 from streams import metrics
 
@@ -73,7 +73,6 @@ def _alerts() -> AnnotationQuery:
 
 
 def _others() -> DashboardLink:
-    """The other dashboards, in view; the SDK would put them into a menu."""
-    link = DashboardLink(both(("其他看板", "Dashboards"))).type(dashboard.DashboardLinkType.DASHBOARDS).tags([TAG]).include_vars(include_vars=True).keep_time(keep_time=True)
-    link.build().placement = None  # type: ignore[assignment]
-    return link
+    """The other dashboards, with the same choices and time."""
+    link = DashboardLink(both(("其他看板", "Dashboards"))).type(dashboard.DashboardLinkType.DASHBOARDS).tags([TAG])
+    return in_view(link.include_vars(include_vars=True).keep_time(keep_time=True))

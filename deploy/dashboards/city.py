@@ -38,7 +38,7 @@ NO_FORECAST = ("今日尚未收寄快件，无法预测", "no parcels accepted y
 NO_WORKER = ("没有工作进程在运行", "no worker is running")
 NO_INCIDENT = ("没有违规事件", "no incidents")
 OLDER_THAN_AN_HOUR = 'age=~"1h_to_4h|4h_to_1d|over_1d"'
-CITY_HEADING, FIGURE, VALUE, TARGET, DISTANCE, DUE = ("城市", "City"), ("指标", "Figure"), ("数值", "Value"), ("目标", "Target"), ("距目标", "Distance"), ("期限与条款", "Due, clause")
+CITY_HEADING, FIGURE, VALUE, TARGET, DISTANCE, DUE = ("城市", "City"), ("指标", "Figure"), ("数值", "Value"), ("目标", "Target"), ("与目标之差", "Distance"), ("期限与条款", "Due, clause")
 
 
 def dashboard() -> Dashboard:
@@ -133,7 +133,7 @@ def _rate(rate: Rate) -> timeseries.Panel:
 def _distance(rate: Rate) -> stat.Panel:
     chinese, english = rate.title
     about = About(
-        (f"{chinese}距目标", f"{english}: distance from target"),
+        (f"{chinese}与目标之差", f"{english}: distance from target"),
         ("比率减目标，百分点：零及以上（绿色）为达标。", "Rate less target, in percentage points: from zero on (green) the target is met."), SHARE, NO_RATE, 12, 5,
     )  # fmt: skip
     return panels.tiles(
@@ -223,7 +223,7 @@ def _empty_runs() -> timeseries.Panel:
 def _delivery() -> timeseries.Panel:
     about = About(
         ("收寄到投递用时", "From acceptance to delivery"),
-        ("最近一小时投递的快件从收寄到投递的用时：中位数与九成。", "Time from acceptance to delivery of the parcels delivered in the last hour: median and nine tenths."),
+        ("最近一小时投递的快件从收寄到投递的用时：中位数与 90 分位。", "Time from acceptance to delivery of the parcels delivered in the last hour: median and 90th percentile."),
         SECONDS, ("最近一小时没有投递", "no deliveries in the last hour"), 6, 9,
     )  # fmt: skip
     return panels.lines(

@@ -30,7 +30,7 @@ def dashboard() -> Dashboard:
         [
             boards.Section(("一览", "At a glance"), [_unanswered(), _oldest(), _time_now(0.5), _time_now(0.9), _dismissed_now(), _pending_now(), _failing_now()]),
             boards.Section(("未答复", "Unanswered"), [_by_age(), _by_rule_and_age(), _opened_and_answered()]),
-            boards.Section(("答复", "Answers"), [_time_by_rule("p50_1d", ("中位数", "median")), _time_by_rule("p90_1d", ("九成", "nine tenths")), _times(), _answers(), _dismissals()]),
+            boards.Section(("答复", "Answers"), [_time_by_rule("p50_1d", ("中位数", "median")), _time_by_rule("p90_1d", ("90 分位", "90th percentile")), _times(), _answers(), _dismissals()]),
             boards.Section(("通知", "Notifications"), [_transitions(), _handed_over(), _hand_over_time(), _outbox(), _failing(), _alerts()]),
         ],
     )  # fmt: skip
@@ -47,7 +47,7 @@ def _oldest() -> stat.Panel:
 
 
 def _time_now(share: float) -> stat.Panel:
-    chinese, english = ("中位数", "median") if share == 0.5 else ("九成", "nine tenths")
+    chinese, english = ("中位数", "median") if share == 0.5 else ("90 分位", "90th percentile")
     about = About(
         (f"答复用时：{chinese}", f"Time to answer: {english}"),
         ("最近一天内得到首次答复的事件，从成立到答复的用时。", "From an incident's opening to its first answer, of those answered in the last day."), SECONDS, NO_ANSWER, 3, 5,

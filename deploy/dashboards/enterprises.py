@@ -78,14 +78,14 @@ def _parcels_now() -> stat.Panel:
 def _table() -> table.Panel:
     about = About(
         ("企业一览", "Enterprises"),
-        (f"今日比率、距目标的百分点、预测与三十天比率，及最近一小时收寄量；“全市”为所有企业合计。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
+        (f"今日比率、与目标相差的百分点、预测与三十天比率，及最近一小时收寄量；“全市”为所有企业合计。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
          f"Rates of today, their distance from the target in percentage points, forecasts, rates of 30 days, and parcels accepted in the last hour; the whole city is all of them. {clauses(ELECTRONIC.rule, GREEN.rule)[1]}"),
         SHARE, NO_RATE, 24, 11,
     )  # fmt: skip
     columns: dict[str, Words] = {"name": CITY_HEADING, "enterprise": ENTERPRISE_HEADING}
     queries: list[Query] = []
     for rate, (chinese, english) in ((ELECTRONIC, ("电子运单", "Electronic")), (GREEN, ("绿色包装", "Green"))):
-        whole = (("今日", "today", rate_of(rate, ENTERPRISE, by=ONE)), ("距目标", "distance", compared(rate_of(rate, ENTERPRISE, by=ONE), "-", rate)),
+        whole = (("今日", "today", rate_of(rate, ENTERPRISE, by=ONE)), ("与目标之差", "distance", compared(rate_of(rate, ENTERPRISE, by=ONE), "-", rate)),
                  ("预测", "forecast", forecast_of(rate, ENTERPRISE, by=ONE)), ("三十天", "30 days", rate_of(rate, ENTERPRISE, window="30d", by=ONE)))  # fmt: skip
         for said, meant, expr in whole:
             columns[f"Value #{chr(ord('A') + len(queries))}"] = (f"{chinese}{said}", f"{english}, {meant}")
@@ -95,7 +95,7 @@ def _table() -> table.Panel:
     queries.append(Query(named(f"sum by ({ONE}) ({chosen('city_enterprise:courier_parcels_accepted:increase1h', CITY, ENTERPRISE)})")))
     panel = panels.mapped(panels.grid(about, *queries, columns=columns), ENTERPRISE_HEADING, ENTERPRISE_NAMES)
     panel.override_by_name(panels.both(parcels), [panels.Property("unit", NUMBER), panels.Property("decimals", 0)])
-    return panels.judged(panel, ("电子运单距目标", "Electronic, distance"), ("绿色包装距目标", "Green, distance"))
+    return panels.judged(panel, ("电子运单与目标之差", "Electronic, distance"), ("绿色包装与目标之差", "Green, distance"))
 
 
 def _compared(rate: Rate) -> bargauge.Panel:

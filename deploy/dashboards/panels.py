@@ -163,7 +163,13 @@ def drawn(panel: timeseries.Panel, **colours: str) -> timeseries.Panel:
 def linked(panel: P, board: str, title: Words) -> P:
     """A way on to another dashboard, with the same choices."""
     link = DashboardLink(both(title)).type(dashboard.DashboardLinkType.LINK).url(f"/d/{board}?${{__url_time_range}}&${{__all_variables}}")
-    return panel.links([link])
+    return panel.links([in_view(link)])
+
+
+def in_view(link: DashboardLink) -> DashboardLink:
+    """A link where it can be seen; the SDK would put it into a menu."""
+    link.build().placement = None  # type: ignore[assignment]
+    return link
 
 
 def _panel(panel: P, about: About, queries: Sequence[Query], *, instant: bool = False, form: PromQueryFormat = PromQueryFormat.TIME_SERIES) -> P:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import threading
 from copy import deepcopy
@@ -145,7 +146,8 @@ def test_all_can_be_chosen_and_cities_bear_their_names():
         kinds = {variable["name"]: variable for variable in variables(dashboard)}
         assert kinds.pop("datasource")["type"] == "datasource" and "city" in kinds
         assert all(v["multi"] and v["includeAll"] and v["allValue"] == ".*" and v["current"]["value"] == "$__all" for v in kinds.values())
-        assert "courier_city_info" in kinds["city"]["query"] and "(?<value>" in kinds["city"]["regex"] and "(?<text>" in kinds["city"]["regex"]
+        found = re.search(kinds["city"]["regex"].strip("/").replace("(?<", "(?P<"), '{city="150100",name="呼和浩特市 · Hohhot"} 1 1795984022521')
+        assert "courier_city_info" in kinds["city"]["query"] and found.groupdict() == {"value": "150100", "text": "呼和浩特市 · Hohhot"}
 
 
 def check(promtool, tmp_path, exprs):
