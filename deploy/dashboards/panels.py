@@ -51,7 +51,7 @@ def steps(base: str, *above: tuple[float, str]) -> ThresholdsConfig:
 PLAIN, WORSE_FROM_ONE, BETTER_FROM_ZERO, BETTER_FROM_ONE = steps(BLUE), steps(GREEN, (1, RED)), steps(RED, (0, GREEN)), steps(RED, (1, GREEN))
 """Nothing to judge; any is bad; the distance from a target, met at zero; the share of a target that is reached, met at one."""
 MOST_POINTS = 2_000
-"""So many columns are drawn before several become one."""
+"""Columns that a panel shows at most; beyond that Grafana lets one stand for a longer time."""
 MET = {"0": ("未达标 · below", RED), "1": ("达标 · within", GREEN)}
 
 
@@ -99,7 +99,7 @@ def gauges(about: About, *queries: Query, thresholds: ThresholdsConfig = PLAIN) 
 
 
 def history(about: About, *queries: Query, each: str) -> statushistory.Panel:
-    """A row for each series and a field for ``each`` such time, the darker the more."""
+    """A row for each series and a field for ``each`` such time, the warmer the more."""
     panel = _panel(statushistory.Panel(), about, queries).interval(each).max_data_points(MOST_POINTS).show_value(common.VisibilityMode.AUTO).legend(_legend([], shown=False))
     return panel.color_scheme(FieldColor().mode(dashboard.FieldColorModeId.CONTINUOUS_BL_YL_RD)).min(0)
 

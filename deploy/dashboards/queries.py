@@ -106,7 +106,7 @@ def number_in(over: str, metric: MetricWrapperBase, *matchers: str, by: str, par
 
 
 def quantile(share: float, metric: MetricWrapperBase, *matchers: str, over: str, by: str = "") -> str:
-    """The value that so large a share of what a histogram measured did not exceed."""
+    """A quantile of what a histogram measured: 0.5 is the median."""
     return f"histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')})"
 
 
