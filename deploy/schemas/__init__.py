@@ -1,1 +1,1 @@
-"""Schemas of the files that others read: Compose, KEDA, Strimzi, the Prometheus Operator (README.md says from where)."""
+"""Schemas of the files that others read: Compose, KEDA, Strimzi, the Prometheus Operator (each says where it is from)."""

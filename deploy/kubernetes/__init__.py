@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and what makes those of them that follow from the code."""

@@ -1,0 +1,63 @@
+"""What deploy/kubernetes/generate.py makes: what is committed, and the same topics that `topics create` makes."""
+
+import re
+
+import pytest
+import yaml
+from test_kubernetes import DEPLOY, HERE, OBJECTS
+
+from deploy import topic_admin
+from deploy.kubernetes import generate
+from streams.settings import Settings
+from streams.topics import ALL
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["topics", "rules"])
+def test_what_is_committed_is_what_is_made(number):
+    path, text = list(generate.manifests())[number]
+    assert path.read_text("utf-8") == text, "run .venv/bin/python -m deploy.kubernetes.generate"
+
+
+class Admin:
+    """A Kafka without topics, which notes what it is asked for."""
+
+    class Noted(Exception):
+        """All that is to be known is known."""
+
+    def list_topics(self):
+        return []
+
+    def create_topics(self, wanted):
+        raise Admin.Noted(wanted)
+
+    def close(self):
+        pass
+
+
+def test_topics_are_those_that_the_command_creates(monkeypatch):
+    monkeypatch.setattr(topic_admin, "administer", lambda bootstrap: Admin())
+    with pytest.raises(Admin.Noted) as noted:
+        topic_admin.create_topics("nowhere:9092", Settings.model_fields["partitions"].default, generate.REPLICAS)
+    asked = {t.name: (t.num_partitions, t.replication_factor, dict(t.topic_configs)) for t in noted.value.args[0]}
+    declared = {o["metadata"]["name"]: (o["spec"]["partitions"], o["spec"]["replicas"], o["spec"]["config"]) for o in OBJECTS if o["kind"] == "KafkaTopic"}
+    assert declared == asked and len(asked) == len(ALL)
+
+
+def test_names_of_topics_are_names_of_objects():
+    assert [t.name for t in ALL if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", t.name)] == []
+
+
+def test_rules_are_those_of_prometheus_in_their_order(tmp_path):
+    first, second = tmp_path / "recording.yml", tmp_path / "alerts.yml"
+    rule = {"alert": "A", "expr": "up == 0\nand on () vector(1)\n", "for": "5m", "annotations": {"summary": "a 甲"}}
+    first.write_text(yaml.safe_dump({"groups": [{"name": "one", "rules": [{"record": "a:b:c", "expr": "1"}]}]}))
+    second.write_text(yaml.safe_dump({"groups": [{"name": "two", "interval": "30s", "rules": [rule]}]}, allow_unicode=True))
+    made = generate.prometheus_rule((first, tmp_path / "missing.yml", second))
+    assert [group["name"] for group in made["spec"]["groups"]] == ["one", "two"] and made["spec"]["groups"][1]["rules"] == [rule]
+    assert generate.RULES == (DEPLOY / "prometheus" / "recording.yml", DEPLOY / "prometheus" / "alerts.yml")
+
+
+def test_text_stays_readable():
+    text = generate._as_text([{"expr": "a\n+ b\n", "summary": "甲"}])
+    assert text.startswith("# Made by") and "expr: |\n  a\n  + b\n" in text and "summary: 甲" in text
+    assert HERE in {path.parents[2] for path, _ in generate.manifests()}
