@@ -45,6 +45,7 @@ def test_grafana_finds_its_dashboards_and_prometheus():
     targets = {mount.split(":")[0]: mount.split(":")[1] for mount in SERVICES["grafana"]["volumes"]}
     folders = [provider["options"]["path"] for file in files for provider in file.get("providers", [])]
     assert folders and {folder for folder in folders if not folder.startswith(targets["./grafana/dashboards"])} == set()
-    urls = [re.sub(r"\$\{?\w+(?::-|:)?([^}]*)\}?", r"\1", source["url"]) for file in files for source in file.get("datasources", []) if source["type"] == "prometheus"]
+    given = SERVICES["grafana"]["environment"]
+    urls = [re.sub(r"\$\{?(\w+)\}?", lambda name: given[name[1]], source["url"]) for file in files for source in file.get("datasources", []) if source["type"] == "prometheus"]
     assert urls == [f"http://prometheus:{PORTS['prometheus']}"]
     assert sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
