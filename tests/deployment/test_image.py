@@ -88,9 +88,21 @@ def test_its_commands_run_with_what_it_holds(image, arguments):
     assert (done.returncode, done.stderr) == (0, "") and done.stdout
 
 
-def test_its_processes_are_built_with_what_it_holds(image):
-    build = "from streams.app import build_app; from streams.settings import Settings; import streams.worker, consumers.notifier, streams; build_app(Settings(rehearsal=True), 6066); print(streams.__file__)"
-    done = run(image, "-c", build)
+EVERYTHING = """
+import importlib, pkgutil
+import consumers, deploy, producers, streams
+from streams.app import build_app
+from streams.settings import Settings
+for package in (consumers, deploy, producers, streams):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+build_app(Settings(rehearsal=True), 6066)
+print(streams.__file__)
+"""
+
+
+def test_every_module_finds_what_it_needs_and_a_worker_is_built(image):
+    done = run(image, "-c", EVERYTHING)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(image / "streams" / "__init__.py")
 
