@@ -1,0 +1,1 @@
+"""What Prometheus is told to watch for: its rules, their cases, and the runbooks."""
