@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, Counter, Gauge, Histogram, Info, Metric, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 from streams.errors import Unavailable
-from streams.pages import PLAIN, Answer, Page, PageServer, Request
+from streams.exposition import Exposition
+from streams.pages import PLAIN, Page, PageServer
 
 _AGE_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200, 86400, 604800)
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.3, 1, 3, 10, 60)
@@ -84,22 +83,6 @@ def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         gauge.labels(*labels).set(value)
 
 
-class _Series(Collector):
-    """Some metrics, and those of the process: in OpenMetrics (with exemplars) where the caller takes that, else in Prometheus's text format."""
-
-    def __init__(self, metrics: Sequence[Collector]) -> None:
-        self.collectors = (*metrics, PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR)
-
-    def collect(self) -> Iterable[Metric]:
-        """All series."""
-        return chain.from_iterable(collector.collect() for collector in self.collectors)
-
-    def page(self, request: Request) -> Answer:
-        """As the caller accepts it."""
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return 200, content_type, encode(self)
-
-
 def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Collector] = OF_WORKER, posts: Mapping[str, Page] | None = None) -> int:
     """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0).
 
@@ -107,7 +90,7 @@ def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Col
     the port is taken.
     """
     pages: dict[str, Page] = {
-        "/metrics": _Series(metrics).page,
+        "/metrics": _series(metrics),
         "/healthz": lambda _: (200, PLAIN, b"ok\n"),
         "/readyz": lambda _: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
     }
@@ -115,3 +98,9 @@ def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Col
         return int(PageServer(host, port, pages, posts).server_address[1])
     except OSError as error:
         raise Unavailable(f"port {port} on {host} cannot be used ({error.strerror}); set YICHENG_METRICS_PORT to a free one") from None
+
+
+def _series(metrics: Sequence[Collector]) -> Page:
+    """The page of some metrics, and of the process itself."""
+    exposition = Exposition([*metrics, PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR])
+    return lambda request: (200, *exposition.page(request.headers.get("Accept", "")))

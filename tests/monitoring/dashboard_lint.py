@@ -3,10 +3,9 @@
 import re
 from itertools import combinations
 
+from deploy.reference import metric_name
 from monitoring.promql import Selector, parsed
 from monitoring.queries import BUILT_IN, asked, panels, variables
-
-from deploy.reference import metric_name
 from streams import metrics
 
 SOURCE = "${datasource}"

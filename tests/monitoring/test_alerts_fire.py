@@ -7,11 +7,11 @@ import pytest
 import yaml
 from conftest import wait_for
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from watched_site import Site, Traffic, sooner, wait_until
 
 from deploy.debian import command_for
 from deploy.monitoring import RULES
 from deploy.topic_admin import create_topics
+from monitoring.watched_site import Site, Traffic, sooner, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 HOUR_MS = 3_600_000

@@ -14,12 +14,12 @@ from conftest import ROOT
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from monitoring import dashboard_lint as lint
-from monitoring.promql import parsed
-from monitoring.queries import Refused, ask, panels, queries, variables
 
 from deploy.dashboards import __main__ as writer
 from deploy.dashboards.boards import CITY_BOARD, ENFORCEMENT_BOARD, ENTERPRISES_BOARD, PIPELINE_BOARD
+from monitoring import dashboard_lint as lint
+from monitoring.promql import parsed
+from monitoring.queries import Refused, ask, panels, queries, variables
 from streams import metrics
 
 GRAFANA = ROOT / "deploy" / "grafana"

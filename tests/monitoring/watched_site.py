@@ -11,12 +11,11 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import receiver
 import requests
-import yaml
 from conftest import Command, get, wait_for
 from kafka import KafkaProducer
 
@@ -56,7 +55,7 @@ def sooner(text):
 
 def noon():
     """A time zone in which it is between noon and one o'clock now: days, and hours of duty, begin long before and end long after."""
-    ahead = (12 - datetime.now(timezone.utc).hour) % 24
+    ahead = (12 - datetime.now(UTC).hour) % 24
     ahead -= 24 if ahead > 12 else 0
     return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
 

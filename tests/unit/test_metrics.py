@@ -1,5 +1,6 @@
 """The metrics page, as Prometheus itself sees it."""
 
+import math
 import re
 import subprocess
 from zoneinfo import ZoneInfo
@@ -7,9 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 import requests
 from conftest import ROOT, get
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
+from prometheus_client.parser import text_string_to_metric_families
 
 from streams import metrics
 from streams.errors import Unavailable
+from streams.exposition import Exposition
 from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
 from streams.runtime.stage import enterprise_label
@@ -88,3 +94,30 @@ def test_series_that_are_not_there_any_more_disappear():
 def page_of(of, accept=""):
     port = metrics.serve("127.0.0.1", 0, lambda: True, of)
     return requests.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}, timeout=10).text
+
+
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
+def test_the_page_says_what_the_library_would_say(accept):
+    registry = CollectorRegistry()
+    counter, gauge = Counter("a", "A", ["x", "y"], registry=registry), Gauge("b", 'B "\\', ["z"], registry=registry)
+    others = Gauge("c", "C", registry=registry), Histogram("d", "D", ["v"], registry=registry), Info("e", "E", ["w"], registry=registry)
+    exposition = Exposition([counter, gauge, *others])
+    for value in (1, 1e6, 2.5, float("inf"), float("-inf"), float("nan"), 1e-9):
+        counter.labels(f"{value}", 'quo"te\\\n城').inc(3 if math.isnan(value) else abs(value))
+        gauge.labels(f"{value}").set(value)
+    gauge.labels("later")
+    others[1].labels("v").observe(0.1, {"incident_id": "I"})
+    others[2].labels("w").info({"name": "城市"})
+    encode, content_type = choose_encoder(accept)
+    assert exposition.page(accept)[0] == content_type
+    gauge.labels("later").set_function(lambda: 7)
+    assert values(exposition.page(accept)[1], accept) == values(encode(registry), accept)
+    gauge.remove("later")
+    assert values(exposition.page(accept)[1], accept) == values(encode(registry), accept) and len(values(encode(registry), accept)) > 25
+
+
+def values(page, accept):
+    """All that a page says; NaN as text, since it is not equal to itself."""
+    parse = parse_open_metrics if accept else text_string_to_metric_families
+    families = parse(page.decode())
+    return sorted((f.name, f.type, f.documentation, s.name, sorted(s.labels.items()), str(s.value), str(s.exemplar)) for f in families for s in f.samples)
