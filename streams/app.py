@@ -132,6 +132,7 @@ def _faust_app(settings: Settings, web_port: int) -> App:
         Topic=faust.Topic,
         topic_partitions=settings.partitions,
         topic_allow_declare=True,
+        topic_disable_leader=True,  # Faust would make a topic with one replica for it, and nothing here asks who leads
         broker_session_timeout=SESSION_TIMEOUT_S,
         broker_heartbeat_interval=HEARTBEAT_S,
         broker_commit_interval=3600.0,  # the checkpoint commits

@@ -35,16 +35,11 @@ def up(
 ) -> None:
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
     from deploy.local import Local
-    from deploy.monitoring import need_prometheus
     from deploy.up_plan import UpPlan
-    from producers.faults import parse_faults
     from streams.policy.reader import load_policy
 
-    parse_faults(faults)
-    if monitoring:
-        need_prometheus()
     inputs, full_day = input_files or [], scenario is Scenario.FULL_DAY
-    _check_figures(rate, speedup)
+    _check_options(rate, speedup, faults, monitoring=monitoring)
     _check_inputs(inputs, encoding, columns, full_day=full_day)
     if rate is None:
         rate = 0.0 if inputs else FULL_DAY_VEHICLES * speedup / 60 if full_day else 200.0
@@ -57,7 +52,13 @@ def up(
     raise typer.Exit(Local(plan, current_settings()).run())
 
 
-def _check_figures(rate: float | None, speedup: float) -> None:
+def _check_options(rate: float | None, speedup: float, faults: str, *, monitoring: bool | None) -> None:
+    from deploy.monitoring import need_prometheus
+    from producers.faults import parse_faults
+
+    parse_faults(faults)
+    if monitoring:
+        need_prometheus()
     for name, value in (("--rate", rate), ("--speedup", speedup)):
         if value is not None and value <= 0:
             raise BadInput(f"{name}: {value} is not greater than 0")
