@@ -1,5 +1,6 @@
 """Each alert fires for its real cause and ends with it, and a sink hears of both: real Kafka, Prometheus and Alertmanager; all times divided by 30."""
 
+import json
 import shutil
 import signal
 
@@ -11,10 +12,12 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from deploy.debian import command_for
 from deploy.monitoring import RULES
 from deploy.topic_admin import create_topics
+from monitoring.queries import run
 from monitoring.watched_site import Site, Traffic, sooner, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 HOUR_MS = 3_600_000
+BOARDS = RULES.parent / "grafana" / "dashboards"
 MORNING = 1000
 """Scans of one enterprise in the morning."""
 SEEN = set()
@@ -184,6 +187,22 @@ def test_all_of_them_end_and_a_sink_has_heard_of_both(site, ordinary):
     ended = SEEN - {"DeadMansSwitch"}
     site.until_ended(*ended, timeout_s=300)
     site.until_delivered(*ended - MUTED)
+
+
+def test_every_query_of_every_dashboard_has_an_answer(site, ordinary):
+    """All of it has happened by now, but for three things that are made to happen here."""
+    parcel = {"waybill_id": "delivered", "electronic": True}
+    site.scan(**parcel, ago_ms=HOUR_MS // 60)
+    site.scan(**parcel, kind="delivered")
+    for _ in range(2):
+        site.scan(event_id="twice", waybill_id="twice")
+    site.fix(ago_ms=2 * HOUR_MS)
+    boards = {path.stem: json.loads(path.read_text("utf-8")) for path in BOARDS.glob("*.json")}
+    empty = lambda: sorted(  # noqa: E731
+        (name, answer.panel, answer.expr) for name, board in boards.items() for answer in run(site.prometheus.url, board, seconds=900) if not answer.series
+    )
+    assert set(boards) == {"city", "enterprises", "enforcement", "pipeline"}
+    wait_until(lambda: f"answers to {empty()}", lambda: not empty(), 60)
 
 
 def test_when_prometheus_has_stopped_the_dead_mans_switch_ends(site):
