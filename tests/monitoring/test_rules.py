@@ -188,9 +188,9 @@ def test_every_alert_has_a_severity_and_a_section_in_the_runbooks(rule):
 def test_labels_are_few_and_known(rule):
     """None that names a vehicle, a parcel or a partition: those that the metrics have, one for the severity, and two that tell alerts of a name apart."""
     own = set(rule["labels"]) - {"severity"}
-    assert own <= {"measure", "arrivals"}
+    assert own <= {"measure", "limit"}
     shown = own | set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
-    assert shown <= {"city", "enterprise", "topic", "sink", "instance", "measure", "arrivals"}
+    assert shown <= {"city", "enterprise", "topic", "sink", "instance", "measure", "limit"}
 
 
 # --- what the rules name ---
