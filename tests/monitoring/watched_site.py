@@ -33,8 +33,7 @@ FASTER = 30
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PACKS = Path(__file__).parents[2] / "streams" / "policies"
 PARTITIONS = 2
-FAST = {"YICHENG_CHECKPOINT_INTERVAL_S": "0.3", "YICHENG_REFUSED_SHARE_RECORDS": "100", "YICHENG_CHUNK_RECORDS": "1"}
-"""Small windows; and chunks of one record, so that a test can send more than is judged."""
+FAST = {"YICHENG_CHECKPOINT_INTERVAL_S": "0.3", "YICHENG_REFUSED_SHARE_RECORDS": "100"}
 
 
 def sooner(text):
@@ -101,12 +100,12 @@ class Site:
         path.write_text(path.read_text("utf-8").replace("timezone: Asia/Shanghai", f"timezone: {noon()}"), "utf-8")
         return load_policy(str(path))
 
-    def launch(self, name):
+    def launch(self, name, **more):
         own = {
             "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_METRICS_PORT": str(self.ports[name]), "YICHENG_STATE_DIR": str(self.home / name),
             "YICHENG_SINK_FILE": str(self.sink), "YICHENG_WEBHOOK_URL": self.webhook, "YICHENG_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
         }  # fmt: skip
-        self.processes[name] = self.yicheng.start(name.partition("-")[0], **{**own, **FAST})
+        self.processes[name] = self.yicheng.start(name.partition("-")[0], **{**own, **FAST, **more})
 
     def until_ready(self, name):
         wait_for(f"{name} to be ready", lambda: get(f"http://127.0.0.1:{self.ports[name]}/readyz"), 90)
@@ -116,6 +115,14 @@ class Site:
         for name in names:
             if self.processes[name].poll() is not None:
                 self.launch(name)
+            self.until_ready(name)
+
+    def start_again(self, *names, **more):
+        for name in names:
+            self.kill(name)
+        for name in names:
+            self.launch(name, **more)
+        for name in names:
             self.until_ready(name)
 
     @contextmanager
