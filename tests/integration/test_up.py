@@ -9,7 +9,8 @@ import subprocess
 import msgspec
 import orjson
 import pytest
-from conftest import ROOT, SHARED, wait_for
+import requests
+from conftest import ROOT, SHARED, get, wait_for
 from oracle import Oracle
 
 from deploy.admin import produce, read_topic
@@ -105,6 +106,24 @@ def test_up_judges_gbk_tables_with_columns_of_other_names_as_judge_does(embedded
     alone = [orjson.loads(line) for line in (yicheng.home / "out" / "incidents.jsonl").read_bytes().splitlines()]
     told = [{(d["rule_id"], d["vehicle_id"], d["opened_at_ms"]) for d in found} for found in (incidents(yicheng.home), alone)]
     assert told[0] == told[1] and {row[:2] for row in told[0]} == {("unregistered", "京A0"), ("unregistered", "京A2")}
+
+
+def test_up_is_watched_by_prometheus_which_ends_with_it(embedded, yicheng, promtool):
+    up = yicheng.start("up", "--monitoring", "--prometheus-port", "0", "--rate", "50", "--duration", "5m")
+    address = wait_for("the address", lambda: re.search(r"Prometheus with the alert rules: (http://\S+)/alerts", up.log()), 90)[1]
+    ask = lambda query: requests.get(f"{address}/api/v1/query", params={"query": query}, timeout=10).json()["data"]["result"]  # noqa: E731
+    wait_for("all processes to be watched", lambda: {series["metric"]["job"] for series in ask("up == 1")} == {"yicheng-worker", "yicheng-notifier"})
+    wait_for("fixes", lambda: ask("city:courier_fixes:rate5m > 0"))
+    firing = {alert["labels"]["alertname"] for alert in requests.get(f"{address}/api/v1/alerts", timeout=10).json()["data"]["alerts"] if alert["state"] == "firing"}
+    assert firing == {"DeadMansSwitch"}
+    up.kill()
+    up.wait()
+    wait_for("Prometheus to be gone", lambda: get(f"{address}/-/ready") is None)
+
+
+def test_up_says_how_to_install_prometheus_where_it_is_insisted_on(embedded, yicheng, tmp_path):
+    done = yicheng.run("up", "--monitoring", PATH=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "Prometheus is not installed; on Debian: apt-get install prometheus" in done.stderr
 
 
 def test_ctrl_c_stops_everything_with_a_summary(embedded, yicheng):
