@@ -223,6 +223,13 @@ def test_what_an_alert_reads_is_recorded_before_in_every_case():
         assert order == groups[: len(order)], path.name
 
 
+@pytest.mark.parametrize("alert", ["RateBelowTarget", "RateForecastBelowTarget"])
+def test_both_rates_are_watched_in_the_same_way(alert):
+    electronic, green = (rule for rule in ALERTS if rule["alert"] == alert)
+    as_green = electronic["expr"].replace("electronic_waybill", "green_packaging").replace('"electronic"', '"green"')
+    assert (as_green, electronic["for"]) == (green["expr"], green["for"])
+
+
 def test_no_clock_is_compared_with_another():
     for name, expression in RULES.items():
         left = expression.replace("hour(vector(time() + 8 * 3600))", "")
