@@ -66,12 +66,9 @@ def test_what_it_links_to_is_there():
 
 
 def test_every_command_named_is_one():
-    reference = (ROOT / "deploy" / "reference.md").read_text("utf-8")
-    named = re.findall(r"\./yicheng ([a-z ]*[a-z])", TEXT)
-    assert len(named) > 20
-    for command in named:
-        words = command.split()
-        assert any(re.search(rf"^### `yicheng {' '.join(words[:n])}[` ]", reference, re.MULTILINE) for n in (1, 2)), command
+    known = set(re.findall(r"^### `yicheng ([a-z ]*[a-z])", (ROOT / "deploy" / "reference.md").read_text("utf-8"), re.MULTILINE))
+    named = [command.split() for command in re.findall(r"\./yicheng ([a-z ]*[a-z])", TEXT)]
+    assert len(named) > 20 and [words for words in named if not {" ".join(words[:number]) for number in (1, 2)} & known] == []
 
 
 @pytest.mark.parametrize("query", dict.fromkeys(QUERIES))
