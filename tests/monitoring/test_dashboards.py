@@ -15,7 +15,9 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from consumers import answers
 from deploy.dashboards import __main__ as writer
+from deploy.dashboards import enforcement
 from deploy.dashboards.boards import CITY_BOARD, ENFORCEMENT_BOARD, ENTERPRISES_BOARD, PIPELINE_BOARD
 from monitoring import dashboard_lint as lint
 from monitoring.promql import parsed
@@ -214,3 +216,7 @@ def test_a_query_that_prometheus_refuses_is_told():
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_ages_are_those_that_the_notifier_shows():
+    assert list(enforcement.AGES) == [*answers.AGES_S, answers.OLDEST]
