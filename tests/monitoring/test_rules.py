@@ -248,8 +248,9 @@ def test_all_times_are_whole_minutes_so_that_a_copy_sixty_times_as_fast_says_the
 
 # --- where it is watched, and who is told ---
 def test_jobs_and_ports_are_those_of_the_processes():
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"][0] for job in read("prometheus.yml")["scrape_configs"]}
-    assert jobs["yicheng-worker"].endswith(f":{metrics.WORKER_PORT}") and jobs["yicheng-notifier"].endswith(f":{metrics.NOTIFIER_PORT}")
+    found = {job["job_name"]: job for job in read("prometheus.yml")["scrape_configs"]}
+    jobs = {name: job["static_configs"][0]["targets"][0] if "static_configs" in job else "found by name" for name, job in found.items()}
+    assert found["yicheng-worker"]["dns_sd_configs"][0]["port"] == metrics.WORKER_PORT and jobs["yicheng-notifier"].endswith(f":{metrics.NOTIFIER_PORT}")
     asked = {job for expression in RULES.values() for job in re.findall(r'job="([^"]+)"', expression)}
     assert asked and asked <= jobs.keys()
     assert {FOLDER / name for name in read("prometheus.yml")["rule_files"]} == {FOLDER / "recording.yml", FOLDER / "alerts.yml"}
