@@ -1,14 +1,18 @@
 """Prometheus's rules: Prometheus's own cases pass, every alert has its cases and its words, and what the rules name is there."""
 
 import functools
+import json
 import re
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, get, wait_for
 
+from deploy import leash
+from deploy.broker import free_port
 from streams import metrics
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -270,6 +274,39 @@ def test_every_alert_is_routed_by_its_severity_and_the_dead_man_most_often():
     assert {route["receiver"] for route in (config["route"], *routes())} == {receiver["name"] for receiver in config["receivers"]} == {"notifier"}
     [hook] = config["receivers"][0]["webhook_configs"]
     assert hook == {"url": f"http://notifier:{metrics.NOTIFIER_PORT}/v1/alerts", "send_resolved": True}
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory):
+    """Alertmanager with our configuration; its address."""
+    program, home = shutil.which("prometheus-alertmanager"), tmp_path_factory.mktemp("alertmanager")
+    if program is None:
+        pytest.skip("prometheus-alertmanager is missing; it is a package of Debian")
+    address = f"127.0.0.1:{free_port()}"
+    log = (home / "log").open("wb")
+    command = [program, f"--config.file={FOLDER / 'alertmanager.yml'}", f"--storage.path={home}", f"--web.listen-address={address}", "--cluster.listen-address="]
+    child = leash.start(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    wait_for("Alertmanager", lambda: get(f"http://{address}/-/ready"))
+    yield f"http://{address}/api/v2/alerts"
+    child.kill()
+    child.wait()
+
+
+def test_one_cause_is_told_once(alertmanager):
+    raised = [
+        {"alertname": "NoWorker"}, {"alertname": "CitySilent", "city": "150100"}, {"alertname": "LagGrows", "topic": "a"}, {"alertname": NEVER_ENDS},
+        {"alertname": "SinkFails", "sink": "webhook"}, {"alertname": "OutboxGrows", "sink": "webhook"}, {"alertname": "OutboxGrows", "sink": "file"},
+        {"alertname": "RateBelowTarget", "city": "150100"},
+    ]  # fmt: skip
+    body = json.dumps([{"labels": labels} for labels in raised]).encode()
+    urllib.request.urlopen(urllib.request.Request(alertmanager, body, {"Content-Type": "application/json"})).close()
+
+    def told():
+        found = json.loads(get(alertmanager) or "[]")
+        return len(found) == len(raised) and [alert["labels"] for alert in found if not alert["status"]["inhibitedBy"]]
+
+    expected = [raised[number] for number in (0, 3, 4, 6, 7)]
+    wait_for("the others to be muted", lambda: (seen := told()) and sorted(map(str, seen)) == sorted(map(str, expected)))
 
 
 def test_what_mutes_and_what_is_muted_are_alerts_and_share_the_labels_that_must_be_equal():
