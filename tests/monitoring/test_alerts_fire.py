@@ -130,8 +130,8 @@ def test_incidents_that_nobody_answers(site, ordinary):
 
 
 def test_made_up_vehicles_in_crowds(site, ordinary):
-    for number in range(25_000):
-        site.fix(f"MADE-UP-{number}")
+    for number in range(40_000):
+        site.fix(f"MADE-UP-{number}", ago_ms=5 * 60_000)  # long enough for their incidents to be over
     site.until_firing("VehiclesCrowded")
     SEEN.update(["VehiclesCrowded"])
 
