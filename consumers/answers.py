@@ -153,6 +153,9 @@ class AnswersReader:
         )  # fmt: skip
         try:
             partitions = _partitions(consumer)
+            if not partitions:  # the topics have not been made yet
+                self._stopping.wait(SHOWN_EVERY_S)
+                return
             consumer.assign(partitions)
             consumer.seek_to_beginning()
             self._read(consumer, partitions)
@@ -162,7 +165,7 @@ class AnswersReader:
     def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> None:
         """Until there are others. Incidents of a batch come before its answers; nothing is shown until all that there was is known."""
         answers, shown_at_s = Answers(), float("-inf")
-        behind = consumer.end_offsets(partitions) if partitions else {}
+        behind = consumer.end_offsets(partitions)
         while not self._stopping.is_set():
             for partition, records in sorted(consumer.poll(timeout_ms=500).items(), key=lambda batch: batch[0].topic == FEEDBACK.name):
                 for record in records:
