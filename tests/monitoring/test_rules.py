@@ -273,7 +273,7 @@ def test_every_alert_is_routed_by_its_severity_and_the_dead_man_most_often():
     config = read("alertmanager.yml")
     assert {route["receiver"] for route in (config["route"], *routes())} == {receiver["name"] for receiver in config["receivers"]} == {"notifier"}
     [hook] = config["receivers"][0]["webhook_configs"]
-    assert hook == {"url": f"http://notifier:{metrics.NOTIFIER_PORT}/v1/alerts", "send_resolved": True}
+    assert hook == {"url": f"http://notifier:{metrics.NOTIFIER_PORT}/v1/alerts", "send_resolved": True, "http_config": {"authorization": {"credentials_file": "/run/secrets/alerts_token"}}}
 
 
 @pytest.fixture(scope="module")

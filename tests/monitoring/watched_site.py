@@ -30,6 +30,7 @@ from streams.registry.files import load_registry
 from streams.topics import FEEDBACK, GPS, HEARTBEAT, INCIDENTS, REGISTRY, SCAN
 
 FASTER = 30
+TOKEN = "known to Alertmanager and the notifier"
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PACKS = Path(__file__).parents[2] / "streams" / "policies"
 PARTITIONS = 2
@@ -103,7 +104,7 @@ class Site:
     def launch(self, name, **more):
         own = {
             "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_METRICS_PORT": str(self.ports[name]), "YICHENG_STATE_DIR": str(self.home / name),
-            "YICHENG_SINK_FILE": str(self.sink), "YICHENG_WEBHOOK_URL": self.webhook, "YICHENG_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
+            "YICHENG_ALERTS_TOKEN": TOKEN, "YICHENG_SINK_FILE": str(self.sink), "YICHENG_WEBHOOK_URL": self.webhook, "YICHENG_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
         }  # fmt: skip
         self.processes[name] = self.yicheng.start(name.partition("-")[0], **{**own, **FAST, **more})
 
@@ -140,7 +141,12 @@ class Site:
 
     def _start_alertmanager(self):
         port, configuration = free_port(), self.home / "alertmanager.yml"
-        configuration.write_text(sooner((RULES / "alertmanager.yml").read_text("utf-8")).replace("http://notifier:9109", f"http://127.0.0.1:{self.ports['notifier']}"))
+        token = self.home / "alerts_token"
+        token.write_text(TOKEN)
+        configuration.write_text(
+            sooner((RULES / "alertmanager.yml").read_text("utf-8"))
+            .replace("http://notifier:9109", f"http://127.0.0.1:{self.ports['notifier']}").replace("/run/secrets/alerts_token", str(token))
+        )
         command = [
             "prometheus-alertmanager", f"--config.file={configuration}", f"--storage.path={self.home / 'alertmanager'}", f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=", "--log.level=warn",
