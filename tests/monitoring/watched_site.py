@@ -191,7 +191,10 @@ class Site:
 
     def fix(self, vehicle_id=None, ago_ms=0, **fields):
         vehicle = self.vehicles[self.sent % len(self.vehicles)]
-        said = {"event_id": self._name(), "event_time_ms": now_ms() - ago_ms, "vehicle_id": vehicle_id or vehicle["id"], "lon": 111.9, "lat": 40.95, "speed_kmh": 0.0, "synthetic": True}
+        said = {
+            "event_id": self._name(), "event_time_ms": now_ms() - ago_ms, "vehicle_id": vehicle_id or vehicle["id"], "lon": 111.9 + self.sent % 2 * 0.0001, "lat": 40.95,
+            "speed_kmh": 0.0, "load": "empty", "synthetic": True,
+        }  # fmt: skip
         self.send(GPS, said["vehicle_id"], {**said, **fields})
 
     def scan(self, enterprise_id=None, ago_ms=0, electronic=True, **fields):
@@ -213,8 +216,8 @@ class Site:
         data = {"incident_id": "OLD", "revision": 1, "state": "closed", "rule": "speeding", "city": self.city, "synthetic": True}
         self.send(INCIDENTS, "vehicle/x", {"id": "OLD/1", "type": "yicheng.incident.opened.v1", "data": data}, now_ms() - ago_ms)
 
-    def answer(self):
-        self.send(FEEDBACK, "OLD", {"incident_id": "OLD", "action": "acknowledged", "time_ms": now_ms(), "by": None, "reason": None})
+    def answer(self, action="acknowledged"):
+        self.send(FEEDBACK, "OLD", {"incident_id": "OLD", "action": action, "time_ms": now_ms(), "by": None, "reason": None})
 
     # --- what Prometheus says, and what was delivered ---
     def query(self, expression):
@@ -251,6 +254,10 @@ class Site:
         """How often the notifier has taken an alert."""
         page = get(f"http://127.0.0.1:{self.ports['notifier']}/metrics") or ""
         return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith("courier_alerts_received_total{"))
+
+    def until_told(self, *names, timeout_s=60):
+        """Alertmanager waits a while before it tells, and then does not where there is nothing to tell any more."""
+        wait_until(lambda: f"{sorted(set(names) - self.delivered('firing'))} to be delivered", lambda: set(names) <= self.delivered("firing"), timeout_s)
 
     def until_delivered(self, *names, timeout_s=60):
         for status in ("firing", "resolved"):
