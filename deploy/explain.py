@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
+from streams.basis import basis_words
 from streams.clock import Duration, bound_ms, local_date, local_datetime
 from streams.errors import BadInput
-from streams.policy.pack import Exemption, Rule
+from streams.policy.pack import Exemption, Pack, Rule
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
 from streams.rules import RULES
@@ -19,17 +22,43 @@ def explain(policy: Policy) -> str:
     pack = policy.pack
     lines = [
         f"{policy.name}: {pack.city.name_zh} {pack.city.name_en} (adcode {pack.city.adcode}, {pack.city.timezone})",
-        f"  {pack.document.title}, {pack.document.number}",
-        f"  in force from {pack.valid_from or 'the beginning'} until {pack.valid_until or 'it is replaced'}; late fixes up to {minutes(policy.lateness_ms)}",
+        f"  {pack.document.title}, {pack.document.shown_number}",
+        *(f"  {line}" for line in _document(pack)),
+        f"  the pack is valid from {pack.valid_from or 'the beginning'} until {pack.valid_until or 'it is replaced'}; late fixes up to {minutes(policy.lateness_ms)}",
         f"  zones: {', '.join(policy.zone_name(zone)[1] for zone in pack.geometries) or 'none'}",
         f"  targets: {', '.join(f'{name} {value:g}' for name, value in pack.targets.items()) or 'none'}",
     ]
     for rule in pack.rules:
-        lines += ["", f"{rule.id} ({rule.rule}, {rule.severity}) clause {rule.clause}{' [illustrative]' if rule.illustrative else ''}"]
-        if rule.quote:
-            lines.append(f"  “{rule.quote}”")
-        lines += [f"  {line}" for line in _conditions(rule, policy)]
+        lines += ["", f"{rule.id} ({rule.rule}, {rule.severity}) clause {rule.clause}{f' [{rule.basis}]' if rule.basis else ''}"]
+        lines += [f"  {line}" for line in (*_claims(rule), *_conditions(rule, policy))]
     return "\n".join(map(shown, lines))
+
+
+def _document(pack: Pack) -> Iterator[str]:
+    """When the document counts, from where that is known, and who goes on after its end."""
+    document, said = pack.document, []
+    if document.published:
+        said.append((f"{document.published} 公布", f"published {document.published}", "published"))
+    if document.in_force:
+        from_, until = document.in_force.from_, document.in_force.until
+        said.append((f"{from_} 起施行{f'，至 {until}' if until else ''}", f"in force from {from_}{f' until {until}' if until else ''}", "in_force"))
+    if said:
+        yield "；".join(f"{zh}{'（推定）' if key in document.assumed else ''}" for zh, _, key in said)
+        yield "; ".join(f"{en}{' (assumed)' if key in document.assumed else ''}" for _, en, key in said)
+    if document.source:
+        yield f"来源 source: {document.source}"
+    if pack.continued:
+        yield f"期满后继续适用 continued beyond its end by {pack.continued.by}: {pack.continued.reason}"
+
+
+def _claims(rule: Rule) -> Iterator[str]:
+    """The clause's words, and what they are worth, in Chinese and in English."""
+    if rule.quote:
+        yield f"“{rule.quote}”"
+    yield from basis_words(rule.basis, rule.figures, rule.duty_of, rule.responsible) or ()
+    if rule.stands_in_for:
+        yield f"本包暂代《{rule.stands_in_for}》，该办法由主管部门制定"
+        yield f"the pack stands in for rules that the authorities are to make: {rule.stands_in_for}"
 
 
 def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> str:
@@ -49,7 +78,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> st
     when = f"{WEEKDAYS[local.weekday()]} {moment}" + (f", {', '.join(sorted(calendars))}" if calendars else "")
     lines = [f"{policy.name}{where} on {when}:"]
     if not policy.valid_from_ms <= moment_ms < policy.valid_until_ms:
-        return "\n".join(map(shown, [*lines, f"  nothing: the policy is in force from {policy.pack.valid_from} until {policy.pack.valid_until or 'it is replaced'}"]))
+        return "\n".join(map(shown, [*lines, f"  nothing: the pack is valid from {policy.pack.valid_from} until {policy.pack.valid_until or 'it is replaced'}"]))
     for rule in policy.fix_rules:
         outside = RULES[rule.rule].ZONES == "outside"
         zones = None if rule.zone_ids is None else [zone for zone in rule.zone_ids if place is None or zone in inside]
@@ -135,4 +164,6 @@ def _exemption(exempt: Exemption) -> str:
     parts = [f"pass {kind}" for kind in exempt.passes] + [f"{energy} vehicles" for energy in exempt.energy]
     parts += ["joint delivery"] if exempt.joint_delivery else []
     parts += [f"during {calendar}" for calendar in exempt.calendars]
-    return ", ".join(parts) + (f"; none for enterprises on the {exempt.unless_credit} list" if exempt.unless_credit else "")
+    said = ", ".join(parts) + (f"; none for enterprises on the {exempt.unless_credit} list" if exempt.unless_credit else "")
+    words = basis_words(exempt.basis, None, None, None)
+    return said + (f" (“{exempt.quote}”)" if exempt.quote else "") + (f" [{words.zh}; {words.en}]" if words else "")

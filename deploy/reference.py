@@ -6,7 +6,7 @@ A test fails while the file differs from what this module makes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from msgspec import inspect
 from deploy.cli import app
 from deploy.explain import rule_table
 from streams import metrics, topics
+from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
 from streams.clock import DAY_MS
 from streams.errors import BadInput, LostState, YichengError
 from streams.events import EXPLAINED, Fix, Heartbeat, Scan
@@ -52,7 +53,7 @@ CONTENT = {
     topics.HEARTBEAT_STATE: Content("", _STATE),
     topics.RATE_STATE: Content("", _STATE),
     topics.CLOCK: Content("", "internal: how far all inputs have been read, for partitions without traffic"),
-    topics.INCIDENTS: Content("subject", "CloudEvents 1.0 of type `yicheng.incident.opened.v1`, `updated`, `closed`, `retracted`, each with clause, evidence and the reason in words"),
+    topics.INCIDENTS: Content("subject", "CloudEvents 1.0 of type `yicheng.incident.opened.v1`, `updated`, `closed`, `retracted`, each with clause, its words and what they are worth, evidence and the reason in words"),
     topics.RATES: Content(
         "`city/enterprise/window`",
         "counts and shares by city, enterprise and day (today with a forecast), the last hour (`hour`), the last 30 days (`30d`), and distances driven empty"
@@ -218,13 +219,33 @@ def _rules() -> Iterator[str]:
     yield "Which rule is in which city's pack, and the clause of the city's document that it comes from:"
     yield rule_table().replace("](streams/", "](../streams/")
     yield (
-        "Every entry of a pack has `rule`, `id`, `clause` and `severity` (`violation` or `warning`), and may have `quote` (the clause's words), `illustrative` (the document"
-        " gives no such figure), `vehicles` (`classes`, `energy`, `body`), `exempt` (`passes`, `energy`, `joint_delivery`, `calendars`, `unless_credit`), `min_duration` (0s) and"
-        " `merge_gap` (2m); where the rule takes them, `zones` and `permitted`; and the parameters of its rule."
+        "Every entry of a pack has `rule`, `id`, `clause` and `severity` (`violation` or `warning`), and may have `vehicles` (`classes`, `energy`, `body`), `exempt` (`passes`,"
+        " `energy`, `joint_delivery`, `calendars`, `unless_credit`, and a `basis` and `quote` of its own), `min_duration` (0s) and `merge_gap` (2m); where the rule takes them, `zones` and `permitted`; and the parameters of its rule."
     )
+    yield from _claims()
     for name, module in RULES.items():
         yield f"### `{name}` {module.TITLE_ZH}"
         yield from _rule(name, str(module.__doc__))
+
+
+def _claims() -> Iterator[str]:
+    yield "What an entry claims of the city's document; a pack of your own may leave it out, and then claims nothing:"
+    yield table("key 键|meaning 含义", [
+        ("`quote`", "the clause's words, exactly; `……` where some are left out"),
+        ("`basis`", _values(BASIS_WORDS) + ". The first two need `quote`, `clause` and `duty_of`. `illustrative: true`, as in packs of before, means the last"),
+        ("`figures`", f"`illustrative`: {FIGURES_WORDS.en} {FIGURES_WORDS.zh}, all else is the document's"),
+        ("`duty_of`", f"whom the words bind: {_values(DUTY_WORDS)}"),
+        ("`responsible`", "the authorities that the document names after these words, as it names them, the leading one first"),
+        ("`stands_in_for`", "rules that the document tells an authority to make, for which the entry stands in"),
+    ])  # fmt: skip
+    yield (
+        "`document` has `title` and `file`, and may have `number`, `published` (as much of the date as is known), `in_force` (`from`, `until`), `source` (from where the dates are known)"
+        " and `assumed` (`published`, `in_force`: not known for sure). `valid_from` and `valid_until` are the operator's. A pack that is valid beyond `in_force.until` needs `continued` (`by`, `reason`)."
+    )
+
+
+def _values(words: Mapping[Any, Words]) -> str:
+    return ", ".join(f"`{value}` ({said.en} {said.zh})" for value, said in words.items())
 
 
 def _rule(name: str, text: str) -> Iterator[str]:

@@ -81,7 +81,7 @@ def gather(
     return {
         "city": {"adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en},
         "policy": policy.name,
-        "document": {"title": policy.pack.document.title, "number": policy.pack.document.number},
+        "document": {"title": policy.pack.document.title, "number": policy.pack.document.shown_number},
         "from": dates[0],
         "until": dates[-1],
         "kpis": _key_figures(measured, policy.pack.targets),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from streams.basis import Basis, Duty, Figures
+
 
 class Evidence(msgspec.Struct, frozen=True):
     """A fix or scan that an incident rests on; degrees, km/h, milliseconds UTC."""
@@ -20,6 +22,7 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
 
     ``closed_at_ms`` is None while it is open; ``lon`` and ``lat`` are those of its first evidence, or of the outlet;
     ``fix_count``: of how many fixes, scans, parcels or charges it is made. An id is None where it is about no such thing.
+    ``clause_text`` and what follows it: what the pack says of its document, None and empty where it says nothing.
     """
 
     incident_id: str
@@ -47,6 +50,13 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     reason_en: str
     superseded_by: str | None = None
     synthetic: bool = False
+    clause_text: str | None = None
+    document: str | None = None
+    document_number: str | None = None
+    basis: Basis | None = None
+    figures: Figures | None = None
+    duty_of: Duty | None = None
+    responsible: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from deploy.commands.options import current_settings
 from deploy.commands.printed import print_text, say
 from streams.errors import BadInput
 from streams.shown import shown
+
+if TYPE_CHECKING:
+    from streams.policy.policy import Policy
 
 app = typer.Typer(help="Policy packs.", no_args_is_help=True)
 
@@ -22,7 +26,7 @@ def policy_list() -> None:
 
     for name in packs():
         pack = load_policy(name).pack
-        say(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.number}")
+        say(f"{name}\t{pack.city.name_zh} {pack.city.name_en}\t{len(pack.rules)} rules\t{pack.document.shown_number}")
 
 
 @app.command("table")
@@ -38,6 +42,7 @@ def policy_check(
     pack: Annotated[str, typer.Argument(help="pack by name or path")],
     date: Annotated[str | None, typer.Option(help="what applies on this day (2026-11-11) or at this instant (2026-11-11T12:00)?")] = None,
     at: Annotated[str | None, typer.Option(help="and at this place (longitude,latitude)?")] = None,
+    documents: Annotated[Path | None, typer.Option(help="folder with the document's text, in which all quotes must stand; else the pack's own folder, where it is there")] = None,
 ) -> None:
     """Check a pack and say in words what it asks; with --date and --at, what applies there and then."""
     import time
@@ -45,7 +50,9 @@ def policy_check(
     from deploy.explain import answer, explain
     from streams.policy.reader import load_policy
 
-    checked = load_policy(pack)
+    checked = load_policy(pack, documents)
+    if documents is None:
+        checked = _checked_beside(pack, checked)
     for warning in checked.warnings:
         print(f"yicheng: warning: {shown(warning)}", file=sys.stderr)
     if date is None and at is None:
@@ -56,6 +63,18 @@ def policy_check(
     except ValueError:
         raise BadInput(f"--at: {at!r} is not longitude,latitude such as 111.66,40.81") from None
     say(answer(checked, date or checked.days.date_of(round(time.time() * 1000)), (lon, lat) if lon is not None and lat is not None else None))
+
+
+def _checked_beside(pack: str, read: Policy) -> Policy:
+    """The pack again, its quotes checked by the document's text in its own folder; where that is not there, it is said so."""
+    from streams.policy.reader import load_policy
+
+    folder, file = Path(pack).parent, read.pack.document.file
+    if Path(pack).suffix and (folder / file).is_file():
+        return load_policy(pack, folder)
+    if any(rule.basis for rule in read.pack.rules):
+        print(f"yicheng: the quotes were not compared with the document: {shown(file)} is not at hand; --documents says in which folder it is", file=sys.stderr)
+    return read
 
 
 @app.command("publish")

@@ -182,4 +182,19 @@ def _common(
         "city": policy.pack.city.adcode,
         "reason_zh": reason_zh.format(**words),
         "reason_en": reason_en.format(**words),
+        **_claims(rule, policy),
+    }
+
+
+def _claims(rule: Rule, policy: Policy) -> dict[str, Any]:
+    """What the pack says of its document; nothing of a rule that was withdrawn, of which no clause is known."""
+    document = policy.pack.document
+    return {
+        "clause_text": rule.quote or None,
+        "document": document.title if rule.clause else None,
+        "document_number": document.number if rule.clause else None,
+        "basis": rule.basis,
+        "figures": rule.figures,
+        "duty_of": rule.duty_of,
+        "responsible": tuple(rule.responsible),
     }

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from shapely.geometry.base import BaseGeometry
 
+from streams.basis import Basis, Duty, Figures
 from streams.clock import Duration
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.registry.registry import Subject
@@ -16,6 +17,12 @@ from streams.windows import Window
 
 class LocalDate(str):
     """A local date ``YYYY-MM-DD``."""
+
+    __slots__ = ()
+
+
+class PublishedDate(str):
+    """A local date, or only as much of it as is known: ``YYYY``, ``YYYY-MM``, ``YYYY-MM-DD``."""
 
     __slots__ = ()
 
@@ -33,12 +40,35 @@ class City(Strict, kw_only=True):
     timezone: str
 
 
+class InForce(Strict, kw_only=True):
+    """The local dates, both included, between which a document is in force; without ``until`` it names no end."""
+
+    from_: LocalDate = msgspec.field(name="from")
+    until: LocalDate | None = None
+
+
 class Document(Strict, kw_only=True):
-    """The published document that the pack encodes."""
+    """The published document that the pack encodes; ``source``: from where its dates are known, ``assumed``: those that are not known for sure."""
 
     title: str
-    number: str
+    number: str | None = None
     file: str
+    published: PublishedDate | None = None
+    in_force: InForce | None = None
+    source: str = ""
+    assumed: list[Literal["published", "in_force"]] = []
+
+    @property
+    def shown_number(self) -> str:
+        """Its number, or that it bears none."""
+        return self.number or "（原文未载文号 not given）"
+
+
+class Continued(Strict, kw_only=True):
+    """Who judges by a document beyond its end, and why."""
+
+    by: str
+    reason: str
 
 
 class Identifier(Strict, kw_only=True):
@@ -73,13 +103,18 @@ class Selector(Strict, kw_only=True):
 
 
 class Exemption(Strict, kw_only=True):
-    """Any matching one means "not violating"; ``unless_credit: black`` withdraws them all from such enterprises."""
+    """Any matching one means "not violating"; ``unless_credit: black`` withdraws them all from such enterprises.
+
+    ``basis`` and ``quote``: what the document says of it (None: nothing is claimed).
+    """
 
     passes: list[PassKind] = []
     energy: list[Energy] = []
     joint_delivery: bool = False
     calendars: list[str] = []
     unless_credit: Literal["black"] | None = None
+    basis: Basis | None = None
+    quote: str = ""
 
     def freed_zones(self, subject: Subject, calendars: frozenset[str]) -> frozenset[str]:
         """Ids of the zones in which this vehicle is exempt while those calendars are on; ``*`` stands for everywhere."""
@@ -102,14 +137,22 @@ class ZoneKind(Strict, kw_only=True):
 
 
 class Rule(Strict, kw_only=True):
-    """One rule instance of a pack; keys of its own are in ``parameters``."""
+    """One rule instance of a pack; keys of its own are in ``parameters``.
+
+    ``basis``: what the document says (None: nothing is claimed); ``stands_in_for``: rules that the document tells an authority to make.
+    """
 
     rule: str
     id: str
     clause: str
     severity: Literal["violation", "warning"]
     quote: str = ""
-    illustrative: bool = False
+    basis: Basis | None = None
+    illustrative: bool | None = None
+    figures: Figures | None = None
+    duty_of: Duty | None = None
+    responsible: list[str] = []
+    stands_in_for: str | None = None
     min_duration: Duration = Duration(0)
     merge_gap: Duration = Duration(120_000)
     zones: list[str] | ZoneKind | None = None
@@ -117,6 +160,11 @@ class Rule(Strict, kw_only=True):
     permitted: list[Window] | None = None
     exempt: Exemption | None = None
     parameters: Any = None
+
+    def __post_init__(self) -> None:
+        """Packs of before say ``illustrative: true`` instead of a basis."""
+        if self.illustrative and self.basis is None:
+            self.basis = "illustrative"
 
     @property
     def zone_ids(self) -> list[str] | None:
@@ -138,6 +186,7 @@ class Pack(Strict, kw_only=True):
     document: Document
     valid_from: str | None = None
     valid_until: str | None = None
+    continued: Continued | None = None
     identifier: Identifier | None = None
     lateness: Duration = Duration(600_000)
     calendars: dict[str, list[DateRange]] = {}

@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from streams.basis import Basis, Duty
 from streams.clock import Duration, bound_ms, duration_ms, local_date
 from streams.errors import BadInput, nearest
 from streams.files.plain_yaml import read_yaml
 from streams.files.small_files import read_beside, read_small
 from streams.patterns import compile_pattern
 from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
-from streams.policy.pack import LocalDate, Pack, Rule, ZoneKind
+from streams.policy.claims import claim_problem, document_problem, misquotes
+from streams.policy.pack import LocalDate, Pack, PublishedDate, Rule, ZoneKind
 from streams.policy.policy import Policy
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
@@ -23,7 +25,7 @@ from streams.rules import RULES, judged
 from streams.windows import MinuteOfDay, Weekdays, minute_of_day, weekdays
 
 PACKS = Path(__file__).parent.parent / "policies"
-_ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind) for word in get_args(kind))}
+_ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind, Basis, Duty) for word in get_args(kind))}
 
 
 def packs() -> list[str]:
@@ -31,8 +33,11 @@ def packs() -> list[str]:
     return sorted(path.stem for path in PACKS.glob("*.yaml"))
 
 
-def load_policy(name_or_path: str) -> Policy:
-    """Read a pack by name or path with its zones; ``BadInput`` names file, line, key and the nearest valid key."""
+def load_policy(name_or_path: str, documents: Path | None = None) -> Policy:
+    """Read a pack by name or path with its zones; ``BadInput`` names file, line, key and the nearest valid key.
+
+    With a folder of ``documents`` its quotes must stand in its document, where that is there.
+    """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         if name_or_path not in packs():
@@ -42,7 +47,7 @@ def load_policy(name_or_path: str) -> Policy:
         text = read_small(path)
     except ValueError as error:
         raise BadInput(f"policy {path}: {error}; give the path of a policy pack") from None
-    return parse_policy(text, str(path), lambda zones: read_beside(path, zones))
+    return parse_policy(text, str(path), lambda zones: read_beside(path, zones), documents)
 
 
 def decode_policy(value: bytes) -> list[Policy]:
@@ -54,7 +59,7 @@ def decode_policy(value: bytes) -> list[Policy]:
     return [parse_policy(source["yaml"], "published policy", lambda _, source=source: source["geojson"]) for source in sources]
 
 
-def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
+def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None = None) -> Policy:
     """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text or raises ``ValueError``; ``where`` names it in errors."""
     source, warnings = _Source(text, where), list[str]()
     raw = source.data
@@ -82,6 +87,8 @@ def parse_policy(text: str, where: str, read_zones: Any) -> Policy:
     except BadInput as error:
         raise source.bad(("zones",), str(error)) from None
     source.check(pack)
+    if documents is not None:
+        source.check_quotes(pack, documents)
     policy = Policy(pack)
     policy.warnings = tuple(warnings)
     return policy
@@ -103,6 +110,10 @@ def _read_scalar(kind: type, value: Any) -> Any:
         if day is None:
             raise ValueError(f"date {value!r} is not YYYY-MM-DD")
         return LocalDate(day.isoformat())
+    if kind is PublishedDate:
+        if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
+            raise ValueError(f"date {value!r} is not YYYY, YYYY-MM or YYYY-MM-DD")
+        return PublishedDate(value)
     raise NotImplementedError(kind)
 
 
@@ -179,6 +190,8 @@ class _Source:
             if rule.id in lines:
                 raise self.bad(("rules", index, "id"), f"rule id {rule.id!r} is used twice (first in line {lines[rule.id]}); ids are unique in a pack")
             lines[rule.id] = self.lines["rules", index, "id"]
+            if found := claim_problem(rule):
+                raise self.bad(("rules", index, *found[0]), found[1])
             self._check_lists(pack, rule, index)
             self._check_parameters(pack, rule, index)
 
@@ -196,6 +209,17 @@ class _Source:
                 raise self.bad((key,), f"{key}: {error}") from None
         if pack.valid_from and pack.valid_until and bound_ms(pack.valid_until, timezone, end=True) <= bound_ms(pack.valid_from, timezone, end=False):
             raise self.bad(("valid_until",), f"valid_until {pack.valid_until} is before valid_from {pack.valid_from}")
+        if found := document_problem(pack, timezone):
+            raise self.bad(*found)
+
+    def check_quotes(self, pack: Pack, documents: Path) -> None:
+        """Whether what the pack quotes stands in its document."""
+        try:
+            text = read_beside(documents / "-", pack.document.file)
+        except ValueError as error:
+            raise self.bad(("document", "file"), f"the document {pack.document.file} cannot be read in {documents} ({error})") from None
+        for path, problem in misquotes(pack, text):
+            raise self.bad(path, problem)
 
     def _check_lists(self, pack: Pack, rule: Rule, index: int) -> None:
         """The zones of a rule, and its other lists; a kind of zones becomes the list of those."""
