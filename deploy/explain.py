@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from streams.basis import basis_words
+from streams.basis import BASIS_WORDS, Basis, basis_words
 from streams.clock import Duration, bound_ms, local_date, local_datetime
 from streams.errors import BadInput
 from streams.policy.pack import Exemption, Pack, Rule
@@ -15,6 +15,9 @@ from streams.policy.reader import load_policy, packs
 from streams.rules import RULES
 from streams.shown import shown
 from streams.windows import WEEKDAYS, Window
+
+_MARKS: dict[Basis | None, str] = {"encouraged": "+", "illustrative": "°"}
+"""How clauses are marked that demand nothing."""
 
 
 def explain(policy: Policy) -> str:
@@ -112,14 +115,15 @@ def _forbidden(rule: Rule, policy: Policy, moment_ms: int, *, whole_day: bool) -
 
 
 def rule_table(*, chinese: bool = False) -> str:
-    """Every rule, what is wrong, and the clause of each city's document that it comes from, as a Markdown table."""
+    """Every rule, what is wrong, and the clause of each city's document under which it stands and on what basis, as a Markdown table."""
     policies = [load_policy(name) for name in packs()]
     cities = [policy.pack.city.name_zh if chinese else policy.pack.city.name_en for policy in policies]
     lines = [f"| {' | '.join(['规则', '违规行为', *cities] if chinese else ['rule', 'what is wrong', *cities])} |", "|---" * (len(cities) + 2) + "|"]
     for name, module in RULES.items():
         what = module.TITLE_ZH if chinese else str(module.__doc__).partition("\n")[0]
-        clauses = ["、".join(dict.fromkeys(rule.clause for rule in policy.pack.rules if rule.rule == name)) or "–" for policy in policies]
+        clauses = ["、".join(dict.fromkeys(rule.clause + _MARKS.get(rule.basis, "") for rule in policy.pack.rules if rule.rule == name)) or "–" for policy in policies]
         lines.append(f"| {' | '.join([f'[`{name}`](streams/rules/{name}.py)', what, *clauses])} |")
+    lines += ["", "; ".join(f"{mark}: {BASIS_WORDS[basis].zh if chinese else BASIS_WORDS[basis].en}" for basis, mark in _MARKS.items() if basis)]
     return "\n".join(map(shown, lines))
 
 

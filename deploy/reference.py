@@ -216,7 +216,7 @@ def metric_name(family: Any) -> str:
 
 def _rules() -> Iterator[str]:
     yield "## Rules 规则"
-    yield "Which rule is in which city's pack, and the clause of the city's document that it comes from:"
+    yield "Which rule is in which city's pack, and the clause of the city's document under which it stands:"
     yield rule_table().replace("](streams/", "](../streams/")
     yield (
         "Every entry of a pack has `rule`, `id`, `clause` and `severity` (`violation` or `warning`), and may have `vehicles` (`classes`, `energy`, `body`), `exempt` (`passes`,"

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.commands.policy import app
-from deploy.explain import explain
+from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
 from streams.errors import BadInput
 from streams.policy.claims import plain
@@ -342,3 +342,9 @@ def test_of_a_rule_that_was_withdrawn_nothing_is_claimed():
     policies = Policies([parse(FRAME + CLAIM)])
     policy, rule = policies.rule("gone", "unregistered_vehicle", 1_790_000_000_000)
     assert _claims(rule, policy) == {**dict.fromkeys(CLAIMED), "responsible": ()}
+
+
+def test_the_table_of_rules_tells_demands_from_the_rest():
+    rows = {row.split("`")[1]: row.split(" | ") for row in rule_table().splitlines() if "`" in row}
+    assert rows["unregistered_vehicle"][2:] == ["二（三）9+", "三（十）", "五°", "二（二）1", "三（十）+ |"]
+    assert rule_table(chinese=True).endswith("+: 文件鼓励或引导，并非强制; °: 示例，文件未作此要求")
