@@ -7,7 +7,9 @@ What
     the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list.
 
 Clause
-    征信评价 (Hezhou 二（一）2); 红黑榜、黑名单 (Wulong 四.2); 诚信体系 (Yunnan 一（四）).
+    将快递企业和快递服务车辆驾驶人是否存在相关严重失信行为纳入征信评价体系 (Hezhou 二（三）9);
+    建立快递物流企业诚信体系，纳入国家企业信用信息公示系统和“信用中国”网站，加大对失信行为的惩戒力度 (Yunnan 一（五）);
+    建立企业诚信评价机制和奖惩制度，定期发布企业诚信“红黑榜” (Wulong 三（七）).
 
 Parameters
     ``points``: points by rule; ``black_at``.

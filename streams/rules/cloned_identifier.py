@@ -5,7 +5,11 @@ What
     that takes exceeds ``max_speed_kmh``. Two fixes of the same millisecond that far apart violate too.
 
 Clause
-    Follows from 统一编号 (Hohhot 十, Hezhou 9, Yunnan 十, Wulong 二.1): a number names one vehicle.
+    对快递服务车辆实施统一编号和标识管理 (Hohhot 三（十）, Wulong 二（二）1);
+    鼓励对快递服务车辆实施统一编号和标识管理 (Hezhou 二（三）9);
+    依法规范快递服务车辆管理，推动快递服务车辆标准化 (Shaoxing 五);
+    鼓励各地对快递服务车辆实施统一编号和统一标识管理 (Yunnan 三（十）).
+    A number names one vehicle.
 
 Parameters
     ``max_speed_kmh`` (200), ``min_distance_m`` (1000).

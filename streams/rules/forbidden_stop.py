@@ -5,7 +5,8 @@ What
     ``permitted`` windows (none given: always).
 
 Clause
-    在除城市快速路、主干道以外道路临时停靠装卸快件 (Wulong 二.2); 根据不同路段确定允许临时停车时段、时长、车辆类型 (Yunnan 十一).
+    根据不同路段确定允许临时停车时段、时长、车辆类型 (Yunnan 三（十一）);
+    允许其在不影响交通安全和畅通的情况下，可以在除城市快速路、主干道以外道路临时停靠装卸快件 (Wulong 二（二）2).
 
 Parameters
     ``zones`` is required; ``permitted``; ``stopped_below_kmh`` (1.0).

@@ -7,7 +7,7 @@ What
     enterprise. The incident begins with the last sign and closes with the next.
 
 Clause
-    建立数据中断等风险评估、提前通知和事先报告制度 (Hohhot 二（八）, Yunnan 一（四）, Wulong 四.2).
+    建立数据中断等风险评估、提前通知和事先报告制度 (Hohhot 二（八）, Yunnan 一（四）, Wulong 二（四）2).
 
 Parameters
     ``limit`` (30m); ``hours``: windows such as ``[{days: mon-sun, from: "08:00", until: "20:00"}]`` (none given: always).

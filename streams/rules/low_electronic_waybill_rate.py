@@ -5,7 +5,9 @@ What
     the whole city (``*``) with at least ``min_sample`` acceptances.
 
 Clause
-    电子运单使用率达到90%以上 (Hohhot 十六); 推广使用电子面单 (Hezhou 16); 鼓励使用电子运单 (Wulong 四.1).
+    鼓励应用电子运单,实现全市主要品牌快递企业电子运单使用率达到90%以上 (Hohhot 六（十六）);
+    推广使用电子面单 (Hezhou 二（六）16);
+    鼓励使用电子运单，提高服务质量 (Wulong 二（四）1).
 
 Parameters
     ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that

@@ -6,7 +6,10 @@ What
     has closed: its share is not above that of the month before, both with at least so many.
 
 Clause
-    快递绿色包材使用率不断提高 (Hohhot 十七); 推广绿色包装 (Hezhou 16, Yunnan 二十一, Wulong 五.2).
+    快递绿色包材使用率不断提高 (Hohhot 六（十七）);
+    鼓励使用绿色包装技术材料和开展循环利用 (Hezhou 二（六）16);
+    引导电子商务企业和快递企业推广应用绿色包装技术和材料 (Yunnan 六（二十一）);
+    推广电子商务绿色包装、减量包装标准，推广应用绿色包装技术和材料 (Wulong 二（五）2).
 
 Parameters
     ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that

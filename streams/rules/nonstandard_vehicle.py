@@ -4,7 +4,11 @@ What
     The vehicle is registered and some attribute listed in ``allow`` is not one of its allowed values.
 
 Clause
-    推动快递服务车辆标准化、厢式化 (Hezhou 9, Yunnan 十, Wulong 二.1); 推动快递服务车辆标准化 (Shaoxing 五); 标准化、厢式化 (Hohhot 十).
+    引导企业优先使用新能源全封闭轻型、微型配送车辆,推动电商快递业务实现“绿色物流”转型升级,推进配送车辆标准化、厢式化 (Hohhot 三（十）);
+    引导邮政企业、快递企业使用符合相关标准的车辆，推动快递服务车辆标准化、厢式化 (Hezhou 二（三）9);
+    依法规范快递服务车辆管理，推动快递服务车辆标准化 (Shaoxing 五);
+    引导企业使用符合标准的配送车型，推动配送车辆标准化、厢式化 (Yunnan 三（十）);
+    推动配送车辆标准化、厢式化 (Wulong 二（二）1).
 
 Parameters
     ``allow``: lists ``classes``, ``body``, ``energy``; an attribute without a list is free.

@@ -6,7 +6,8 @@ What
     incident begins with the last heartbeat and closes with the next. A camera that has never been heard of is not expected.
 
 Clause
-    参与社会治安防控体系和“雪亮工程”建设……视频监控 (Shaoxing 十); 快递企业远程视频监控系统 (Yunnan 一（四）).
+    依托“雪亮工程”项目，建设一套覆盖全市所有寄递企业和网点的监控视频系统，并联网接入视频共享总平台 (Shaoxing 七);
+    鼓励建设智慧物流云服务平台，通过……远程视频监控系统 (Yunnan 一（四）).
 
 Parameters
     ``limit`` (10m).

@@ -4,7 +4,8 @@ What
     The fix is inside none of ``zones``. The incident has no zone.
 
 Clause
-    合理确定通行区域和时段 (Hezhou 10, Shaoxing 五).
+    合理确定通行区域和时段 (Hezhou 二（三）10);
+    合理确定通行区域和时段，对快递服务车辆给予通行便利 (Shaoxing 五).
 
 Parameters
     ``zones`` is required; ``permitted`` windows, ``vehicles`` and ``exempt`` narrow whom and when it concerns.

@@ -5,7 +5,12 @@ What
     known to stand still). It is an incident when the run lasts longer than ``limit``.
 
 Clause
-    确定允许临时停车时段、时长 (Yunnan 十一); 临时停靠 (Hezhou 10, Wulong 二.2); 分时停车、错时停车 (Hohhot 十一, Shaoxing 五).
+    推广分时停车、错时停车,进一步提高停车设施利用率 (Hohhot 三（十一）);
+    引导分时、错时停车，进一步提高停车设施利用率 (Hezhou 二（三）10);
+    推广分时停车、错时停车等措施，进一步提高停车设施利用率 (Shaoxing 五);
+    根据不同路段确定允许临时停车时段、时长、车辆类型 (Yunnan 三（十一）);
+    推广分时停车、错时停车，进一步提高停车设施利用率 (Yunnan 三（十一）);
+    合理规划设置快递配送车辆临时停车位 (Wulong 二（二）2).
 
 Parameters
     ``zones`` and ``limit`` are required; ``stopped_below_kmh`` (1.0).

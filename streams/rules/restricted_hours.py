@@ -4,7 +4,12 @@ What
     The fix is inside one of ``zones`` at a time in none of the ``permitted`` windows, and no exemption applies.
 
 Clause
-    推行夜间配送 (Hohhot 十一); 合理确定通行区域和时段 (Hezhou 10, Shaoxing 五); 通行管理政策 (Yunnan 十一).
+    制定出台全市配送车辆通行管理政策,推行夜间配送 (Hohhot 三（十一）);
+    推动完善商业区、居住区、高等院校等区域停靠、装卸、充电等设施 (Hohhot 三（十一）);
+    合理确定通行区域和时段 (Hezhou 二（三）10);
+    完善城市配送车辆通行管理政策，合理确定通行区域和时段 (Shaoxing 五);
+    制定出台城市配送车辆标识管理办法、配送车型标准和通行管理政策 (Yunnan 三（十一）);
+    优先为重点快递物流企业车辆和新能源车辆、共同配送车辆办理“绿色通行证” (Wulong 二（二）2).
 
 Parameters
     ``zones`` and ``permitted`` are required; ``vehicles`` and ``exempt`` narrow whom it concerns.

@@ -6,7 +6,9 @@ What
     off until its end. The incident begins with the last fix and closes with the next.
 
 Clause
-    快递车辆 GPS 系统 (Yunnan 四); 建立数据中断等风险评估、提前通知和事先报告制度 (Hohhot 八, Yunnan 四, Wulong 四.2).
+    建立数据中断等风险评估、提前通知和事先报告制度 (Hohhot 二（八）, Wulong 二（四）2);
+    推进信息化管理模式，定期交流快递服务车辆管理情况 (Shaoxing 五);
+    鼓励建设智慧物流云服务平台，通过……快递车辆 GPS 系统 (Yunnan 一（四）).
 
 Parameters
     ``limit`` (30m).

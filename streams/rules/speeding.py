@@ -4,8 +4,9 @@ What
     ``speed_kmh`` is above ``limit_kmh``, inside one of ``zones`` where they are given. A fix without speed violates nothing.
 
 Clause
-    加强对快递服务车辆驾驶人交通安全教育 (Hohhot 十, Hezhou 9, Shaoxing 五, Yunnan 十); YZ/T 0136-2014 limits electric express
-    tricycles to 15 km/h.
+    加强对快递服务车辆驾驶人交通安全教育 (Hohhot 三（十）, Hezhou 二（三）9);
+    加强对快递服务车辆驾驶人员交通安全教育 (Shaoxing 五).
+    YZ/T 0136-2014 limits electric express tricycles to 15 km/h.
 
 Parameters
     ``limit_kmh`` is required; ``zones``, ``vehicles``, ``permitted``.

@@ -5,8 +5,9 @@ What
     incident for an outlet and local day: first and last such scan, and their number; a scan sent twice counts once.
 
 Clause
-    实施备案管理 (Hohhot 二（五）); 探索对快递末端网点实施备案管理 (Hezhou 二（一）1); 实施快递末端网点备案管理 (Shaoxing 十,
-    Yunnan 一（一）, Wulong 三（三）).
+    具有固定场所、设施的网点，实施备案管理 (Hohhot 二（五）);
+    探索对快递末端网点实施备案管理 (Hezhou 二（一）1);
+    实施快递末端网点备案管理 (Shaoxing 十, Yunnan 一（一）, Wulong 三（三）).
 
 Parameters
     None of its own.

@@ -6,7 +6,7 @@ What
     number.
 
 Clause
-    收寄验视信息监管系统 (Yunnan 一（四）).
+    鼓励建设智慧物流云服务平台，通过……收寄验视信息监管系统 (Yunnan 一（四）).
 
 Parameters
     None of its own.

@@ -6,7 +6,9 @@ What
     vehicle is enough.
 
 Clause
-    统一购买交通意外险 (Hezhou 9, Shaoxing 五, Yunnan 十); 道路交通安全事故险 (Wulong 二.1).
+    支持快递企业为快递服务车辆统一购买交通意外险 (Hohhot 三（十）, Shaoxing 五, Yunnan 三（十）);
+    支持邮政企业、快递企业为快递服务车辆统一购买交通意外险 (Hezhou 二（三）9);
+    鼓励保险公司开发符合快递业特点的道路交通安全事故险等险种 (Wulong 二（二）1).
 
 Parameters
     None. A bare date counts until the end of that day.

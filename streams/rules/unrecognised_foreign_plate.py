@@ -5,7 +5,7 @@ What
     ``cross_border`` pass for a zone that the fix is inside (or for ``*``). A fix without a plate violates nothing.
 
 Clause
-    推进跨境运输车辆牌证互认 (Yunnan 十二).
+    推进跨境运输车辆牌证互认，提高跨境运输服务保障水平 (Yunnan 三（十二）).
 
 Parameters
     ``home_plate_pattern``: a regular expression (RE2 syntax) that must match all of a domestic plate.

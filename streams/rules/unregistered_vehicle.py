@@ -4,7 +4,11 @@ What
     There is no valid ``vehicle`` record for the fix's ``vehicle_id`` at its time, or its status is not ``active``.
 
 Clause
-    对快递服务车辆实施统一编号和标识管理 (Hohhot 十, Hezhou 9, Wulong 二.1; Shaoxing 五, Yunnan 十).
+    制定全市快递服务车辆规范管理办法,对快递服务车辆实施统一编号和标识管理 (Hohhot 三（十）);
+    鼓励对快递服务车辆实施统一编号和标识管理 (Hezhou 二（三）9);
+    依法规范快递服务车辆管理，推动快递服务车辆标准化 (Shaoxing 五);
+    鼓励各地对快递服务车辆实施统一编号和统一标识管理 (Yunnan 三（十）);
+    研究制定快递服务车辆管理办法，对快递服务车辆实施统一编号和标识管理 (Wulong 二（二）1).
 
 Parameters
     None.

@@ -5,7 +5,9 @@ What
     the vehicle is registered with drivers and none of them qualifies.
 
 Clause
-    健全培训制度 (Hohhot 十); 加强对快递服务车辆驾驶人交通安全教育 (Hezhou 9, Shaoxing 五, Yunnan 十).
+    督导企业建立快递服务车辆驾驶人安全管理和培训制度 (Hohhot 三（十）);
+    加强对快递服务车辆驾驶人交通安全教育 (Hezhou 二（三）9, Yunnan 三（十）);
+    加强对快递服务车辆驾驶人员交通安全教育 (Shaoxing 五).
 
 Parameters
     None. A bare date counts until the end of that day.

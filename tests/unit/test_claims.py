@@ -12,11 +12,12 @@ from deploy.commands.policy import app
 from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
 from streams.errors import BadInput
-from streams.policy.claims import plain
+from streams.policy.claims import plain, stands_in
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy, packs, parse_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
+from streams.rules import RULES
 
 ROAD_SEGMENTS = "根据不同路段确定允许临时停车时段、时长、车辆类型"
 AUTHORITY = {"authority"}
@@ -348,3 +349,19 @@ def test_the_table_of_rules_tells_demands_from_the_rest():
     rows = {row.split("`")[1]: row.split(" | ") for row in rule_table().splitlines() if "`" in row}
     assert rows["unregistered_vehicle"][2:] == ["二（三）9+", "三（十）", "五°", "二（二）1", "三（十）+ |"]
     assert rule_table(chinese=True).endswith("+: 文件鼓励或引导，并非强制; °: 示例，文件未作此要求")
+
+
+CITIES = "Hohhot|Hezhou|Shaoxing|Yunnan|Wulong"
+
+
+def test_rules_quote_the_documents_too(documented):
+    pack, document = documented
+    clauses = {section.clause: section.text for section in sections(document)}
+    found = 0
+    for name, module in RULES.items():
+        said = " ".join(re.search(r"^Clause\n((?:    .*\n)+)", module.__doc__, re.MULTILINE)[1].split())
+        for quote, places in re.findall(rf"(?:^|[;.] )([^;]+?) \(((?:{CITIES}) [^)]*)\)", said):
+            for clause in re.findall(rf"{pack.city.name_en} ([^,)]+)", places):
+                found += 1
+                assert stands_in(quote, clauses[clause]), f"{name}: “{quote}” is not in {pack.city.name_en} {clause}"
+    assert found >= len({rule.rule for rule in pack.rules})
