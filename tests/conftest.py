@@ -32,7 +32,7 @@ def pytest_configure(config):
         broker.PORTS = broker.PORTS[int(config.workerinput["workerid"].removeprefix("gw")) :: config.workerinput["workercount"]]
 
 
-LONGEST = ("chaos/", "integration/", "street/test_stopping", "simulation/", "property/", "golden/", "street/test_clients", "street/test_poison")
+LONGEST = ("monitoring/test_alerts_fire", "chaos/", "integration/", "street/test_stopping", "simulation/", "property/", "golden/", "street/test_clients", "street/test_poison")
 """What takes longest, by the beginnings of paths: it begins first, so that all processes end together."""
 APART = ("integration/test_pipeline", "integration/test_up", "simulation/test_planted_bugs", "golden/")
 """Files that share nothing among their tests and are long: of these any test may run in any process."""
