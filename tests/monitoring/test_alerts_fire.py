@@ -219,6 +219,19 @@ def test_all_of_them_end_and_a_sink_has_heard_of_both(site, ordinary):
     site.until_delivered(*ended - MUTED)
 
 
+def answers_of_dashboards(site):
+    """(dashboard, panel, query, whether Prometheus has an answer); raises where it refuses one."""
+    boards = {path.stem: json.loads(path.read_text("utf-8")) for path in BOARDS.glob("*.json")}
+    assert set(boards) == {"city", "enterprises", "enforcement", "pipeline"}
+    return [(name, answer.panel, answer.expr, bool(answer.series)) for name, board in boards.items() for answer in run(site.prometheus.url, board, seconds=900)]
+
+
+def test_no_query_of_a_dashboard_is_refused_and_most_have_answers(site, ordinary):
+    """What has not happened has none; that all have where everything has happened is seen with ``--long``."""
+    found = answers_of_dashboards(site)
+    assert len(found) > 100 and sum(has for *_, has in found) > 0.7 * len(found), [row for row in found if not row[-1]]
+
+
 @pytest.mark.long
 def test_every_query_of_every_dashboard_has_an_answer(site, ordinary):
     """All of it has happened by now, but for three things that are made to happen here."""
@@ -228,11 +241,7 @@ def test_every_query_of_every_dashboard_has_an_answer(site, ordinary):
     for _ in range(2):
         site.scan(event_id="twice", waybill_id="twice")
     site.fix(ago_ms=2 * HOUR_MS)
-    boards = {path.stem: json.loads(path.read_text("utf-8")) for path in BOARDS.glob("*.json")}
-    empty = lambda: sorted(  # noqa: E731
-        (name, answer.panel, answer.expr) for name, board in boards.items() for answer in run(site.prometheus.url, board, seconds=900) if not answer.series
-    )
-    assert set(boards) == {"city", "enterprises", "enforcement", "pipeline"}
+    empty = lambda: [row for row in answers_of_dashboards(site) if not row[-1]]  # noqa: E731
     with Traffic(1, lambda: site.answer("dismissed")):
         wait_until(lambda: f"answers to {empty()}", lambda: not empty(), 60)
 
