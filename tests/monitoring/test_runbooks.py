@@ -119,6 +119,9 @@ class System:
         for port, found in self.ports.items():
             config = re.sub(rf'"\w+:{port}"', f'"127.0.0.1:{found}"', config)
         config = yaml.safe_load(config) | {"rule_files": [str(FOLDER / name) for name in ("recording.yml", "alerts.yml")]}
+        for job in config["scrape_configs"]:
+            if job.pop("dns_sd_configs", None):  # names are known among containers only
+                job["static_configs"] = [{"targets": [f"127.0.0.1:{self.ports[WORKER_PORT]}"]}]
         (self.home / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
         for program, file, port in (("prometheus", self.home / "prometheus.yml", PROMETHEUS_PORT), ("prometheus-alertmanager", FOLDER / "alertmanager.yml", ALERTMANAGER_PORT)):
             if shutil.which(program):

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from conftest import get, wait_for
 
-from streams import metrics, pages
+from streams import exposition, metrics, pages
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_request_that_drips_is_ended_as_a_whole(port, first):
 
 
 def test_a_reader_that_takes_nothing_is_ended(port, monkeypatch):
-    monkeypatch.setattr(metrics, "generate_latest", lambda: b"x" * 50_000_000)
+    monkeypatch.setattr(exposition.Exposition, "page", lambda *_: ("text/plain", b"x" * 50_000_000))
     (slow,) = connections(port, 1, b"GET /metrics HTTP/1.0\r\n\r\n")
     wait_for("its thread", threads, 5)
     wait_for("its thread to end", lambda: threads() == 0, 10)
