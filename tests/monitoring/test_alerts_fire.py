@@ -154,9 +154,11 @@ def test_made_up_vehicles_in_crowds(site, ordinary):
 def test_more_than_can_be_judged(site, ordinary):
     """Workers that take one record at a time, and more records than that."""
     site.start_again("worker-1", "worker-2", YICHENG_CHUNK_RECORDS="1")
-    with Traffic(1000, *[lambda: site.fix(f"MADE-UP-{site.sent}")] * 3):
-        site.until_firing("LagGrows", "TimeStandsStill", timeout_s=180)
-    site.start_again("worker-1", "worker-2")
+    try:
+        with Traffic(1000, *[lambda: site.fix(f"MADE-UP-{site.sent}")] * 3):
+            site.until_firing("LagGrows", "TimeStandsStill", timeout_s=180)
+    finally:
+        site.start_again("worker-1", "worker-2")
     SEEN.update(["LagGrows", "TimeStandsStill"])
 
 
@@ -174,7 +176,8 @@ def test_kafka_that_does_not_answer(site, ordinary):
 
 @pytest.mark.long
 def test_a_worker_that_hangs(site, ordinary):
-    wait_until(lambda: "both workers to have a partition", lambda: len(site.query("courier_partitions_owned{topic='courier.gps.v1'} == 1")) == 2, 90)
+    shared = "count(min_over_time(courier_partitions_owned{topic='courier.gps.v1'}[5s]) == 1) == 2 and sum(topic:courier_consumer_lag:sum) < 200"
+    wait_until(lambda: "both workers to have a partition and nothing to catch up with", lambda: bool(site.query(shared)), 120)
     site.processes["worker-2"].send_signal(signal.SIGSTOP)
     site.until_firing("WorkerDown", "PartitionWithoutOwner")
     site.until_ended("PartitionWithoutOwner")  # the other worker has taken over
