@@ -1,4 +1,4 @@
-"""The text of a metrics page. The library writes 60,000 series a second; counters and gauges, of which there can be as many, are written here in a tenth of the time.
+"""The text of a metrics page. The library writes 60,000 series a second; counters and gauges, of which there can be as many, are written here in a fifth of the time.
 
 What a series is called is made once and kept; only values are written anew. Everything else, headers and histograms among it, is the library's.
 """
