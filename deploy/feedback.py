@@ -11,9 +11,9 @@ import orjson
 from deploy import published
 from deploy.admin import produce
 from streams.clock import local_datetime
+from streams.cloudevents import subject_of
 from streams.errors import BadInput, nearest
 from streams.policy.policy import Policy
-from streams.runtime.cloudevents import subject_of
 from streams.shown import shown
 from streams.topics import FEEDBACK
 

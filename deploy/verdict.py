@@ -12,9 +12,9 @@ import orjson
 
 from producers.truth import Truth
 from streams.clock import LocalDays
+from streams.cloudevents import subject_of
 from streams.counts import is_of_day
 from streams.rules import judged
-from streams.runtime.cloudevents import subject_of
 from streams.vehicles.empty_run import is_about_driving
 
 

@@ -1,4 +1,4 @@
-"""Incidents as CloudEvents 1.0 (structured JSON)."""
+"""Incidents, and whatever else is told, as CloudEvents 1.0 (structured JSON)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from streams.incident import IncidentData, subject_name
 def cloudevent(kind: str, data: IncidentData) -> tuple[str, bytes]:
     """The message key (the subject) and the structured CloudEvent for one revision of an incident."""
     moment = datetime.fromtimestamp(data.last_seen_ms / 1000, UTC)
-    return data.subject, orjson.dumps(
+    return data.subject, structured(f"{data.incident_id}/{data.revision}", data.city, f"incident.{kind}", data.subject, moment, data)
+
+
+def structured(event_id: str, origin: str, kind: str, subject: str, moment: datetime, data: msgspec.Struct) -> bytes:
+    """An event of ``yicheng/<origin>`` of type ``yicheng.<kind>.v1``; ``moment`` (UTC) is when what it tells happened."""
+    return orjson.dumps(
         {
             "specversion": "1.0",
-            "id": f"{data.incident_id}/{data.revision}",
-            "source": f"yicheng/{data.city}",
-            "type": f"yicheng.incident.{kind}.v1",
-            "subject": data.subject,
+            "id": event_id,
+            "source": f"yicheng/{origin}",
+            "type": f"yicheng.{kind}.v1",
+            "subject": subject,
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "datacontenttype": "application/json",
             "data": msgspec.to_builtins(data),
