@@ -44,7 +44,7 @@ class FixStage(StatefulStage[FixPartition]):
             self.engine = Engine(policies, registry, self.identity_key, refuses_synthetic=not self.checkpoint.origin.rehearsal, forgets=True)
         else:
             self.engine.change(policies)
-        city = policies.newest.pack.city.adcode
+        city = self.city
         for rule in (rule for policy in policies.versions for rule in policy.pack.rules):
             metrics.INCIDENTS_OPEN.labels(city, rule.rule)
             metrics.INCIDENTS.labels(city, rule.rule, rule.severity, "opened")
@@ -62,7 +62,7 @@ class FixStage(StatefulStage[FixPartition]):
             latency_s = max(0.0, time.time() - chunk[-1].timestamp / 1000)
             metrics.INCIDENT_LATENCY.observe(latency_s, {"incident_id": verdict.transitions[-1].incident_id})
         await self.refuse(verdict.rejects, chunk)
-        city = engine.policies.newest.pack.city.adcode
+        city = self.city
         for reason, count in verdict.forgotten.items():
             metrics.VEHICLES_FORGOTTEN.labels(city, reason).inc(count)
         for outcome, count in verdict.outcomes.items():
@@ -138,7 +138,7 @@ class FixStage(StatefulStage[FixPartition]):
         """How far the partition's vehicles drove on the days that changed."""
         partition = self.partitions[number]
         assert self.engine is not None
-        city = self.engine.policies.newest.pack.city.adcode
+        city = self.city
         for date in sorted(partition.empty_run.changed):
             row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.empty_run.by_date[date])
             yield PARTIALS.name, city.encode(), encode_contribution(row)

@@ -43,5 +43,5 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """Each subject's signs since the last checkpoint."""
         assert self.reference.policies is not None
-        for contribution in of_heartbeats(self.partitions[number], number, self.reference.policies.newest.pack.city.adcode):
+        for contribution in of_heartbeats(self.partitions[number], number, self.city):
             yield PARTIALS.name, contribution.city.encode(), encode_contribution(contribution)

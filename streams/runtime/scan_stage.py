@@ -34,7 +34,7 @@ class ScanStage(StatefulStage[ScanPartition]):
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         partition = await self.partition(chunk[0].partition)
-        city = policies.newest.pack.city.adcode
+        city = self.city
         tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
         partition.arrivals.read_until(chunk[-1].arrived_ms)
         await self.refuse(tally.rejects, chunk)
@@ -106,5 +106,5 @@ class ScanStage(StatefulStage[ScanPartition]):
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """What has changed, whole, so that a repeated message changes nothing."""
         assert self.reference.policies is not None
-        for contribution in of_scans(self.partitions[number], number, self.reference.policies.newest.pack.city.adcode):
+        for contribution in of_scans(self.partitions[number], number, self.city):
             yield PARTIALS.name, contribution.city.encode(), encode_contribution(contribution)

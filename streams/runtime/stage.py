@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from streams import metrics
+from streams.cloudevents import cloudevent
 from streams.counts import CITY_WIDE, OTHER
 from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
@@ -18,7 +19,6 @@ from streams.incident import IncidentData
 from streams.lifecycle import OPEN
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.cloudevents import cloudevent
 from streams.runtime.dead_letters import letter
 from streams.runtime.durable import Change, Reached
 from streams.runtime.open_incidents import OpenIncidents
