@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 from deploy import leash
 from deploy.broker import free_port
 from deploy.debian import command_for
-from deploy.supervisor import ANSWERS_WITHIN_S, HTTP
+from deploy.supervisor import ANSWERS_WITHIN_S, HTTP, kill
 from deploy.waiting import until
 from streams.errors import Unavailable
 
@@ -113,8 +114,6 @@ class Prometheus:
         """Ask it to stop, and kill it where it takes longer."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(within_s)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            kill([self.process])
