@@ -209,13 +209,13 @@ def checkout(tmp_path):
 
 
 def wait_for(what, condition, timeout_s=60.0):
-    """Poll a condition until it is true, for a quarter of the time at most; fails with what was waited for."""
+    """Poll a condition until it is true, for a quarter of the time at most; fails with what was waited for (a text, or what makes it then)."""
     deadline = time.monotonic() + timeout_s
     while (asked := time.monotonic()) < deadline:
         if result := condition():
             return result
         time.sleep(min(1.0, max(0.05, 3 * (time.monotonic() - asked))))
-    pytest.fail(f"waited {timeout_s:.0f} s for {what}")
+    pytest.fail(f"waited {timeout_s:.0f} s for {what() if callable(what) else what}")
 
 
 def get(url: str) -> str | None:

@@ -16,7 +16,7 @@ from deploy.debian import command_for
 from deploy.monitoring import RULES
 from deploy.topic_admin import create_topics
 from monitoring.queries import run
-from monitoring.watched_site import Site, Traffic, sooner, wait_until
+from monitoring.watched_site import Site, Traffic, sooner
 
 pytestmark = pytest.mark.timeout(600)
 HOUR_MS = 3_600_000
@@ -60,10 +60,10 @@ def test_in_ordinary_traffic_only_the_dead_mans_switch_fires(site, ordinary, req
         counts = site.query("min(count_over_time(up{job='yicheng-worker'}[1m]))")
         return bool(counts) and float(counts[0]["value"][1]) >= 40
 
-    wait_until(lambda: "forty scrapes, as if of twenty minutes", scraped, 120)
+    wait_for("forty scrapes, as if of twenty minutes", scraped, 120)
     slow = set() if request.config.getoption("--long") else {"WorkerDown", "NoWorker", "NotifierDown"}
     assert found - slow == {"DeadMansSwitch"}
-    wait_until(lambda: "the sink to hear of it", lambda: "DeadMansSwitch" in site.delivered("firing"), 30)
+    wait_for("the sink to hear of it", lambda: "DeadMansSwitch" in site.delivered("firing"), 30)
     SEEN.add("DeadMansSwitch")
 
 
@@ -177,7 +177,7 @@ def test_kafka_that_does_not_answer(site, ordinary):
 @pytest.mark.long
 def test_a_worker_that_hangs(site, ordinary):
     shared = "count(min_over_time(courier_partitions_owned{topic='courier.gps.v1'}[5s]) == 1) == 2 and sum(topic:courier_consumer_lag:sum) < 200"
-    wait_until(lambda: "both workers to have a partition and nothing to catch up with", lambda: bool(site.query(shared)), 120)
+    wait_for("both workers to have a partition and nothing to catch up with", lambda: bool(site.query(shared)), 120)
     site.processes["worker-2"].send_signal(signal.SIGSTOP)
     site.until_firing("WorkerDown", "PartitionWithoutOwner")
     site.until_ended("PartitionWithoutOwner")  # the other worker has taken over
@@ -195,7 +195,7 @@ def test_a_worker_that_starts_again_and_again(site, ordinary):
         wait_for("its page", lambda: site.query(f'up{{instance="127.0.0.1:{site.ports["worker-2"]}"}} == 1'), 30)
         return "WorkerRestarts" in site.firing()
 
-    wait_until(lambda: "WorkerRestarts to fire", fired, 120)
+    wait_for("WorkerRestarts to fire", fired, 120)
     site.until_ready("worker-2")
     SEEN.update(["WorkerRestarts"])
 
@@ -246,14 +246,14 @@ def test_every_query_of_every_dashboard_has_an_answer(site, ordinary):
     site.fix(ago_ms=2 * HOUR_MS)
     empty = lambda: [row for row in answers_of_dashboards(site) if not row[-1]]  # noqa: E731
     with Traffic(1, lambda: site.answer("dismissed")):
-        wait_until(lambda: f"answers to {empty()}", lambda: not empty(), 60)
+        wait_for(lambda: f"answers to {empty()}", lambda: not empty(), 60)
 
 
 def test_when_prometheus_has_stopped_the_dead_mans_switch_ends(site):
     before = site.deliveries()
-    wait_until(lambda: "it to be told again, under its id", lambda: site.deliveries() > before, 30)
+    wait_for("it to be told again, under its id", lambda: site.deliveries() > before, 30)
     site.prometheus.stop(5.0)
-    wait_until(lambda: "its end to be told", lambda: "DeadMansSwitch" in site.delivered("resolved"), 60)
+    wait_for("its end to be told", lambda: "DeadMansSwitch" in site.delivered("resolved"), 60)
 
 
 @pytest.mark.long

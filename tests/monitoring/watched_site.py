@@ -240,10 +240,10 @@ class Site:
             missing.difference_update(self.firing())
             return not missing
 
-        wait_until(lambda: f"{sorted(missing)} to fire; firing: {sorted(self.firing())}", all_fired, timeout_s)
+        wait_for(lambda: f"{sorted(missing)} to fire; firing: {sorted(self.firing())}", all_fired, timeout_s)
 
     def until_ended(self, *names, timeout_s=150):
-        wait_until(lambda: f"{sorted(set(names) & self.firing())} to end", lambda: not (set(names) & self.firing()), timeout_s)
+        wait_for(lambda: f"{sorted(set(names) & self.firing())} to end", lambda: not (set(names) & self.firing()), timeout_s)
 
     def delivered(self, status):
         """The names of the alerts that a sink has been told of."""
@@ -257,21 +257,11 @@ class Site:
 
     def until_told(self, *names, timeout_s=60):
         """Alertmanager waits a while before it tells, and then does not where there is nothing to tell any more."""
-        wait_until(lambda: f"{sorted(set(names) - self.delivered('firing'))} to be delivered", lambda: set(names) <= self.delivered("firing"), timeout_s)
+        wait_for(lambda: f"{sorted(set(names) - self.delivered('firing'))} to be delivered", lambda: set(names) <= self.delivered("firing"), timeout_s)
 
     def until_delivered(self, *names, timeout_s=60):
         for status in ("firing", "resolved"):
-            wait_until(lambda status=status: f"{sorted(set(names) - self.delivered(status))} to be delivered as {status}", lambda status=status: set(names) <= self.delivered(status), timeout_s)
-
-
-def wait_until(what, condition, timeout_s):
-    """As ``wait_for``, with words that are made when they are needed."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.25)
-    raise AssertionError(f"waited {timeout_s:.0f} s for {what()}")
+            wait_for(lambda status=status: f"{sorted(set(names) - self.delivered(status))} to be delivered as {status}", lambda status=status: set(names) <= self.delivered(status), timeout_s)
 
 
 def now_ms():
