@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
-import orjson
 
 from streams import metrics
+from streams.cloudevents import structured
 from streams.decode import Malformed, decoded
 from streams.pages import PLAIN, Answer, Request
 
@@ -93,14 +93,4 @@ def alert_event(alert: Alert) -> tuple[str, bytes]:
     """Id and body of the CloudEvent; the same alert has the same id each time that it is sent."""
     moment = alert.starts_at if alert.status == "firing" else alert.ends_at
     event_id = f"alert/{_UNFIT.sub('_', alert.fingerprint)[:40]}/{int(alert.starts_at.timestamp() * 1000)}/{alert.status}"
-    event = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": "yicheng/alertmanager",
-        "type": f"yicheng.alert.{alert.status}.v1",
-        "subject": f"alert/{alert.labels.get('alertname', '')}",
-        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "datacontenttype": "application/json",
-        "data": msgspec.to_builtins(alert),
-    }
-    return event_id, orjson.dumps(event)
+    return event_id, structured(event_id, "alertmanager", f"alert.{alert.status}", f"alert/{alert.labels.get('alertname', '')}", moment, alert)

@@ -85,7 +85,7 @@ class Delivery:
         self.takes_alerts = not sink.real
         self.taken: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
-        self._alerts: queue.SimpleQueue[HandedAlert] = queue.SimpleQueue()
+        self._alerts: queue.Queue[HandedAlert] = queue.Queue(ALERTS_REMEMBERED)
         self._alerts_taken: OrderedDict[str, None] = OrderedDict()
         pause = tenacity.sleep_using_event(self.stopping)
         self._insist = tenacity.Retrying(
@@ -105,7 +105,8 @@ class Delivery:
     def take_alert(self, event_id: str, body: bytes, deadline_s: float) -> bool:
         """Have the sink take an alert, from any thread, until a deadline (monotonic seconds); whether it did, now or before."""
         alert = HandedAlert(event_id, body, deadline_s, threading.Event())
-        self._alerts.put(alert)
+        with suppress(queue.Full):  # the sink has been taking nothing for long
+            self._alerts.put_nowait(alert)
         return alert.taken.wait(max(0.0, deadline_s - time.monotonic()))
 
     def take_over(self) -> None:
