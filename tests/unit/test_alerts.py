@@ -11,7 +11,7 @@ from kafka import TopicPartition
 
 from consumers.alerts import MOST_ALERTS, AlertReceiver, alert_event, read_alerts
 from consumers.answers import FORGOTTEN_S, MOST_LABELS, Answers, pending
-from consumers.delivery import Delivery
+from consumers.delivery import ALERTS_REMEMBERED, Delivery
 from consumers.notifier import _alerts_page
 from streams import metrics
 from streams.decode import Malformed
@@ -119,6 +119,12 @@ def test_a_delivery_hands_an_alert_over_once_and_says_whether_the_sink_took_it()
         stopping.set()
         thread.join()
     assert not delivery.take_alert("late", b"{}", time.monotonic() - 1)
+
+
+def test_alerts_for_a_sink_that_takes_nothing_do_not_pile_up():
+    delivery = Delivery(Settings(), SimpleNamespace(name="file", real=False, give_up=lambda: None))
+    taken = [delivery.take_alert(f"alert/{number}", b"{}", time.monotonic()) for number in range(ALERTS_REMEMBERED + 5)]
+    assert not any(taken) and delivery._alerts.qsize() == ALERTS_REMEMBERED
 
 
 # --- answers ---
