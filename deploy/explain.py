@@ -9,6 +9,7 @@ import msgspec
 from streams.basis import BASIS_WORDS, Basis, basis_words
 from streams.clock import Duration, bound_ms, local_date, local_datetime
 from streams.errors import BadInput
+from streams.policy.claims import exemptions
 from streams.policy.pack import Exemption, Pack, Rule
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
@@ -29,7 +30,7 @@ def explain(policy: Policy) -> str:
         *(f"  {line}" for line in _document(pack)),
         f"  the pack is valid from {pack.valid_from or 'the beginning'} until {pack.valid_until or 'it is replaced'}; late fixes up to {minutes(policy.lateness_ms)}",
         f"  zones: {', '.join(policy.zone_name(zone)[1] for zone in pack.geometries) or 'none'}",
-        f"  targets: {', '.join(f'{name} {value:g}' for name, value in pack.targets.items()) or 'none'}",
+        f"  targets: {', '.join(f'{name} {target.value:g}' for name, target in pack.targets.items()) or 'none'}",
     ]
     for rule in pack.rules:
         lines += ["", f"{rule.id} ({rule.rule}, {rule.severity}) clause {rule.clause}{f' [{rule.basis}]' if rule.basis else ''}"]
@@ -92,8 +93,8 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None) -> st
             continue
         parts = [f"{rule.id} ({rule.rule}): {forbidden}"]
         parts += [line for line in _conditions(rule, policy) if not line.startswith(("permitted", "where"))]
-        if rule.exempt and not calendars.isdisjoint(rule.exempt.calendars):
-            parts.append("all are exempt during " + ", ".join(sorted(calendars & set(rule.exempt.calendars))))
+        if on := {name for each in rule.alternatives if each.conditions.keys() == {"calendars"} for name in each.calendars} & calendars:
+            parts.append("all are exempt during " + ", ".join(sorted(on)))
         lines.append("  " + "; ".join(parts))
     return "\n".join(map(shown, lines))
 
@@ -141,8 +142,7 @@ def _conditions(rule: Rule, policy: Policy) -> list[str]:
         lines.append("who: " + "; ".join(", ".join(values) for values in chosen if values))
     if rule.permitted:
         lines.append("permitted: " + "; ".join(_window(window) for window in rule.permitted))
-    if rule.exempt:
-        lines.append("exempt: " + _exemption(rule.exempt))
+    lines += [f"exempt: {_exemption(exemption)}" for _, exemption in exemptions(rule)]
     for name in rule.parameters.__struct_fields__:
         value = getattr(rule.parameters, name)
         if isinstance(value, msgspec.Struct):
@@ -165,8 +165,8 @@ def _window(window: Window) -> str:
 
 
 def _exemption(exempt: Exemption) -> str:
-    parts = [f"pass {kind}" for kind in exempt.passes] + [f"{energy} vehicles" for energy in exempt.energy]
-    parts += ["joint delivery"] if exempt.joint_delivery else []
+    parts = [f"pass {kind}" for kind in exempt.passes] + [f"{what} vehicles" for what in (*exempt.energy, *exempt.classes, *exempt.body)]
+    parts += [what.replace("_", " ") for what in ("marked", "key_enterprise", "joint_delivery") if getattr(exempt, what)]
     parts += [f"during {calendar}" for calendar in exempt.calendars]
     said = ", ".join(parts) + (f"; none for enterprises on the {exempt.unless_credit} list" if exempt.unless_credit else "")
     words = basis_words(exempt.basis, None, None, None)

@@ -84,7 +84,7 @@ def gather(
         "document": {"title": policy.pack.document.title, "number": policy.pack.document.shown_number},
         "from": dates[0],
         "until": dates[-1],
-        "kpis": _key_figures(measured, policy.pack.targets),
+        "kpis": _key_figures(measured, {measure: target.value for measure, target in policy.pack.targets.items()}),
         "enterprises": [_rates(counts, **_named(name, registry, end_ms - 1)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
         "days": [_rates(by_date[day], date=day) for day in dates if by_date[day].accepted],
         "months": _rising([_rates(counts, month=month) for month, counts in sorted(by_month.items()) if counts.accepted]),

@@ -78,7 +78,7 @@ class Screen:
     def _rate_table(self) -> Table:
         table = Table("rate 比率", "today 当日", "target 目标", title="parcels 快件", title_justify="left")
         for label, measure in TARGETS.items():
-            target = self.policy.pack.targets.get(measure)
+            target = self.policy.pack.target_of(measure)
             value = self.progress.reading.ratios.get(measure)
             style = "" if value is None or target is None else "green" if value >= target else "red"
             table.add_row(label, "–" if value is None else Text(percent(value, target), style=style), target_percent(target))

@@ -47,7 +47,7 @@ def _judged(policy: Policy, progress: Progress) -> Iterator[tuple[str, str]]:
     yield "taken back 撤回", f"{stood.count} of 共 {stood.announced} announced 已发布"
     for label, measure in TARGETS.items():
         if measure in reading.ratios:
-            target = policy.pack.targets.get(measure)
+            target = policy.pack.target_of(measure)
             yield label, percent(reading.ratios[measure], target) + (f" (target 目标 {target_percent(target)})" if target is not None else "")
 
 

@@ -56,11 +56,12 @@ class Pool:
 
     def is_exempt(self, vehicle: Vehicle, rule: Rule) -> bool:
         """Whether a rule makes an exception of a vehicle."""
-        exempt = rule.exempt
-        if exempt is None:
-            return False
         has_pass = vehicle.id in self._passes or vehicle.enterprise_id in self._passes
-        return has_pass or vehicle.energy in exempt.energy or (exempt.joint_delivery and vehicle.joint_delivery)
+        return bool(rule.alternatives) and (has_pass or self.is_free(vehicle, rule))
+
+    def is_free(self, vehicle: Vehicle, rule: Rule) -> bool:
+        """Whether a vehicle is exempt everywhere, for what it is."""
+        return "*" in rule.freed_zones(self.registry.subject(vehicle.id, self.at_ms), frozenset())
 
     def cross_border_zones(self, vehicle: Vehicle) -> frozenset[str]:
         """Where its foreign plate is recognised; ``*``: everywhere."""

@@ -91,13 +91,12 @@ class Offenders:
         """Drive into a zone for a while and out again; so do vehicles that may."""
         vehicles = self.pool.hire(self.share + 1, wanted=lambda v: self.pool.is_van_of(rule, v) and not self.pool.is_exempt(v, rule))
         calendars = self.policy.calendars_at(self.shift.start_ms + self.shift.for_offences_ms // 2)
-        if self._is_always_permitted(rule) or (rule.exempt and not calendars.isdisjoint(rule.exempt.calendars)):
+        if self._is_always_permitted(rule) or any(not calendars.isdisjoint(each.calendars) for each in rule.alternatives):
             self.skipped[rule.id] = PERMITTED
         else:
             for vehicle in self._drive_in(rule, vehicles):
                 self.by_vehicle[vehicle.id] = Offender(rule, rule.zone_ids, lambda r: not self.policy.permits(rule, r.event_time_ms))
-        exempt = rule.exempt.energy if rule.exempt else ()
-        self._drive_in(rule, self.pool.hire(self.share, wanted=lambda v: self.pool.is_van_of(rule, v) and v.energy in exempt))
+        self._drive_in(rule, self.pool.hire(self.share, wanted=lambda v: self.pool.is_van_of(rule, v) and self.pool.is_free(v, rule)))
 
     def _drive_in(self, rule: Rule, vehicles: list[Vehicle]) -> list[Vehicle]:
         """Have vehicles wander in a rule's zones; returns those for which there is time."""

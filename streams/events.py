@@ -102,8 +102,11 @@ class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     packaging: Packaging | None = None
     real_name_verified: bool | None = None
     inspected: bool | None = None
+    screened: bool | None = None
     courier_id: Id | None = None
     vehicle_id: Id | None = None
+    delivery_method: Literal["door", "locker", "station"] | None = None
+    mode: Literal["road", "rail", "air"] | None = None
     synthetic: bool = False
     arrival_time_ms: Milliseconds | None = None
 

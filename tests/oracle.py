@@ -38,8 +38,10 @@ SCAN = {
     "event_id": NAME, "event_time_ms": TIME, "waybill_id": NAME, "enterprise_id": NAME, "city": NAME,
     "kind": ("accepted", "departed", "arrived", "out_for_delivery", "delivered", "returned"), "outlet_id": NAME, "district": TEXT,
     "waybill_kind": ("electronic", "paper"), "packaging": {"green": FLAG, "tape_mm": NUMBER, "repackaged": FLAG, "reusable_bag": FLAG},
-    "real_name_verified": FLAG, "inspected": FLAG, "courier_id": NAME, "vehicle_id": NAME, "synthetic": FLAG, "arrival_time_ms": TIME,
+    "real_name_verified": FLAG, "inspected": FLAG, "screened": FLAG, "courier_id": NAME, "vehicle_id": NAME,
+    "delivery_method": ("door", "locker", "station"), "mode": ("road", "rail", "air"), "synthetic": FLAG, "arrival_time_ms": TIME,
 }  # fmt: skip
+SAID = ("unless_credit", "basis", "quote")
 BEAT = {"event_time_ms": TIME, "subject": SUBJECT, "event_id": NAME, "city": NAME, "synthetic": FLAG, "arrival_time_ms": TIME}
 YEAR_2000, NO_CALENDAR = 946_684_800_000, 2**47
 HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"
@@ -125,18 +127,31 @@ class Oracle:
 
     def exempt(self, rule, vehicle, zone, t):
         exempt = rule.get("exempt")
-        if not exempt:
-            return False
+        if isinstance(exempt, list):  # alternatives: of each all keys must hold
+            return any(
+                all(self.frees({key: value, "unless_credit": each.get("unless_credit")}, vehicle, zone, t) for key, value in each.items() if key not in SAID and value not in ([], "false"))
+                for each in exempt
+            )
+        return bool(exempt) and self.frees(exempt, vehicle, zone, t)
+
+    def frees(self, exempt, vehicle, zone, t):
+        """Whether any condition of an exemption holds."""
         enterprise = self.lookup("enterprise", vehicle["enterprise_id"], t) if vehicle and vehicle.get("enterprise_id") else None
         if exempt.get("unless_credit") and enterprise and enterprise.get("credit") == exempt["unless_credit"]:
             return False
         today = self.local(t).date()
         for name in exempt.get("calendars", ()):
-            if any(dt.date(*self.ymd(r["from"])) <= today <= dt.date(*self.ymd(r["until"])) for r in self.pack["calendars"][name]):
+            if any(self.is_on(dates, today) for dates in self.pack["calendars"][name]):
                 return True
         if vehicle and vehicle.get("energy") in exempt.get("energy", ()):
             return True
         if vehicle and exempt.get("joint_delivery") == "true" and vehicle.get("joint_delivery"):
+            return True
+        if vehicle and (vehicle.get("vehicle_class") in exempt.get("classes", ()) or vehicle.get("body") in exempt.get("body", ())):
+            return True
+        if vehicle and exempt.get("marked") == "true" and vehicle.get("marked", True):
+            return True
+        if enterprise and exempt.get("key_enterprise") == "true" and enterprise.get("key_enterprise"):
             return True
         for p in self.records["pass"]:
             mine = self.holds(p, self.current, vehicle)
@@ -144,6 +159,16 @@ class Oracle:
             if mine and covers and p["pass_kind"] in exempt.get("passes", ()) and self.counts(p, t):
                 return True
         return False
+
+    def is_on(self, dates, today):
+        """Whether a calendar's dates, or days of every year, include a date."""
+        if "every_year" not in dates:
+            return dt.date(*self.ymd(dates["from"])) <= today <= dt.date(*self.ymd(dates["until"]))
+        first, last = (tuple(map(int, bound.split("-"))) for bound in dates["every_year"].split("…"))
+        now = (today.month, today.day)
+        if now == (2, 28) and not calendar.isleap(today.year) and (first == (2, 29) or last == (2, 29)):
+            return True
+        return first <= now <= last if first <= last else now >= first or now <= last
 
     def predicate(self, rule, fix, vehicle):
         kind = rule["rule"]

@@ -198,14 +198,14 @@ def _fleet() -> timeseries.Panel:
         ("在用车辆", "Active vehicles"), (f"登记在册且状态为在用的车辆，按能源类型。{chinese}", f"Vehicles on file that are active, by energy. {english}"), NUMBER, NO_WORKER, 6, 9,
     )  # fmt: skip
     panel = panels.lines(about, Query(f"sum by (energy) ({latest(metrics.VEHICLES_ACTIVE, CITY, by='city, energy')})", "{{energy}}"), stacked=True)
-    return panels.renamed(panel, {"electric": "电动 · electric", "hybrid": "混合动力 · hybrid", "fuel": "燃油 · fuel"})
+    return panels.renamed(panel, {"electric": "纯电动 · electric", "plug_in_hybrid": "插电式混合动力 · plug-in hybrid", "fuel_cell": "燃料电池 · fuel cell", "hybrid": "混合动力 · hybrid", "fuel": "燃油 · fuel"})
 
 
 def _new_energy() -> timeseries.Panel:
     about = About(
         ("新能源车辆占比", "New-energy vehicles"),
         ("在用登记车辆中电动与混合动力车辆的占比（贺州 二（六）17：逐步提高新能源汽车使用比例）。",
-         "Share of electric and hybrid vehicles among the active registered ones (Hezhou 二（六）17 asks for a growing share)."),
+         "Share of new-energy vehicles among the active registered ones (Hezhou 二（六）17 asks for a growing share)."),
         SHARE, NO_WORKER, 6, 9,
     )  # fmt: skip
     return panels.lines(about, Query(named(latest(metrics.NEV_RATIO, CITY)), "{{name}}")).min(0)

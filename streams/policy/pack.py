@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
+from collections.abc import Iterator
+from datetime import date
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +26,12 @@ class LocalDate(str):
 
 class PublishedDate(str):
     """A local date, or only as much of it as is known: ``YYYY``, ``YYYY-MM``, ``YYYY-MM-DD``."""
+
+    __slots__ = ()
+
+
+class DaysOfYear(str):
+    """Days of any year ``MM-DD…MM-DD``, both included."""
 
     __slots__ = ()
 
@@ -78,10 +87,30 @@ class Identifier(Strict, kw_only=True):
 
 
 class DateRange(Strict, kw_only=True):
-    """Local dates, both included."""
+    """Local dates, both included: ``from`` and ``until``, or the same days of ``every_year``, which may go beyond the new year (``12-20…01-05``)."""
 
-    from_: LocalDate = msgspec.field(name="from")
-    until: LocalDate
+    from_: LocalDate | None = msgspec.field(name="from", default=None)
+    until: LocalDate | None = None
+    every_year: DaysOfYear | None = None
+
+    def __post_init__(self) -> None:
+        """``ValueError`` where it is neither, or both."""
+        if (self.from_ is None) is not (self.until is None) or (self.from_ is None) is (self.every_year is None):
+            raise ValueError("a calendar has dates from and until, or the same days of every_year")
+
+    def days(self, around: date) -> Iterator[tuple[date, date]]:
+        """First and last day; of those of every year the ones that are nearest to a date. 29 February is the 28th where there is none."""
+        if self.from_ and self.until:
+            yield date.fromisoformat(self.from_), date.fromisoformat(self.until)
+        if self.every_year:
+            first, last = self.every_year.split("…")
+            for year in range(max(around.year - 1, date.min.year), min(around.year + 1, date.max.year - 1) + 1):
+                yield _day_of(year, first), _day_of(year + (last < first), last)
+
+
+def _day_of(year: int, text: str) -> date:
+    month, day = map(int, text.split("-"))
+    return date(year, month, min(day, calendar.monthrange(year, month)[1]))
 
 
 class Selector(Strict, kw_only=True):
@@ -103,31 +132,72 @@ class Selector(Strict, kw_only=True):
 
 
 class Exemption(Strict, kw_only=True):
-    """Any matching one means "not violating"; ``unless_credit: black`` withdraws them all from such enterprises.
+    """Conditions under which a rule is not violated. Written as a mapping, any of them frees; as one of a list of alternatives, all of its own must hold.
 
-    ``basis`` and ``quote``: what the document says of it (None: nothing is claimed).
+    ``unless_credit: black`` withdraws it from such enterprises. ``basis`` and ``quote``: what the document says of it (None: nothing is claimed).
     """
 
     passes: list[PassKind] = []
     energy: list[Energy] = []
+    classes: list[VehicleClass] = []
+    body: list[Body] = []
+    marked: bool = False
+    key_enterprise: bool = False
     joint_delivery: bool = False
     calendars: list[str] = []
     unless_credit: Literal["black"] | None = None
     basis: Basis | None = None
     quote: str = ""
 
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Those of its keys that ask for something."""
+        return {key: value for key in CONDITIONS if (value := getattr(self, key))}
+
+    def each_alone(self) -> list[Exemption]:
+        """One alternative for each condition: what it means as a mapping."""
+        bare = Exemption(unless_credit=self.unless_credit, basis=self.basis, quote=self.quote)
+        return [msgspec.structs.replace(bare, **{key: value}) for key, value in self.conditions.items()]
+
     def freed_zones(self, subject: Subject, calendars: frozenset[str]) -> frozenset[str]:
-        """Ids of the zones in which this vehicle is exempt while those calendars are on; ``*`` stands for everywhere."""
-        vehicle = subject.vehicle
-        if self.unless_credit and subject.enterprise and subject.enterprise.credit == self.unless_credit:
+        """Ids of the zones in which this vehicle is exempt, all conditions holding, while those calendars are on; ``*`` stands for everywhere."""
+        vehicle, enterprise = subject.vehicle, subject.enterprise
+        if self.unless_credit and enterprise and enterprise.credit == self.unless_credit:
             return frozenset()
-        if (
-            (calendars and not calendars.isdisjoint(self.calendars))
-            or (vehicle and vehicle.energy in self.energy)
-            or (vehicle and self.joint_delivery and vehicle.joint_delivery)
-        ):
-            return frozenset("*")
-        return subject.pass_zones(self.passes) if self.passes else frozenset()
+        holds = (
+            (not self.calendars or not calendars.isdisjoint(self.calendars))
+            and (not self.energy or (vehicle is not None and vehicle.energy in self.energy))
+            and (not self.classes or (vehicle is not None and vehicle.vehicle_class in self.classes))
+            and (not self.body or (vehicle is not None and vehicle.body in self.body))
+            and (not self.marked or (vehicle is not None and vehicle.marked))
+            and (not self.key_enterprise or (enterprise is not None and enterprise.key_enterprise))
+            and (not self.joint_delivery or (vehicle is not None and vehicle.joint_delivery))
+        )
+        if not holds:
+            return frozenset()
+        return subject.pass_zones(self.passes) if self.passes else frozenset("*")
+
+
+CONDITIONS = tuple(name for name in Exemption.__struct_fields__ if name not in {"unless_credit", "basis", "quote"})
+
+
+class Target(Strict, kw_only=True):
+    """A figure that is to be reached: a share from 0 to 1, or a number of things; ``by`` a local date, both of a ``document`` or of the ``operator`` (``source``).
+
+    Without ``by`` it is never missed. ``scope``: of which enterprises. A document's target names its ``clause``; ``quote`` holds the clause's words.
+    """
+
+    value: float
+    source: Literal["document", "operator"]
+    by: LocalDate | None = None
+    clause: str | None = None
+    quote: str = ""
+    basis: Literal["stated", "encouraged"] | None = None
+    scope: Literal["primary_brands"] | None = None
+
+    def is_due(self, day: str) -> bool:
+        """Whether it should have been reached by a local date (``YYYY-MM-DD``)."""
+        return self.by is not None and day >= self.by
 
 
 class ZoneKind(Strict, kw_only=True):
@@ -158,13 +228,22 @@ class Rule(Strict, kw_only=True):
     zones: list[str] | ZoneKind | None = None
     vehicles: Selector | None = None
     permitted: list[Window] | None = None
-    exempt: Exemption | None = None
+    exempt: Exemption | list[Exemption] | None = None
     parameters: Any = None
 
     def __post_init__(self) -> None:
         """Packs of before say ``illustrative: true`` instead of a basis."""
         if self.illustrative and self.basis is None:
             self.basis = "illustrative"
+
+    @property
+    def alternatives(self) -> list[Exemption]:
+        """Its exemptions; a vehicle of which one holds does not violate the rule."""
+        return self.exempt.each_alone() if isinstance(self.exempt, Exemption) else self.exempt or []
+
+    def freed_zones(self, subject: Subject, calendars: frozenset[str]) -> frozenset[str]:
+        """Ids of the zones in which this vehicle is exempt while those calendars are on; ``*`` stands for everywhere."""
+        return frozenset[str]().union(*(alternative.freed_zones(subject, calendars) for alternative in self.alternatives))
 
     @property
     def zone_ids(self) -> list[str] | None:
@@ -192,9 +271,19 @@ class Pack(Strict, kw_only=True):
     calendars: dict[str, list[DateRange]] = {}
     zones: str | None = None
     rules: list[Rule]
-    targets: dict[str, float] = {}
+    stated_targets: dict[str, Target | float] = msgspec.field(name="targets", default_factory=dict)
     credit: dict[str, Any] = {}
     geometries: dict[str, BaseGeometry] = {}
     zone_names: dict[str, tuple[str, str]] = {}
     zone_kinds: dict[str, str] = {}
     source: dict[str, str] = {}
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """Its targets by measure; a plain number is the operator's."""
+        return {measure: target if isinstance(target, Target) else Target(value=target, source="operator") for measure, target in self.stated_targets.items()}
+
+    def target_of(self, measure: str) -> float | None:
+        """The value that a measure is to reach; None where none is set."""
+        target = self.targets.get(measure)
+        return target.value if target else None

@@ -46,10 +46,6 @@ class Policy:
         self.rule_of_id = {rule.id: rule for rule in pack.rules}
         self.identifier = compile_pattern(pack.identifier.pattern) if pack.identifier else None
         self._periods: deque[Settled] = deque(maxlen=8)
-        self._calendars = {
-            name: [(bound_ms(r.from_, self.timezone, end=False), bound_ms(r.until, self.timezone, end=True)) for r in ranges]
-            for name, ranges in pack.calendars.items()
-        }
 
     @property
     def zone_kinds(self) -> dict[str, str]:
@@ -85,7 +81,6 @@ class Policy:
                 return known
         day = local_datetime(event_time_ms, self.timezone).date()
         bounds = {instant_ms(day, 0, self.timezone), instant_ms(day, 1440, self.timezone), self.valid_from_ms, self.valid_until_ms, BEGINNING_MS, END_MS}
-        bounds.update(bound for ranges in self._calendars.values() for interval in ranges for bound in interval)
         permitted = set()
         for rule in self.fix_rules:
             for window in rule.permitted or ():
@@ -93,7 +88,7 @@ class Policy:
                     bounds |= {from_ms, until_ms}
                     if from_ms <= event_time_ms < until_ms:
                         permitted.add(rule.id)
-        calendars = (n for n, ranges in self._calendars.items() if any(a <= event_time_ms < b for a, b in ranges))
+        calendars = (name for name, ranges in self.pack.calendars.items() if any(first <= day <= last for dates in ranges for first, last in dates.days(day)))
         period = max(b for b in bounds if b <= event_time_ms), min(b for b in bounds if b > event_time_ms)
         self._periods.appendleft(Settled(*period, frozenset(calendars), frozenset(permitted)))
         return self._periods[0]

@@ -16,8 +16,8 @@ from streams.files.plain_yaml import read_yaml
 from streams.files.small_files import read_beside, read_small
 from streams.patterns import compile_pattern
 from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
-from streams.policy.claims import claim_problem, document_problem, misquotes
-from streams.policy.pack import LocalDate, Pack, PublishedDate, Rule, ZoneKind
+from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
+from streams.policy.pack import DaysOfYear, LocalDate, Pack, PublishedDate, Rule, ZoneKind
 from streams.policy.policy import Policy
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
@@ -114,6 +114,11 @@ def _read_scalar(kind: type, value: Any) -> Any:
         if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
             raise ValueError(f"date {value!r} is not YYYY, YYYY-MM or YYYY-MM-DD")
         return PublishedDate(value)
+    if kind is DaysOfYear:
+        bounds = re.fullmatch(r"(\d\d-\d\d)(?:…|\.\.\.?|–|/)(\d\d-\d\d)", str(value))
+        if bounds is None or not all(local_date(f"2000-{bound}") for bound in bounds.groups()):
+            raise ValueError(f"every_year {value!r} is not MM-DD…MM-DD, such as 11-01…11-20")
+        return DaysOfYear("…".join(bounds.groups()))
     raise NotImplementedError(kind)
 
 
@@ -180,10 +185,10 @@ class _Source:
             self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
         for name, ranges in pack.calendars.items():
             for index, range_ in enumerate(ranges):
-                if range_.until < range_.from_:
+                if range_.from_ and range_.until and range_.until < range_.from_:
                     raise self.bad(("calendars", name, index), f"calendar {name}: until {range_.until} is before from {range_.from_}")
         for key, target in pack.targets.items():
-            if problem := number_problem(f"target {key}", target, share=is_share(key)):
+            if problem := number_problem(f"target {key}", target.value, share=is_share(key)) or target_problem(key, target):
                 raise self.bad(("targets", key), problem)
         lines: dict[str, int] = {}
         for index, rule in enumerate(pack.rules):
@@ -240,9 +245,10 @@ class _Source:
         path = ("rules", index)
         for key, problem in parameter_problems(rule.parameters):
             raise self.bad((*path, key), problem)
-        for name in rule.exempt.calendars if rule.exempt else ():
-            if name not in pack.calendars:
-                raise self.bad((*path, "exempt", "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
+        for keys, exemption in exemptions(rule):
+            for name in exemption.calendars:
+                if name not in pack.calendars:
+                    raise self.bad((*path, *keys, "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
         if pattern := getattr(rule.parameters, "home_plate_pattern", None):
             self._check_pattern((*path, "home_plate_pattern"), pattern)
         for name, points in getattr(rule.parameters, "points", {}).items():

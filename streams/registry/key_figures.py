@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams.counts import share
-from streams.registry.records import Vehicle
+from streams.registry.records import NEW_ENERGY, Vehicle
 
 TITLES = {
-    "nev_share": ("新能源车辆占比", "electric and hybrid vehicles"),
+    "nev_share": ("新能源车辆占比", "new-energy vehicles"),
     "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery"),
     "empty_run_ratio": ("空驶率", "distance driven empty"),
     "filed_outlet_share": ("网点备案率", "outlets on file"),
@@ -45,7 +45,7 @@ def network(valid: Mapping[str, Sequence[Any]]) -> dict[str, float]:
     """
     vehicles, outlets, townships = active_vehicles(valid), valid["outlet"], valid["township"]
     measured = {
-        "nev_share": share(sum(v.energy in {"electric", "hybrid"} for v in vehicles), len(vehicles)),
+        "nev_share": share(sum(v.energy in NEW_ENERGY for v in vehicles), len(vehicles)),
         "joint_delivery_share": share(sum(v.joint_delivery for v in vehicles), len(vehicles)),
         "filed_outlet_share": share(sum(o.filed for o in outlets), len(outlets)),
         "recycling_outlet_share": share(sum(o.recycling_container for o in outlets), len(outlets)),

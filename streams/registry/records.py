@@ -1,4 +1,4 @@
-"""What the registry holds: vehicles, drivers, enterprises, outlets, passes, notices, and how each record is read."""
+"""What the registry holds: vehicles, drivers, enterprises, outlets, passes, notices, townships, facilities, delivery lines, and how each is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from streams.errors import BadInput, nearest
 from streams.events import Id, Milliseconds
 
 VehicleClass = Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"]
-Energy = Literal["electric", "hybrid", "fuel"]
+Energy = Literal["electric", "plug_in_hybrid", "fuel_cell", "hybrid", "fuel"]
+NEW_ENERGY: frozenset[Energy] = frozenset({"electric", "plug_in_hybrid", "fuel_cell"})
+"""New energy (新能源) as China's rules of access to market mean it: a hybrid that cannot be plugged in is none."""
 Body = Literal["box", "open"]
 Number = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
@@ -33,6 +35,8 @@ class Vehicle(Entry, tag="vehicle", kw_only=True):
     city: str | None = None
     vehicle_class: VehicleClass | None = None
     energy: Energy | None = None
+    plate_kind: Literal["motor", "non_motor"] | None = None
+    emission_standard: str | None = None
     body: Body | None = None
     marked: bool = True
     status: Literal["active", "suspended", "scrapped"] = "active"
@@ -50,25 +54,29 @@ class Driver(Entry, tag="driver", kw_only=True):
 
 
 class Enterprise(Entry, tag="enterprise", kw_only=True):
-    """An express enterprise and its credit standing."""
+    """An express enterprise, until when it is licensed, and its credit standing."""
 
     name_zh: str | None = None
     name_en: str | None = None
     primary_brand: bool = False
+    key_enterprise: bool = False
+    licensed_until: str | None = None
     cities: list[str] = msgspec.field(default_factory=list)
     credit: Literal["red", "normal", "black"] = "normal"
 
 
 class Outlet(Entry, tag="outlet", kw_only=True):
-    """An outlet where parcels are handed in or out."""
+    """An outlet where parcels are handed in or out; whether it has a ``camera`` may be unknown."""
 
     enterprise_id: str | None = None
     city: str | None = None
     lon: float | None = None
     lat: float | None = None
     filed: bool = False
-    camera: bool = False
+    camera: bool | None = None
     recycling_container: bool = False
+    standardised: bool = False
+    reusable_boxes: bool = False
 
 
 class Pass(Entry, tag="pass", kw_only=True):
@@ -104,10 +112,28 @@ class Township(Entry, tag="township", kw_only=True):
     service_stations: Number = 0
 
 
-AnyEntry = Vehicle | Driver | Enterprise | Outlet | Pass | Notice | Township
+class Facility(Entry, tag="facility", kw_only=True):
+    """A place of the delivery network: a hub, a county centre, a township or village station, a pick-up point."""
+
+    level: Literal["hub", "county", "township", "village", "pickup_point"]
+    enterprise_id: str | None = None
+    city: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+
+
+class Line(Entry, tag="line", kw_only=True):
+    """A delivery line: the ``zones`` that one of its vehicles enters in this order every day."""
+
+    zones: list[str]
+    vehicle_ids: list[str]
+    city: str | None = None
+
+
+AnyEntry = Vehicle | Driver | Enterprise | Outlet | Pass | Notice | Township | Facility | Line
 KINDS: dict[str, type[AnyEntry]] = {
     "vehicle": Vehicle, "driver": Driver, "enterprise": Enterprise, "outlet": Outlet,
-    "pass": Pass, "notice": Notice, "township": Township,
+    "pass": Pass, "notice": Notice, "township": Township, "facility": Facility, "line": Line,
 }  # fmt: skip
 _decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
 _list_decoder: msgspec.json.Decoder[list[AnyEntry]] = msgspec.json.Decoder(list[AnyEntry])

@@ -218,7 +218,7 @@ def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
     try:
         from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
         until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
-        for name in (*_LAPSING, "from_", "until", "filed_at"):
+        for name in (*_LAPSING, "licensed_until", "from_", "until", "filed_at"):
             if text := getattr(entry, name, None):
                 bound_ms(text, timezone, end=True)
     except ValueError as error:

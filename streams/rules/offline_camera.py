@@ -40,4 +40,4 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def expects(record: Any) -> bool:
     """Whether heartbeats are expected of what the registry says about an outlet."""
-    return isinstance(record, Outlet) and record.camera
+    return isinstance(record, Outlet) and record.camera is True

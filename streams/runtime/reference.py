@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import structlog
@@ -22,7 +22,7 @@ from streams.events import LAST_MS
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
 from streams.registry.key_figures import active_vehicles, network
-from streams.registry.records import Standing, decode_versions
+from streams.registry.records import Energy, Standing, decode_versions
 from streams.registry.registry import Registry
 from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
 from streams.unreadable import passed_over
@@ -158,11 +158,11 @@ def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name})
     valid = registry.valid(now_ms)
     fleet = active_vehicles(valid)
-    for energy in ("electric", "hybrid", "fuel"):
+    for energy in get_args(Energy):
         metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))
     for measure, value in network(valid).items():
         metrics.NETWORK.labels(city, measure).set(value)
         if measure == "nev_share":
             metrics.NEV_RATIO.labels(city).set(value)
     for measure, target in policy.pack.targets.items():
-        metrics.TARGET_RATIO.labels(city, measure).set(target)
+        metrics.TARGET_RATIO.labels(city, measure).set(target.value)

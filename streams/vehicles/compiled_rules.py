@@ -260,7 +260,7 @@ class RuleCompiler:
         for rule in period.rules:
             if rule.vehicles is not None and not rule.vehicles.matches(subject):
                 continue
-            freed = rule.exempt.freed_zones(subject, period.calendars) if rule.exempt else frozenset()
+            freed = rule.freed_zones(subject, period.calendars)
             if "*" in freed:
                 continue
             prepared = RULES[rule.rule].prepare(rule.parameters, subject, period.policy.identifier if period.policy else None)

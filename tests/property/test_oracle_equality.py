@@ -66,15 +66,24 @@ windows = st.lists(
     ),
     min_size=1, max_size=2,
 )  # fmt: skip
-exemptions = st.fixed_dictionaries(
-    {},
-    optional={
-        "passes": st.lists(st.sampled_from(["green", "temporary"]), max_size=2, unique=True),
-        "energy": st.lists(st.sampled_from(["electric", "fuel"]), max_size=1),
-        "joint_delivery": st.booleans(),
-        "calendars": st.just(["fair"]),
-        "unless_credit": st.just("black"),
-    },
+conditions = {
+    "passes": st.lists(st.sampled_from(["green", "temporary"]), max_size=2, unique=True),
+    "energy": st.lists(st.sampled_from(["electric", "fuel"]), max_size=1),
+    "classes": st.just(["truck"]),
+    "body": st.just(["box"]),
+    "marked": st.booleans(),
+    "key_enterprise": st.booleans(),
+    "joint_delivery": st.booleans(),
+    "calendars": st.sampled_from([["fair"], ["winter"]]),
+    "unless_credit": st.just("black"),
+}
+exemptions = st.one_of(
+    st.fixed_dictionaries({}, optional=conditions),
+    st.lists(
+        st.fixed_dictionaries({}, optional=conditions).filter(lambda each: any(value for key, value in each.items() if key != "unless_credit")),
+        min_size=1,
+        max_size=2,
+    ),
 )
 selectors = st.fixed_dictionaries(
     {}, optional={"classes": st.just(["truck", "light_van"]), "energy": st.just(["fuel"]), "body": st.just(["box"])}
@@ -130,7 +139,7 @@ registries = st.lists(
             "driver_ids": st.lists(st.sampled_from(["d", "x"]), max_size=2), "insured_until": instants,
         }),
         record("driver", ["d", "x"], {}, {"trained_until": instants, "insured_until": instants}),
-        record("enterprise", ["e", "f"], {}, {"credit": st.sampled_from(["normal", "black"])}),
+        record("enterprise", ["e", "f"], {}, {"credit": st.sampled_from(["normal", "black"]), "key_enterprise": st.booleans()}),
         record("pass", ["p", "q"], {"pass_kind": st.sampled_from(["green", "temporary", "cross_border"])}, {
             "vehicle_id": st.sampled_from(["V-1", "V-2"]), "enterprise_id": st.sampled_from(["e", "f"]),
             "zones": st.sampled_from([["*"], ["square"], ["two", "holed"]]),
@@ -270,7 +279,7 @@ def compare(folder, pack, registry, sent, split, most=slow_path.MOST_A_SECOND):
     whole = {
         "policy": "p", "city": {"adcode": "1", "name_zh": "甲", "name_en": "A", "timezone": "Asia/Shanghai"},
         "document": {"title": "t", "number": "n", "file": "f"}, "identifier": {"pattern": "V-[0-9]"},
-        "calendars": {"fair": [{"from": "2023-11-15", "until": "2023-11-15"}]}, "zones": "zones.geojson", **pack,
+        "calendars": {"fair": [{"from": "2023-11-15", "until": "2023-11-15"}], "winter": [{"every_year": "11-16…01-05"}]}, "zones": "zones.geojson", **pack,
     }  # fmt: skip
     if whole.get("valid_from") and whole.get("valid_until") and not valid_from_before_until(whole):
         del whole["valid_until"]

@@ -52,7 +52,7 @@ def judged(policy, tmp_path_factory):
 def test_key_figures_are_of_the_records_valid_then(policy):
     registry = registry_of(
         policy,
-        {"kind": "vehicle", "id": "1", "energy": "electric", "joint_delivery": True}, {"kind": "vehicle", "id": "2", "energy": "hybrid"},
+        {"kind": "vehicle", "id": "1", "energy": "electric", "joint_delivery": True}, {"kind": "vehicle", "id": "2", "energy": "plug_in_hybrid"},
         {"kind": "vehicle", "id": "3", "energy": "fuel", "valid_until": "2019-06-30"}, {"kind": "vehicle", "id": "3", "energy": "electric", "valid_from": "2019-07-01"},
         {"kind": "vehicle", "id": "4", "energy": "electric", "status": "scrapped"}, {"kind": "vehicle", "id": "5"},
         {"kind": "outlet", "id": "1", "filed": True, "recycling_container": True}, {"kind": "outlet", "id": "2", "valid_from": "2019-07-01"},
