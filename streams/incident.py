@@ -22,7 +22,8 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
 
     ``closed_at_ms`` is None while it is open; ``lon`` and ``lat`` are those of its first evidence, or of the outlet;
     ``fix_count``: of how many fixes, scans, parcels or charges it is made. An id is None where it is about no such thing.
-    ``clause_text`` and what follows it: what the pack says of its document, None and empty where it says nothing.
+    ``clause_text`` and what follows it: what the pack says of its document, None and empty where it says nothing;
+    ``continued_by``: who goes on judging by the document where it was over when the incident began.
     """
 
     incident_id: str
@@ -57,6 +58,7 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     figures: Figures | None = None
     duty_of: Duty | None = None
     responsible: tuple[str, ...] = ()
+    continued_by: str | None = None
 
     @property
     def subject(self) -> str:

@@ -41,7 +41,7 @@ SCAN = {
     "real_name_verified": FLAG, "inspected": FLAG, "screened": FLAG, "courier_id": NAME, "vehicle_id": NAME,
     "delivery_method": ("door", "locker", "station"), "mode": ("road", "rail", "air"), "synthetic": FLAG, "arrival_time_ms": TIME,
 }  # fmt: skip
-SAID = ("unless_credit", "basis", "quote")
+SAID = ("unless_credit", "basis", "figures", "quote")
 BEAT = {"event_time_ms": TIME, "subject": SUBJECT, "event_id": NAME, "city": NAME, "synthetic": FLAG, "arrival_time_ms": TIME}
 YEAR_2000, NO_CALENDAR = 946_684_800_000, 2**47
 HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"

@@ -11,14 +11,6 @@ from streams.registry.key_figures import TITLES
 Words = tuple[str, str]
 """The same in Chinese and in English."""
 
-DUE = {
-    ("hohhot-2019", "township_coverage"): "2019-12-31 一（三）",
-    ("hohhot-2019", "locker_cells"): "2019-12-31 四（十二）",
-    ("hohhot-2019", "service_stations"): "2019-12-31 四（十三）",
-    ("hezhou-2018", "township_coverage"): "2020 一（二）",
-}
-"""When a target is due, and the clause that says so, by pack and measure. The packs' other targets bear no date."""
-
 
 @cache
 def _policies() -> dict[str, Policy]:
@@ -41,9 +33,8 @@ def clauses(*rules: str) -> Words:
 def due_figures() -> dict[str, list[str]]:
     """Date and clause → the figures due by then, as ``city/measure``."""
     due: dict[str, list[str]] = {}
-    for (pack, measure), text in DUE.items():
-        policy = _policies()[pack].pack
-        if measure not in policy.targets or measure not in TITLES:
-            raise ValueError(f"{pack} has no target for {measure}")
-        due.setdefault(text, []).append(f"{policy.city.adcode}/{measure}")
+    for policy in _policies().values():
+        for measure, target in policy.pack.targets.items():
+            if target.by and measure in TITLES:
+                due.setdefault(f"{target.by} {target.clause}", []).append(f"{policy.pack.city.adcode}/{measure}")
     return due

@@ -39,7 +39,7 @@ def incident_data(transition: Transition, policies: Policies, registry: Registry
     }
     first = episode.evidence[0]
     return IncidentData(
-        **_common(transition, rule, policy, words),
+        **_common(transition, rule, policy, words, episode.opened_at_ms),
         zone_id=offence.zone_id,
         vehicle_id=transition.vehicle_id,
         plate=plate,
@@ -71,7 +71,7 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
         "target_percent": target_percent(rule.parameters.target),
     }
     return IncidentData(
-        **_common(transition, rule, policy, words),
+        **_common(transition, rule, policy, words, opened_at_ms),
         enterprise_id=day.enterprise_id,
         opened_at_ms=opened_at_ms,
         last_seen_ms=closed_at_ms,
@@ -98,7 +98,7 @@ def violation_data(transition: ViolationTransition, registry: Registry) -> Incid
     }
     lon, lat = (outlet.lon, outlet.lat) if outlet else (None, None)
     return IncidentData(
-        **_common(transition, transition.rule, policy, words),
+        **_common(transition, transition.rule, policy, words, opened_at_ms),
         enterprise_id=enterprise_id,
         outlet_id=name if kind == "outlet" else None,
         opened_at_ms=opened_at_ms,
@@ -125,7 +125,7 @@ def interval_data(transition: IntervalTransition, registry: Registry) -> Inciden
     }
     last_seen_ms = interval.start_ms if interval.end_ms is None else interval.end_ms
     return IncidentData(
-        **_common(transition, transition.rule, policy, words),
+        **_common(transition, transition.rule, policy, words, interval.start_ms),
         enterprise_id=enterprise_id,
         outlet_id=name if kind == "outlet" else None,
         opened_at_ms=interval.start_ms,
@@ -164,7 +164,7 @@ def _subject_words(subject: str, enterprise_names: tuple[str, str]) -> dict[str,
 
 
 def _common(
-    transition: Transition | DayTransition | ViolationTransition | IntervalTransition, rule: Rule, policy: Policy, words: dict[str, str]
+    transition: Transition | DayTransition | ViolationTransition | IntervalTransition, rule: Rule, policy: Policy, words: dict[str, str], opened_at_ms: int
 ) -> dict[str, Any]:
     """The fields that every incident gets alike; ``words`` go into its reason."""
     module = RULES[rule.rule]
@@ -182,6 +182,7 @@ def _common(
         "city": policy.pack.city.adcode,
         "reason_zh": reason_zh.format(**words),
         "reason_en": reason_en.format(**words),
+        "continued_by": policy.continued_by(opened_at_ms) if rule.clause else None,
         **_claims(rule, policy),
     }
 

@@ -134,7 +134,8 @@ class Selector(Strict, kw_only=True):
 class Exemption(Strict, kw_only=True):
     """Conditions under which a rule is not violated. Written as a mapping, any of them frees; as one of a list of alternatives, all of its own must hold.
 
-    ``unless_credit: black`` withdraws it from such enterprises. ``basis`` and ``quote``: what the document says of it (None: nothing is claimed).
+    ``unless_credit: black`` withdraws it from such enterprises. ``basis`` and ``quote``: what the document says of it (None: nothing is claimed),
+    ``figures``: where its extent is an example.
     """
 
     passes: list[PassKind] = []
@@ -147,6 +148,7 @@ class Exemption(Strict, kw_only=True):
     calendars: list[str] = []
     unless_credit: Literal["black"] | None = None
     basis: Basis | None = None
+    figures: Figures | None = None
     quote: str = ""
 
     @property
@@ -156,7 +158,7 @@ class Exemption(Strict, kw_only=True):
 
     def each_alone(self) -> list[Exemption]:
         """One alternative for each condition: what it means as a mapping."""
-        bare = Exemption(unless_credit=self.unless_credit, basis=self.basis, quote=self.quote)
+        bare = Exemption(unless_credit=self.unless_credit, basis=self.basis, figures=self.figures, quote=self.quote)
         return [msgspec.structs.replace(bare, **{key: value}) for key, value in self.conditions.items()]
 
     def freed_zones(self, subject: Subject, calendars: frozenset[str]) -> frozenset[str]:
@@ -178,7 +180,7 @@ class Exemption(Strict, kw_only=True):
         return subject.pass_zones(self.passes) if self.passes else frozenset("*")
 
 
-CONDITIONS = tuple(name for name in Exemption.__struct_fields__ if name not in {"unless_credit", "basis", "quote"})
+CONDITIONS = tuple(name for name in Exemption.__struct_fields__ if name not in {"unless_credit", "basis", "figures", "quote"})
 
 
 class Target(Strict, kw_only=True):

@@ -47,6 +47,13 @@ class Policy:
         self.identifier = compile_pattern(pack.identifier.pattern) if pack.identifier else None
         self._periods: deque[Settled] = deque(maxlen=8)
 
+    def continued_by(self, event_time_ms: int) -> str | None:
+        """Who goes on judging by the document, where that is over at an instant."""
+        in_force, continued = self.pack.document.in_force, self.pack.continued
+        if continued is None or in_force is None or in_force.until is None or event_time_ms < bound_ms(in_force.until, self.timezone, end=True):
+            return None
+        return continued.by
+
     @property
     def zone_kinds(self) -> dict[str, str]:
         """Each zone's kind by its id."""

@@ -25,6 +25,8 @@ from streams.rules import RULES, judged
 from streams.windows import MinuteOfDay, Weekdays, minute_of_day, weekdays
 
 PACKS = Path(__file__).parent.parent / "policies"
+_DAY = r"((?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2\d|30(?<!02-30)|31(?<!0[2469]-31)(?<!11-31)))"
+"""A month and a day that there is in some year."""
 _ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind, Basis, Duty) for word in get_args(kind))}
 
 
@@ -115,8 +117,8 @@ def _read_scalar(kind: type, value: Any) -> Any:
             raise ValueError(f"date {value!r} is not YYYY, YYYY-MM or YYYY-MM-DD")
         return PublishedDate(value)
     if kind is DaysOfYear:
-        bounds = re.fullmatch(r"(\d\d-\d\d)(?:…|\.\.\.?|–|/)(\d\d-\d\d)", str(value))
-        if bounds is None or not all(local_date(f"2000-{bound}") for bound in bounds.groups()):
+        bounds = re.fullmatch(rf"{_DAY}(?:…|\.\.\.?|–|/){_DAY}", str(value))
+        if bounds is None:
             raise ValueError(f"every_year {value!r} is not MM-DD…MM-DD, such as 11-01…11-20")
         return DaysOfYear("…".join(bounds.groups()))
     raise NotImplementedError(kind)
@@ -175,7 +177,7 @@ class _Source:
             return self.bad(path, f"key {missing[1]!r} is missing in {place}")
         if wrong := re.search(r"[Ii]nvalid enum value '(.+?)'", message):
             message += nearest(wrong[1], _ENUM_WORDS)
-        key = next((str(step) for step in reversed(path) if isinstance(step, str)), "the pack")
+        key = next((str(step) for step in reversed(path) if isinstance(step, str) and step != "..."), "the pack")
         return self.bad(path, f"{key}: {message[0].lower()}{message[1:]}")
 
     def check(self, pack: Pack) -> None:

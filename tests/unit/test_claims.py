@@ -12,7 +12,7 @@ from deploy.commands.policy import app
 from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
 from streams.errors import BadInput
-from streams.policy.claims import plain, stands_in
+from streams.policy.claims import exemptions, plain, stands_in
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy, packs, parse_policy
 from streams.registry.records import decode_entry
@@ -206,7 +206,7 @@ def test_a_pack_quotes_its_document_clause_and_authorities(documented):
     assert plain(pack.document.title) in plain(document) and plain(pack.document.number or "") in plain(document)
     clauses = sections(document)
     for rule in pack.rules:
-        said = [rule.quote] + ([rule.exempt.quote] if rule.exempt else [])
+        said = [rule.quote] + [exemption.quote for _, exemption in exemptions(rule)]
         assert all(said), rule.id
         for quote in said:
             pattern = ".*?".join(re.escape(plain(part)) for part in quote.split("……"))
@@ -246,8 +246,7 @@ def test_a_pack_claims_no_more_than_its_document_says(name):
             assert rule.basis == "illustrative", rule.id
         if rule.rule in {"nonstandard_vehicle", "low_electronic_waybill_rate", "low_green_packaging_rate"}:
             assert rule.basis == "encouraged", rule.id
-        if rule.exempt:
-            assert rule.exempt.basis, rule.id
+        assert all(exemption.basis for _, exemption in exemptions(rule)), rule.id
 
 
 def test_numbers_and_insurance_are_claimed_where_the_document_speaks_of_them():
@@ -349,6 +348,17 @@ def test_the_table_of_rules_tells_demands_from_the_rest():
     rows = {row.split("`")[1]: row.split(" | ") for row in rule_table().splitlines() if "`" in row}
     assert rows["unregistered_vehicle"][2:] == ["二（三）9+", "三（十）", "五°", "二（二）1", "三（十）+ |"]
     assert rule_table(chinese=True).endswith("+: 文件鼓励或引导，并非强制; °: 示例，文件未作此要求")
+
+
+@pytest.mark.parametrize(("until", "by"), [("2026-06-25", "the city"), ("2026-06-26", None)])
+def test_incidents_after_the_end_of_the_document_say_who_goes_on(until, by, tmp_path):
+    frame = CITY.replace("file: f.txt}", f"file: f.txt, in_force: {{from: 2021-06-26, until: {until}}}}}").replace("rules:", "continued: {by: the city, reason: no successor}\nrules:")
+    policy = parse(frame + "  - {rule: unregistered_vehicle, id: r, clause: 一, severity: warning}\n")
+    noon = int(dt.datetime(2026, 6, 26, 12, tzinfo=policy.timezone).timestamp() * 1000)
+    (tmp_path / "fixes.jsonl").write_text(json.dumps({"event_id": "1", "event_time_ms": noon, "vehicle_id": "v", "lon": 111.66, "lat": 40.81}) + "\n", "utf-8")
+    judge_files(policy, Registry(policy.timezone), [str(tmp_path / "fixes.jsonl")], [], tmp_path / "out")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "incidents.jsonl").read_text("utf-8").splitlines()]
+    assert [row["continued_by"] for row in rows] == [by]
 
 
 CITIES = "Hohhot|Hezhou|Shaoxing|Yunnan|Wulong"

@@ -21,28 +21,36 @@ def at(text):
 
 
 MISTAKES = [
-    ("zones: [core]", "zonse: [core]", ":121: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
-    ("zones: [core]", "zones: [cor]", ":121: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
+    ("zones: [core]", "zonse: [core]", ":119: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
+    ("zones: [core]", "zones: [cor]", ":119: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
     ("    zones: [core]\n", "", ": rule restricted_hours needs the key 'zones'"),
     ("severity: violation", "severity: violatin", "did you mean 'violation'?"),
     ("rule: overstayed_stop", "rule: overstaid_stop", ": unknown rule 'overstaid_stop'; did you mean 'overstayed_stop'?"),
     ("limit: 10m", "limit: ten", ": limit: duration 'ten' is not a number with ms, s, m, h or d"),
     ("limit: 10m", "limt: 10m", "did you mean 'limit'?"),
-    ('from: "20:00"', 'from: "25:00"', ":123: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
+    ('from: "20:00"', 'from: "25:00"', ":121: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
     ("lateness:", "latenes:", ":17: unknown key 'latenes'; did you mean 'lateness'?"),
     ("timezone: Asia/Shanghai", "timzone: Asia/Shanghai", "did you mean 'timezone'?"),
     ("timezone: Asia/Shanghai", "timezone: Asia/Shanghia", "timezone 'Asia/Shanghia' is unknown"),
-    ("id: number-scheme", "id: number-on-file", "rule id 'number-on-file' is used twice (first in line 23)"),
-    ("until: 2019-11-20", "until: 2019-10-20", "until 2019-10-20 is before from 2019-11-01"),
-    ("until: 2019-11-20", "until: 2019-11-31", "date '2019-11-31' is not YYYY-MM-DD"),
-    ("energy: [electric]", "energy: [electrc]", "did you mean 'electric'?"),
+    ("id: number-scheme", "id: number-on-file", "rule id 'number-on-file' is used twice (first in line 21)"),
+    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01, until: 2019-10-20}]}", "until 2019-10-20 is before from 2019-11-01"),
+    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01, until: 2019-11-31}]}", "date '2019-11-31' is not YYYY-MM-DD"),
+    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01}]}", ":18: calendars: a calendar has dates from and until, or the same days of every_year"),
+    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{every_year: 11-31…12-01}]}", "every_year '11-31…12-01' is not MM-DD…MM-DD, such as 11-01…11-20"),
+    ("classes: [light_van, truck]", "classes: [light_vn, truck]", "did you mean 'light_van'?"),
+    ("- passes: [green, temporary]", "- passes: [gren]", "did you mean 'green'?"),
+    ("- passes: [green, temporary]\n        unless_credit", "- unless_credit", ": rule core-daytime: exempt: an alternative without a condition exempts everybody; name whom, by one of passes,"),
     ("kind: loading", "kind: loadin", "no zone is of kind 'loadin'; did you mean 'loading'?"),
-    ("[double_eleven]", "[double_elven]", "calendar 'double_elven' is not defined; did you mean 'double_eleven'?"),
+    ("- passes: [green, temporary]", "- calendars: [fair]", ": calendar 'fair' is not defined"),
     ("days: mon-sun", "days: mon-snu", "day 'snu' is not a weekday; did you mean 'sun'?"),
     ("target: 0.90", "target: high", ": target: expected `float`, got `str`"),
     ("reusable_bag: 0.90", "reusable_bag: 1.9", "target reusable_bag must be a share from 0 to 1, not 1.9"),
-    ("township_coverage: 1.0", "township_coverage: 100", "target township_coverage must be a share from 0 to 1, not 100"),
-    ("electronic_waybill: 0.90", "electronic_waybill: 90", "must be a share from 0 to 1, not 90"),
+    ("township_coverage: {value: 1.0", "township_coverage: {value: 100", "target township_coverage must be a share from 0 to 1, not 100"),
+    ("green_packaging: 0.90", "green_packaging: 90", "must be a share from 0 to 1, not 90"),
+    ("value: 130000, by: 2019-12-31, source: document", "value: 130000, by: 2019-12-31", "key 'source' is missing in targets"),
+    ("value: 130000, by: 2019-12-31, source: document", "value: 130000, by: 2019, source: document", "date '2019' is not YYYY-MM-DD"),
+    ("source: document, clause: 四（十二）,", "source: document,", ": target locker_cells: source document needs clause; a target that no clause sets is the operator's"),
+    ("source: document, clause: 四（十二）", "source: operator, clause: 四（十二）", ": target locker_cells: clause, quote and basis are a document's; this target is the operator's"),
     ("rules:", "rules: [", ": not YAML"),
     ('"HH-[0-9]{5}"', '"HH-[0-9"', "pattern 'HH-[0-9' is no regular expression"),
     ("policy: hohhot-2019", "policy: a\npolicy: b", ":5: key 'policy' is given twice"),
@@ -87,7 +95,6 @@ def test_mistakes_in_zones_name_the_line():
     ("moment", "place", "present", "absent"),
     [
         ("2026-06-26", (111.66, 40.81), ["on fri 2026-06-26:", "core-daytime (restricted_hours): 07:00–20:00; who: light_van, truck"], ["residential-night", "all are"]),
-        ("2019-11-11", None, ["double_eleven:", "all are exempt during double_eleven", "residential-night (restricted_hours): 00:00–07:00, 20:00–24:00"], []),
         ("2026-06-26T21:00", (111.66, 40.81), ["number-on-file (unregistered_vehicle): applies then"], ["core-daytime"]),
         ("2018-12-31", None, ["nothing: the pack is valid from 2019-01-01"], ["core-daytime"]),
     ],
@@ -119,7 +126,7 @@ def test_equal_bounds_mean_a_whole_day_and_24_00_is_allowed():
 
 
 def test_nothing_changes_within_a_period():
-    policy = load_policy("hohhot-2019")
+    policy = load_policy("yunnan-2018")
     for hour in range(48):
         moment = at("2019-10-31T00:30") + hour * 3_600_000
         from_ms, until_ms = policy.period_ms(moment)
@@ -131,10 +138,29 @@ def test_nothing_changes_within_a_period():
 
 
 def test_calendars_include_both_dates():
-    policy = load_policy("hohhot-2019")
-    assert policy.calendars_at(at("2019-11-01T00:00")) == {"double_eleven"}
-    assert policy.calendars_at(at("2019-11-20T23:59:59.999")) == {"double_eleven"}
-    assert policy.calendars_at(at("2019-11-21T00:00")) == frozenset()
+    policy = load_policy("yunnan-2018")
+    for year in (2018, 2019, 2026):
+        assert policy.calendars_at(at(f"{year}-11-01T00:00")) == {"double_eleven"}
+        assert policy.calendars_at(at(f"{year}-11-20T23:59:59.999")) == {"double_eleven"}
+        assert policy.calendars_at(at(f"{year}-11-21T00:00")) == policy.calendars_at(at(f"{year}-10-31T23:59")) == frozenset()
+    assert policy.calendars_at(at("2023-08-20T23:59")) == {"trade_fair"} and policy.calendars_at(at("2024-08-18T12:00")) == frozenset()
+
+
+def test_a_calendar_of_every_year_goes_beyond_the_new_year():
+    policy = parse(PACK["yaml"].replace("lateness: 10m", "lateness: 10m\ncalendars: {winter: [{every_year: 12-20…02-29}]}", 1))
+    for moment, on in [
+        ("2025-12-19T23:59:59", False), ("2025-12-20T00:00", True), ("2026-01-01T12:00", True), ("2026-02-28T23:59:59", True), ("2026-03-01T00:00", False),
+        ("2028-02-29T12:00", True), ("2028-03-01T00:00", False),
+    ]:  # fmt: skip
+        assert bool(policy.calendars_at(at(moment))) is on, moment
+
+
+def test_targets_have_a_value_a_date_and_a_source_and_plain_numbers_are_the_operators():
+    targets = load_policy("hohhot-2019").pack.targets
+    lockers, green = targets["locker_cells"], targets["green_packaging"]
+    assert (lockers.value, lockers.by, lockers.source, lockers.clause) == (130_000, "2019-12-31", "document", "四（十二）")
+    assert not lockers.is_due("2019-12-30") and lockers.is_due("2019-12-31")
+    assert (green.value, green.by, green.source, green.clause, green.is_due("2030-01-01")) == (0.9, None, "operator", None, False)
 
 
 def test_an_unknown_pack_name_gets_a_suggestion():
