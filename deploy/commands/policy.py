@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from streams.shown import shown
 
 if TYPE_CHECKING:
     from streams.policy.policy import Policy
+    from streams.terms import Lang
 
 app = typer.Typer(help="Policy packs.", no_args_is_help=True)
 
@@ -42,27 +44,55 @@ def policy_check(
     pack: Annotated[str, typer.Argument(help="pack by name or path")],
     date: Annotated[str | None, typer.Option(help="what applies on this day (2026-11-11) or at this instant (2026-11-11T12:00)?")] = None,
     at: Annotated[str | None, typer.Option(help="and at this place (longitude,latitude)?")] = None,
+    vehicle: Annotated[str | None, typer.Option(help="and may this vehicle be there (light_van,electric,box,marked,pass:green; or 轻型货车,纯电动,厢式)?")] = None,
+    lang: Annotated[str | None, typer.Option(help="zh or en; else the language of the system (LC_ALL, LC_MESSAGES, LANG)")] = None,
     documents: Annotated[Path | None, typer.Option(help="folder with the document's text, in which all quotes must stand; else the pack's own folder, where it is there")] = None,
 ) -> None:
-    """Check a pack and say in words what it asks; with --date and --at, what applies there and then."""
-    import time
+    """Check a pack and say in words what it asks; with --date, --at and --vehicle, what applies there and then, and to whom."""
+    from datetime import datetime
 
-    from deploy.explain import answer, explain
+    from deploy.applies import answer
+    from deploy.asked_vehicle import read_vehicle
+    from deploy.explain import explain
     from streams.policy.reader import load_policy
+
+    language, place = language_of(lang), _place(at)
+    asked = read_vehicle(vehicle) if vehicle is not None else None
 
     checked = load_policy(pack, documents)
     if documents is None:
         checked = _checked_beside(pack, checked)
     for warning in checked.warnings:
         print(f"yicheng: warning: {shown(warning)}", file=sys.stderr)
-    if date is None and at is None:
-        say(explain(checked))
+    if date is None and at is None and asked is None:
+        say(explain(checked, language))
         return
+    say(answer(checked, date or f"{datetime.now(checked.timezone):%Y-%m-%d}", place, language, asked))
+
+
+def language_of(lang: str | None) -> Lang:
+    """The language that is asked for, else that of the system: Chinese where its locale is, else English; ``BadInput`` where it is neither."""
+    if lang is None:
+        locale = next(filter(None, (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+        return "zh" if locale.lower().startswith("zh") else "en"
+    if lang == "zh":
+        return "zh"
+    if lang == "en":
+        return "en"
+    raise BadInput(f"--lang: {lang!r} is neither zh (中文) nor en (English)")
+
+
+def _place(at: str | None) -> tuple[float, float] | None:
+    """``longitude,latitude`` in degrees; ``BadInput`` where it is something else."""
+    if at is None:
+        return None
     try:
-        lon, lat = map(float, at.split(",")) if at else (None, None)
+        lon, lat = map(float, at.replace("，", ",").split(","))
     except ValueError:
         raise BadInput(f"--at: {at!r} is not longitude,latitude such as 111.66,40.81") from None
-    say(answer(checked, date or checked.days.date_of(round(time.time() * 1000)), (lon, lat) if lon is not None and lat is not None else None))
+    if not (abs(lon) <= 180 and abs(lat) <= 90):
+        raise BadInput(f"--at: {at!r} is no place on earth; longitude comes first, then latitude, in degrees such as 111.66,40.81")
+    return lon, lat
 
 
 def _checked_beside(pack: str, read: Policy) -> Policy:

@@ -42,6 +42,8 @@ ZONES = "none"
 PERMITTED = "none"
 FORM = Form.PAIR
 TITLE_ZH = "一号多车"
+ASKS_ZH = "一个编号只能用于一辆车：同一编号先后出现在相距至少{min_distance_m}的两处，其间所需车速超过{max_speed_kmh}的，视为一号多车。"
+ASKS_EN = "A number belongs to one vehicle: it must not be seen at two places at least {min_distance_m} apart where going from one to the other would take more than {max_speed_kmh}."
 REASON_ZH = "编号 {vehicle_id} 同时出现在两处"
 REASON_EN = "number {vehicle_id} was seen in two places at once"
 

@@ -32,6 +32,8 @@ from streams.rules._predicates import Predicate, stopped
 ZONES = "required"
 PERMITTED = "optional"
 TITLE_ZH = "违规停车"
+ASKS_ZH = "{whom}不得{where}停车{unless}。"
+ASKS_EN = "{whom} must not stop{where}{unless}."
 REASON_ZH = "车辆 {vehicle_id} 在{zone_zh}违规停车"
 REASON_EN = "vehicle {vehicle_id} stopped in {zone_en} where or when that is not allowed"
 

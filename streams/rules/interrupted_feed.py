@@ -29,6 +29,8 @@ from streams.windows import Window
 
 SIGNS = "enterprise"
 TITLE_ZH = "企业数据未经通知中断"
+ASKS_ZH = "登记在册的快递企业，未经事先通知，不得{hours}中断数据超过{limit}。"
+ASKS_EN = "Registered express enterprises must not stop sending data for more than {limit} without prior notice{hours}."
 REASON_ZH = "{subject_zh} 的数据自 {since} 起未经通知中断"
 REASON_EN = "no data from {subject_en} since {since}, without notice"
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from streams.counts import Counts
 
 TITLE_ZH = "电子运单使用率不达标"
+ASKS_ZH = "{primary_brands_only}每日收寄的快件，电子运单使用率不得低于{target}（当日收寄不足{min_sample}件的不计）。"
+ASKS_EN = "Of the parcels that {primary_brands_only} accept on a day, at least {target} must have electronic waybills (days with fewer than {min_sample} parcels do not count)."
 REASON_ZH = "{enterprise_zh} {date} 电子运单使用率 {percent}，低于 {target_percent}"
 REASON_EN = "{enterprise_en}: electronic waybill rate {percent} on {date}, below {target_percent}"
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from streams.counts import Counts
 
 TITLE_ZH = "绿色包装使用率不达标"
+ASKS_ZH = "{primary_brands_only}每日收寄的快件，绿色包装使用率不得低于{target}（当日收寄不足{min_sample}件的不计）{rising}。"
+ASKS_EN = "Of the parcels that {primary_brands_only} accept on a day, at least {target} must have green packaging (days with fewer than {min_sample} parcels do not count){rising}."
 REASON_ZH = "{enterprise_zh} {date} 绿色包装使用率 {percent}，低于 {target_percent}"
 REASON_EN = "{enterprise_en}: green packaging rate {percent} on {date}, below {target_percent}"
 

@@ -32,6 +32,8 @@ from streams.registry.registry import Subject
 ZONES = "none"
 PERMITTED = "none"
 TITLE_ZH = "编号不符合规则"
+ASKS_ZH = "{whom}的编号须符合{identifier}。"
+ASKS_EN = "The numbers of {whom} must follow {identifier}."
 REASON_ZH = "车辆编号 {vehicle_id} 不符合统一编号规则"
 REASON_EN = "identifier {vehicle_id} does not follow the city's numbering scheme"
 

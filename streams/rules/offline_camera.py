@@ -28,6 +28,8 @@ from streams.registry.records import Outlet
 
 SIGNS = "outlet"
 TITLE_ZH = "网点监控未经通知离线"
+ASKS_ZH = "网点的监控摄像头，未经事先通知，不得离线超过{limit}。"
+ASKS_EN = "The monitoring cameras of outlets must not be offline for more than {limit} without prior notice."
 REASON_ZH = "{subject_zh} 的监控自 {since} 起未经通知离线"
 REASON_EN = "the camera of {subject_en} has been offline since {since}, without notice"
 

@@ -26,6 +26,8 @@ from streams.registry.registry import Subject
 ZONES = "outside"
 PERMITTED = "optional"
 TITLE_ZH = "驶出通行区域"
+ASKS_ZH = "{whom}不得驶出{zones}{unless}。"
+ASKS_EN = "{whom} must not leave {zones}{unless}."
 REASON_ZH = "车辆 {vehicle_id} 驶出允许通行区域"
 REASON_EN = "vehicle {vehicle_id} left its operating area"
 

@@ -37,6 +37,8 @@ from streams.rules._predicates import Predicate, stopped
 ZONES = "required"
 PERMITTED = "optional"
 TITLE_ZH = "临时停靠超时"
+ASKS_ZH = "{whom}{where}临时停靠，每次不得超过{limit}{unless}。"
+ASKS_EN = "{whom} must not stop for more than {limit} at a time{where}{unless}."
 REASON_ZH = "车辆 {vehicle_id} 在 {zone_zh} 停靠 {minutes} 分钟，超过限时"
 REASON_EN = "vehicle {vehicle_id} stood in {zone_en} for {minutes} min, longer than allowed"
 

@@ -29,6 +29,8 @@ from streams.registry.registry import Subject
 ZONES = "required"
 PERMITTED = "required"
 TITLE_ZH = "禁行时段驶入限行区域"
+ASKS_ZH = "{whom}不得{where}通行{unless}。"
+ASKS_EN = "{whom} must not be{where}{unless}."
 REASON_ZH = "车辆 {vehicle_id} 在禁行时段进入 {zone_zh}"
 REASON_EN = "vehicle {vehicle_id} was in {zone_en} outside the permitted hours"
 

@@ -35,6 +35,8 @@ ZONES = "none"
 PERMITTED = "none"
 FORM = Form.SILENCE
 TITLE_ZH = "在岗车辆未经通知停止上报"
+ASKS_ZH = "登记在用的{whom}点火期间，未经事先通知，不得超过{limit}不上报位置。"
+ASKS_EN = "While their ignition is on, {whom} that are registered and active must not stop reporting their position for more than {limit} without prior notice."
 REASON_ZH = "车辆 {vehicle_id} 在岗期间未经通知停止上报位置"
 REASON_EN = "vehicle {vehicle_id} stopped reporting while on duty, without notice"
 

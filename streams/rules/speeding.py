@@ -30,6 +30,8 @@ from streams.rules._predicates import Predicate, faster
 ZONES = "optional"
 PERMITTED = "optional"
 TITLE_ZH = "超速"
+ASKS_ZH = "{whom}{where}行驶，车速不得超过{limit_kmh}{unless}。"
+ASKS_EN = "{whom} must not drive faster than {limit_kmh}{where}{unless}."
 REASON_ZH = "车辆 {vehicle_id} {place_zh}超速，最高 {speed_kmh} 公里/小时"
 REASON_EN = "vehicle {vehicle_id} was speeding{place_en}, up to {speed_kmh} km/h"
 

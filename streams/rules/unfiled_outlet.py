@@ -28,6 +28,8 @@ from streams.registry.records import Outlet
 
 SCANS = "all"
 TITLE_ZH = "网点未备案"
+ASKS_ZH = "扫描快件的网点须已备案。"
+ASKS_EN = "Outlets at which parcels are scanned must be on file."
 REASON_ZH = "{subject_zh} 未备案，{date} 有 {count} 次快件扫描"
 REASON_EN = "{subject_en} is not on file, yet {scans_en} came from it on {date}"
 

@@ -28,6 +28,8 @@ from streams.registry.records import Outlet
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未验视内件"
+ASKS_ZH = "收寄快件时，须当场验视内件。"
+ASKS_EN = "What is in a parcel must be inspected when it is accepted."
 REASON_ZH = "{subject_zh} {date} 收寄 {count} 件未验视内件"
 REASON_EN = "{subject_en} accepted {parcels_en} on {date} without inspecting them"
 

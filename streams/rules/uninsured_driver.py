@@ -38,6 +38,8 @@ from streams.rules._predicates import Predicate, nobody_qualifies
 ZONES = "optional"
 PERMITTED = "none"
 TITLE_ZH = "驾驶人未投保交通意外险"
+ASKS_ZH = "{whom}{where}行驶时，车辆或其驾驶人须有有效的交通意外险。"
+ASKS_EN = "{whom}{where}, or their drivers, must have valid accident insurance."
 REASON_ZH = "车辆 {vehicle_id} 及其驾驶人没有有效的交通意外险"
 REASON_EN = "neither vehicle {vehicle_id} nor its driver has valid accident insurance"
 

@@ -37,6 +37,8 @@ from streams.rules._predicates import Predicate
 ZONES = "none"
 PERMITTED = "none"
 TITLE_ZH = "未喷涂统一标识或号牌不符"
+ASKS_ZH = "{whom}须有统一标识，上报的号牌须与登记的号牌一致。"
+ASKS_EN = "{whom} must bear the unified marking, and the plate that is reported must be the registered one."
 REASON_ZH = "车辆 {vehicle_id} 未按规定喷涂标识或号牌与登记不符"
 REASON_EN = "vehicle {vehicle_id} lacks the unified marking or shows another plate than the registered one"
 

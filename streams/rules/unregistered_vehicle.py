@@ -33,6 +33,8 @@ from streams.registry.registry import Subject
 ZONES = "none"
 PERMITTED = "none"
 TITLE_ZH = "车辆没有有效登记"
+ASKS_ZH = "{whom}须登记在册，登记须在有效期内，车辆须处于在用状态。"
+ASKS_EN = "{whom} must be on the register, with a record that is valid and whose status is active."
 REASON_ZH = "车辆 {vehicle_id} 没有有效的登记"
 REASON_EN = "vehicle {vehicle_id} is not validly registered"
 

@@ -37,6 +37,8 @@ from streams.rules._predicates import Predicate, nobody_qualifies
 ZONES = "optional"
 PERMITTED = "none"
 TITLE_ZH = "驾驶人未经安全培训"
+ASKS_ZH = "{whom}{where}行驶时，驾驶人须有有效的交通安全培训记录。"
+ASKS_EN = "The drivers of {whom}{where} must have a valid record of safety training."
 REASON_ZH = "车辆 {vehicle_id} 的驾驶人没有有效的交通安全培训记录"
 REASON_EN = "the driver of vehicle {vehicle_id} has no valid safety training"
 

@@ -28,6 +28,8 @@ from streams.registry.records import Outlet
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未核验寄件人实名"
+ASKS_ZH = "收寄快件时，须核验寄件人的真实身份。"
+ASKS_EN = "The sender's identity must be verified when a parcel is accepted."
 REASON_ZH = "{subject_zh} {date} 收寄 {count} 件未核验寄件人实名"
 REASON_EN = "{subject_en} accepted {parcels_en} on {date} without verifying the sender"
 

@@ -1,0 +1,171 @@
+"""What applies on a day or at an instant, everywhere or at a place, and whether a vehicle may be there: the same sentences, chosen by time and place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from deploy.asked_vehicle import Asked, outcome_of
+from deploy.explain import rule_lines
+from streams.clock import bound_ms, local_date, local_datetime
+from streams.errors import BadInput
+from streams.policy.conditions import calendar_words, title_words, when_words, zones_words
+from streams.policy.pack import Rule
+from streams.policy.policy import Policy
+from streams.policy.wording import document_words, zone_list
+from streams.rules import RULES
+from streams.shown import shown
+from streams.terms import DAYS, Lang, date_words, listed, span_words
+
+
+class Moment(NamedTuple):
+    """A local day, or an instant of it; the zones of the place that is asked about (None: everywhere); the calendars that are on."""
+
+    at_ms: int
+    whole_day: bool
+    inside: tuple[str, ...] | None
+    calendars: frozenset[str]
+
+
+class Sorted(NamedTuple):
+    """The rules about time or place, with the times of the day at which they forbid, and those that forbid nothing then and there, with the reason."""
+
+    forbid: list[tuple[Rule, str]]
+    free: list[tuple[Rule, str]]
+
+
+def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang: Lang = "en", asked: Asked | None = None) -> str:
+    """What applies on a local date, or at an instant, everywhere or at a place (lon, lat), and whether a vehicle that is ``asked`` about may be there.
+
+    Raises ``BadInput`` where the moment is no date and no instant.
+    """
+    try:
+        at_ms = bound_ms(moment, policy.timezone, end=False)
+    except ValueError as error:
+        raise BadInput(f"--date: {error}") from None
+    inside = policy.zone_index.sets[policy.zone_index.locate([place[0]], [place[1]])[0]] if place else None
+    when = Moment(at_ms, local_date(moment) is not None, inside, policy.calendars_at(at_ms))
+    lines = list(_head(policy, when, place, lang))
+    if not policy.valid_from_ms <= at_ms < policy.valid_until_ms:
+        lines.append({"zh": "本包届时不适用，没有任何规则：", "en": "Nothing applies: "}[lang] + getattr(document_words(policy.pack).validity, lang))
+        return "\n".join(map(shown, lines))
+    chosen = _sorted(policy, when, lang)
+    if asked is not None:
+        lines += ["", *outcome_of(policy, when, chosen.forbid, asked, lang)]
+    lines += _sections(policy, when, chosen, lang)
+    return "\n".join(map(shown, lines))
+
+
+def _head(policy: Policy, when: Moment, place: tuple[float, float] | None, lang: Lang) -> Iterator[str]:
+    """Where and when, the calendars that are on, and whether the document is over."""
+    pack = policy.pack
+    local = local_datetime(when.at_ms, policy.timezone)
+    day = f"{date_words(local.date().isoformat(), lang)}{'（' if lang == 'zh' else ' ('}{getattr(DAYS[local.weekday()], lang)}{'）' if lang == 'zh' else ')'}"
+    clock = "" if when.whole_day else f"{local:%H:%M}"
+    zones = zone_list(policy, when.inside or (), lang)
+    if lang == "zh":
+        where = f"，位置 {place[0]:g}, {place[1]:g}（{f'在{zones}内' if zones else '不在任何区域内'}）" if place else ""
+        yield f"{pack.city.name_zh}（政策包 {policy.name}），{day}{clock}{where}："
+    else:
+        where = f", at {place[0]:g}, {place[1]:g} ({f'in {zones}' if zones else 'in no zone'})" if place else ""
+        yield f"{pack.city.name_en} (policy pack {policy.name}), {day}{f' {clock}' if clock else ''}{where}:"
+    yield getattr(document_words(pack).title, lang)
+    if when.calendars:
+        names = listed((getattr(calendar_words(name), lang) for name in sorted(when.calendars)), lang)
+        yield {"zh": f"当日在{names}期间。", "en": f"It is the time of {names}."}[lang]
+    in_force = pack.document.in_force
+    if pack.continued and in_force and in_force.until and policy.days.date_of(when.at_ms) > in_force.until:
+        yield getattr(document_words(pack).continued, lang)
+
+
+def _sorted(policy: Policy, when: Moment, lang: Lang) -> Sorted:
+    """The rules that time or place decide about."""
+    found = Sorted([], [])
+    for rule in policy.fix_rules:
+        if not is_about_time_or_place(rule):
+            continue
+        spans = _spans(rule, policy, when, lang)
+        reason = _freed(rule, when, lang) if spans is not None else _permitted(rule, lang)
+        if reason:
+            found.free.append((rule, reason))
+        else:
+            found.forbid.append((rule, spans or ""))
+    return found
+
+
+def is_about_time_or_place(rule: Rule) -> bool:
+    """Whether it depends on time or place what a rule forbids."""
+    return rule.zone_ids is not None or bool(rule.permitted)
+
+
+def _permitted(rule: Rule, lang: Lang) -> str:
+    when = getattr(when_words(rule), lang)
+    return {"zh": f"在允许时段内（{when}）", "en": f"it is permitted then ({when})"}[lang]
+
+
+def _freed(rule: Rule, when: Moment, lang: Lang) -> str:
+    """Why a rule whose time it is forbids nothing: the place is elsewhere, or a calendar alone exempts everybody; empty: it forbids."""
+    if when.inside is not None and rule.zone_ids is not None:
+        outside, inside = RULES[rule.rule].ZONES == "outside", bool(set(rule.zone_ids) & set(when.inside))
+        if outside is inside:
+            return {"zh": "此处在区域内" if inside else "此处不在区域内", "en": "the place is inside" if inside else "the place is not inside"}[lang]
+    for alternative in rule.alternatives:
+        on = sorted(when.calendars.intersection(alternative.calendars))
+        if on and alternative.conditions.keys() == {"calendars"}:
+            names = listed((getattr(calendar_words(name), lang) for name in on), lang)
+            black = {"zh": "，列入黑名单的企业除外", "en": ", but for enterprises on the black list"}[lang] if alternative.unless_credit else ""
+            return {"zh": f"{names}期间所有车辆均免{black}", "en": f"all vehicles are exempt during {names}{black}"}[lang]
+    return ""
+
+
+def _spans(rule: Rule, policy: Policy, when: Moment, lang: Lang) -> str | None:
+    """The times of the local day, or the instant, at which a rule's windows do not permit it (empty: at all times); None: they permit it."""
+    if not when.whole_day:
+        return None if policy.permits(rule, when.at_ms) else ""
+    spans: list[tuple[int, int]] = []
+    at_ms, end_ms = when.at_ms, policy.days.bounds_ms(policy.days.date_of(when.at_ms))[1]
+    while at_ms < end_ms:
+        until_ms = min(policy.period_ms(at_ms)[1], end_ms)
+        if not policy.permits(rule, at_ms):
+            start_ms = spans.pop()[0] if spans and spans[-1][1] == at_ms else at_ms
+            spans.append((start_ms, until_ms))
+        at_ms = until_ms
+    if not spans:
+        return None
+    if spans == [(when.at_ms, end_ms)]:
+        return ""
+    minutes = [tuple(local.hour * 60 + local.minute for local in (local_datetime(bound, policy.timezone) for bound in span)) for span in spans]
+    return listed((span_words(from_, until, lang) for from_, until in minutes), lang)
+
+
+def _sections(policy: Policy, when: Moment, chosen: Sorted, lang: Lang) -> Iterator[str]:
+    """What is forbidden then and there, what is not, and what applies always: to vehicles and drivers, to parcels, outlets and enterprises."""
+    here = when.inside is not None
+    now = {"zh": ("当日" if when.whole_day else "此时") + ("此地" if here else ""), "en": ("on this day" if when.whole_day else "now") + (", here" if here else "")}[lang]
+    yield from _section({"zh": f"{now}的禁止和限制", "en": f"Forbidden or limited {now}"}[lang], lang, _forbidding(policy, chosen.forbid, lang))
+    if chosen.free:
+        yield from ("", {"zh": f"{now}不受限制", "en": f"Not limited {now}"}[lang])
+        for rule, reason in chosen.free:
+            title, zones = getattr(title_words(rule.rule), lang), getattr(zones_words(rule, policy), lang)
+            named = (f"（{zones}）" if lang == "zh" else f" ({zones})") if zones else ""
+            yield f"- {title}{named}{'：' if lang == 'zh' else ': '}{reason}{'。' if lang == 'zh' else '.'}"
+    always = [rule for rule in policy.fix_rules if not is_about_time_or_place(rule)]
+    others = [rule for rule in policy.pack.rules if rule not in policy.fix_rules]
+    for title, rules in (({"zh": "车辆和驾驶人随时须符合", "en": "Of vehicles and drivers, always"}, always), ({"zh": "快件、网点和企业须符合", "en": "Of parcels, outlets and enterprises, always"}, others)):
+        yield from _section(title[lang], lang, (rule_lines(rule, policy, lang, "-") for rule in rules))
+
+
+def _forbidding(policy: Policy, rules: Sequence[tuple[Rule, str]], lang: Lang) -> Iterator[list[str]]:
+    for rule, spans in rules:
+        title, *lines = rule_lines(rule, policy, lang, "-")
+        yield [title, *([{"zh": f"   当日适用：{spans}。", "en": f"   On this day: {spans}."}[lang]] if spans else []), *lines]
+
+
+def _section(title: str, lang: Lang, rules: Iterator[list[str]]) -> Iterator[str]:
+    yield from ("", title)
+    empty = True
+    for lines in rules:
+        empty = False
+        yield from lines
+    if empty:
+        yield {"zh": "（无）", "en": "(nothing)"}[lang]

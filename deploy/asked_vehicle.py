@@ -1,0 +1,138 @@
+"""Whether a vehicle, as an official describes it, may be somewhere at some time, and by which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from streams.errors import BadInput, nearest
+from streams.policy.conditions import alternative_words, title_words
+from streams.policy.pack import Exemption, Rule
+from streams.policy.policy import Policy
+from streams.policy.wording import clause_words, rule_basis_words, rule_words
+from streams.registry.records import Enterprise, Pass, Vehicle
+from streams.registry.registry import Subject
+from streams.rules import RULES
+from streams.terms import BODIES, CLASSES, ENERGIES, PASSES, Lang, Words, either, listed
+
+if TYPE_CHECKING:
+    from deploy.applies import Moment
+
+_ATTRIBUTES = {"classes": ("vehicle_class", CLASSES, Words("车型", "class")), "energy": ("energy", ENERGIES, Words("能源类型", "energy")), "body": ("body", BODIES, Words("车身", "body"))}
+_FACTS = {
+    "marked": Words("统一标识", "marked"),
+    "key_enterprise": Words("重点企业", "key enterprise"),
+    "joint_delivery": Words("共同配送", "joint delivery"),
+    "black": Words("黑名单", "black list"),
+}
+
+
+class Asked(NamedTuple):
+    """What is said of a vehicle; attributes that are not said are unknown."""
+
+    subject: Subject
+    words: Words
+
+
+def read_vehicle(text: str) -> Asked:
+    """A description such as ``light_van,electric,box,marked,pass:green``, in words of the schema, English or Chinese; ``BadInput`` names the nearest."""
+    said: dict[str, str] = {}
+    facts: set[str] = set()
+    passes: list[Pass] = []
+    shown: list[Words] = []
+    for word in filter(None, (part.strip() for part in text.replace("，", ",").split(","))):
+        kind = either(word.removeprefix("pass:").removeprefix("通行证："), PASSES)
+        if kind and kind != either(word, _FACTS):
+            passes.append(Pass(id="-", pass_kind=kind, vehicle_id="-"))  # type: ignore[arg-type]
+            shown.append(PASSES[kind])
+        elif fact := either(word, _FACTS):
+            facts.add(fact)
+            shown.append(_FACTS[fact])
+        else:
+            name, found, words = _attribute(word)
+            if name in said:
+                raise BadInput(f"--vehicle: {said[name]!r} and {word!r} cannot both be; a vehicle has one class, one energy, one body")
+            said[name] = found
+            shown.append(words)
+    vehicle = Vehicle(id="-", marked="marked" in facts, joint_delivery="joint_delivery" in facts, enterprise_id="-", **said)  # type: ignore[arg-type]
+    enterprise = Enterprise(id="-", key_enterprise="key_enterprise" in facts, credit="black" if "black" in facts else "normal")
+    described = Words("、".join(words.zh for words in shown), ", ".join(words.en.removesuffix("s") for words in shown))
+    return Asked(Subject("-", vehicle, enterprise, tuple(passes), 0, 1), described)
+
+
+def _attribute(word: str) -> tuple[str, str, Words]:
+    for name, terms, _ in _ATTRIBUTES.values():
+        if found := either(word, terms):
+            return name, found, terms[found]
+    known = [*CLASSES, *ENERGIES, *BODIES, *(f"pass:{kind}" for kind in PASSES), *_FACTS]
+    raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in light_van,electric,box,marked,pass:green (one of {', '.join(known)})")
+
+
+class _Finding(NamedTuple):
+    """What a rule means for the vehicle, and the alternative that frees it, or what is not known of it."""
+
+    kind: Literal["forbidden", "freed", "unknown", "other"]
+    rule: Rule
+    spans: str
+    by: Any = None
+
+
+def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked, lang: Lang) -> Iterator[str]:
+    """Yes, no or that it depends, and the sentences by which: ``forbidding``: the rules whose time and place it is, with the times of a day."""
+    found = [_finding(policy, when, rule, asked.subject, spans) for rule, spans in forbidding if _forbids_presence(policy, rule, asked.subject)]
+    kinds = {finding.kind for finding in found}
+    verdict = "no" if "forbidden" in kinds else "depends" if "unknown" in kinds else "yes"
+    vehicle = getattr(asked.words, lang)
+    yield {
+        "no": {"zh": f"问：{vehicle}，可否通行？答：不可以。", "en": f"May this vehicle be there ({vehicle})? No."},
+        "depends": {"zh": f"问：{vehicle}，可否通行？答：尚不能定。", "en": f"May this vehicle be there ({vehicle})? That depends."},
+        "yes": {"zh": f"问：{vehicle}，可否通行？答：可以。", "en": f"May this vehicle be there ({vehicle})? Yes."},
+    }[verdict][lang]
+    for finding in found:
+        yield f"- {_reason(finding, policy, lang)}"
+    if not found:
+        yield {"zh": "- 此时此地没有禁止通行的规则。", "en": "- No rule forbids being there then."}[lang]
+    limits = [rule for rule, _ in forbidding if not _forbids_presence(policy, rule, asked.subject) and (rule.vehicles is None or rule.vehicles.matches(asked.subject))]
+    for rule in limits:
+        yield {"zh": "- 但须遵守：", "en": "- But: "}[lang] + getattr(rule_words(rule, policy).asks, lang)
+
+
+def _forbids_presence(policy: Policy, rule: Rule, subject: Subject) -> bool:
+    """Whether being there is all that it takes."""
+    return RULES[rule.rule].prepare(rule.parameters, subject, policy.identifier) is True
+
+
+def _finding(policy: Policy, when: Moment, rule: Rule, subject: Subject, spans: str) -> _Finding:
+    selector, vehicle = rule.vehicles, subject.vehicle
+    asked = {key: getattr(selector, key) for key in _ATTRIBUTES if selector is not None and getattr(selector, key)}
+    values = {key: getattr(vehicle, _ATTRIBUTES[key][0]) for key in asked}
+    if any(values[key] is not None and values[key] not in allowed for key, allowed in asked.items()):
+        return _Finding("other", rule, spans)
+    for alternative in rule.alternatives:
+        if _frees(alternative, rule, when, subject):
+            return _Finding("freed", rule, spans, alternative)
+    missing = [key for key in asked if values[key] is None]
+    return _Finding("unknown", rule, spans, missing) if missing else _Finding("forbidden", rule, spans)
+
+
+def _frees(alternative: Exemption, rule: Rule, when: Moment, subject: Subject) -> bool:
+    """Whether an alternative exempts the vehicle; a pass that is said is one that is valid everywhere."""
+    return "*" in alternative.freed_zones(subject, when.calendars)
+
+
+def _reason(finding: _Finding, policy: Policy, lang: Lang) -> str:
+    """Why, with the words by which."""
+    rule = finding.rule
+    title, asks, clause, basis = (getattr(words, lang) for words in (title_words(rule.rule), rule_words(rule, policy).asks, clause_words(rule), rule_basis_words(rule)))
+    space = "" if lang == "zh" else " "
+    if finding.kind == "other":
+        return {"zh": f"不属于“{title}”所限的车辆：{asks}", "en": f"The vehicle is none of those that are concerned: {asks}"}[lang]
+    if finding.kind == "freed":
+        why = getattr(alternative_words(finding.by, rule), lang)
+        quote = {"zh": f"原文：“{finding.by.quote}”。", "en": f" Words: “{finding.by.quote}”."}[lang] if finding.by.quote else ""
+        return {"zh": f"{asks}但该车豁免：{why}。{quote}{clause}{basis}", "en": f"{asks} But it is exempt: {why}.{quote} {clause} {basis}"}[lang]
+    if finding.kind == "unknown":
+        missing = listed((getattr(_ATTRIBUTES[key][2], lang) for key in finding.by), lang)
+        return {"zh": f"须先说明该车的{missing}：{asks}", "en": f"Say the vehicle's {missing} first: {asks}"}[lang]
+    times = {"zh": f"当日{finding.spans}不可以。", "en": f"Not {finding.spans} on this day."}[lang] if finding.spans else ""
+    return space.join(filter(None, (times, asks, clause, basis)))

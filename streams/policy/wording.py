@@ -1,0 +1,265 @@
+"""A pack in clear Chinese and English sentences, made here and nowhere else: rules, targets, the document.
+
+``rule_words``, ``target_words`` and ``document_words`` give named parts in both languages; ``lines`` puts them together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
+from streams.policy.checks import is_share
+from streams.policy.conditions import (
+    NOTHING, both, calendar_words, exempt_words, identifier_words, parameter_words, title_words, unless_words, when_words, where_words, whom_words, zones_words,
+)  # fmt: skip
+from streams.policy.pack import DateRange, Pack, Rule, Target
+from streams.policy.policy import Policy
+from streams.registry.key_figures import TITLES
+from streams.rules import RULES
+from streams.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
+
+COMMON_GAP_MS = 120_000
+"""Interruptions this long, as most rules have it, are not worth a word."""
+
+
+class RuleWords(NamedTuple):
+    """A rule in words. Empty is what there is nothing to say of; all but ``whom``, ``where`` and ``when`` are whole sentences, or stand alone."""
+
+    title: Words
+    whom: Words
+    where: Words
+    when: Words
+    asks: Words
+    exempt: Words
+    figures: Words
+    clause: Words
+    basis: Words
+    responsible: Words
+    stands_in_for: Words
+    severity: Words
+
+    def lines(self, lang: Lang) -> list[str]:
+        """The rule, a line for each thing that there is to say."""
+        asked = ("" if lang == "zh" else " ").join(filter(None, (getattr(self.asks, lang), getattr(self.figures, lang))))
+        parts = (self.exempt, self.clause, self.basis, self.responsible, self.stands_in_for, self.severity)
+        return [asked, *(text for words in parts if (text := getattr(words, lang)))]
+
+
+class TargetWords(NamedTuple):
+    """A target in words: what is measured, the value to be reached, until when, of whom, and whose target it is by which words."""
+
+    title: Words
+    value: Words
+    by: Words
+    scope: Words
+    source: Words
+
+    def line(self, lang: Lang) -> str:
+        """The target as a sentence."""
+        if lang == "zh":
+            return f"{self.title.zh}：{self.scope.zh}应达到{self.value.zh}，{self.by.zh}；{self.source.zh}。"
+        return f"{self.title.en}: {self.scope.en}{self.value.en} {self.by.en}; {self.source.en}."
+
+
+class DocumentWords(NamedTuple):
+    """A pack and its document in words: whose, which document, its dates and from where they are known, who goes on after its end, the pack's own time."""
+
+    city: Words
+    title: Words
+    dates: Words
+    source: Words
+    continued: Words
+    validity: Words
+
+    def lines(self, lang: Lang) -> list[str]:
+        """A line for each thing that there is to say."""
+        return [text for words in self if (text := getattr(words, lang))]
+
+
+def rule_words(rule: Rule, policy: Policy) -> RuleWords:
+    """A rule of a pack in words."""
+    return RuleWords(
+        title=title_words(rule.rule),
+        whom=whom_words(rule.vehicles),
+        where=where_words(rule, policy),
+        when=when_words(rule),
+        asks=asks_words(rule, policy),
+        exempt=exempt_words(rule),
+        figures=figures_words(rule),
+        clause=clause_words(rule),
+        basis=rule_basis_words(rule),
+        responsible=responsible_words(rule),
+        stands_in_for=stands_in_words(rule),
+        severity=both(lambda lang: {"zh": "运营方{}。", "en": "The operator treats it as {}."}[lang].format(getattr(SEVERITIES[rule.severity], lang))),
+    )
+
+
+def asks_words(rule: Rule, policy: Policy) -> Words:
+    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong."""
+    module, parameters = RULES[rule.rule], parameter_words(rule)
+    slots = {
+        "whom": whom_words(rule.vehicles), "where": where_words(rule, policy), "zones": zones_words(rule, policy), "unless": unless_words(rule),
+        "identifier": identifier_words(policy), **parameters,
+    }  # fmt: skip
+    if not hasattr(module, "ASKS_ZH"):
+        title, where, unless = title_words(rule.rule), slots["where"], slots["unless"]
+        figures = both(lambda lang: listed((getattr(words, lang) for words in parameters.values()), lang))
+        return Words(
+            f"不得有下列情形：{where.zh}{title.zh}{unless.zh}{f'（{figures.zh}）' if figures.zh else ''}。",
+            f"This must not be: {_lowered(title.en)}{where.en}{unless.en}{f' ({figures.en})' if figures.en else ''}.",
+        )
+    zh = module.ASKS_ZH.format_map({name: words.zh for name, words in slots.items()})
+    en = module.ASKS_EN.format_map({name: words.en for name, words in slots.items()})
+    return Words(zh, en[0].upper() + en[1:])
+
+
+def _lowered(title: str) -> str:
+    return title[:1].lower() + title[1:]
+
+
+def figures_words(rule: Rule) -> Words:
+    """The figures that the sentence itself does not name."""
+    zh, en = [], []
+    if (stopped := getattr(rule.parameters, "stopped_below_kmh", None)) is not None:
+        zh.append(f"车速不高于{speed_words(stopped, 'zh')}视为停车。")
+        en.append(f"At most {speed_words(stopped, 'en')} counts as stopped.")
+    if rule.min_duration:
+        zh.append(f"持续不足{duration_words(rule.min_duration, 'zh')}的不计。")
+        en.append(f"What lasts less than {duration_words(rule.min_duration, 'en')} does not count.")
+    if rule.merge_gap != COMMON_GAP_MS:
+        zh.append(f"中间间隔不超过{duration_words(rule.merge_gap, 'zh')}的，算作同一起。")
+        en.append(f"Gaps of at most {duration_words(rule.merge_gap, 'en')} do not end it.")
+    return Words("".join(zh), " ".join(en))
+
+
+def clause_words(rule: Rule) -> Words:
+    """The clause and its own words."""
+    if not rule.quote:
+        return Words(f"条款：{rule.clause}。", f"Clause {rule.clause}.")
+    return Words(f"条款：{rule.clause}，原文：“{rule.quote}”。", f"Clause {rule.clause}: “{rule.quote}”.")
+
+
+def rule_basis_words(rule: Rule) -> Words:
+    """What the document says of it, which figures are not the document's, whom the words bind."""
+    if rule.basis is None:
+        return Words("依据：由运营方自行规定，未称出自文件。", "On the operator's own word; nothing is claimed of the document.")
+    said = BASIS_WORDS[rule.basis]
+    zh, en = f"依据：{said.zh}", f"Basis: {said.en}"
+    if rule.figures:
+        zh, en = f"{zh}；{FIGURES_WORDS.zh}", f"{en}; {FIGURES_WORDS.en}"
+    if rule.duty_of:
+        zh, en = f"{zh}；条文对象是{DUTY_WORDS[rule.duty_of].zh}", f"{en}; the clause is addressed to {DUTY_WORDS[rule.duty_of].en}"
+    return Words(f"{zh}。", f"{en}.")
+
+
+def responsible_words(rule: Rule) -> Words:
+    """The authorities that the document names; that it names none, where something is claimed of it."""
+    if rule.responsible:
+        return Words(f"责任单位：{'、'.join(rule.responsible)}。", f"Responsible: {', '.join(rule.responsible)}.")
+    return Words("责任单位：文件未列明。", "Responsible: the document names none.") if rule.basis else NOTHING
+
+
+def stands_in_words(rule: Rule) -> Words:
+    """The rules that the document tells an authority to make, for which the pack stands in."""
+    if not rule.stands_in_for:
+        return NOTHING
+    return Words(
+        f"文件要求主管部门制定《{rule.stands_in_for}》，本包在其出台前暂代之。",
+        f"The document tells the authorities to make rules (《{rule.stands_in_for}》); the pack stands in for them.",
+    )
+
+
+def target_words(measure: str, target: Target) -> TargetWords:
+    """A target in words; which measure it is of is said as everywhere, one of somebody's own as it is written."""
+    title = Words(*TITLES[measure]) if measure in TITLES else term({}, measure)
+    value = value_words(target.value, share=is_share(measure))
+    return TargetWords(
+        title=Words(title.zh, title.en[:1].upper() + title.en[1:]),
+        value=Words(value, value),
+        by=both(lambda lang: {"zh": "期限为{}", "en": "by {}"}[lang].format(date_words(target.by, lang))) if target.by else Words("未定期限", "without a date"),
+        scope=both(lambda lang: getattr(SCOPES[target.scope], lang) + {"zh": "", "en": ", "}[lang]) if target.scope else NOTHING,
+        source=_source_words(target),
+    )
+
+
+def _source_words(target: Target) -> Words:
+    if target.source == "operator":
+        return Words("这是运营方的目标，不是文件所定", "the operator's target, not the document's")
+    zh, en = f"文件所定，条款{target.clause or '未注明'}", f"the document's target, clause {target.clause or 'not given'}"
+    if target.quote:
+        zh, en = f"{zh}，原文：“{target.quote}”", f"{en}: “{target.quote}”"
+    if target.basis:
+        zh, en = f"{zh}；{BASIS_WORDS[target.basis].zh}", f"{en}; {BASIS_WORDS[target.basis].en}"
+    return Words(zh, en)
+
+
+def document_words(pack: Pack) -> DocumentWords:
+    """The pack and its document in words."""
+    city, document = pack.city, pack.document
+    number = Words(f"文号{document.number}", f"number {document.number}") if document.number else Words("原文未载文号", "it bears no number")
+    own_zh = [f"自{date_words(pack.valid_from, 'zh')}起" if pack.valid_from else "自始", f"至{date_words(pack.valid_until, 'zh')}止" if pack.valid_until else "至被新版替代为止"]
+    own_en = [f"from {date_words(pack.valid_from, 'en')}" if pack.valid_from else "from the beginning", f"until {date_words(pack.valid_until, 'en')}" if pack.valid_until else "until it is replaced"]
+    late = both(lambda lang: duration_words(pack.lateness, lang))
+    return DocumentWords(
+        city=Words(f"{city.name_zh}（行政区划代码 {city.adcode}）政策包 {pack.policy}", f"{city.name_en} (division code {city.adcode}), policy pack {pack.policy}"),
+        title=Words(f"所依据的文件：《{document.title}》，{number.zh}。", f"The document: 《{document.title}》, {number.en}."),
+        dates=_dates_words(pack),
+        source=both(lambda lang: {"zh": "日期来源：{}。", "en": "Source of the dates: {}."}[lang].format(in_language(document.source, lang).rstrip("。."))) if document.source else NOTHING,
+        continued=both(lambda lang: _continued(pack, lang)),
+        validity=Words(f"本包{own_zh[0]}适用，{own_zh[1]}；迟到不超过{late.zh}的定位仍计入。", f"The pack is applied {own_en[0]} {own_en[1]}; fixes count that are late by at most {late.en}."),
+    )
+
+
+def _dates_words(pack: Pack) -> Words:
+    document, zh, en = pack.document, [], []
+    if document.published:
+        assumed = "published" in document.assumed
+        zh.append(f"{date_words(document.published, 'zh')}公布{'（推定）' if assumed else ''}")
+        en.append(f"published {date_words(document.published, 'en')}{' (assumed)' if assumed else ''}")
+    if document.in_force:
+        from_, until, assumed = document.in_force.from_, document.in_force.until, "in_force" in document.assumed
+        zh.append(f"自{date_words(from_, 'zh')}起施行" + (f"，至{date_words(until, 'zh')}止" if until else "，未定终止日期") + ("（推定）" if assumed else ""))
+        en.append(f"in force from {date_words(from_, 'en')}" + (f" until {date_words(until, 'en')}" if until else ", no end given") + (" (assumed)" if assumed else ""))
+    return Words(f"文件{'；'.join(zh)}。", f"It is {'; '.join(en)}.") if zh else Words("文件的公布和施行日期：未注明。", "Its dates of publication and force are not given.")
+
+
+def _continued(pack: Pack, lang: Lang) -> str:
+    if pack.continued is None:
+        return ""
+    by, reason = in_language(pack.continued.by, lang), in_language(pack.continued.reason, lang).rstrip("。.")
+    return {"zh": f"文件期满后仍继续适用。决定者：{by}。理由：{reason}。", "en": f"It goes on being applied after its end. By whom: {by}. Why: {reason}."}[lang]
+
+
+def dates_words(ranges: Iterable[DateRange], lang: Lang) -> str:
+    """When a calendar is on."""
+    said = []
+    for range_ in ranges:
+        first, last = range_.every_year.split("…") if range_.every_year else (range_.from_ or "", range_.until or "")
+        every = {"zh": "每年", "en": "every year "}[lang] if range_.every_year else ""
+        said.append(every + {"zh": "{}至{}", "en": "{} to {}"}[lang].format(date_words(first, lang), date_words(last, lang)))
+    return ("；" if lang == "zh" else "; ").join(said)
+
+
+def calendars_words(pack: Pack) -> Words:
+    """All calendars of a pack, by name, with their days; empty where there are none."""
+    return both(lambda lang: ("；" if lang == "zh" else "; ").join(f"{getattr(calendar_words(name), lang)}{'：' if lang == 'zh' else ': '}{dates_words(ranges, lang)}" for name, ranges in pack.calendars.items()))
+
+
+def in_language(text: str, lang: Lang) -> str:
+    """One language of somebody's text where it has both, Chinese first: ``中文 (English words)`` or ``中文 English words``; else all of it.
+
+    >>> in_language("修订中 (it is being revised)", "zh"), in_language("修订中 (it is being revised)", "en"), in_language("按 GB/T 2260", "en")
+    ('修订中', 'it is being revised', '按 GB/T 2260')
+    """
+    parts = re.fullmatch(r"(.*[\u3000-\u9fff\uff00-\uffef”])(?:\s+|\s*[（(]\s*)([A-Za-z][^\u4e00-\u9fff]*?)[)）]?", text)
+    if parts is None or not re.search(r"[a-z]{2,} [a-z]{2,}", parts[2]):
+        return text
+    zh = parts[1] if parts[1].count("（") <= parts[1].count("）") else parts[1].rstrip("（")
+    return zh if lang == "zh" else parts[2]
+
+
+def zone_list(policy: Policy, zones: Iterable[str], lang: Lang) -> str:
+    """Zones by name."""
+    return listed((quoted(policy.zone_name(zone)[lang == "en"]) for zone in zones), lang)
