@@ -28,9 +28,13 @@ class Moment(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """The rules about time or place, with the times of the day at which they forbid, and those that forbid nothing then and there, with the reason."""
+    """The rules about time or place: those that forbid, with the times of the day; those from which a calendar exempts all; those that forbid nothing then and there.
+
+    The last two with the reason.
+    """
 
     forbid: list[tuple[Rule, str]]
+    by_calendar: list[tuple[Rule, str]]
     free: list[tuple[Rule, str]]
 
 
@@ -51,7 +55,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang:
         return "\n".join(map(shown, lines))
     chosen = _sorted(policy, when, lang)
     if asked is not None:
-        lines += ["", *outcome_of(policy, when, chosen.forbid, asked, lang)]
+        lines += ["", *outcome_of(policy, when, [*chosen.forbid, *((rule, "") for rule, _ in chosen.by_calendar)], asked, lang)]
     lines += _sections(policy, when, chosen, lang)
     return "\n".join(map(shown, lines))
 
@@ -80,16 +84,17 @@ def _head(policy: Policy, when: Moment, place: tuple[float, float] | None, lang:
 
 def _sorted(policy: Policy, when: Moment, lang: Lang) -> Sorted:
     """The rules that time or place decide about."""
-    found = Sorted([], [])
-    for rule in policy.fix_rules:
-        if not is_about_time_or_place(rule):
-            continue
+    found = Sorted([], [], [])
+    for rule in filter(is_about_time_or_place, policy.fix_rules):
         spans = _spans(rule, policy, when, lang)
-        reason = _freed(rule, when, lang) if spans is not None else _permitted(rule, lang)
-        if reason:
-            found.free.append((rule, reason))
+        if elsewhere := _elsewhere(rule, when, lang):
+            found.free.append((rule, elsewhere))
+        elif spans is None:
+            found.free.append((rule, _permitted(rule, lang)))
+        elif freed := _freed(rule, when, lang):
+            found.by_calendar.append((rule, freed))
         else:
-            found.forbid.append((rule, spans or ""))
+            found.forbid.append((rule, spans))
     return found
 
 
@@ -103,12 +108,17 @@ def _permitted(rule: Rule, lang: Lang) -> str:
     return {"zh": f"在允许时段内（{when}）", "en": f"it is permitted then ({when})"}[lang]
 
 
-def _freed(rule: Rule, when: Moment, lang: Lang) -> str:
-    """Why a rule whose time it is forbids nothing: the place is elsewhere, or a calendar alone exempts everybody; empty: it forbids."""
+def _elsewhere(rule: Rule, when: Moment, lang: Lang) -> str:
+    """That a rule is about other places; empty: it is about this one."""
     if when.inside is not None and rule.zone_ids is not None:
         outside, inside = RULES[rule.rule].ZONES == "outside", bool(set(rule.zone_ids) & set(when.inside))
         if outside is inside:
             return {"zh": "此处在区域内" if inside else "此处不在区域内", "en": "the place is inside" if inside else "the place is not inside"}[lang]
+    return ""
+
+
+def _freed(rule: Rule, when: Moment, lang: Lang) -> str:
+    """The calendars of which one alone exempts everybody from a rule; empty: none is on."""
     for alternative in rule.alternatives:
         on = sorted(when.calendars.intersection(alternative.calendars))
         if on and alternative.conditions.keys() == {"calendars"}:
@@ -143,9 +153,9 @@ def _sections(policy: Policy, when: Moment, chosen: Sorted, lang: Lang) -> Itera
     here = when.inside is not None
     now = {"zh": ("当日" if when.whole_day else "此时") + ("此地" if here else ""), "en": ("on this day" if when.whole_day else "now") + (", here" if here else "")}[lang]
     yield from _section({"zh": f"{now}的禁止和限制", "en": f"Forbidden or limited {now}"}[lang], lang, _forbidding(policy, chosen.forbid, lang))
-    if chosen.free:
+    if free := [*chosen.by_calendar, *chosen.free]:
         yield from ("", {"zh": f"{now}不受限制", "en": f"Not limited {now}"}[lang])
-        for rule, reason in chosen.free:
+        for rule, reason in free:
             title, zones = getattr(title_words(rule.rule), lang), getattr(zones_words(rule, policy), lang)
             named = (f"（{zones}）" if lang == "zh" else f" ({zones})") if zones else ""
             yield f"- {title}{named}{'：' if lang == 'zh' else ': '}{reason}{'。' if lang == 'zh' else '.'}"

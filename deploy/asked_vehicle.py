@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from streams.basis import Words
 from streams.errors import BadInput, nearest
-from streams.policy.conditions import alternative_words, title_words
+from streams.policy.conditions import alternative_words, claim_words, exempt_words, title_words
 from streams.policy.pack import Exemption, Rule
 from streams.policy.policy import Policy
 from streams.policy.wording import clause_words, rule_basis_words, rule_words
 from streams.registry.records import Enterprise, Pass, Vehicle
 from streams.registry.registry import Subject
 from streams.rules import RULES
-from streams.terms import BODIES, CLASSES, ENERGIES, PASSES, Lang, Words, either, listed
+from streams.terms import BODIES, CLASSES, ENERGIES, PASSES, Lang, either, listed
 
 if TYPE_CHECKING:
     from deploy.applies import Moment
@@ -54,6 +55,8 @@ def read_vehicle(text: str) -> Asked:
                 raise BadInput(f"--vehicle: {said[name]!r} and {word!r} cannot both be; a vehicle has one class, one energy, one body")
             said[name] = found
             shown.append(words)
+    if not shown:
+        raise BadInput("--vehicle: nothing is said of it; say it as in light_van,electric,box,marked,pass:green")
     vehicle = Vehicle(id="-", marked="marked" in facts, joint_delivery="joint_delivery" in facts, enterprise_id="-", **said)  # type: ignore[arg-type]
     enterprise = Enterprise(id="-", key_enterprise="key_enterprise" in facts, credit="black" if "black" in facts else "normal")
     described = Words("、".join(words.zh for words in shown), ", ".join(words.en.removesuffix("s") for words in shown))
@@ -81,11 +84,13 @@ def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, st
     """Yes, no or that it depends, and the sentences by which: ``forbidding``: the rules whose time and place it is, with the times of a day."""
     found = [_finding(policy, when, rule, asked.subject, spans) for rule, spans in forbidding if _forbids_presence(policy, rule, asked.subject)]
     kinds = {finding.kind for finding in found}
-    verdict = "no" if "forbidden" in kinds else "depends" if "unknown" in kinds else "yes"
+    forbidden = [finding.rule for finding in found if finding.kind == "forbidden"]
+    verdict = "unknown" if not forbidden and "unknown" in kinds else "yes" if not forbidden else "unless" if all(map(_may_be_exempt(asked), forbidden)) else "no"
     vehicle = getattr(asked.words, lang)
     yield {
         "no": {"zh": f"问：{vehicle}，可否通行？答：不可以。", "en": f"May this vehicle be there ({vehicle})? No."},
-        "depends": {"zh": f"问：{vehicle}，可否通行？答：尚不能定。", "en": f"May this vehicle be there ({vehicle})? That depends."},
+        "unless": {"zh": f"问：{vehicle}，可否通行？答：不可以，除非另有所列的豁免情形。", "en": f"May this vehicle be there ({vehicle})? No, unless it is exempt as said here."},
+        "unknown": {"zh": f"问：{vehicle}，可否通行？答：尚不能定。", "en": f"May this vehicle be there ({vehicle})? That depends."},
         "yes": {"zh": f"问：{vehicle}，可否通行？答：可以。", "en": f"May this vehicle be there ({vehicle})? Yes."},
     }[verdict][lang]
     for finding in found:
@@ -94,7 +99,13 @@ def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, st
         yield {"zh": "- 此时此地没有禁止通行的规则。", "en": "- No rule forbids being there then."}[lang]
     limits = [rule for rule, _ in forbidding if not _forbids_presence(policy, rule, asked.subject) and (rule.vehicles is None or rule.vehicles.matches(asked.subject))]
     for rule in limits:
-        yield {"zh": "- 但须遵守：", "en": "- But: "}[lang] + getattr(rule_words(rule, policy).asks, lang)
+        yield {"zh": "- 但须遵守：", "en": "- But: "}[lang] + getattr(rule_words(rule, policy).demand, lang)
+
+
+def _may_be_exempt(asked: Asked) -> Callable[[Rule], bool]:
+    """Of a rule, whether it has an exemption that the vehicle's enterprise has not lost."""
+    credit = asked.subject.enterprise.credit if asked.subject.enterprise else None
+    return lambda rule: any(alternative.unless_credit != credit for alternative in rule.alternatives)
 
 
 def _forbids_presence(policy: Policy, rule: Rule, subject: Subject) -> bool:
@@ -123,16 +134,17 @@ def _frees(alternative: Exemption, rule: Rule, when: Moment, subject: Subject) -
 def _reason(finding: _Finding, policy: Policy, lang: Lang) -> str:
     """Why, with the words by which."""
     rule = finding.rule
-    title, asks, clause, basis = (getattr(words, lang) for words in (title_words(rule.rule), rule_words(rule, policy).asks, clause_words(rule), rule_basis_words(rule)))
+    title, demand, clause, basis = (getattr(words, lang) for words in (title_words(rule.rule), rule_words(rule, policy).demand, clause_words(rule), rule_basis_words(rule)))
     space = "" if lang == "zh" else " "
     if finding.kind == "other":
-        return {"zh": f"不属于“{title}”所限的车辆：{asks}", "en": f"The vehicle is none of those that are concerned: {asks}"}[lang]
+        return {"zh": f"不属于“{title}”所限的车辆：{demand}", "en": f"The vehicle is none of those that are concerned: {demand}"}[lang]
     if finding.kind == "freed":
         why = getattr(alternative_words(finding.by, rule), lang)
-        quote = {"zh": f"原文：“{finding.by.quote}”。", "en": f" Words: “{finding.by.quote}”."}[lang] if finding.by.quote else ""
-        return {"zh": f"{asks}但该车豁免：{why}。{quote}{clause}{basis}", "en": f"{asks} But it is exempt: {why}.{quote} {clause} {basis}"}[lang]
+        claim = claim_words(finding.by, lang)
+        claimed = {"zh": f"（{claim}）", "en": f" ({claim})"}[lang] if claim else ""
+        return {"zh": f"{demand}但该车豁免：{why}{claimed}。{clause}{basis}", "en": f"{demand} But it is exempt: {why}{claimed}. {clause} {basis}"}[lang]
     if finding.kind == "unknown":
         missing = listed((getattr(_ATTRIBUTES[key][2], lang) for key in finding.by), lang)
-        return {"zh": f"须先说明该车的{missing}：{asks}", "en": f"Say the vehicle's {missing} first: {asks}"}[lang]
+        return {"zh": f"须先说明该车的{missing}：{demand}", "en": f"Say the vehicle's {missing} first: {demand}"}[lang]
     times = {"zh": f"当日{finding.spans}不可以。", "en": f"Not {finding.spans} on this day."}[lang] if finding.spans else ""
-    return space.join(filter(None, (times, asks, clause, basis)))
+    return space.join(filter(None, (times, demand, getattr(exempt_words(rule), lang), clause, basis)))

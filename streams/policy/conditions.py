@@ -13,7 +13,20 @@ from streams.policy.pack import Exemption, Rule, Selector
 from streams.policy.policy import Policy
 from streams.rules import RULES
 from streams.terms import (
-    BODIES, CALENDARS, CLASSES, ENERGIES, PASSES, Lang, distance_words, duration_words, listed, quoted, speed_words, term, value_words, windows_words,
+    BODIES,
+    CALENDARS,
+    CLASSES,
+    ENERGIES,
+    PASSES,
+    Lang,
+    distance_words,
+    duration_words,
+    listed,
+    quoted,
+    speed_words,
+    term,
+    value_words,
+    windows_words,
 )  # fmt: skip
 
 NOTHING = Words("", "")
@@ -196,14 +209,14 @@ def _exempt(rule: Rule, lang: Lang) -> str:
     items = []
     for alternative in alternatives:
         notes = [_withdrawn(lang, short=True)] if alternative.unless_credit and len(withdrawn) > 1 else []
-        notes += [_claim(alternative, lang)] if len(claims) > 1 else []
+        notes += [claim_words(alternative, lang)] if len(claims) > 1 else []
         said = _alternative(alternative, rule, lang)
         noted = ("；" if lang == "zh" else "; ").join(filter(None, notes))
         items.append(said + (f"（{noted}）" if lang == "zh" else f" ({noted})") * bool(noted))
     sentences = [_either_of(items, lang)]
     if len(withdrawn) == 1 and withdrawn != {None}:
         sentences.append(_withdrawn(lang, short=False))
-    if len(claims) == 1 and (claim := _claim(alternatives[0], lang)):
+    if len(claims) == 1 and (claim := claim_words(alternatives[0], lang)):
         sentences.append({"zh": f"豁免的{claim}。", "en": f"The exemption's {claim}."}[lang])
     return ("" if lang == "zh" else " ").join(sentences)
 
@@ -222,7 +235,7 @@ def _withdrawn(lang: Lang, *, short: bool) -> str:
     return {"zh": "列入黑名单的企业，其车辆不得豁免。", "en": "Vehicles of an enterprise on the black list are not exempt."}[lang]
 
 
-def _claim(exemption: Exemption, lang: Lang) -> str:
+def claim_words(exemption: Exemption, lang: Lang) -> str:
     """On what an exemption rests, and by which words."""
     parts = [{"zh": "依据：", "en": "basis: "}[lang] + getattr(BASIS_WORDS[exemption.basis], lang)] if exemption.basis else []
     parts += [{"zh": "原文：", "en": "words: "}[lang] + quoted(exemption.quote)] if exemption.quote else []

@@ -17,7 +17,7 @@ from streams.files.small_files import read_beside, read_small
 from streams.patterns import compile_pattern
 from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
 from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
-from streams.policy.pack import DaysOfYear, LocalDate, Pack, PublishedDate, Rule, ZoneKind
+from streams.policy.pack import DaysOfYear, LocalDate, Pack, PublishedDate, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
@@ -68,6 +68,9 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
         if isinstance(entry, dict):
             raw["rules"][index] = source.split_rule(entry, index)
+    for measure, target in raw["targets"].items() if isinstance(raw.get("targets"), dict) else ():
+        if isinstance(target, dict):  # alone, so that its line is known
+            source.converted(target, Target, ("targets", measure))
     try:
         pack: Pack = msgspec.convert(raw, Pack, strict=False, dec_hook=_read_scalar)
     except msgspec.ValidationError as error:
@@ -157,12 +160,16 @@ class _Source:
         for key, use in uses.items():
             if use == "required" and key not in entry:
                 raise self.bad(("rules", index), f"rule {name} needs the key {key!r}")
-        try:
-            given = {key: value for key, value in entry.items() if key in own}
-            parameters = msgspec.convert(given, module.Parameters, strict=False, dec_hook=_read_scalar)
-        except msgspec.ValidationError as error:
-            raise self.explain(error, ("rules", index)) from None
+        given = {key: value for key, value in entry.items() if key in own}
+        parameters = self.converted(given, module.Parameters, ("rules", index))
         return {**{key: value for key, value in entry.items() if key in common}, "parameters": parameters}
+
+    def converted(self, given: dict[str, Any], kind: Any, path: tuple[Any, ...]) -> Any:
+        """A part of the pack, read as its type."""
+        try:
+            return msgspec.convert(given, kind, strict=False, dec_hook=_read_scalar)
+        except msgspec.ValidationError as error:
+            raise self.explain(error, path) from None
 
     def explain(self, error: msgspec.ValidationError, prefix: tuple[Any, ...] = ()) -> BadInput:
         """Turn msgspec's path into a line, and an unknown key into the nearest valid one."""

@@ -12,7 +12,18 @@ from typing import NamedTuple
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
 from streams.policy.checks import is_share
 from streams.policy.conditions import (
-    NOTHING, both, calendar_words, exempt_words, identifier_words, parameter_words, title_words, unless_words, when_words, where_words, whom_words, zones_words,
+    NOTHING,
+    both,
+    calendar_words,
+    exempt_words,
+    identifier_words,
+    parameter_words,
+    title_words,
+    unless_words,
+    when_words,
+    where_words,
+    whom_words,
+    zones_words,
 )  # fmt: skip
 from streams.policy.pack import DateRange, Pack, Rule, Target
 from streams.policy.policy import Policy
@@ -31,7 +42,7 @@ class RuleWords(NamedTuple):
     whom: Words
     where: Words
     when: Words
-    asks: Words
+    demand: Words
     exempt: Words
     figures: Words
     clause: Words
@@ -42,7 +53,7 @@ class RuleWords(NamedTuple):
 
     def lines(self, lang: Lang) -> list[str]:
         """The rule, a line for each thing that there is to say."""
-        asked = ("" if lang == "zh" else " ").join(filter(None, (getattr(self.asks, lang), getattr(self.figures, lang))))
+        asked = ("" if lang == "zh" else " ").join(filter(None, (getattr(self.demand, lang), getattr(self.figures, lang))))
         parts = (self.exempt, self.clause, self.basis, self.responsible, self.stands_in_for, self.severity)
         return [asked, *(text for words in parts if (text := getattr(words, lang)))]
 
@@ -85,7 +96,7 @@ def rule_words(rule: Rule, policy: Policy) -> RuleWords:
         whom=whom_words(rule.vehicles),
         where=where_words(rule, policy),
         when=when_words(rule),
-        asks=asks_words(rule, policy),
+        demand=demand_words(rule, policy),
         exempt=exempt_words(rule),
         figures=figures_words(rule),
         clause=clause_words(rule),
@@ -96,7 +107,7 @@ def rule_words(rule: Rule, policy: Policy) -> RuleWords:
     )
 
 
-def asks_words(rule: Rule, policy: Policy) -> Words:
+def demand_words(rule: Rule, policy: Policy) -> Words:
     """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong."""
     module, parameters = RULES[rule.rule], parameter_words(rule)
     slots = {
@@ -178,10 +189,20 @@ def target_words(measure: str, target: Target) -> TargetWords:
     return TargetWords(
         title=Words(title.zh, title.en[:1].upper() + title.en[1:]),
         value=Words(value, value),
-        by=both(lambda lang: {"zh": "期限为{}", "en": "by {}"}[lang].format(date_words(target.by, lang))) if target.by else Words("未定期限", "without a date"),
-        scope=both(lambda lang: getattr(SCOPES[target.scope], lang) + {"zh": "", "en": ", "}[lang]) if target.scope else NOTHING,
+        by=_by_words(target),
+        scope=_scope_words(target),
         source=_source_words(target),
     )
+
+
+def _by_words(target: Target) -> Words:
+    if target.by is None:
+        return Words("未定期限", "without a date")
+    return Words(f"期限为{date_words(target.by, 'zh')}", f"by {date_words(target.by, 'en')}")
+
+
+def _scope_words(target: Target) -> Words:
+    return Words(SCOPES[target.scope].zh, f"{SCOPES[target.scope].en}, ") if target.scope else NOTHING
 
 
 def _source_words(target: Target) -> Words:
@@ -222,7 +243,7 @@ def _dates_words(pack: Pack) -> Words:
         from_, until, assumed = document.in_force.from_, document.in_force.until, "in_force" in document.assumed
         zh.append(f"自{date_words(from_, 'zh')}起施行" + (f"，至{date_words(until, 'zh')}止" if until else "，未定终止日期") + ("（推定）" if assumed else ""))
         en.append(f"in force from {date_words(from_, 'en')}" + (f" until {date_words(until, 'en')}" if until else ", no end given") + (" (assumed)" if assumed else ""))
-    return Words(f"文件{'；'.join(zh)}。", f"It is {'; '.join(en)}.") if zh else Words("文件的公布和施行日期：未注明。", "Its dates of publication and force are not given.")
+    return Words(f"文件{'；'.join(zh)}。", f"{'; '.join(en)[:1].upper()}{'; '.join(en)[1:]}.") if zh else Words("文件的公布和施行日期：未注明。", "Its dates of publication and force are not given.")
 
 
 def _continued(pack: Pack, lang: Lang) -> str:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deploy.explain import answer
+from deploy.applies import answer
 from deploy.judge import judge_files
 from streams.clock import DAY_MS, bound_ms
 from streams.errors import BadInput
@@ -139,4 +139,4 @@ def test_a_record_under_anothers_key_is_refused():
 
 @pytest.mark.parametrize("moment", ["0001-01-01", "9999-12-31", "9999-12-31T23:59:59-12:00"])
 def test_what_applies_at_the_ends_of_the_calendar_can_be_asked(moment):
-    assert answer(load_policy("hohhot-2019"), moment, None).startswith("hohhot-2019 on ")
+    assert answer(load_policy("hohhot-2019"), moment, None).startswith("Hohhot (policy pack hohhot-2019), ")

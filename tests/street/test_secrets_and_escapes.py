@@ -145,7 +145,7 @@ def test_incidents_list_shows_one_line_an_incident_whatever_it_says(monkeypatch)
 def test_policy_check_shows_a_pack_of_somebody_else_harmlessly():
     pack = load_policy("hohhot-2019").pack.source
     text = pack["yaml"].replace("name_zh: 呼和浩特市", 'name_zh: "\\e[2J\\u202E[red]\\n  all fine"', 1)
-    said = explain(parse_policy(text, "x", lambda _: pack["geojson"]))
+    said = explain(parse_policy(text, "x", lambda _: pack["geojson"]), "zh")
     assert "[red]" in harmless(said) and "\n  all fine" not in said
 
 

@@ -106,7 +106,7 @@ def test_packs_of_before_keep_their_meaning():
     assert policy.pack.rules[0].basis == "illustrative"
     (rule,) = parse(FRAME + "    quote: 随便\n").pack.rules
     assert (rule.basis, rule.figures, rule.duty_of, rule.responsible) == (None, None, None, [])
-    assert "basis:" not in explain(parse(FRAME))
+    assert "Basis:" not in explain(parse(FRAME)) and "nothing is claimed of the document" in explain(parse(FRAME))
 
 
 # --- quotes
@@ -263,7 +263,7 @@ def test_numbers_and_insurance_are_claimed_where_the_document_speaks_of_them():
 def test_whose_rules_a_pack_stands_in_for():
     found = {(name, rule.id): rule.stands_in_for for name in packs() for rule in load_policy(name).pack.rules if rule.stands_in_for}
     assert set(found) == {(name, rule) for name in ("hohhot-2019", "wulong-2019") for rule in ("number-on-file", "unified-marking")}
-    assert "the pack stands in for rules that the authorities are to make: 快递服务车辆管理办法" in explain(load_policy("wulong-2019"))
+    assert "The document tells the authorities to make rules (《快递服务车辆管理办法》); the pack stands in for them." in explain(load_policy("wulong-2019"))
 
 
 def test_the_documents_dates_are_facts_and_what_is_assumed_says_so():
@@ -275,18 +275,17 @@ def test_the_documents_dates_are_facts_and_what_is_assumed_says_so():
     }  # fmt: skip
     hohhot = documents["hohhot-2019"].in_force
     assert (hohhot.from_, hohhot.until) == ("2019-07-01", "2024-06-30") and all(document.source for document in documents.values())
-    said = explain(load_policy("hohhot-2019"))
-    assert "2019-07-01 起施行，至 2024-06-30" in said and "continued beyond its end by" in said
-    assert "published 2018 (assumed)" in explain(load_policy("hezhou-2018")) and "2018 公布（推定）" in explain(load_policy("hezhou-2018"))
+    assert "自2019年7月1日起施行，至2024年6月30日止" in explain(load_policy("hohhot-2019"), "zh") and "goes on being applied after its end" in explain(load_policy("hohhot-2019"))
+    assert "Published 2018 (assumed)" in explain(load_policy("hezhou-2018")) and "2018年公布（推定）" in explain(load_policy("hezhou-2018"), "zh")
 
 
 def test_a_pack_in_words_says_on_what_each_rule_rests():
-    said = explain(load_policy("hohhot-2019"))
-    rule = said.split("\nfeeds (interrupted_feed", 1)[1].split("\n\n")[0]
-    assert "[stated]" in rule and "“建立数据中断等风险评估、提前通知和事先报告制度”" in rule
-    assert "依据：文件明确要求；数值、区域或时段为示例；条文对象：企业；责任单位：市邮政管理局、商务局、相关部门" in rule
-    assert "basis: stated in the document; its figures, zones or hours are illustrative; addressed to enterprises; responsible: 市邮政管理局, 商务局, 相关部门" in rule
-    assert "the document names none" in explain(load_policy("wulong-2019")).split("\noutlets-on-file", 1)[1].split("\n\n")[0]
+    zh, en = (explain(load_policy("hohhot-2019"), lang).split(mark, 1)[1].split("\n\n")[0] for lang, mark in (("zh", "〔feeds〕"), ("en", "[feeds]")))
+    assert "条款：二（八），原文：“建立数据中断等风险评估、提前通知和事先报告制度”。" in zh
+    assert "依据：文件明确要求；数值、区域或时段为示例；条文对象是企业。" in zh and "责任单位：市邮政管理局、商务局、相关部门。" in zh
+    assert "Basis: stated in the document; its figures, zones or hours are illustrative; the clause is addressed to enterprises." in en
+    assert "Responsible: 市邮政管理局, 商务局, 相关部门." in en
+    assert "the document names none" in explain(load_policy("wulong-2019")).split("[outlets-on-file]", 1)[1].split("\n\n")[0]
 
 
 # --- incidents

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deploy.explain import answer
+from deploy.applies import answer
 from streams.errors import BadInput
 from streams.policy.reader import load_policy, parse_policy
 
@@ -94,9 +94,9 @@ def test_mistakes_in_zones_name_the_line():
 @pytest.mark.parametrize(
     ("moment", "place", "present", "absent"),
     [
-        ("2026-06-26", (111.66, 40.81), ["on fri 2026-06-26:", "core-daytime (restricted_hours): 07:00–20:00; who: light_van, truck"], ["residential-night", "all are"]),
-        ("2026-06-26T21:00", (111.66, 40.81), ["number-on-file (unregistered_vehicle): applies then"], ["core-daytime"]),
-        ("2018-12-31", None, ["nothing: the pack is valid from 2019-01-01"], ["core-daytime"]),
+        ("2026-06-26", (111.66, 40.81), ["26 June 2026 (Friday), at 111.66, 40.81", "[core-daytime]\n   On this day: 07:00–20:00.\n   Light vans and trucks must not be in"], ["all vehicles are exempt"]),
+        ("2026-06-26T21:00", (111.66, 40.81), ["[number-on-file]", "it is permitted then (daily 20:00–07:00 the next day)"], ["[core-daytime]"]),
+        ("2018-12-31", None, ["Nothing applies: The pack is applied from 1 January 2019"], ["[core-daytime]", "Light vans"]),
     ],
 )  # fmt: skip
 def test_a_pack_answers_what_applies_there_and_then(moment, place, present, absent):

@@ -1,0 +1,290 @@
+"""Packs in words: one language at a time, nothing of the schema's own words, every clause with its quote, and answers to what officials ask."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from deploy.applies import answer
+from deploy.asked_vehicle import read_vehicle
+from deploy.explain import explain
+from streams.errors import BadInput
+from streams.policy.checks import SHARES
+from streams.policy.conditions import HOME_PLATE, identifier_words, parameter_words
+from streams.policy.examples import example_of
+from streams.policy.pack import Exemption, Pack, Rule, Target
+from streams.policy.reader import load_policy, packs, parse_policy
+from streams.policy.wording import in_language, rule_words, target_words
+from streams.registry.key_figures import TITLES
+from streams.registry.records import Body, Energy, PassKind, VehicleClass
+from streams.rules import RULES
+from streams.terms import BODIES, CLASSES, ENERGIES, LANGUAGES, PASSES
+
+WORDS = Path(__file__).parent / "words"
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+STILL_WITHOUT = {"unscreened_parcel", "unmonitored_outlet", "unlicensed_enterprise", "missed_line"}
+"""Rules that need no sentence of their own: their title says it."""
+
+
+def schema_words():
+    """Keys and values of the schema that are no words of a language: what has an underscore or a hyphen."""
+    structs = [Pack, Rule, Target, *(module.Parameters for module in RULES.values())]
+    keys = {name for struct in structs for name in struct.__struct_encode_fields__}
+    values = {word for kind in (VehicleClass, Energy, Body, PassKind) for word in get_args(kind)}
+    return {word for word in (*keys, *values, *RULES, *Exemption.__struct_encode_fields__, *SHARES, *TITLES, "mon-sun", "mon-fri") if re.search("[_-]", word)}
+
+
+ZONES = """{"type": "FeatureCollection", "adcode": "1", "features": [
+{"type": "Feature", "properties": {"id": "old", "kind": "restricted", "name_zh": "老城", "name_en": "old town"},
+ "geometry": {"type": "Polygon", "coordinates": [[[111.6, 40.8], [111.7, 40.8], [111.7, 40.9], [111.6, 40.9], [111.6, 40.8]]]}},
+{"type": "Feature", "properties": {"id": "bay", "kind": "loading", "name_zh": "装卸点", "name_en": "loading bay"},
+ "geometry": {"type": "Polygon", "coordinates": [[[112.6, 40.8], [112.7, 40.8], [112.7, 40.9], [112.6, 40.9], [112.6, 40.8]]]}}]}"""
+PACK = """
+policy: made-up
+city: {adcode: "1", name_zh: 甲市, name_en: A, timezone: Asia/Shanghai}
+document: {title: 甲市办法, number: 甲〔2026〕1号, file: f.txt, published: 2026-01, in_force: {from: 2026-01-01, until: 2026-06-30}, assumed: [published], source: 原文 (its own words)}
+continued: {by: 市公安局, reason: 修订中 (it is being revised)}
+valid_from: 2026-01-01
+identifier: {pattern: "(JA|JB)-[0-9]{4}[A-Z]"}
+calendars: {双十一: [{every_year: 11-01…11-20}], trade_fair: [{from: 2026-06-12, until: 2026-06-18}]}
+zones: z.json
+rules:
+  - {rule: malformed_identifier, id: a, clause: 一, severity: warning}
+  - rule: restricted_hours
+    id: b
+    clause: 二
+    quote: 合理确定时段
+    severity: violation
+    basis: stated
+    figures: illustrative
+    duty_of: authority
+    responsible: [市公安局]
+    stands_in_for: 通行办法
+    zones: [old]
+    vehicles: {classes: [light_van, truck], energy: [fuel]}
+    permitted: [{days: mon-fri, from: "09:00", until: "11:00"}, {from: "20:00", until: "07:00"}]
+    min_duration: 90s
+    merge_gap: 5m
+    exempt:
+      - {passes: [green, temporary], unless_credit: black}
+      - {marked: true, body: [box], basis: encouraged, quote: 放宽通行限制}
+      - {calendars: [双十一]}
+targets:
+  locker_cells: {value: 130000, by: 2026-12-31, clause: 四, source: document, basis: stated, quote: 格口十三万}
+  electronic_waybill: {value: 0.9, clause: 六, source: document, scope: primary_brands}
+  narrow_tape: 0.9
+"""
+
+
+def parse(text=PACK):
+    return parse_policy(text, "pack.yaml", lambda _: ZONES)
+
+
+def in_the_original(policy):
+    """Texts of a pack that stand in both languages as they are: titles, numbers, clauses, quotes, authorities, ids, what matches patterns."""
+    pack = policy.pack
+    found = [pack.policy, pack.document.title, pack.document.number or "", pack.document.source, pack.city.adcode, "45 mm"]
+    found += [text for lang in LANGUAGES for text in (in_language(pack.document.source, lang), *(in_language(part, lang) for part in ((pack.continued.by, pack.continued.reason) if pack.continued else ())))]
+    found += [getattr(identifier_words(policy), lang) for lang in LANGUAGES if pack.identifier]
+    for rule in pack.rules:
+        found += [rule.id, rule.clause, rule.quote, rule.stands_in_for or "", *rule.responsible, *(alternative.quote for alternative in rule.alternatives)]
+        found += [words.en for name, words in parameter_words(rule).items() if name.endswith("_pattern")]
+    found += [text for target in pack.targets.values() for text in (target.quote, target.clause or "")]
+    found += [name for name in pack.calendars if CHINESE.search(name)]
+    return found
+
+
+def outputs(policy, lang):
+    """All that is said of a pack, in several ways of asking."""
+    shape = next(iter(policy.pack.geometries.values())).representative_point()
+    yield explain(policy, lang)
+    for moment in ("2020-11-11", "2026-05-12T09:00", "2026-11-11T21:30"):
+        for place in (None, (shape.x, shape.y)):
+            for asked in (None, read_vehicle("light_van,electric,box"), read_vehicle("truck,fuel,black"), read_vehicle("light_van")):
+                yield answer(policy, moment, place, lang, asked)
+
+
+def policies():
+    return [*map(load_policy, packs()), parse()]
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("policy", policies(), ids=lambda policy: policy.name)
+def test_one_language_at_a_time_and_no_word_of_the_schema(policy, lang):
+    originals = sorted(filter(None, in_the_original(policy)), key=len, reverse=True)
+    for text in outputs(policy, lang):
+        rest = text
+        for original in originals:
+            rest = rest.replace(original, "")
+        assert not [word for word in schema_words() if re.search(rf"(?<![\w-]){word}(?![\w-])", rest)]
+        strangers = re.findall("[A-Za-z]+", rest) if lang == "zh" else CHINESE.findall(rest)
+        assert not strangers, (strangers, [line for line in rest.splitlines() if strangers[0] in line][0])
+        assert not re.search(r"None|True|False|[{}\\]|\bnan\b|  +- ", rest) and "；；" not in rest and ".." not in rest and "。。" not in rest
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("policy", policies(), ids=lambda policy: policy.name)
+def test_every_rule_has_its_clause_its_words_and_on_what_it_rests(policy, lang):
+    said = explain(policy, lang)
+    parts = re.split(r"\n\n(?=\d+\. )", said.split("\n\nII. " if lang == "en" else "\n\n二、")[0])[1:]
+    assert len(parts) == len(policy.pack.rules)
+    for rule, part in zip(policy.pack.rules, parts, strict=True):
+        words = rule_words(rule, policy)
+        assert rule.id in part and rule.clause in part and rule.quote in part and all(name in part for name in rule.responsible)
+        assert all(alternative.quote in part for alternative in rule.alternatives) and (rule.stands_in_for or "") in part
+        assert getattr(words.demand, lang) in part and getattr(words.basis, lang) in part and getattr(words.when, lang) in part
+        assert all(policy.zone_name(zone)[lang == "en"] in part for zone in rule.zone_ids or ())
+    for measure, target in policy.pack.targets.items():
+        assert target_words(measure, target).line(lang) in said
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_pack_in_words(lang):
+    said = explain(parse(), lang) + "\n\n" + answer(parse(), "2026-11-21T09:00", (111.66, 40.81), lang, read_vehicle("truck,fuel,box")).split("\n\n", 2)[1] + "\n"
+    assert said == (WORDS / f"made-up.{lang}.txt").read_text("utf-8")
+
+
+def test_rules_without_a_sentence_of_their_own_are_known():
+    assert {name for name, module in RULES.items() if not (hasattr(module, "ASKS_ZH") and hasattr(module, "ASKS_EN"))} <= STILL_WITHOUT
+
+
+def test_a_rule_without_a_sentence_is_said_by_its_title(monkeypatch):
+    monkeypatch.delattr(RULES["malformed_identifier"], "ASKS_ZH")
+    words = rule_words(parse().pack.rules[0], parse())
+    assert words.demand.zh == "不得有下列情形：编号不符合规则。" and words.demand.en == "This must not be: a vehicle number that does not follow the city's scheme."
+
+
+def test_every_word_of_the_schema_has_a_name():
+    for terms, kind in ((CLASSES, VehicleClass), (ENERGIES, Energy), (BODIES, Body), (PASSES, PassKind)):
+        assert set(terms) == set(get_args(kind)) and all(CHINESE.search(words.zh) and not CHINESE.search(words.en) for words in terms.values())
+    assert all(measure in TITLES for name in packs() for measure in load_policy(name).pack.targets)
+
+
+# --- answers
+
+
+def outcome(moment, vehicle, lang="en", text=PACK):
+    """Yes, no or what else is answered, and the reasons."""
+    said = answer(parse(text), moment, (111.66, 40.81), lang, read_vehicle(vehicle)).split("\n\n")[1]
+    first, *reasons = said.splitlines()
+    return first.rsplit("答：" if lang == "zh" else "? ", 1)[1], reasons
+
+
+@pytest.mark.parametrize(
+    ("moment", "vehicle", "said"),
+    [
+        ("2026-05-12T12:00", "truck,fuel", "No, unless it is exempt as said here."),
+        ("2026-05-12T12:00", "truck,electric", "Yes."),
+        ("2026-05-12T12:00", "e_tricycle,fuel", "Yes."),
+        ("2026-05-12T12:00", "truck", "That depends."),
+        ("2026-05-12T12:00", "truck,fuel,marked,box", "Yes."),
+        ("2026-05-12T12:00", "truck,fuel,marked,open", "No, unless it is exempt as said here."),
+        ("2026-05-12T12:00", "truck,fuel,pass:green", "Yes."),
+        ("2026-05-12T12:00", "truck,fuel,pass:green,black", "No, unless it is exempt as said here."),
+        ("2026-05-12T10:00", "truck,fuel", "Yes."),
+        ("2026-05-16T10:00", "truck,fuel", "No, unless it is exempt as said here."),
+        ("2026-11-11T12:00", "truck,fuel", "Yes."),
+    ],
+)
+def test_whether_a_vehicle_may_be_there(moment, vehicle, said):
+    assert outcome(moment, vehicle)[0] == said
+
+
+def test_an_answer_says_by_which_words():
+    said, reasons = outcome("2026-05-12T12:00", "大中型货车,燃油,厢式,统一标识", "zh")
+    assert said == "可以。" and "但该车豁免：车身为厢式，且车辆有统一标识（依据：文件鼓励或引导，并非强制；原文：“放宽通行限制”）。条款：二，原文：“合理确定时段”。" in reasons[0]
+    black = PACK.replace("- {calendars: [双十一]}", "- {calendars: [双十一], unless_credit: black}")
+    assert outcome("2026-11-11T12:00", "truck,fuel", text=black)[0] == "Yes." and outcome("2026-11-11T12:00", "truck,fuel,black", text=black)[0].startswith("No")
+
+
+def test_the_typical_question():
+    said = answer(load_policy("hohhot-2019"), "2026-05-12T09:00", (111.66, 40.81), "zh")
+    assert "此时此地的禁止和限制" in said and "轻型货车和大中型货车不得在“中心城区（示意）”内通行（每日20:00–次日07:00除外）。" in said and "豁免：" in said
+    assert "扫描快件的网点须已备案。" in said and "电子运单使用率不得低于90%" in said
+    assert "文件期满后仍继续适用" in said and "文件期满后" not in answer(load_policy("hohhot-2019"), "2020-05-12", None, "zh")
+
+
+# --- examples of patterns
+
+
+@pytest.mark.parametrize(
+    ("pattern", "example"),
+    [
+        ("HH-[0-9]{5}", "HH-12345"),
+        (r"(?i)x", None),
+        (r"^(?:WL|XX)\d{2,4}[A-Z]?$", "WL12"),
+        (r"[^0-9]{2}\.\x41", "京京.A"),
+        (r"\p{Han}[[:upper:]]+-\w", "京A-1"),
+        (r"a{0}b*c+?(?P<n>[xyz])", "cx"),
+        ("[]a]", "a"),
+        ("(ab){2}", "abab"),
+        ("[a", None),
+        ("a{200}", None),
+        ("[一-\u9fff][A-Z][·.]?[A-Z0-9一-\u9fff]{5,6}", "京A12345"),
+    ],
+)
+def test_an_example_of_a_pattern(pattern, example):
+    assert example_of(pattern, prefer=HOME_PLATE) == example
+
+
+def test_a_pattern_without_an_example_is_described():
+    policy = parse(PACK.replace('"(JA|JB)-[0-9]{4}[A-Z]"', '"(?i)ja[0-9]"'))
+    assert "本包所定的统一编号格式" in explain(policy, "zh") and "ja[0-9]" not in explain(policy, "zh") + explain(policy, "en")
+
+
+# --- the command
+
+
+LOCALES = [({"LC_ALL": "zh_CN.UTF-8"}, "zh"), ({"LANG": "zh_CN.UTF-8"}, "zh"), ({"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, "en"), ({"LC_MESSAGES": "zh_TW"}, "zh"), ({}, "en")]
+
+
+@pytest.mark.parametrize(("environment", "lang"), LOCALES)
+def test_the_language_of_the_system(monkeypatch, environment, lang):
+    from deploy.commands.policy import language_of
+
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language_of(None) == lang and language_of("zh") == "zh" and language_of("en") == "en"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lang": "fr"}, "--lang: 'fr' is neither zh (中文) nor en (English)"),
+        ({"date": "12 May"}, "--date: '12 May' is neither a date such as 2019-11-01 nor an instant"),
+        ({"date": "2026-13-01"}, "--date: '2026-13-01' is neither a date"),
+        ({"at": "Hohhot"}, "--at: 'Hohhot' is not longitude,latitude such as 111.66,40.81"),
+        ({"at": "40.81,111.66"}, "--at: '40.81,111.66' is no place on earth; longitude comes first"),
+        ({"at": "nan,1"}, "--at: 'nan,1' is no place on earth"),
+        ({"at": ""}, "--at: '' is not longitude,latitude"),
+        ({"vehicle": "light_vna"}, "--vehicle: 'light_vna' is not known; did you mean 'light_van'?"),
+        ({"vehicle": "electric,fuel"}, "--vehicle: 'electric' and 'fuel' cannot both be"),
+        ({"vehicle": ""}, "--vehicle: nothing is said of it"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(options, message):
+    from deploy.commands.policy import policy_check
+
+    with pytest.raises(BadInput) as caught:
+        policy_check("hohhot-2019", **{"date": None, "at": None, "vehicle": None, "lang": None, "documents": None} | options)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("clause: 四, source: document", "clause: 四", "key 'source' is missing in targets.locker_cells"),
+        ("basis: stated\n", "basis: asked\n", "basis: invalid enum value 'asked'"),
+        ("- {calendars: [双十一]}", "- {basis: illustrative}", "an alternative without a condition exempts everybody; name whom"),
+    ],
+)
+def test_a_mistake_in_a_pack_names_its_line(right, wrong, message):
+    assert right in PACK
+    text = PACK.replace(right, wrong)
+    number = next(n for n, line in enumerate(text.splitlines(), 1) if wrong.strip().removeprefix("- ") in line)
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    assert str(caught.value).startswith(f"pack.yaml:{number}: ") and message in str(caught.value) and "\n" not in str(caught.value)
