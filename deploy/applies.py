@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from deploy.asked_vehicle import Asked, outcome_of
+from deploy.asked_vehicle import Asked, Outcome, outcome_lines, outcome_of
 from deploy.explain import rule_lines
 from streams.clock import bound_ms, local_date, local_datetime
 from streams.errors import BadInput
@@ -37,25 +37,42 @@ class Sorted(NamedTuple):
     by_calendar: list[tuple[Rule, str]]
     free: list[tuple[Rule, str]]
 
+    def forbidding(self) -> list[tuple[Rule, str]]:
+        """The rules that forbid unless a vehicle is exempt, by a calendar too."""
+        return [*self.forbid, *((rule, "") for rule, _ in self.by_calendar)]
+
+
+def may(policy: Policy, moment: str, place: tuple[float, float] | None, asked: Asked) -> Outcome:
+    """Whether a vehicle may be at a place (lon, lat; None: anywhere) on a local date, or at an instant. ``BadInput`` as of ``answer``."""
+    when = _moment(policy, moment, place)
+    if not policy.valid_from_ms <= when.at_ms < policy.valid_until_ms:
+        return "yes"
+    return outcome_of(policy, when, _sorted(policy, when, "en").forbidding(), asked)
+
+
+def _moment(policy: Policy, moment: str, place: tuple[float, float] | None) -> Moment:
+    try:
+        at_ms = bound_ms(moment, policy.timezone, end=False)
+    except ValueError as error:
+        raise BadInput(f"--date: {error}") from None
+    inside = policy.zone_index.sets[policy.zone_index.locate([place[0]], [place[1]])[0]] if place else None
+    return Moment(at_ms, local_date(moment) is not None, inside, policy.calendars_at(at_ms))
+
 
 def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang: Lang = "en", asked: Asked | None = None) -> str:
     """What applies on a local date, or at an instant, everywhere or at a place (lon, lat), and whether a vehicle that is ``asked`` about may be there.
 
     Raises ``BadInput`` where the moment is no date and no instant.
     """
-    try:
-        at_ms = bound_ms(moment, policy.timezone, end=False)
-    except ValueError as error:
-        raise BadInput(f"--date: {error}") from None
-    inside = policy.zone_index.sets[policy.zone_index.locate([place[0]], [place[1]])[0]] if place else None
-    when = Moment(at_ms, local_date(moment) is not None, inside, policy.calendars_at(at_ms))
+    when = _moment(policy, moment, place)
+    at_ms = when.at_ms
     lines = list(_head(policy, when, place, lang))
     if not policy.valid_from_ms <= at_ms < policy.valid_until_ms:
         lines.append({"zh": "本包届时不适用，没有任何规则：", "en": "Nothing applies: "}[lang] + getattr(document_words(policy.pack).validity, lang))
         return "\n".join(map(shown, lines))
     chosen = _sorted(policy, when, lang)
     if asked is not None:
-        lines += ["", *outcome_of(policy, when, [*chosen.forbid, *((rule, "") for rule, _ in chosen.by_calendar)], asked, lang)]
+        lines += ["", *outcome_lines(policy, when, chosen.forbidding(), asked, lang)]
     lines += _sections(policy, when, chosen, lang)
     return "\n".join(map(shown, lines))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from streams.basis import Words
@@ -80,19 +80,36 @@ class _Finding(NamedTuple):
     by: Any = None
 
 
-def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked, lang: Lang) -> Iterator[str]:
-    """Yes, no or that it depends, and the sentences by which: ``forbidding``: the rules whose time and place it is, with the times of a day."""
-    found = [_finding(policy, when, rule, asked.subject, spans) for rule, spans in forbidding if _forbids_presence(policy, rule, asked.subject)]
-    kinds = {finding.kind for finding in found}
+Outcome = Literal["yes", "no", "unless", "unknown"]
+"""Whether it may be there; ``unless``: no, but there are exemptions that it may have; ``unknown``: that depends on what was not said."""
+
+
+def _outcome(found: Sequence[_Finding], asked: Asked) -> Outcome:
     forbidden = [finding.rule for finding in found if finding.kind == "forbidden"]
-    verdict = "unknown" if not forbidden and "unknown" in kinds else "yes" if not forbidden else "unless" if all(map(_may_be_exempt(asked), forbidden)) else "no"
+    if not forbidden:
+        return "unknown" if any(finding.kind == "unknown" for finding in found) else "yes"
+    return "unless" if all(_may_be_exempt(rule, asked) for rule in forbidden) else "no"
+
+
+def _findings(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked) -> list[_Finding]:
+    return [_finding(policy, when, rule, asked.subject, spans) for rule, spans in forbidding if _forbids_presence(policy, rule, asked.subject)]
+
+
+def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked) -> Outcome:
+    """Whether the vehicle may be there; ``forbidding``: the rules whose time and place it is, with the times of a day."""
+    return _outcome(_findings(policy, when, forbidding, asked), asked)
+
+
+def outcome_lines(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked, lang: Lang) -> Iterator[str]:
+    """Yes, no or that it depends, and the sentences by which."""
+    found = _findings(policy, when, forbidding, asked)
     vehicle = getattr(asked.words, lang)
     yield {
         "no": {"zh": f"问：{vehicle}，可否通行？答：不可以。", "en": f"May this vehicle be there ({vehicle})? No."},
         "unless": {"zh": f"问：{vehicle}，可否通行？答：不可以，除非另有所列的豁免情形。", "en": f"May this vehicle be there ({vehicle})? No, unless it is exempt as said here."},
         "unknown": {"zh": f"问：{vehicle}，可否通行？答：尚不能定。", "en": f"May this vehicle be there ({vehicle})? That depends."},
         "yes": {"zh": f"问：{vehicle}，可否通行？答：可以。", "en": f"May this vehicle be there ({vehicle})? Yes."},
-    }[verdict][lang]
+    }[_outcome(found, asked)][lang]
     for finding in found:
         yield f"- {_reason(finding, policy, lang)}"
     if not found:
@@ -102,10 +119,10 @@ def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, st
         yield {"zh": "- 但须遵守：", "en": "- But: "}[lang] + getattr(rule_words(rule, policy).demand, lang)
 
 
-def _may_be_exempt(asked: Asked) -> Callable[[Rule], bool]:
-    """Of a rule, whether it has an exemption that the vehicle's enterprise has not lost."""
+def _may_be_exempt(rule: Rule, asked: Asked) -> bool:
+    """Whether a rule has an exemption that the vehicle's enterprise has not lost."""
     credit = asked.subject.enterprise.credit if asked.subject.enterprise else None
-    return lambda rule: any(alternative.unless_credit != credit for alternative in rule.alternatives)
+    return any(alternative.unless_credit != credit for alternative in rule.alternatives)
 
 
 def _forbids_presence(policy: Policy, rule: Rule, subject: Subject) -> bool:

@@ -70,6 +70,19 @@ def policy_check(
     say(answer(checked, date or f"{datetime.now(checked.timezone):%Y-%m-%d}", place, language, asked))
 
 
+@app.command("new")
+def policy_new(
+    city: Annotated[str, typer.Option(help="name in Chinese, name in English, division code (呼和浩特市,Hohhot,150100)")],
+    out: Annotated[Path, typer.Option(help="folder for the pack, its zones and its test")],
+    at: Annotated[str | None, typer.Option(help="longitude,latitude around which the example zone is drawn")] = None,
+) -> None:
+    """Write a commented pack to start from, with an example zone and a test; what is there already stays as it is."""
+    from deploy.new_pack import read_city, write_pack
+
+    for path in write_pack(read_city(city), out, _place(at)):
+        say(path)
+
+
 def language_of(lang: str | None) -> Lang:
     """The language that is asked for, else that of the system: Chinese where its locale is, else English; ``BadInput`` where it is neither."""
     if lang is None:

@@ -169,7 +169,7 @@ def responsible_words(rule: Rule) -> Words:
     """The authorities that the document names; that it names none, where something is claimed of it."""
     if rule.responsible:
         return Words(f"责任单位：{'、'.join(rule.responsible)}。", f"Responsible: {', '.join(rule.responsible)}.")
-    return Words("责任单位：文件未列明。", "Responsible: the document names none.") if rule.basis else NOTHING
+    return Words("责任单位：文件未列明。", "Responsible: the document names none.") if rule.basis in {"stated", "encouraged"} else NOTHING
 
 
 def stands_in_words(rule: Rule) -> Words:

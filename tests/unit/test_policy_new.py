@@ -1,0 +1,107 @@
+"""``policy new``: the pack is accepted as written and with all that it holds as comments, its test passes, and it can be judged by."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from deploy.explain import explain
+from deploy.judge import judge_files
+from deploy.new_pack import ACTIVE, read_city, write_pack
+from streams.errors import BadInput
+from streams.policy.reader import load_policy
+from streams.registry.records import Vehicle
+from streams.registry.registry import Registry
+from streams.rules import RULES
+
+CITY = "鹤城区,He Cheng,431202"
+NOON_MS = 1_778_558_400_000
+"""2026-05-12 12:00 in China."""
+
+
+@pytest.fixture
+def written(tmp_path):
+    pack, zones, test = write_pack(read_city(CITY), tmp_path / "made" / "here", (111.66, 40.81))
+    assert [path.name for path in (pack, zones, test)] == ["he-cheng.yaml", "he-cheng.geojson", "test_he_cheng.py"]
+    return pack, zones, test
+
+
+def uncommented(text):
+    """The pack with every entry switched on."""
+    return re.sub(r"(?m)^( *)# (?= *(?:[a-z_]+:|- ))", r"\1", text)
+
+
+def test_the_pack_is_accepted_as_written_and_claims_nothing(written):
+    policy = load_policy(str(written[0]))
+    assert [rule.rule for rule in policy.pack.rules] == list(ACTIVE) and {rule.basis for rule in policy.pack.rules} == {"illustrative"}
+    assert not policy.warnings and policy.pack.city.name_en == "He Cheng"
+    assert "示例区域（示意）" in explain(policy, "zh") and all(target.source == "operator" for target in policy.pack.targets.values())
+
+
+def test_every_rule_is_in_it_and_can_be_switched_on(written):
+    pack = written[0]
+    text = pack.read_text("utf-8")
+    pack.write_text(uncommented(text), "utf-8")
+    policy = load_policy(str(pack))
+    assert {rule.rule for rule in policy.pack.rules} == set(RULES)
+    assert policy.pack.document.in_force.until == "2031-01-31" and policy.pack.continued.by == "市公安局" and policy.pack.targets["locker_cells"].by == "2027-12-31"
+    assert all(explain(policy, lang) for lang in ("zh", "en"))
+
+
+def test_its_comments_are_in_both_languages(written):
+    for rule in RULES:
+        assert f"  ## {RULES[rule].TITLE_ZH} · " in written[0].read_text("utf-8")
+
+
+def test_its_test_passes_and_can_fail(written):
+    pack, _, test = written
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", str(test)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout
+    pack.write_text(pack.read_text("utf-8").replace('from: "20:00", until: "07:00"', 'from: "22:00", until: "07:00"'), "utf-8")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and "1 failed" in done.stdout, done.stdout
+
+
+def test_it_can_be_judged_by(written, tmp_path):
+    policy = load_policy(str(written[0]))
+    registry = Registry(policy.timezone)
+    registry.add([Vehicle(id="HE-12345", vehicle_class="truck", energy="fuel", body="box")])
+    fixes = [{"event_id": str(n), "event_time_ms": NOON_MS + n * 60_000, "vehicle_id": "HE-12345", "lon": 111.66, "lat": 40.81, "speed_kmh": 20.0} for n in range(3)]
+    (tmp_path / "fixes.jsonl").write_text("\n".join(map(json.dumps, fixes)), "utf-8")
+    summary = judge_files(policy, registry, [str(tmp_path / "fixes.jsonl")], [], tmp_path / "judged")
+    assert summary["incidents"] == {"restricted-hours": 1}
+
+
+def test_nothing_is_overwritten(written):
+    pack, zones, test = written
+    pack.unlink()
+    before = zones.read_text("utf-8")
+    with pytest.raises(BadInput, match=r"he-cheng.geojson is there already and stays as it is; give another folder with --out"):
+        write_pack(read_city(CITY), zones.parent, None)
+    assert not pack.exists() and zones.read_text("utf-8") == before and test.exists()
+
+
+@pytest.mark.parametrize(
+    ("city", "message"),
+    [
+        ("鹤城区", "--city: '鹤城区' is not the city's name in Chinese, its name in English and its division code; say it as in 呼和浩特市,Hohhot,150100"),
+        ("Hecheng,鹤城区,431202", "--city: 'Hecheng' is no name in Chinese"),
+        ("鹤城区,鹤城,431202", "--city: '鹤城' is no name in Latin letters"),
+        ("鹤城区,../x,431202", "--city: '../x' is no name in Latin letters"),
+        ("鹤城区,Hecheng,4312", "--city: '4312' is no division code of six digits"),
+    ],
+)
+def test_a_city_that_is_none_is_one_clear_line(city, message):
+    with pytest.raises(BadInput) as caught:
+        read_city(city)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_none_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match=r"^--out .*file: .*; give the name of a folder$"):
+        write_pack(read_city(CITY), tmp_path / "file", None)
