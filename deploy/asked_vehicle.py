@@ -59,14 +59,14 @@ def read_vehicle(text: str) -> Asked:
         raise BadInput("--vehicle: nothing is said of it; say it as in light_van,electric,box,marked,pass:green")
     vehicle = Vehicle(id="-", marked="marked" in facts, joint_delivery="joint_delivery" in facts, enterprise_id="-", **said)  # type: ignore[arg-type]
     enterprise = Enterprise(id="-", key_enterprise="key_enterprise" in facts, credit="black" if "black" in facts else "normal")
-    described = Words("、".join(words.zh for words in shown), ", ".join(words.en.removesuffix("s") for words in shown))
+    described = Words("、".join(words.zh for words in shown), ", ".join(words.en for words in shown))
     return Asked(Subject("-", vehicle, enterprise, tuple(passes), 0, 1), described)
 
 
 def _attribute(word: str) -> tuple[str, str, Words]:
     for name, terms, _ in _ATTRIBUTES.values():
         if found := either(word, terms):
-            return name, found, terms[found]
+            return name, found, Words(terms[found].zh, terms[found].en.removesuffix("s"))
     known = [*CLASSES, *ENERGIES, *BODIES, *(f"pass:{kind}" for kind in PASSES), *_FACTS]
     raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in light_van,electric,box,marked,pass:green (one of {', '.join(known)})")
 

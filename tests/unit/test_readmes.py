@@ -15,7 +15,7 @@ from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
 
 README, README_ZH = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
-PAGES = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "deploy/reference.md", "deploy/grafana/README.md", "deploy/kubernetes/README.md", "deploy/runbooks.md", "streams/README.md"]
+PAGES = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "deploy/reference.md", "deploy/grafana/README.md", "deploy/kubernetes/README.md", "deploy/runbooks.md", "deploy/policy-guide.md", "streams/README.md"]
 OTHER_LANGUAGE = {"README.md", "README.zh-CN.md"}
 
 
