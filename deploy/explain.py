@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.basis import BASIS_WORDS, Basis
+from streams.basis import BASIS_WORDS, MARKS, Basis
 from streams.policy.conditions import exemption_bases
 from streams.policy.pack import Pack, Rule
 from streams.policy.policy import Policy
@@ -37,9 +37,10 @@ def explain(policy: Policy, lang: Lang = "en") -> str:
 
 
 def rule_lines(rule: Rule, policy: Policy, lang: Lang, mark: str) -> list[str]:
-    """A rule's title, clause and id, and its sentences below."""
+    """A rule's title, on what it rests and its id, and its sentences below."""
     words = rule_words(rule, policy)
-    title = f"{words.title.zh}〔{rule.id}〕" if lang == "zh" else f"{words.title.en} [{rule.id}]"
+    basis = getattr(MARKS[rule.basis], lang)
+    title = f"{words.title.zh}（{basis}）〔{rule.id}〕" if lang == "zh" else f"{words.title.en} ({basis}) [{rule.id}]"
     return [f"{mark} {title}", *(f"   {line}" for line in words.lines(lang))]
 
 

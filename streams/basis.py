@@ -25,6 +25,13 @@ BASIS_WORDS: dict[Basis, Words] = {
     "encouraged": Words("文件鼓励或引导，并非强制", "encouraged by the document, not demanded"),
     "illustrative": Words("示例，文件未作此要求", "illustrative, the document does not ask for it"),
 }
+MARKS: dict[Basis | None, Words] = {
+    "stated": Words("文件要求", "stated"),
+    "encouraged": Words("文件鼓励", "encouraged"),
+    "illustrative": Words("示例", "illustrative"),
+    None: Words("运营方自定", "the operator's own"),
+}
+"""The same in a word or two, for headings."""
 DUTY_WORDS: dict[Duty, Words] = {
     "authority": Words("主管部门", "the authorities"),
     "enterprise": Words("企业", "enterprises"),

@@ -42,6 +42,10 @@ CALENDARS = {
     "trade_fair": Words("大型展会", "trade fair"),
     "textile_fair": Words("纺织品博览会", "textile fair"),
     "festival": Words("节日", "festival"),
+    "national_day": Words("国庆", "National Day"),
+    "june_eighteen": Words("618", "18 June sales"),
+    "expo": Words("博览会", "expo"),
+    "south_asia_expo": Words("南博会", "South Asia Expo"),
     "peak_season": Words("快递旺季", "peak season"),
 }
 """Names that calendars often have; any other is said as it is written."""

@@ -91,20 +91,22 @@ def when_words(rule: Rule) -> Words:
 
 def unless_words(rule: Rule) -> Words:
     """Those windows as they stand at the end of a sentence."""
-    when = when_words(rule)
-    return Words(f"（{when.zh}除外）", f", except {when.en}") if rule.permitted else NOTHING
+    if not rule.permitted:
+        return NOTHING
+    when, several = when_words(rule), len({window.days for window in rule.permitted}) > 1
+    return Words(f"（下列时段除外：{when.zh}）" if several else f"（{when.zh}除外）", f", except {when.en}")
 
 
 def parameter_words(rule: Rule) -> dict[str, Words]:
     """A rule's own parameters by name, each as it stands in a sentence."""
-    return {name: _parameter(name, getattr(rule.parameters, name)) for name in getattr(rule.parameters, "__struct_fields__", ())}
+    return {name: _parameter(name, getattr(rule.parameters, name), rule.vehicles) for name in getattr(rule.parameters, "__struct_fields__", ())}
 
 
-def _parameter(name: str, value: Any) -> Words:
+def _parameter(name: str, value: Any, selector: Selector | None) -> Words:
     if name == "hours":
         return both(lambda lang: {"zh": "在{}内", "en": ", {}"}[lang].format(windows_words(value, lang))) if value else NOTHING
     if name == "allow":
-        return both(lambda lang: _allowed(value, lang))
+        return both(lambda lang: _allowed(value, selector, lang))
     if name == "points":
         return both(lambda lang: _points(value, lang))
     if name.endswith("_pattern"):
@@ -142,13 +144,12 @@ def identifier_words(policy: Policy) -> Words:
     return Words("本包所定的统一编号格式", "the form of number that the pack sets")
 
 
-def _allowed(allow: Any, lang: Lang) -> str:
-    """What a standard vehicle must be."""
+def _allowed(allow: Any, selector: Selector | None, lang: Lang) -> str:
+    """What a standard vehicle must be; its class only where the rule is about others too."""
     parts = []
-    if allow.classes:
-        parts.append({"zh": "为{}", "en": "be {}"}[lang].format(listed(_names(CLASSES, allow.classes, lang), lang, "or")))
-    for terms, given in ((BODIES, allow.body), (ENERGIES, allow.energy)):
-        if given:
+    said = selector is not None and selector.classes is not None and set(selector.classes) <= set(allow.classes or ()) and bool(allow.body or allow.energy)
+    for terms, given in ((CLASSES, allow.classes), (BODIES, allow.body), (ENERGIES, allow.energy)):
+        if given and not (said and terms is CLASSES):
             parts.append({"zh": "为{}", "en": "be {}"}[lang].format(listed(_names(terms, given, lang), lang, "or")))
     return listed(parts, lang) if lang == "en" else "且".join(parts)
 
@@ -169,7 +170,7 @@ def calendar_words(name: str) -> Words:
 
 
 def alternative_words(exemption: Exemption, rule: Rule) -> Words:
-    """The conditions of one alternative, all of which must hold, as they stand after “where”."""
+    """The conditions of one alternative, all of which must hold, as they stand after “if”."""
     return both(lambda lang: _alternative(exemption, rule, lang))
 
 
@@ -190,7 +191,7 @@ def _alternative(exemption: Exemption, rule: Rule, lang: Lang) -> str:
     conditions = [
         (passes, f"it holds a {passes} that is valid {'everywhere' if everywhere else 'for the zone'}"), (energy, f"it is {energy}"), (classes, f"it is {classes}"),
         (body, f"it is {body}"), (exemption.marked, "it bears the unified marking"), (exemption.key_enterprise, "it belongs to a key enterprise"),
-        (exemption.joint_delivery, "it takes part in joint delivery"), (calendars, f"it is the time of {calendars}"),
+        (exemption.joint_delivery, "it takes part in joint delivery"), (calendars, f"it drives during {calendars}"),
     ]  # fmt: skip
     return " and ".join(words for asked, words in conditions if asked)
 
@@ -223,10 +224,10 @@ def _exempt(rule: Rule, lang: Lang) -> str:
 
 def _either_of(items: list[str], lang: Lang) -> str:
     if len(items) == 1:
-        return {"zh": f"豁免：{items[0]}的，不受此限。", "en": f"Exempt: a vehicle, where {items[0]}."}[lang]
+        return {"zh": f"豁免：{items[0]}的，不受此限。", "en": f"Exempt is a vehicle if {items[0]}."}[lang]
     if lang == "zh":
         return "豁免：有下列情形之一的，不受此限：" + "；".join(f"{COUNTED[n % len(COUNTED)]}{item}" for n, item in enumerate(items)) + "。"
-    return "Exempt: a vehicle, where any of these holds: " + "; ".join(f"({n}) {item}" for n, item in enumerate(items, 1)) + "."
+    return "Exempt is a vehicle of which any of these is true: " + "; ".join(f"({n}) {item}" for n, item in enumerate(items, 1)) + "."
 
 
 def _withdrawn(lang: Lang, *, short: bool) -> str:
