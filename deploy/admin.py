@@ -18,29 +18,14 @@ from streams.errors import BadInput, Unavailable
 from streams.policy.checks import pack_record
 from streams.policy.policy import Policy
 from streams.policy.reader import decode_policy
+from streams.registry.changes import Changes, changes_of
 from streams.registry.records import AnyEntry, decode_versions
-from streams.registry.registry import Registry, validity_ms
+from streams.registry.registry import Registry
 from streams.shown import shown
 
 T = TypeVar("T")
 
 MOST_RECORD_BYTES = 1_000_000
-
-
-class Imported(msgspec.Struct):
-    """How many records an import made, gave a further version, changed a version of, and left as they were."""
-
-    new: int = 0
-    extended: int = 0
-    changed: int = 0
-    unchanged: int = 0
-
-    def __str__(self) -> str:
-        """In words."""
-        published = self.new + self.extended + self.changed
-        return f"{published} records published ({self.new} new, {self.extended} with a further version, {self.changed} with versions replaced); {self.unchanged} unchanged"
-
-
 CLOSE_TIMEOUT_MS = 2_000
 """A broker that does not answer any more is not waited for at the end."""
 
@@ -75,30 +60,24 @@ def publish_registry(bootstrap: str, records: Iterable[tuple[str, list[AnyEntry]
     return produce(bootstrap, topics.REGISTRY.name, ((key.encode(), msgspec.json.encode(entries)) for key, entries in records))
 
 
-def import_registry(bootstrap: str, registry: Registry, *, replace: bool) -> Imported:
+def import_registry(bootstrap: str, registry: Registry, *, replace: bool, dry_run: bool = False) -> Changes:
     """Publish the records of a file: their versions beside those that Kafka holds, in place of one valid from the same time.
 
-    ``replace``: in place of all versions of their ids. What changes nothing is not sent. ``BadInput``: a record too large.
+    ``replace``: in place of all versions of their ids. What changes nothing is not sent; with ``dry_run`` nothing is.
+    ``BadInput``: a record too large.
     """
-    held = registry_held(bootstrap)
-    done, changed = Imported(), list[tuple[bytes, bytes]]()
-    for key, entries in registry.grouped():
-        known = held.get(key, [])
-        since = {validity_ms(entry, registry.timezone)[0] for entry in entries}
-        kept = [] if replace else [entry for entry in known if validity_ms(entry, registry.timezone)[0] not in since]
-        versions = sorted([*kept, *entries], key=lambda entry: validity_ms(entry, registry.timezone)[0])
-        if versions == known:
-            done.unchanged += 1
+    changes = changes_of(registry_held(bootstrap), registry, replace=replace)
+    changed = list[tuple[bytes, bytes]]()
+    for record in changes.records:
+        if record.is_unchanged:
             continue
-        done.new += not known
-        done.extended += bool(known) and len(kept) == len(known)
-        done.changed += bool(known) and len(kept) < len(known)
-        value = msgspec.json.encode(versions)
+        value = msgspec.json.encode(record.versions)
         if len(value) > MOST_RECORD_BYTES:
-            raise BadInput(f"{key}: its {len(versions)} versions are {len(value):,} bytes, more than the {MOST_RECORD_BYTES:,} that can be published")
-        changed.append((key.encode(), value))
-    produce(bootstrap, topics.REGISTRY.name, changed)
-    return done
+            raise BadInput(f"{record.key}: its {len(record.versions)} versions are {len(value):,} bytes, more than the {MOST_RECORD_BYTES:,} that can be published")
+        changed.append((record.key.encode(), value))
+    if not dry_run:
+        produce(bootstrap, topics.REGISTRY.name, changed)
+    return changes
 
 
 def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:

@@ -76,7 +76,7 @@ def gather(
     city_wide = [row for row in days if row["enterprise_id"] == CITY_WIDE]
     by_enterprise = _summed(days, lambda row: row["enterprise_id"])
     by_date, by_month = _summed(city_wide, lambda row: row["date"]), _summed(city_wide, lambda row: row["date"][:7])
-    measured = {**network(registry.valid(end_ms - 1)), **_measured(by_enterprise[CITY_WIDE], filter(is_about_driving, of_period))}
+    measured = {**network(registry, end_ms - 1, policy.pack.city.adcode), **_measured(by_enterprise[CITY_WIDE], filter(is_about_driving, of_period))}
     within = [data for data in incidents if data["city"] == city.adcode and start_ms <= data["opened_at_ms"] < end_ms and data["state"] != "retracted"]
     return {
         "city": {"adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,15 @@ from deploy.commands.printed import say
 from streams.errors import YichengError
 from streams.shown import shown_json
 
-app = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes.", no_args_is_help=True)
+app = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes, notices, townships, facilities, lines.", no_args_is_help=True)
+PolicyName = Annotated[str | None, typer.Option("--policy", help="pack whose zones the passes and lines name (default: YICHENG_POLICY)")]
+
+
+class Language(StrEnum):
+    """In which language to say it."""
+
+    ZH = "zh"
+    EN = "en"
 
 
 @app.command("sample")
@@ -32,18 +41,50 @@ def registry_sample(
 @app.command("import")
 def registry_import(
     file: Annotated[Path, typer.Argument(help="registry records (.jsonl, .yaml, .csv, .xlsx)")],
-    policy_name: Annotated[str | None, typer.Option("--policy", help="pack whose zones the passes name (default: YICHENG_POLICY)")] = None,
+    policy_name: PolicyName = None,
     replace: Annotated[bool, typer.Option("--replace", help="in place of all published versions of these ids, not beside them")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would change of what Kafka holds; publish nothing")] = False,
     encoding: Encoding = None,
 ) -> None:
     """Publish registry records to Kafka beside earlier versions of their ids; the whole file is checked first."""
     from deploy.admin import import_registry
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
+    from streams.registry.gaps import late_notices
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    say(import_registry(current_settings().kafka_bootstrap, records, replace=replace))
+    for words in late_notices(records):
+        say("\n".join(words))
+    changes = import_registry(current_settings().kafka_bootstrap, records, replace=replace, dry_run=dry_run)
+    if dry_run:
+        for line in changes.lines():
+            say(line)
+    say("\n".join(changes.counts(published=not dry_run)))
+
+
+@app.command("check")
+def registry_check(
+    file: Annotated[Path, typer.Argument(help="registry records (.jsonl, .yaml, .csv, .xlsx)")],
+    policy_name: PolicyName = None,
+    lang: Annotated[Language | None, typer.Option(help="only in Chinese, or only in English")] = None,
+    encoding: Encoding = None,
+) -> None:
+    """Say what a file does not say, and for which key figures and rules of a pack it is missing; fails where it names records that it does not hold."""
+    import time
+
+    from streams.policy.reader import load_policy
+    from streams.registry.files import load_registry
+    from streams.registry.gaps import figures_of, findings
+
+    pack = load_policy(policy_name or current_settings().policy)
+    records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
+    figures = figures_of(pack.pack.city.adcode, pack.pack.targets)
+    found = findings(records, time.time_ns() // 1_000_000, {rule.rule for rule in pack.pack.rules}, figures)
+    for words in found.words():
+        say("\n".join(words) if lang is None else words[lang is Language.EN])
+    if found.unknown:
+        raise YichengError(f"{file}: it names records that it does not hold; add them, or correct the names 引用了未登记的记录，请补充或更正")
 
 
 @app.command("export")

@@ -18,7 +18,7 @@ from streams.files.json_array import elements
 from streams.files.plain_yaml import read_yaml
 from streams.files.text_files import PACKED_SUFFIXES, as_text, decoded, open_bytes, read_pieces
 from streams.files.workbook import is_workbook, read_workbook
-from streams.registry.records import KINDS, AnyEntry, Pass, decode_entry, entry_from_text
+from streams.registry.records import KINDS, AnyEntry, Line, Pass, decode_entry, entry_from_text
 from streams.registry.registry import Registry, validity_ms
 
 MOST_BYTES = 256_000_000
@@ -33,14 +33,14 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
 
     ``BadInput`` names the file, the line, the key and the nearest valid key. In text formats an empty cell, null and ``~``
     are absent; in a cell, lists are separated by ``;``, ``；``, ``、``, ``,`` or spaces. The same kind and id with the same
-    ``valid_from`` may stand there once. Where the policy's ``zones`` are given, passes for others are refused.
+    ``valid_from`` may stand there once. Where the policy's ``zones`` are given, passes for others and lines through others are refused.
     """
     registry = Registry(timezone)
     places: dict[tuple[str, str, int], str] = {}
     for place, parse in _rows(str(path), encoding):
         try:
             entry = parse()
-            if zones is not None and isinstance(entry, Pass):
+            if zones is not None and isinstance(entry, Pass | Line):
                 _check_zones(entry, zones)
             kind = str(type(entry).__struct_config__.tag)
             first = places.setdefault((kind, entry.id, validity_ms(entry, timezone)[0]), place)
@@ -187,10 +187,10 @@ def _known() -> set[str]:
     return {"kind", *(name for kind in KINDS.values() for name in kind.__struct_encode_fields__)}
 
 
-def _check_zones(held: Pass, zones: Collection[str]) -> None:
-    for zone in held.zones:
-        if zone not in zones and zone != "*":
-            raise BadInput(f"pass {held.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
+def _check_zones(entry: Pass | Line, zones: Collection[str]) -> None:
+    for zone in entry.zones:
+        if zone not in zones and not (zone == "*" and isinstance(entry, Pass)):
+            raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
 
 
 def _refuse(problem: str) -> AnyEntry:

@@ -4,28 +4,51 @@
 >>> from streams.registry.records import Outlet
 >>> from streams.registry.registry import Registry
 >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
->>> registry.add([Outlet(id="1", filed=True), Outlet(id="2"), Outlet(id="3", filed=True, valid_until="2018-12-31")])
->>> network(registry.valid(1_700_000_000_000))
-{'filed_outlet_share': 0.5, 'recycling_outlet_share': 0.0}
+>>> registry.add([Outlet(id="1", filed=True, camera=True), Outlet(id="2"), Outlet(id="3", filed=True, valid_until="2018-12-31")])
+>>> network(registry, 1_700_000_000_000)
+{'filed_outlet_share': 0.5, 'camera_outlet_share': 1.0}
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from streams.clock import bound_ms
 from streams.counts import share
-from streams.registry.records import NEW_ENERGY, Vehicle
+from streams.registry.records import NEW_ENERGY, Facility, Outlet, Township, Vehicle
+from streams.registry.registry import Registry, validity_ms
 
 TITLES = {
-    "nev_share": ("新能源车辆占比", "new-energy vehicles"),
+    "nev_share": ("机动车中新能源车辆占比", "new-energy vehicles among motor vehicles"),
+    "e_bikes": ("电动自行车", "e-bikes"),
+    "e_tricycles": ("电动三轮车", "e-tricycles"),
+    "emission_3": ("国三排放标准车辆", "vehicles of emission standard China III"),
+    "emission_4": ("国四排放标准车辆", "vehicles of emission standard China IV"),
+    "emission_5": ("国五排放标准车辆", "vehicles of emission standard China V"),
+    "emission_6": ("国六排放标准车辆", "vehicles of emission standard China VI"),
+    "emission_other": ("其他排放标准车辆", "vehicles of another emission standard"),
+    "subsidy_window_vehicles": ("购车补贴期内首次登记的新能源机动车", "new-energy motor vehicles first registered while purchases are subsidised"),
     "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery"),
     "empty_run_ratio": ("空驶率", "distance driven empty"),
     "filed_outlet_share": ("网点备案率", "outlets on file"),
+    "camera_outlet_share": ("设视频监控网点占比", "outlets with a camera, of those that say"),
     "recycling_outlet_share": ("设包装回收装置网点占比", "outlets with a recycling container"),
+    "reusable_box_outlet_share": ("主要品牌标准化网点配置可回收利用包装箱占比", "standardised outlets of primary brands with reusable boxes"),
     "township_coverage": ("乡镇网点覆盖率", "townships covered"),
+    "village_coverage": ("村村通快递覆盖率", "villages with a delivery point"),
+    "hubs": ("一级物流枢纽（配送中心）", "hubs"),
+    "county_centres": ("县级集散（配送）中心", "county centres"),
+    "township_stations": ("乡镇级站点", "township stations"),
+    "village_points": ("村级服务点", "village points"),
+    "pickup_points": ("末端公共取送点", "public pick-up points"),
+    "delivery_lines": ("配送专线", "delivery lines"),
     "locker_cells": ("智能快件箱格口", "smart-locker cells"),
     "service_stations": ("公共服务站", "public service stations"),
+    "licensed_enterprise_share": ("经营许可在有效期内的企业占比", "enterprises with a valid licence, of those that say"),
     "electronic_waybill": ("电子运单使用率", "electronic waybills"),
     "green_packaging": ("绿色包装使用率", "green packaging"),
     "narrow_tape": ("45 mm 以下胶带封装占比", "taped with tape of at most 45 mm"),
@@ -35,23 +58,41 @@ TITLES = {
     "inspected": ("收寄验视率", "inspected when accepted"),
 }
 """What each measure and target is called, in Chinese and English."""
+MOTOR = ("micro_van", "light_van", "truck")
+"""The classes of vehicles that are motor vehicles, unless one's plate says that it is none."""
+LEVELS = {"hub": "hubs", "county": "county_centres", "township": "township_stations", "village": "village_points", "pickup_point": "pickup_points"}
+"""The measure that counts the facilities of each level."""
+SUBSIDY_WINDOWS = {"451100": ("2018-09-01", "2020-12-31")}
+"""By city: first and last day of a subsidy for the purchase of green vehicles (Hezhou 二（六）17)."""
+_STANDARD = re.compile(r"(?:国|CHINA)? ?(?:(VI|6|六)|(V|5|五)|(IV|4|四)|(III|3|三)) ?[AB]?(?:排放)?(?:标准)?")
 
 
-def network(valid: Mapping[str, Sequence[Any]]) -> dict[str, float]:
-    """Measure → value (shares from 0 to 1, or numbers) of records by kind; what there are no records for is left out.
+def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str, float]:
+    """Measure → value (shares from 0 to 1, or numbers) of the records valid at an instant (ms); what no record says is left out.
 
-    ``nev_share`` and ``joint_delivery_share`` are of the active vehicles (joint delivery 共同配送: Hohhot, Shaoxing, Wulong);
-    outlets on file (Hohhot 二（五） and all others), recycling containers, townships and smart-locker cells (Hohhot, Hezhou).
+    ``city``: adcode of the city whose subsidy window counts. The clauses are in ``streams.registry.figure_clauses``.
     """
+    valid = registry.valid(at_ms)
     vehicles, outlets, townships = active_vehicles(valid), valid["outlet"], valid["township"]
+    motor = [vehicle for vehicle in vehicles if is_motor(vehicle)]
+    licences = [registry.bound_ms(e.licensed_until) for e in valid["enterprise"] if e.licensed_until]
     measured = {
-        "nev_share": share(sum(v.energy in NEW_ENERGY for v in vehicles), len(vehicles)),
-        "joint_delivery_share": share(sum(v.joint_delivery for v in vehicles), len(vehicles)),
-        "filed_outlet_share": share(sum(o.filed for o in outlets), len(outlets)),
-        "recycling_outlet_share": share(sum(o.recycling_container for o in outlets), len(outlets)),
-        "township_coverage": share(sum(t.covered for t in townships), len(townships)),
-        "locker_cells": sum(t.locker_cells for t in townships) if townships else None,
-        "service_stations": sum(t.service_stations for t in townships) if townships else None,
+        "nev_share": share(sum(v.energy in NEW_ENERGY for v in motor), len(motor)) if any(v.energy for v in motor) else None,
+        **_numbers("e_bikes" if v.vehicle_class == "e_bike" else "e_tricycles" for v in vehicles if v.vehicle_class in {"e_bike", "e_tricycle"}),
+        **_numbers(f"emission_{emission_standard(v.emission_standard)}" for v in vehicles if v.emission_standard),
+        "subsidy_window_vehicles": _in_subsidy_window(registry, motor, city),
+        "joint_delivery_share": _share(vehicles, "joint_delivery"),
+        "filed_outlet_share": _share(outlets, "filed"),
+        "camera_outlet_share": _share([o for o in outlets if o.camera is not None], "camera"),
+        "recycling_outlet_share": _share(outlets, "recycling_container"),
+        "reusable_box_outlet_share": _share([o for o in standardised_outlets(valid) if o.reusable_boxes is not None], "reusable_boxes"),
+        "township_coverage": _township_coverage(townships, outlets),
+        "village_coverage": _village_coverage(townships, valid["facility"]),
+        **_numbers(LEVELS[facility.level] for facility in valid["facility"]),
+        "delivery_lines": len(valid["line"]) or None,
+        "locker_cells": _sum(townships, "locker_cells"),
+        "service_stations": _sum(townships, "service_stations"),
+        "licensed_enterprise_share": share(sum(at_ms < until_ms for until_ms in licences), len(licences)),
     }
     return {measure: value for measure, value in measured.items() if value is not None}
 
@@ -59,3 +100,63 @@ def network(valid: Mapping[str, Sequence[Any]]) -> dict[str, float]:
 def active_vehicles(valid: Mapping[str, Sequence[Any]]) -> list[Vehicle]:
     """The vehicles among records by kind that are neither suspended nor scrapped."""
     return [vehicle for vehicle in valid["vehicle"] if vehicle.status == "active"]
+
+
+def is_motor(vehicle: Vehicle) -> bool:
+    """Whether a vehicle is a motor vehicle: a van or a truck that has no non-motor plate."""
+    return vehicle.vehicle_class in MOTOR and vehicle.plate_kind != "non_motor"
+
+
+def standardised_outlets(valid: Mapping[str, Sequence[Any]]) -> list[Outlet]:
+    """The standardised outlets of primary brands among records by kind (Hohhot 六（十七）)."""
+    primary = {enterprise.id for enterprise in valid["enterprise"] if enterprise.primary_brand}
+    return [outlet for outlet in valid["outlet"] if outlet.standardised and outlet.enterprise_id in primary]
+
+
+def emission_standard(text: str) -> str:
+    """The stage of an emission standard as it is written: ``3`` to ``6``, else ``other``.
+
+    >>> [emission_standard(text) for text in ("国六", "VI", "国Ⅵb", "china 5", "国四标准", "Euro 6")]
+    ['6', '6', '6', '5', '4', 'other']
+    """
+    match = _STANDARD.fullmatch(unicodedata.normalize("NFKC", text).strip().upper())
+    return str(6 - match.groups().index(match[match.lastindex or 1])) if match else "other"
+
+
+def _numbers(measures: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(measures))
+
+
+def _share(records: Sequence[Any], key: str) -> float | None:
+    """The share of records for which a key is true; None where none says it."""
+    said = [value for record in records if (value := getattr(record, key)) is not None]
+    return share(sum(said), len(records)) if said else None
+
+
+def _sum(records: Sequence[Any], key: str) -> int | None:
+    said = [value for record in records if (value := getattr(record, key)) is not None]
+    return sum(said) if said else None
+
+
+def _township_coverage(townships: Sequence[Township], outlets: Sequence[Outlet]) -> float | None:
+    """The share of townships that say that they are covered, or that an outlet on file serves; None where nobody says anything of it."""
+    served = {outlet.township for outlet in outlets if outlet.filed}
+    covered = [township.covered or township.id in served for township in townships]
+    return share(sum(covered), len(covered)) if any(covered) or any(t.covered is not None for t in townships) else None
+
+
+def _village_coverage(townships: Sequence[Township], facilities: Sequence[Facility]) -> float | None:
+    """The share of villages that a facility serves, of the townships that say how many villages they have; None where no facility names a village."""
+    served = Counter(township for township, _ in {(f.township, f.village) for f in facilities if f.village})
+    known = {township.id: township.villages for township in townships if township.villages is not None}
+    return share(sum(min(served[name], villages) for name, villages in known.items()), sum(known.values())) if served else None
+
+
+def _in_subsidy_window(registry: Registry, vehicles: Iterable[Vehicle], city: str | None) -> int | None:
+    """How many of these vehicles are of new energy and have their first record from a day of the city's subsidy window on."""
+    if city not in SUBSIDY_WINDOWS:
+        return None
+    first, last = SUBSIDY_WINDOWS[city]
+    from_ms, until_ms = bound_ms(first, registry.timezone, end=False), bound_ms(last, registry.timezone, end=True)
+    since = [min(validity_ms(version, registry.timezone)[0] for version in registry.versions("vehicle", v.id)) for v in vehicles if v.valid_from and v.energy in NEW_ENERGY]
+    return sum(from_ms <= ms < until_ms for ms in since) if since else None

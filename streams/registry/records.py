@@ -42,7 +42,7 @@ class Vehicle(Entry, tag="vehicle", kw_only=True):
     status: Literal["active", "suspended", "scrapped"] = "active"
     driver_ids: list[str] = msgspec.field(default_factory=list)
     insured_until: str | None = None
-    joint_delivery: bool = False
+    joint_delivery: bool | None = None
 
 
 class Driver(Entry, tag="driver", kw_only=True):
@@ -66,17 +66,18 @@ class Enterprise(Entry, tag="enterprise", kw_only=True):
 
 
 class Outlet(Entry, tag="outlet", kw_only=True):
-    """An outlet where parcels are handed in or out; whether it has a ``camera`` may be unknown."""
+    """An outlet where parcels are handed in or out, and the id of the ``township`` that it serves; what it does not say is unknown."""
 
     enterprise_id: str | None = None
     city: str | None = None
     lon: float | None = None
     lat: float | None = None
-    filed: bool = False
+    filed: bool | None = None
     camera: bool | None = None
-    recycling_container: bool = False
-    standardised: bool = False
-    reusable_boxes: bool = False
+    recycling_container: bool | None = None
+    standardised: bool | None = None
+    reusable_boxes: bool | None = None
+    township: str | None = None
 
 
 class Pass(Entry, tag="pass", kw_only=True):
@@ -105,27 +106,33 @@ class Standing(msgspec.Struct):
 
 
 class Township(Entry, tag="township", kw_only=True):
-    """Coverage figures of one township."""
+    """Coverage figures of one township, and the number of its villages."""
 
-    covered: bool = False
-    locker_cells: Number = 0
-    service_stations: Number = 0
+    covered: bool | None = None
+    locker_cells: Number | None = None
+    service_stations: Number | None = None
+    villages: Number | None = None
 
 
 class Facility(Entry, tag="facility", kw_only=True):
-    """A place of the delivery network: a hub, a county centre, a township or village station, a pick-up point."""
+    """A place of the delivery network: a hub, a county centre, a township or village station, a pick-up point.
+
+    ``township``: the id of the township that it stands in; ``village``: the name of the village that it serves.
+    """
 
     level: Literal["hub", "county", "township", "village", "pickup_point"]
     enterprise_id: str | None = None
     city: str | None = None
     lon: float | None = None
     lat: float | None = None
+    township: str | None = None
+    village: str | None = None
 
 
 class Line(Entry, tag="line", kw_only=True):
     """A delivery line: the ``zones`` that one of its vehicles enters in this order every day."""
 
-    zones: list[str]
+    zones: Annotated[list[str], msgspec.Meta(min_length=1)]
     vehicle_ids: list[str]
     city: str | None = None
 

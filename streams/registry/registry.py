@@ -182,6 +182,10 @@ class Registry:
             if entry_kind == kind:
                 yield from (entry for _, _, entry in versions)
 
+    def versions(self, kind: str, entry_id: str) -> list[AnyEntry]:
+        """Every version of one record, the earliest ``valid_from`` first."""
+        return [entry for _, _, entry in self._versions.get((kind, entry_id), ())]
+
     def grouped(self) -> Iterator[tuple[str, list[AnyEntry]]]:
         """``kind/id`` and all its versions, as the registry topic holds them."""
         for (kind, entry_id), versions in self._versions.items():

@@ -21,7 +21,7 @@ from streams.errors import BadInput
 from streams.events import LAST_MS
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
-from streams.registry.key_figures import active_vehicles, network
+from streams.registry.key_figures import TITLES, active_vehicles, network
 from streams.registry.records import Energy, Standing, decode_versions
 from streams.registry.registry import Registry
 from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
@@ -153,16 +153,21 @@ def _watermark_ms(value: bytes) -> int:
 
 
 def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
-    """Set the gauges that follow from the registry and the policy alone."""
+    """Set the gauges that follow from the registry and the policy alone; what no record says any more is no series any more."""
     city, named = policy.pack.city.adcode, policy.pack.city
     metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name})
-    valid = registry.valid(now_ms)
-    fleet = active_vehicles(valid)
+    fleet = active_vehicles(registry.valid(now_ms))
     for energy in get_args(Energy):
         metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))
-    for measure, value in network(valid).items():
-        metrics.NETWORK.labels(city, measure).set(value)
-        if measure == "nev_share":
-            metrics.NEV_RATIO.labels(city).set(value)
+    found = network(registry, now_ms, city)
+    for measure in TITLES:
+        if measure in found:
+            metrics.NETWORK.labels(city, measure).set(found[measure])
+        else:
+            metrics.NETWORK.remove(city, measure)
+    if "nev_share" in found:
+        metrics.NEV_RATIO.labels(city).set(found["nev_share"])
+    else:
+        metrics.NEV_RATIO.remove(city)
     for measure, target in policy.pack.targets.items():
         metrics.TARGET_RATIO.labels(city, measure).set(target.value)

@@ -551,19 +551,19 @@ def test_an_import_adds_versions_and_says_what_it_did(tmp_path, monkeypatch):
     monkeypatch.setattr(admin, "produce", produce)
 
     def imported(text, *, replace=False):
-        done = str(admin.import_registry("", registry_of(tmp_path, f"kind,id,valid_from,plate\n{text}"), replace=replace))
+        _, done = admin.import_registry("", registry_of(tmp_path, f"kind,id,valid_from,plate\n{text}"), replace=replace).counts()
         return done, {key: [entry["plate"] for entry in json.loads(value)] for key, value in topic.items()}
 
     assert imported("vehicle,v,,a\nvehicle,w,,b\n") == (
-        "2 records published (2 new, 0 with a further version, 0 with versions replaced); 0 unchanged", {"vehicle/v": ["a"], "vehicle/w": ["b"]},
+        "2 records published (2 new, 0 with a further version, 0 with versions replaced); 0 unchanged; 0 versions removed", {"vehicle/v": ["a"], "vehicle/w": ["b"]},
     )  # fmt: skip
     assert imported("vehicle,v,20240507,c\nvehicle,w,,b\n") == (
-        "1 records published (0 new, 1 with a further version, 0 with versions replaced); 1 unchanged", {"vehicle/v": ["a", "c"], "vehicle/w": ["b"]},
+        "1 record published (0 new, 1 with a further version, 0 with versions replaced); 1 unchanged; 0 versions removed", {"vehicle/v": ["a", "c"], "vehicle/w": ["b"]},
     )  # fmt: skip
     assert imported("vehicle,v,2024-05-07,d\n")[1]["vehicle/v"] == ["a", "d"]  # the same instant, written otherwise
     del topic["vehicle/w"]
     assert imported("vehicle,v,2024-05-07,e\nvehicle,w,,f\n", replace=True) == (
-        "2 records published (1 new, 0 with a further version, 1 with versions replaced); 0 unchanged", {"vehicle/v": ["e"], "vehicle/w": ["f"]},
+        "2 records published (1 new, 0 with a further version, 1 with versions replaced); 0 unchanged; 1 version removed", {"vehicle/v": ["e"], "vehicle/w": ["f"]},
     )  # fmt: skip
     assert "more than the 1,000,000 that can be published" in refusal(
         admin.import_registry, "", registry_of(tmp_path, "kind,id,valid_from,name_zh\n" + "".join(f"enterprise,e,{y}-01-01,{'x' * 250}\n" for y in range(1000, 5000))), replace=False

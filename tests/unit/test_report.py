@@ -52,19 +52,19 @@ def judged(policy, tmp_path_factory):
 def test_key_figures_are_of_the_records_valid_then(policy):
     registry = registry_of(
         policy,
-        {"kind": "vehicle", "id": "1", "energy": "electric", "joint_delivery": True}, {"kind": "vehicle", "id": "2", "energy": "plug_in_hybrid"},
-        {"kind": "vehicle", "id": "3", "energy": "fuel", "valid_until": "2019-06-30"}, {"kind": "vehicle", "id": "3", "energy": "electric", "valid_from": "2019-07-01"},
-        {"kind": "vehicle", "id": "4", "energy": "electric", "status": "scrapped"}, {"kind": "vehicle", "id": "5"},
+        {"kind": "vehicle", "id": "1", "vehicle_class": "light_van", "energy": "electric", "joint_delivery": True}, {"kind": "vehicle", "id": "2", "vehicle_class": "truck", "energy": "plug_in_hybrid"},
+        {"kind": "vehicle", "id": "3", "vehicle_class": "micro_van", "energy": "fuel", "valid_until": "2019-06-30"}, {"kind": "vehicle", "id": "3", "vehicle_class": "micro_van", "energy": "electric", "valid_from": "2019-07-01"},
+        {"kind": "vehicle", "id": "4", "vehicle_class": "truck", "energy": "electric", "status": "scrapped"}, {"kind": "vehicle", "id": "5", "vehicle_class": "truck"},
         {"kind": "outlet", "id": "1", "filed": True, "recycling_container": True}, {"kind": "outlet", "id": "2", "valid_from": "2019-07-01"},
         {"kind": "township", "id": "1", "covered": True, "locker_cells": 70_000, "service_stations": 9}, {"kind": "township", "id": "2", "locker_cells": 5_000},
     )  # fmt: skip
     june, july = (bound_ms(day, policy.timezone, end=True) - 1 for day in ("2019-06-30", "2019-07-01"))
-    assert network(registry.valid(june)) == {
+    assert network(registry, june) == {
         "nev_share": 0.5, "joint_delivery_share": 0.25, "filed_outlet_share": 1.0, "recycling_outlet_share": 1.0, "township_coverage": 0.5,
         "locker_cells": 75_000, "service_stations": 9,
     }  # fmt: skip
-    assert network(registry.valid(july))["nev_share"] == 0.75 and network(registry.valid(july))["filed_outlet_share"] == 0.5
-    assert network(registry_of(policy).valid(june)) == {}
+    assert network(registry, july)["nev_share"] == 0.75 and network(registry, july)["filed_outlet_share"] == 0.5
+    assert network(registry_of(policy), june) == {}
     kpis = {kpi["measure"]: kpi for kpi in gather(policy, registry, [], [], [], date(2019, 6, 30), date(2019, 6, 30))["kpis"]}
     assert kpis["locker_cells"] == {"measure": "locker_cells", "value": 75_000, "target": 130_000, "met": False}
     assert kpis["nev_share"]["met"] is None and kpis["green_packaging"] == {"measure": "green_packaging", "value": None, "target": 0.9, "met": None}

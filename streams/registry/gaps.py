@@ -1,0 +1,203 @@
+"""What a registry does not say, and which key figures and rules suffer from it; what it refers to and does not hold; notices that come too late. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from streams.clock import bound_ms
+from streams.errors import closest
+from streams.registry.figure_clauses import CLAUSES
+from streams.registry.key_figures import TITLES, active_vehicles, is_motor, standardised_outlets
+from streams.registry.records import Notice
+from streams.registry.registry import Registry
+
+Words = tuple[str, str]
+"""The same in Chinese and in English."""
+Valid = Mapping[str, Sequence[Any]]
+NAMES = {
+    "vehicle": ("车辆", "辆", "vehicle", "vehicles"), "driver": ("驾驶人", "名", "driver", "drivers"), "enterprise": ("企业", "家", "enterprise", "enterprises"),
+    "outlet": ("网点", "个", "outlet", "outlets"), "pass": ("通行证", "张", "pass", "passes"), "notice": ("通知", "条", "notice", "notices"),
+    "township": ("乡镇", "个", "township", "townships"), "facility": ("设施", "处", "facility", "facilities"), "line": ("专线", "条", "line", "lines"),
+}  # fmt: skip
+"""What the kinds of records are called: in Chinese, with their measure word, and in English, one and several."""
+BY_EMISSIONS = ("按排放标准统计的车辆", "vehicles by emission standard")
+MOST_NAMED = 5
+
+
+class Need(NamedTuple):
+    """A key that figures and rules need: of which records, in words, and what becomes of those that lack it."""
+
+    key: str
+    zh: str
+    en: str
+    records: Callable[[Valid], list[Any]]
+    kind: str
+    figures: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    counts_as_no: bool = False
+
+
+def _all(kind: str) -> Callable[[Valid], list[Any]]:
+    return lambda valid: list(valid[kind])
+
+
+def _motor(valid: Valid) -> list[Any]:
+    return [vehicle for vehicle in active_vehicles(valid) if is_motor(vehicle)]
+
+
+def _burning(valid: Valid) -> list[Any]:
+    return [vehicle for vehicle in _motor(valid) if vehicle.energy in {"fuel", "hybrid", "plug_in_hybrid"}]
+
+
+def _villages(valid: Valid) -> list[Any]:
+    return [facility for facility in valid["facility"] if facility.level == "village"]
+
+
+_EMISSIONS = ("emission_3", "emission_4", "emission_5", "emission_6", "emission_other")
+NEEDS = (
+    Need("camera", "是否设有视频监控", "whether they have a camera", _all("outlet"), "outlet", ("camera_outlet_share",), ("unmonitored_outlet", "offline_camera")),
+    Need("filed", "是否备案", "whether they are on file", _all("outlet"), "outlet", ("filed_outlet_share", "township_coverage"), (), counts_as_no=True),
+    Need("recycling_container", "是否设包装回收装置", "whether they have a recycling container", _all("outlet"), "outlet", ("recycling_outlet_share",), (), counts_as_no=True),
+    Need("standardised", "是否为标准化网点", "whether they are standardised", _all("outlet"), "outlet", ("reusable_box_outlet_share",), (), counts_as_no=True),
+    Need("reusable_boxes", "是否配置可回收利用包装箱", "whether they have reusable boxes", standardised_outlets, "outlet", ("reusable_box_outlet_share",)),
+    Need("vehicle_class", "车型", "of which class they are", active_vehicles, "vehicle", ("nev_share", "e_bikes", "e_tricycles"), ("nonstandard_vehicle",), counts_as_no=True),
+    Need("energy", "能源类型", "on what they run", _motor, "vehicle", ("nev_share",), (), counts_as_no=True),
+    Need("emission_standard", "排放标准", "which emission standard they meet", _burning, "vehicle", _EMISSIONS),
+    Need("valid_from", "首次登记日期", "since when they are registered", _motor, "vehicle", ("subsidy_window_vehicles",)),
+    Need("joint_delivery", "是否从事共同配送", "whether they deliver jointly", active_vehicles, "vehicle", ("joint_delivery_share",), (), counts_as_no=True),
+    Need("plate", "号牌", "which plate they bear", _motor, "vehicle", (), ("unmarked_vehicle",)),
+    Need("licensed_until", "经营许可有效期", "until when they are licensed", _all("enterprise"), "enterprise", ("licensed_enterprise_share",), ("unlicensed_enterprise",)),
+    Need("covered", "是否覆盖", "whether they are covered", _all("township"), "township", ("township_coverage",), (), counts_as_no=True),
+    Need("locker_cells", "智能快件箱格口数", "how many locker cells they have", _all("township"), "township", ("locker_cells",)),
+    Need("service_stations", "公共服务站数", "how many service stations they have", _all("township"), "township", ("service_stations",)),
+    Need("villages", "行政村数", "how many villages they have", _all("township"), "township", ("village_coverage",)),
+    Need("village", "所服务的行政村", "which village they serve", _villages, "facility", ("village_coverage",)),
+)  # fmt: skip
+REFERENCES = (
+    ("vehicle", "enterprise_id", "enterprise"), ("vehicle", "driver_ids", "driver"), ("driver", "enterprise_id", "enterprise"), ("outlet", "enterprise_id", "enterprise"),
+    ("outlet", "township", "township"), ("pass", "vehicle_id", "vehicle"), ("pass", "enterprise_id", "enterprise"), ("facility", "enterprise_id", "enterprise"),
+    ("facility", "township", "township"), ("line", "vehicle_ids", "vehicle"),
+)  # fmt: skip
+"""Kind, key, and the kind of the records that the key names."""
+
+
+class Findings(NamedTuple):
+    """What there is, what is missing, which names lead nowhere, and which notices come too late: each a sentence in both languages."""
+
+    counts: Words
+    missing: list[Words]
+    unknown: list[Words]
+    late: list[Words]
+
+    def words(self) -> list[Words]:
+        """All of it, the numbers of records first."""
+        said = [*self.unknown, *self.late, *self.missing]
+        return [self.counts, *said] if said else [self.counts, ("没有缺项", "nothing is missing")]
+
+
+def findings(registry: Registry, at_ms: int, rules: Collection[str], figures: Collection[str]) -> Findings:
+    """What a registry says at an instant (ms), for these rules and key figures."""
+    numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
+    counts = (
+        "，".join(f"{NAMES[kind][0]} {number:,} {NAMES[kind][1]}" for kind, number in numbers.items() if number) or "没有记录",
+        ", ".join(_number(kind, number) for kind, number in numbers.items() if number) or "no records",
+    )
+    return Findings(counts, list(missing(registry, at_ms, rules, figures)), list(unknown_references(registry)), list(late_notices(registry)))
+
+
+def figures_of(city: str, targets: Collection[str]) -> set[str]:
+    """The key figures that matter to a city (adcode): those that its document speaks of, or all where no document is known, and its targets."""
+    spoken = {measure for measure, by_city in CLAUSES.items() if city in by_city}
+    return (spoken or TITLES.keys() - {"subsidy_window_vehicles"}) | set(targets)
+
+
+def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Collection[str]) -> Iterator[Words]:
+    """What the records valid at an instant (ms) do not say, of what these figures and the ``rules`` of a pack need."""
+    valid = registry.valid(at_ms)
+    for need in NEEDS:
+        records = need.records(valid)
+        silent = sum(getattr(record, need.key) is None for record in records)
+        shown, broken = [f for f in need.figures if f in figures], [rule for rule in need.rules if rule in rules]
+        if silent and (shown or broken):
+            yield _said(need, silent, len(records), shown, broken)
+    for kind, needing in (("vehicle", ("nev_share",)), ("outlet", ("filed_outlet_share", "camera_outlet_share")), ("facility", ("hubs", "village_points")),
+                          ("township", ("township_coverage", "locker_cells")), ("line", ("delivery_lines",)), ("enterprise", ("licensed_enterprise_share",))):  # fmt: skip
+        wanting = [figure for figure in needing if figure in figures]
+        if wanting and not valid[kind]:
+            yield f"没有任何{NAMES[kind][0]}记录：{_titles(wanting, 0)}未知（–）", f"there is no {NAMES[kind][2]} on record: {_titles(wanting, 1)} unknown (–)"
+
+
+def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[str]) -> Words:
+    word = NAMES[need.kind][1]
+    zh = f"{NAMES[need.kind][0]} {whole:,} {word}中有 {silent:,} {word}未填{need.zh}（{need.key}）"
+    en = f"{silent:,} of {_number(need.kind, whole)} {'does' if silent == 1 else 'do'} not say {need.en} ({need.key})"
+    effects: list[Words] = []
+    if figures:
+        titles = _titles(figures, 0), _titles(figures, 1)
+        if silent == whole and not need.counts_as_no:
+            effects.append((f"{titles[0]}未知（–）", f"{titles[1]} unknown (–)"))
+        elif need.counts_as_no:
+            effects.append((f"在{titles[0]}中按“否”计", f"they count as no in {titles[1]}"))
+        else:
+            effects.append((f"{titles[0]}只涵盖 {whole - silent:,} {word}", f"{titles[1]} of {_number(need.kind, whole - silent)} only"))
+    if rules:
+        effects.append((f"规则 {'、'.join(rules)} 无法判断它们", f"{'rule' if len(rules) == 1 else 'rules'} {', '.join(rules)} cannot judge them"))
+    return f"{zh}：{'；'.join(effect[0] for effect in effects)}", f"{en}: {'; '.join(effect[1] for effect in effects)}"
+
+
+def _titles(figures: Iterable[str], language: int) -> str:
+    titles = dict.fromkeys(BY_EMISSIONS[language] if figure.startswith("emission_") else TITLES[figure][language] for figure in figures)
+    return "、".join(f"“{title}”" for title in titles) if language == 0 else ", ".join(f"“{title}”" for title in titles)
+
+
+def _number(kind: str, number: int) -> str:
+    return f"{number:,} {NAMES[kind][2 if number == 1 else 3]}"
+
+
+def unknown_references(registry: Registry) -> Iterator[Words]:
+    """What records name and the registry does not hold, whenever it is valid."""
+    for kind, key, target in REFERENCES:
+        names: dict[str, set[str]] = {}
+        for entry in registry.each(kind):
+            value = getattr(entry, key)
+            for name in value if isinstance(value, list) else [value] if value else []:
+                if not registry.knows(target, name):
+                    names.setdefault(name, set()).add(entry.id)
+        if names:
+            yield _unknown(registry, kind, key, target, names)
+    for notice in registry.each("notice"):
+        assert isinstance(notice, Notice)
+        about, _, name = notice.subject.partition("/")
+        if about not in {"vehicle", "outlet", "enterprise"} or not registry.knows(about, name):
+            yield (
+                f"通知 {notice.id} 的对象 {notice.subject} 不在登记资料中，或不是 vehicle/编号、outlet/编号、enterprise/编号：该通知对谁都不起作用",
+                f"notice {notice.id}: its subject {notice.subject} is not in the registry, or not vehicle/ID, outlet/ID or enterprise/ID: it counts for nobody",
+            )
+
+
+def _unknown(registry: Registry, kind: str, key: str, target: str, names: Mapping[str, set[str]]) -> Words:
+    naming = sorted(set().union(*names.values()))
+    some = ", ".join(sorted(names)[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+    meant = closest(next(iter(sorted(names))), [entry.id for entry in registry.each(target)], 0.8)
+    guess = (f"；是否为 {meant}？", f"; did you mean {meant}?") if meant and len(names) == 1 else ("", "")
+    owners = f"{', '.join(naming[:MOST_NAMED])}{', …' if len(naming) > MOST_NAMED else ''}"
+    return (
+        f"{len(naming):,} 条{NAMES[kind][0]}记录（{owners}）的 {key} 引用了登记资料中没有的{NAMES[target][0]}：{some}{guess[0]}",
+        f"{_number(kind, len(naming))} ({owners}): {key} names {_number(target, len(names))} not in the registry: {some}{guess[1]}",
+    )
+
+
+def late_notices(registry: Registry) -> Iterator[Words]:
+    """Notices that were filed after they begin, or that end before they do (semantics 7): they are kept, and what they do not count for."""
+    for notice in registry.each("notice"):
+        assert isinstance(notice, Notice)
+        from_ms, until_ms = bound_ms(notice.from_, registry.timezone, end=False), bound_ms(notice.until, registry.timezone, end=True)
+        named = f"{notice.id} ({notice.subject})"
+        if notice.filed_at and bound_ms(notice.filed_at, registry.timezone, end=False) > from_ms:
+            yield (
+                f"通知 {named} 于 {notice.filed_at} 报备，晚于其开始时间 {notice.from_}：予以保留，但对报备前已开始的中断不算提前通知",
+                f"notice {named} was filed at {notice.filed_at}, after it begins at {notice.from_}: it is kept, and does not count for an interruption that began before it was filed",
+            )
+        if until_ms <= from_ms:
+            yield f"通知 {named} 的结束时间 {notice.until} 不晚于开始时间 {notice.from_}：不涵盖任何时间", f"notice {named} ends at {notice.until}, not after it begins at {notice.from_}: it covers no time"

@@ -1,0 +1,255 @@
+"""Key figures of the registry: each equals a plain recount, each stands in the clause that is named, none says zero where nobody says anything."""
+
+import json
+import re
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from producers.sample_registry import sample_registry
+from streams import metrics
+from streams.policy.checks import is_share
+from streams.policy.reader import load_policy, packs
+from streams.registry.figure_clauses import CLAUSES
+from streams.registry.key_figures import LEVELS, TITLES, network
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
+from streams.runtime.reference import measure_network
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOON_2026 = 1_782_446_400_000
+NUMERALS = "一二三四五六七八九十"
+
+
+def registry(*records):
+    known = Registry(ZONE)
+    known.add(decode_entry(json.dumps(record).encode()) for record in records)
+    return known
+
+
+def figures(*records, at_ms=NOON_2026, city=None):
+    return network(registry(*records), at_ms, city)
+
+
+def vehicle(number, vehicle_class="light_van", **keys):
+    return {"kind": "vehicle", "id": str(number), "vehicle_class": vehicle_class, **keys}
+
+
+def outlet(number, **keys):
+    return {"kind": "outlet", "id": str(number), **keys}
+
+
+# --- clauses ---
+
+
+def sections(text):
+    """Every heading of a document, as (position, depth, its number in Chinese or Arabic numerals)."""
+    forms = [(0, r"^[#\s]*(?:([一二三四五六七八九十]{1,3})|(\d))、"), (1, r"^[#\s]*[（(]([一二三四五六七八九十]{1,3})[）)]"), (2, r"^(\d{1,2})[.．]")]
+    for depth, form in forms:
+        for found in re.finditer(form, text, re.MULTILINE):
+            number = found[1] or NUMERALS[int(found[2]) - 1]
+            yield found.start(), depth, number
+
+
+def clause_at(text, position):
+    """The clause in which a position stands, as the packs write one: 二（一）3."""
+    numbers = {}
+    for _, depth, number in sorted(heading for heading in sections(text) if heading[0] <= position):
+        numbers = {known: value for known, value in numbers.items() if known < depth} | {depth: number}
+    return numbers.get(0, "") + (f"（{numbers[1]}）" if 1 in numbers else "") + numbers.get(2, "")
+
+
+def places(text, words):
+    """Where words stand in a text, whatever white space and form of brackets it has between them."""
+    forms = {"（": "[（(]", "）": "[）)]", "，": "[，,]", " ": ""}
+    pattern = r"\s*".join(forms.get(character, re.escape(character)) for character in words if character != " ")
+    return [found.start() for found in re.finditer(pattern, text)]
+
+
+@pytest.mark.parametrize("pack", packs())
+def test_every_clause_is_in_the_document_and_says_these_words(pack, shared):
+    """By the document's own headings."""
+    if not (shared / "seeds").exists():
+        pytest.skip("no ../shared/seeds beside the checkout: the cities' documents are read from there")
+    document = load_policy(pack).pack
+    text = (shared / "seeds" / document.document.file).read_text("utf-8")
+    stated = {measure: by_city[document.city.adcode] for measure, by_city in CLAUSES.items() if document.city.adcode in by_city}
+    assert len(stated) > 8
+    wrong = {measure: (clause, found) for measure, (clause, words) in stated.items() if clause not in (found := [clause_at(text, place) for place in places(text, words)])}
+    assert not wrong
+
+
+def test_every_measure_has_two_titles_and_every_clause_a_measure():
+    assert all(zh and en and re.search("[\u4e00-\u9fff]", zh) and en.isascii() for zh, en in TITLES.values())
+    assert CLAUSES.keys() <= TITLES.keys() and {city for by_city in CLAUSES.values() for city in by_city} == {load_policy(pack).pack.city.adcode for pack in packs()}
+    assert TITLES.keys() - CLAUSES.keys() == {"not_repackaged", "reusable_bag"}  # what no document speaks of
+    assert {measure for measure in TITLES if is_share(measure)} >= {"camera_outlet_share", "village_coverage", "licensed_enterprise_share"}
+    assert not any(is_share(measure) for measure in LEVELS.values())
+
+
+# --- the sample registries ---
+
+
+@pytest.fixture(scope="module", params=packs())
+def sample(request):
+    """A city's pack, its sample registry, and the same as plain objects of JSON."""
+    policy = load_policy(request.param)
+    entries = list(sample_registry(policy, 2_400, 7))
+    known = Registry(policy.timezone)
+    known.add(entries)
+    return policy, known, [json.loads(msgspec.json.encode(entry)) for entry in entries]
+
+
+def recount(rows, today, window):
+    """Every key figure of rows of which each is valid, counted from their words; ``window``: first and last date of a subsidy."""
+    of = {kind: [row for row in rows if row["kind"] == kind] for kind in ("vehicle", "enterprise", "outlet", "township", "facility", "line")}
+    on_duty = [v for v in of["vehicle"] if v.get("status", "active") == "active"]
+    motor = [v for v in on_duty if v["vehicle_class"] not in {"e_bike", "e_tricycle", "other"} and v["plate_kind"] == "motor"]
+    new = [v for v in motor if v["energy"] in {"electric", "plug_in_hybrid", "fuel_cell"}]
+    found = {"nev_share": len(new) / len(motor)}
+    for name, own in (("e_bikes", "e_bike"), ("e_tricycles", "e_tricycle")):
+        found[name] = sum(v["vehicle_class"] == own for v in on_duty)
+    for number, roman in (("4", "IV"), ("5", "V"), ("6", "VI")):
+        found[f"emission_{number}"] = sum(v.get("emission_standard") == roman for v in on_duty)
+    if window:
+        found["subsidy_window_vehicles"] = sum(window[0] <= v.get("valid_from", "") <= window[1] for v in new)
+    found["joint_delivery_share"] = sum(v.get("joint_delivery", False) for v in on_duty) / len(on_duty)
+    outlets = of["outlet"]
+    found["filed_outlet_share"] = len([o for o in outlets if o["filed"]]) / len(outlets)
+    said = [o["camera"] for o in outlets if "camera" in o]
+    found["camera_outlet_share"] = said.count(True) / len(said)
+    found["recycling_outlet_share"] = len([o for o in outlets if o["recycling_container"]]) / len(outlets)
+    brands = {e["id"] for e in of["enterprise"] if e.get("primary_brand")}
+    boxes = [o["reusable_boxes"] for o in outlets if o["standardised"] and o["enterprise_id"] in brands]
+    found["reusable_box_outlet_share"] = boxes.count(True) / len(boxes)
+    reached = {t["id"] for t in of["township"] if t.get("covered")} | {o["township"] for o in outlets if o["filed"] and "township" in o}
+    found["township_coverage"] = len(reached & {t["id"] for t in of["township"]}) / len(of["township"])
+    found["village_coverage"] = len({(f["township"], f["village"]) for f in of["facility"] if "village" in f}) / sum(t["villages"] for t in of["township"])
+    levels = [f["level"] for f in of["facility"]]
+    names = {"hubs": "hub", "county_centres": "county", "township_stations": "township", "village_points": "village", "pickup_points": "pickup_point"}
+    found |= {name: levels.count(level) for name, level in names.items() if level in levels}
+    if of["line"]:
+        found["delivery_lines"] = len(of["line"])
+    for name in ("locker_cells", "service_stations"):
+        found[name] = sum(t[name] for t in of["township"])
+    dates = [e["licensed_until"] for e in of["enterprise"] if "licensed_until" in e]
+    found["licensed_enterprise_share"] = sum(until >= today for until in dates) / len(dates)
+    return found
+
+
+def test_every_key_figure_of_a_sample_equals_a_plain_recount(sample):
+    policy, known, rows = sample
+    city = policy.pack.city.adcode
+    found = network(known, NOON_2026, city)
+    assert found == recount(rows, "2026-06-26", ("2018-09-01", "2020-12-31") if city == "451100" else None)
+    assert all(0 < value < 1 for measure, value in found.items() if is_share(measure) and not measure.endswith("_coverage"))
+    assert found.keys() <= TITLES.keys()
+
+
+def test_a_sample_has_what_the_document_counts(sample):
+    policy, known, _ = sample
+    found = network(known, NOON_2026)
+    wanted = {"wulong-2019": {"hubs": 1, "township_stations": 10, "village_points": 186, "delivery_lines": 5, "village_coverage": 1.0}, "hohhot-2019": {"hubs": 2, "county_centres": 5}}
+    assert wanted.get(policy.name, {}).items() <= found.items()
+    assert ("county_centres" in found) is (policy.name != "wulong-2019") and ("delivery_lines" in found) is (policy.name == "wulong-2019")
+
+
+def test_a_sample_says_what_is_wrong_with_few(sample):
+    """Three outlets on file without a camera, two enterprises whose licence lapsed: rules that concern them have their offenders."""
+    policy, known, rows = sample
+    of = {kind: [row for row in rows if row["kind"] == kind] for kind in ("vehicle", "enterprise", "outlet", "line")}
+    assert [o["filed"] for o in of["outlet"] if o.get("camera") is False] == [True] * 3 and sum("camera" not in o for o in of["outlet"]) > 5
+    assert [e["id"] for e in of["enterprise"] if e.get("licensed_until", "9") < "2026"] == ["fengzhou", "wulan"]
+    assert sum("licensed_until" not in e for e in of["enterprise"]) == 1 and sum(e.get("key_enterprise", False) for e in of["enterprise"]) == 2
+    assert {v["energy"] for v in of["vehicle"]} == {"electric", "plug_in_hybrid", "fuel_cell", "hybrid", "fuel"}
+    home = load_policy(policy.name).pack.identifier.pattern[:2]
+    own = {v["id"]: v for v in of["vehicle"]}
+    assert all(own[name]["plate_kind"] == "motor" and own[name].get("marked", True) and name.startswith(home) for line in of["line"] for name in line["vehicle_ids"])
+    assert len({name for line in of["line"] for name in line["vehicle_ids"]}) == 2 * len(of["line"]) and len({tuple(line["zones"]) for line in of["line"]}) == len(of["line"])
+    assert {zone for line in of["line"] for zone in line["zones"]} <= policy.zone_kinds.keys()
+    assert not {v["vehicle_class"] for v in of["vehicle"] if v["plate_kind"] == "non_motor"} - {"e_bike", "e_tricycle"}
+    assert known.valid(NOON_2026)["vehicle"] and len(known.valid(NOON_2026)["vehicle"]) == 2_400
+
+
+# --- what is unknown, and by definition ---
+
+
+def test_what_no_record_says_is_absent_and_never_zero():
+    silent = [vehicle(1), vehicle(2, None), outlet(1), {"kind": "enterprise", "id": "e"}, {"kind": "township", "id": "t"}]
+    assert figures() == {} == figures(*silent, city="451100")
+
+
+@pytest.mark.parametrize(
+    ("records", "measure", "value"),
+    [
+        ([vehicle(1, energy="electric"), vehicle(2, energy="fuel"), vehicle(3, "truck")], "nev_share", 1 / 3),
+        ([vehicle(1, energy="hybrid"), vehicle(2, "micro_van", energy="fuel_cell"), vehicle(3, "truck", energy="plug_in_hybrid")], "nev_share", 2 / 3),
+        ([vehicle(1, energy="fuel"), vehicle(2, "e_bike", energy="electric"), vehicle(3, "e_tricycle", energy="electric")], "nev_share", 0.0),
+        ([vehicle(1, energy="fuel"), vehicle(2, energy="electric", plate_kind="non_motor"), vehicle(3, "other", energy="electric")], "nev_share", 0.0),
+        ([vehicle(1, energy="electric"), vehicle(2, energy="fuel", status="suspended"), vehicle(3, energy="fuel", valid_until="2026-06-25")], "nev_share", 1.0),
+        ([vehicle(1, "e_bike"), vehicle(2, "e_bike", status="scrapped")], "e_bikes", 1),
+        ([vehicle(1, emission_standard="国六"), vehicle(2, "truck", emission_standard="Ⅵ"), vehicle(3, emission_standard="V")], "emission_6", 2),
+        ([vehicle(1, emission_standard="Euro 6")], "emission_other", 1),
+        ([outlet(1, camera=True), outlet(2, camera=False), outlet(3)], "camera_outlet_share", 0.5),
+        ([outlet(1, camera=False)], "camera_outlet_share", 0.0),
+        ([outlet(1, filed=True), outlet(2)], "filed_outlet_share", 0.5),
+        ([{"kind": "township", "id": "t", "covered": True}, {"kind": "township", "id": "u"}], "township_coverage", 0.5),
+        ([{"kind": "township", "id": "t"}, {"kind": "township", "id": "u"}, outlet(1, filed=True, township="t"), outlet(2, township="u")], "township_coverage", 0.5),
+        ([{"kind": "township", "id": "t", "covered": False}], "township_coverage", 0.0),
+        ([{"kind": "township", "id": "t"}, outlet(1, filed=True, township="elsewhere")], "township_coverage", None),
+        ([{"kind": "enterprise", "id": "e", "licensed_until": "2026-06-26"}, {"kind": "enterprise", "id": "f", "licensed_until": "2026-06-25"}], "licensed_enterprise_share", 0.5),
+        ([{"kind": "township", "id": "t", "locker_cells": 0}], "locker_cells", 0),
+        ([{"kind": "line", "id": "l", "zones": ["a"], "vehicle_ids": []}], "delivery_lines", 1),
+        ([{"kind": "facility", "id": "f", "level": "pickup_point"}], "pickup_points", 1),
+    ],
+)
+def test_by_definition(records, measure, value):
+    assert figures(*records).get(measure) == value
+
+
+def test_reusable_boxes_are_of_standardised_outlets_of_primary_brands():
+    primary, other = {"kind": "enterprise", "id": "p", "primary_brand": True}, {"kind": "enterprise", "id": "o"}
+    outlets = [
+        outlet(1, enterprise_id="p", standardised=True, reusable_boxes=True), outlet(2, enterprise_id="p", standardised=True, reusable_boxes=False),
+        outlet(3, enterprise_id="p", standardised=True), outlet(4, enterprise_id="p", reusable_boxes=False), outlet(5, enterprise_id="o", standardised=True, reusable_boxes=False),
+    ]  # fmt: skip
+    assert figures(primary, other, *outlets)["reusable_box_outlet_share"] == 0.5
+    assert "reusable_box_outlet_share" not in figures(other, *outlets)
+
+
+def test_two_points_in_one_village_are_one_village():
+    points = [{"kind": "facility", "id": str(n), "level": "village", "township": town, "village": village} for n, (town, village) in enumerate([("t", "a"), ("t", "a"), ("t", "b"), ("u", "a")])]
+    towns = [{"kind": "township", "id": "t", "villages": 4}, {"kind": "township", "id": "u", "villages": 1}, {"kind": "township", "id": "w"}]
+    assert figures(*points, *towns)["village_coverage"] == 3 / 5
+    assert figures(*points, {"kind": "township", "id": "t", "villages": 1})["village_coverage"] == 1.0  # more named than there are: never more than all
+    assert "village_coverage" not in figures(*towns) and "village_coverage" not in figures(*points)
+
+
+def test_the_first_registration_decides_about_the_subsidy_window():
+    """Hezhou 二（六）17: from 2018-09-01 until 2020-12-31, both days included; of new energy; a later version of a record is no new vehicle."""
+    cars = [vehicle(day, energy="electric", valid_from=day) for day in ("2018-08-31", "2018-09-01", "2020-12-31", "2021-01-01")]
+    renewed = [vehicle("r", energy="fuel", valid_from="2018-01-01", valid_until="2018-12-31"), vehicle("r", energy="electric", valid_from="2019-01-01")]
+    others = [vehicle("fuel", energy="fuel", valid_from="2019-01-01"), vehicle("bike", "e_bike", energy="electric", valid_from="2019-01-01"), vehicle("since ever", energy="electric")]
+    assert figures(*cars, *renewed, *others, city="451100")["subsidy_window_vehicles"] == 2
+    assert "subsidy_window_vehicles" not in figures(*cars, city="150100") and "subsidy_window_vehicles" not in figures(*others, city="451100")
+
+
+def test_gauges_say_what_the_registry_says_and_nothing_that_it_does_not_say_any_more():
+    policy = load_policy("hezhou-2018")
+    known = registry(vehicle(1, energy="electric"), outlet(1, camera=True))
+
+    def shown():
+        return {s.labels["measure"]: s.value for m in metrics.NETWORK.collect() for s in m.samples if s.labels["city"] == "451100"}
+
+    measure_network(policy, known, NOON_2026)
+    assert shown() == {"nev_share": 1.0, "camera_outlet_share": 1.0}
+    known.put("outlet", "1", [])
+    known.put("vehicle", "1", [])
+    measure_network(policy, known, NOON_2026)
+    assert shown() == {} and not [s for m in metrics.NEV_RATIO.collect() for s in m.samples if s.labels["city"] == "451100"]
+
+
+def test_measures_are_bounded_whatever_the_records_say():
+    many = [vehicle(n, emission_standard=f"E{n}") for n in range(200)]
+    assert figures(*many).keys() == {"emission_other"}

@@ -1,0 +1,272 @@
+"""What an import would change, what a file does not say, and what the commands make of both."""
+
+import json
+import subprocess
+import sys
+from zoneinfo import ZoneInfo
+
+import pytest
+from conftest import ROOT
+from typer.testing import CliRunner
+
+from deploy import admin
+from deploy.commands import registry as commands
+from streams.errors import BadInput, YichengError
+from streams.policy.reader import load_policy
+from streams.registry.changes import changes_of
+from streams.registry.gaps import NAMES, NEEDS, figures_of, findings, late_notices, missing, unknown_references
+from streams.registry.key_figures import TITLES
+from streams.registry.records import KINDS, decode_entry, decode_versions
+from streams.registry.registry import Registry
+from streams.rules import RULES
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOW = 1_782_446_400_000  # 2026-06-26 12:00 in Shanghai
+SAMPLE_RULES = {"unmonitored_outlet", "unlicensed_enterprise", "offline_camera", "unmarked_vehicle"}
+
+
+def entry(kind, name, **keys):
+    return decode_entry(json.dumps({"kind": kind, "id": name, **keys}).encode())
+
+
+def registry(*entries):
+    known = Registry(ZONE)
+    known.add(entries)
+    return known
+
+
+# --- what an import changes ---
+
+
+def changes(held, *given, replace=False):
+    return changes_of(dict(registry(*held).grouped()), registry(*given), replace=replace)
+
+
+def test_new_records_are_counted_by_kind_with_some_of_their_names():
+    found = changes([], *(entry("vehicle", f"v{n}") for n in range(5)), entry("outlet", "o"))
+    assert list(found.lines()) == ["+ 新增 new: vehicle 5 (v0, v1, v2, …)", "+ 新增 new: outlet 1 (o)"]
+    assert found.counts()[1] == "6 records published (6 new, 0 with a further version, 0 with versions replaced); 0 unchanged; 0 versions removed"
+    assert found.counts(published=False) == (
+        "将发布 6 条记录（新增 6，增加版本 0，替换版本 0）；未变 0；删除版本 0",
+        "6 records would be published (6 new, 0 with a further version, 0 with versions replaced); 0 unchanged; 0 versions removed",
+    )
+
+
+def test_a_change_says_which_keys_from_what_to_what():
+    held = [entry("vehicle", "v", plate="蒙A1", marked=False, driver_ids=["d"]), entry("vehicle", "same", plate="x")]
+    found = changes(held, entry("vehicle", "v", plate="蒙A2", driver_ids=["d", "e"], city="150100"), entry("vehicle", "same", plate="x"))
+    assert list(found.lines()) == ['~ 变更 changed: vehicle/v: plate 蒙A1 → 蒙A2; city – → 150100; marked false → true; driver_ids ["d"] → ["d","e"]']
+    assert found.counts()[1] == "1 record published (0 new, 0 with a further version, 1 with versions replaced); 1 unchanged; 0 versions removed"
+
+
+def test_a_further_version_is_compared_with_the_one_before_it():
+    held = [entry("outlet", "o", filed=True, camera=False), entry("outlet", "o", filed=False, camera=False, valid_from="2025-01-01")]
+    found = changes(held, entry("outlet", "o", filed=True, camera=True, valid_from="2024-05-07"))
+    assert list(found.lines()) == ["+ 新版本 further version: outlet/o (2024-05-07 起 on): valid_from – → 2024-05-07; camera false → true"]
+    assert [version.valid_from for version in found.records[0].versions] == [None, "2024-05-07", "2025-01-01"]
+    assert "1 with a further version, 0 with versions replaced" in found.counts()[1]
+
+
+def test_replacing_says_which_versions_go_and_touches_no_other_record():
+    held = [entry("outlet", "o", filed=True), entry("outlet", "o", valid_from="2024-01-01"), entry("outlet", "p")]
+    found = changes(held, entry("outlet", "o", filed=True), replace=True)
+    assert list(found.lines()) == ["- 删除 removed: outlet/o (2024-01-01 起 on)"]
+    assert found.counts()[1] == "1 record published (0 new, 0 with a further version, 1 with versions replaced); 0 unchanged; 1 version removed"
+    beside = changes(held, entry("outlet", "o", filed=True))
+    assert len(beside.records[0].versions) == 2 and beside.unchanged == 1 and not list(beside.lines())
+
+
+def test_the_same_instant_written_otherwise_is_the_same_version():
+    found = changes([entry("outlet", "o", valid_from="2024-05-07")], entry("outlet", "o", valid_from="20240507", filed=True))
+    assert len(found.records[0].versions) == 1 and list(found.lines()) == ["~ 变更 changed: outlet/o (2024-05-07 起 on): valid_from 2024-05-07 → 20240507; filed – → true"]
+
+
+def test_what_the_changes_say_is_what_is_held_afterwards():
+    """Versions of three ids at three times, held or given or both: afterwards each stands as a plain merge of the two has it."""
+    starts = (None, "2024-01-01", "2025-01-01")
+    for case in range(4**3):
+        chosen = [(case // 4**n) % 4 for n in range(3)]  # nothing, held, given, both and different
+        held = [entry("outlet", "o", valid_from=start) for start, how in zip(starts, chosen, strict=True) if how in {1, 3}]
+        given = [entry("outlet", "o", valid_from=start, filed=True) for start, how in zip(starts, chosen, strict=True) if how in {2, 3}]
+        for replace in (False, True):
+            found = changes(held, *given, replace=replace)
+            if not given:
+                assert not found.records
+                continue
+            kept = {how: start for how, start in enumerate(starts) if chosen[how] == 1 and not replace}
+            wanted = [(start, chosen[n] != 1) for n, start in enumerate(starts) if chosen[n] >= 2 or n in kept]
+            record = found.records[0]
+            assert [(version.valid_from, version.filed is True) for version in record.versions] == wanted
+            assert (len(record.added), len(record.changed), len(record.removed)) == (chosen.count(2), chosen.count(3), chosen.count(1) if replace else 0)
+
+
+# --- what a file does not say ---
+
+
+def said(found):
+    return [english for _, english in found]
+
+
+def test_outlets_that_do_not_say_whether_they_have_a_camera():
+    outlets = [entry("outlet", f"o{n}", camera=n < 50 if n < 63 else None, filed=True) for n in range(100)]
+    known = registry(*outlets)
+    found = list(missing(known, NOW, {"unmonitored_outlet", "speeding"}, {"camera_outlet_share"}))
+    assert found[0] == (
+        "网点 100 个中有 37 个未填是否设有视频监控（camera）：“设视频监控网点占比”只涵盖 63 个；规则 unmonitored_outlet 无法判断它们",
+        "37 of 100 outlets do not say whether they have a camera (camera): “outlets with a camera, of those that say” of 63 outlets only; rule unmonitored_outlet cannot judge them",
+    )
+    assert len(found) == 1 and list(missing(known, NOW, {"speeding"}, {"nev_share"}))[0][1].startswith("there is no vehicle on record")
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say on what they run (energy): they count as no in “new-energy vehicles among motor vehicles”"),
+        ([entry("enterprise", "e")], "1 of 1 enterprise does not say until when they are licensed (licensed_until): “enterprises with a valid licence, of those that say” unknown (–); rule unlicensed_enterprise cannot judge them"),
+        ([entry("township", "t", covered=True), entry("township", "u")], "1 of 2 townships does not say whether they are covered (covered): they count as no in “townships covered”"),
+        ([entry("facility", "f", level="village")], "1 of 1 facility does not say which village they serve (village): “villages with a delivery point” unknown (–)"),
+        ([entry("vehicle", "v", vehicle_class="truck", energy="fuel")], "1 of 1 vehicle does not say which emission standard they meet (emission_standard): “vehicles by emission standard” unknown (–)"),
+        ([], "there is no township on record: “townships covered”, “smart-locker cells” unknown (–)"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_said_with_figure_and_rule(records, sentence):
+    found = said(missing(registry(*records), NOW, SAMPLE_RULES, TITLES))
+    assert sentence in found
+
+
+def test_what_is_said_is_not_missing_and_old_records_do_not_count():
+    full = [
+        entry("outlet", "o", camera=False, filed=True, recycling_container=False, standardised=False), entry("outlet", "old", valid_until="2020-12-31"),
+        entry("vehicle", "v", vehicle_class="e_bike", joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
+    ]  # fmt: skip
+    assert not [sentence for sentence in said(missing(registry(*full), NOW, SAMPLE_RULES, TITLES)) if "say" in sentence.split(":")[0]]
+
+
+def test_names_that_lead_nowhere():
+    known = registry(
+        entry("enterprise", "qingcheng"), entry("vehicle", "v", enterprise_id="qingchen", driver_ids=["d"]), entry("vehicle", "w", enterprise_id="qingchen"), entry("driver", "d"),
+        entry("line", "L1", zones=["core"], vehicle_ids=["v", "x", "y"]), entry("pass", "p", pass_kind="green", vehicle_id="v"),
+        entry("notice", "n", subject="outlet/none", **{"from": "2026-01-01"}, until="2026-01-02"), entry("notice", "m", subject="v", **{"from": "2026-01-01"}, until="2026-01-02"),
+        entry("notice", "k", subject="vehicle/v", **{"from": "2026-01-01"}, until="2026-01-02"),
+    )  # fmt: skip
+    found = list(unknown_references(known))
+    assert said(found)[:2] == [
+        "2 vehicles (v, w): enterprise_id names 1 enterprise not in the registry: qingchen; did you mean qingcheng?",
+        "1 line (L1): vehicle_ids names 2 vehicles not in the registry: x, y",
+    ]
+    assert [sentence.split(":")[0] for sentence in said(found)[2:]] == ["notice n", "notice m"] and "专线记录（L1）" in found[1][0]
+    assert not list(unknown_references(registry(entry("vehicle", "v", driver_ids=["d"]), entry("driver", "d", valid_until="2020-01-01")))) # whenever it is valid
+
+
+def test_a_notice_filed_after_it_began_is_said():
+    def notice(name, filed_at, from_="2026-01-02T08:00", until="2026-01-03"):
+        return entry("notice", name, subject="outlet/o", filed_at=filed_at, **{"from": from_}, until=until)
+
+    known = registry(notice("early", "2026-01-02T07:59"), notice("at once", "2026-01-02T08:00"), notice("none", None), notice("late", "2026-01-02T08:01"), notice("back", None, until="2026-01-01"))
+    assert list(late_notices(known)) == [
+        (
+            "通知 late (outlet/o) 于 2026-01-02T08:01 报备，晚于其开始时间 2026-01-02T08:00：予以保留，但对报备前已开始的中断不算提前通知",
+            "notice late (outlet/o) was filed at 2026-01-02T08:01, after it begins at 2026-01-02T08:00: it is kept, and does not count for an interruption that began before it was filed",
+        ),
+        ("通知 back (outlet/o) 的结束时间 2026-01-01 不晚于开始时间 2026-01-02T08:00：不涵盖任何时间", "notice back (outlet/o) ends at 2026-01-01, not after it begins at 2026-01-02T08:00: it covers no time"),
+    ]
+
+
+def test_the_tables_name_what_there_is():
+    assert NAMES.keys() == KINDS.keys()
+    assert {need.key for need in NEEDS} <= {key for kind in KINDS.values() for key in kind.__struct_encode_fields__}
+    assert all(need.key in KINDS[need.kind].__struct_encode_fields__ for need in NEEDS) and {figure for need in NEEDS for figure in need.figures} <= TITLES.keys()
+    assert {rule for need in NEEDS for rule in need.rules} - {"unmonitored_outlet", "unlicensed_enterprise"} <= RULES.keys()
+    assert "subsidy_window_vehicles" in figures_of("451100", ()) and "subsidy_window_vehicles" not in figures_of("150100", ()) | figures_of("110100", ())
+    assert figures_of("150100", {"mine"}) >= {"mine", "reusable_box_outlet_share"} and "delivery_lines" not in figures_of("150100", ())
+
+
+# --- the commands ---
+
+GOOD = """\
+kind,id,enterprise_id,vehicle_class,energy,zones,vehicle_ids,level,licensed_until,camera,filed
+enterprise,e,,,,,,,2035-12-31,,
+vehicle,WL-10001,e,truck,electric,,,,,,
+line,L1,,,,centre;main-furong,WL-10001,,,,
+facility,F1,,,,,,hub,,,
+outlet,O1,e,,,,,,,是,yes
+"""
+
+
+def run(*arguments, home):
+    return subprocess.run([sys.executable, "-m", "deploy.cli", *map(str, arguments)], cwd=ROOT, env={"PATH": "/usr/bin:/bin", "HOME": str(home)}, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_check_says_what_is_missing_and_ends_well(tmp_path):
+    (tmp_path / "r.csv").write_text(GOOD, "utf-8")
+    done = run("registry", "check", tmp_path / "r.csv", "--policy", "wulong-2019", "--lang", "en", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "1 vehicle, 1 enterprise, 1 outlet, 1 facility, 1 line"
+    assert "there is no township on record: “townships covered”, “smart-locker cells” unknown (–)" in done.stdout and "网点" not in done.stdout
+
+
+def test_check_fails_where_names_lead_nowhere(tmp_path):
+    (tmp_path / "r.csv").write_text(GOOD.replace("centre;main-furong,WL-10001", "centre,WL-10002"), "utf-8")
+    done = run("registry", "check", tmp_path / "r.csv", "--policy", "wulong-2019", "--lang", "zh", home=tmp_path)
+    assert done.returncode == 1 and "1 条专线记录（L1）的 vehicle_ids 引用了登记资料中没有的车辆：WL-10002" in done.stdout
+    assert done.stderr.count("\n") == 1 and "names records that it does not hold" in done.stderr
+
+
+def test_check_and_import_refuse_a_line_through_an_unknown_zone_with_one_line(tmp_path):
+    (tmp_path / "r.csv").write_text(GOOD.replace("main-furong", "main-furon"), "utf-8")
+    for command in ("check", "import"):
+        done = run("registry", command, tmp_path / "r.csv", "--policy", "wulong-2019", home=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"yicheng: {tmp_path}/r.csv:4: line L1: zone 'main-furon' is not in the policy; did you mean 'main-furong'?\n"
+
+
+@pytest.fixture
+def kafka(monkeypatch):
+    """What the registry topic holds, by key; nothing else of Kafka is there."""
+    topic = {}
+    monkeypatch.setattr(admin, "registry_held", lambda _: {key: decode_versions(value) for key, value in topic.items()})
+    monkeypatch.setattr(admin, "produce", lambda bootstrap, name, records: topic.update({key.decode(): value for key, value in records}))
+    return topic
+
+
+def imported(tmp_path, text, *options):
+    (tmp_path / "r.jsonl").write_text(text, "utf-8")
+    done = CliRunner().invoke(commands.app, ["import", str(tmp_path / "r.jsonl"), "--policy", "wulong-2019", *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output.splitlines()
+
+
+def test_a_dry_run_says_what_the_import_then_does(tmp_path, kafka):
+    first, second = '{"kind": "outlet", "id": "o", "camera": false}\n', '{"kind": "outlet", "id": "o", "camera": true}\n{"kind": "line", "id": "L1", "zones": ["centre"], "vehicle_ids": []}\n'
+    assert imported(tmp_path, first)[-1] == "1 record published (1 new, 0 with a further version, 0 with versions replaced); 0 unchanged; 0 versions removed"
+    before = dict(kafka)
+    dry = imported(tmp_path, second, "--dry-run")
+    assert kafka == before and dry == [
+        "+ 新增 new: line 1 (L1)", "~ 变更 changed: outlet/o: camera false → true", "将发布 2 条记录（新增 1，增加版本 0，替换版本 1）；未变 0；删除版本 0",
+        "2 records would be published (1 new, 0 with a further version, 1 with versions replaced); 0 unchanged; 0 versions removed",
+    ]  # fmt: skip
+    assert imported(tmp_path, second)[-1] == dry[-1].replace("would be published", "published") and json.loads(kafka["outlet/o"])[0]["camera"] is True
+    assert imported(tmp_path, second, "--dry-run")[-1].startswith("0 records would be published") and len(kafka) == 2
+
+
+def test_an_import_keeps_a_late_notice_and_says_that_it_does_not_count(tmp_path, kafka):
+    said = imported(tmp_path, '{"kind": "notice", "id": "n", "subject": "outlet/o", "from": "2026-01-01T08:00", "until": "2026-01-02", "filed_at": "2026-01-01T09:00"}\n')
+    assert "does not count for an interruption that began before it was filed" in said[1] and "notice/n" in kafka
+
+
+def test_a_dry_run_of_what_is_too_large_is_refused_like_the_import(kafka):
+    large = registry(*(entry("enterprise", "e", name_zh="x" * 300, valid_from=f"{year}-01-01") for year in range(1000, 5000)))
+    for dry_run in (True, False):
+        with pytest.raises(BadInput, match="more than the 1,000,000 that can be published"):
+            admin.import_registry("", large, replace=False, dry_run=dry_run)
+    assert not kafka and issubclass(BadInput, YichengError)
+
+
+def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
+    from producers.sample_registry import sample_registry
+
+    for pack in ("wulong-2019", "hezhou-2018"):
+        policy = load_policy(pack)
+        found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, figures_of(policy.pack.city.adcode, policy.pack.targets))
+        assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing)
+    assert findings(registry(), NOW, (), ()).words() == [("没有记录", "no records"), ("没有缺项", "nothing is missing")]
