@@ -45,7 +45,7 @@ CONTENT = {
     topics.GPS: Content("`vehicle_id`", "position reports of vehicles"),
     topics.SCAN: Content("`waybill_id` (a pseudonym)", "scans of parcels"),
     topics.HEARTBEAT: Content("`subject`", "signs of life of cameras (`outlet/ID`) and feeds (`enterprise/ID`); `clock` says only what time it is"),
-    topics.REGISTRY: Content("`kind/id`", "vehicles, drivers, enterprises, outlets, passes, notices, townships; a value of null deletes"),
+    topics.REGISTRY: Content("`kind/id`", "vehicles, drivers, enterprises, outlets, passes, notices, townships, facilities, lines; a value of null deletes"),
     topics.POLICY: Content("name of the pack", "policy packs, all versions of one together"),
     topics.PARTIALS: Content("city", "internal: what each input partition has come to, on its way to where a city is summed"),
     topics.VEHICLE_STATE: Content("", _STATE),

@@ -95,7 +95,7 @@ def _equipped(vehicle: Vehicle, policy: Policy, more: random.Random) -> Vehicle:
     """The vehicle with its kind of plate, its drive and its emission standard; where purchases are subsidised, most with the day of their registration."""
     motor = vehicle.vehicle_class in MOTOR or not str(vehicle.plate).startswith(plate_prefix(policy))  # foreign plates are of motor vehicles
     energy = vehicle.energy
-    if energy == "hybrid" and more.random() < 0.6:
+    if energy == "fuel" and more.random() < 0.15:
         energy = "fuel_cell" if vehicle.vehicle_class == "truck" else "plug_in_hybrid"
     burns = motor and energy in {"fuel", "hybrid", "plug_in_hybrid"}
     standard = more.choice(("IV", "V", "V", "VI", "VI")) if burns and more.random() < 0.9 else None

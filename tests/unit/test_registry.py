@@ -1,7 +1,11 @@
 """The registry: validity, versions, passes, and mistakes with file and line."""
 
+import json
+import random
 from zoneinfo import ZoneInfo
 
+import msgspec
+import openpyxl
 import pytest
 
 from streams.clock import bound_ms
@@ -153,3 +157,129 @@ def test_mistakes_in_yaml_and_csv_name_their_line(name, text, message, tmp_path)
     with pytest.raises(BadInput) as caught:
         load_registry(tmp_path / name, ZONE)
     assert message in str(caught.value)
+
+
+# --- facilities, lines, and what vehicles, outlets, enterprises and townships say since ---
+
+NEW_KINDS = [
+    {"kind": "facility", "id": "F1", "level": "village", "lon": 107.7, "lat": 29.3, "township": "T1", "village": "双坝村"},
+    {"kind": "line", "id": "L1", "zones": ["centre", "main-furong"], "vehicle_ids": ["WL-10001", "WL-10002"]},
+    {"kind": "vehicle", "id": "WL-10001", "energy": "plug_in_hybrid", "plate_kind": "motor", "emission_standard": "国六", "joint_delivery": False},
+    {"kind": "enterprise", "id": "e", "key_enterprise": True, "licensed_until": "2026-12-31"},
+    {"kind": "outlet", "id": "o", "camera": False, "standardised": True, "reusable_boxes": False, "township": "T1"},
+    {"kind": "township", "id": "T1", "covered": False, "locker_cells": 0, "villages": 12},
+]
+HEADING = list(dict.fromkeys(key for record in NEW_KINDS for key in record))
+
+
+def cell(value):
+    return "" if value is None else {True: "是", False: "否"}[value] if isinstance(value, bool) else "、".join(value) if isinstance(value, list) else str(value)
+
+
+def written(form, folder):
+    """The records in a file of a form."""
+    path = folder / f"r.{form}"
+    if form == "xlsx":
+        book = openpyxl.Workbook()
+        for row in [HEADING, *([record.get(key) if isinstance(record.get(key), float) else cell(record.get(key)) or None for key in HEADING] for record in NEW_KINDS)]:
+            book.active.append(row)
+        book.save(path)
+        return path
+    lines = {
+        "jsonl": [json.dumps(record) for record in NEW_KINDS],
+        "yaml": [f"- {json.dumps(record, ensure_ascii=False)}" for record in NEW_KINDS],
+        "csv": [",".join(HEADING), *(",".join(cell(record.get(key)) for key in HEADING) for record in NEW_KINDS)],
+    }[form]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("form", ["jsonl", "yaml", "csv", "xlsx"])
+def test_every_form_of_file_holds_the_new_kinds_and_keys(form, tmp_path):
+    read = load_registry(written(form, tmp_path), ZONE, {"centre", "main-furong"})
+    assert [json.loads(msgspec.json.encode(entry)) for _, (entry,) in read.grouped()] == NEW_KINDS  # what is false or 0 stays so: it is not the same as nothing said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("r.jsonl", '{"kind": "facility", "id": "F"}', ":1: facility F: Object missing required field `level`"),
+        ("r.jsonl", '{"kind": "facility", "id": "F", "level": "hubs"}', ":1: facility F: Invalid enum value 'hubs' at key `level`"),
+        ("r.jsonl", '{"kind": "facilty", "id": "F", "level": "hub"}', ":1: kind 'facilty' is not a registry kind; did you mean 'facility'?"),
+        ("r.jsonl", '{"kind": "line", "id": "L", "zones": [], "vehicle_ids": []}', ":1: line L: Expected `array` of length >= 1 at key `zones`"),
+        ("r.jsonl", '{"kind": "line", "id": "L", "zones": ["centre"]}', ":1: line L: Object missing required field `vehicle_ids`"),
+        ("r.jsonl", '{"kind": "line", "id": "L", "zones": ["center"], "vehicle_ids": []}', ":1: line L: zone 'center' is not in the policy; did you mean 'centre'?"),
+        ("r.jsonl", '{"kind": "line", "id": "L", "zones": ["*"], "vehicle_ids": []}', ":1: line L: zone '*' is not in the policy; known: centre, main-furong"),
+        ("r.jsonl", '{"kind": "outlet", "id": "o", "camera": "maybe"}', ":1: outlet o: Expected `bool | null`, got `str` at key `camera`"),
+        ("r.jsonl", '{"kind": "enterprise", "id": "e", "licensed_until": "soon"}', ":1: enterprise e: 'soon' is neither a date such as"),
+        ("r.jsonl", '{"kind": "township", "id": "t", "villages": -1}', ":1: township t: Expected `int` >= 0 at key `villages`"),
+        ("r.jsonl", '{"kind": "vehicle", "id": "v", "emission_standard": 6}', ":1: vehicle v: Expected `str | null`, got `int` at key `emission_standard`"),
+        ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, energy: hydrogen}", ":2: vehicle w: Invalid enum value 'hydrogen' at key `energy`"),
+        ("r.csv", "kind,id,zones,vehicle_ids\nline,L,centre;main-furon,v\n", ":2: line L: zone 'main-furon' is not in the policy; did you mean 'main-furong'?"),
+        ("r.csv", "kind,id,zones,vehicle_ids\nline,L,,v\n", ":2: line L: Object missing required field `zones`"),
+        ("r.csv", "kind,id,plate_kind\nvehicle,v,nonmotor\n", ":2: vehicle v: Invalid enum value 'nonmotor' at key `plate_kind`"),
+        ("r.csv", "kind,id,reusable_box\noutlet,o,yes\n", ":2: outlet o: unknown key 'reusable_box'; did you mean 'reusable_boxes'?"),
+    ],
+)
+def test_mistakes_in_the_new_kinds_name_line_and_remedy(name, text, message, tmp_path):
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(BadInput) as caught:
+        load_registry(tmp_path / name, ZONE, {"centre", "main-furong"})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_mistakes_in_a_workbook_name_sheet_and_row(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["kind", "id", "level"], ["facility", "F1", "hub"], ["facility", "F2", "town"]):
+        book.active.append(row)
+    book.save(tmp_path / "r.xlsx")
+    with pytest.raises(BadInput, match=r"r\.xlsx:Sheet!3: facility F2: Invalid enum value 'town' at key `level`"):
+        load_registry(tmp_path / "r.xlsx", ZONE)
+
+
+# --- notices ---
+
+MINUTE = 60_000
+EIGHT = at("2026-06-26T08:00")
+
+
+def clock(minute):
+    return f"2026-06-26T{8 + minute // 60:02}:{minute % 60:02}"
+
+
+def announced(notices, subjects, due, last_sign):
+    """By trying every minute: the first from ``due`` on that no notice covers which was filed by the last sign (all in minutes after eight)."""
+    minute = due
+    while any(about in subjects and (begins if filed is None else filed) <= last_sign and begins <= minute < ends for about, begins, ends, filed in notices):
+        minute += 1
+    return minute
+
+
+@pytest.mark.parametrize("kind", ["vehicle", "outlet", "enterprise"])
+def test_notices_count_as_trying_every_minute_has_it(kind):
+    """Only what was filed by the last sign, its own or its enterprise's, one after another; what was filed later is on record and counts for nothing."""
+    rng = random.Random(kind)
+    for _ in range(400):
+        abouts = [f"{kind}/x", "enterprise/e" if kind != "enterprise" else "enterprise/x", f"{kind}/other"]
+        notices = []
+        for _ in range(rng.randrange(4)):
+            begins = rng.randrange(60)
+            notices.append((rng.choice(abouts), begins, begins + rng.randrange(1, 60), rng.choice([None, rng.randrange(90)])))
+        known = Registry(ZONE)
+        known.add([decode_entry(json.dumps({"kind": kind, "id": "x", **({"enterprise_id": "e"} if kind != "enterprise" else {})}).encode())])
+        for number, (about, begins, ends, filed) in enumerate(notices):
+            row = {"kind": "notice", "id": str(number), "subject": about, "from": clock(begins), "until": clock(ends), **({"filed_at": clock(filed)} if filed is not None else {})}
+            known.add([decode_entry(json.dumps(row).encode())])
+        last_sign = rng.randrange(60)
+        due = last_sign + rng.randrange(30)
+        found = known.after_notices(known.subjects_of(kind, "x", EIGHT + due * MINUTE), EIGHT + due * MINUTE, EIGHT + last_sign * MINUTE)
+        assert (found - EIGHT) // MINUTE == announced(notices, {f"{kind}/x", "enterprise/e"} if kind != "enterprise" else {"enterprise/x"}, due, last_sign), (notices, due, last_sign)
+
+
+@pytest.mark.parametrize(("filed_at", "counts"), [("2026-06-26T07:59", True), ("2026-06-26T08:00", True), ("2026-06-26T08:00:00.001", False), (None, False)])
+def test_a_notice_counts_if_filed_by_the_last_sign_else_if_it_begins_by_then(filed_at, counts):
+    row = {"kind": "notice", "id": "n", "subject": "vehicle/v", "from": "2026-06-26T08:10", "until": "2026-06-26T09:00", **({"filed_at": filed_at} if filed_at else {})}
+    known = Registry(ZONE)
+    known.add([decode_entry(json.dumps(row).encode())])
+    due_ms = EIGHT + 30 * MINUTE
+    assert known.after_notices(("vehicle/v", "enterprise/None"), due_ms, EIGHT) == (EIGHT + 60 * MINUTE if counts else due_ms)
