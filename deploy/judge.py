@@ -71,6 +71,7 @@ def judge_files(
         "passed_over": intake.passed_over,
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
+        "credit": list(judging.standings.values()),
         "driven": [driven_row(judging.city, date, driven) for date, driven in sorted(judging.fixes.empty_run.by_date.items())],
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
@@ -95,6 +96,7 @@ class _Judging:
         self.scans.made_up = self.heartbeats.made_up = self.made_up
         self.latest: dict[str, Transition] = {}
         self.ledger = CityLedger()
+        self.standings: dict[str, dict[str, Any]] = {}
 
     def take_fixes(self, chunk: Chunk) -> Taken:
         """Judge fixes."""
@@ -123,7 +125,9 @@ class _Judging:
         for contribution in self._contributions(of_vehicles):
             judge.enter(self.ledger, contribution, due)
         judge.advance(self.ledger, watermark_ms, watermark_ms - 1, due)
-        of_city = {data.incident_id: data for _, data in judge.judge(self.ledger, due).incidents}
+        result = judge.judge(self.ledger, due)
+        of_city = {data.incident_id: data for _, data in result.incidents}
+        self.standings = {row["subject"]: row for row in result.standings}
         incidents = [*of_vehicles, *(data for data in of_city.values() if data.state != RETRACTED)]
         return sorted(incidents, key=lambda data: (data.opened_at_ms, data.rule_id, data.vehicle_id or data.outlet_id or data.enterprise_id or "", data.zone_id or ""))
 

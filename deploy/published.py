@@ -9,12 +9,13 @@ import msgspec
 
 from deploy.admin import readable
 from deploy.verdict import newest
+from streams.basis import Basis, Duty, Figures
 from streams.counts import FEATURES, is_of_day
 from streams.decode import AnyId, Malformed, decoded
 from streams.events import LAST_MS
 from streams.ids import id_of, is_id
 from streams.rules import RULES
-from streams.topics import FEEDBACK, INCIDENTS, RATES
+from streams.topics import CREDIT, FEEDBACK, INCIDENTS, RATES
 from streams.vehicles.empty_run import is_about_driving
 
 
@@ -36,6 +37,12 @@ class _Data(msgspec.Struct):
     reason_zh: str
     reason_en: str
     synthetic: bool
+    closed_at_ms: int | None = None
+    clause_text: str | None = None
+    basis: Basis | None = None
+    figures: Figures | None = None
+    duty_of: Duty | None = None
+    responsible: list[str] = []
 
 
 class _Event(msgspec.Struct):
@@ -59,6 +66,25 @@ class _Rate(msgspec.Struct):
 
 
 _decode_event, _decode_answer, _decode_rate = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Answer).decode, msgspec.json.Decoder(_Rate).decode
+
+
+class _Cost(msgspec.Struct):
+    rule: str
+    points: float
+    at_ms: int
+
+
+class _Credit(msgspec.Struct):
+    """What is made use of in a standing."""
+
+    subject: str
+    credit: Literal["red", "normal", "black"]
+    points: float
+    revision: int
+    reasons: list[_Cost]
+
+
+_decode_credit = msgspec.json.Decoder(_Credit).decode
 _decode_row = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -85,6 +111,18 @@ def rates(bootstrap: str) -> dict[str, dict[str, Any]]:
 def answers(bootstrap: str) -> Iterator[dict[str, Any]]:
     """What police answered to incidents, each with its ``incident_id``, in the order in which it is read."""
     return readable(bootstrap, FEEDBACK.name, _answer)
+
+
+def credit(bootstrap: str) -> dict[str, dict[str, Any]]:
+    """Standing, points and reasons by ``enterprise/ID``, as last published."""
+    return newest(readable(bootstrap, CREDIT.name, _credit))
+
+
+def _credit(record: Any) -> tuple[str, dict[str, Any]]:
+    said, row = decoded(record.value or b"", _decode_credit), decoded(record.value, _decode_row)
+    if not all(0 <= cost.at_ms < LAST_MS and cost.rule in RULES for cost in said.reasons):
+        raise Malformed("a reason is none of ours")
+    return said.subject, row
 
 
 def _answer(record: Any) -> dict[str, Any]:

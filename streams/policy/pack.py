@@ -260,7 +260,7 @@ class Rule(Strict, kw_only=True):
 
 
 class Pack(Strict, kw_only=True):
-    """A policy pack; ``geometries`` holds its zones' polygons in file order, ``zone_names`` (zh, en) and ``zone_kinds`` by id."""
+    """A policy pack; ``geometries`` holds its zones' polygons in file order, ``zone_names`` (zh, en) and ``zone_kinds`` by id, ``illustrative_zones`` those that are examples."""
 
     policy: str
     city: City
@@ -278,6 +278,7 @@ class Pack(Strict, kw_only=True):
     geometries: dict[str, BaseGeometry] = {}
     zone_names: dict[str, tuple[str, str]] = {}
     zone_kinds: dict[str, str] = {}
+    illustrative_zones: frozenset[str] = frozenset()
     source: dict[str, str] = {}
 
     @property

@@ -84,6 +84,7 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
         if zones.adcode not in {None, pack.city.adcode}:
             raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {zones.adcode}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
         pack.geometries, pack.zone_names, pack.zone_kinds, warnings = zones.geometries, zones.names, zones.kinds, zones.warnings
+        pack.illustrative_zones = frozenset(zones.illustrative)
         pack.source = {"yaml": text, "geojson": zones_text}
     else:
         pack.source = {"yaml": text}

@@ -18,11 +18,12 @@ _MERCATOR_RADIUS_M = 6_378_137.0
 
 
 class Zones(msgspec.Struct):
-    """Polygons in file order, names (zh, en) and kinds by zone id; whose they are (None: not said); what may be wrong with them."""
+    """Polygons in file order, names (zh, en) and kinds by zone id, ids of those that are examples; whose they are (None: not said); what may be wrong with them."""
 
     geometries: dict[str, BaseGeometry] = {}
     names: dict[str, tuple[str, str]] = {}
     kinds: dict[str, str] = {}
+    illustrative: set[str] = set()
     adcode: str | None = None
     warnings: list[str] = []
 
@@ -36,7 +37,7 @@ def read_zones(text: str, where: str) -> Zones:
             raise KeyError("type")
     except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
         raise BadInput(f"{where}: not a GeoJSON FeatureCollection") from None
-    found = Zones({}, {}, {}, warnings=[])
+    found = Zones({}, {}, {}, set(), warnings=[])
     if "adcode" in collection:
         found.adcode = str(collection["adcode"])
     _check_crs(collection, where, found)
@@ -74,6 +75,8 @@ def _add(found: Zones, feature: Any, number: int, text: str, where: str) -> None
     found.geometries[zone_id] = geometry
     found.names[zone_id] = (str(properties.get("name_zh") or zone_id), str(properties.get("name_en") or zone_id))
     found.kinds[zone_id] = str(properties.get("kind") or "")
+    if properties.get("illustrative") is True:
+        found.illustrative.add(zone_id)
 
 
 def _line_of(text: str, zone_id: str, occurrence: int = 1) -> int:

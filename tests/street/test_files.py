@@ -13,7 +13,9 @@ from oracle import Oracle
 
 from deploy import admin
 from deploy.judge import judge_files
-from deploy.report import as_csv, as_html, gather
+from deploy.report import Published, gather
+from deploy.report_csv import as_csv
+from deploy.report_page import as_html
 from streams.clock import bound_ms, local_datetime, stretches_ms
 from streams.counts import FEATURES
 from streams.errors import BadInput
@@ -515,7 +517,7 @@ def test_an_incident_about_a_rate_says_how_far_below_it_is(tmp_path):
 
 def report_of(registry, targets="{electronic_waybill: 0.9, locker_cells: 1, service_stations: 0}", rates=()):
     day = dt.date(2024, 5, 7)
-    return gather(pack(PACK + f"targets: {targets}\n"), registry, list(rates), [], [], day, day)
+    return gather(pack(PACK + f"targets: {targets}\n"), registry, Published(list(rates), []), day, day)
 
 
 @pytest.mark.parametrize("cells", [0, 1, 2, 130_000])

@@ -1,0 +1,118 @@
+"""A report's key figures: what was measured in a period and in the one before it, and how that stands to the targets. Pure."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, Literal, NamedTuple
+
+from streams.clock import LocalDays, month_after
+from streams.errors import BadInput
+from streams.policy.pack import Target
+from streams.registry.key_figures import TITLES
+from streams.shares import MOST_DIGITS
+
+Status = Literal["met", "missed", "not_due", "undated", "no_target", "unknown"]
+"""How a figure stands to its target: ``not_due`` before the target's date, ``undated`` where it has none (never missed), ``unknown`` where nobody reports."""
+LOWER_IS_BETTER = frozenset({"empty_run_ratio"})
+"""Measures whose target is met from above."""
+FIRST_YEAR = 2000
+"""Records of before are refused."""
+
+
+class Period(NamedTuple):
+    """Local days from ``first`` to ``last``, both included."""
+
+    first: date
+    last: date
+
+    @classmethod
+    def checked(cls, first: date, last: date) -> Period:
+        """A period as it is asked for; ``BadInput`` where it ends before it begins, or lies before all records."""
+        if last < first:
+            raise BadInput(f"--until {last} is before --from {first}")
+        if first.year < FIRST_YEAR:
+            raise BadInput(f"--from {first} is before {FIRST_YEAR}-01-01; no record is that old")
+        return cls(first, last)
+
+    @property
+    def dates(self) -> list[str]:
+        """Each of its days, ``YYYY-MM-DD``."""
+        return [(self.first + timedelta(days=n)).isoformat() for n in range((self.last - self.first).days + 1)]
+
+    @property
+    def before(self) -> Period:
+        """As many whole months before where it is whole months, else as many days."""
+        end = self.first - timedelta(days=1)
+        if self.first.day == 1 and self.last.day == calendar.monthrange(self.last.year, self.last.month)[1]:
+            months = (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
+            return Period(date.fromisoformat(f"{month_after(self.first.isoformat()[:7], -months)}-01"), end)
+        return Period(end - (self.last - self.first), end)
+
+    def bounds_ms(self, days: LocalDays) -> tuple[int, int]:
+        """Its first instant, and the first one after it."""
+        return days.bounds_ms(self.first.isoformat())[0], days.bounds_ms(self.last.isoformat())[1]
+
+    def covers(self, day: str) -> bool:
+        """Whether a local date lies in it."""
+        return self.first.isoformat() <= day <= self.last.isoformat()
+
+
+Measured = Mapping[str, float | None]
+"""Measure → value; None where nobody reports it."""
+
+
+def key_figures(measured: Measured, before: Measured, targets: Mapping[str, Target], until: str) -> list[dict[str, Any]]:
+    """A row for each measure that is measured or has a target, as of the last local day ``until``."""
+    names = [*TITLES, *(name for name in (*measured, *targets) if name not in TITLES)]
+    return [_key_figure(name, measured, before, targets.get(name), until) for name in dict.fromkeys(names) if name in measured or name in targets]
+
+
+def _key_figure(measure: str, measured: Measured, before: Measured, target: Target | None, until: str) -> dict[str, Any]:
+    value, earlier = measured.get(measure), before.get(measure)
+    standing = status(measure, value, target, until)
+    claims = {key: getattr(target, key, None) or None for key in ("by", "clause", "quote", "source", "scope", "basis")}
+    return {
+        "measure": measure, "value": value, "before": earlier, "change": None if value is None or earlier is None else value - earlier,
+        "target": target.value if target else None, **claims, "status": standing, "met": {"met": True, "missed": False}.get(standing),
+    }  # fmt: skip
+
+
+def status(measure: str, value: float | None, target: Target | None, until: str) -> Status:
+    """How a value stands to its target on a local day.
+
+    >>> [status("locker_cells", 9.0, Target(value=10, source="operator", by="2019-12-31"), day) for day in ("2019-12-30", "2019-12-31")]
+    ['not_due', 'missed']
+    >>> status("locker_cells", 9.0, Target(value=10, source="operator"), "2030-01-01")
+    'undated'
+    """
+    if target is None:
+        return "no_target"
+    if value is None:
+        return "unknown"
+    if reached(measure, value, target.value):
+        return "met"
+    if target.by is None:
+        return "undated"
+    return "missed" if target.is_due(until) else "not_due"
+
+
+def reached(measure: str, value: float, target: float) -> bool:
+    """Whether a value is on the good side of its target."""
+    return value <= target if measure in LOWER_IS_BETTER else value >= target
+
+
+def change_text(change: float | None, *, share: bool, points: str) -> str:
+    """What a figure has changed by: per cent ``points`` of a share, or a number of things.
+
+    >>> change_text(-0.0125, share=True, points=" pp"), change_text(3, share=False, points=""), change_text(0.0, share=True, points=" pp"), change_text(1e-5, share=True, points="")
+    ('−1.3 pp', '+3', '±0', '+0.001')
+    """
+    if change is None:
+        return "–"
+    if not change:
+        return "±0"
+    size = abs(change * 100 if share else change)
+    digits = next((n for n in range(1, MOST_DIGITS) if float(f"{size:.{n}f}")), MOST_DIGITS)
+    return f"{'+' if change > 0 else '−'}{f'{size:.{digits}f}' if share else f'{size:,.12g}'}{points}"

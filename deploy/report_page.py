@@ -1,0 +1,146 @@
+"""A report as a page (HTML) and on paper (PDF), in Chinese, English or both. The page needs nothing else: no script, no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from deploy import report_plots as plots
+from deploy.report import english_title
+from deploy.report_enterprises import DRIVER_RULES
+from deploy.report_figures import Period, change_text
+from deploy.report_words import WORDS, Language, Writer
+from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
+from streams.counts import RATES_OF
+from streams.errors import YichengError
+from streams.policy.checks import is_share
+from streams.registry.key_figures import TITLES
+from streams.rules import RULES
+from streams.shares import figure, percent, target_percent
+
+Row = dict[str, Any]
+MEASURES_ABREAST = 7
+"""So many shares fit beside each other on A4."""
+_MEASURE_OF = {"electronic": "electronic_waybill", "green": "green_packaging"}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+PRINTED_WITHIN_S = 120
+
+
+def as_html(report: Row, language: Language = "both") -> str:
+    """One page."""
+    t = Writer(language)
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= _filters(t)
+    return environment.get_template("report.html").render(**_said(t, report), language=language, r=report, t=t, plots=plots)
+
+
+def _filters(t: Writer) -> dict[str, Callable[..., Any]]:
+    """How values are written."""
+    return {
+        "percent": percent, "is_share": is_share, "count": lambda value: "–" if value is None else f"{value:,}",
+        "hours": lambda value: "–" if value is None else f"{value:,.1f}",
+        "figure": lambda value, measure, target=None: figure(value, share=is_share(measure), target=target),
+        "target": lambda target, measure: target_percent(target) if is_share(measure) else figure(target, share=False),
+        "change": lambda value, measure: change_text(value, share=is_share(measure), points=WORDS["points"].zh if t.language == "zh" else WORDS["points"].en),
+    }  # fmt: skip
+
+
+def _said(t: Writer, report: Row) -> dict[str, Any]:
+    """What the page asks for beside the report: names and wordings, sums, pictures."""
+    kinds = {place["kind"] for place in report["network"]["places"]}
+    return {
+        "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
+        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "addressed": lambda row: t.words(DUTY_WORDS[row["duty_of"]]),
+        "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
+        "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
+        "listed": {credit: [row for row in report["standings"] if row["credit"] == credit] for credit in ("black", "red", "normal")},
+        "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
+        "driver_rules": [(rule, _rule_title(rule)) for rule in DRIVER_RULES],
+        "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report),
+        "map": plots.map_of(t, report["network"]), "outside": plots.outside(report["network"]), "place_kinds": [kind for kind in plots.PLACES if kind in kinds],
+    }  # fmt: skip
+
+
+def _response(t: Writer, said: Row) -> Markup:
+    """How many incidents were answered, and how soon."""
+    after = WORDS["response_after"] if said["median_minutes"] is not None else ("", "")
+    zh, en = (f"{text}{end}".format(**said, minutes=said["median_minutes"]) for text, end in zip(WORDS["response"], after, strict=True))
+    return t.pair(f"{zh}。", f"{en}.")
+
+
+def _rule_title(rule: str) -> tuple[str, str]:
+    return RULES[rule].TITLE_ZH, english_title(rule)
+
+
+def basis(t: Writer, row: Row) -> Markup:
+    """On what a rule rests, in words."""
+    if row["basis"] is None:
+        return t("no_basis")
+    said = [BASIS_WORDS[row["basis"]], *([FIGURES_WORDS] if row["figures"] else [])]
+    return t.pair("；".join(words.zh for words in said), "; ".join(words.en for words in said))
+
+
+def reasons(t: Writer, row: Row) -> Iterator[Markup]:
+    """Why an enterprise stands as it does, a line a rule: how many incidents, how many points."""
+    by_rule: dict[str, list[float]] = defaultdict(list)
+    for reason in row["reasons"]:
+        by_rule[reason["rule"]].append(reason["points"])
+    for rule, points in by_rule.items():
+        zh, en = (text.format(title=title, count=len(points), points=f"{sum(points):g}") for text, title in zip(WORDS["reason"], _rule_title(rule), strict=True))
+        yield t.pair(zh, en)
+
+
+def _measure_groups(enterprises: Sequence[Row]) -> list[list[tuple[str, str]]]:
+    """The shares that anybody reports, (key of a row, measure), as many together as fit on a page."""
+    known = [(f"{name}_rate", _MEASURE_OF.get(name, name)) for name in RATES_OF if any(row.get(f"{name}_rate") is not None for row in enterprises)]
+    return [known[start : start + MEASURES_ABREAST] for start in range(0, len(known), MEASURES_ABREAST)]
+
+
+def _totals(report: Row) -> dict[str, Any]:
+    standing = [kpi["status"] for kpi in report["kpis"]]
+    return {
+        "parcels": sum(row["accepted"] for row in report["days"]), "incidents": report["response"]["incidents"], "open": sum(row["open"] for row in report["incidents"]),
+        "met": standing.count("met"), "missed": standing.count("missed"), "with_target": sum(kpi["target"] is not None for kpi in report["kpis"]),
+        "black": sum(row["credit"] == "black" for row in report["standings"]),
+    }  # fmt: skip
+
+
+def _series(t: Writer, report: Row) -> list[plots.Series]:
+    """Electronic waybills and green packaging day by day."""
+    targets: Mapping[str, float | None] = {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}
+    return [(t.plain_pair(*TITLES[measure]), {row["date"]: row[f"{name}_rate"] for row in report["days"]}, targets.get(measure)) for name, measure in _MEASURE_OF.items()]
+
+
+def need_browser() -> str:
+    """The path of a Chromium; ``YichengError`` says how to get one."""
+    if browser := next(filter(None, map(shutil.which, BROWSERS)), None):
+        return browser
+    raise YichengError("a PDF is printed by Chromium, which is not installed: apt-get install chromium fonts-noto-cjk (or open the HTML in any browser and print it)")
+
+
+def as_pdf(report: Row, language: Language = "both") -> bytes:
+    """The page on A4, printed by a Chromium of this machine; an error says how to get one."""
+    browser = need_browser()
+    with tempfile.TemporaryDirectory() as folder:
+        page, pdf = Path(folder) / "report.html", Path(folder) / "report.pdf"
+        page.write_text(as_html(report, language), "utf-8")
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        quiet = ["--headless", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+        command = [browser, *quiet, *sandbox, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PRINTED_WITHIN_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise YichengError(f"{browser} printed nothing within {PRINTED_WITHIN_S} s; open the HTML in a browser and print it") from None
+        if not pdf.exists():
+            raise YichengError(f"{browser} printed nothing: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+        return pdf.read_bytes()

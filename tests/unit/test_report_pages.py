@@ -1,0 +1,397 @@
+"""The report as officials read it: targets around their dates, lists, drivers, interruptions, languages, tables, paper."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+from collections import Counter
+from datetime import date
+from html import unescape
+
+import pytest
+from conftest import ROOT
+from make_day import SEED, VEHICLES
+
+from deploy.judge import judge_files
+from deploy.report import Published, gather, judged_files
+from deploy.report_csv import tables, write_tables
+from deploy.report_draw import draw, read_inspectors
+from deploy.report_figures import Period, status
+from deploy.report_page import BROWSERS, as_html, as_pdf
+from deploy.report_words import WORDS, ZONE_KINDS, Writer
+from producers.traffic import write_sample_registry
+from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
+from streams.counts import FEATURES
+from streams.errors import BadInput, YichengError
+from streams.policy.pack import Target
+from streams.policy.reader import decode_policy, load_policy
+from streams.registry.files import load_registry
+from streams.registry.key_figures import TITLES
+from streams.registry.records import decode_entry
+from streams.registry.registry import Registry
+from streams.rules import RULES
+
+GOLDEN = ROOT / "tests" / "golden"
+HAN = re.compile(r"[\u4e00-\u9fff]")
+DAY = date(2026, 6, 26)
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return load_policy("hohhot-2019")
+
+
+@pytest.fixture(scope="module")
+def wulong(tmp_path_factory):
+    """Wulong's golden day (it keeps credit), judged, with its registry."""
+    policy, out = load_policy("wulong-2019"), tmp_path_factory.mktemp("wulong")
+    write_sample_registry(policy, VEHICLES, SEED, out / "registry.jsonl")
+    registry, day = load_registry(out / "registry.jsonl", policy.timezone), GOLDEN / "wulong-2019"
+    judge_files(policy, registry, [str(day / "gps.jsonl.zst")], [str(day / "scans.jsonl.zst")], out, heartbeats=[str(day / "heartbeats.jsonl.zst")])
+    return policy, registry, out
+
+
+@pytest.fixture(scope="module")
+def made(wulong):
+    policy, registry, out = wulong
+    return gather(policy, registry, judged_files(out), DAY, date(2026, 6, 27))
+
+
+def registry_of(policy, *records):
+    found = Registry(policy.timezone)
+    found.add(decode_entry(json.dumps(record).encode()) for record in records)
+    return found
+
+
+def rates_of(city, day, enterprise, accepted, **features):
+    return {"city": city, "enterprise_id": enterprise, "date": day, "accepted": accepted, **dict.fromkeys(FEATURES, 0), **features}
+
+
+def text_of(page):
+    """What is read of a page: without styles, tags and titles of shapes."""
+    return unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<(style|title)>.*?</\1>", " ", page, flags=re.DOTALL)))
+
+
+# --- targets and trends ---
+@pytest.mark.parametrize(
+    ("value", "by", "until", "expected"),
+    [
+        (9, "2019-12-31", "2019-12-30", "not_due"), (9, "2019-12-31", "2019-12-31", "missed"), (9, "2019-12-31", "2020-01-01", "missed"),
+        (10, "2019-12-31", "2019-01-01", "met"), (10, "2019-12-31", "2030-01-01", "met"), (9, None, "2030-01-01", "undated"),
+        (10, None, "2030-01-01", "met"), (None, "2019-12-31", "2030-01-01", "unknown"),
+    ],
+)  # fmt: skip
+def test_nothing_is_missed_before_its_date_or_without_one(value, by, until, expected):
+    target = Target(value=10, by=by, source="document", clause="一")
+    assert status("locker_cells", value, target, until) == expected
+    assert status("locker_cells", value, None, until) == "no_target"
+
+
+def test_a_figure_is_compared_with_as_many_days_or_months_before():
+    assert Period(date(2026, 3, 1), date(2026, 3, 31)).before == (date(2026, 2, 1), date(2026, 2, 28))
+    assert Period(date(2026, 1, 1), date(2026, 3, 31)).before == (date(2025, 10, 1), date(2025, 12, 31))
+    assert Period(date(2026, 3, 2), date(2026, 3, 31)).before == (date(2026, 1, 31), date(2026, 3, 1))
+    assert Period(date(2026, 3, 1), date(2026, 3, 1)).before == (date(2026, 2, 28), date(2026, 2, 28))
+
+
+def with_targets(policy, targets):
+    """The same pack with other targets."""
+    yaml = re.sub(r"^targets:.*?(?=^\S|\Z)", f"targets: {targets}\n", policy.pack.source["yaml"], flags=re.MULTILINE | re.DOTALL)
+    return decode_policy(json.dumps([{**policy.pack.source, "yaml": yaml}]).encode())[0]
+
+
+def test_targets_name_their_clause_or_the_operator_and_of_whom_they_are(policy):
+    pack = with_targets(
+        policy,
+        "{electronic_waybill: {value: 0.9, source: document, clause: 六（十六）, basis: encouraged, quote: 鼓励应用电子运单, scope: primary_brands}, "
+        "locker_cells: {value: 100, by: 2026-06-27, source: document, clause: 四（十二）}, green_packaging: 0.9}",
+    )
+    records = [{"kind": "enterprise", "id": "a", "primary_brand": True}, {"kind": "enterprise", "id": "b"}, {"kind": "township", "id": "t", "locker_cells": 7}]
+    rows = [rates_of("150100", "2026-06-26", "*", 200, electronic=140), rates_of("150100", "2026-06-26", "a", 100, electronic=95)]
+    rows += [rates_of("150100", "2026-06-26", "b", 100, electronic=45), rates_of("150100", "2026-06-25", "*", 10), rates_of("150100", "2026-06-25", "a", 10, electronic=9)]
+    report = gather(pack, registry_of(pack, *records), Published(rows, []), DAY, DAY)
+    kpis = {kpi["measure"]: kpi for kpi in report["kpis"]}
+    assert kpis["electronic_waybill"]["value"] == 0.95 and kpis["electronic_waybill"]["change"] == pytest.approx(0.05) and kpis["electronic_waybill"]["status"] == "met"
+    assert kpis["locker_cells"]["status"] == "not_due" and kpis["locker_cells"]["by"] == "2026-06-27"
+    assert kpis["green_packaging"]["source"] == "operator" and kpis["green_packaging"]["status"] == "undated"
+    page = text_of(as_html(report, "en"))
+    assert all(words in page for words in ("document, clause 六（十六）", "primary brands together", "27 June 2026", "not yet due", "set by the operator", "+5.0 pp"))
+    later = gather(pack, registry_of(pack, *records), Published(rows, []), DAY, date(2026, 6, 27))
+    assert next(kpi["status"] for kpi in later["kpis"] if kpi["measure"] == "locker_cells") == "missed"
+    assert "未达标" in text_of(as_html(later, "zh"))
+
+
+def test_a_share_just_below_its_target_is_seen_below_it(policy):
+    rows = [rates_of("150100", "2026-06-26", "*", 10_000, electronic=8_996)]
+    report = gather(with_targets(policy, "{electronic_waybill: 0.90}"), Registry(policy.timezone), Published(rows, []), DAY, DAY)
+    assert "89.96%" in text_of(as_html(report, "en"))
+
+
+def test_who_goes_on_after_the_documents_end_is_told_and_only_then(policy):
+    def page(day):
+        return as_html(gather(policy, Registry(policy.timezone), Published([], []), day, day), "zh")
+
+    assert policy.pack.document.in_force.until == "2024-06-30" and policy.pack.continued
+    after = page(date(2024, 7, 1))
+    assert policy.pack.continued.by in unescape(after) and policy.pack.continued.reason in unescape(after) and "2024年6月30日" in after.partition('id="continued"')[2]
+    assert 'id="continued"' not in page(date(2024, 6, 30))
+
+
+def test_what_is_assumed_of_a_document_is_told():
+    policy = load_policy("shaoxing-2019")
+    assert policy.pack.document.assumed
+    assert "推定" in as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY), "zh")
+
+
+# --- recounts ---
+def test_figures_are_those_of_a_plain_recount(wulong, made):
+    policy, _, out = wulong
+    incidents = [json.loads(line) for line in (out / "incidents.jsonl").read_text().splitlines()]
+    assert {row["rule_id"]: row["incidents"] for row in made["incidents"] if row["incidents"]} == Counter(data["rule_id"] for data in incidents)
+    rows = [json.loads(line) for line in (out / "rates.jsonl").read_text().splitlines()]
+    whole = [row for row in rows if row["enterprise_id"] == "*"]
+    value = next(kpi["value"] for kpi in made["kpis"] if kpi["measure"] == "green_packaging")
+    assert value == sum(row["green"] for row in whole) / sum(row["accepted"] for row in whole)
+    records = [json.loads(line) for line in (out / "registry.jsonl").read_text().splitlines()]
+    drivers = [record for record in records if record["kind"] == "driver"]
+    lapsed = [sum(driver[key] <= "2026-06-26" for driver in drivers) for key in ("trained_until", "insured_until")]
+    assert made["drivers"]["drivers"] == len(drivers) and [made["drivers"][proof]["lapsed"] for proof in ("training", "insurance")] == lapsed
+    assert sum(row["drivers"] for row in made["drivers"]["enterprises"]) == len(drivers) and sum(lapsed) > 0
+    silent = [data for data in incidents if data["rule"] in {"silent_vehicle", "interrupted_feed", "offline_camera"}]
+    city = made["interruptions"][0]
+    assert (city["enterprise_id"], city["unannounced"], city["announced"], city["share_announced"]) == ("*", len(silent), 0, 0.0)
+    assert city["unannounced_hours"] == pytest.approx(sum((data["closed_at_ms"] or data["opened_at_ms"]) - data["opened_at_ms"] for data in silent) / 3_600_000)
+    page = text_of(as_html(made, "zh"))
+    for row in made["incidents"]:
+        if row["incidents"]:
+            assert row["clause_text"] in page and row["title_zh"] in page and "、".join(row["responsible"]) in page
+    assert policy.pack.document.title in page and policy.pack.document.number in page
+
+
+def test_red_and_black_lists_have_reasons(wulong, made):
+    _, _, out = wulong
+    black = {row["id"] for row in made["standings"] if row["credit"] == "black"}
+    charged = [json.loads(line) for line in (out / "incidents.jsonl").read_text().splitlines()]
+    assert black == {data["enterprise_id"] for data in charged if data["rule"] == "blacklisted_enterprise" and data["state"] == "open"} and len(black) >= 3
+    assert all(row["reasons"] and sum(reason["points"] for reason in row["reasons"]) == row["points"] for row in made["standings"] if row["credit"] == "black")
+    section = as_html(made, "zh").partition('id="lists"')[2].partition("</section>")[0]
+    listed = section.partition(">红名单<")[0]
+    for row in made["standings"]:
+        assert (row["name_zh"] in listed) is (row["credit"] == "black")
+    assert "网点未备案：2 起，4 分" in listed
+
+
+def test_lists_of_a_pack_without_points_are_as_registered(policy):
+    registry = registry_of(policy, {"kind": "enterprise", "id": "r", "name_zh": "红企业", "credit": "red"}, {"kind": "enterprise", "id": "n", "name_zh": "常企业"})
+    section = as_html(gather(policy, registry, Published([], []), DAY, DAY), "zh").partition('id="lists"')[2].partition("</section>")[0]
+    assert "红企业" in section and "登记信息载明" in section and "常企业" not in section
+
+
+def test_a_notice_announces_what_begins_after_it_was_filed(policy):
+    start, hour = policy.days.bounds_ms("2026-06-26")[0], 3_600_000
+
+    def incident(rule, hours, enterprise="a", closed=True):
+        closed_at_ms = start + int(hours * hour) if closed else None
+        return {
+            "incident_id": rule, "city": "150100", "rule": rule, "rule_id": rule, "clause": "1", "severity": "warning", "state": "closed" if closed else "open",
+            "enterprise_id": enterprise, "opened_at_ms": start, "closed_at_ms": closed_at_ms,
+        }  # fmt: skip
+
+    notice = {"kind": "notice", "from": "2026-06-26T08:00:00+08:00", "until": "2026-06-26T10:00:00+08:00"}
+    registry = registry_of(
+        policy,
+        {"kind": "enterprise", "id": "a"}, {"kind": "vehicle", "id": "v", "enterprise_id": "a"},
+        {**notice, "id": "1", "subject": "enterprise/a", "filed_at": "2026-06-25"},
+        {**notice, "id": "2", "subject": "vehicle/v"},  # filed when it begins
+        {**notice, "id": "3", "subject": "enterprise/a", "filed_at": "2026-06-26T08:00:01+08:00"},
+        {**notice, "id": "4", "subject": "enterprise/b", "from": "2026-06-25", "until": "2026-06-26T01:00:00+08:00"},
+        {**notice, "id": "5", "subject": "enterprise/a", "from": "2026-06-27", "until": "2026-06-28"},
+    )  # fmt: skip
+    incidents = [incident("silent_vehicle", 1.5), incident("interrupted_feed", 30), incident("offline_camera", 1, closed=False), incident("speeding", 1)]
+    report = gather(policy, registry, Published([], incidents), DAY, DAY)
+    rows = {row["enterprise_id"]: row for row in report["interruptions"]}
+    assert {key: rows["a"][key] for key in ("announced", "announced_hours", "late_notices", "unannounced", "unannounced_hours", "open")} == {
+        "announced": 2, "announced_hours": 4.0, "late_notices": 1, "unannounced": 3, "unannounced_hours": 25.5, "open": 1,
+    }  # fmt: skip
+    assert rows["a"]["share_announced"] == 0.4 and rows["a"]["by_kind"] == {"enterprise": 1, "vehicle": 1, "outlet": 1}
+    assert (rows["b"]["announced"], rows["b"]["announced_hours"], rows["b"]["share_announced"]) == (1, 1.0, 1.0)
+    assert (rows["*"]["announced"], rows["*"]["unannounced"]) == (3, 3)
+
+
+def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_is_not(policy):
+    zone = next(iter(policy.pack.geometries))
+    parked = [
+        {"city": "150100", "enterprise_id": "*", "date": day, "window": f"parking {zone} {day}", "zone_id": zone, "stops": stops, "occupied_ms": hours * 3_600_000}
+        for day, stops, hours in (("2026-06-26", 7, 3), ("2026-06-27", 4, 2))
+    ]
+    travelled = [{"city": "150100", "enterprise_id": "a", "date": "2026-06-26", "window": "transit 2026-06-26", "transit_median_ms": 9_000_000, "transit_p90_ms": 90_000_000}]
+    until = date(2026, 6, 27)
+    report = gather(policy, Registry(policy.timezone), Published([*parked, *travelled], []), DAY, until)
+    assert [(row["stops"], row["stops_per_day"], row["occupied_hours"]) for row in report["parking"]] == [(11, 5.5, 5.0)]
+    assert report["transit"][0]["hours"] == {"median": 2.5, "p90": 25.0}
+    page = text_of(as_html(report, "en"))
+    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page
+    assert "Loading zones" not in text_of(as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, until), "en"))
+
+
+# --- the page ---
+def quoted(report):
+    """What a page takes over word for word: of the document, the pack and the registry."""
+    document = report["document"]
+    yield from (document["title"], document["number"] or "", document["source"], report["policy"])
+    yield from (document["continued"] or {}).values()
+    for row in (*report["incidents"], *report["kpis"]):
+        yield from (row["clause"] or "", row.get("clause_text") or "", row.get("stands_in_for") or "", *row.get("responsible", ()))
+    yield from (row["enterprise_id"] for row in report["enterprises"])
+
+
+def without_quotes(report, text):
+    for words in sorted(set(quoted(report)), key=len, reverse=True):
+        text = text.replace(words, " ") if words else text
+    return text
+
+
+def test_each_language_stands_alone(wulong, made, policy):
+    empty = gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY)
+    for report in (made, empty):
+        english = without_quotes(report, text_of(as_html(report, "en")))
+        assert not HAN.search(english.replace("、", "")), HAN.search(english)
+        chinese = without_quotes(report, text_of(as_html(report, "zh")))
+        assert set(re.findall(r"[A-Za-z]+", chinese)) <= {"mm", "km"}, set(re.findall(r"[A-Za-z]+", chinese))
+        both = text_of(as_html(report, "both"))
+        assert "主要指标" in both and "Key figures" in both and both.index("主要指标") < both.index("Key figures")
+
+
+def test_every_wording_has_two_languages_and_a_use():
+    sources = "".join((ROOT / "deploy" / name).read_text("utf-8") for name in ("report.html", "report_page.py", "report_plots.py"))
+    dynamic = {"met", "missed", "not_due", "undated", "no_target", "unknown", "primary_brands", "hub", "county", "township", "village", "pickup_point", "outlet", "unfiled_outlet"}
+    dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
+    unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]
+    assert unused == []
+    for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *TITLES.values()):
+        assert HAN.search(words[0]) or words[0].strip("，。 ") == "", words
+        assert words[1].strip() and not HAN.search(words[1]), words
+    assert all(HAN.search(module.TITLE_ZH) for module in RULES.values())
+
+
+def test_the_page_asks_nothing_of_anybody(made):
+    for language in ("zh", "en", "both"):
+        page = as_html(made, language)
+        assert not re.search(r"<script|<link|<img|<iframe|https?:|src=|@import|\son\w+=", page)
+        assert set(re.findall(r"url\((.)", page)) <= {"#"}
+
+
+def test_nothing_from_outside_writes_html(wulong):
+    policy, _, _ = wulong
+    bad = "<script>alert(1)</script>\" onload=x '&"
+    pack = decode_policy(json.dumps([policy.pack.source]).encode())[0]
+    pack.pack.zone_names = dict.fromkeys(pack.pack.zone_names, (bad, bad))
+    pack.pack.document.title, pack.pack.document.number, pack.pack.document.source = bad, bad, bad
+    for rule in pack.pack.rules:
+        rule.quote, rule.responsible, rule.clause = bad, [bad], bad
+    registry = registry_of(
+        pack, {"kind": "enterprise", "id": "e", "name_zh": bad, "name_en": bad, "credit": "black"}, {"kind": "outlet", "id": "o", "lon": 107.7, "lat": 29.3},
+        {"kind": "driver", "id": "d", "enterprise_id": "e"}, {"kind": "notice", "id": "n", "subject": "enterprise/e", "from": "2026-06-26", "until": "2026-06-26"},
+    )  # fmt: skip
+    incident = {
+        "incident_id": "i", "city": "500156", "rule": "speeding", "rule_id": bad, "clause": bad, "severity": "warning", "state": "open", "enterprise_id": "e",
+        "opened_at_ms": pack.days.bounds_ms("2026-06-26")[0], "closed_at_ms": None, "clause_text": bad, "responsible": [bad], "basis": "stated",
+    }  # fmt: skip
+    rows = [rates_of("500156", "2026-06-26", name, 5) for name in ("*", "e")]
+    for language in ("zh", "en", "both"):
+        page = as_html(gather(pack, registry, Published(rows, [incident]), DAY, DAY), language)
+        assert "<script" not in page and "&lt;script&gt;" in page and not re.search(r"<[^>]*\sonload=x", page)
+
+
+def test_a_period_without_anything_is_a_report_too(policy):
+    page = text_of(as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY), "zh"))
+    for words in ("此期间没有快件", "此期间没有事件", "此期间没有数据中断", "登记信息中没有驾驶人"):
+        assert words in page
+    figures = re.findall(r"\d+(?:\.\d+)?%", as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY), "zh").partition('id="key-figures"')[2].partition("</table>")[0])
+    assert "0.0%" not in figures, "what nobody reports is not zero"
+
+
+def test_days_without_a_report_leave_a_gap(policy):
+    rows = [rates_of("150100", day, "*", 100, electronic=95, green=92) for day in ("2026-06-01", "2026-06-02", "2026-06-05", "2026-06-06")]
+    page = as_html(gather(policy, Registry(policy.timezone), Published(rows, []), date(2026, 6, 1), date(2026, 6, 8)), "zh")
+    lines = re.findall(r'<polyline points="([^"]*)"', page)
+    assert [len(line.split()) for line in lines] == [2, 2, 2, 2] and "目标 90%" in page
+
+
+def test_dates_and_languages():
+    writer = Writer("both")
+    assert str(writer.pair("a<b", "a<b")) == "a&lt;b" and '<span class="en" lang="en">' in writer("key_figures")
+    assert Writer("zh").date("2026-06") == "2026年6月" and Writer("en").date("2026-12-31") == "31 December 2026"
+
+
+# --- tables and paper ---
+def test_tables_say_what_the_report_says(made, tmp_path):
+    written = write_tables(made, tmp_path / "csv")
+    assert {path.stem for path in written} == set(tables(made)) >= {"key_figures", "enterprises", "incidents", "red_list", "black_list", "interruptions", "drivers"}
+    read = {path.stem: list(csv.DictReader(path.open(encoding="utf-8-sig", newline=""))) for path in written}
+    assert {row["measure"]: row["status"] for row in read["key_figures"]} == {kpi["measure"]: kpi["status"] for kpi in made["kpis"]}
+    assert [row["id"] for row in read["black_list"]] == [row["id"] for row in made["standings"] if row["credit"] == "black"] and read["red_list"] == []
+    assert (tmp_path / "csv" / "red_list.csv").read_text("utf-8-sig").startswith("id,name_zh,")
+    assert {row["rule_id"]: int(row["incidents"]) for row in read["incidents"]} == {row["rule_id"]: row["incidents"] for row in made["incidents"]}
+    assert all(row["reasons"].count(";") == len(standing["reasons"]) - 1 for row, standing in zip(read["black_list"], made["standings"], strict=False))
+
+
+def test_a_formula_in_a_table_is_text(policy, tmp_path):
+    registry = registry_of(policy, {"kind": "enterprise", "id": "e", "name_zh": "=1+1\n@x", "credit": "black"})
+    write_tables(gather(policy, registry, Published([], []), DAY, DAY), tmp_path)
+    (row,) = csv.DictReader((tmp_path / "black_list.csv").open(encoding="utf-8-sig", newline=""))
+    assert row["name_zh"] == "'=1+1\\n@x"
+
+
+def test_a_pdf_is_printed_where_there_is_a_browser(made):
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip("no Chromium on this machine")
+    pdf = as_pdf(made, "zh")
+    assert pdf.startswith(b"%PDF-") and len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 3
+
+
+def test_without_a_browser_one_line_says_how_to_get_one(made, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(YichengError, match=r"^a PDF is printed by Chromium, which is not installed: apt-get install chromium .*$"):
+        as_pdf(made)
+
+
+# --- inspectors ---
+def test_every_drawn_vehicle_and_outlet_gets_an_inspector_whom_anybody_can_draw_again(policy, tmp_path):
+    registry = registry_of(policy, *({"kind": kind, "id": f"{kind}{n}"} for kind in ("vehicle", "outlet") for n in range(20)))
+    names = ["张三", "李四", "Wang Wu"]
+    settings = {"seed": "s", "count": 5, "on": DAY}
+    drawn = draw(policy, registry, **settings, inspectors=names)
+    assert draw(policy, registry, **settings, inspectors=names[::-1]) == drawn
+    order = sorted(names, key=lambda name: hashlib.sha256(f"s/inspector/{name}".encode()).hexdigest())
+    got = [row["inspector"] for kind in ("vehicles", "outlets") for row in drawn[kind]["drawn"]]
+    assert got == [order[n % 3] for n in range(10)]
+    assert drawn["inspectors"] == {"candidates": 3, "candidates_sha256": hashlib.sha256("".join(f"{name}\n" for name in sorted(names)).encode()).hexdigest()}
+    plain = draw(policy, registry, **settings)
+    assert [row["id"] for row in plain["vehicles"]["drawn"]] == [row["id"] for row in drawn["vehicles"]["drawn"]] and "SHA-256" in drawn["method"]["zh"]
+    (tmp_path / "names").write_text("\ufeff张三\n\n 李四 \n", "utf-8")
+    assert read_inspectors(tmp_path / "names") == ["张三", "李四"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "it holds no name"), (b"a\nb\na\n", ":3: a stands on line 1 already"), (b"\xff", "not UTF-8"), (None, "No such file")]
+)  # fmt: skip
+def test_a_list_of_inspectors_that_cannot_be_drawn_from_is_one_line(content, says, tmp_path):
+    path = tmp_path / "names"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadInput, match=re.escape(says)):
+        read_inspectors(path)
+
+
+def test_the_command_needs_nothing_but_the_folder_and_the_registry(yicheng, wulong, tmp_path):
+    _, _, out = wulong
+    done = yicheng.run("report", "--judged", out, "--registry", out / "registry.jsonl", "--lang", "zh", "--out", tmp_path / "r.html", "--csv", tmp_path / "tables")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "武隆区" in page and "2026年6月26日 – 2026年6月27日" in page and (tmp_path / "tables" / "black_list.csv").exists()
+    (tmp_path / "names").write_text("a\nb\n")
+    draw_ = ("report", "draw", "--seed", "s", "--count", "3", "--on", "2026-06-26", "--registry", out / "registry.jsonl", "--policy", "wulong-2019")
+    drawn = yicheng.run(*draw_, "--inspectors", tmp_path / "names", "--publish", tmp_path / "draw.json")
+    assert drawn.returncode == 0 and json.loads(drawn.stdout) == json.loads((tmp_path / "draw.json").read_text())
