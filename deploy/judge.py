@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
+from deploy.report_figures import key_figures, measured, whole_period
 from streams.city.city_judge import CityJudge
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data
@@ -61,7 +62,7 @@ def judge_files(
         intake.read("heartbeat", heartbeats, judging.take_heartbeats)
     incidents = judging.finish()
     _write_lines(out / "incidents.jsonl", [_row(data) for data in incidents])
-    _write_lines(out / "rates.jsonl", judging.rates())
+    _write_lines(out / "rates.jsonl", rates := judging.rates())
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     read = sum(outcomes.total() for outcomes in intake.outcomes.values())
     summary = {
@@ -71,8 +72,7 @@ def judge_files(
         "passed_over": intake.passed_over,
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
-        "credit": list(judging.standings.values()),
-        "driven": [driven_row(judging.city, date, driven) for date, driven in sorted(judging.fixes.empty_run.by_date.items())],
+        **judging.figures(policy, rates, incidents),
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
         "records_per_second": round(read / max(seconds, 1e-9)),
@@ -150,6 +150,14 @@ class _Judging:
     def rates(self) -> list[dict[str, Any]]:
         """Every day's rates."""
         return [rate_row(day, counts) for day, state in sorted(self.ledger.days.items()) if (counts := state.counts()).accepted]
+
+    def figures(self, policy: Policy, rates: list[dict[str, Any]], incidents: Sequence[IncidentData]) -> dict[str, Any]:
+        """Every day's driving, enterprises' credit, and the key figures of all days that were judged (none where there is no day)."""
+        driven = [driven_row(self.city, date, driven) for date, driven in sorted(self.fixes.empty_run.by_date.items())]
+        rows = [*rates, *driven]
+        period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
+        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, period.last.isoformat()) if period else []
+        return {"driven": driven, "credit": list(self.standings.values()), "key_figures": known}
 
 
 def _row(data: IncidentData) -> dict[str, Any]:

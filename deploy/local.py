@@ -18,6 +18,7 @@ from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.monitoring import NOTIFIERS, WORKERS, Prometheus, available
 from deploy.progress import Progress
+from deploy.report_page import write_report
 from deploy.screen import Screen, plain_console
 from deploy.summary import print_verdict, summary
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
@@ -28,7 +29,9 @@ from deploy.waiting import until
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.registry.files import load_registry
+from streams.registry.registry import Registry
 from streams.settings import Settings
+from streams.shown import shown
 from streams.stopping import INTERRUPTED, interrupt, stopping
 from streams.topics import ALL, INCIDENTS
 
@@ -58,6 +61,8 @@ class Local:
         self.notifier: Process | None = None
         self.producer: Process | None = None
         self.prometheus: Prometheus | None = None
+        self.registry = Registry(plan.policy.timezone)
+        self.report = self.home / "report.html"
 
     def run(self) -> int:
         """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
@@ -72,6 +77,8 @@ class Local:
             finally:
                 interrupted |= self._stop_all()
         self.console.print(summary(self.plan.policy, self.progress, self.truth_file, sum(worker.restarts for worker in self.workers)))
+        if self.report.exists() and not interrupted:
+            self.console.print(f"report 报告: {shown(self.report)}", soft_wrap=True)
         if verdict is not None:
             print_verdict(self.console, verdict)
         if interrupted:
@@ -85,6 +92,7 @@ class Local:
         self.progress.read(self.workers)
         self._stop_processes(PATIENCE_S)
         self.progress.read_sink()
+        write_report(self.bootstrap, self.plan.policy, self.registry, self.report)
         if produced.truth is None or self.plan.keep:
             return None
         sink = self.progress.sink
@@ -112,7 +120,7 @@ class Local:
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         registry_file = plan.registry_in(self.home)
-        registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds, encoding=plan.encoding if plan.registry_file else None)
+        registry = self.registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds, encoding=plan.encoding if plan.registry_file else None)
         if "YICHENG_KAFKA_BOOTSTRAP" in os.environ:
             self._use_cluster(self.settings.kafka_bootstrap)
         else:

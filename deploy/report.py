@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,23 +17,17 @@ import orjson
 
 from deploy import published
 from deploy.report_enterprises import drivers, interruptions, named, standings
-from deploy.report_figures import Period, key_figures
+from deploy.report_figures import Period, key_figures, measured, summed
 from deploy.report_network import network_on_map, parking, transit
-from streams.counts import CITY_WIDE, FEATURES, Counts, is_of_day, share
+from streams.counts import CITY_WIDE, Counts, is_of_day
 from streams.errors import BadInput
 from streams.policy.policy import Policy
 from streams.policy.reader import packs
-from streams.registry.key_figures import TITLES, network
-from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
 from streams.rules import RULES
-from streams.vehicles.empty_run import is_about_driving
 
 GREEN_POINT_PARCELS = 100
 MONTHS_SHOWN = 12
-_RATE_OF = {"electronic_waybill": "electronic_rate", "green_packaging": "green_rate"}
-"""Measures whose rate has another name than theirs."""
-
 Row = dict[str, Any]
 
 
@@ -78,14 +72,6 @@ def judged_policy(folder: Path) -> str:
     return name
 
 
-def whole_period(policy: Policy, found: Published) -> Period:
-    """The days that rates and incidents are about; ``BadInput`` where there are none."""
-    dates = {row["date"] for row in found.rates} | {policy.days.date_of(data["opened_at_ms"]) for data in found.incidents}
-    if not dates:
-        raise BadInput("a report needs --from DATE and --until DATE; nothing was judged from which they would follow")
-    return Period.checked(date.fromisoformat(min(dates)), date.fromisoformat(max(dates)))
-
-
 def gather(policy: Policy, registry: Registry, found: Published, from_: date, until: date) -> Row:
     """Everything a report says about local days from ``from_`` to ``until``, both included. Rates are shares from 0 to 1 or None.
 
@@ -98,7 +84,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
     of_period = [row for row in of_city if period.covers(row["date"])]
     days = [row for row in of_period if is_of_day(row)]
     city_wide = [row for row in days if row["enterprise_id"] == CITY_WIDE]
-    by_enterprise, by_date = _summed(days, lambda row: row["enterprise_id"]), _summed(city_wide, lambda row: row["date"])
+    by_enterprise, by_date = summed(days, lambda row: row["enterprise_id"]), summed(city_wide, lambda row: row["date"])
     within = [data for data in found.incidents if data["city"] == city.adcode and bounds_ms[0] <= data["opened_at_ms"] < bounds_ms[1] and data["state"] != "retracted"]
     return {
         "city": {"adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en},
@@ -107,7 +93,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "from": period.first.isoformat(),
         "until": last,
         "before": {"from": period.before.first.isoformat(), "until": period.before.last.isoformat()},
-        "kpis": key_figures(_measured(policy, registry, of_city, period), _measured(policy, registry, of_city, period.before), pack.targets, last),
+        "kpis": key_figures(measured(policy, registry, of_city, period), measured(policy, registry, of_city, period.before), pack.targets, last),
         "enterprises": [_rates(counts, **named(name, registry, at_ms)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
         "standings": standings(policy, registry, found.credit, within, at_ms),
         "keeps_credit": bool(policy.credit_rules),
@@ -136,37 +122,6 @@ def _document(policy: Policy, last: str) -> Row:
     }  # fmt: skip
 
 
-def _summed(rows: Iterable[Row], by: Callable[[Row], str]) -> dict[str, Counts]:
-    """The counts of rows, by what ``by`` says of each; nothing, where no row is."""
-    sums: dict[str, Counts] = defaultdict(Counts)
-    for row in rows:
-        sums[by(row)].merge(msgspec.convert({name: row[name] for name in ("accepted", *FEATURES) if name in row}, Counts))
-    return sums
-
-
-def _measured(policy: Policy, registry: Registry, rows: Iterable[Row], period: Period) -> dict[str, float | None]:
-    """What the registry said at the period's end, and what the parcels of the whole city (or those whom a target is about) and its vehicles' driving came to."""
-    at_ms = period.bounds_ms(policy.days)[1] - 1
-    within = [row for row in rows if period.covers(row["date"])]
-    driven = list(filter(is_about_driving, within))
-    by_enterprise = _summed(filter(is_of_day, within), lambda row: row["enterprise_id"])
-    primary = Counts()
-    for name, counts in by_enterprise.items():
-        if isinstance(known := registry.at("enterprise", name, at_ms), Enterprise) and known.primary_brand:
-            primary.merge(counts)
-    whole = by_enterprise.get(CITY_WIDE, Counts())
-    scopes = {measure: target.scope for measure, target in policy.pack.targets.items()}
-    scanned = {name: (primary if scopes.get(name) == "primary_brands" else whole).rates().get(_RATE_OF.get(name, f"{name}_rate")) for name in _scanned()}
-    empty_run = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
-    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "empty_run_ratio": empty_run}
-
-
-def _scanned() -> list[str]:
-    """The measures that are shares of parcels."""
-    rates = Counts().rates()
-    return [measure for measure in TITLES if _RATE_OF.get(measure, f"{measure}_rate") in rates]
-
-
 def _rates(counts: Counts, **of: str) -> Row:
     """Counts and shares. Green points (绿色信用): one for every whole hundred parcels in green packaging, and in reusable bags."""
     return {
@@ -183,7 +138,7 @@ def _months(rows: Iterable[Row], last: str) -> list[Row]:
     不断提高 (Hohhot 六（十七）); None for the first, and met at 100 %.
     """
     city_wide = (row for row in rows if is_of_day(row) and row["enterprise_id"] == CITY_WIDE and row["date"] <= last)
-    sums = {month: counts for month, counts in sorted(_summed(city_wide, lambda row: row["date"][:7]).items()) if counts.accepted}
+    sums = {month: counts for month, counts in sorted(summed(city_wide, lambda row: row["date"][:7]).items()) if counts.accepted}
     months = [_rates(counts, month=month) for month, counts in sums.items()][-MONTHS_SHOWN:]
     before: list[Row | None] = [None, *months]
     rising = [month["green_rate"] > earlier["green_rate"] or month["green_rate"] == 1 if earlier else None for earlier, month in zip(before, months, strict=False)]

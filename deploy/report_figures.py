@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from streams.clock import LocalDays, month_after
+from streams.counts import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.errors import BadInput
 from streams.policy.pack import Target
-from streams.registry.key_figures import TITLES
+from streams.policy.policy import Policy
+from streams.registry.key_figures import TITLES, network
+from streams.registry.records import Enterprise
+from streams.registry.registry import Registry
 from streams.shares import MOST_DIGITS
+from streams.vehicles.empty_run import is_about_driving
 
 Status = Literal["met", "missed", "not_due", "undated", "no_target", "unknown"]
 """How a figure stands to its target: ``not_due`` before the target's date, ``undated`` where it has none (never missed), ``unknown`` where nobody reports."""
 LOWER_IS_BETTER = frozenset({"empty_run_ratio"})
 """Measures whose target is met from above."""
+_RATE_OF = {"electronic_waybill": "electronic_rate", "green_packaging": "green_rate"}
+"""Measures whose rate has another name than theirs."""
 FIRST_YEAR = 2000
 """Records of before are refused."""
 
@@ -57,6 +67,43 @@ class Period(NamedTuple):
     def covers(self, day: str) -> bool:
         """Whether a local date lies in it."""
         return self.first.isoformat() <= day <= self.last.isoformat()
+
+
+def summed(rows: Iterable[dict[str, Any]], by: Callable[[dict[str, Any]], str]) -> dict[str, Counts]:
+    """The counts of rows, by what ``by`` says of each; nothing, where no row is."""
+    sums: dict[str, Counts] = defaultdict(Counts)
+    for row in rows:
+        sums[by(row)].merge(msgspec.convert({name: row[name] for name in ("accepted", *FEATURES) if name in row}, Counts))
+    return sums
+
+
+def measured(policy: Policy, registry: Registry, rows: Iterable[dict[str, Any]], period: Period) -> dict[str, float | None]:
+    """What the registry said at the period's end, and what the parcels of the whole city (or those whom a target is about) and its vehicles' driving came to."""
+    at_ms = period.bounds_ms(policy.days)[1] - 1
+    within = [row for row in rows if period.covers(row["date"])]
+    driven = list(filter(is_about_driving, within))
+    by_enterprise = summed(filter(is_of_day, within), lambda row: row["enterprise_id"])
+    primary = Counts()
+    for name, counts in by_enterprise.items():
+        if isinstance(known := registry.at("enterprise", name, at_ms), Enterprise) and known.primary_brand:
+            primary.merge(counts)
+    whole = by_enterprise.get(CITY_WIDE, Counts())
+    scopes = {measure: target.scope for measure, target in policy.pack.targets.items()}
+    scanned = {name: (primary if scopes.get(name) == "primary_brands" else whole).rates().get(_RATE_OF.get(name, f"{name}_rate")) for name in _scanned()}
+    empty_run = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
+    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "empty_run_ratio": empty_run}
+
+
+def _scanned() -> list[str]:
+    """The measures that are shares of parcels."""
+    rates = Counts().rates()
+    return [measure for measure in TITLES if _RATE_OF.get(measure, f"{measure}_rate") in rates]
+
+
+def whole_period(policy: Policy, rates: Iterable[dict[str, Any]], opened_ms: Iterable[int]) -> Period | None:
+    """The days that rows of rates and the openings of incidents are about; None where there are none."""
+    dates = {row["date"] for row in rates} | {policy.days.date_of(ms) for ms in opened_ms}
+    return Period(date.fromisoformat(min(dates)), date.fromisoformat(max(dates))) if dates else None
 
 
 Measured = Mapping[str, float | None]
@@ -106,7 +153,7 @@ def reached(measure: str, value: float, target: float) -> bool:
 def change_text(change: float | None, *, share: bool, points: str) -> str:
     """What a figure has changed by: per cent ``points`` of a share, or a number of things.
 
-    >>> change_text(-0.0125, share=True, points=" pp"), change_text(3, share=False, points=""), change_text(0.0, share=True, points=" pp"), change_text(1e-5, share=True, points="")
+    >>> change_text(-0.0126, share=True, points=" pp"), change_text(3, share=False, points=""), change_text(0.0, share=True, points=" pp"), change_text(1e-5, share=True, points="")
     ('−1.3 pp', '+3', '±0', '+0.001')
     """
     if change is None:

@@ -16,15 +16,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deploy import report_plots as plots
-from deploy.report import english_title
+from deploy.report import english_title, gather, published_now
 from deploy.report_enterprises import DRIVER_RULES
-from deploy.report_figures import Period, change_text
-from deploy.report_words import WORDS, Language, Writer
+from deploy.report_figures import Period, change_text, whole_period
+from deploy.report_words import WORDS, Language, Writer, own_language
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import RATES_OF
 from streams.errors import YichengError
 from streams.policy.checks import is_share
+from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES
+from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.shares import figure, percent, target_percent
 
@@ -119,6 +121,14 @@ def _series(t: Writer, report: Row) -> list[plots.Series]:
     """Electronic waybills and green packaging day by day."""
     targets: Mapping[str, float | None] = {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}
     return [(t.plain_pair(*TITLES[measure]), {row["date"]: row[f"{name}_rate"] for row in report["days"]}, targets.get(measure)) for name, measure in _MEASURE_OF.items()]
+
+
+def write_report(bootstrap: str, policy: Policy, registry: Registry, path: Path) -> None:
+    """Write the page of all days that the topics speak of; nothing where they speak of none, or a file of before would stay."""
+    path.unlink(missing_ok=True)
+    found = published_now(bootstrap)
+    if period := whole_period(policy, found.rates, (data["opened_at_ms"] for data in found.incidents)):
+        path.write_text(as_html(gather(policy, registry, found, *period), own_language()), "utf-8")
 
 
 def need_browser() -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from markupsafe import Markup
 
 from streams.basis import Words
+from streams.policy.checks import is_share
+from streams.registry.key_figures import TITLES
+from streams.shares import figure, target_percent
 
 Language = Literal["zh", "en", "both"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -164,6 +167,26 @@ ZONE_KINDS = {
     "restricted": Words("限行区", "restricted"), "residential": Words("居住区", "residential"), "loading": Words("装卸停靠点", "loading"),
     "main_road": Words("主干道", "main road"), "road": Words("路段", "road"), "corridor": Words("通道", "corridor"), "operating": Words("运营区域", "operating area"),
 }  # fmt: skip
+
+
+def key_figure_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Key figures that have a target, a line each, in both languages."""
+    for row in rows:
+        if row["target"] is not None and row["value"] is not None:
+            zh, en = TITLES.get(row["measure"], (row["measure"], row["measure"]))
+            value, standing = figure(row["value"], share=is_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
+            said = target_words(row["measure"], row["target"], row["clause"], row["by"])
+            yield f"{zh} {en}: {value} ({said}): {standing.zh} {standing.en}"
+
+
+def target_words(measure: str, target: float, clause: str | None, by: str | None) -> str:
+    """A target in both languages, with its clause (None: it is the operator's) and date.
+
+    >>> target_words("locker_cells", 130000, "四（十二）", "2019-12-31")
+    'target 目标 130,000, 四（十二）, 2019-12-31'
+    """
+    value = target_percent(target) if is_share(measure) else figure(target, share=False)
+    return f"target 目标 {value}, {clause or 'set by the operator 运行方设定'}" + (f", {by}" if by else "")
 
 
 def own_language(environment: Mapping[str, str] = os.environ) -> Language:

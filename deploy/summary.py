@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.progress import Progress
+from deploy.report_words import target_words
 from deploy.screen import TARGETS
 from deploy.verdict import TruthComparison, how_alarms_stood, latest_incidents, read_produced
 from streams.policy.policy import Policy
-from streams.shares import percent, target_percent
+from streams.shares import percent
 from streams.shown import shown
 
 MOST_DIFFERENCES = 20
@@ -47,8 +48,9 @@ def _judged(policy: Policy, progress: Progress) -> Iterator[tuple[str, str]]:
     yield "taken back 撤回", f"{stood.count} of 共 {stood.announced} announced 已发布"
     for label, measure in TARGETS.items():
         if measure in reading.ratios:
-            target = policy.pack.target_of(measure)
-            yield label, percent(reading.ratios[measure], target) + (f" (target 目标 {target_percent(target)})" if target is not None else "")
+            target = policy.pack.targets.get(measure)
+            said = f" ({target_words(measure, target.value, target.clause, target.by)})" if target else ""
+            yield label, percent(reading.ratios[measure], target.value if target else None) + said
 
 
 def print_verdict(console: Console, verdict: TruthComparison) -> None:

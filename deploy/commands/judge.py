@@ -25,6 +25,7 @@ def judge(
     """Judge recorded files with the same engine, without Kafka."""
     from deploy.intake import accepted, account
     from deploy.judge import IDENTITY_KEY, judge_files
+    from deploy.report_words import key_figure_lines
     from streams.files.record_columns import NAMES
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
@@ -43,7 +44,7 @@ def judge(
         raise YichengError(f"{error.filename or out}: {error.strerror or error}") from None
     read, incidents = sum(sum(summary[name].values()) for name in NAMES.values()), sum(summary["incidents"].values())
     say(f"{read} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
-    for line in account(summary):
+    for line in (*account(summary), *key_figure_lines(summary["key_figures"])):
         say(line)
     if not any(accepted(summary[name]) for name in NAMES.values()):
         raise YichengError(f"none of {read} records could be judged; {out / 'rejects.jsonl'} has the reason for each" if read else "the files hold no record")

@@ -79,10 +79,13 @@ def report_city(
 
 def _period(policy: Policy, found: Published, from_: str | None, until: str | None) -> Period:
     """The days asked for; the first or last of all that were judged where they are not."""
-    from deploy.report import whole_period
-    from deploy.report_figures import Period
+    from deploy.report_figures import Period, whole_period
 
-    whole = whole_period(policy, found) if from_ is None or until is None else None
+    whole = None
+    if from_ is None or until is None:
+        whole = whole_period(policy, found.rates, (data["opened_at_ms"] for data in found.incidents))
+        if whole is None:
+            raise BadInput("a report needs --from DATE and --until DATE; nothing was judged from which they would follow")
     first = local_date(from_, "--from") if from_ is not None else whole.first if whole else None
     last = local_date(until, "--until") if until is not None else whole.last if whole else None
     assert first is not None

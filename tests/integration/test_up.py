@@ -39,6 +39,8 @@ def test_up_finds_every_injected_violation_and_nothing_else(embedded, yicheng):
     done = yicheng.run("up", "--city", "hohhot", "--rate", "300", "--duration", "30s", "--faults", "dup=0.03,late=0.01,shuffle=20s,malformed=0.002")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "injected violations found and nothing else" in done.stdout
+    page = yicheng.home / "up" / "report.html"
+    assert f"report 报告: {page}" in done.stdout and page.read_text("utf-8").count('class="rule"') == len({d["rule_id"] for d in incidents(yicheng.home)})
     assert {d["rule"] for d in incidents(yicheng.home)} >= {
         "unregistered_vehicle", "malformed_identifier", "unmarked_vehicle", "overstayed_stop", "low_electronic_waybill_rate", "low_green_packaging_rate",
     }  # fmt: skip

@@ -19,7 +19,7 @@ from deploy.report_csv import tables, write_tables
 from deploy.report_draw import draw, read_inspectors
 from deploy.report_figures import Period, status
 from deploy.report_page import BROWSERS, as_html, as_pdf
-from deploy.report_words import WORDS, ZONE_KINDS, Writer
+from deploy.report_words import WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import FEATURES
@@ -167,6 +167,15 @@ def test_figures_are_those_of_a_plain_recount(wulong, made):
         if row["incidents"]:
             assert row["clause_text"] in page and row["title_zh"] in page and "、".join(row["responsible"]) in page
     assert policy.pack.document.title in page and policy.pack.document.number in page
+
+
+def test_judge_says_the_key_figures_with_whose_targets_they_are(wulong, made):
+    _, _, out = wulong
+    said = json.loads((out / "summary.json").read_text())["key_figures"]
+    assert [(row["measure"], row["value"], row["status"]) for row in said] == [(kpi["measure"], kpi["value"], kpi["status"]) for kpi in made["kpis"]]
+    lines = list(key_figure_lines([{**said[0], "measure": "locker_cells", "value": 7, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}]))
+    assert lines == ["智能快件箱格口 smart-locker cells: 7 (target 目标 9, 四（十二）, 2019-12-31): 未达标 missed"]
+    assert sum("set by the operator 运行方设定" in line for line in key_figure_lines(said)) == sum(row["source"] == "operator" and row["value"] is not None for row in said)
 
 
 def test_red_and_black_lists_have_reasons(wulong, made):
