@@ -198,7 +198,7 @@ class Oracle:
             return self.unqualified(kind, fix, vehicle)
         if kind == "unrecognised_foreign_plate":
             plate = fix.get("plate")
-            if not plate or re.fullmatch(rule.get("home_plate_pattern", HOME), plate):
+            if not plate or re.fullmatch(rule.get("home_plate_pattern", HOME), plate) or (vehicle or {}).get("plate_kind") == "non_motor":
                 return False
             for p in self.records["pass"]:
                 if p["pass_kind"] == "cross_border" and self.counts(p, fix["event_time_ms"]) and self.holds(p, fix, vehicle):

@@ -2,7 +2,8 @@
 
 What
     The fix's plate does not match ``home_plate_pattern``, and neither the vehicle nor its enterprise has a valid
-    ``cross_border`` pass for a zone that the fix is inside (or for ``*``). A fix without a plate violates nothing.
+    ``cross_border`` pass for a zone that the fix is inside (or for ``*``). A fix without a plate violates nothing, nor does
+    a vehicle that is on file as ``plate_kind: non_motor``: its plate is of another kind, and 三（十） lets it deliver.
 
 Clause
     推进跨境运输车辆牌证互认，提高跨境运输服务保障水平 (Yunnan 三（十二）).
@@ -12,13 +13,15 @@ Parameters
 
 Example
     >>> from streams.events import Fix
-    >>> from streams.registry.records import Pass
+    >>> from streams.registry.records import Pass, Vehicle
     >>> from streams.registry.registry import Subject
     >>> held = Pass(id="p", pass_kind="cross_border", vehicle_id="v", zones=["corridor"])
     >>> foreign = prepare(Parameters(), Subject("v", None, None, (held,), 0, 1), None)
     >>> lao = Fix("e", 1, "v", 101.7, 21.2, plate="ກຂ 1234")
     >>> foreign(lao, ("corridor",), None), foreign(lao, (), None), foreign(Fix("e", 1, "v", 101.7, 21.2, plate="云A12345"), (), None)
     (False, True, False)
+    >>> prepare(Parameters(), Subject("v", Vehicle(id="v", plate_kind="non_motor"), None, (), 0, 1), None)
+    False
 """
 
 from __future__ import annotations
@@ -48,7 +51,9 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool | Predicate:
-    """By each fix's plate and place; never where a pass covers everything."""
+    """By each fix's plate and place; never where a pass covers everything, nor of non-motor vehicles."""
+    if subject.vehicle is not None and subject.vehicle.plate_kind == "non_motor":
+        return False
     corridors = subject.pass_zones(["cross_border"])
     if "*" in corridors:
         return False

@@ -117,6 +117,8 @@ CASES = [
     ("unrecognised_foreign_plate", "", {}, {"plate": "云A12345"}, [], False),
     ("unrecognised_foreign_plate", "", {}, {"plate": "云AD12345"}, [], False),
     ("unrecognised_foreign_plate", "", {}, {}, [], False),
+    ("unrecognised_foreign_plate", "", {"plate_kind": "non_motor"}, {"plate": "临A0001"}, [], False),
+    ("unrecognised_foreign_plate", "", {"plate_kind": "motor"}, {"plate": "临A0001"}, [], True),
     ("unrecognised_foreign_plate", 'home_plate_pattern: "ກ.*"', {}, {"plate": "ກຂ 1234"}, [], False),
     ("unrecognised_foreign_plate", "", {}, {**INSIDE, "plate": "ກຂ 1"}, [{"pass_kind": "cross_border", "zones": ["z"], "enterprise_id": "e"}], False),
     ("unrecognised_foreign_plate", "", {}, {**OUTSIDE, "plate": "ກຂ 1"}, [{"pass_kind": "cross_border", "zones": ["z"], "enterprise_id": "e"}], True),

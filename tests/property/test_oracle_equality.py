@@ -137,6 +137,7 @@ registries = st.lists(
             "vehicle_class": st.sampled_from(["truck", "light_van", "e_bike"]), "energy": st.sampled_from(["fuel", "electric"]),
             "body": st.sampled_from(["box", "open"]), "status": st.sampled_from(["active", "suspended"]), "joint_delivery": st.booleans(),
             "driver_ids": st.lists(st.sampled_from(["d", "x"]), max_size=2), "insured_until": instants,
+            "plate_kind": st.sampled_from(["motor", "non_motor"]),
         }),
         record("driver", ["d", "x"], {}, {"trained_until": instants, "insured_until": instants}),
         record("enterprise", ["e", "f"], {}, {"credit": st.sampled_from(["normal", "black"]), "key_enterprise": st.booleans()}),
