@@ -12,10 +12,14 @@ import msgspec
 
 from producers.faults import Sent
 from producers.truth import Truth
+from streams.clock import END_MS, bound_ms
 from streams.events import Heartbeat, Packaging, Scan
 from streams.policy.policy import Policy
-from streams.registry.records import Outlet
+from streams.registry.records import Enterprise, Outlet
 from streams.registry.registry import Registry
+
+ASKED_AT_ACCEPTANCE = {"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected", "unscreened_parcel": "screened"}
+"""Rules about what an accepted scan says ``false`` to, and the field."""
 
 
 def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end_ms: int, seed: int) -> list[Scan]:
@@ -23,7 +27,8 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
 
     Two enterprises fall short of the electronic-waybill target, two of the green-packaging target. Where the pack has rules
     about them, one parcel in a hundred comes from an outlet that is not on file, one is accepted without verifying the
-    sender, and one without inspection; some enterprises name no outlets. One enterprise's data stop for some hours.
+    sender, one without inspection and one without screening; outlets that have no camera, and enterprises whose licence has
+    ended, send parcels like others. Some parcels name no outlet. One enterprise's data stop for some hours.
     """
     offences = Offences(policy, registry, random.Random(f"outlets/{seed}"))
     closed = policy.days.date_of(policy.days.bounds_ms(policy.days.date_of(end_ms - policy.lateness_ms - 120_000))[0] - 1)
@@ -106,31 +111,39 @@ class Offences:
         self.rules = {rule.rule: rule for rules in policy.scan_rules.values() for rule in rules}
         self.filed: dict[str, list[str]] = {}
         self.outlets: dict[str, list[str]] = {}
+        self.unmonitored: set[str] = set()
+        self.licensed_until_ms = {
+            e.id: bound_ms(e.licensed_until, policy.timezone, end=True) for e in registry.each("enterprise") if isinstance(e, Enterprise) and e.licensed_until
+        }
         for outlet in registry.each("outlet"):
             if isinstance(outlet, Outlet) and outlet.enterprise_id and outlet.valid_from is None and outlet.valid_until is None:
                 (self.filed if outlet.filed else self.outlets).setdefault(outlet.enterprise_id, []).append(outlet.id)
+                if outlet.filed and outlet.camera is False:
+                    self.unmonitored.add(outlet.id)
         self.times: dict[str, list[int]] = {}
 
     def draw(self, enterprise_id: str) -> dict[str, Any]:
-        """The scan fields that say where, and whether the sender was verified and the parcel inspected."""
+        """The scan fields that say where, and whether the sender was verified and the parcel inspected and screened."""
         filed = self.filed.get(enterprise_id)
         outlet = self.rng.choice(filed) if filed and self.rng.random() < 0.9 else None
         if "unfiled_outlet" in self.rules and self.rng.random() < 0.01:
             outlet = self.rng.choice(self.outlets.get(enterprise_id) or [f"{enterprise_id}-unknown"])
-        verified = "unverified_sender" not in self.rules or self.rng.random() >= 0.01
-        inspected = "uninspected_parcel" not in self.rules or self.rng.random() >= 0.01
-        return {"outlet_id": outlet, "real_name_verified": verified, "inspected": inspected}
+        asked = {field: rule not in self.rules or self.rng.random() >= 0.01 for rule, field in ASKED_AT_ACCEPTANCE.items()}
+        return {"outlet_id": outlet, **asked}
 
     def note(self, scan: Scan, *, is_acceptance: bool) -> None:
         """Write a scan down where it is an offence."""
-        outlet = scan.outlet_id
-        on_file = outlet is None or outlet in self.filed.get(scan.enterprise_id, ())
-        wrong = {"unfiled_outlet": not on_file}
+        outlet, enterprise = scan.outlet_id, f"enterprise/{scan.enterprise_id}"
+        wrong = {
+            "unfiled_outlet": outlet is not None and outlet not in self.filed.get(scan.enterprise_id, ()),
+            "unmonitored_outlet": outlet in self.unmonitored,
+            "unlicensed_enterprise": scan.event_time_ms >= self.licensed_until_ms.get(scan.enterprise_id, END_MS),
+        }
         if is_acceptance:
-            wrong |= {"unverified_sender": scan.real_name_verified is False, "uninspected_parcel": scan.inspected is False}
-        subject = f"outlet/{outlet}" if outlet else f"enterprise/{scan.enterprise_id}"
+            wrong |= {rule: getattr(scan, field) is False for rule, field in ASKED_AT_ACCEPTANCE.items()}
         for name, holds in wrong.items():
             if holds and name in self.rules:
+                subject = f"outlet/{outlet}" if outlet and name != "unlicensed_enterprise" else enterprise
                 key = f"{self.rules[name].id} {subject} {self.policy.days.date_of(scan.event_time_ms)}"
                 self.times.setdefault(key, []).append(scan.event_time_ms)
 

@@ -26,7 +26,9 @@ def _duration(text):
     return sum(int(float(n) * units[u]) for n, u in re.findall(r"([\d.]+)(ms|s|m|h|d)", str(text)))
 
 
-SCAN_RULES = ("unverified_sender", "uninspected_parcel", "unfiled_outlet")
+ACCEPTED_WITHOUT = {"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected", "unscreened_parcel": "screened"}
+ANY_SCAN = ("unfiled_outlet", "unmonitored_outlet", "unlicensed_enterprise")
+SCAN_RULES = (*ACCEPTED_WITHOUT, *ANY_SCAN)
 OTHER_RULES = ("offline_camera", "interrupted_feed", "blacklisted_enterprise")
 NAME, SUBJECT, TEXT, NUMBER, TIME, FLAG = "a name", "whose sign", "a text", "a number", "a time", "yes or no"
 FIX = {
@@ -555,25 +557,32 @@ class Oracle:
         streams = [self.scans_taken(lines)[0] for lines in partitions]
         found = defaultdict(dict)
         for rule in self.pack["rules"]:
-            every = [scan for taken in streams for scan, _ in taken] if rule["rule"] == "unfiled_outlet" else []
-            accepted = [s for taken in streams for s in self.acceptances(taken)] if rule["rule"] in SCAN_RULES and not every else []
+            every = [scan for taken in streams for scan, _ in taken] if rule["rule"] in ANY_SCAN else []
+            accepted = [s for taken in streams for s in self.acceptances(taken)] if rule["rule"] in ACCEPTED_WITHOUT else []
             for scan in every + accepted:
                 t, outlet = scan["event_time_ms"], scan.get("outlet_id")
                 start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
                 if scan["city"] != self.pack["city"]["adcode"] or (start is not None and t < start) or (end is not None and t >= end):
                     continue
-                if rule["rule"] == "unfiled_outlet":
-                    record = self.lookup("outlet", outlet, t)
-                    wrong, name = outlet is not None and not (record or {}).get("filed"), scan["event_id"]
-                else:
-                    wrong = scan.get({"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected"}[rule["rule"]]) is False
-                    name = id(scan)
-                if wrong:
-                    subject = f"outlet/{outlet}" if outlet else f"enterprise/{scan['enterprise_id']}"
+                name = scan["event_id"] if every else id(scan)
+                if self.is_wrong(rule["rule"], scan, (self.lookup("outlet", outlet, t) or {}) if outlet else None):
+                    of_outlet = outlet and rule["rule"] != "unlicensed_enterprise"
+                    subject = f"outlet/{outlet}" if of_outlet else f"enterprise/{scan['enterprise_id']}"
                     scans = found[rule["id"], subject, self.local(t).date().isoformat()]
                     if name not in scans or t < scans[name]["event_time_ms"]:
                         scans[name] = scan
         return {key: list(scans.values()) for key, scans in found.items()}
+
+    def is_wrong(self, rule, scan, outlet):
+        """Whether a scan breaks a rule; ``outlet``: the record of the one it names, {} where there is none, None where it names none."""
+        if rule == "unfiled_outlet":
+            return outlet is not None and not outlet.get("filed")
+        if rule == "unmonitored_outlet":
+            return bool(outlet) and outlet.get("filed", False) and outlet.get("camera") is False
+        if rule == "unlicensed_enterprise":
+            until = (self.lookup("enterprise", scan["enterprise_id"], scan["event_time_ms"]) or {}).get("licensed_until")
+            return until is not None and scan["event_time_ms"] >= self.bound(until, True)
+        return scan.get(ACCEPTED_WITHOUT[rule]) is False
 
     # --- signs of life, credit ---
     def signs(self, scans, heartbeats=()):

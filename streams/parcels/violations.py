@@ -18,7 +18,6 @@ from streams.events import Scan
 from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Announced, Kind, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
-from streams.registry.records import Outlet
 from streams.registry.registry import Registry
 from streams.rules import RULES
 
@@ -67,10 +66,10 @@ def violated(scan: Scan, rules: Iterable[Rule], registry: Registry, date: str) -
     """The findings that a scan adds to."""
     found = []
     for rule in rules:
-        outlet = registry.at("outlet", scan.outlet_id, scan.event_time_ms)
-        if RULES[rule.rule].violates(scan, outlet if isinstance(outlet, Outlet) else None):
-            subject = f"outlet/{scan.outlet_id}" if scan.outlet_id else f"enterprise/{scan.enterprise_id}"
-            found.append(ViolationKey(rule.id, subject, date))
+        module = RULES[rule.rule]
+        if module.violates(scan, registry):
+            is_outlets = scan.outlet_id and getattr(module, "SUBJECT", "outlet") == "outlet"
+            found.append(ViolationKey(rule.id, f"outlet/{scan.outlet_id}" if is_outlets else f"enterprise/{scan.enterprise_id}", date))
     return tuple(found)
 
 

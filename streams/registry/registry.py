@@ -12,7 +12,7 @@ import msgspec
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput
 from streams.ids import LONGEST_ID_BYTES, is_id
-from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Notice, Pass, Standing, Vehicle
+from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Notice, Outlet, Pass, Standing, Vehicle
 
 
 class Subject(msgspec.Struct, gc=False):
@@ -89,6 +89,11 @@ class Registry:
             if from_ms <= event_time_ms < until_ms:
                 valid = entry
         return valid
+
+    def outlet(self, outlet_id: str | None, event_time_ms: int) -> Outlet | None:
+        """An outlet's record valid then."""
+        outlet = self.at("outlet", outlet_id, event_time_ms)
+        return outlet if isinstance(outlet, Outlet) else None
 
     def enter_credit(self, enterprise_id: str, standing: Standing) -> bool:
         """Take over what the ledger says of an enterprise; whether it changes which exemptions hold."""

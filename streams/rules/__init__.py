@@ -17,9 +17,10 @@ A module that judges fixes has
 
 A module that judges a day's parcel rates has ``Parameters`` and ``rate(counts)`` instead of ``prepare``; one that judges
 parcel scans has ``Parameters``, ``SCANS`` (``"accepted"``: the scan by which a parcel is accepted, ``"all"``: any) and
-``violates(scan, outlet)``; one that judges silences has ``Parameters`` with ``limit``, ``SIGNS`` (whose signs of life it
-waits for: ``"outlet"`` or ``"enterprise"``) and ``expects(record)``; one that judges an enterprise's credit has
-``Parameters`` and ``standing(parameters, points, active_days)``.
+``violates(scan, registry)``, and ``SUBJECT = "enterprise"`` where that is to blame whatever the outlet; one that judges
+silences has ``Parameters`` with ``limit``, ``SIGNS`` (whose signs of life it waits for: ``"outlet"`` or ``"enterprise"``)
+and ``expects(record)``; one that judges an enterprise's credit has ``Parameters`` and
+``standing(parameters, points, active_days)``.
 
 Any may have ``ASKS_ZH`` and ``ASKS_EN``: what it forbids or asks as a sentence for officials, with ``{whom}``, ``{where}``, ``{zones}``, ``{unless}`` (permitted windows),
 ``{identifier}`` and its own parameters by name (``streams/policy/wording.py``). Without them its title stands in.

@@ -13,10 +13,12 @@ Parameters
     None of its own.
 
 Example
-    >>> from streams.events import Scan
-    >>> scan = Scan("e", 1, "w", "qingcheng", "150100", "arrived", outlet_id="O1")
-    >>> violates(scan, None), violates(scan, Outlet(id="O1")), violates(scan, Outlet(id="O1", filed=True))
-    (True, True, False)
+    >>> from zoneinfo import ZoneInfo
+    >>> from streams.registry.records import Outlet
+    >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
+    >>> registry.add([Outlet(id="O1", filed=True), Outlet(id="O2")])
+    >>> [violates(Scan("e", 1, "w", "qingcheng", "150100", "arrived", outlet_id=name), registry) for name in ("O1", "O2", "O3")]
+    [False, True, True]
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.events import Scan
-from streams.registry.records import Outlet
+from streams.registry.registry import Registry
 
 SCANS = "all"
 TITLE_ZH = "网点未备案"
@@ -38,6 +40,7 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None."""
 
 
-def violates(scan: Scan, outlet: Outlet | None) -> bool:
+def violates(scan: Scan, registry: Registry) -> bool:
     """Whether the scan names an outlet that is not on file."""
+    outlet = registry.outlet(scan.outlet_id, scan.event_time_ms)
     return scan.outlet_id is not None and not (outlet is not None and outlet.filed)

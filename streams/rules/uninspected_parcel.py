@@ -6,7 +6,8 @@ What
     number.
 
 Clause
-    鼓励建设智慧物流云服务平台，通过……收寄验视信息监管系统 (Yunnan 一（四）).
+    鼓励建设智慧物流云服务平台，通过……收寄验视信息监管系统 (Yunnan 一（四）);
+    督促企业落实好“三项制度”和安全生产主体责任 (Wulong 三（七）, that it is one of the three is our reading).
 
 Parameters
     None of its own.
@@ -24,7 +25,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.events import Scan
-from streams.registry.records import Outlet
+from streams.registry.registry import Registry
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未验视内件"
@@ -38,6 +39,6 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None."""
 
 
-def violates(scan: Scan, outlet: Outlet | None) -> bool:
+def violates(scan: Scan, registry: Registry) -> bool:
     """Whether the scan says that nobody inspected the parcel."""
     return scan.inspected is False

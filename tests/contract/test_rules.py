@@ -211,7 +211,7 @@ def test_days(rule, field, accepted, share, enterprise, keys, after_ms, raised):
 
 
 @pytest.mark.parametrize(
-    ("rule", "field"), [("unverified_sender", "real_name_verified"), ("uninspected_parcel", "inspected")]
+    ("rule", "field"), [("unverified_sender", "real_name_verified"), ("uninspected_parcel", "inspected"), ("unscreened_parcel", "screened")]
 )
 @pytest.mark.parametrize(("said", "kind", "violates"), [(False, "accepted", True), (True, "accepted", False), (None, "accepted", False), (False, "arrived", False)])
 def test_acceptances(rule, field, said, kind, violates):
@@ -233,6 +233,45 @@ def test_acceptances(rule, field, said, kind, violates):
 )
 def test_outlets(outlet, scan, violates):
     assert bool(scanned("unfiled_outlet", [{"kind": "outlet", "id": "o", **outlet}], scan)) is violates
+
+
+@pytest.mark.parametrize(
+    ("outlet", "scan", "violates"),
+    [
+        ({"filed": True, "camera": False}, {"outlet_id": "o"}, True),
+        ({"filed": True, "camera": False}, {"outlet_id": "o", "kind": "delivered"}, True),
+        ({"filed": True, "camera": True}, {"outlet_id": "o"}, False),
+        ({"filed": True}, {"outlet_id": "o"}, False),
+        ({"filed": False, "camera": False}, {"outlet_id": "o"}, False),
+        ({"filed": True, "camera": False, "valid_until": "2023-11-14"}, {"outlet_id": "o"}, False),
+        ({"filed": True, "camera": False}, {"outlet_id": "elsewhere"}, False),
+        ({"filed": True, "camera": False}, {"outlet_id": "o", "city": "2"}, False),
+        ({"filed": True, "camera": False}, {}, False),
+    ],
+)
+def test_cameras_of_outlets(outlet, scan, violates):
+    found = scanned("unmonitored_outlet", [{"kind": "outlet", "id": "o", **outlet}], scan, {**scan, "event_time_ms": NOON + 1})
+    assert {key.subject: extent.count for key, extent in found.items()} == ({"outlet/o": 2} if violates else {})
+
+
+@pytest.mark.parametrize(
+    ("enterprise", "scan", "violates"),
+    [
+        ({"licensed_until": "2023-11-14"}, {"outlet_id": "o"}, True),
+        ({"licensed_until": "2023-11-14"}, {"kind": "delivered"}, True),
+        ({"licensed_until": "2023-11-15"}, {}, False),
+        ({"licensed_until": "2023-11-15T12:00"}, {}, True),
+        ({"licensed_until": "2023-11-15T12:00:00.001"}, {}, False),
+        ({}, {}, False),
+        ({"licensed_until": "2023-11-14", "valid_until": "2023-11-14"}, {}, False),
+        ({"licensed_until": "2023-11-14"}, {"enterprise_id": "f"}, False),
+        ({"licensed_until": "2023-11-14"}, {"city": "2"}, False),
+    ],
+)
+def test_licences(enterprise, scan, violates):
+    """One incident of the enterprise, whatever the outlet."""
+    found = scanned("unlicensed_enterprise", [{"kind": "enterprise", "id": "e", **enterprise}], scan)
+    assert [key.subject for key in found] == (["enterprise/e"] if violates else [])
 
 
 def scanned(rule, records, *scans):
