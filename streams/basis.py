@@ -38,6 +38,8 @@ DUTY_WORDS: dict[Duty, Words] = {
     "driver": Words("驾驶人", "drivers"),
     "others": Words("其他单位", "others"),
 }
+EXTENT_WORDS = Words("豁免的程度为示例", "its extent is illustrative")
+"""Of an exemption whose figures are an example."""
 FIGURES_WORDS = Words("数值、区域或时段为示例", "its figures, zones or hours are illustrative")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from streams.basis import BASIS_WORDS, Words
+from streams.basis import BASIS_WORDS, EXTENT_WORDS, Words
 from streams.clock import Duration
 from streams.policy.claims import exemptions
 from streams.policy.examples import example_of
@@ -205,7 +205,7 @@ def _exempt(rule: Rule, lang: Lang) -> str:
     alternatives = [alternative for alternative in rule.alternatives if alternative.conditions]
     if not alternatives:
         return ""
-    claims = {(alternative.basis, alternative.quote) for alternative in alternatives}
+    claims = {(alternative.basis, alternative.figures, alternative.quote) for alternative in alternatives}
     withdrawn = {alternative.unless_credit for alternative in alternatives}
     items = []
     for alternative in alternatives:
@@ -239,6 +239,7 @@ def _withdrawn(lang: Lang, *, short: bool) -> str:
 def claim_words(exemption: Exemption, lang: Lang) -> str:
     """On what an exemption rests, and by which words."""
     parts = [{"zh": "依据：", "en": "basis: "}[lang] + getattr(BASIS_WORDS[exemption.basis], lang)] if exemption.basis else []
+    parts += [getattr(EXTENT_WORDS, lang)] if exemption.figures else []
     parts += [{"zh": "原文：", "en": "words: "}[lang] + quoted(exemption.quote)] if exemption.quote else []
     return ("；" if lang == "zh" else "; ").join(parts)
 

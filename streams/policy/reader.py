@@ -10,23 +10,21 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from streams.basis import Basis, Duty
-from streams.clock import Duration, bound_ms, duration_ms, local_date
+from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
 from streams.files.plain_yaml import read_yaml
 from streams.files.small_files import read_beside, read_small
 from streams.patterns import compile_pattern
 from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
 from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
-from streams.policy.pack import DaysOfYear, LocalDate, Pack, PublishedDate, Rule, Target, ZoneKind
+from streams.policy.pack import Pack, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
+from streams.policy.scalars import read_scalar
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES, judged
-from streams.windows import MinuteOfDay, Weekdays, minute_of_day, weekdays
 
 PACKS = Path(__file__).parent.parent / "policies"
-_DAY = r"((?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2\d|30(?<!02-30)|31(?<!0[2469]-31)(?<!11-31)))"
-"""A month and a day that there is in some year."""
 _ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind, Basis, Duty) for word in get_args(kind))}
 
 
@@ -72,7 +70,7 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
         if isinstance(target, dict):  # alone, so that its line is known
             source.converted(target, Target, ("targets", measure))
     try:
-        pack: Pack = msgspec.convert(raw, Pack, strict=False, dec_hook=_read_scalar)
+        pack: Pack = msgspec.convert(raw, Pack, strict=False, dec_hook=read_scalar)
     except msgspec.ValidationError as error:
         raise source.explain(error) from None
     if pack.zones is not None:
@@ -98,34 +96,6 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     policy = Policy(pack)
     policy.warnings = tuple(warnings)
     return policy
-
-
-def _read_scalar(kind: type, value: Any) -> Any:
-    """Decode the scalar types that packs add to YAML's."""
-    if kind is Duration:
-        return Duration(duration_ms(str(value)))
-    if kind is MinuteOfDay:
-        return minute_of_day(str(value))
-    if kind is Weekdays:
-        return weekdays(str(value))
-    if kind is LocalDate:
-        try:
-            day = local_date(str(value))
-        except ValueError:
-            day = None
-        if day is None:
-            raise ValueError(f"date {value!r} is not YYYY-MM-DD")
-        return LocalDate(day.isoformat())
-    if kind is PublishedDate:
-        if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
-            raise ValueError(f"date {value!r} is not YYYY, YYYY-MM or YYYY-MM-DD")
-        return PublishedDate(value)
-    if kind is DaysOfYear:
-        bounds = re.fullmatch(rf"{_DAY}(?:…|\.\.\.?|–|/){_DAY}", str(value))
-        if bounds is None:
-            raise ValueError(f"every_year {value!r} is not MM-DD…MM-DD, such as 11-01…11-20")
-        return DaysOfYear("…".join(bounds.groups()))
-    raise NotImplementedError(kind)
 
 
 class _Source:
@@ -168,7 +138,7 @@ class _Source:
     def converted(self, given: dict[str, Any], kind: Any, path: tuple[Any, ...]) -> Any:
         """A part of the pack, read as its type."""
         try:
-            return msgspec.convert(given, kind, strict=False, dec_hook=_read_scalar)
+            return msgspec.convert(given, kind, strict=False, dec_hook=read_scalar)
         except msgspec.ValidationError as error:
             raise self.explain(error, path) from None
 

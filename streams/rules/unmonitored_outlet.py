@@ -40,4 +40,4 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def violates(scan: Scan, registry: Registry) -> bool:
     """Whether the scan names an outlet on file that is said to have no camera."""
     outlet = registry.outlet(scan.outlet_id, scan.event_time_ms)
-    return outlet is not None and outlet.filed and outlet.camera is False
+    return outlet is not None and outlet.filed is True and outlet.camera is False
