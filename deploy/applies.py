@@ -42,8 +42,8 @@ class Sorted(NamedTuple):
         return [*self.forbid, *((rule, "") for rule, _ in self.by_calendar)]
 
 
-def may(policy: Policy, moment: str, place: tuple[float, float] | None, asked: Asked) -> Outcome:
-    """Whether a vehicle may be at a place (lon, lat; None: anywhere) on a local date, or at an instant. ``BadInput`` as of ``answer``."""
+def may(policy: Policy, moment: str, place: tuple[float, float], asked: Asked) -> Outcome:
+    """Whether a vehicle may be at a place (lon, lat) on a local date, or at an instant. ``BadInput`` as of ``answer``."""
     when = _moment(policy, moment, place)
     if not policy.valid_from_ms <= when.at_ms < policy.valid_until_ms:
         return "yes"
@@ -60,7 +60,7 @@ def _moment(policy: Policy, moment: str, place: tuple[float, float] | None) -> M
 
 
 def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang: Lang = "en", asked: Asked | None = None) -> str:
-    """What applies on a local date, or at an instant, everywhere or at a place (lon, lat), and whether a vehicle that is ``asked`` about may be there.
+    """What applies on a local date, or at an instant, everywhere or at a place (lon, lat), and whether a vehicle that is ``asked`` about may be at that place.
 
     Raises ``BadInput`` where the moment is no date and no instant.
     """

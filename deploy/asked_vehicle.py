@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -41,7 +42,7 @@ def read_vehicle(text: str) -> Asked:
     facts: set[str] = set()
     passes: list[Pass] = []
     shown: list[Words] = []
-    for word in filter(None, (part.strip() for part in text.replace("，", ",").split(","))):
+    for word in filter(None, (part.strip() for part in re.split("[,，、]", text))):
         kind = either(word.removeprefix("pass:").removeprefix("通行证："), PASSES)
         if kind and kind != either(word, _FACTS):
             passes.append(Pass(id="-", pass_kind=kind, vehicle_id="-"))  # type: ignore[arg-type]
@@ -67,8 +68,11 @@ def _attribute(word: str) -> tuple[str, str, Words]:
     for name, terms, _ in _ATTRIBUTES.values():
         if found := either(word, terms):
             return name, found, Words(terms[found].zh, terms[found].en.removesuffix("s"))
+    if re.search("[\u4e00-\u9fff]", word):
+        known = [words.zh for terms in (CLASSES, ENERGIES, BODIES, PASSES, _FACTS) for words in terms.values()]
+        raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in 轻型货车,纯电动,厢式,绿色通行证 (one of {'、'.join(known)})")
     known = [*CLASSES, *ENERGIES, *BODIES, *(f"pass:{kind}" for kind in PASSES), *_FACTS]
-    raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in light_van,electric,box,marked,pass:green (one of {', '.join(known)})")
+    raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in light_van,electric,box,pass:green (one of {', '.join(known)})")
 
 
 class _Finding(NamedTuple):
@@ -104,9 +108,11 @@ def outcome_lines(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule,
     """Yes, no or that it depends, and the sentences by which."""
     found = _findings(policy, when, forbidding, asked)
     vehicle = getattr(asked.words, lang)
+    always = any(finding.kind == "forbidden" and not finding.spans for finding in found)
+    no = {"zh": "不可以" if always else "部分时段不可以", "en": "No" if always else "Not all day"}[lang]
     yield {
-        "no": {"zh": f"问：{vehicle}，可否通行？答：不可以。", "en": f"May this vehicle be there ({vehicle})? No."},
-        "unless": {"zh": f"问：{vehicle}，可否通行？答：不可以，除非另有所列的豁免情形。", "en": f"May this vehicle be there ({vehicle})? No, unless it is exempt as said here."},
+        "no": {"zh": f"问：{vehicle}，可否通行？答：{no}。", "en": f"May this vehicle be there ({vehicle})? {no}."},
+        "unless": {"zh": f"问：{vehicle}，可否通行？答：{no}，除非另有所列的豁免情形。", "en": f"May this vehicle be there ({vehicle})? {no}, unless it is exempt as said here."},
         "unknown": {"zh": f"问：{vehicle}，可否通行？答：尚不能定。", "en": f"May this vehicle be there ({vehicle})? That depends."},
         "yes": {"zh": f"问：{vehicle}，可否通行？答：可以。", "en": f"May this vehicle be there ({vehicle})? Yes."},
     }[_outcome(found, asked)][lang]

@@ -48,7 +48,7 @@ def _illustrative(pack: Pack, lang: Lang) -> Iterator[str]:
     """Which rules, figures and exemptions are examples, and on which nothing is claimed of the document."""
     numbered = list(enumerate(pack.rules, 1))
     wholly = [number for number, rule in numbered if rule.basis == "illustrative"]
-    figures = [number for number, rule in numbered if rule.figures and rule.basis != "illustrative"]
+    figures = [number for number, rule in numbered if rule.figures and rule.basis in {"stated", "encouraged"}]
     exempt = [number for number, rule in numbered if "illustrative" in exemption_bases(rule)]
     unclaimed = [number for number, rule in numbered if rule.basis is None]
     said = {

@@ -44,11 +44,11 @@ policy: $slug # 名称 the pack's name
 city: {adcode: "$adcode", name_zh: $quoted_zh, name_en: $quoted_en, timezone: Asia/Shanghai}
 document:
   title: 待填 # 文件标题 the document's title
-  # number: 文号 its number
+  # number: 府办发〔2026〕1号 # 文号 its number
   file: document.txt # 文件全文（纯文本），与本文件放在一起，检查时逐条核对引文。Its text beside this file: every quote must stand in it
   # published: 2026-01-15 # 公布日期 published
   # in_force: {from: 2026-02-01, until: 2031-01-31} # 施行起止 in force
-  # source: 日期出自何处 from where the dates are known
+  # source: 文件落款日期 # 日期出自何处 from where the dates are known
   # assumed: [in_force] # 推定而非确知的日期 dates that are assumed
 # valid_from: 2026-02-01 # 本包自何日起适用 from which day the pack is applied
 # continued: {by: 市公安局, reason: 新文件制定中} # 文件期满后由谁、为何继续适用 who goes on beyond the document's end, and why

@@ -47,9 +47,9 @@ def basis_words(basis: Basis | None, figures: Figures | None, duty_of: Duty | No
     """A basis in words; None where nothing is claimed. ``responsible`` is None where nobody is asked for.
 
     >>> basis_words("encouraged", "illustrative", "enterprise", ["市邮政管理局", "商务局"]).zh
-    '依据：文件鼓励或引导，并非强制；数值、区域或时段为示例；条文对象：企业；责任单位：市邮政管理局、商务局'
+    '依据：文件鼓励或引导，并非强制；数值、区域或时段为示例；条文对象是企业；责任单位：市邮政管理局、商务局'
     >>> basis_words("stated", None, "authority", []).en
-    'basis: stated in the document; addressed to the authorities; responsible: the document names none'
+    'basis: stated in the document; the clause is addressed to the authorities; responsible: the document names none'
     """
     if basis is None:
         return None
@@ -59,8 +59,8 @@ def basis_words(basis: Basis | None, figures: Figures | None, duty_of: Duty | No
         zh.append(FIGURES_WORDS.zh)
         en.append(FIGURES_WORDS.en)
     if duty_of:
-        zh.append(f"条文对象：{DUTY_WORDS[duty_of].zh}")
-        en.append(f"addressed to {DUTY_WORDS[duty_of].en}")
+        zh.append(f"条文对象是{DUTY_WORDS[duty_of].zh}")
+        en.append(f"the clause is addressed to {DUTY_WORDS[duty_of].en}")
     if responsible is not None:
         zh.append(f"责任单位：{'、'.join(responsible) or '文件未列明'}")
         en.append(f"responsible: {', '.join(responsible) or 'the document names none'}")

@@ -58,6 +58,8 @@ def policy_check(
 
     language, place = language_of(lang), _place(at)
     asked = read_vehicle(vehicle) if vehicle is not None else None
+    if asked is not None and place is None:
+        raise BadInput("--vehicle: say where it would be, with --at longitude,latitude such as 111.66,40.81")
 
     checked = load_policy(pack, documents)
     if documents is None:
@@ -79,8 +81,13 @@ def policy_new(
     """Write a commented pack to start from, with an example zone and a test; what is there already stays as it is."""
     from deploy.new_pack import read_city, write_pack
 
-    for path in write_pack(read_city(city), out, _place(at)):
+    pack, zones, test = write_pack(read_city(city), out, _place(at))
+    for path in (pack, zones, test):
         say(path)
+    if language_of(None) == "zh":
+        say(f"接下来：按 deploy/policy-guide.md 填写，再用 ./yicheng policy check {pack} 检查")
+    else:
+        say(f"next: fill it in as deploy/policy-guide.md says, then ./yicheng policy check {pack}")
 
 
 def language_of(lang: str | None) -> Lang:

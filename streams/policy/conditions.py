@@ -11,6 +11,7 @@ from streams.policy.claims import exemptions
 from streams.policy.examples import example_of
 from streams.policy.pack import Exemption, Rule, Selector
 from streams.policy.policy import Policy
+from streams.registry.records import NEW_ENERGY
 from streams.rules import RULES
 from streams.terms import (
     BODIES,
@@ -64,7 +65,8 @@ def whom_words(selector: Selector | None) -> Words:
         vehicles = {"zh": "快递服务车辆", "en": "courier vehicles"}[lang]
         if selector is None:
             return vehicles
-        kinds = [listed(_names(terms, given, lang), lang, "or") for terms, given in ((ENERGIES, selector.energy), (BODIES, selector.body)) if given]
+        kinds = [energy_words(selector.energy, lang)] if selector.energy else []
+        kinds += [listed(_names(BODIES, selector.body, lang), lang, "or")] if selector.body else []
         classes = listed(_names(CLASSES, selector.classes or (), lang), lang) or vehicles
         if lang == "en":
             return " ".join((", ".join(kinds), classes)).strip()
@@ -148,9 +150,11 @@ def _allowed(allow: Any, selector: Selector | None, lang: Lang) -> str:
     """What a standard vehicle must be; its class only where the rule is about others too."""
     parts = []
     said = selector is not None and selector.classes is not None and set(selector.classes) <= set(allow.classes or ()) and bool(allow.body or allow.energy)
-    for terms, given in ((CLASSES, allow.classes), (BODIES, allow.body), (ENERGIES, allow.energy)):
-        if given and not (said and terms is CLASSES):
-            parts.append({"zh": "为{}", "en": "be {}"}[lang].format(listed(_names(terms, given, lang), lang, "or")))
+    for given, names in ((not said and allow.classes, _names(CLASSES, allow.classes or (), lang)), (allow.body, _names(BODIES, allow.body or (), lang))):
+        if given:
+            parts.append({"zh": "为{}", "en": "be {}"}[lang].format(listed(names, lang, "or")))
+    if allow.energy:
+        parts.append({"zh": "为{}", "en": "be {}"}[lang].format(energy_words(allow.energy, lang)))
     return listed(parts, lang) if lang == "en" else "且".join(parts)
 
 
@@ -158,6 +162,14 @@ def _points(points: dict[str, float], lang: Lang) -> str:
     """What each rule costs."""
     each = (f"{getattr(title_words(rule), lang)}{f'{cost:g}分' if lang == 'zh' else f': {cost:g}'}" for rule, cost in points.items())
     return ("、" if lang == "zh" else "; ").join(each)
+
+
+def energy_words(given: Iterable[str], lang: Lang) -> str:
+    """Kinds of energy; all of new energy by that name."""
+    names = listed(_names(ENERGIES, given, lang), lang, "or")
+    if set(given) != NEW_ENERGY:
+        return names
+    return f"新能源（{names}）" if lang == "zh" else f"new-energy ({names})"
 
 
 def _names(terms: dict[str, Words], given: Iterable[str], lang: Lang) -> Iterator[str]:
@@ -178,8 +190,7 @@ def _alternative(exemption: Exemption, rule: Rule, lang: Lang) -> str:
     everywhere = rule.zone_ids is None or RULES[rule.rule].ZONES == "outside"
     passes = listed(_names(PASSES, exemption.passes, lang), lang, "or")
     calendars = listed((getattr(calendar_words(name), lang) for name in exemption.calendars), lang, "or")
-    kinds = (listed(_names(terms, given, lang), lang, "or") for terms, given in ((ENERGIES, exemption.energy), (BODIES, exemption.body)))
-    energy, body = kinds
+    energy, body = energy_words(exemption.energy, lang), listed(_names(BODIES, exemption.body, lang), lang, "or")
     if lang == "zh":
         classes = listed(_names(CLASSES, exemption.classes, lang), lang, "or")
         conditions = [

@@ -26,8 +26,9 @@ def example_of(pattern: str, prefer: str = "") -> str | None:
     True
     """
     try:
+        compiled = compile_pattern(pattern)  # what RE2 takes is small enough to go through
         example = _Reader(pattern, prefer).alternatives()
-        return example if compile_pattern(pattern).fullmatch(example) is not None else None
+        return example if compiled.fullmatch(example) is not None else None
     except (ValueError, IndexError, KeyError, RecursionError):
         return None
 

@@ -15,7 +15,7 @@ from streams.errors import BadInput, nearest
 from streams.files.plain_yaml import read_yaml
 from streams.files.small_files import read_beside, read_small
 from streams.patterns import compile_pattern
-from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
+from streams.policy.checks import is_share, keys_at, list_problem, number_problem, pack_record, parameter_problems
 from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
 from streams.policy.pack import Pack, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
@@ -25,7 +25,8 @@ from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES, judged
 
 PACKS = Path(__file__).parent.parent / "policies"
-_ENUM_WORDS = {"violation", "warning", "black", *(word for kind in (VehicleClass, Energy, Body, PassKind, Basis, Duty) for word in get_args(kind))}
+_HINTS = {"source": "; say source: document (with its clause) or source: operator"}
+_ENUM_WORDS = {"violation", "warning", "black", "document", "operator", "primary_brands", *(word for kind in (VehicleClass, Energy, Body, PassKind, Basis, Duty) for word in get_args(kind))}
 
 
 def packs() -> list[str]:
@@ -148,11 +149,11 @@ class _Source:
         steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where.rstrip("`"))
         path = prefix + tuple(int(i) if i.isdigit() else name or i for name, i in steps)
         if unknown := re.search(r"unknown field `(.+?)`", message):
-            known = _keys_at(Pack, path)
+            known = keys_at(Pack, path)
             return self.bad((*path, unknown[1]), f"unknown key {unknown[1]!r}{nearest(unknown[1], known)}")
         if missing := re.search(r"missing required field `(.+?)`", message):
             place = ".".join(str(step) for step in path) or "the pack"
-            return self.bad(path, f"key {missing[1]!r} is missing in {place}")
+            return self.bad(path, f"key {missing[1]!r} is missing in {place}{_HINTS.get(missing[1], '')}")
         if wrong := re.search(r"[Ii]nvalid enum value '(.+?)'", message):
             message += nearest(wrong[1], _ENUM_WORDS)
         key = next((str(step) for step in reversed(path) if isinstance(step, str) and step != "..."), "the pack")
@@ -247,26 +248,3 @@ class _Source:
         except ValueError as error:
             shortened = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"
             raise self.bad(path, f"{path[-1]} {shortened!r} is {error}") from None
-
-
-def _keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:
-    """The valid keys of the struct that a path leads to."""
-    for step in path:
-        kinds = [struct]
-        if isinstance(step, str) and hasattr(struct, "__struct_fields__"):
-            names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
-            info = msgspec.inspect.type_info(struct)
-            kinds = [field.type for field in getattr(info, "fields", ()) if field.name == names.get(step)]
-        struct = _struct_in(kinds[0]) if kinds else struct
-    return list(getattr(struct, "__struct_encode_fields__", ()))
-
-
-def _struct_in(kind: Any) -> Any:
-    """The struct inside lists, dicts and unions of msgspec's type descriptions."""
-    for attribute in ("item_type", "value_type"):
-        if inner := getattr(kind, attribute, None):
-            return _struct_in(inner)
-    for option in getattr(kind, "types", ()):
-        if found := _struct_in(option):
-            return found
-    return getattr(kind, "cls", kind if hasattr(kind, "__struct_fields__") else None)

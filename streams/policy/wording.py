@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
+from streams.basis import BASIS_WORDS, Words, basis_words
 from streams.policy.checks import is_share
 from streams.policy.conditions import (
     NOTHING,
@@ -108,26 +108,29 @@ def rule_words(rule: Rule, policy: Policy) -> RuleWords:
 
 
 def demand_words(rule: Rule, policy: Policy) -> Words:
-    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong."""
+    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong.
+
+    Of a rule that was withdrawn only its name is known: it is said by its title too.
+    """
     module, parameters = RULES[rule.rule], parameter_words(rule)
     slots = {
         "whom": whom_words(rule.vehicles), "where": where_words(rule, policy), "zones": zones_words(rule, policy), "unless": unless_words(rule),
         "identifier": identifier_words(policy), **parameters,
     }  # fmt: skip
-    if not hasattr(module, "ASKS_ZH"):
+    if rule.parameters is None or not hasattr(module, "ASKS_ZH"):
         title, where, unless = title_words(rule.rule), slots["where"], slots["unless"]
         figures = both(lambda lang: listed((getattr(words, lang) for words in parameters.values()), lang))
         return Words(
             f"不得有下列情形：{where.zh}{title.zh}{unless.zh}{f'（{figures.zh}）' if figures.zh else ''}。",
-            f"This must not be: {_lowered(title.en)}{where.en}{unless.en}{f' ({figures.en})' if figures.en else ''}.",
+            f"This must not be: {title.en[:1].lower()}{title.en[1:]}{where.en}{unless.en}{f' ({figures.en})' if figures.en else ''}.",
         )
     zh = module.ASKS_ZH.format_map({name: words.zh for name, words in slots.items()})
     en = module.ASKS_EN.format_map({name: words.en for name, words in slots.items()})
-    return Words(zh, en[0].upper() + en[1:])
+    return Words(zh, _capital(en))
 
 
-def _lowered(title: str) -> str:
-    return title[:1].lower() + title[1:]
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def figures_words(rule: Rule) -> Words:
@@ -146,7 +149,9 @@ def figures_words(rule: Rule) -> Words:
 
 
 def clause_words(rule: Rule) -> Words:
-    """The clause and its own words."""
+    """The clause and its own words; empty where there is none."""
+    if not rule.clause:
+        return NOTHING
     if not rule.quote:
         return Words(f"条款：{rule.clause}。", f"Clause {rule.clause}.")
     return Words(f"条款：{rule.clause}，原文：“{rule.quote}”。", f"Clause {rule.clause}: “{rule.quote}”.")
@@ -154,15 +159,10 @@ def clause_words(rule: Rule) -> Words:
 
 def rule_basis_words(rule: Rule) -> Words:
     """What the document says of it, which figures are not the document's, whom the words bind."""
-    if rule.basis is None:
+    said = basis_words(rule.basis, rule.figures, rule.duty_of, None)
+    if said is None:
         return Words("依据：由运营方自行规定，未称出自文件。", "On the operator's own word; nothing is claimed of the document.")
-    said = BASIS_WORDS[rule.basis]
-    zh, en = f"依据：{said.zh}", f"Basis: {said.en}"
-    if rule.figures:
-        zh, en = f"{zh}；{FIGURES_WORDS.zh}", f"{en}; {FIGURES_WORDS.en}"
-    if rule.duty_of:
-        zh, en = f"{zh}；条文对象是{DUTY_WORDS[rule.duty_of].zh}", f"{en}; the clause is addressed to {DUTY_WORDS[rule.duty_of].en}"
-    return Words(f"{zh}。", f"{en}.")
+    return Words(f"{said.zh}。", f"{_capital(said.en)}.")
 
 
 def responsible_words(rule: Rule) -> Words:
@@ -187,7 +187,7 @@ def target_words(measure: str, target: Target) -> TargetWords:
     title = Words(*TITLES[measure]) if measure in TITLES else term({}, measure)
     value = value_words(target.value, share=is_share(measure))
     return TargetWords(
-        title=Words(title.zh, title.en[:1].upper() + title.en[1:]),
+        title=Words(title.zh, _capital(title.en)),
         value=Words(value, value),
         by=_by_words(target),
         scope=_scope_words(target),
@@ -243,7 +243,7 @@ def _dates_words(pack: Pack) -> Words:
         from_, until, assumed = document.in_force.from_, document.in_force.until, "in_force" in document.assumed
         zh.append(f"自{date_words(from_, 'zh')}起施行" + (f"，至{date_words(until, 'zh')}止" if until else "，未定终止日期") + ("（推定）" if assumed else ""))
         en.append(f"in force from {date_words(from_, 'en')}" + (f" until {date_words(until, 'en')}" if until else ", no end given") + (" (assumed)" if assumed else ""))
-    return Words(f"文件{'；'.join(zh)}。", f"{'; '.join(en)[:1].upper()}{'; '.join(en)[1:]}.") if zh else Words("文件的公布和施行日期：未注明。", "Its dates of publication and force are not given.")
+    return Words(f"文件{'；'.join(zh)}。", f"{_capital('; '.join(en))}.") if zh else Words("文件的公布和施行日期：未注明。", "Its dates of publication and force are not given.")
 
 
 def _continued(pack: Pack, lang: Lang) -> str:

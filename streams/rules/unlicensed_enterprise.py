@@ -33,6 +33,8 @@ from streams.registry.registry import Registry
 SCANS = "all"
 SUBJECT = "enterprise"
 TITLE_ZH = "企业许可到期"
+ASKS_ZH = "扫描快件的企业，许可须在有效期内。"
+ASKS_EN = "Enterprises that scan parcels must hold a valid licence."
 REASON_ZH = "{subject_zh} 快递业务经营许可已到期，{date} 仍有 {count} 次快件扫描"
 REASON_EN = "the licence of {subject_en} has ended, yet {scans_en} came from it on {date}"
 

@@ -29,6 +29,8 @@ from streams.registry.registry import Registry
 
 SCANS = "all"
 TITLE_ZH = "网点无监控"
+ASKS_ZH = "扫描快件的备案网点须装有监控摄像头。"
+ASKS_EN = "Outlets on file at which parcels are scanned must have a camera."
 REASON_ZH = "{subject_zh} 未安装监控视频，{date} 有 {count} 次快件扫描"
 REASON_EN = "{subject_en} has no monitoring camera, yet {scans_en} came from it on {date}"
 

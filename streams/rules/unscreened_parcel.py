@@ -26,6 +26,8 @@ from streams.registry.registry import Registry
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未过机安检"
+ASKS_ZH = "收寄快件时，须过机安检。"
+ASKS_EN = "Parcels must be screened when they are accepted."
 REASON_ZH = "{subject_zh} {date} 收寄 {count} 件未过机安检"
 REASON_EN = "{subject_en} accepted {parcels_en} on {date} without security screening"
 

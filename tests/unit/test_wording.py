@@ -101,7 +101,7 @@ def outputs(policy, lang):
     yield explain(policy, lang)
     for moment in ("2020-11-11", "2026-05-12T09:00", "2026-11-11T21:30"):
         for place in (None, (shape.x, shape.y)):
-            for asked in (None, read_vehicle("light_van,electric,box"), read_vehicle("truck,fuel,black"), read_vehicle("light_van")):
+            for asked in (None, *map(read_vehicle, ("light_van,electric,box", "truck,fuel,black", "light_van"))) if place else (None,):
                 yield answer(policy, moment, place, lang, asked)
 
 
@@ -155,6 +155,11 @@ def test_a_rule_without_a_sentence_is_said_by_its_title(monkeypatch):
     assert words.demand.zh == "不得有下列情形：编号不符合规则。" and words.demand.en == "This must not be: a vehicle number that does not follow the city's scheme."
 
 
+def test_a_rule_that_was_withdrawn_can_still_be_said():
+    words = rule_words(Rule(rule="speeding", id="gone", clause="", severity="violation"), parse())
+    assert words.lines("en") == ["This must not be: faster than the limit of a class or a zone.", "On the operator's own word; nothing is claimed of the document.", "The operator treats it as a violation."]
+
+
 def test_every_word_of_the_schema_has_a_name():
     for terms, kind in ((CLASSES, VehicleClass), (ENERGIES, Energy), (BODIES, Body), (PASSES, PassKind)):
         assert set(terms) == set(get_args(kind)) and all(CHINESE.search(words.zh) and not CHINESE.search(words.en) for words in terms.values())
@@ -183,6 +188,7 @@ def outcome(moment, vehicle, lang="en", text=PACK):
         ("2026-05-12T12:00", "truck,fuel,pass:green", "Yes."),
         ("2026-05-12T12:00", "truck,fuel,pass:green,black", "No, unless it is exempt as said here."),
         ("2026-05-12T10:00", "truck,fuel", "Yes."),
+        ("2026-05-12", "truck,fuel", "Not all day, unless it is exempt as said here."),
         ("2026-05-16T10:00", "truck,fuel", "No, unless it is exempt as said here."),
         ("2026-11-11T12:00", "truck,fuel", "Yes."),
     ],
@@ -192,11 +198,19 @@ def test_whether_a_vehicle_may_be_there(moment, vehicle, said):
 
 
 def test_an_answer_says_by_which_words():
-    said, reasons = outcome("2026-05-12T12:00", "大中型货车,燃油,厢式,统一标识", "zh")
+    said, reasons = outcome("2026-05-12T12:00", "大中型货车、燃油、厢式，统一标识", "zh")
     assert said == "可以。" and "但该车豁免：车身为厢式，且车辆有统一标识（依据：文件鼓励或引导，并非强制；原文：“放宽通行限制”）。条款：二，原文：“合理确定时段”。" in reasons[0]
     assert "“双十一”期间所有车辆均免。" in answer(parse(), "2026-11-11", None, "zh")
     black = PACK.replace("- {calendars: [双十一]}", "- {calendars: [双十一], unless_credit: black}")
     assert outcome("2026-11-11T12:00", "truck,fuel", text=black)[0] == "Yes." and outcome("2026-11-11T12:00", "truck,fuel,black", text=black)[0].startswith("No")
+
+
+def test_exemptions_that_are_withdrawn_and_those_of_new_energy():
+    text = re.sub(r"exempt:\n(      - .*\n)+", "exempt: {energy: [fuel_cell, electric, plug_in_hybrid], joint_delivery: true, unless_credit: black}\n", PACK)
+    words = rule_words(parse(text).pack.rules[1], parse(text)).exempt
+    assert words.zh == "豁免：有下列情形之一的，不受此限：①车辆为新能源（燃料电池、纯电动或插电式混合动力）；②参加共同配送。列入黑名单的企业，其车辆不得豁免。"
+    assert words.en.startswith("Exempt is a vehicle of which any of these is true: (1) it is new-energy (fuel-cell, battery-electric or plug-in hybrid);")
+    assert words.en.endswith("Vehicles of an enterprise on the black list are not exempt.")
 
 
 def test_the_typical_question():
@@ -222,6 +236,8 @@ def test_the_typical_question():
         ("(ab){2}", "abab"),
         ("[a", None),
         ("a{200}", None),
+        ("(((a{64}){64}){64}){64}", None),
+        (r"\x{FFFFFFFFFFFF}", None),
         ("[一-\u9fff][A-Z][·.]?[A-Z0-9一-\u9fff]{5,6}", "京A12345"),
     ],
 )
@@ -251,6 +267,12 @@ def test_the_language_of_the_system(monkeypatch, environment, lang):
     assert language_of(None) == lang and language_of("zh") == "zh" and language_of("en") == "en"
 
 
+def test_the_command_speaks_the_language_of_the_system(yicheng):
+    for locale, first in (("zh_CN.UTF-8", "呼和浩特市（政策包"), ("en_GB.UTF-8", "Hohhot (policy pack")):
+        done = yicheng.run("policy", "check", "hohhot-2019", "--date", "2026-05-12T09:00", "--at", "111.66,40.81", "--vehicle", "轻型货车", LC_ALL=locale, PYTHONUTF8="1")
+        assert done.returncode == 0 and done.stdout.startswith(first) and not done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -262,8 +284,10 @@ def test_the_language_of_the_system(monkeypatch, environment, lang):
         ({"at": "nan,1"}, "--at: 'nan,1' is no place on earth"),
         ({"at": ""}, "--at: '' is not longitude,latitude"),
         ({"vehicle": "light_vna"}, "--vehicle: 'light_vna' is not known; did you mean 'light_van'?"),
+        ({"vehicle": "轻型货柜车"}, "--vehicle: '轻型货柜车' is not known; did you mean '轻型货车'?"),
         ({"vehicle": "electric,fuel"}, "--vehicle: 'electric' and 'fuel' cannot both be"),
         ({"vehicle": ""}, "--vehicle: nothing is said of it"),
+        ({"vehicle": "truck"}, "--vehicle: say where it would be, with --at"),
     ],
 )
 def test_wrong_options_are_one_clear_line(options, message):
@@ -277,7 +301,8 @@ def test_wrong_options_are_one_clear_line(options, message):
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("clause: 四, source: document", "clause: 四", "key 'source' is missing in targets.locker_cells"),
+        ("clause: 四, source: document", "clause: 四", "key 'source' is missing in targets.locker_cells; say source: document (with its clause) or source: operator"),
+        ("source: document, basis: stated", "source: documnet, basis: stated", "source: invalid enum value 'documnet'; did you mean 'document'?"),
         ("basis: stated\n", "basis: asked\n", "basis: invalid enum value 'asked'"),
         ("- {calendars: [双十一]}", "- {basis: illustrative}", "an alternative without a condition exempts everybody; name whom"),
     ],
