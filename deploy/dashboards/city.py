@@ -204,8 +204,8 @@ def _fleet() -> timeseries.Panel:
 def _new_energy() -> timeseries.Panel:
     about = About(
         ("新能源车辆占比", "New-energy vehicles"),
-        ("在用登记车辆中电动与混合动力车辆的占比（贺州 二（六）17：逐步提高新能源汽车使用比例）。",
-         "Share of new-energy vehicles among the active registered ones (Hezhou 二（六）17 asks for a growing share)."),
+        ("在用登记机动车中新能源车辆（纯电动、插电式混合动力、燃料电池）的占比（贺州 二（六）17：逐步提高新能源汽车使用比例）。",
+         "Share of new-energy vehicles (electric, plug-in hybrid, fuel cell) among the active registered motor vehicles (Hezhou 二（六）17 asks for a growing share)."),
         SHARE, NO_WORKER, 6, 9,
     )  # fmt: skip
     return panels.lines(about, Query(named(latest(metrics.NEV_RATIO, CITY)), "{{name}}")).min(0)
@@ -253,7 +253,7 @@ def _shares() -> table.Panel:
 def _counts() -> table.Panel:
     about = About(
         ("主要指标：数量", "Key figures: numbers"),
-        ("登记资料中的智能快件箱格口与快递公共服务站（呼和浩特 四（十二）、四（十三））。", "Smart-locker cells and public service stations on file (Hohhot 四（十二）, 四（十三）)."),
-        NUMBER, ("登记资料中没有乡镇", "no townships on file"), 10, 13,
+        ("登记资料中各级设施、配送专线、车辆、智能快件箱格口与快递公共服务站的数量。", "Facilities of each level, delivery lines, vehicles, smart-locker cells and public service stations on file."),
+        NUMBER, ("登记资料中没有这些数量", "none of these on file"), 10, 13,
     )  # fmt: skip
     return _key_figures(about, key_counts(), key_targets(f'measure=~"{COUNTS}"'), f'measure=~"{COUNTS}"')
