@@ -36,9 +36,9 @@ TARGET_RATIO = Gauge("courier_target_ratio", "Target that the policy sets", ["ci
 INCIDENTS = Counter("courier_incidents", "Incident transitions published", ["city", "rule", "severity", "transition"])
 INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents that are open now", ["city", "rule"])
 VEHICLES_ACTIVE = Gauge("courier_vehicles_active", "Active registered vehicles, by energy", ["city", "energy"])
-NEV_RATIO = Gauge("courier_nev_ratio", "Share of new-energy vehicles among the active registered ones", ["city"])
+NEV_RATIO = Gauge("courier_nev_ratio", "Share of new-energy vehicles among the active registered motor vehicles", ["city"])
 EMPTY_RUN = Gauge("courier_empty_run_ratio", "Share of the distance driven empty, of what was driven today with a load that is known", ["city"])
-NETWORK = Gauge("courier_network", "Key figures of outlets, townships and the fleet, from the registry", ["city", "measure"])
+NETWORK = Gauge("courier_network", "Key figures of outlets, facilities, lines, townships, enterprises and the fleet, from the registry", ["city", "measure"])
 FIX_AGE = Histogram("courier_fix_age_seconds", "From a fix's event time to its judgement, oldest of each chunk", buckets=_AGE_BUCKETS_S)
 INCIDENT_LATENCY = Histogram(
     "courier_incident_latency_seconds", "From a record's arrival in Kafka to the incident it caused", buckets=_LATENCY_BUCKETS_S

@@ -203,7 +203,11 @@ def test_administration(kafka, yicheng):
     assert "all topics exist" in yicheng.run("topics", "create", **environment).stdout
     sample = yicheng.home / "registry.jsonl"
     assert yicheng.run("registry", "sample", "--out", sample, "--vehicles", "50", "--seed", "3").returncode == 0
-    assert "records published" in yicheng.run("registry", "import", sample, **environment).stdout
+    dry = yicheng.run("registry", "import", "--dry-run", sample, **environment).stdout
+    assert "+ 新增 new: vehicle 50 (" in dry and yicheng.run("registry", "export", **environment).stdout == ""
+    done = yicheng.run("registry", "import", sample, **environment).stdout
+    assert "records published" in done and done.splitlines()[-1] == dry.splitlines()[-1].replace("would be published", "published")
+    assert "0 records would be published" in yicheng.run("registry", "import", "--dry-run", sample, **environment).stdout
     exported = yicheng.run("registry", "export", **environment).stdout.splitlines()
     assert {orjson.dumps(orjson.loads(x)) for x in exported} == {orjson.dumps(orjson.loads(x)) for x in sample.read_bytes().splitlines()}
     first = orjson.loads(next(x for x in exported if '"vehicle"' in x))

@@ -95,7 +95,7 @@ def test_every_measure_has_two_titles_and_every_clause_a_measure():
 def sample(request):
     """A city's pack, its sample registry, and the same as plain objects of JSON."""
     policy = load_policy(request.param)
-    entries = list(sample_registry(policy, 2_400, 7))
+    entries = list(sample_registry(policy, 900, 7))
     known = Registry(policy.timezone)
     known.add(entries)
     return policy, known, [json.loads(msgspec.json.encode(entry)) for entry in entries]
@@ -169,7 +169,7 @@ def test_a_sample_says_what_is_wrong_with_few(sample):
     assert len({name for line in of["line"] for name in line["vehicle_ids"]}) == 2 * len(of["line"]) and len({tuple(line["zones"]) for line in of["line"]}) == len(of["line"])
     assert {zone for line in of["line"] for zone in line["zones"]} <= policy.zone_kinds.keys()
     assert not {v["vehicle_class"] for v in of["vehicle"] if v["plate_kind"] == "non_motor"} - {"e_bike", "e_tricycle"}
-    assert known.valid(NOON_2026)["vehicle"] and len(known.valid(NOON_2026)["vehicle"]) == 2_400
+    assert known.valid(NOON_2026)["vehicle"] and len(known.valid(NOON_2026)["vehicle"]) == 900
 
 
 # --- what is unknown, and by definition ---
