@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from deploy.commands.options import Encoding, Seed, current_settings, policy_nam
 from deploy.commands.printed import say
 from streams.errors import YichengError
 from streams.shown import shown_json
+
+if TYPE_CHECKING:
+    from streams.policy.pack import Pack
 
 app = typer.Typer(help="Registry records: vehicles, drivers, enterprises, outlets, passes, notices, townships, facilities, lines.", no_args_is_help=True)
 PolicyName = Annotated[str | None, typer.Option("--policy", help="pack whose zones the passes and lines name (default: YICHENG_POLICY)")]
@@ -80,11 +83,17 @@ def registry_check(
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
     figures = figures_of(pack.pack.city.adcode, pack.pack.targets)
-    found = findings(records, time.time_ns() // 1_000_000, {rule.rule for rule in pack.pack.rules}, figures)
+    found = findings(records, time.time_ns() // 1_000_000, _asking(pack.pack), figures)
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:
         raise YichengError(f"{file}: it names records that it does not hold; add them, or correct the names 引用了未登记的记录，请补充或更正")
+
+
+def _asking(pack: Pack) -> set[str]:
+    """The rules of a pack, and ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only."""
+    allowed = {key for rule in pack.rules if rule.rule == "nonstandard_vehicle" for key in ("classes", "body", "energy") if getattr(rule.parameters.allow, key) is not None}
+    return {rule.rule for rule in pack.rules} | {f"nonstandard_vehicle:{key}" for key in allowed}
 
 
 @app.command("export")

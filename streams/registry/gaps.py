@@ -26,7 +26,10 @@ MOST_NAMED = 5
 
 
 class Need(NamedTuple):
-    """A key that figures and rules need: of which records, in words, and what becomes of those that lack it."""
+    """A key that figures and rules need: of which records, in words, and what becomes of those that lack it.
+
+    ``rules`` cannot judge them, or hold it against them (``offends``); ``rule:key`` is a rule of which a parameter asks for it.
+    """
 
     key: str
     zh: str
@@ -36,6 +39,7 @@ class Need(NamedTuple):
     figures: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     counts_as_no: bool = False
+    offends: bool = False
 
 
 def _all(kind: str) -> Callable[[Valid], list[Any]]:
@@ -57,12 +61,15 @@ def _villages(valid: Valid) -> list[Any]:
 _EMISSIONS = ("emission_3", "emission_4", "emission_5", "emission_6", "emission_other")
 NEEDS = (
     Need("camera", "是否设有视频监控", "whether they have a camera", _all("outlet"), "outlet", ("camera_outlet_share",), ("unmonitored_outlet", "offline_camera")),
-    Need("filed", "是否备案", "whether they are on file", _all("outlet"), "outlet", ("filed_outlet_share", "township_coverage"), (), counts_as_no=True),
+    Need("filed", "是否备案", "whether they are on file", _all("outlet"), "outlet", ("filed_outlet_share",), ("unfiled_outlet",), counts_as_no=True, offends=True),
     Need("recycling_container", "是否设包装回收装置", "whether they have a recycling container", _all("outlet"), "outlet", ("recycling_outlet_share",), (), counts_as_no=True),
-    Need("standardised", "是否为标准化网点", "whether they are standardised", _all("outlet"), "outlet", ("reusable_box_outlet_share",), (), counts_as_no=True),
+    Need("standardised", "是否为标准化网点", "whether they are standardised", _all("outlet"), "outlet", ("reusable_box_outlet_share",)),
     Need("reusable_boxes", "是否配置可回收利用包装箱", "whether they have reusable boxes", standardised_outlets, "outlet", ("reusable_box_outlet_share",)),
-    Need("vehicle_class", "车型", "of which class they are", active_vehicles, "vehicle", ("nev_share", "e_bikes", "e_tricycles"), ("nonstandard_vehicle",), counts_as_no=True),
-    Need("energy", "能源类型", "on what they run", _motor, "vehicle", ("nev_share",), (), counts_as_no=True),
+    Need("vehicle_class", "车型", "of which class they are", active_vehicles, "vehicle", ("nev_share", "e_bikes", "e_tricycles"), ("nonstandard_vehicle:classes",), offends=True),
+    Need("body", "车厢形式", "whether they are boxed", active_vehicles, "vehicle", (), ("nonstandard_vehicle:body",), offends=True),
+    Need("energy", "能源类型", "on what they run", _motor, "vehicle", ("nev_share",), ("nonstandard_vehicle:energy",), counts_as_no=True, offends=True),
+    Need("driver_ids", "驾驶人", "who drives them", active_vehicles, "vehicle", (), ("untrained_driver", "uninsured_driver")),
+    Need("trained_until", "培训有效期", "until when they are trained", _all("driver"), "driver", (), ("untrained_driver",), offends=True),
     Need("emission_standard", "排放标准", "which emission standard they meet", _burning, "vehicle", _EMISSIONS),
     Need("valid_from", "首次登记日期", "since when they are registered", _motor, "vehicle", ("subsidy_window_vehicles",)),
     Need("joint_delivery", "是否从事共同配送", "whether they deliver jointly", active_vehicles, "vehicle", ("joint_delivery_share",), (), counts_as_no=True),
@@ -117,8 +124,8 @@ def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Col
     valid = registry.valid(at_ms)
     for need in NEEDS:
         records = need.records(valid)
-        silent = sum(getattr(record, need.key) is None for record in records)
-        shown, broken = [f for f in need.figures if f in figures], [rule for rule in need.rules if rule in rules]
+        silent = sum(getattr(record, need.key) in (None, []) for record in records)
+        shown, broken = [f for f in need.figures if f in figures], [rule.partition(":")[0] for rule in need.rules if rule in rules]
         if silent and (shown or broken):
             yield _said(need, silent, len(records), shown, broken)
     for kind, needing in (("vehicle", ("nev_share",)), ("outlet", ("filed_outlet_share", "camera_outlet_share")), ("facility", ("hubs", "village_points")),
@@ -135,14 +142,15 @@ def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[s
     effects: list[Words] = []
     if figures:
         titles = _titles(figures, 0), _titles(figures, 1)
-        if silent == whole and not need.counts_as_no:
+        if silent == whole:
             effects.append((f"{titles[0]}未知（–）", f"{titles[1]} unknown (–)"))
         elif need.counts_as_no:
             effects.append((f"在{titles[0]}中按“否”计", f"they count as no in {titles[1]}"))
         else:
             effects.append((f"{titles[0]}只涵盖 {whole - silent:,} {word}", f"{titles[1]} of {_number(need.kind, whole - silent)} only"))
     if rules:
-        effects.append((f"规则 {'、'.join(rules)} 无法判断它们", f"{'rule' if len(rules) == 1 else 'rules'} {', '.join(rules)} cannot judge them"))
+        zh_effect, en_effect = ("将其按违规处理", "counts them as offending") if need.offends else ("无法判断它们", "cannot judge them")
+        effects.append((f"规则 {'、'.join(rules)} {zh_effect}", f"{'rule' if len(rules) == 1 else 'rules'} {', '.join(rules)} {en_effect}"))
     return f"{zh}：{'；'.join(effect[0] for effect in effects)}", f"{en}: {'; '.join(effect[1] for effect in effects)}"
 
 

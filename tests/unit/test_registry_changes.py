@@ -22,7 +22,7 @@ from streams.rules import RULES
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = 1_782_446_400_000  # 2026-06-26 12:00 in Shanghai
-SAMPLE_RULES = {"unmonitored_outlet", "unlicensed_enterprise", "offline_camera", "unmarked_vehicle"}
+SAMPLE_RULES = {"unmonitored_outlet", "unlicensed_enterprise", "offline_camera", "unmarked_vehicle", "unfiled_outlet", "untrained_driver", "nonstandard_vehicle", "nonstandard_vehicle:body"}
 
 
 def entry(kind, name, **keys):
@@ -121,11 +121,17 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
 @pytest.mark.parametrize(
     ("records", "sentence"),
     [
-        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say on what they run (energy): they count as no in “new-energy vehicles among motor vehicles”"),
+        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say on what they run (energy): “new-energy vehicles among motor vehicles” unknown (–)"),
+        ([entry("vehicle", "v", vehicle_class="truck"), entry("vehicle", "w", vehicle_class="truck", energy="fuel")], "1 of 2 vehicles does not say on what they run (energy): they count as no in “new-energy vehicles among motor vehicles”"),
         ([entry("enterprise", "e")], "1 of 1 enterprise does not say until when they are licensed (licensed_until): “enterprises with a valid licence, of those that say” unknown (–); rule unlicensed_enterprise cannot judge them"),
         ([entry("township", "t", covered=True), entry("township", "u")], "1 of 2 townships does not say whether they are covered (covered): they count as no in “townships covered”"),
         ([entry("facility", "f", level="village")], "1 of 1 facility does not say which village they serve (village): “villages with a delivery point” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck", energy="fuel")], "1 of 1 vehicle does not say which emission standard they meet (emission_standard): “vehicles by emission standard” unknown (–)"),
+        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say whether they are boxed (body): rule nonstandard_vehicle counts them as offending"),
+        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say who drives them (driver_ids): rule untrained_driver cannot judge them"),
+        ([entry("vehicle", "v")], "1 of 1 vehicle does not say of which class they are (vehicle_class): “new-energy vehicles among motor vehicles”, “e-bikes”, “e-tricycles” unknown (–)"),
+        ([entry("driver", "d")], "1 of 1 driver does not say until when they are trained (trained_until): rule untrained_driver counts them as offending"),
+        ([entry("outlet", "o")], "1 of 1 outlet does not say whether they are on file (filed): “outlets on file” unknown (–); rule unfiled_outlet counts them as offending"),
         ([], "there is no township on record: “townships covered”, “smart-locker cells” unknown (–)"),
     ],
 )  # fmt: skip
@@ -137,7 +143,7 @@ def test_what_is_missing_is_said_with_figure_and_rule(records, sentence):
 def test_what_is_said_is_not_missing_and_old_records_do_not_count():
     full = [
         entry("outlet", "o", camera=False, filed=True, recycling_container=False, standardised=False), entry("outlet", "old", valid_until="2020-12-31"),
-        entry("vehicle", "v", vehicle_class="e_bike", joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
+        entry("vehicle", "v", vehicle_class="e_bike", body="open", driver_ids=["d"], joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
     ]  # fmt: skip
     assert not [sentence for sentence in said(missing(registry(*full), NOW, SAMPLE_RULES, TITLES)) if "say" in sentence.split(":")[0]]
 
@@ -176,7 +182,7 @@ def test_the_tables_name_what_there_is():
     assert NAMES.keys() == KINDS.keys()
     assert {need.key for need in NEEDS} <= {key for kind in KINDS.values() for key in kind.__struct_encode_fields__}
     assert all(need.key in KINDS[need.kind].__struct_encode_fields__ for need in NEEDS) and {figure for need in NEEDS for figure in need.figures} <= TITLES.keys()
-    assert {rule for need in NEEDS for rule in need.rules} - {"unmonitored_outlet", "unlicensed_enterprise"} <= RULES.keys()
+    assert {rule.partition(":")[0] for need in NEEDS for rule in need.rules} - {"unmonitored_outlet", "unlicensed_enterprise"} <= RULES.keys()
     assert "subsidy_window_vehicles" in figures_of("451100", ()) and "subsidy_window_vehicles" not in figures_of("150100", ()) | figures_of("110100", ())
     assert figures_of("150100", {"mine"}) >= {"mine", "reusable_box_outlet_share"} and "delivery_lines" not in figures_of("150100", ())
 
