@@ -78,12 +78,11 @@ def registry_check(
 
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
-    from streams.registry.gaps import figures_of, findings
+    from streams.registry.gaps import findings
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    figures = figures_of(pack.pack.city.adcode, pack.pack.targets)
-    found = findings(records, time.time_ns() // 1_000_000, _asking(pack.pack), figures)
+    found = findings(records, time.time_ns() // 1_000_000, _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets)
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from streams.clock import bound_ms
 from streams.errors import closest
 from streams.registry.figure_clauses import CLAUSES
-from streams.registry.key_figures import TITLES, active_vehicles, is_motor, standardised_outlets
+from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, standardised_outlets
 from streams.registry.records import Notice
 from streams.registry.registry import Registry
 
@@ -54,6 +54,11 @@ def _burning(valid: Valid) -> list[Any]:
     return [vehicle for vehicle in _motor(valid) if vehicle.energy in {"fuel", "hybrid", "plug_in_hybrid"}]
 
 
+def _unserved(valid: Valid) -> list[Any]:
+    served = {outlet.township for outlet in valid["outlet"] if outlet.filed}
+    return [township for township in valid["township"] if township.id not in served]
+
+
 def _villages(valid: Valid) -> list[Any]:
     return [facility for facility in valid["facility"] if facility.level == "village"]
 
@@ -75,7 +80,7 @@ NEEDS = (
     Need("joint_delivery", "是否从事共同配送", "whether they deliver jointly", active_vehicles, "vehicle", ("joint_delivery_share",), (), counts_as_no=True),
     Need("plate", "号牌", "which plate they bear", _motor, "vehicle", (), ("unmarked_vehicle",)),
     Need("licensed_until", "经营许可有效期", "until when they are licensed", _all("enterprise"), "enterprise", ("licensed_enterprise_share",), ("unlicensed_enterprise",)),
-    Need("covered", "是否覆盖", "whether they are covered", _all("township"), "township", ("township_coverage",), (), counts_as_no=True),
+    Need("covered", "是否覆盖（也没有已备案网点服务）", "whether they are covered, and no outlet on file serves them", _unserved, "township", ("township_coverage",), (), counts_as_no=True),
     Need("locker_cells", "智能快件箱格口数", "how many locker cells they have", _all("township"), "township", ("locker_cells",)),
     Need("service_stations", "公共服务站数", "how many service stations they have", _all("township"), "township", ("service_stations",)),
     Need("villages", "行政村数", "how many villages they have", _all("township"), "township", ("village_coverage",)),
@@ -103,14 +108,14 @@ class Findings(NamedTuple):
         return [self.counts, *said] if said else [self.counts, ("没有缺项", "nothing is missing")]
 
 
-def findings(registry: Registry, at_ms: int, rules: Collection[str], figures: Collection[str]) -> Findings:
-    """What a registry says at an instant (ms), for these rules and key figures."""
+def findings(registry: Registry, at_ms: int, rules: Collection[str], city: str, targets: Collection[str] = ()) -> Findings:
+    """What a registry says at an instant (ms), for these rules and the key figures of a city (adcode) and its targets."""
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
     counts = (
         "，".join(f"{NAMES[kind][0]} {number:,} {NAMES[kind][1]}" for kind, number in numbers.items() if number) or "没有记录",
         ", ".join(_number(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
-    return Findings(counts, list(missing(registry, at_ms, rules, figures)), list(unknown_references(registry)), list(late_notices(registry)))
+    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), list(unknown_references(registry)), list(late_notices(registry)))
 
 
 def figures_of(city: str, targets: Collection[str]) -> set[str]:
@@ -119,15 +124,15 @@ def figures_of(city: str, targets: Collection[str]) -> set[str]:
     return (spoken or TITLES.keys() - {"subsidy_window_vehicles"}) | set(targets)
 
 
-def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Collection[str]) -> Iterator[Words]:
+def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Collection[str], city: str | None = None) -> Iterator[Words]:
     """What the records valid at an instant (ms) do not say, of what these figures and the ``rules`` of a pack need."""
-    valid = registry.valid(at_ms)
+    valid, known = registry.valid(at_ms), network(registry, at_ms, city)
     for need in NEEDS:
         records = need.records(valid)
         silent = sum(getattr(record, need.key) in (None, []) for record in records)
         shown, broken = [f for f in need.figures if f in figures], [rule.partition(":")[0] for rule in need.rules if rule in rules]
         if silent and (shown or broken):
-            yield _said(need, silent, len(records), shown, broken)
+            yield _said(need, silent, len(records), shown, broken, is_known=any(figure in known for figure in need.figures))
     for kind, needing in (("vehicle", ("nev_share",)), ("outlet", ("filed_outlet_share", "camera_outlet_share")), ("facility", ("hubs", "village_points")),
                           ("township", ("township_coverage", "locker_cells")), ("line", ("delivery_lines",)), ("enterprise", ("licensed_enterprise_share",))):  # fmt: skip
         wanting = [figure for figure in needing if figure in figures]
@@ -135,14 +140,14 @@ def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Col
             yield f"没有任何{NAMES[kind][0]}记录：{_titles(wanting, 0)}未知（–）", f"there is no {NAMES[kind][2]} on record: {_titles(wanting, 1)} unknown (–)"
 
 
-def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[str]) -> Words:
+def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[str], *, is_known: bool) -> Words:
     word = NAMES[need.kind][1]
     zh = f"{NAMES[need.kind][0]} {whole:,} {word}中有 {silent:,} {word}未填{need.zh}（{need.key}）"
     en = f"{silent:,} of {_number(need.kind, whole)} {'does' if silent == 1 else 'do'} not say {need.en} ({need.key})"
     effects: list[Words] = []
     if figures:
         titles = _titles(figures, 0), _titles(figures, 1)
-        if silent == whole:
+        if not is_known or (silent == whole and not need.counts_as_no):
             effects.append((f"{titles[0]}未知（–）", f"{titles[1]} unknown (–)"))
         elif need.counts_as_no:
             effects.append((f"在{titles[0]}中按“否”计", f"they count as no in {titles[1]}"))

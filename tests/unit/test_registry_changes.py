@@ -14,7 +14,7 @@ from deploy.commands import registry as commands
 from streams.errors import BadInput, YichengError
 from streams.policy.reader import load_policy
 from streams.registry.changes import changes_of
-from streams.registry.gaps import NAMES, NEEDS, figures_of, findings, late_notices, missing, unknown_references
+from streams.registry.gaps import NAMES, NEEDS, Findings, figures_of, findings, late_notices, missing, unknown_references
 from streams.registry.key_figures import TITLES
 from streams.registry.records import KINDS, decode_entry, decode_versions
 from streams.registry.registry import Registry
@@ -124,7 +124,9 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
         ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say on what they run (energy): “new-energy vehicles among motor vehicles” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck"), entry("vehicle", "w", vehicle_class="truck", energy="fuel")], "1 of 2 vehicles does not say on what they run (energy): they count as no in “new-energy vehicles among motor vehicles”"),
         ([entry("enterprise", "e")], "1 of 1 enterprise does not say until when they are licensed (licensed_until): “enterprises with a valid licence, of those that say” unknown (–); rule unlicensed_enterprise cannot judge them"),
-        ([entry("township", "t", covered=True), entry("township", "u")], "1 of 2 townships does not say whether they are covered (covered): they count as no in “townships covered”"),
+        ([entry("township", "t", covered=True), entry("township", "u")], "1 of 2 townships does not say whether they are covered, and no outlet on file serves them (covered): they count as no in “townships covered”"),
+        ([entry("township", "t"), entry("township", "u"), entry("outlet", "o", filed=True, township="u")], "1 of 1 township does not say whether they are covered, and no outlet on file serves them (covered): they count as no in “townships covered”"),
+        ([entry("township", "t")], "1 of 1 township does not say whether they are covered, and no outlet on file serves them (covered): “townships covered” unknown (–)"),
         ([entry("facility", "f", level="village")], "1 of 1 facility does not say which village they serve (village): “villages with a delivery point” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck", energy="fuel")], "1 of 1 vehicle does not say which emission standard they meet (emission_standard): “vehicles by emission standard” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say whether they are boxed (body): rule nonstandard_vehicle counts them as offending"),
@@ -132,11 +134,12 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
         ([entry("vehicle", "v")], "1 of 1 vehicle does not say of which class they are (vehicle_class): “new-energy vehicles among motor vehicles”, “e-bikes”, “e-tricycles” unknown (–)"),
         ([entry("driver", "d")], "1 of 1 driver does not say until when they are trained (trained_until): rule untrained_driver counts them as offending"),
         ([entry("outlet", "o")], "1 of 1 outlet does not say whether they are on file (filed): “outlets on file” unknown (–); rule unfiled_outlet counts them as offending"),
+        ([entry("vehicle", "v", vehicle_class="truck", energy="electric", valid_from="2019-01-01"), entry("vehicle", "w", vehicle_class="truck", energy="electric")], "1 of 2 vehicles does not say since when they are registered (valid_from): “new-energy motor vehicles first registered while purchases are subsidised” of 1 vehicle only"),
         ([], "there is no township on record: “townships covered”, “smart-locker cells” unknown (–)"),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said_with_figure_and_rule(records, sentence):
-    found = said(missing(registry(*records), NOW, SAMPLE_RULES, TITLES))
+    found = said(missing(registry(*records), NOW, SAMPLE_RULES, TITLES, "451100"))
     assert sentence in found
 
 
@@ -145,6 +148,7 @@ def test_what_is_said_is_not_missing_and_old_records_do_not_count():
         entry("outlet", "o", camera=False, filed=True, recycling_container=False, standardised=False), entry("outlet", "old", valid_until="2020-12-31"),
         entry("vehicle", "v", vehicle_class="e_bike", body="open", driver_ids=["d"], joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
     ]  # fmt: skip
+    full += [entry("township", "t", locker_cells=0, service_stations=0, villages=0), entry("outlet", "serves", camera=True, filed=True, recycling_container=True, standardised=False, township="t")]
     assert not [sentence for sentence in said(missing(registry(*full), NOW, SAMPLE_RULES, TITLES)) if "say" in sentence.split(":")[0]]
 
 
@@ -273,6 +277,9 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
 
     for pack in ("wulong-2019", "hezhou-2018"):
         policy = load_policy(pack)
-        found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, figures_of(policy.pack.city.adcode, policy.pack.targets))
+        found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, policy.pack.city.adcode, policy.pack.targets)
         assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing)
-    assert findings(registry(), NOW, (), ()).words() == [("没有记录", "no records"), ("没有缺项", "nothing is missing")]
+    assert findings(registry(), NOW, (), "330600").words()[0] == ("没有记录", "no records")
+    full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
+    assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))
+    assert Findings(("a", "b"), [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
