@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Sequence
 
 from streams.policy.policy import Policy
-from streams.registry.records import AnyEntry, Facility, Line, Township, Vehicle
+from streams.registry.records import Facility, Line, Township, Vehicle
 
-TOWNSHIPS = 30
+TOWNSHIPS, VANS_A_LINE = 30, 3
 _WULONG = "500156"
 _OF_THE_DOCUMENTS = {"150100": {"hub": 2, "county": 5}, _WULONG: {"hub": 1, "county": 0, "township": 10, "village": 186}}
 """Numbers of facilities that a document asks for: Hohhot 一（三）, 一（四） and Wulong 二（一）3 (1+10+186)."""
@@ -40,14 +40,12 @@ def facilities(policy: Policy, bounds: tuple[float, float, float, float], rng: r
             )  # fmt: skip
 
 
-def lines(policy: Policy, fleet: Sequence[Vehicle]) -> Iterator[AnyEntry]:
-    """The delivery lines that the document asks for, each from the first zone of the pack to others, with two vans of the fleet that are in order."""
-    zones = list(policy.pack.geometries)
-    others = len(zones) - 1
-    for number in range(_LINES.get(policy.pack.city.adcode, 0) if others > 0 else 0):
-        route = [zones[0], zones[1 + number % others]] + ([zones[1 + (number + 1) % others]] if number >= others > 1 else [])
-        vans = [vehicle.id for vehicle in fleet[2 * number : 2 * number + 2]] or [vehicle.id for vehicle in fleet[:1]]
-        yield Line(id=f"L{number + 1}", zones=route, vehicle_ids=vans, city=policy.pack.city.adcode)
+def lines(policy: Policy, fleet: Sequence[Vehicle]) -> Iterator[Line]:
+    """The delivery lines that the document asks for, each from one loading zone to the next (where vans may stand), with vans of the fleet."""
+    bays = [zone for zone, kind in policy.zone_kinds.items() if kind == "loading"]
+    for number in range(_LINES.get(policy.pack.city.adcode, 0) if len(bays) > 1 else 0):
+        vans = fleet[VANS_A_LINE * number : VANS_A_LINE * (number + 1)] or fleet[:1]
+        yield Line(id=f"L{number + 1:02}", zones=[bays[number % len(bays)], bays[(number + 1) % len(bays)]], vehicle_ids=[van.id for van in vans], city=policy.pack.city.adcode)
 
 
 def _numbers(policy: Policy) -> dict[str, int]:

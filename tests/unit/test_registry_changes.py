@@ -283,3 +283,11 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
     full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
     assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))
     assert Findings(("a", "b"), [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
+
+
+def test_what_changes_nothing_is_not_sent(kafka, monkeypatch):
+    sent = []
+    monkeypatch.setattr(admin, "produce", lambda bootstrap, topic, records: sent.append([key for key, _ in records]))
+    kafka["outlet/o"] = b'[{"kind": "outlet", "id": "o", "filed": true}]'
+    admin.import_registry("", registry(entry("outlet", "o", filed=True), entry("outlet", "p")), replace=False)
+    assert sent == [[b"outlet/p"]]
