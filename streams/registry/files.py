@@ -18,7 +18,7 @@ from streams.files.json_array import elements
 from streams.files.plain_yaml import read_yaml
 from streams.files.text_files import PACKED_SUFFIXES, as_text, decoded, open_bytes, read_pieces
 from streams.files.workbook import is_workbook, read_workbook
-from streams.registry.records import KINDS, AnyEntry, Line, Pass, decode_entry, entry_from_text
+from streams.registry.records import KINDS, AnyEntry, Facility, Line, Outlet, Pass, decode_entry, entry_from_text
 from streams.registry.registry import Registry, validity_ms
 
 MOST_BYTES = 256_000_000
@@ -42,6 +42,8 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
             entry = parse()
             if zones is not None and isinstance(entry, Pass | Line):
                 _check_zones(entry, zones)
+            if isinstance(entry, Outlet | Facility):
+                _check_place(entry)
             kind = str(type(entry).__struct_config__.tag)
             first = places.setdefault((kind, entry.id, validity_ms(entry, timezone)[0]), place)
             if first != place:
@@ -191,6 +193,13 @@ def _check_zones(entry: Pass | Line, zones: Collection[str]) -> None:
     for zone in entry.zones:
         if zone not in zones and not (zone == "*" and isinstance(entry, Pass)):
             raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
+
+
+def _check_place(entry: Outlet | Facility) -> None:
+    for name, value, most in (("lon", entry.lon, 180), ("lat", entry.lat, 90)):
+        if value is not None and not -most <= value <= most:
+            swapped = "; lon and lat look swapped" if name == "lat" and abs(value) <= 180 else ""
+            raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: {name} {value:g} is not between -{most} and {most} degrees{swapped}")
 
 
 def _refuse(problem: str) -> AnyEntry:

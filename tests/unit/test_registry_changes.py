@@ -157,14 +157,16 @@ def test_names_that_lead_nowhere():
         entry("enterprise", "qingcheng"), entry("vehicle", "v", enterprise_id="qingchen", driver_ids=["d"]), entry("vehicle", "w", enterprise_id="qingchen"), entry("driver", "d"),
         entry("line", "L1", zones=["core"], vehicle_ids=["v", "x", "y"]), entry("pass", "p", pass_kind="green", vehicle_id="v"),
         entry("notice", "n", subject="outlet/none", **{"from": "2026-01-01"}, until="2026-01-02"), entry("notice", "m", subject="v", **{"from": "2026-01-01"}, until="2026-01-02"),
+        entry("notice", "dr", subject="driver/d", **{"from": "2026-01-01"}, until="2026-01-02"), entry("outlet", "o1", enterprise_id="qingchen"), entry("outlet", "o2", enterprise_id="zzz"),
         entry("notice", "k", subject="vehicle/v", **{"from": "2026-01-01"}, until="2026-01-02"),
     )  # fmt: skip
     found = list(unknown_references(known))
-    assert said(found)[:2] == [
+    assert said(found)[:3] == [
         "2 vehicles (v, w): enterprise_id names 1 enterprise not in the registry: qingchen; did you mean qingcheng?",
+        "2 outlets (o1, o2): enterprise_id names 2 enterprises not in the registry: qingchen, zzz",
         "1 line (L1): vehicle_ids names 2 vehicles not in the registry: x, y",
     ]
-    assert [sentence.split(":")[0] for sentence in said(found)[2:]] == ["notice n", "notice m"] and "专线记录（L1）" in found[1][0]
+    assert [sentence.split(":")[0] for sentence in said(found)[3:]] == ["notice n", "notice m", "notice dr"] and "专线记录（L1）" in found[2][0]
     assert not list(unknown_references(registry(entry("vehicle", "v", driver_ids=["d"]), entry("driver", "d", valid_until="2020-01-01")))) # whenever it is valid
 
 
