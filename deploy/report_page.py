@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from deploy import report_map as atlas
 from deploy import report_plots as plots
 from deploy.report import english_title, gather, published_now
 from deploy.report_enterprises import DRIVER_RULES
@@ -43,7 +44,7 @@ def as_html(report: Row, language: Language = "both") -> str:
     t = Writer(language)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= _filters(t)
-    return environment.get_template("report.html").render(**_said(t, report), language=language, r=report, t=t, plots=plots)
+    return environment.get_template("report.html").render(**_said(t, report), language=language, r=report, t=t, plots=plots, atlas=atlas)
 
 
 def _filters(t: Writer) -> dict[str, Callable[..., Any]]:
@@ -69,7 +70,7 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
         "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
         "driver_rules": [(rule, _rule_title(rule)) for rule in DRIVER_RULES],
         "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report),
-        "map": plots.map_of(t, report["network"]), "outside": plots.outside(report["network"]), "place_kinds": [kind for kind in plots.PLACES if kind in kinds],
+        "maps": atlas.maps(t, report["network"]), "outside": atlas.outside(report["network"]), "place_kinds": [kind for kind in atlas.PLACES if kind in kinds],
     }  # fmt: skip
 
 

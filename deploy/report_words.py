@@ -150,6 +150,7 @@ WORDS = {
     "on_record": Words("登记数", "on record"),
     "illustrative_zone": Words("虚线：示例区域，并非主管部门划定", "dashed: illustrative, not drawn by the authorities"),
     "outside": Words("另有 {count} 处位置远离各区域，未标注。", "{count} more positions lie far from all zones and are not shown."),
+    "detail": Words("局部 {letter}", "detail {letter}"),
     "north": Words("北", "north"),
     "map_of": Words("区域、网点与设施分布图", "map of zones, outlets and facilities"),
     "no_map": Words("没有可标注的位置。", "There is no position to show."),

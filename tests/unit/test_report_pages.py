@@ -18,12 +18,14 @@ from deploy.report import Published, gather, judged_files
 from deploy.report_csv import tables, write_tables
 from deploy.report_draw import draw, read_inspectors
 from deploy.report_figures import Period, status
+from deploy.report_map import PLACES, View, maps, outside
 from deploy.report_page import BROWSERS, as_html, as_pdf
 from deploy.report_words import WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import FEATURES
 from streams.errors import BadInput, YichengError
+from streams.geo import haversine_m
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy
 from streams.registry.files import load_registry
@@ -273,7 +275,7 @@ def test_each_language_stands_alone(wulong, made, policy):
 
 
 def test_every_wording_has_two_languages_and_a_use():
-    sources = "".join((ROOT / "deploy" / name).read_text("utf-8") for name in ("report.html", "report_page.py", "report_plots.py"))
+    sources = "".join((ROOT / "deploy" / name).read_text("utf-8") for name in ("report.html", "report_page.py", "report_plots.py", "report_map.py"))
     dynamic = {"met", "missed", "not_due", "undated", "no_target", "unknown", "primary_brands", "hub", "county", "township", "village", "pickup_point", "outlet", "unfiled_outlet"}
     dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
     unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]
@@ -326,6 +328,45 @@ def test_days_without_a_report_leave_a_gap(policy):
     page = as_html(gather(policy, Registry(policy.timezone), Published(rows, []), date(2026, 6, 1), date(2026, 6, 8)), "zh")
     lines = re.findall(r'<polyline points="([^"]*)"', page)
     assert [len(line.split()) for line in lines] == [2, 2, 2, 2] and "目标 90%" in page
+
+
+def test_the_map_shows_every_place_that_lies_near_zones_and_marks_examples(policy):
+    (west, south, east, north) = next(iter(policy.pack.geometries.values())).bounds
+    middle = (west + east) / 2, (south + north) / 2
+    records = [{"kind": "outlet", "id": f"o{n}", "lon": middle[0] + n / 1000, "lat": middle[1], "filed": n > 0} for n in range(4)]
+    records += [{"kind": "facility", "id": level, "level": level, "lon": middle[0], "lat": middle[1] + n / 1000} for n, level in enumerate(("hub", "county", "village"))]
+    records += [{"kind": "outlet", "id": "far", "lon": 0.1, "lat": 0.1, "filed": True}, {"kind": "facility", "id": "x", "level": "hub"}]
+    report = gather(policy, registry_of(policy, *records), Published([], []), DAY, DAY)
+    assert [(row["level"], row["number"]) for row in report["network"]["levels"]][:2] == [("hub", 2), ("county", 1)]
+    page = as_html(report, "zh")
+    (drawn,) = re.findall(r'class="plot map">.*?</svg>', page, re.DOTALL)
+    marks = {kind: drawn.count(str(mark)) for kind, mark in PLACES.items()}
+    assert marks == {"hub": 1, "county": 1, "township": 0, "village": 1, "pickup_point": 0, "outlet": 3, "unfiled_outlet": 1}
+    assert outside(report["network"]) == 1 and "另有 1 处位置" in page
+    assert drawn.count("stroke-dasharray") == sum(zone in policy.pack.illustrative_zones for zone in policy.pack.geometries) > 0
+    assert drawn.count('class="number"') == len(policy.pack.geometries) and "示例区域" in page
+    real = gather(policy, registry_of(policy), Published([], []), DAY, DAY)
+    for zone in real["network"]["zones"]:
+        zone["illustrative"] = False
+    assert "stroke-dasharray" not in "".join(picture for _, picture in maps(Writer("zh"), real["network"]))
+    assert "没有可标注的位置" in as_html({**real, "network": {**real["network"], "zones": [], "places": []}}, "zh")
+
+
+def test_zones_that_fall_together_have_a_detail_of_their_own():
+    policy = load_policy("yunnan-2018")
+    report = gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY)
+    drawn = maps(Writer("en"), report["network"])
+    labels = [re.findall(r'class="number">([^<]*)<', picture) for _, picture in drawn]
+    assert [letter for letter, _ in drawn] == ["", "A"] and "A" in labels[0]
+    assert sorted(label for held in labels for label in held if label != "A") == sorted(str(n + 1) for n in range(len(policy.pack.geometries)))
+    assert "detail A" in as_html(report, "en") and as_html(report, "en").count('id="hatch"') == 1
+
+
+def test_a_map_keeps_shapes_as_on_the_ground():
+    view = View.of((111.0, 40.0, 112.0, 40.5))
+    (x0, y0), (x1, y1) = view.at(111.2, 40.1), view.at(111.3, 40.2)
+    across_m, up_m = haversine_m(111.2, 40.25, 111.3, 40.25), haversine_m(111.2, 40.1, 111.2, 40.2)
+    assert (x1 - x0) / (y0 - y1) == pytest.approx(float(across_m / up_m), rel=0.01) and y1 < y0
 
 
 def test_dates_and_languages():
