@@ -18,7 +18,7 @@ import orjson
 from deploy import published
 from deploy.report_enterprises import drivers, interruptions, named, standings
 from deploy.report_figures import Period, key_figures, measured, summed
-from deploy.report_network import network_on_map, parking, transit
+from deploy.report_network import lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, is_of_day
 from streams.errors import BadInput
 from streams.policy.policy import Policy
@@ -104,6 +104,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "interruptions": interruptions(policy, registry, within, bounds_ms),
         "parking": parking(policy, of_period),
         "transit": transit(registry, of_period, at_ms),
+        "lines": lines_run(of_period),
         "network": network_on_map(policy, registry, at_ms),
         "response": _response(within, found.feedback),
         "synthetic": sum(bool(data.get("synthetic")) for data in within),

@@ -13,6 +13,7 @@ import msgspec
 from streams.clock import LocalDays, month_after
 from streams.counts import CITY_WIDE, FEATURES, Counts, is_of_day, share
 from streams.errors import BadInput
+from streams.policy.checks import is_share
 from streams.policy.pack import Target
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES, network
@@ -25,8 +26,9 @@ Status = Literal["met", "missed", "not_due", "undated", "no_target", "unknown"]
 """How a figure stands to its target: ``not_due`` before the target's date, ``undated`` where it has none (never missed), ``unknown`` where nobody reports."""
 LOWER_IS_BETTER = frozenset({"empty_run_ratio"})
 """Measures whose target is met from above."""
-_RATE_OF = {"electronic_waybill": "electronic_rate", "green_packaging": "green_rate"}
-"""Measures whose rate has another name than theirs."""
+_NAMED_OTHERWISE = {"electronic_rate": "electronic_waybill", "green_rate": "green_packaging"}
+SCANNED = {rate: _NAMED_OTHERWISE.get(rate, rate.removesuffix("_rate")) for rate in Counts().rates()}
+"""Key of a row of rates → measure: the shares of parcels."""
 FIRST_YEAR = 2000
 """Records of before are refused."""
 
@@ -89,25 +91,25 @@ def measured(policy: Policy, registry: Registry, rows: Iterable[dict[str, Any]],
             primary.merge(counts)
     whole = by_enterprise.get(CITY_WIDE, Counts())
     scopes = {measure: target.scope for measure, target in policy.pack.targets.items()}
-    scanned = {name: (primary if scopes.get(name) == "primary_brands" else whole).rates().get(_RATE_OF.get(name, f"{name}_rate")) for name in _scanned()}
+    scanned = {measure: (primary if scopes.get(measure) == "primary_brands" else whole).rates()[rate] for rate, measure in SCANNED.items()}
     empty_run = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
-    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "empty_run_ratio": empty_run}
-
-
-def _scanned() -> list[str]:
-    """The measures that are shares of parcels."""
-    rates = Counts().rates()
-    return [measure for measure in TITLES if _RATE_OF.get(measure, f"{measure}_rate") in rates]
+    by_night = share(sum(row.get("night_run_m", 0) for row in driven), sum(row.get("run_m", 0) for row in driven))
+    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "empty_run_ratio": empty_run, **({} if by_night is None else {"night_run_ratio": by_night})}
 
 
 def whole_period(policy: Policy, rates: Iterable[dict[str, Any]], opened_ms: Iterable[int]) -> Period | None:
     """The days that rows of rates and the openings of incidents are about; None where there are none."""
-    dates = {row["date"] for row in rates} | {policy.days.date_of(ms) for ms in opened_ms}
+    dates = {row["date"] for row in rates if is_of_day(row) or is_about_driving(row)} | {policy.days.date_of(ms) for ms in opened_ms}
     return Period(date.fromisoformat(min(dates)), date.fromisoformat(max(dates))) if dates else None
 
 
 Measured = Mapping[str, float | None]
 """Measure → value; None where nobody reports it."""
+
+
+def is_a_share(measure: str) -> bool:
+    """Whether a measure is a share from 0 to 1, not a number of things."""
+    return is_share(measure) or measure in SCANNED.values()
 
 
 def key_figures(measured: Measured, before: Measured, targets: Mapping[str, Target], until: str) -> list[dict[str, Any]]:

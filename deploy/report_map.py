@@ -13,7 +13,7 @@ from deploy.report_words import ZONE_KINDS, Writer
 
 Zone = dict[str, Any]
 Numbered = tuple[int, Zone]
-Extent = tuple[float, float, float, float]
+Bounds = tuple[float, float, float, float]
 """West, south, east, north."""
 _HEIGHTS = 260, 560
 _MARGIN, _FOOT, _SMALL, _APART = 16, 22, 26, 20
@@ -40,13 +40,13 @@ _PATTERNS = Markup(
 class View(NamedTuple):
     """How degrees become places in a picture; longitude is shortened by latitude."""
 
-    extent: Extent
+    extent: Bounds
     shrink: float
     scale: float
     height: float
 
     @classmethod
-    def of(cls, extent: Extent) -> View:
+    def of(cls, extent: Bounds) -> View:
         """As large as the page allows."""
         west, south, east, north = extent
         shrink = math.cos(math.radians((south + north) / 2))
@@ -101,7 +101,7 @@ def outside(network: dict[str, Any]) -> int:
     return sum(not View.of(extent).covers(place) for place in network["places"]) if extent else 0
 
 
-def _extent(network: dict[str, Any]) -> Extent | None:
+def _extent(network: dict[str, Any]) -> Bounds | None:
     """Of the zones, and of the places no farther from them than they reach; of all places where there are no zones."""
     corners = _corners(network["zones"])
     places = [(place["lon"], place["lat"]) for place in network["places"]]
@@ -117,7 +117,7 @@ def _corners(zones: Iterable[Zone]) -> list[tuple[float, float]]:
     return [point[:2] for zone in zones for ring in zone["rings"] for point in ring]
 
 
-def _bounds(points: Sequence[tuple[float, float]]) -> Extent:
+def _bounds(points: Sequence[tuple[float, float]]) -> Bounds:
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,8 +13,6 @@ from streams.registry.registry import Registry
 Row = dict[str, Any]
 Ring = list[tuple[float, float]]
 LEVELS = ("hub", "county", "township", "village", "pickup_point")
-_TRANSIT = re.compile(r"transit_(?P<what>[a-z0-9]+)_(?P<unit>ms|s|min|h|hours)")
-_UNIT_HOURS = {"ms": 1 / HOUR_MS, "s": 1 / 3600, "min": 1 / 60, "h": 1.0, "hours": 1.0}
 
 
 def network_on_map(policy: Policy, registry: Registry, at_ms: int) -> Row:
@@ -75,14 +72,30 @@ def _is_number(value: object) -> bool:
 
 
 def transit(registry: Registry, rows: Iterable[Row], at_ms: int) -> list[Row]:
-    """Hours between acceptance and delivery by enterprise, of the latest day that says so: ``transit_median_…``, ``transit_p90_…``."""
-    latest: dict[str, Row] = {}
-    for row in sorted(rows, key=lambda row: str(row["date"])):
-        if any(_TRANSIT.fullmatch(key) and _is_number(value) for key, value in row.items()):
-            latest[row["enterprise_id"]] = row
-    return [{**named(name, registry, at_ms), "date": row["date"], "hours": _transit_hours(row)} for name, row in sorted(latest.items())]
+    """Whole hours between acceptance and delivery by enterprise (``transit_hours`` of rows: hours → parcels): median and 90th percentile; empty where nobody says."""
+    parcels: dict[str, Counter[int]] = defaultdict(Counter)
+    for row in rows:
+        said = row.get("transit_hours")
+        for hours, number in said.items() if isinstance(said, dict) else ():
+            if str(hours).isdecimal() and _is_number(number):
+                parcels[row["enterprise_id"]][int(hours)] += number
+    return [
+        {**named(name, registry, at_ms), "parcels": held.total(), "median_hours": reached_after(held, 50), "p90_hours": reached_after(held, 90)}
+        for name, held in sorted(parcels.items()) if held.total()
+    ]  # fmt: skip
 
 
-def _transit_hours(row: Row) -> dict[str, float]:
-    found = {key: _TRANSIT.fullmatch(key) for key, value in row.items() if _is_number(value)}
-    return {match["what"]: row[key] * _UNIT_HOURS[match["unit"]] for key, match in found.items() if match}
+def reached_after(parcels: Counter[int], per_cent: int) -> int:
+    """The least whole hours within which so many per cent of the parcels arrived.
+
+    >>> reached_after(Counter({5: 1, 30: 1}), 50), reached_after(Counter({5: 9, 30: 1}), 90), reached_after(Counter({5: 1, 30: 1}), 90)
+    (5, 5, 30)
+    """
+    hours = sorted(parcels)
+    return next(last for n, last in enumerate(hours, 1) if sum(parcels[each] for each in hours[:n]) * 100 >= parcels.total() * per_cent)
+
+
+def lines_run(rows: Iterable[Row]) -> Row | None:
+    """Of the days whose delivery lines are known: how many, how many runs were due, how many were made; None where there is no such day."""
+    known = [row for row in rows if _is_number(row.get("lines_run")) and _is_number(row.get("lines"))]
+    return {"days": len(known), "due": sum(row["lines"] for row in known), "run": sum(row["lines_run"] for row in known)} if known else None

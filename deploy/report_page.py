@@ -19,14 +19,11 @@ from deploy import report_map as atlas
 from deploy import report_plots as plots
 from deploy.report import english_title, gather, published_now
 from deploy.report_enterprises import DRIVER_RULES
-from deploy.report_figures import Period, change_text, whole_period
-from deploy.report_words import WORDS, Language, Writer, own_language
+from deploy.report_figures import SCANNED, Period, change_text, is_a_share, whole_period
+from deploy.report_words import MEASURES, WORDS, Language, Writer, own_language
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
-from streams.counts import RATES_OF
 from streams.errors import YichengError
-from streams.policy.checks import is_share
 from streams.policy.policy import Policy
-from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.shares import figure, percent, target_percent
@@ -34,7 +31,7 @@ from streams.shares import figure, percent, target_percent
 Row = dict[str, Any]
 MEASURES_ABREAST = 7
 """So many shares fit beside each other on A4."""
-_MEASURE_OF = {"electronic": "electronic_waybill", "green": "green_packaging"}
+PLOTTED = ("electronic_rate", "green_rate")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 PRINTED_WITHIN_S = 120
 
@@ -50,11 +47,11 @@ def as_html(report: Row, language: Language = "both") -> str:
 def _filters(t: Writer) -> dict[str, Callable[..., Any]]:
     """How values are written."""
     return {
-        "percent": percent, "is_share": is_share, "count": lambda value: "–" if value is None else f"{value:,}",
+        "percent": percent, "is_share": is_a_share, "count": lambda value: "–" if value is None else f"{value:,}",
         "hours": lambda value: "–" if value is None else f"{value:,.1f}",
-        "figure": lambda value, measure, target=None: figure(value, share=is_share(measure), target=target),
-        "target": lambda target, measure: target_percent(target) if is_share(measure) else figure(target, share=False),
-        "change": lambda value, measure: change_text(value, share=is_share(measure), points=WORDS["points"].zh if t.language == "zh" else WORDS["points"].en),
+        "figure": lambda value, measure, target=None: figure(value, share=is_a_share(measure), target=target),
+        "target": lambda target, measure: target_percent(target) if is_a_share(measure) else figure(target, share=False),
+        "change": lambda value, measure: change_text(value, share=is_a_share(measure), points=WORDS["points"].zh if t.language == "zh" else WORDS["points"].en),
     }  # fmt: skip
 
 
@@ -62,7 +59,7 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
     """What the page asks for beside the report: names and wordings, sums, pictures."""
     kinds = {place["kind"] for place in report["network"]["places"]}
     return {
-        "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
+        "measure_title": lambda measure: t.pair(*MEASURES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
         "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "addressed": lambda row: t.words(DUTY_WORDS[row["duty_of"]]),
         "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
@@ -105,7 +102,7 @@ def reasons(t: Writer, row: Row) -> Iterator[Markup]:
 
 def _measure_groups(enterprises: Sequence[Row]) -> list[list[tuple[str, str]]]:
     """The shares that anybody reports, (key of a row, measure), as many together as fit on a page."""
-    known = [(f"{name}_rate", _MEASURE_OF.get(name, name)) for name in RATES_OF if any(row.get(f"{name}_rate") is not None for row in enterprises)]
+    known = [(rate, measure) for rate, measure in SCANNED.items() if any(row.get(rate) is not None for row in enterprises)]
     return [known[start : start + MEASURES_ABREAST] for start in range(0, len(known), MEASURES_ABREAST)]
 
 
@@ -121,7 +118,8 @@ def _totals(report: Row) -> dict[str, Any]:
 def _series(t: Writer, report: Row) -> list[plots.Series]:
     """Electronic waybills and green packaging day by day."""
     targets: Mapping[str, float | None] = {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}
-    return [(t.plain_pair(*TITLES[measure]), {row["date"]: row[f"{name}_rate"] for row in report["days"]}, targets.get(measure)) for name, measure in _MEASURE_OF.items()]
+    said = [(rate, SCANNED[rate]) for rate in PLOTTED]
+    return [(t.plain_pair(*MEASURES[measure]), {row["date"]: row[rate] for row in report["days"]}, targets.get(measure)) for rate, measure in said]
 
 
 def write_report(bootstrap: str, policy: Policy, registry: Registry, path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 from markupsafe import Markup
 
+from deploy.report_figures import is_a_share
 from streams.basis import Words
-from streams.policy.checks import is_share
 from streams.registry.key_figures import TITLES
 from streams.shares import figure, target_percent
 
@@ -131,10 +131,10 @@ WORDS = {
     "stops_per_day": Words("日均停靠", "stops a day"),
     "occupied_hours": Words("占用时长（小时）", "hours occupied"),
     "transit": Words("寄递时限", "Time in transit"),
-    "transit_hours": Words("揽收至投递（小时）", "accepted to delivered, hours"),
+    "transit_parcels": Words("投递快件", "delivered"),
+    "transit_note": Words("揽收至投递的整小时数。", "Whole hours from acceptance to delivery."),
     "median": Words("中位数", "median"),
     "p90": Words("90 分位", "90th percentile"),
-    "as_of": Words("截至", "as of"),
     "network": Words("三级网络", "Three-level network"),
     "level": Words("层级", "level"),
     "hub": Words("枢纽", "hub"),
@@ -145,6 +145,7 @@ WORDS = {
     "outlet": Words("备案网点", "outlet on file"),
     "unfiled_outlet": Words("未备案网点", "outlet not on file"),
     "lines": Words("配送线路", "delivery lines"),
+    "lines_run": Words("配送线路：有数据的 {days} 天应开行 {due} 线次，开行 {run} 线次。", "Delivery lines: on the {days} days that are known, {run} of {due} runs were made."),
     "outlets": Words("末端网点", "outlets"),
     "filed": Words("已备案", "on file"),
     "on_record": Words("登记数", "on record"),
@@ -164,6 +165,12 @@ WORDS = {
     "months_note": Words("首末月份可能不完整。", "The first and the last month may be incomplete."),
     "made": Words("由驿程生成", "made by Yicheng"),
 }
+MEASURES = {
+    "screened": ("过机安检率", "screened when accepted"), "locker": ("箱递率", "delivered into lockers"), "night_delivery": ("夜间投递占比", "delivered at night"),
+    "rail": ("铁路运输快件占比", "carried by rail"), "air": ("航空运输快件占比", "carried by air"), "joint_delivery": ("共同配送快件占比", "carried by another enterprise's vehicle"),
+    "night_run_ratio": ("夜间行驶里程占比", "distance driven at night"), **TITLES,
+}  # fmt: skip
+"""What each measure is called, those that the registry's list does not name too."""
 ZONE_KINDS = {
     "restricted": Words("限行区", "restricted"), "residential": Words("居住区", "residential"), "loading": Words("装卸停靠点", "loading"),
     "main_road": Words("主干道", "main road"), "road": Words("路段", "road"), "corridor": Words("通道", "corridor"), "operating": Words("运营区域", "operating area"),
@@ -174,8 +181,8 @@ def key_figure_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Key figures that have a target, a line each, in both languages."""
     for row in rows:
         if row["target"] is not None and row["value"] is not None:
-            zh, en = TITLES.get(row["measure"], (row["measure"], row["measure"]))
-            value, standing = figure(row["value"], share=is_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
+            zh, en = MEASURES.get(row["measure"], (row["measure"], row["measure"]))
+            value, standing = figure(row["value"], share=is_a_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
             said = target_words(row["measure"], row["target"], row["clause"], row["by"])
             yield f"{zh} {en}: {value} ({said}): {standing.zh} {standing.en}"
 
@@ -186,7 +193,7 @@ def target_words(measure: str, target: float, clause: str | None, by: str | None
     >>> target_words("locker_cells", 130000, "四（十二）", "2019-12-31")
     'target 目标 130,000, 四（十二）, 2019-12-31'
     """
-    value = target_percent(target) if is_share(measure) else figure(target, share=False)
+    value = target_percent(target) if is_a_share(measure) else figure(target, share=False)
     return f"target 目标 {value}, {clause or 'set by the operator 运行方设定'}" + (f", {by}" if by else "")
 
 

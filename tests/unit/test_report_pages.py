@@ -20,7 +20,7 @@ from deploy.report_draw import draw, read_inspectors
 from deploy.report_figures import Period, status
 from deploy.report_map import PLACES, View, maps, outside
 from deploy.report_page import BROWSERS, as_html, as_pdf
-from deploy.report_words import WORDS, ZONE_KINDS, Writer, key_figure_lines
+from deploy.report_words import MEASURES, WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import FEATURES
@@ -29,10 +29,10 @@ from streams.geo import haversine_m
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy
 from streams.registry.files import load_registry
-from streams.registry.key_figures import TITLES
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
+from streams.vehicles.empty_run import Millimetres, driven_row
 
 GOLDEN = ROOT / "tests" / "golden"
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -93,6 +93,7 @@ def test_nothing_is_missed_before_its_date_or_without_one(value, by, until, expe
 def test_a_figure_is_compared_with_as_many_days_or_months_before():
     assert Period(date(2026, 3, 1), date(2026, 3, 31)).before == (date(2026, 2, 1), date(2026, 2, 28))
     assert Period(date(2026, 1, 1), date(2026, 3, 31)).before == (date(2025, 10, 1), date(2025, 12, 31))
+    assert Period(date(2025, 11, 1), date(2026, 2, 28)).before == (date(2025, 7, 1), date(2025, 10, 31))
     assert Period(date(2026, 3, 2), date(2026, 3, 31)).before == (date(2026, 1, 31), date(2026, 3, 1))
     assert Period(date(2026, 3, 1), date(2026, 3, 1)).before == (date(2026, 2, 28), date(2026, 2, 28))
 
@@ -236,13 +237,17 @@ def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_i
         {"city": "150100", "enterprise_id": "*", "date": day, "window": f"parking {zone} {day}", "zone_id": zone, "stops": stops, "occupied_ms": hours * 3_600_000}
         for day, stops, hours in (("2026-06-26", 7, 3), ("2026-06-27", 4, 2))
     ]
-    travelled = [{"city": "150100", "enterprise_id": "a", "date": "2026-06-26", "window": "transit 2026-06-26", "transit_median_ms": 9_000_000, "transit_p90_ms": 90_000_000}]
+    travelled = [{**rates_of("150100", day, "a", 0), "transit_hours": hours} for day, hours in (("2026-06-26", {"2": 8, "25": 1}), ("2026-06-27", {"3": 10, "40": 1}))]
+    driven = [{**driven_row("150100", "2026-06-26", Millimetres()), "night_run_m": 25.0, "run_m": 100.0}]
+    lines = [{"city": "150100", "enterprise_id": "*", "date": day, "window": f"lines {day}", "lines_run": run, "lines": known} for day, run, known in (("2026-06-26", 4, 5), ("2026-06-27", 1, None))]
     until = date(2026, 6, 27)
-    report = gather(policy, Registry(policy.timezone), Published([*parked, *travelled], []), DAY, until)
+    report = gather(policy, Registry(policy.timezone), Published([*parked, *travelled, *driven, *lines], []), DAY, until)
     assert [(row["stops"], row["stops_per_day"], row["occupied_hours"]) for row in report["parking"]] == [(11, 5.5, 5.0)]
-    assert report["transit"][0]["hours"] == {"median": 2.5, "p90": 25.0}
+    assert [(row["enterprise_id"], row["parcels"], row["median_hours"], row["p90_hours"]) for row in report["transit"]] == [("a", 20, 3, 3)]
+    assert report["lines"] == {"days": 1, "due": 5, "run": 4}
+    assert next(kpi["value"] for kpi in report["kpis"] if kpi["measure"] == "night_run_ratio") == 0.25
     page = text_of(as_html(report, "en"))
-    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page
+    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page and "4 of 5 runs were made" in page and "25.0%" in page
     assert "Loading zones" not in text_of(as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, until), "en"))
 
 
@@ -280,9 +285,10 @@ def test_every_wording_has_two_languages_and_a_use():
     dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
     unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]
     assert unused == []
-    for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *TITLES.values()):
+    for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *MEASURES.values()):
         assert HAN.search(words[0]) or words[0].strip("，。 ") == "", words
         assert words[1].strip() and not HAN.search(words[1]), words
+        assert set(re.findall("[A-Za-z]+", re.sub(r"{[^}]*}", "", words[0]))) <= {"mm"}, words
     assert all(HAN.search(module.TITLE_ZH) for module in RULES.values())
 
 
