@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
-from deploy.report_figures import key_figures, measured, whole_period
+from deploy.report_figures import document_facts, key_figures, measured, whole_period
 from streams.city.city_judge import CityJudge
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data
@@ -157,7 +157,8 @@ class _Judging:
         rows = [*rates, *driven]
         period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
         known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, period.last.isoformat()) if period else []
-        return {"driven": driven, "credit": list(self.standings.values()), "key_figures": known}
+        document = document_facts(policy, period.last.isoformat()) if period else None
+        return {"document": document, "driven": driven, "credit": list(self.standings.values()), "key_figures": known}
 
 
 def _row(data: IncidentData) -> dict[str, Any]:

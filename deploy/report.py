@@ -17,7 +17,7 @@ import orjson
 
 from deploy import published
 from deploy.report_enterprises import drivers, interruptions, named, standings
-from deploy.report_figures import Period, key_figures, measured, summed
+from deploy.report_figures import Period, document_facts, key_figures, measured, summed
 from deploy.report_network import lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, is_of_day
 from streams.errors import BadInput
@@ -89,7 +89,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
     return {
         "city": {"adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en},
         "policy": policy.name,
-        "document": _document(policy, last),
+        "document": document_facts(policy, last),
         "from": period.first.isoformat(),
         "until": last,
         "before": {"from": period.before.first.isoformat(), "until": period.before.last.isoformat()},
@@ -108,18 +108,6 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "network": network_on_map(policy, registry, at_ms),
         "response": _response(within, found.feedback),
         "synthetic": sum(bool(data.get("synthetic")) for data in within),
-    }  # fmt: skip
-
-
-def _document(policy: Policy, last: str) -> Row:
-    """The document's facts, which of them are assumed, and who goes on judging by it after its end."""
-    document = policy.pack.document
-    in_force = {"from": document.in_force.from_, "until": document.in_force.until} if document.in_force else None
-    ended = bool(in_force and in_force["until"] and last > in_force["until"])
-    continued = policy.pack.continued
-    return {
-        "title": document.title, "number": document.number, "published": document.published, "in_force": in_force, "source": document.source,
-        "assumed": list(document.assumed), "ended": ended, "continued": {"by": continued.by, "reason": continued.reason} if ended and continued else None,
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ def as_csv(report: Row) -> str:
 
 def _figures(report: Row) -> Iterator[Sequence[Any]]:
     yield "section", "subject", "measure", "value", "target"
+    yield from (("document", report["city"]["adcode"], key, value, None) for key, value in _document(report).items())
     for kpi in report["kpis"]:
         yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], kpi["target"]
     for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("interruptions", "enterprise_id"), ("parking", "zone_id")):
@@ -44,6 +45,13 @@ def write_tables(report: Row, folder: Path) -> list[Path]:
     return written
 
 
+def _document(report: Row) -> Row:
+    """The facts of the document and the period, each as text; who goes on after its end is among them."""
+    document = report["document"]
+    said = {key: document[key] for key in ("title", "number", "published", "in_force", "source", "assumed", "continued")}
+    return {"from": report["from"], "until": report["until"], "policy": report["policy"], **_flat({key: value for key, value in said.items() if value})}
+
+
 _LIST_HEADING = ["id", "name_zh", "name_en", "credit", "points", "source", "incidents", "reasons"]
 
 
@@ -51,7 +59,7 @@ def tables(report: Row) -> dict[str, list[Row]]:
     """The tables by name: plain values only. Empty ones are left out, but for the red and the black list."""
     lists = {f"{credit}_list": [_listed(row) for row in report["standings"] if row["credit"] == credit] for credit in ("red", "black")}
     found = {
-        "key_figures": report["kpis"], "enterprises": report["enterprises"], "standings": [_listed(row) for row in report["standings"]],
+        "document": [_document(report)], "key_figures": report["kpis"], "enterprises": report["enterprises"], "standings": [_listed(row) for row in report["standings"]],
         "days": report["days"], "months": report["months"], "incidents": report["incidents"], "interruptions": report["interruptions"],
         "drivers": report["drivers"]["enterprises"], "parking": report["parking"], "transit": report["transit"], "network": report["network"]["levels"],
     }  # fmt: skip

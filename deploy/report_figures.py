@@ -97,6 +97,18 @@ def measured(policy: Policy, registry: Registry, rows: Iterable[dict[str, Any]],
     return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "empty_run_ratio": empty_run, **({} if by_night is None else {"night_run_ratio": by_night})}
 
 
+def document_facts(policy: Policy, last: str) -> dict[str, Any]:
+    """The document's facts, which of them are assumed, and who goes on judging by it after its end."""
+    document = policy.pack.document
+    in_force = {"from": document.in_force.from_, "until": document.in_force.until} if document.in_force else None
+    ended = bool(in_force and in_force["until"] and last > in_force["until"])
+    continued = policy.pack.continued
+    return {
+        "title": document.title, "number": document.number, "published": document.published, "in_force": in_force, "source": document.source,
+        "assumed": list(document.assumed), "ended": ended, "continued": {"by": continued.by, "reason": continued.reason} if ended and continued else None,
+    }  # fmt: skip
+
+
 def whole_period(policy: Policy, rates: Iterable[dict[str, Any]], opened_ms: Iterable[int]) -> Period | None:
     """The days that rows of rates and the openings of incidents are about; None where there are none."""
     dates = {row["date"] for row in rates if is_of_day(row) or is_about_driving(row)} | {policy.days.date_of(ms) for ms in opened_ms}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Literal, get_args
 
@@ -116,7 +116,8 @@ WORDS = {
     "unannounced": Words("未经报告", "not announced"),
     "late_notices": Words("事后补报", "announced too late"),
     "share_announced": Words("事先报告占比", "share announced"),
-    "hours": Words("小时", "hours"),
+    "announced_hours": Words("报告中断时长（小时）", "hours announced"),
+    "unannounced_hours": Words("未报中断时长（小时）", "hours not announced"),
     "of_which": Words("企业 / 车辆 / 摄像头", "feed / vehicle / camera"),
     "interruptions_note": Words(
         "事先报告：在中断开始之前提交的报告。未结的中断计入起数，不计时长。",
@@ -177,9 +178,11 @@ ZONE_KINDS = {
 }  # fmt: skip
 
 
-def key_figure_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Key figures that have a target, a line each, in both languages."""
-    for row in rows:
+def key_figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Of what ``judge`` sums up: that the document has ended, and the key figures that have a target, a line each, in both languages."""
+    if summary["document"] and summary["document"]["ended"]:
+        yield " ".join(words.format(until=summary["document"]["in_force"]["until"]) for words in WORDS["ended"])
+    for row in summary["key_figures"]:
         if row["target"] is not None and row["value"] is not None:
             zh, en = MEASURES.get(row["measure"], (row["measure"], row["measure"]))
             value, standing = figure(row["value"], share=is_a_share(row["measure"]), target=row["target"]), WORDS[row["status"]]

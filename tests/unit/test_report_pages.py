@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from make_day import SEED, VEHICLES
 
 from deploy.judge import judge_files
 from deploy.report import Published, gather, judged_files
-from deploy.report_csv import tables, write_tables
+from deploy.report_csv import as_csv, tables, write_tables
 from deploy.report_draw import draw, read_inspectors
 from deploy.report_figures import Period, status
 from deploy.report_map import PLACES, View, maps, outside
@@ -131,7 +132,7 @@ def test_a_share_just_below_its_target_is_seen_below_it(policy):
     assert "89.96%" in text_of(as_html(report, "en"))
 
 
-def test_who_goes_on_after_the_documents_end_is_told_and_only_then(policy):
+def test_who_goes_on_after_the_documents_end_is_told_and_only_then(policy, tmp_path):
     def page(day):
         return as_html(gather(policy, Registry(policy.timezone), Published([], []), day, day), "zh")
 
@@ -139,6 +140,12 @@ def test_who_goes_on_after_the_documents_end_is_told_and_only_then(policy):
     after = page(date(2024, 7, 1))
     assert policy.pack.continued.by in unescape(after) and policy.pack.continued.reason in unescape(after) and "2024年6月30日" in after.partition('id="continued"')[2]
     assert 'id="continued"' not in page(date(2024, 6, 30))
+    report = gather(policy, Registry(policy.timezone), Published([], []), date(2024, 7, 1), date(2024, 7, 1))
+    rows = {row["measure"]: row["value"] for row in csv.DictReader(io.StringIO(as_csv(report))) if row["section"] == "document"}
+    assert rows["continued_by"] == policy.pack.continued.by and rows["in_force_until"] == "2024-06-30"
+    assert list(key_figure_lines({"document": report["document"], "key_figures": []})) == ["文件有效期已于 2024-06-30 届满。 The document ended on 2024-06-30."]
+    summary = judge_files(policy, Registry(policy.timezone), [], [str(GOLDEN / "hohhot-2019" / "scans.jsonl.zst")], tmp_path)
+    assert summary["document"]["ended"] and summary["document"]["continued"]["by"] == policy.pack.continued.by
 
 
 def test_what_is_assumed_of_a_document_is_told():
@@ -176,9 +183,9 @@ def test_judge_says_the_key_figures_with_whose_targets_they_are(wulong, made):
     _, _, out = wulong
     said = json.loads((out / "summary.json").read_text())["key_figures"]
     assert [(row["measure"], row["value"], row["status"]) for row in said] == [(kpi["measure"], kpi["value"], kpi["status"]) for kpi in made["kpis"]]
-    lines = list(key_figure_lines([{**said[0], "measure": "locker_cells", "value": 7, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}]))
+    lines = list(key_figure_lines({"document": None, "key_figures": [{**said[0], "measure": "locker_cells", "value": 7, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}]}))
     assert lines == ["智能快件箱格口 smart-locker cells: 7 (target 目标 9, 四（十二）, 2019-12-31): 未达标 missed"]
-    assert sum("set by the operator 运行方设定" in line for line in key_figure_lines(said)) == sum(row["source"] == "operator" and row["value"] is not None for row in said)
+    assert sum("set by the operator 运行方设定" in line for line in key_figure_lines({"document": None, "key_figures": said})) == sum(row["source"] == "operator" and row["value"] is not None for row in said)
 
 
 def test_red_and_black_lists_have_reasons(wulong, made):
