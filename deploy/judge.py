@@ -17,8 +17,9 @@ from streams.city.city_judge import CityJudge
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data
 from streams.city.ledger import CityLedger, Due
+from streams.city.rates import fleet_rows
 from streams.clock import END_MS
-from streams.counts import rate_row
+from streams.counts import CITY_WIDE, rate_row
 from streams.enterprises.credit import charge_of
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput
@@ -73,6 +74,7 @@ def judge_files(
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
         **judging.figures(policy, rates, incidents),
+        "fleet": [row for date in sorted(judging.ledger.fleet) for row in fleet_rows(judging.ledger, judging.policies, registry, judging.city, date)],
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
         "records_per_second": round(read / max(seconds, 1e-9)),
@@ -129,7 +131,7 @@ class _Judging:
         of_city = {data.incident_id: data for _, data in result.incidents}
         self.standings = {row["subject"]: row for row in result.standings}
         incidents = [*of_vehicles, *(data for data in of_city.values() if data.state != RETRACTED)]
-        return sorted(incidents, key=lambda data: (data.opened_at_ms, data.rule_id, data.vehicle_id or data.outlet_id or data.enterprise_id or "", data.zone_id or ""))
+        return sorted(incidents, key=lambda data: (data.opened_at_ms, data.rule_id, data.vehicle_id or data.outlet_id or data.enterprise_id or data.line_id or "", data.zone_id or ""))
 
     def _contributions(self, of_vehicles: Sequence[IncidentData]) -> Iterator[Contribution]:
         """What the inputs have come to, as workers send it to their city."""
@@ -138,6 +140,8 @@ class _Judging:
         for data in of_vehicles:
             if charge := charge_of(data, self.policies):
                 yield Contribution(self.city, GPS.name, charge=charge)
+        for date, day in self.fixes.fleet_days.by_date.items():
+            yield Contribution(self.city, GPS.name, CITY_WIDE, date, 0, fleet=day)
 
     def _final(self) -> list[Transition]:
         """The last state of every incident of a vehicle; those still open as they stand now, not as they were announced."""

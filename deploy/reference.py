@@ -56,8 +56,9 @@ CONTENT = {
     topics.INCIDENTS: Content("subject", "CloudEvents 1.0 of type `yicheng.incident.opened.v1`, `updated`, `closed`, `retracted`, each with clause, its words and what they are worth, evidence and the reason in words"),
     topics.RATES: Content(
         "`city/enterprise/window`",
-        "counts and shares by city, enterprise and day (today with a forecast), the last hour (`hour`), the last 30 days (`30d`), and distances driven empty"
-        " (`driven DATE`); of one key the greatest `revision` counts",
+        "counts and shares by city, enterprise and day (today with a forecast), the last hour (`hour`), the last 30 days (`30d`), distances driven, empty and by night"
+        " (`driven DATE`), delivery lines driven of those that count (`lines DATE`; `lines` is null where too little was heard), stops in a loading zone and how long they lasted"
+        " (`parking DATE ZONE`); of one key the greatest `revision` counts",
     ),
     topics.FEEDBACK: Content("`incident_id`", "answers of the police: acknowledged, dismissed"),
     topics.CREDIT: Content("`enterprise/ID`", "points and standing of each enterprise (`red`, `normal`, `black`), with the reasons"),
@@ -67,7 +68,7 @@ CONTENT = {
 SECTIONS = ("What", "Clause", "Parameters", "Example")
 JUDGES = {
     "fix": "every fix of a vehicle", "scan": "scans of parcels", "day": "a local day of parcels, when it is over", "silence": "the time between two signs of life",
-    "credit": "the credit of an enterprise",
+    "credit": "the credit of an enterprise", "line": "a local day of delivery lines, when it is over",
 }  # fmt: skip
 
 

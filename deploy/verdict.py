@@ -112,9 +112,9 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
             differences.append(f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
     differences += [f"rate {name} was not produced" for name, row in rates.items() if is_of_day(row) and name not in truth.rates]
-    driven = {row["date"]: (row["empty_run_m"], row["known_run_m"]) for row in rates.values() if is_about_driving(row)}
-    drove = {date: (empty_mm / 1000, known_mm / 1000) for date, (empty_mm, known_mm) in truth.driven.items()}
-    differences += [f"driven empty, and in all, on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
+    driven = {row["date"]: tuple(row[f"{kind}_m"] for kind in ("empty_run", "known_run", "night_run", "run")) for row in rates.values() if is_about_driving(row)}
+    drove = {date: tuple(mm / 1000 for mm in driven_mm) for date, driven_mm in truth.driven.items()}
+    differences += [f"driven empty, with a known load, by night and in all on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
     return TruthComparison(len(expected) + len(truth.low_days) + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
 
 

@@ -19,12 +19,15 @@ from producers.journeys import Journey, Journeys, Shift
 from producers.offenders import Offender, Offenders, Report
 from producers.streets import Streets
 from producers.truth import TrueIncident, Truth
+from streams.clock import local_datetime
 from streams.events import Fix
 from streams.geo import haversine_m
 from streams.policy.policy import Policy
 from streams.registry.registry import Registry
 
 FIVE_MINUTES_MS = 300_000
+DAY_HOURS = (7, 20)
+"""All other hours are night."""
 _LOADS: tuple[Literal["full", "partial", "empty"], ...] = ("full", "partial", "empty")
 """In the three thirds of a way."""
 
@@ -63,8 +66,9 @@ class Fleet:
 
     def _drive_on(self, before: Fix, after: Fix) -> None:
         date, length_mm = self.policy.days.date_of(after.event_time_ms), round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)
-        empty_mm, known_mm = self.truth.driven.get(date, (0, 0))
-        self.truth.driven[date] = empty_mm + length_mm * (before.load == "empty"), known_mm + length_mm
+        by_night = all(not DAY_HOURS[0] <= local_datetime(fix.event_time_ms, self.policy.timezone).hour < DAY_HOURS[1] for fix in (before, after))
+        empty_mm, known_mm, night_mm, run_mm = self.truth.driven.get(date, (0, 0, 0, 0))
+        self.truth.driven[date] = empty_mm + length_mm * (before.load == "empty"), known_mm + length_mm, night_mm + length_mm * by_night, run_mm + length_mm
 
     def _reports(self, number: int, journey: Journey) -> Iterator[Fix]:
         """What one vehicle reports; an offender's offences go into the truth as they happen."""

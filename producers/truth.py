@@ -20,7 +20,7 @@ class Truth(msgspec.Struct):
     """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
 
     ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
-    ``driven``: by local date, how far vehicles drove empty, and with a load that is known (mm).
+    ``driven``: by local date, how far vehicles drove: empty, with a load that is known, by night, and at all (mm).
     ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
     """
 
@@ -29,5 +29,5 @@ class Truth(msgspec.Struct):
     low_days: list[tuple[str, str, str]] = []
     findings: dict[str, tuple[int, int, int]] = {}
     spells: list[tuple[str, str, int, int | None]] = []
-    driven: dict[str, tuple[int, int]] = {}
+    driven: dict[str, tuple[int, int, int, int]] = {}
     skipped: dict[str, str] = {}

@@ -123,6 +123,7 @@ class LocalDays:
     def __init__(self, timezone: ZoneInfo) -> None:
         self.timezone = timezone
         self._seen: dict[int, str] = {}
+        self._hours: dict[int, int] = {}
 
     def date_of(self, event_time_ms: int) -> str:
         """The local date ``YYYY-MM-DD`` of an instant."""
@@ -133,6 +134,16 @@ class LocalDays:
                 self._seen.clear()
             day = self._seen[quarter] = local_datetime(event_time_ms, self.timezone).date().isoformat()
         return day
+
+    def hour_of(self, event_time_ms: int) -> int:
+        """The local hour of an instant, from 0 to 23."""
+        quarter = event_time_ms // 900_000
+        hour = self._hours.get(quarter)
+        if hour is None:
+            if len(self._hours) > 100_000:
+                self._hours.clear()
+            hour = self._hours[quarter] = local_datetime(event_time_ms, self.timezone).hour
+        return hour
 
     def bounds_ms(self, day: str) -> tuple[int, int]:
         """First instant of a local date (or month, ``YYYY-MM``) and of the next."""

@@ -36,4 +36,4 @@ def structured(event_id: str, origin: str, kind: str, subject: str, moment: date
 
 def subject_of(data: Mapping[str, Any]) -> str:
     """Whom an incident is about, from its ``data`` as it was read."""
-    return subject_name(data["vehicle_id"], data["outlet_id"], data["enterprise_id"])
+    return subject_name(data["vehicle_id"], data["outlet_id"], data["enterprise_id"], data.get("line_id"))

@@ -59,15 +59,18 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     duty_of: Duty | None = None
     responsible: tuple[str, ...] = ()
     continued_by: str | None = None
+    line_id: str | None = None
 
     @property
     def subject(self) -> str:
         """Whom it is about."""
-        return subject_name(self.vehicle_id, self.outlet_id, self.enterprise_id)
+        return subject_name(self.vehicle_id, self.outlet_id, self.enterprise_id, self.line_id)
 
 
-def subject_name(vehicle_id: str | None, outlet_id: str | None, enterprise_id: str | None) -> str:
-    """``vehicle/<id>``, ``outlet/<id>`` or ``enterprise/<id>``: the first that is given."""
+def subject_name(vehicle_id: str | None, outlet_id: str | None, enterprise_id: str | None, line_id: str | None = None) -> str:
+    """``vehicle/<id>``, ``line/<id>``, ``outlet/<id>`` or ``enterprise/<id>``: the first that is given."""
     if vehicle_id:
         return f"vehicle/{vehicle_id}"
+    if line_id:
+        return f"line/{line_id}"
     return f"outlet/{outlet_id}" if outlet_id else f"enterprise/{enterprise_id}"

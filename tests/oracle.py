@@ -29,7 +29,7 @@ def _duration(text):
 ACCEPTED_WITHOUT = {"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected", "unscreened_parcel": "screened"}
 ANY_SCAN = ("unfiled_outlet", "unmonitored_outlet", "unlicensed_enterprise")
 SCAN_RULES = (*ACCEPTED_WITHOUT, *ANY_SCAN)
-OTHER_RULES = ("offline_camera", "interrupted_feed", "blacklisted_enterprise")
+OTHER_RULES = ("offline_camera", "interrupted_feed", "blacklisted_enterprise", "missed_line")
 NAME, SUBJECT, TEXT, NUMBER, TIME, FLAG = "a name", "whose sign", "a text", "a number", "a time", "yes or no"
 FIX = {
     "event_id": NAME, "event_time_ms": TIME, "vehicle_id": NAME, "lon": NUMBER, "lat": NUMBER, "device_id": NAME, "plate": NAME,
@@ -393,19 +393,93 @@ class Oracle:
         return found, rejects
 
     def driven(self, lines):
-        """Local date -> (mm driven empty, mm driven with a load that is known), between fixes at most five minutes apart."""
-        found = defaultdict(lambda: (0, 0))
+        """Local date -> mm driven (empty, with a load that is known, from fix to fix by night, at all), between fixes at most five minutes apart."""
+        found = defaultdict(lambda: (0, 0, 0, 0))
+        for trace in self.traces(lines).values():
+            for a, b in zip(trace, trace[1:], strict=False):
+                if b["event_time_ms"] - a["event_time_ms"] <= 300_000:
+                    night = all(not 7 <= self.local(fix["event_time_ms"]).hour < 20 for fix in (a, b))
+                    date, length = self.local(b["event_time_ms"]).date().isoformat(), round(haversine(a, b) * 1000)
+                    counted = (a.get("load") == "empty", bool(a.get("load")), night, True)
+                    found[date] = tuple(mm + length * counts for mm, counts in zip(found[date], counted, strict=True))
+        return dict(found)
+
+    def traces(self, lines):
+        """Each vehicle's accepted fixes in order."""
         by_vehicle = defaultdict(list)
         for fix in self.accept(lines)[0]:
             by_vehicle[fix["vehicle_id"]].append(fix)
-        for trace in by_vehicle.values():
-            trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
-            for a, b in zip(trace, trace[1:], strict=False):
-                if a.get("load") and b["event_time_ms"] - a["event_time_ms"] <= 300_000:
-                    date, length = self.local(b["event_time_ms"]).date().isoformat(), round(haversine(a, b) * 1000)
-                    empty, known = found[date]
-                    found[date] = empty + (length if a["load"] == "empty" else 0), known + length
+        return {vehicle: sorted(fixes, key=lambda f: (f["event_time_ms"], f["event_id"])) for vehicle, fixes in by_vehicle.items()}
+
+    def parked(self, lines):
+        """(local date, loading zone) -> (stops, ms stood there): fixes that stand inside, one stop while at most five minutes apart, and no longer than the day."""
+        found = defaultdict(lambda: [0, 0])
+        for trace in self.traces(lines).values():
+            for zone in (zone for zone, kind in self.kinds.items() if kind == "loading"):
+                last = None
+                for fix in trace:
+                    t, speed = fix["event_time_ms"], fix.get("speed_kmh")
+                    if speed is None or speed > 1.0 or not self.zones[zone].intersects(Point(fix["lon"], fix["lat"])):
+                        last = None
+                        continue
+                    date = self.local(t).date().isoformat()
+                    if last is None or t - last > 300_000:
+                        found[date, zone][0] += 1
+                    else:
+                        midnight = max(last, min(t, int(self.bound(date, False))))
+                        if midnight > last:  # it stood there since yesterday
+                            found[self.local(last).date().isoformat(), zone][1] += midnight - last
+                            found[date, zone][0] += 1
+                        found[date, zone][1] += t - midnight
+                    last = t
+        return {key: tuple(numbers) for key, numbers in found.items()}
+
+    # --- delivery lines ---
+    def lines_on(self, date):
+        """The lines that count on a local day, by id: on file when it begins, of this city, and with zones that all are in the pack."""
+        t = self.bound(date, False)
+        start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
+        if (start is not None and t < start) or (end is not None and t >= end):
+            return {}
+        found = {record["id"]: self.lookup("line", record["id"], t) for record in self.records["line"]}
+        here = (None, self.pack["city"]["adcode"])
+        return {name: line for name, line in found.items() if line and line["zones"] and line.get("city") in here and all(z in self.zones for z in line["zones"])}
+
+    def fleet_days(self, *partitions):
+        """Local date on which any fix was accepted -> the ids of the lines that a vehicle drove on it."""
+        found = defaultdict(set)
+        for lines in partitions:
+            for vehicle, trace in self.traces(lines).items():
+                for date in {self.local(fix["event_time_ms"]).date().isoformat() for fix in trace}:
+                    own = {name: line["zones"] for name, line in self.lines_on(date).items() if vehicle in line["vehicle_ids"]}
+                    places = [Point(fix["lon"], fix["lat"]) for fix in trace if own and self.local(fix["event_time_ms"]).date().isoformat() == date]
+                    found[date] |= {name for name, zones in own.items() if self.in_order(zones, places)}
         return dict(found)
+
+    def in_order(self, zones, places):
+        """Whether there are places, one after another or the same, of which each lies in the next of the zones."""
+        at = 0
+        for zone in zones:
+            at = next((number for number in range(at, len(places)) if self.zones[zone].intersects(places[number])), None)
+            if at is None:
+                return False
+        return True
+
+    def lines_of(self, *partitions):
+        """Local date -> (lines driven, lines that count), where the day before, or another of the seven, was heard of as well."""
+        heard = self.fleet_days(*partitions)
+        before = {date: [(dt.date.fromisoformat(date) - dt.timedelta(days=n)).isoformat() for n in range(1, 8)] for date in heard}
+        return {date: (driven, set(self.lines_on(date))) for date, driven in heard.items() if any(day in heard for day in before[date])}
+
+    def missed_lines(self, partitions, stream_time):
+        """(rule id, line, local date) of closed days on which nobody drove a line."""
+        found = set()
+        for date, (driven, lines) in self.lines_of(*partitions).items():
+            if stream_time >= self.bound(date, True) + self.lateness:
+                for rule in self.pack["rules"]:
+                    if rule["rule"] == "missed_line":
+                        found |= {(rule["id"], line, date) for line in lines - driven if line in rule.get("lines", [line])}
+        return found
 
     def silences(self, vehicle, rule, trace, stream_time):
         """From each fix with the ignition on to the next, or to the end: too long, and not announced."""

@@ -133,13 +133,12 @@ class Pipeline:
         return len(expected), refused, Counter(letters.values())
 
     def check_driven(self, rows, partitions):
-        """How far vehicles drove empty is what the oracle makes of each partition's fixes, to the millimetre."""
-        expected = Counter()
+        """How far vehicles drove is what the oracle makes of each partition's fixes, to the millimetre."""
+        kinds, expected = ("empty_run", "known_run", "night_run", "run"), Counter()
         for lines in partitions:
-            for date, (empty_mm, known_mm) in Oracle(PACK, self.registry).driven(lines).items():
-                expected[date, "empty"] += empty_mm
-                expected[date, "known"] += known_mm
-        found = {(row["date"], kind): round(row[f"{kind}_run_m"] * 1000) for row in rows for kind in ("empty", "known")}
+            for date, driven in Oracle(PACK, self.registry).driven(lines).items():
+                expected += Counter({(date, kind): mm for kind, mm in zip(kinds, driven, strict=True)})
+        found = {(row["date"], kind): mm for row in rows for kind in kinds if (mm := round(row[f"{kind}_m"] * 1000))}
         assert found == expected
 
     def letters(self, topic):

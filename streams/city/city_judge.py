@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from streams.city.contributions import Contribution
-from streams.city.incident_data import day_incident_data, interval_data, violation_data
+from streams.city.incident_data import day_incident_data, interval_data, line_data, violation_data
 from streams.city.ledger import CityLedger, Due
+from streams.city.line_days import is_heard_of, judge_line_day
 from streams.clock import END_MS, month_after
 from streams.counts import DayKey
 from streams.enterprises.credit import Account, Charge, black_intervals, charge_of, costs, credit_rule, standing
@@ -22,6 +23,7 @@ from streams.parcels.violations import ViolationKey, joined, judge_violation
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.rules import RULES
+from streams.vehicles.fleet_day import lines_driven
 
 
 class CityResult(msgspec.Struct):
@@ -80,6 +82,7 @@ class CityJudge:
         if contribution.charge is not None:
             due.accounts += self._charge(ledger, contribution.charge)
         ledger.enter_driven(contribution)
+        due.fleet_dates += ledger.enter_fleet(contribution, self.policies.newest.days)
 
     def advance(self, ledger: CityLedger, now_ms: int, settled_ms: int, due: Due) -> None:
         """Time has come so far, and no later than ``settled_ms`` can incidents still change: add the days that close, silences and points."""
@@ -98,12 +101,14 @@ class CityJudge:
         now_ms, bounds_ms = ledger.stream_time_ms, self.policies.newest.days.bounds_ms
         dates = {key.date for held in (ledger.days, ledger.findings) for key in held}
         dates |= {date[:7] for date in dates}  # months, too
+        dates |= ledger.fleet.keys()
         closings_ms = {date: bounds_ms(date)[1] + self.policies.lateness_ms for date in dates}
         ledger.closing_ms = min((ms for ms in closings_ms.values() if ms > now_ms), default=END_MS)
         closed = {date for date, ms in closings_ms.items() if before_ms < ms <= now_ms}
         due.days += [day for day in ledger.days if day.date in closed]
         due.months += [DayKey(*day[:2], day.date[:7]) for day in ledger.days if day.date[:7] in closed]
         due.findings += [key for key in ledger.findings if key.date in closed]
+        due.fleet_dates += [date for date in ledger.fleet if date in closed]
         due.closed = bool(closed)
         for day in ledger.days:
             if day.date in closed and self.registry.knows("enterprise", day.enterprise_id):
@@ -120,6 +125,8 @@ class CityJudge:
             due.accounts += self._judge_day(ledger, day, result)
             due.months += [day._replace(date=month_after(day.date[:7], number)) for number in (0, 1)]
         due.accounts += self._judge_months(ledger, dict.fromkeys(due.months), result)
+        for date in dict.fromkeys(due.fleet_dates):
+            due.accounts += self._judge_lines(ledger, date, result)
         for subject in dict.fromkeys(due.subjects):
             due.accounts += self._judge_silences(ledger, subject, result)
         if due.subjects:
@@ -168,6 +175,18 @@ class CityJudge:
                 ledger.dirty["month", *month] = None
             concerned += self._announce(ledger, ((t.kind, day_incident_data(t, self.policies, self.registry)) for t in transitions), result)
         return concerned
+
+    def _judge_lines(self, ledger: CityLedger, date: str, result: CityResult) -> list[str]:
+        """Whether each delivery line was driven on a day, if enough was heard of it, or was when it was judged first."""
+        known = ledger.line_days.get(date)
+        if known is None and not is_heard_of(date, ledger.fleet):
+            return []
+        driven = lines_driven(day for _, day in ledger.fleet[date].values())
+        judged, transitions = judge_line_day(self.policies, self.registry, self.identity_key, date, driven, known, ledger.stream_time_ms)
+        if judged is not None:
+            ledger.line_days[date] = judged
+            ledger.dirty["fleet", self.policies.newest.pack.city.adcode, date] = None
+        return self._announce(ledger, ((t.kind, line_data(t)) for t in transitions), result)
 
     def _judge_silences(self, ledger: CityLedger, subject: str, result: CityResult) -> list[str]:
         concerned: list[str] = []

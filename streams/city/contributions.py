@@ -18,6 +18,7 @@ from streams.parcels.scans import ScanPartition
 from streams.parcels.violations import ViolationKey, ViolationSummary
 from streams.topics import HEARTBEAT, SCAN
 from streams.vehicles.empty_run import Millimetres
+from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Mark, Newest
 
 
@@ -25,7 +26,7 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     """What one partition of an input ``topic`` has come to as of an offset; whole, so that a repeat changes nothing.
 
     ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident,
-    or how far vehicles have ``driven`` on a day. Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
+    how far vehicles have ``driven`` on a day, or what else the ``fleet`` came to on it. Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
     """
 
     city: str = ""
@@ -41,6 +42,7 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     signs: dict[str, list[Span]] | None = None
     charge: Charge | None = None
     driven: Millimetres | None = None
+    fleet: FleetDay | None = None
     marks: list[Mark] | None = None
     newest: Newest | None = None
 
@@ -84,7 +86,7 @@ def decode_contribution(value: bytes | None) -> Contribution:
     if any(mark.partitions > MOST_PARTITIONS for mark in partial.marks or ()):
         raise Malformed("no topic has so many partitions")
     if not all(is_id(name) or name in RESERVED for name in _names(partial)):
-        raise Malformed("city or enterprise is not an id")
+        raise Malformed("a city, an enterprise, a line or a zone is not an id")
     if not all(_is_date(text) for text in _dates(partial)):
         raise Malformed("a date is none, or beyond calendars")
     subjects = [*(partial.signs or ()), *([partial.finding.subject] if partial.finding else ())]
@@ -100,10 +102,12 @@ def _names(partial: Contribution) -> Iterator[str]:
         yield partial.enterprise_id
     if partial.charge is not None:
         yield partial.charge.enterprise_id
+    if partial.fleet is not None:
+        yield from (*partial.fleet.lines, *partial.fleet.stays)
 
 
 def _dates(partial: Contribution) -> Iterator[str]:
-    if partial.date or partial.counts is not None or partial.driven is not None:
+    if partial.date or partial.counts is not None or partial.driven is not None or partial.fleet is not None:
         yield partial.date
     if partial.finding is not None:
         yield partial.finding.date

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from streams.city.line_days import LineTransition
 from streams.clock import local_datetime
 from streams.counts import CITY_WIDE
 from streams.enterprises.intervals import IntervalTransition
@@ -138,6 +139,25 @@ def interval_data(transition: IntervalTransition, registry: Registry) -> Inciden
     )
 
 
+def line_data(transition: LineTransition) -> IncidentData:
+    """What is said of a delivery line that nobody drove; its bounds are those of the local day."""
+    policy = transition.policy
+    opened_at_ms, closed_at_ms = policy.days.bounds_ms(transition.date)
+    names = [policy.zone_name(zone) for zone in transition.zones]
+    words = {
+        "line_id": transition.line_id, "date": transition.date,
+        "zones_zh": "、".join(zh for zh, _ in names), "zones_en": ", ".join(en for _, en in names),
+    }  # fmt: skip
+    return IncidentData(
+        **_common(transition, transition.rule, policy, words, policy.days.bounds_ms(transition.date)[0]),
+        opened_at_ms=opened_at_ms,
+        last_seen_ms=closed_at_ms,
+        closed_at_ms=closed_at_ms if transition.state == CLOSED else None,
+        fix_count=0,
+        line_id=transition.line_id,
+    )
+
+
 def enterprise_name(enterprise_id: str, policy: Policy, registry: Registry, event_time_ms: int) -> tuple[str, str]:
     """Chinese and English name of an enterprise, or of the city for ``*``."""
     if enterprise_id == CITY_WIDE:
@@ -164,7 +184,7 @@ def _subject_words(subject: str, enterprise_names: tuple[str, str]) -> dict[str,
 
 
 def _common(
-    transition: Transition | DayTransition | ViolationTransition | IntervalTransition, rule: Rule, policy: Policy, words: dict[str, str], opened_at_ms: int
+    transition: Transition | DayTransition | ViolationTransition | IntervalTransition | LineTransition, rule: Rule, policy: Policy, words: dict[str, str], opened_at_ms: int
 ) -> dict[str, Any]:
     """The fields that every incident gets alike; ``words`` go into its reason."""
     module = RULES[rule.rule]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from streams.city.contributions import Contribution
+from streams.city.line_days import DAYS_HEARD, LineDay, days_around
 from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
 from streams.enterprises.credit import EXPIRE_MS, Account, Charge
@@ -15,6 +16,7 @@ from streams.lifecycle import Announced
 from streams.parcels.days import DayIncident
 from streams.parcels.violations import ScanViolation, ViolationKey, ViolationSummary
 from streams.vehicles.empty_run import Millimetres
+from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Watermark
 
 DAYS_KEPT_MS = 66 * DAY_MS
@@ -68,7 +70,8 @@ class CityLedger(msgspec.Struct):
     ``closing_ms``: when the next of its days closes; ``due``: after which watermark each watched subject may be silent, the
     first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
     what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
-    ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish.
+    ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish;
+    ``fleet``: what else they came to, so as well; ``line_days``: the days whose lines were judged.
     """
 
     watermark: Watermark = msgspec.field(default_factory=Watermark)
@@ -93,6 +96,9 @@ class CityLedger(msgspec.Struct):
     active: dict[str, set[str]] = {}
     driven: dict[str, dict[int, tuple[int, Millimetres]]] = {}
     drove: set[tuple[str, str]] = set()
+    fleet: dict[str, dict[int, tuple[int, FleetDay]]] = {}
+    fleet_changed: set[tuple[str, str]] = set()
+    line_days: dict[str, LineDay] = {}
 
     def enter_violation(self, contribution: Contribution) -> list[ViolationKey]:
         """Enter what a partition's violating scans have come to; the violation, if that is news."""
@@ -137,6 +143,24 @@ class CityLedger(msgspec.Struct):
             self.drove.add((contribution.city, contribution.date))
             self.dirty["driven", contribution.city, contribution.date] = None
 
+    def enter_fleet(self, contribution: Contribution, days: LocalDays) -> list[str]:
+        """Enter what a partition's vehicles have come to on a day, unless newer figures are known; the dates whose lines that may change."""
+        if contribution.fleet is None or days.bounds_ms(contribution.date)[1] + DAYS_KEPT_MS < self.stream_time_ms:
+            return []  # of a day that was forgotten only clocks can speak that are wrong
+        date, is_new = contribution.date, contribution.date not in self.fleet
+        by_partition = self.fleet.setdefault(date, {})
+        known = by_partition.get(contribution.partition)
+        if known is not None and known[0] > contribution.next_offset:
+            return []
+        by_partition[contribution.partition] = (contribution.next_offset, contribution.fleet)
+        concerned = [date]
+        if is_new:
+            self.closing_ms = BEGINNING_MS
+            concerned = [after for after in days_around(date, 0, DAYS_HEARD) if after in self.fleet]
+        self.fleet_changed.update((contribution.city, each) for each in concerned)
+        self.dirty["fleet", contribution.city, date] = None
+        return concerned
+
     def month_counts(self, months: Iterable[DayKey]) -> dict[DayKey, Counts]:
         """The counts of months (their date is ``YYYY-MM``), summed over their days."""
         sums = {month: Counts() for month in months}
@@ -167,6 +191,10 @@ class CityLedger(msgspec.Struct):
         for date in [date for date in self.driven if days.bounds_ms(date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.driven[date]
             self.dirty["driven", city, date] = None
+        for date in [date for date in self.fleet if days.bounds_ms(date)[1] + DAYS_KEPT_MS < now_ms]:
+            del self.fleet[date]
+            self.line_days.pop(date, None)
+            self.dirty["fleet", city, date] = None
         for month in [month for month in self.months if days.bounds_ms(month.date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.months[month]
             self.dirty["month", *month] = None
@@ -212,6 +240,8 @@ def announced(ledger: CityLedger) -> Iterator[tuple[str, Announced]]:
     """Every incident that a ledger knows, with the id of its rule."""
     for incidents in (*(day.incidents for day in ledger.days.values()), *ledger.months.values()):
         yield from incidents.items()
+    for line_day in ledger.line_days.values():
+        yield from ((name.partition("/")[0], incident) for name, incident in line_day.incidents.items())
     for key, violation in ledger.findings.items():
         if violation.incident is not None:
             yield key.rule_id, violation.incident
@@ -229,4 +259,5 @@ class Due(msgspec.Struct):
     findings: list[ViolationKey] = []
     subjects: list[str] = []
     accounts: list[str] = []
+    fleet_dates: list[str] = []
     closed: bool = False

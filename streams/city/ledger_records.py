@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streams.city.ledger import CityLedger, ViolationState
+from streams.city.line_days import LineDay
 from streams.clock import BEGINNING_MS
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
 from streams.enterprises.credit import Account, Charge
@@ -15,6 +16,7 @@ from streams.parcels.days import DayIncident
 from streams.parcels.violations import ViolationKey
 from streams.state_records import decode_fields
 from streams.vehicles.empty_run import Millimetres
+from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Watermark
 
 
@@ -44,6 +46,12 @@ def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
         city, date, by_partition = decode_fields(value, tuple[str, str, dict[int, tuple[int, Millimetres]]])
         ledger.driven[date] = by_partition
         ledger.drove.add((city, date))
+    elif kind == "fleet":
+        city, date, of_fleet, line_day = decode_fields(value, tuple[str, str, dict[int, tuple[int, FleetDay]], LineDay | None])
+        ledger.fleet[date] = of_fleet
+        ledger.fleet_changed.add((city, date))
+        if line_day is not None:
+            ledger.line_days[date] = line_day
     elif kind == "account":
         _put_account(ledger, value)
     else:
@@ -73,6 +81,8 @@ def record_fields(ledger: CityLedger, kind: str, names: Sequence[str]) -> tuple[
         return (names, ledger.hours[names[0], names[1]])
     if kind == "driven":
         return (*names, ledger.driven[names[1]]) if names[1] in ledger.driven else None
+    if kind == "fleet":
+        return (*names, ledger.fleet[names[1]], ledger.line_days.get(names[1])) if names[1] in ledger.fleet else None
     if kind == "watched":
         return names[0], ledger.watched[names[0]]
     if kind == "charge":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams.city.ledger import CityLedger
+from streams.city.line_days import is_heard_of
 from streams.clock import MINUTE_MS, LocalDays
 from streams.counts import CITY_WIDE, HOUR, MONTH, Counts, DayKey, forecast, last_days
+from streams.policy.policy import Policies
+from streams.registry.registry import Registry
+from streams.vehicles.fleet_day import lines_driven, lines_row, stays_in_all, stays_row
+from streams.vehicles.lines import lines_of_day
 
 HOUR_MS = 60 * MINUTE_MS
 Subject = tuple[str, str]
@@ -60,3 +65,12 @@ def _rates_of_months(ledger: CityLedger, subjects: set[Subject], today: str) -> 
     """The rates of the 30 days that end today."""
     sums = last_days(((day, state.counts()) for day, state in ledger.days.items() if day[:2] in subjects), today)
     return [Rate(DayKey(*subject, today), MONTH, sums.get(subject, Counts()), {}) for subject in sorted(subjects)]
+
+
+def fleet_rows(ledger: CityLedger, policies: Policies, registry: Registry, city: str, date: str) -> list[dict[str, Any]]:
+    """The rows of ``courier.rates.v1`` about a day's delivery lines (if there are any) and loading zones."""
+    parts = [day for _, day in ledger.fleet.get(date, {}).values()]
+    judged, driven = ledger.line_days.get(date), lines_driven(parts)
+    lines: Mapping[str, Any] | None = lines_of_day(policies, registry, date) if judged is None else judged.lines
+    rows = [lines_row(city, date, driven, lines if judged or is_heard_of(date, ledger.fleet) else None)] if lines or driven else []
+    return [*rows, *(stays_row(city, date, zone_id, stays) for zone_id, stays in sorted(stays_in_all(parts).items()))]

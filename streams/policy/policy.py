@@ -38,10 +38,11 @@ class Policy:
         self.lateness_ms = int(pack.lateness)
         self.valid_from_ms = bound_ms(pack.valid_from, self.timezone, end=False) if pack.valid_from else BEGINNING_MS
         self.valid_until_ms = bound_ms(pack.valid_until, self.timezone, end=True) if pack.valid_until else END_MS
-        rules: dict[str, list[Rule]] = {kind: [] for kind in ("fix", "scan", "day", "silence", "credit")}
+        rules: dict[str, list[Rule]] = {kind: [] for kind in ("fix", "scan", "day", "silence", "credit", "line")}
         for rule in pack.rules:
             rules[judged(rule.rule)].append(rule)
         self.fix_rules, self.day_rules, self.silence_rules, self.credit_rules = rules["fix"], rules["day"], rules["silence"], rules["credit"]
+        self.line_rules = rules["line"]
         self.scan_rules = {kind: [rule for rule in rules["scan"] if kind == RULES[rule.rule].SCANS] for kind in ("accepted", "all")}
         self.rule_of_id = {rule.id: rule for rule in pack.rules}
         self.identifier = compile_pattern(pack.identifier.pattern) if pack.identifier else None

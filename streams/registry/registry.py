@@ -12,7 +12,7 @@ import msgspec
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput
 from streams.ids import LONGEST_ID_BYTES, is_id
-from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Notice, Outlet, Pass, Standing, Vehicle
+from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Line, Notice, Outlet, Pass, Standing, Vehicle
 
 
 class Subject(msgspec.Struct, gc=False):
@@ -49,6 +49,7 @@ class Registry:
         self._versions: dict[tuple[str, str], list[tuple[int, int, AnyEntry]]] = {}
         self._passes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._notices_of: dict[str, set[str]] = defaultdict(set)
+        self._line_ids: set[str] = set()
         self._credit: dict[str, list[tuple[int, str]]] = {}
         self._bounds_ms: dict[str, int] = {}
         self._named: Counter[tuple[str, str]] = Counter()
@@ -81,6 +82,8 @@ class Registry:
                 self._passes_of[owner].add(entry.id)
             if isinstance(entry, Notice):
                 self._notices_of[entry.subject].add(entry.id)
+            if isinstance(entry, Line):
+                self._line_ids.add(entry.id)
 
     def at(self, kind: str, entry_id: str | None, event_time_ms: int) -> AnyEntry | None:
         """The record valid then; of several, the one with the latest ``valid_from``."""
@@ -190,6 +193,11 @@ class Registry:
     def versions(self, kind: str, entry_id: str) -> list[AnyEntry]:
         """Every version of one record, the earliest ``valid_from`` first."""
         return [entry for _, _, entry in self._versions.get((kind, entry_id), ())]
+
+    def lines(self) -> Iterator[Line]:
+        """Every version of every delivery line, by id."""
+        for line_id in sorted(self._line_ids):
+            yield from (entry for _, _, entry in self._versions.get(("line", line_id), ()) if isinstance(entry, Line))
 
     def grouped(self) -> Iterator[tuple[str, list[AnyEntry]]]:
         """``kind/id`` and all its versions, as the registry topic holds them."""

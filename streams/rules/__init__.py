@@ -20,7 +20,8 @@ parcel scans has ``Parameters``, ``SCANS`` (``"accepted"``: the scan by which a 
 ``violates(scan, registry)``, and ``SUBJECT = "enterprise"`` where that is to blame whatever the outlet; one that judges
 silences has ``Parameters`` with ``limit``, ``SIGNS`` (whose signs of life it waits for: ``"outlet"`` or ``"enterprise"``)
 and ``expects(record)``; one that judges an enterprise's credit has ``Parameters`` and
-``standing(parameters, points, active_days)``.
+``standing(parameters, points, active_days)``; one that judges delivery lines has ``Parameters`` with ``lines`` and
+``entered(before, places)``.
 
 Any may have ``ASKS_ZH`` and ``ASKS_EN``: what it forbids or asks as a sentence for officials, with ``{whom}``, ``{where}``, ``{zones}``, ``{unless}`` (permitted windows),
 ``{identifier}`` and its own parameters by name (``streams/policy/wording.py``). Without them its title stands in.
@@ -37,9 +38,9 @@ RULES: dict[str, ModuleType] = {
 }
 
 
-_JUDGED_BY = {"prepare": "fix", "violates": "scan", "rate": "day", "SIGNS": "silence", "standing": "credit"}
+_JUDGED_BY = {"prepare": "fix", "violates": "scan", "rate": "day", "SIGNS": "silence", "standing": "credit", "entered": "line"}
 
 
 def judged(rule: str) -> str:
-    """What a rule judges: each ``fix``, each ``scan``, a ``day`` of parcels, a ``silence`` between signs of life, a ``credit`` standing."""
+    """What a rule judges: each ``fix``, each ``scan``, a ``day`` of parcels, a ``silence`` between signs of life, a ``credit`` standing, a day of a delivery ``line``."""
     return next(what for name, what in _JUDGED_BY.items() if hasattr(RULES[rule], name))

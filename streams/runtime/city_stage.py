@@ -14,7 +14,7 @@ from streams.city.city_judge import CityJudge, CityResult
 from streams.city.contributions import Contribution, decode_contribution
 from streams.city.ledger import CityLedger, announced
 from streams.city.ledger_records import put_record, record_fields
-from streams.city.rates import Rate, changed_rates
+from streams.city.rates import Rate, changed_rates, fleet_rows
 from streams.clock import BEGINNING_MS
 from streams.counts import OTHER, rate_row, state_key
 from streams.decode import Malformed
@@ -72,6 +72,9 @@ class CityStage(StatefulStage[CityLedger]):
         for city, date in sorted(ledger.drove):
             await self._publish_driven(ledger, city, date)
         ledger.drove.clear()
+        for city, date in sorted(ledger.fleet_changed):
+            await self._publish_fleet(ledger, city, date)
+        ledger.fleet_changed.clear()
 
     async def _read(self, records: Sequence[Any]) -> list[tuple[Any, Contribution | str]]:
         """Records with what they say, or why it cannot be."""
@@ -100,6 +103,13 @@ class CityStage(StatefulStage[CityLedger]):
         await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps({**row, "revision": ledger.next_offset}))
         if row["empty_run_ratio"] is not None and date == max(ledger.driven):
             metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])
+
+    async def _publish_fleet(self, ledger: CityLedger, city: str, date: str) -> None:
+        """What a city's vehicles came to on a day beside distances."""
+        policies, registry = self.reference.policies, self.reference.registry
+        assert policies is not None and registry is not None
+        for row in fleet_rows(ledger, policies, registry, city, date):
+            await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps(self.marked({**row, "revision": ledger.next_offset})))
 
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far time has come, said by one ledger of the partials for all: each comes to the same."""

@@ -1,4 +1,4 @@
-"""Fixes → incidents about vehicles, and how far vehicles drove empty. A thin shell around the engine."""
+"""Fixes → incidents about vehicles, and what the fleet came to on each day. A thin shell around the engine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage
-from streams.state_records import RecordHeader, encode_fields, encode_header, has_fields
+from streams.state_records import RecordHeader, decode_fields, encode_fields, encode_header, has_fields
 from streams.topics import GPS, PARTIALS, VEHICLE_STATE
 from streams.vehicles.codec import decode_driven, decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine
+from streams.vehicles.fleet_day import KEY, FleetDay
 from streams.vehicles.incidents import Transition
 from streams.vehicles.partition import FixPartition, new_partition
 
@@ -118,6 +119,9 @@ class FixStage(StatefulStage[FixPartition]):
     def put(self, partition: FixPartition, key: str, value: bytes) -> None:
         """See ``StatefulStage``."""
         assert self.engine is not None
+        if key.startswith(KEY):
+            (partition.fleet_days.by_date[key.removeprefix(KEY)],) = decode_fields(value, tuple[FleetDay])
+            return
         if len(value) <= LONGEST_HEADER and not has_fields(value):  # forgotten by the checkpoint that wrote this
             partition.strangers.pending_tombstones.append(key)
             return
@@ -132,16 +136,21 @@ class FixStage(StatefulStage[FixPartition]):
         strangers.pending_tombstones = [vehicle_id for vehicle_id in strangers.expired if vehicle_id not in partition.vehicles]
         strangers.expired.clear()
         yield from ((vehicle_id, encode_header(head)) for vehicle_id in strangers.pending_tombstones)
+        yield from ((key, None if day is None else encode_fields((day,), head)) for key, day in partition.fleet_days.stored())
         yield from encode_vehicles(partition.store, partition.changed(), self.engine, head)
 
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
-        """How far the partition's vehicles drove on the days that changed."""
+        """How far the partition's vehicles drove, and what else they came to, on the days that changed."""
         partition = self.partitions[number]
         assert self.engine is not None
         city = self.city
         for date in sorted(partition.empty_run.changed):
             row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, driven=partition.empty_run.by_date[date])
             yield PARTIALS.name, city.encode(), encode_contribution(row)
+        for date in sorted(partition.fleet_days.changed):
+            row = Contribution(city, GPS.name, CITY_WIDE, date, number, partition.next_offset, fleet=partition.fleet_days.by_date[date])
+            yield PARTIALS.name, city.encode(), encode_contribution(row)
+        partition.fleet_days.published(self.engine.policies.newest.days, partition.stream_time_ms)
         partition.empty_run.published(self.engine.policies.newest.days, partition.stream_time_ms)
 
     def open_in(self, partition: FixPartition) -> Iterator[tuple[str, str]]:

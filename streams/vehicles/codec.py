@@ -20,6 +20,7 @@ from streams.vehicles.engine import Engine
 from streams.vehicles.history import FixHistory
 from streams.vehicles.incidents import prune
 from streams.vehicles.late import Late, Waiting
+from streams.vehicles.lines import OnLines, Progress
 from streams.vehicles.reported import NOTHING, Change, Report
 from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
 from streams.vehicles.store import Stored, VehicleStore
@@ -36,7 +37,7 @@ def encode_vehicles(store: VehicleStore, slots: np.ndarray, engine: Engine, head
             offended = _offended(vehicle, engine) if vehicle.has_offended() else NOTHING_OFFENDED
             yield vehicle.vehicle_id, encode_record((
                 *fields, vehicle.vehicle_id, vehicle.reported or (), offended.offences, *_history_fields(vehicle, stored),
-                offended.sets, offended.episodes, offended.live, offended.carried_over, offended.incidents, vehicle.seen, _late(vehicle, engine),
+                offended.sets, offended.episodes, offended.live, offended.carried_over, offended.incidents, vehicle.seen, _late(vehicle, engine), *_lines(vehicle),
             ))  # fmt: skip
 
 
@@ -102,6 +103,17 @@ def _late(vehicle: VehicleState, engine: Engine) -> tuple[Any, ...] | None:
     return vehicle.waiting.since_ms, said
 
 
+def _lines(vehicle: VehicleState) -> Iterator[list[Any]]:
+    """How far a vehicle has come on lines, if it has."""
+    if vehicle.on_lines:
+        yield [(*key, *msgspec.structs.astuple(progress)) for key, progress in vehicle.on_lines.items()]
+
+
+def _on_lines(said: Sequence[Any] = ()) -> OnLines | None:
+    """What ``_lines`` said."""
+    return {(date, line_id): msgspec.convert(progress, Progress) for date, line_id, *progress in said} or None
+
+
 def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
     """What ``_late`` said."""
     if late is None:
@@ -127,7 +139,7 @@ def decode_vehicle(value: bytes, engine: Engine) -> VehicleState:
     if fields[0] < 7:
         fields = _from_version_6(fields)
     vehicle_id, reported, packed, compressed, rows, ids, exact, sets, episodes, live, carried_over, incidents, *more = body_of(fields)
-    seen, late = more or (fields[2], None)
+    seen, late, *lines = more or (fields[2], None)
     offences = [engine.compiler.offence(*offence) for offence in packed]
     history = _history(compressed if fields[0] >= 5 else joined(compressed), rows, ids, exact)
     stored = [_episode(episode, offences) for episode in episodes]
@@ -142,6 +154,7 @@ def decode_vehicle(value: bytes, engine: Engine) -> VehicleState:
         incidents=announced or None,
         reported=[Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
         waiting=_waiting(late, engine),
+        on_lines=_on_lines(*lines),
         seen=seen,
         open={incident.incident_id: incident for incident in announced if incident.state == OPEN} or None,
     )

@@ -28,12 +28,14 @@ from streams.rules import RULES
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import RuleCompiler
 from streams.vehicles.decoding import DecodedChunk, decode_chunk
-from streams.vehicles.empty_run import APART_MS
+from streams.vehicles.empty_run import APART_MS, dates_of
 from streams.vehicles.growable import as_bytes
 from streams.vehicles.incidents import IncidentTracker, Transition
 from streams.vehicles.insertion import LateInsertion
 from streams.vehicles.latest import BEFORE_FIRST_MS
+from streams.vehicles.lines import Lines, note_visits
 from streams.vehicles.offence_sets import OffenceSets
+from streams.vehicles.parking import Parking
 from streams.vehicles.partition import FixPartition
 from streams.vehicles.quiet import earlier_of_same, quiet_fixes, rounds
 from streams.vehicles.slow_path import SlowPath, SuspectFix, most_kept
@@ -71,9 +73,11 @@ class Engine:
         self.compiler = RuleCompiler(policies, registry)
         self.tracker = IncidentTracker(identity_key, self._policy_name, self.compiler.silences)
         self.offence_sets = OffenceSets()
-        insertion = LateInsertion(self.compiler, self.tracker, self.offence_sets)
+        self.parking = Parking(policies)
+        self.lines: Lines | None = None
+        insertion = LateInsertion(self.compiler, self.tracker, self.offence_sets, self.parking)
         self.timers = Timers(self.compiler, self.tracker, insertion)
-        self.slow_path = SlowPath(self.compiler, self.tracker, self.offence_sets, insertion, self.timers)
+        self.slow_path = SlowPath(self.compiler, self.tracker, self.offence_sets, insertion, self.timers, self.parking)
         self.change(policies)
 
     @property
@@ -84,6 +88,8 @@ class Engine:
     def change(self, policies: Policies) -> None:
         """Take over a policy or registry as published."""
         self.compiler.change(policies)
+        self.parking.change(policies)
+        self.lines = None
         rules = [rule for policy in policies.versions for rule in policy.fix_rules]
         limits_ms = [rule.parameters.limit for rule in rules if getattr(RULES[rule.rule], "FORM", None) is Form.SILENCE]
         self.tracker.shortest_silence_ms = min(limits_ms, default=END_MS)
@@ -154,15 +160,19 @@ class Engine:
             if full:
                 store.compress(full, self.policies.lateness_ms, self.offence_sets.drop_oldest)
         self._drive(partition, chunk, latest, appended)
+        self.parking.add_steps(partition.fleet_days, chunk, latest, zones, appended)
+        accepted = appended.copy()
         reached_ms = np.maximum.accumulate(np.where(appended, chunk.stream_times, partition.stream_time_ms)).tolist()
         for index, suspect in _suspects(chunk, packed, zones, prefilter, np.flatnonzero(~appended)):
             self.timers.pass_time(partition, reached_ms[index], transitions)
             slot, record = slots.item(index), decoded.records[index]
             reason = self.slow_path.judge(partition, store.vehicles[slot], suspect, transitions)
+            accepted[index] = reason is None
             if reason is None:
                 store.latest.data["seen"][slot] = record.offset
             else:
                 decoded.rejects.append(refused(record, suspect.fix, reason))
+        self._note_days(partition, chunk, slots, zones, accepted)
         self.timers.pass_time(partition, reached_ms[-1], transitions)
 
     def _quiet(
@@ -206,12 +216,29 @@ class Engine:
             latest[name] = store.latest.data[name][slots]
 
     def _drive(self, partition: FixPartition, chunk: Chunk, latest: np.ndarray, appended: np.ndarray) -> None:
-        """Enter the legs that end with the appended ones of n fixes, where the load is known."""
-        known = appended & (latest["load"] > 0) & (chunk.times - latest["time_ms"] <= APART_MS)
+        """Enter the legs that end with the appended ones of n fixes."""
+        known = appended & (chunk.times - latest["time_ms"] <= APART_MS)
         if known.any():
             before = latest["lon"][known] / DEGREE, latest["lat"][known] / DEGREE
             after = chunk.lons[known], chunk.lats[known]
-            partition.empty_run.add_legs(latest["load"][known], before, after, chunk.times[known], self.policies.newest.days)
+            partition.empty_run.add_legs(latest["load"][known], before, after, (latest["time_ms"][known], chunk.times[known]), self.policies.newest.days)
+
+    def _note_days(self, partition: FixPartition, chunk: Chunk, slots: np.ndarray, zones: np.ndarray, accepted: np.ndarray) -> None:
+        """Enter the local days of the accepted ones of n fixes, and those in zones of their vehicles' lines."""
+        for date in dates_of(chunk.times[accepted], self.policies.newest.days):
+            partition.fleet_days.of(date)
+        if self.lines is None:
+            self.lines = Lines(self.policies, self.compiler.registry)
+        vehicle_ids, visits = self.lines.vehicle_ids, []
+        for index in np.flatnonzero(accepted & self.lines.zone_sets.contain(zones)).tolist():
+            fix = chunk.fixes[index]
+            if fix.vehicle_id in vehicle_ids:
+                vehicle = partition.store.vehicles[slots.item(index)]
+                if vehicle.on_lines is None:
+                    vehicle.on_lines = {}
+                visits.append((vehicle.on_lines, index, fix))
+        if visits:
+            note_visits(self.lines, partition.fleet_days, zones, visits)
 
     def _flush(self, partition: FixPartition) -> None:
         """Bring the store up to date with the vehicles that were judged one by one."""

@@ -7,6 +7,7 @@ from streams.vehicles.compiled_rules import CompiledRules, Offence, RuleCompiler
 from streams.vehicles.incidents import IncidentTracker, Transition
 from streams.vehicles.late import FEW, Late, Opened, Waiting
 from streams.vehicles.offence_sets import OffenceSets
+from streams.vehicles.parking import Parking
 from streams.vehicles.partition import FixPartition
 from streams.vehicles.reported import insert as insert_report
 from streams.vehicles.state import VehicleState
@@ -15,10 +16,11 @@ from streams.vehicles.state import VehicleState
 class LateInsertion:
     """Inserts late fixes: at once where a vehicle has few fixes, else many together (``streams.vehicles.late``)."""
 
-    def __init__(self, compiler: RuleCompiler, tracker: IncidentTracker, offence_sets: OffenceSets) -> None:
+    def __init__(self, compiler: RuleCompiler, tracker: IncidentTracker, offence_sets: OffenceSets, parking: Parking) -> None:
         self.compiler = compiler
         self.tracker = tracker
         self.offence_sets = offence_sets
+        self.parking = parking
 
     def add(self, partition: FixPartition, vehicle: VehicleState, late: Late, fresh: int) -> list[Transition]:
         """Insert a late fix, or let it wait for others, of a vehicle that has ``fresh`` fixes within the lateness; what follows."""
@@ -89,10 +91,13 @@ class LateInsertion:
         opened.set_offences(index, number)
 
     def _divide_leg(self, partition: FixPartition, opened: Opened, index: int) -> None:
-        """An inserted fix divides the leg driven between its neighbours."""
+        """An inserted fix divides what lies between its neighbours."""
         days, fix, after = self.compiler.policies.newest.days, opened.at(index), opened.at(index + 1)
         partition.empty_run.add_leg(fix, after, days)
-        if index:
-            before = opened.at(index - 1)
+        before = opened.at(index - 1) if index else None
+        self.parking.add_step(partition.fleet_days, before, fix)
+        self.parking.add_step(partition.fleet_days, fix, after)
+        self.parking.add_step(partition.fleet_days, before, after, -1)
+        if before is not None:
             partition.empty_run.add_leg(before, fix, days)
             partition.empty_run.add_leg(before, after, days, -1)

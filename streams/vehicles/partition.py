@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from streams.vehicles.empty_run import EmptyRun
+from streams.vehicles.fleet_day import FleetDays
 from streams.vehicles.state import VehicleState, new_vehicle_state
 from streams.vehicles.store import VehicleStore
 from streams.vehicles.strangers import Strangers
@@ -18,13 +19,14 @@ class FixPartition(msgspec.Struct):
     """The state of one partition: its vehicles, by id, its stream time, and its timers (``streams.vehicles.timers``): a heap of (ms, vehicle id).
 
     ``next_offset``: records below it have been judged, ``saved_offset``: as of the last checkpoint. ``store``: what is known of many vehicles at once,
-    with rules compiled as of a ``generation``; ``empty_run``: how far they drove empty; ``arrivals``: what is to be said of event time at the
+    with rules compiled as of a ``generation``; ``empty_run``: how far they drove; ``fleet_days``: what else they came to on each day; ``arrivals``: what is to be said of event time at the
     next checkpoint; ``strangers``: the vehicles that no record knows.
     """
 
     vehicles: dict[str, VehicleState] = {}
     store: VehicleStore = msgspec.field(default_factory=VehicleStore)
     empty_run: EmptyRun = msgspec.field(default_factory=EmptyRun)
+    fleet_days: FleetDays = msgspec.field(default_factory=FleetDays)
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     strangers: Strangers = msgspec.field(default_factory=Strangers)
     generation: int = 0

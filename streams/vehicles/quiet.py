@@ -46,7 +46,7 @@ def quiet_fixes(
     no_timer_falls = latest["due_ms"] >= reached_ms
     needs_timer = rule_set["watches"] & chunk.ignition & (latest["due_ms"] > times + shortest_silence_ms)
     reports_as_before = latest["reported"] == chunk.reported
-    leg_is_inexact = latest["checked_out"] & (latest["load"] > 0)  # the row may not say where it began
+    leg_is_inexact = latest["checked_out"]  # the row may not say where it began
     storable = packed.fits & packed.short
     quiet: np.ndarray = (
         storable & is_newest & rules_hold & no_rule_can_hold & near_enough & no_timer_falls & ~needs_timer & reports_as_before & ~leg_is_inexact

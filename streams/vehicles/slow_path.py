@@ -17,6 +17,7 @@ from streams.vehicles.incidents import IncidentTracker, Transition
 from streams.vehicles.insertion import LateInsertion
 from streams.vehicles.late import FEW, Late
 from streams.vehicles.offence_sets import OffenceSets
+from streams.vehicles.parking import Parking
 from streams.vehicles.partition import FixPartition
 from streams.vehicles.reported import NOTHING, Report, last_report
 from streams.vehicles.reported import append as append_report
@@ -53,12 +54,13 @@ class SuspectFix(NamedTuple):
 class SlowPath:
     """Judges one fix at a time."""
 
-    def __init__(self, compiler: RuleCompiler, tracker: IncidentTracker, offence_sets: OffenceSets, insertion: LateInsertion, timers: Timers) -> None:
+    def __init__(self, compiler: RuleCompiler, tracker: IncidentTracker, offence_sets: OffenceSets, insertion: LateInsertion, timers: Timers, parking: Parking) -> None:
         self.compiler = compiler
         self.tracker = tracker
         self.offence_sets = offence_sets
         self.insertion = insertion
         self.timers = timers
+        self.parking = parking
 
     def judge(self, partition: FixPartition, vehicle: VehicleState, suspect: SuspectFix, transitions: list[Transition]) -> str | None:
         """Accept a fix and append the transitions that follow; or the reason for which it is refused."""
@@ -130,8 +132,10 @@ class SlowPath:
         fix = suspect.fix
         if rule_set.pairs and history.rows and _moved_deg(history, fix) > rule_set.reach_deg - 1e-6:
             offences += pair_offences(rule_set, history.newest(), _stored(fix))
-        if history.load():
-            partition.empty_run.add_leg(history.newest(), _stored(fix), self.compiler.policies.newest.days)
+        before, stored = history.newest() if history.rows else None, _stored(fix)
+        if before is not None:
+            partition.empty_run.add_leg(before, stored, self.compiler.policies.newest.days)
+        self.parking.add_step(partition.fleet_days, before, stored)
         history.append(suspect.row, suspect.id)
         if (report := _report(fix)) != last_report(vehicle.reported):
             vehicle.reported = append_report(vehicle.reported, *suspect.key, report, history.oldest_ms())

@@ -14,6 +14,7 @@ from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import CompiledRules, Offence
 from streams.vehicles.history import FixHistory
 from streams.vehicles.late import Waiting
+from streams.vehicles.lines import OnLines
 from streams.vehicles.reported import NOTHING, Change, Report
 
 
@@ -96,7 +97,7 @@ class VehicleState(msgspec.Struct, gc=False):
     (-1: it has none yet), and the older ones in ``compressed`` blocks. ``offending``: how many of them commit which set of offences (by its number).
     ``episodes``: those that contain the newest fix; ``carried_over``: those that contained the newest fix dropped from the history.
     ``incidents``: the announced ones that a late fix can still change, in the order of their announcement. ``reported``: what its fixes report of plate
-    and synthetic. ``waiting``: late fixes that are not in the history yet. ``seen``: the offset at which it was last accepted, unless the store says it.
+    and synthetic. ``waiting``: late fixes that are not in the history yet. ``on_lines``: how far it has come on delivery lines. ``seen``: the offset at which it was last accepted, unless the store says it.
     Empty containers are absent, since most vehicles have nothing in them.
 
     Of this process only: the ``open`` ones of ``incidents`` by id; the last fix that was dropped, if ``incidents`` may hold what only fixes before it
@@ -114,6 +115,7 @@ class VehicleState(msgspec.Struct, gc=False):
     incidents: list[Incident] | None = None
     reported: list[Change] | None = None
     waiting: Waiting | None = None
+    on_lines: OnLines | None = None
     seen: int = 0
     compiled: CompiledRules | None = None
     subject: Subject | None = None

@@ -90,4 +90,4 @@ def _seen(partition: FixPartition, vehicle: VehicleState) -> int:
 
 def _is_needed(vehicle: VehicleState) -> bool:
     """Whether there is anything to be told of it yet."""
-    return vehicle.waiting is not None or bool(vehicle.open)
+    return vehicle.waiting is not None or bool(vehicle.open) or bool(vehicle.on_lines)

@@ -1,10 +1,14 @@
 """What every rule must have, whoever writes it; and one positive and one negative case for each."""
 
 import re
+from types import MappingProxyType
 
 import msgspec
 import pytest
 
+from streams.city.city_judge import CityJudge
+from streams.city.contributions import Contribution
+from streams.city.ledger import CityLedger, Due
 from streams.clock import Duration
 from streams.counts import Counts, DayKey
 from streams.events import Fix, Record
@@ -17,6 +21,7 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES, judged
 from streams.vehicles.engine import Engine
+from streams.vehicles.fleet_day import FleetDay
 from streams.vehicles.partition import new_partition
 
 HEADINGS = ("What", "Clause", "Parameters", "Example")
@@ -31,6 +36,9 @@ rules: [RULE]
 """
 ZONES = """{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"id": "z", "kind": "restricted"},
   "geometry": {"type": "Polygon", "coordinates": [[[0,0],[2,0],[2,2],[0,2],[0,0]]]}}]}"""
+LINE_ZONES = """{"type": "FeatureCollection", "features": [
+  {"type": "Feature", "properties": {"id": "z", "name_zh": "站一"}, "geometry": {"type": "Polygon", "coordinates": [[[0,0],[2,0],[2,2],[0,2],[0,0]]]}},
+  {"type": "Feature", "properties": {"id": "y"}, "geometry": {"type": "Polygon", "coordinates": [[[1,0],[3,0],[3,2],[1,2],[1,0]]]}}]}"""
 NOON = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
 VEHICLE = {"kind": "vehicle", "id": "HH-00001", "plate": "蒙A1", "enterprise_id": "e", "vehicle_class": "truck", "energy": "fuel", "body": "box"}
 INSIDE, OUTSIDE = {"lon": 1.0, "lat": 1.0}, {"lon": 3.0, "lat": 3.0}
@@ -297,6 +305,97 @@ def test_what_scans_say_becomes_an_incident_that_follows_them():
         known, transitions = judge_violation(policies, b"k", key, summary_of(sightings), known, stream_time_ms)
         said.append([(t.kind, t.revision, t.extent.count) for t in transitions])
     assert said == [[("opened", 1, 1)], [], [("updated", 2, 2)], [("closed", 3, 2)], [], [("updated", 4, 1)], [("retracted", 5, 0)]]
+
+
+DAY, BEFORE = "2023-11-15", "2023-11-14"
+LINE = {"kind": "line", "id": "l", "zones": ["z", "y"], "vehicle_ids": ["v", "w"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "line", "fixes", "after_ms", "missed"),
+    [  # a fix: vehicle, minutes after noon, places; the day before was heard of
+        ("", {}, [("v", 0, "z"), ("v", 1, "y")], 600_000, False),
+        ("", {}, [("v", 1, "y"), ("v", 0, "z")], 600_000, False),
+        ("", {}, [("v", 0, "y"), ("v", 1, "z")], 600_000, True),
+        ("", {}, [("v", 0, "z"), ("w", 1, "y")], 600_000, True),
+        ("", {}, [("x", 0, "z"), ("x", 1, "y")], 600_000, True),
+        ("", {}, [("v", 0, "zy")], 600_000, False),
+        ("", {}, [("v", 0, "z"), ("v", 720, "y")], 86_400_000, True),
+        ("", {}, [("v", 0, "z")], 599_999, False),
+        ("", {"zones": ["z"]}, [("v", 0, "z")], 600_000, False),
+        ("", {"zones": ["z", "nowhere"]}, [("v", 0, "z")], 600_000, False),
+        ("", {"zones": []}, [("v", 0, "z")], 600_000, False),
+        ("", {"vehicle_ids": []}, [("v", 0, "z"), ("v", 1, "y")], 600_000, True),
+        ("", {"city": "1"}, [("v", 0, "z")], 600_000, True),
+        ("", {"city": "2"}, [("v", 0, "z")], 600_000, False),
+        ("", {"valid_from": DAY}, [("v", 0, "z")], 600_000, True),
+        ("", {"valid_from": "2023-11-15T00:00:01"}, [("v", 0, "z")], 600_000, False),
+        ("", {"valid_until": BEFORE}, [("v", 0, "z")], 600_000, False),
+        (", lines: [l]", {}, [("v", 0, "z")], 600_000, True),
+        (", lines: [k]", {}, [("v", 0, "z")], 600_000, False),
+        ("", {}, [], 600_000, False),
+    ],
+)
+def test_lines(keys, line, fixes, after_ms, missed):
+    policies, registry = line_world(keys, line)
+    standing, ledger = {}, CityLedger()
+    for contribution, now_ms in [(heard(BEFORE), 0), *([(driving(policies, registry, fixes), 0)] if fixes else []), (None, policies.newest.days.bounds_ms(DAY)[1] + after_ms)]:
+        judge_lines(policies, registry, standing, contribution, now_ms, ledger)
+    assert [(d.subject, d.state, d.revision) for d in standing.values() if d.opened_at_ms == policies.newest.days.bounds_ms(DAY)[0]] == [("line/l", "closed", 2)] * missed
+
+
+@pytest.mark.parametrize(("date", "is_judged"), [("2023-11-14", True), ("2023-11-08", True), ("2023-11-07", False), ("2023-11-16", False), (None, False)])
+def test_a_line_is_not_missed_on_a_day_of_which_nothing_or_a_part_was_heard(date, is_judged):
+    policies, registry = line_world()
+    standing, ledger, (start_ms, end_ms) = {}, CityLedger(), policies.newest.days.bounds_ms(DAY)
+    for contribution, now_ms in [(heard(DAY), 0), (heard(date) if date else None, 0), (None, end_ms + 600_000)]:
+        judge_lines(policies, registry, standing, contribution, now_ms, ledger)
+    assert (start_ms in [data.opened_at_ms for data in standing.values()]) is is_judged
+
+
+def test_a_missed_line_is_taken_back_by_fixes_and_by_nothing_else():
+    """Whatever the registry says afterwards; days are judged by the lines that counted when they were closed."""
+    policies, registry = line_world()
+    standing, ledger, end_ms = {}, CityLedger(), policies.newest.days.bounds_ms(DAY)[1]
+    for contribution in (heard(BEFORE), heard(DAY)):
+        judge_lines(policies, registry, standing, contribution, end_ms + 600_000, ledger)
+    told = [standing["line/l"].state, standing["line/l"].revision]
+    registry.put("line", "l", [])
+    registry.put("line", "k", [decode_entry(msgspec.json.encode({**LINE, "id": "k"}))])
+    judge_lines(policies, registry, standing, heard(DAY, partition=2), end_ms + 700_000, ledger)
+    told += [standing["line/l"].state, list(standing)]
+    judge_lines(policies, registry, standing, heard(DAY, lines=["l"], partition=1), end_ms + 700_000, ledger)
+    told += [standing["line/l"].state, standing["line/l"].revision, standing["line/l"].reason_zh]
+    assert told == ["closed", 2, "closed", ["line/l"], "retracted", 3, "物流配送专线 l 2023-11-15 没有车辆依次驶入 站一、y"]
+
+
+def line_world(keys="", line=MappingProxyType({})):
+    """Policy and registry with one delivery line."""
+    policy = parse_policy(FRAME.replace("RULE", f'{{rule: missed_line, id: r, clause: "1", severity: violation{keys}}}'), "test", lambda _: LINE_ZONES)
+    registry = Registry(policy.timezone)
+    registry.add([decode_entry(msgspec.json.encode({**LINE, **line}))])
+    return Policies([policy]), registry
+
+
+def heard(date, lines=(), partition=0):
+    return Contribution("1", "courier.gps.v1", "*", date, partition, 1, fleet=FleetDay(list(lines)))
+
+
+def driving(policies, registry, fixes):
+    """What a partition's vehicles come to on the day."""
+    lons, partition = {"z": 0.5, "zy": 1.5, "y": 2.5}, new_partition()
+    values = [msgspec.json.encode(Fix(f"e{n}", NOON + minutes * 60_000, vehicle, lons[place], 0.5)) for n, (vehicle, minutes, place) in enumerate(fixes)]
+    Engine(policies, registry, b"k").judge(partition, [Record(value, n) for n, value in enumerate(values)])
+    return Contribution("1", "courier.gps.v1", "*", DAY, 1, 1, fleet=partition.fleet_days.by_date[DAY])
+
+
+def judge_lines(policies, registry, standing, contribution, now_ms, ledger):
+    """Let a city's ledger take a contribution, and time pass; ``standing``: incidents by subject, as last said."""
+    judge, due = CityJudge(policies, registry, b"k"), Due()
+    if contribution is not None:
+        judge.enter(ledger, contribution, due)
+    judge.advance(ledger, now_ms, now_ms - 1, due)
+    standing.update((data.subject, data) for _, data in judge.judge(ledger, due).incidents)
 
 
 def test_a_limit_is_milliseconds():

@@ -48,6 +48,7 @@ rules:
   - {rule: unverified_sender, id: nameless, clause: "1", severity: warning}
   - {rule: offline_camera, id: camera, clause: "1", severity: warning, limit: 30m}
   - {rule: interrupted_feed, id: feed, clause: "1", severity: warning, limit: 5h, hours: [{days: mon-sat, from: "06:00", until: "23:00"}]}
+  - {rule: missed_line, id: line, clause: "1", severity: warning}
   - {rule: blacklisted_enterprise, id: black, clause: "1", severity: warning, black_at: 4, points: {unfiled_outlet: 1, speeding: 2, low_electronic_waybill_rate: 3}}
 """
 PRIVILEGE = """\
@@ -56,13 +57,17 @@ PRIVILEGE = """\
 CHANGE = "2023-11-15T12:06:00"
 LATER = PACK.replace("limit_kmh: 60", "limit_kmh: 5").replace("policy: p", f'policy: p\nvalid_from: "{CHANGE}+08:00"')
 """The version that is valid from then on."""
-ZONE = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]]}
-ZONES = json.dumps({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"id": "z"}, "geometry": ZONE}]})
+SQUARES = {"z": [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]], "y": [[2.5, 0], [3.5, 0], [3.5, 2], [2.5, 2], [2.5, 0]]}
+ZONES = json.dumps({"type": "FeatureCollection", "features": [
+    {"type": "Feature", "properties": {"id": name, "kind": "loading"}, "geometry": {"type": "Polygon", "coordinates": [ring]}} for name, ring in SQUARES.items()
+]})  # fmt: skip
 REGISTRY = [
     {"kind": "vehicle", "id": "v1", "enterprise_id": "e", "energy": "electric"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"},
     {"kind": "outlet", "id": "o", "enterprise_id": "e", "filed": True, "camera": True}, {"kind": "outlet", "id": "q", "camera": True},
     {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30", "filed_at": "2023-11-15"},
     {"kind": "notice", "id": "n2", "subject": "enterprise/e", "from": "2023-11-16T08:00", "until": "2023-11-16T09:00"},
+    {"kind": "line", "id": "l1", "zones": ["z", "y", "z"], "vehicle_ids": ["v1"]}, {"kind": "line", "id": "l2", "zones": ["y", "z", "y"], "vehicle_ids": ["v2", "v3"]},
+    {"kind": "line", "id": "l3", "zones": ["z"], "vehicle_ids": ["v4"], "city": "1"},
 ]  # fmt: skip
 NEWS = [
     {"kind": "vehicle", "id": "v2", "enterprise_id": "e", "valid_from": CHANGE}, {"kind": "vehicle", "id": "v3", "valid_from": CHANGE},
@@ -71,7 +76,8 @@ NEWS = [
 """Records and versions that the registry gets meanwhile."""
 CONTROL = 0.1
 """How often something stands in an input that is no record."""
-NEXT_DAY_MS = BASE_MS + 86_400_000
+DAY_MS = 86_400_000
+NEXT_DAY_MS = BASE_MS + DAY_MS
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 
 
@@ -120,14 +126,15 @@ def grouped(records):
 
 def day_events(rng, *, ordered=False, within_ms=None, from_ms=BASE_MS):
     """(topic, key, value) in order of arrival: fixes and scans, some late, repeated or broken, or all in order of time; all of one day, where its hours are given."""
-    sent = []
+    yesterday = {"event_id": "v4", "event_time_ms": BASE_MS - DAY_MS, "vehicle_id": "v4", "lon": 1.0, "lat": 1.0}
+    sent = [(BASE_MS, GPS.name, "v4", json.dumps(yesterday).encode())] if from_ms == BASE_MS else []
     for vehicle in ("v1", "v2", "v3"):
         at_ms, inside, speed = from_ms, True, 10.0
         for number in range(rng.randrange(4, 16)):
             at_ms += rng.choice([1_000, 10_000, 10_000, 10_000, 60_000, 150_000, 200_000])
             inside, speed = rng.choice([inside, inside, not inside]), rng.choice([speed, 10.0, 70.0])
             fix = {"event_id": f"{vehicle}-{from_ms}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
-                   "speed_kmh": speed, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
+                   "speed_kmh": speed if number % 4 < 2 else 0.5, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
             sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
     for number in range(rng.randrange(2, 16)):
         at_ms = from_ms + (rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3]) if within_ms is None else rng.randrange(within_ms))
@@ -321,12 +328,7 @@ def check(world, name):
     rates, low = oracle.scans(*scanned, stream_time=stream_time_ms, live=True)
     rows = newest((r.key.decode(), json.loads(r.value)) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values()) if row["accepted"]}
-    driven = {row["date"]: (round(row["empty_run_m"] * 1000), round(row["known_run_m"] * 1000)) for row in of_driving(rows.values())}
-    drove = defaultdict(lambda: (0, 0))
-    for number in range(PARTITIONS):
-        for date, mm in oracle.driven(driven_by[number]).items():
-            drove[date] = tuple(map(sum, zip(drove[date], mm, strict=True)))
-    assert driven == drove, f"{name}: driven {driven}, not {dict(drove)}"
+    check_fleet(oracle, rows, left, driven_by, stream_time_ms, name)
     month = {key: row["accepted"] for key, row in rows.items() if row["window"] == "30d" and row["accepted"]}
     of_month = Counter()
     for (city_code, enterprise, _), row in rates.items():
@@ -339,3 +341,22 @@ def check(world, name):
     black = oracle.black(left, stream_time_ms, live=True)
     assert black_lists(left) == black, f"{name}: black lists {black_lists(left) ^ black}"
     check_findings(left, oracle.findings(*scanned), oracle, name)
+
+
+def check_fleet(oracle, rows, left, driven_by, stream_time_ms, name):
+    """Distances, stays in loading zones and delivery lines, each summed over partitions; lines that nobody drove."""
+    driven = {row["date"]: tuple(round(row[f"{kind}_m"] * 1000) for kind in ("empty_run", "known_run", "night_run", "run")) for row in of_driving(rows.values())}
+    drove, parked = defaultdict(lambda: (0, 0, 0, 0)), defaultdict(lambda: (0, 0))
+    for lines in driven_by:
+        for sums, found in ((drove, oracle.driven(lines)), (parked, oracle.parked(lines))):
+            for key, numbers in found.items():
+                sums[key] = tuple(map(sum, zip(sums[key], numbers, strict=True)))
+    assert driven == drove, f"{name}: driven {driven}, not {dict(drove)}"
+    stays = {(row["date"], row["zone_id"]): (row["stops"], row["occupied_ms"]) for row in rows.values() if row["window"].startswith("parking ")}
+    assert stays == parked, f"{name}: stays {stays}, not {dict(parked)}"
+    of_lines = {row["date"]: (row["lines_run"], row["lines"]) for row in rows.values() if row["window"].startswith("lines ") and row["lines"] is not None}
+    run = {date: (len(driven & lines), len(lines)) for date, (driven, lines) in oracle.lines_of(*driven_by).items()}
+    assert of_lines == run, f"{name}: lines {of_lines}, not {run}"
+    missed = {(data["rule_id"], data["line_id"], oracle.local(data["opened_at_ms"]).date().isoformat()) for data in left if data["rule"] == "missed_line"}
+    expected = oracle.missed_lines(driven_by, stream_time_ms)
+    assert missed == expected, f"{name}: missed lines {missed}, not {expected}"

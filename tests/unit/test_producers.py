@@ -61,7 +61,7 @@ def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(
     partition = new_partition()
     verdict = Engine(Policies([policy]), registry, b"k").judge(partition, records)
     assert {date: tuple(driven) for date, driven in partition.empty_run.by_date.items()} == made.truth.driven
-    assert sum(empty for empty, _ in made.truth.driven.values())
+    assert sum(empty for empty, *_ in made.truth.driven.values())
     final = {t.incident_id: t for t in verdict.transitions}
     found = {
         (t.episode.offence.rule_id, t.vehicle_id, t.episode.offence.zone_id, t.episode.opened_at_ms, t.episode.last_seen_ms, t.episode.fix_count)
