@@ -31,15 +31,17 @@ class Parking:
         self.policies = policies
         self.zone_sets = ZoneSets(policies, {zone for policy in policies.versions for zone, kind in policy.zone_kinds.items() if kind == KIND})
 
-    def stands_in(self, fix: StoredFix) -> tuple[str, ...]:
-        """The loading zones that a vehicle stands in at a fix."""
+    def stands_in(self, fix: StoredFix, number: int | None = None) -> tuple[str, ...]:
+        """The loading zones that a vehicle stands in at a fix; ``number``: of the fix's set of zones, where it is known."""
         if fix.speed_kmh is None or fix.speed_kmh > STOPPED_KMH or not self.zone_sets.wanted:
             return ()
-        return self.zone_sets.of(self.policies.locate(np.array([fix.event_time_ms]), np.array([fix.lon]), np.array([fix.lat])).item(0))
+        if number is None:
+            number = self.policies.locate(np.array([fix.event_time_ms]), np.array([fix.lon]), np.array([fix.lat])).item(0)
+        return self.zone_sets.of(number)
 
-    def add_step(self, days: FleetDays, before: StoredFix | None, after: StoredFix, sign: int = 1) -> None:
-        """Enter the step between two consecutive fixes (to the first of all, from None), or take it back (-1)."""
-        if zones := self.stands_in(after):
+    def add_step(self, days: FleetDays, before: StoredFix | None, after: StoredFix, sign: int = 1, number: int | None = None) -> None:
+        """Enter the step between two consecutive fixes (to the first of all, from None), or take it back (-1); ``number``: of the set of zones after it."""
+        if zones := self.stands_in(after, number):
             apart = before is None or after.event_time_ms - before.event_time_ms > APART_MS
             stood = self.stands_in(before) if before is not None and not apart else ()
             self._enter(days, zones, stood, None if before is None else before.event_time_ms, after.event_time_ms, sign)

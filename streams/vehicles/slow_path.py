@@ -135,7 +135,7 @@ class SlowPath:
         before, stored = history.newest() if history.rows else None, _stored(fix)
         if before is not None:
             partition.empty_run.add_leg(before, stored, self.compiler.policies.newest.days)
-        self.parking.add_step(partition.fleet_days, before, stored)
+        self.parking.add_step(partition.fleet_days, before, stored, number=suspect.zones)
         history.append(suspect.row, suspect.id)
         if (report := _report(fix)) != last_report(vehicle.reported):
             vehicle.reported = append_report(vehicle.reported, *suspect.key, report, history.oldest_ms())
