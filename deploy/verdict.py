@@ -106,6 +106,8 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) in {"silence", "credit"}}
     differences += [f"missed: {_spell(spell)}" for spell in set(truth.spells) - spells]
     differences += [f"not injected: {_spell(spell)}" for spell in spells - set(truth.spells)]
+    missed_lines = {(d["rule_id"], d["line_id"], days.date_of(d["opened_at_ms"])) for d in standing if judged(d["rule"]) == "line"}
+    differences += [f"line {' '.join(line)}: missed is not what was injected" for line in missed_lines ^ set(truth.missed_lines)]
     differences += finding_differences(truth.findings, standing, days)
     for name, counts in truth.rates.items():
         row = rates.get(name, {})
@@ -115,7 +117,7 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     driven = {row["date"]: tuple(row[f"{kind}_m"] for kind in ("empty_run", "known_run", "night_run", "run")) for row in rates.values() if is_about_driving(row)}
     drove = {date: tuple(mm / 1000 for mm in driven_mm) for date, driven_mm in truth.driven.items()}
     differences += [f"driven empty, with a known load, by night and in all on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
-    return TruthComparison(len(expected) + len(truth.low_days) + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
+    return TruthComparison(len(expected) + len(truth.low_days) + len(truth.missed_lines) + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
 
 
 def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], days: LocalDays) -> list[str]:

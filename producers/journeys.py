@@ -83,6 +83,21 @@ class Journeys:
         legs += self.streets.roam(home_ms, self.shift.end_ms, outside)
         self.planned.append(Journey(vehicle.id, vehicle.plate, legs, self.shift.end_ms))
 
+    def drive_line(self, vehicle: Vehicle, ways: list[Way], stay_ms: int, unseen_ms: int) -> None:
+        """Drive into one zone after another, stand in each and drive out; unseen for a while on the way between the two. Then roam."""
+        now_ms, legs, unseen = self.shift.start_ms, list[Leg](), (0, 0)
+        for way in ways:
+            if legs:
+                unseen = now_ms, now_ms + unseen_ms
+                legs.append(Leg(*unseen, legs[-1].end, way.start))
+                now_ms += unseen_ms
+            drive_ms = max(SHORTEST_DRIVE_MS, _drive_ms(way))
+            for until_ms, start, end in ((drive_ms, way.start, way.end), (stay_ms, way.end, way.end), (drive_ms, way.end, way.start)):
+                legs.append(Leg(now_ms, now_ms + until_ms, start, end))
+                now_ms += until_ms
+        legs += self.streets.roam(now_ms, self.shift.end_ms, legs[-1].end)
+        self.planned.append(Journey(vehicle.id, vehicle.plate, legs, self.shift.end_ms, gap=unseen))
+
     def _departure_ms(self, drive_ms: int, latest_ms: int, unless: Rule | None) -> int:
         """So many milliseconds after the start at the latest; where a rule is given, not to arrive while it permits that, if that can be had."""
         for _ in range(100):

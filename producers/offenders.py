@@ -18,6 +18,8 @@ from streams.registry.records import Vehicle
 OFFENDER_SHARE = 0.02
 """Of all vehicles, for each rule."""
 TOO_SHORT = "the traffic is too short"
+UNSEEN_MS, LONGEST_STAY_MS = 900_000, 480_000
+"""On the way between the zones of a delivery line, and in each of them."""
 PERMITTED = "permitted at this time"
 
 
@@ -40,7 +42,10 @@ class Offender(NamedTuple):
 
 
 class Offenders:
-    """Hires vehicles to break a policy's rules and plans their journeys; ``by_vehicle`` says who is to do what, ``skipped`` why a rule is not broken."""
+    """Hires vehicles to break a policy's rules and plans their journeys; ``by_vehicle`` says who is to do what, ``skipped`` why a rule is not broken.
+
+    ``on_lines``: which vehicle of each delivery line is on the road; ``driven_lines``: the lines that are driven.
+    """
 
     def __init__(self, policy: Policy, pool: Pool, journeys: Journeys, rng: random.Random, *, vehicles: int) -> None:
         self.policy, self.pool, self.journeys, self.rng = policy, pool, journeys, rng
@@ -48,6 +53,8 @@ class Offenders:
         self.share = max(1, round(vehicles * OFFENDER_SHARE))
         self.by_vehicle: dict[str, Offender] = {}
         self.skipped: dict[str, str] = {}
+        self.on_lines: dict[str, Vehicle] = {}
+        self.driven_lines: list[str] = []
 
     def break_rule(self, rule: Rule) -> None:
         """Let a share of the vehicles break a rule, each in no other way."""
@@ -55,6 +62,19 @@ class Offenders:
             WAYS[rule.rule](self, rule)
         else:
             self.skipped[rule.id] = "the synthetic fleet cannot break this rule"
+
+    def miss_lines(self) -> None:
+        """Of the delivery lines every second one is driven, once and at the beginning; of the others a vehicle is on the road, but does not drive it."""
+        stay_ms, lines = 4 * self.shift.interval_ms, {line.id: line for line in self.pool.registry.lines()}
+        room_ms = self.shift.for_offences_ms - UNSEEN_MS - 2 * (stay_ms + 2 * LONGEST_DRIVE_MS)
+        for number, line in enumerate(lines.values() if self.policy.line_rules else ()):
+            for vehicle in self.pool.hire(1, wanted=lambda v, line=line: v.id in line.vehicle_ids):  # type: ignore[misc]
+                self.on_lines[line.id] = vehicle
+                if number % 2 == 0 and room_ms > 0 and stay_ms <= LONGEST_STAY_MS:
+                    self.journeys.drive_line(vehicle, [self.streets.way_into(zone) for zone in line.zones], stay_ms, UNSEEN_MS)
+                    self.driven_lines.append(line.id)
+                else:
+                    self.journeys.roam(vehicle)
 
     # --- on the road at all: offends with every report, until it goes home ---
     def be_unregistered(self, rule: Rule) -> None:

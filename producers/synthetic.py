@@ -43,18 +43,20 @@ class Fleet:
         journeys = Journeys(policy, self.shift, Streets(policy, rng), rng)
         pool = Pool(policy, registry, start_ms, rng)
         offenders = Offenders(policy, pool, journeys, rng, vehicles=vehicles)
+        offenders.miss_lines()
         for rule in policy.fix_rules:
             offenders.break_rule(rule)
         for vehicle in pool.hire(max(1, vehicles - len(journeys.planned))):
             journeys.roam(vehicle)
         self._journeys, self._offenders = journeys.planned, offenders.by_vehicle
+        self._lines, self._driven_lines = offenders.on_lines, offenders.driven_lines
         self.truth = Truth(skipped=offenders.skipped)
 
     def fixes(self) -> Iterator[Fix]:
         """All reports in order of time; afterwards ``truth.incidents`` is complete."""
         streams = [self._reports(number, journey) for number, journey in enumerate(self._journeys)]
         last: dict[str, Fix] = {}
-        for fix in merge(*streams, key=lambda fix: (fix.event_time_ms, fix.vehicle_id)):
+        for fix in merge(self._evening_before(), *streams, key=lambda fix: (fix.event_time_ms, fix.vehicle_id)):
             if (before := last.get(fix.vehicle_id)) and fix.event_time_ms - before.event_time_ms <= FIVE_MINUTES_MS:
                 self._drive_on(before, fix)
             last[fix.vehicle_id] = fix
@@ -63,6 +65,25 @@ class Fleet:
         for rule in (offender.rule for offender in self._offenders.values()):
             if rule.id not in happened:
                 self.truth.skipped[rule.id] = "permitted while it was done"
+        self._note_missed_lines(max((fix.event_time_ms for fix in last.values()), default=0))
+
+    def _evening_before(self) -> Iterator[Fix]:
+        """Vehicles of delivery lines reported a minute before the day began: without the day before, no line is judged."""
+        before_ms = self.policy.days.bounds_ms(self.policy.days.date_of(self.shift.start_ms))[0] - 60_000
+        first = {journey.vehicle_id: journey.legs[0].start for journey in self._journeys}
+        for vehicle in sorted(self._lines.values(), key=lambda vehicle: vehicle.id):
+            lon, lat = first[vehicle.id]
+            yield Fix(f"{vehicle.id}-{before_ms}", before_ms, vehicle.id, lon, lat, plate=vehicle.plate, speed_kmh=0.0, source="synthetic", synthetic=True, load="empty")
+
+    def _note_missed_lines(self, reached_ms: int) -> None:
+        """Of the days that are closed by then only the first sees the driven lines."""
+        days, dates = self.policy.days, [self.policy.days.date_of(self.shift.start_ms)]
+        while dates[-1] < days.date_of(reached_ms):
+            dates.append(days.date_of(days.bounds_ms(dates[-1])[1]))
+        for number, date in enumerate(dates):
+            if days.bounds_ms(date)[1] + self.policy.lateness_ms <= reached_ms:
+                missed = [line_id for line_id in self._lines if number or line_id not in self._driven_lines]
+                self.truth.missed_lines += [(rule.id, line_id, date) for rule in self.policy.line_rules for line_id in missed if line_id in (rule.parameters.lines or missed)]
 
     def _drive_on(self, before: Fix, after: Fix) -> None:
         date, length_mm = self.policy.days.date_of(after.event_time_ms), round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)

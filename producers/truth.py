@@ -20,7 +20,8 @@ class Truth(msgspec.Struct):
     """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
 
     ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
-    ``driven``: by local date, how far vehicles drove: empty, with a load that is known, by night, and at all (mm).
+    ``driven``: by local date, how far vehicles drove: empty, with a load that is known, by night, and at all (mm). ``missed_lines``: delivery lines that
+    nobody drove on a day: rule id, line, date.
     ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
     """
 
@@ -30,4 +31,5 @@ class Truth(msgspec.Struct):
     findings: dict[str, tuple[int, int, int]] = {}
     spells: list[tuple[str, str, int, int | None]] = []
     driven: dict[str, tuple[int, int, int, int]] = {}
+    missed_lines: list[tuple[str, str, str]] = []
     skipped: dict[str, str] = {}

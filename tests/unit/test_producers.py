@@ -18,6 +18,9 @@ from producers.replay import read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet
 from producers.truth import Truth
+from streams.city.city_judge import CityJudge
+from streams.city.contributions import Contribution
+from streams.city.ledger import CityLedger, Due
 from streams.counts import DayKey
 from streams.errors import BadInput
 from streams.events import Record
@@ -70,6 +73,24 @@ def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(
     assert found == {msgspec.structs.astuple(i) for i in made.truth.incidents}, f"seed {seed}"
     assert {i.rule_id for i in made.truth.incidents} | set(made.truth.skipped) == {rule.id for rule in policy.fix_rules}
     assert verdict.outcomes["duplicate"] and verdict.outcomes["late"] and verdict.outcomes["malformed"]
+
+
+def test_a_line_is_driven_and_another_missed():
+    policy, registry = of_pack("wulong-2019")
+    assert len(list(registry.lines())) == 2
+    made = Fleet(policy, registry, vehicles=30, start_ms=MIDNIGHT, end_ms=MIDNIGHT + 86_400_000 + 900_000, interval_ms=60_000, seed=3)
+    records = [Record(sent[3], n) for n, sent in enumerate(inject(made.fixes(), Faults(dup=0.05, shuffle_ms=30_000), 3, policy.lateness_ms))]
+    partition, ledger, policies = new_partition(), CityLedger(), Policies([policy])
+    found = Engine(policies, registry, b"k").judge(partition, records)
+    judge, due = CityJudge(policies, registry, b"k"), Due()
+    for date, day in partition.fleet_days.by_date.items():
+        judge.enter(ledger, Contribution(policy.pack.city.adcode, "courier.gps.v1", "*", date, 0, 1, fleet=day), due)
+    judge.advance(ledger, partition.stream_time_ms, 0, due)
+    missed = [(data.rule_id, data.line_id, policy.days.date_of(data.opened_at_ms)) for kind, data in judge.judge(ledger, due).incidents if kind == "opened"]
+    assert missed == made.truth.missed_lines == [("delivery-lines", "L02", "2026-06-26")]
+    assert partition.fleet_days.by_date["2026-06-26"].lines == ["L01"] and partition.fleet_days.by_date["2026-06-26"].stays
+    on_lines = {vehicle_id for line in registry.lines() for vehicle_id in line.vehicle_ids}
+    assert not on_lines & {t.vehicle_id for t in found.transitions}, "vehicles of lines keep to the rules"
 
 
 def test_the_same_seed_gives_the_same_traffic(city):
