@@ -19,7 +19,7 @@ from streams.city.incident_data import incident_data
 from streams.city.ledger import CityLedger, Due
 from streams.city.rates import fleet_rows
 from streams.clock import END_MS
-from streams.counts import CITY_WIDE, rate_row
+from streams.counts import CITY_WIDE, outlet_row, rate_row
 from streams.enterprises.credit import charge_of
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput
@@ -27,7 +27,8 @@ from streams.events import Reject
 from streams.files.record_files import How
 from streams.incident import IncidentData
 from streams.lifecycle import OPEN, RETRACTED
-from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.partition import new_scan_partition
+from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
 from streams.topics import GPS
@@ -152,8 +153,9 @@ class _Judging:
         return list(self.latest.values())
 
     def rates(self) -> list[dict[str, Any]]:
-        """Every day's rates."""
-        return [rate_row(day, counts) for day, state in sorted(self.ledger.days.items()) if (counts := state.counts()).accepted]
+        """Every day's rates, and when each outlet was last scanned at."""
+        of_days = [rate_row(day, counts) for day, state in sorted(self.ledger.days.items()) if (counts := state.counts()).says_something()]
+        return [*of_days, *(outlet_row(self.city, outlet_id, date) for outlet_id, date in sorted(self.ledger.seen.items()))]
 
     def figures(self, policy: Policy, rates: list[dict[str, Any]], incidents: Sequence[IncidentData]) -> dict[str, Any]:
         """Every day's driving, enterprises' credit, and the key figures of all days that were judged (none where there is no day)."""

@@ -135,7 +135,7 @@ def _answer(record: Any) -> dict[str, Any]:
 def _rate(record: Any) -> tuple[str, dict[str, Any]]:
     decoded(record.value or b"", _decode_rate)
     row = decoded(record.value, _decode_row)
-    numbers = ("accepted", *FEATURES) if is_of_day(row) else ("empty_run_m", "known_run_m") if is_about_driving(row) else ()
+    numbers = ("accepted", *FEATURES[:8]) if is_of_day(row) else ("empty_run_m", "known_run_m") if is_about_driving(row) else ()
     if not all(type(row.get(name)) in {int, float} and 0 <= row[name] < 2**53 for name in numbers):
         raise Malformed("a count is no number")
     return (record.key or b"").decode("utf-8", "backslashreplace"), row

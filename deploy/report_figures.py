@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
-import msgspec
 
 from streams.clock import LocalDays, month_after
-from streams.counts import CITY_WIDE, FEATURES, Counts, is_of_day, share
+from streams.counts import CITY_WIDE, Counts, counts_of, is_of_day, share
 from streams.errors import BadInput
 from streams.policy.checks import is_share
 from streams.policy.pack import Target
@@ -75,7 +74,7 @@ def summed(rows: Iterable[dict[str, Any]], by: Callable[[dict[str, Any]], str]) 
     """The counts of rows, by what ``by`` says of each; nothing, where no row is."""
     sums: dict[str, Counts] = defaultdict(Counts)
     for row in rows:
-        sums[by(row)].merge(msgspec.convert({name: row[name] for name in ("accepted", *FEATURES) if name in row}, Counts))
+        sums[by(row)].merge(counts_of(row))
     return sums
 
 

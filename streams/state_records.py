@@ -8,8 +8,8 @@ import msgspec
 
 from streams.clock import BEGINNING_MS
 
-VERSION = 7
-"""Until version 6 runs did not say what plate their fixes gave, fixes had marks, and a finding's scans stood in one record. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
+VERSION = 8
+"""Until version 7 only acceptances of parcels were kept. Until version 6 runs did not say what plate their fixes gave, fixes had marks, and a finding's scans stood in one record. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 COMMIT_MARKER = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 encode_record = msgspec.msgpack.Encoder().encode
@@ -64,6 +64,6 @@ def has_fields(value: bytes) -> bool:
 
 def body_of(fields: list[Any]) -> list[Any]:
     """What follows the head; ``ValueError`` where another version wrote it."""
-    if fields[0] not in {3, 4, 5, 6, VERSION}:
+    if fields[0] not in {3, 4, 5, 6, 7, VERSION}:
         raise ValueError(f"state of version {fields[0]} cannot be read by this worker, which knows version {VERSION}")
     return fields[HEADER_FIELDS:]

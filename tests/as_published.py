@@ -44,6 +44,40 @@ def of_days(rows):
     return [row for row in rows if row.get("window", row["date"]) == row["date"]]
 
 
+PARCELS = (
+    "accepted", "electronic", "green", "narrow_tape", "narrow_tape_known", "not_repackaged", "not_repackaged_known", "reusable_bag", "reusable_bag_known", "real_name_known",
+    "inspected", "inspected_known", "screened", "screened_known", "delivered", "method_known", "locker", "night_delivered", "mode_known", "rail", "air", "vehicle_known", "joint",
+)  # fmt: skip
+
+
+def of_parcels(rows):
+    """What the rows of days say of parcels, as ``Oracle.counted`` but for what it tells apart in vain; the shares must follow from it."""
+    found = {}
+    for row in of_days(rows):
+        counts = {name: row[name] for name in PARCELS if row[name]} | ({"real_name": row["real_name_verified"]} if row["real_name_verified"] else {})
+        for rate, (part, whole) in SHARES.items():
+            assert row[f"{rate}_rate"] == (counts.get(part, 0) / counts[whole] if counts.get(whole) else None), (rate, row)
+        found[row["city"], row["enterprise_id"], row["date"]] = counts | {("hours", int(hours)): parcels for hours, parcels in row["transit_hours"].items()}
+    return {key: counts for key, counts in found.items() if counts}
+
+
+SHARES = {
+    "electronic": ("electronic", "accepted"), "green": ("green", "accepted"), "locker": ("locker", "method_known"), "night_delivery": ("night_delivered", "delivered"),
+    "rail": ("rail", "mode_known"), "air": ("air", "mode_known"), "joint_delivery": ("joint", "vehicle_known"),
+    **{name: (name, f"{name}_known") for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected", "screened")},
+}  # fmt: skip
+
+
+def told_apart(counts):
+    """``Oracle.counted`` without what the rows do not tell apart."""
+    return {key: {name: number for name, number in names.items() if name not in {"road", "door", "station"}} for key, names in counts.items()}
+
+
+def of_outlets(rows):
+    """Outlet or facility → the last date of a scan there, as ``Oracle.last_seen``."""
+    return {row["outlet_id"]: row["date"] for row in rows if row.get("window", "").startswith("outlet ")}
+
+
 def of_driving(rows):
     """The rows that are about distances driven."""
     return [row for row in rows if row.get("window", "").startswith("driven ")]

@@ -573,20 +573,87 @@ class Oracle:
                 counts[2] += bool((scan.get("packaging") or {}).get("green"))
         return {k: tuple(v) for k, v in days.items()}, self.low_days(days, stream_time)
 
-    def packed(self, *partitions):
-        """(city, enterprise or ``*``, date) → taped, with tape of at most 45 mm, not packed again, in a reusable bag, sender verified, inspected."""
-        days = defaultdict(lambda: [0] * 6)
-        for scan in [scan for lines in partitions for scan in self.acceptances(self.scans_taken(lines)[0])]:
-            packaging = scan.get("packaging") or {}
-            tape = packaging.get("tape_mm")
-            features = (
-                tape is not None, tape is not None and tape <= 45, packaging.get("repackaged") is False, packaging.get("reusable_bag") is True,
-                scan.get("real_name_verified") is True, scan.get("inspected") is True,
-            )  # fmt: skip
-            for enterprise in (scan["enterprise_id"], "*"):
-                counts = days[scan["city"], enterprise, self.local(scan["event_time_ms"]).date().isoformat()]
-                counts[:] = [count + feature for count, feature in zip(counts, features, strict=True)]
-        return {k: tuple(v) for k, v in days.items()}
+    def counted(self, *partitions, live=False):
+        """(city, enterprise or ``*``, date) → how often what is said of parcels, by name, without what nobody said; and ``hours``: hours in transit → parcels."""
+        days = defaultdict(Counter)
+        for lines in partitions:
+            taken = self.scans_taken(lines)[0]
+            said = [(scan, self.packed(scan)) for scan in self.acceptances(taken)]
+            said += [(scan, self.handed_over(scan, accepted)) for scan, accepted in self.deliveries(taken)]
+            for mode in ("road", "rail", "air"):
+                said += [(scan, ["mode_known", mode]) for scan in self.firsts(taken, lambda s, m=mode: s["waybill_id"] if s.get("mode") == m else None)]
+            said += [(scan, self.ridden(scan)) for scan in self.firsts(taken, self.ride)]
+            for scan, names in said:
+                city, name = self.on_record(scan) if live else (scan["city"], scan["enterprise_id"])
+                for enterprise in (name, "*"):
+                    days[city, enterprise, self.local(scan["event_time_ms"]).date().isoformat()].update(names)
+        return {key: dict(names) for key, names in days.items()}
+
+    def packed(self, scan):
+        """What an acceptance says."""
+        packaging = scan.get("packaging") or {}
+        tape = packaging.get("tape_mm")
+        said = {
+            "not_repackaged": None if packaging.get("repackaged") is None else not packaging["repackaged"], "reusable_bag": packaging.get("reusable_bag"),
+            "real_name": scan.get("real_name_verified"), "inspected": scan.get("inspected"), "screened": scan.get("screened"),
+            "narrow_tape": None if tape is None else tape <= 45,
+        }  # fmt: skip
+        names = ["accepted", *(f"{name}_known" for name, answer in said.items() if answer is not None), *(name for name, answer in said.items() if answer)]
+        return names + ["electronic"] * (scan.get("waybill_kind") == "electronic") + ["green"] * bool(packaging.get("green"))
+
+    def handed_over(self, scan, accepted):
+        """What a delivery says; ``accepted``: when the parcel was, where that is known."""
+        names, hour = ["delivered"], self.local(scan["event_time_ms"]).hour
+        if scan.get("delivery_method"):
+            names += ["method_known", scan["delivery_method"]]
+        if hour >= 20 or hour < 7:
+            names.append("night_delivered")
+        if accepted is not None:
+            names.append(("hours", (scan["event_time_ms"] - accepted) // 3_600_000))
+        return names
+
+    def ride(self, scan):
+        """A parcel and the vehicle that it is on, where it is on file with an enterprise."""
+        vehicle = self.lookup("vehicle", scan["vehicle_id"], scan["event_time_ms"]) if scan.get("vehicle_id") else None
+        return (scan["waybill_id"], scan["vehicle_id"]) if vehicle and vehicle.get("enterprise_id") else None
+
+    def ridden(self, scan):
+        owner = self.lookup("vehicle", scan["vehicle_id"], scan["event_time_ms"])["enterprise_id"]
+        return ["vehicle_known"] + ["joint"] * (owner != scan["enterprise_id"])
+
+    def deliveries(self, taken):
+        """Each parcel's first delivered scan, as acceptances are told apart, and when the parcel was accepted: None where that is not known, or later."""
+        accepted, delivered, found = {}, {}, []
+        for scan, before in taken:
+            name, key = scan["waybill_id"], (scan["event_time_ms"], scan["event_id"])
+            horizon = max(before, self.carries(scan)) - 3 * 86_400_000
+            of = {"accepted": accepted, "delivered": delivered}.get(scan["kind"])
+            if of is None:
+                continue
+            known = of.get(name)
+            if known is not None and known["key"][0] < horizon:
+                known = None
+            if known is not None and known["key"] <= key:
+                continue
+            if known is None:
+                known = of[name] = {}
+                found += [known] if of is delivered else []
+            known.update(key=key, scan=scan)
+            a, d = accepted.get(name), delivered.get(name)
+            if of is delivered:
+                d["accepted"] = a["key"][0] if a and horizon <= a["key"][0] <= key[0] else None
+            elif d and horizon <= d["key"][0] and key[0] <= d["key"][0]:
+                d["accepted"] = key[0]
+        return [(d["scan"], d["accepted"]) for d in found]
+
+    def last_seen(self, *partitions):
+        """Outlet or facility on file → the last local date with a scan of the city there."""
+        found = {}
+        for scan in [scan for lines in partitions for scan, _ in self.scans_taken(lines)[0] if scan["city"] == self.pack["city"]["adcode"]]:
+            outlet = scan.get("outlet_id")
+            if ("outlet", outlet) in self.versions or ("facility", outlet) in self.versions:
+                found[outlet] = max(found.get(outlet, ""), self.local(scan["event_time_ms"]).date().isoformat())
+        return found
 
     def scans_taken(self, lines):
         """(scan, stream time before it) of those that are neither broken nor more than three days late, and the last stream time."""
@@ -601,18 +668,22 @@ class Oracle:
 
     def acceptances(self, taken):
         """Each parcel's first accepted scan; one more than three days after it, on the stream's clock, is another acceptance."""
-        by_waybill = defaultdict(list)
+        return self.firsts(taken, lambda scan: scan["waybill_id"] if scan["kind"] == "accepted" else None)
+
+    def firsts(self, taken, name_of):
+        """The first scan of each name; one more than three days after it, on the stream's clock, is another first; scans without a name do not count."""
+        by_name = defaultdict(list)
         for scan, before in taken:
-            if scan["kind"] != "accepted":
+            if (name := name_of(scan)) is None:
                 continue
-            key, now = (scan["event_time_ms"], scan["event_id"]), max(before, scan["event_time_ms"])
-            groups = by_waybill[scan["waybill_id"]]
+            key, now = (scan["event_time_ms"], scan["event_id"]), max(before, self.carries(scan))
+            groups = by_name[name]
             if groups and groups[-1]["event_time_ms"] >= now - 3 * 86_400_000:
                 if key < (groups[-1]["event_time_ms"], groups[-1]["event_id"]):
                     groups[-1] = scan
             else:
                 groups.append(scan)
-        return [scan for groups in by_waybill.values() for scan in groups]
+        return [scan for groups in by_name.values() for scan in groups]
 
     def findings(self, *partitions):
         """Scans against outlets and enterprises: (rule id, subject, date, first, last, number of scans)."""
@@ -789,7 +860,7 @@ class Oracle:
     def not_rising(self, rule, days, stream_time):
         """Closed months whose green packaging is not above that of the month before."""
         months = defaultdict(lambda: [0, 0])
-        for (city, enterprise, date), (accepted, _, green) in days.items():
+        for (city, enterprise, date), (accepted, _, green) in self.judged(rule, days).items():
             if city == self.pack["city"]["adcode"] and enterprise != "other":
                 months[enterprise, date[:7]][0] += accepted
                 months[enterprise, date[:7]][1] += green
@@ -800,7 +871,7 @@ class Oracle:
             whole, part = months.get((enterprise, (first - dt.timedelta(days=1)).isoformat()[:7]), (0, 0))
             if stream_time < self.bound(last.isoformat(), True) + self.lateness or min(accepted, whole) < int(rule.get("min_sample", 100)):
                 continue
-            if green / accepted <= part / whole:
+            if green < accepted and green / accepted <= part / whole:
                 found.add((rule["id"], enterprise, month))
         return found
 
@@ -812,21 +883,28 @@ class Oracle:
             found.add((rule_id, enterprise, self.bound(first, False), self.bound(last, True)))
         return found
 
+    def judged(self, rule, days):
+        """The days that a rule is about: of all, or of the primary brands and, as the whole city's, of these together."""
+        if rule.get("primary_brands_only") != "true":
+            return days
+        own, whole = {}, defaultdict(lambda: (0, 0, 0))
+        for (city, enterprise, date), counts in days.items():
+            record = self.lookup("enterprise", enterprise, self.bound(date, False))
+            if enterprise != "*" and record and record.get("primary_brand"):
+                own[city, enterprise, date] = counts
+                whole[city, "*", date] = tuple(map(sum, zip(whole[city, "*", date], counts, strict=True)))
+        return own | whole
+
     def low_days(self, days, stream_time):
         found = set()
         for rule in self.pack["rules"]:
             if not rule["rule"].startswith("low_"):
                 continue
             which = 1 if "electronic" in rule["rule"] else 2
-            for (city, enterprise, date), counts in days.items():
-                start = self.bound(date, False)
+            for (city, enterprise, date), counts in self.judged(rule, days).items():
                 closed = stream_time >= self.bound(date, True) + self.lateness
                 if not closed or city != self.pack["city"]["adcode"] or enterprise == "other" or counts[0] < int(rule.get("min_sample", 100)):
                     continue
-                if rule.get("primary_brands_only") == "true" and enterprise != "*":
-                    record = self.lookup("enterprise", enterprise, start)
-                    if not (record and record.get("primary_brand")):
-                        continue
                 if counts[which] / counts[0] < float(rule.get("target", 0.9)):
                     found.add((rule["id"], enterprise, date))
             if rule.get("rising") == "true":

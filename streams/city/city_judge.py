@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -83,6 +84,7 @@ class CityJudge:
             due.accounts += self._charge(ledger, contribution.charge)
         ledger.enter_driven(contribution)
         due.fleet_dates += ledger.enter_fleet(contribution, self.policies.newest.days)
+        ledger.enter_seen(contribution)
 
     def advance(self, ledger: CityLedger, now_ms: int, settled_ms: int, due: Due) -> None:
         """Time has come so far, and no later than ``settled_ms`` can incidents still change: add the days that close, silences and points."""
@@ -158,7 +160,7 @@ class CityJudge:
     def _judge_day(self, ledger: CityLedger, day: DayKey, result: CityResult) -> list[str]:
         state = ledger.days[day]
         ledger.dirty["day", *day] = None
-        transitions = self.day_judge.judge(day, state.counts(), state.incidents, ledger.stream_time_ms)
+        transitions = self.day_judge.judge(day, state.counts(), state.incidents, ledger.stream_time_ms, state.among)
         return self._announce(ledger, ((t.kind, day_incident_data(t, self.policies, self.registry)) for t in transitions), result)
 
     def _judge_months(self, ledger: CityLedger, months: Iterable[DayKey], result: CityResult) -> list[str]:
@@ -169,7 +171,8 @@ class CityJudge:
         concerned: list[str] = []
         for month, month_before in before.items():
             incidents = ledger.months.get(month, {})
-            transitions = self.day_judge.judge_month(month, counts[month], counts[month_before], incidents, ledger.stream_time_ms)
+            among = partial(ledger.month_among, month), partial(ledger.month_among, month_before)
+            transitions = self.day_judge.judge_month(month, counts[month], counts[month_before], incidents, ledger.stream_time_ms, among)
             if transitions:
                 ledger.months[month] = incidents
                 ledger.dirty["month", *month] = None

@@ -14,7 +14,7 @@ from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, o
 from streams.enterprises.credit import Charge
 from streams.enterprises.liveness import HeartbeatPartition, Span, in_parts
 from streams.ids import RESERVED, is_id
-from streams.parcels.scans import ScanPartition
+from streams.parcels.partition import ScanPartition
 from streams.parcels.violations import ViolationKey, ViolationSummary
 from streams.topics import HEARTBEAT, SCAN
 from streams.vehicles.empty_run import Millimetres
@@ -26,7 +26,8 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     """What one partition of an input ``topic`` has come to as of an offset; whole, so that a repeat changes nothing.
 
     ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident,
-    how far vehicles have ``driven`` on a day, or what else the ``fleet`` came to on it. Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
+    how far vehicles have ``driven`` on a day, what else the ``fleet`` came to on it, or the last local date on which outlets and facilities were ``seen``.
+    Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
     """
 
     city: str = ""
@@ -43,17 +44,21 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     charge: Charge | None = None
     driven: Millimetres | None = None
     fleet: FleetDay | None = None
+    seen: dict[str, str] | None = None
     marks: list[Mark] | None = None
     newest: Newest | None = None
 
 
 def of_scans(partition: ScanPartition, number: int, city: str) -> Iterator[Contribution]:
-    """What a partition of scans has come to since the last call: signs of life of its ``city``, counts of days, violations."""
+    """What a partition of scans has come to since the last call: signs of life and outlets of its ``city``, counts of days, violations."""
     as_of = number, partition.next_offset
     signs, partition.signs = partition.signs, {}
     days, violations = partition.take_changed()
     for part in in_parts(signs):
         yield Contribution(city, SCAN.name, "", "", *as_of, signs=part)
+    seen = list(partition.take_seen().items())
+    for start in range(0, len(seen), OUTLETS_IN_ONE):
+        yield Contribution(city, SCAN.name, "", "", *as_of, seen=dict(seen[start : start + OUTLETS_IN_ONE]))
     for day in days:
         counts, minutes = partition.counts[day], partition.changed_minutes(day)
         yield Contribution(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=counts, minutes=minutes)
@@ -74,6 +79,8 @@ _TOO_MANY_DIGITS = re.compile(rb"[0-9]{16}")
 """No time, offset or count has so many, but for the time before all others."""
 _BEGINNING = str(BEGINNING_MS).encode()
 MOST_PARTITIONS = 10_000
+OUTLETS_IN_ONE = 1_000
+"""So many outlets are in one contribution at most."""
 
 
 def decode_contribution(value: bytes | None) -> Contribution:
@@ -100,6 +107,7 @@ def _names(partial: Contribution) -> Iterator[str]:
         yield partial.city
     if partial.enterprise_id:
         yield partial.enterprise_id
+    yield from partial.seen or ()
     if partial.charge is not None:
         yield partial.charge.enterprise_id
     if partial.fleet is not None:
@@ -111,6 +119,7 @@ def _dates(partial: Contribution) -> Iterator[str]:
         yield partial.date
     if partial.finding is not None:
         yield partial.finding.date
+    yield from (partial.seen or {}).values()
 
 
 def _is_date(text: str) -> bool:

@@ -63,6 +63,8 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
     opened_at_ms, closed_at_ms = policies.newest.days.bounds_ms(day.date)
     policy = policies.at(opened_at_ms) or policies.newest
     name_zh, name_en = enterprise_name(day.enterprise_id, policy, registry, opened_at_ms)
+    if day.enterprise_id == CITY_WIDE and rule.parameters.primary_brands_only:
+        name_zh, name_en = f"{name_zh}主要品牌快递企业", f"primary brands of {name_en}"
     numerator, denominator = transition.counts
     words = {
         "enterprise_zh": name_zh,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -24,7 +24,10 @@ DAYS_KEPT_MS = 66 * DAY_MS
 
 
 class DayCounts(msgspec.Struct):
-    """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule."""
+    """What is kept of one (city, enterprise or ``*``, day): the latest counts by enterprise and scan partition, incidents by rule.
+
+    ``total``: their sum, once somebody has asked for it.
+    """
 
     partials: dict[str, tuple[int, Counts]] = {}
     incidents: dict[str, DayIncident] = {}
@@ -37,7 +40,10 @@ class DayCounts(msgspec.Struct):
         if partial.counts is None or (known is not None and known[0] > partial.next_offset):
             return False
         self.partials[source] = (partial.next_offset, partial.counts)
-        self.total = None
+        if self.total is not None:
+            self.total.merge(partial.counts)
+            if known is not None:
+                self.total.merge(known[1], -1)
         return True
 
     def counts(self) -> Counts:
@@ -47,6 +53,14 @@ class DayCounts(msgspec.Struct):
             for _, counts in self.partials.values():
                 self.total.merge(counts)
         return self.total
+
+    def among(self, is_wanted: Callable[[str], bool]) -> Counts:
+        """The sum over the enterprises that are wanted."""
+        summed = Counts()
+        for source, (_, counts) in self.partials.items():
+            if is_wanted(source.rpartition("/")[0]):
+                summed.merge(counts)
+        return summed
 
 
 class ViolationState(msgspec.Struct, array_like=True):
@@ -71,7 +85,7 @@ class CityLedger(msgspec.Struct):
     first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
     what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
     ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish;
-    ``fleet``: what else they came to, so as well; ``line_days``: the days whose lines were judged.
+    ``fleet``: what else they came to, so as well; ``line_days``: the days whose lines were judged; ``seen``: the last date of each outlet and facility with a scan, ``saw``: what of it to publish.
     """
 
     watermark: Watermark = msgspec.field(default_factory=Watermark)
@@ -99,6 +113,8 @@ class CityLedger(msgspec.Struct):
     fleet: dict[str, dict[int, tuple[int, FleetDay]]] = {}
     fleet_changed: set[tuple[str, str]] = set()
     line_days: dict[str, LineDay] = {}
+    seen: dict[str, str] = {}
+    saw: set[tuple[str, str]] = set()
 
     def enter_violation(self, contribution: Contribution) -> list[ViolationKey]:
         """Enter what a partition's violating scans have come to; the violation, if that is news."""
@@ -161,6 +177,22 @@ class CityLedger(msgspec.Struct):
         self.dirty["fleet", contribution.city, date] = None
         return concerned
 
+    def enter_seen(self, contribution: Contribution) -> None:
+        """Enter when outlets were last scanned at."""
+        for outlet_id, date in (contribution.seen or {}).items():
+            if date > self.seen.get(outlet_id, ""):
+                self.seen[outlet_id] = date
+                self.saw.add((contribution.city, outlet_id))
+                self.dirty["seen", contribution.city, outlet_id] = None
+
+    def month_among(self, month: DayKey, is_wanted: Callable[[str], bool]) -> Counts:
+        """The counts of a month, summed over the enterprises that are wanted."""
+        summed = Counts()
+        for day, state in self.days.items():
+            if day._replace(date=day.date[:7]) == month:
+                summed.merge(state.among(is_wanted))
+        return summed
+
     def month_counts(self, months: Iterable[DayKey]) -> dict[DayKey, Counts]:
         """The counts of months (their date is ``YYYY-MM``), summed over their days."""
         sums = {month: Counts() for month in months}
@@ -195,6 +227,9 @@ class CityLedger(msgspec.Struct):
             del self.fleet[date]
             self.line_days.pop(date, None)
             self.dirty["fleet", city, date] = None
+        for outlet_id in [name for name, date in self.seen.items() if days.bounds_ms(date)[1] + DAYS_KEPT_MS < now_ms]:
+            del self.seen[outlet_id]
+            self.dirty["seen", city, outlet_id] = None
         for month in [month for month in self.months if days.bounds_ms(month.date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.months[month]
             self.dirty["month", *month] = None

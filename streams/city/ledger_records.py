@@ -52,6 +52,9 @@ def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
         ledger.fleet_changed.add((city, date))
         if line_day is not None:
             ledger.line_days[date] = line_day
+    elif kind == "seen":
+        _, outlet_id, date = decode_fields(value, tuple[str, str, str])
+        ledger.seen[outlet_id] = date
     elif kind == "account":
         _put_account(ledger, value)
     else:
@@ -83,6 +86,8 @@ def record_fields(ledger: CityLedger, kind: str, names: Sequence[str]) -> tuple[
         return (*names, ledger.driven[names[1]]) if names[1] in ledger.driven else None
     if kind == "fleet":
         return (*names, ledger.fleet[names[1]], ledger.line_days.get(names[1])) if names[1] in ledger.fleet else None
+    if kind == "seen":
+        return (*names, ledger.seen[names[1]]) if names[1] in ledger.seen else None
     if kind == "watched":
         return names[0], ledger.watched[names[0]]
     if kind == "charge":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from streams.counts import CITY_WIDE, OTHER, Counts, DayKey
@@ -11,6 +13,9 @@ from streams.policy.policy import Policies, Policy
 from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
 from streams.rules import RULES
+
+Among = Callable[[Callable[[str], bool]], Counts]
+"""The counts of those enterprises that a condition on their ids selects."""
 
 
 class DayIncident(Announced):
@@ -40,27 +45,49 @@ class DayJudge:
         self.registry = registry
         self.identity_key = identity_key
 
-    def judge(self, day: DayKey, counts: Counts, incidents: dict[str, DayIncident], stream_time_ms: int) -> list[DayTransition]:
-        """Compare a day with the targets if it is closed; the policy is the one valid when it began. ``incidents``: its own, by rule."""
+    def judge(
+        self, day: DayKey, counts: Counts, incidents: dict[str, DayIncident], stream_time_ms: int, among: Among | None = None
+    ) -> list[DayTransition]:  # fmt: skip
+        """Compare a day with the targets if it is closed; the policy is the one valid when it began.
+
+        ``incidents``: its own, by rule. ``among``: what enterprises that are wanted have counted, for rules about primary brands alone.
+        """
         start_ms, end_ms = self.policies.newest.days.bounds_ms(day.date)
         policy = self.policies.at(start_ms)
         if policy is None or day.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
             return []
-        return [t for rule in policy.day_rules for t in self._announce(policy, rule, day, self._low(rule, day, counts, start_ms), counts, incidents)]
+        transitions = []
+        for rule in policy.day_rules:
+            concerned = self._concerned(rule, day, counts, among, start_ms)
+            transitions += self._announce(policy, rule, day, self._low(rule, day, concerned, start_ms), concerned, incidents)
+        return transitions
 
-    def judge_month(self, month: DayKey, counts: Counts, before: Counts, incidents: dict[str, DayIncident], stream_time_ms: int) -> list[DayTransition]:
-        """Compare a month (its date is ``YYYY-MM``) with the one before, if it is closed, by the rules that ask for a rate that rises."""
+    def judge_month(
+        self, month: DayKey, counts: Counts, before: Counts, incidents: dict[str, DayIncident], stream_time_ms: int,
+        among: tuple[Among, Among] | None = None,
+    ) -> list[DayTransition]:  # fmt: skip
+        """Compare a month (its date is ``YYYY-MM``) with the one before, if it is closed, by the rules that ask for a rate that rises.
+
+        Nothing rises above 100 %: that is met. ``among``: as for a day, of the month and of the one before.
+        """
         start_ms, end_ms = self.policies.newest.days.bounds_ms(month.date)
         policy = self.policies.at(start_ms)
         if policy is None or month.city != policy.pack.city.adcode or stream_time_ms < end_ms + self.policies.lateness_ms:
             return []
         transitions = []
         for rule in (rule for rule in policy.day_rules if getattr(rule.parameters, "rising", False)):
-            (part, whole), (part_before, whole_before) = (RULES[rule.rule].rate(each) for each in (counts, before))
-            least = max(rule.parameters.min_sample, 1)
-            low = min(whole, whole_before) >= least and part * whole_before <= part_before * whole and self._concerns(rule, month, start_ms)
-            transitions += self._announce(policy, rule, month, low, counts, incidents, synthetic=bool(before.synthetic))
+            ours, theirs = (self._concerned(rule, month, *each, start_ms) for each in zip((counts, before), among or (None, None), strict=True))
+            (part, whole), (part_before, whole_before) = (RULES[rule.rule].rate(each) for each in (ours, theirs))
+            enough = min(whole, whole_before) >= max(rule.parameters.min_sample, 1)
+            low = enough and part < whole and part * whole_before <= part_before * whole and self._concerns(rule, month, start_ms)
+            transitions += self._announce(policy, rule, month, low, ours, incidents, synthetic=bool(theirs.synthetic))
         return transitions
+
+    def _concerned(self, rule: Rule, day: DayKey, counts: Counts, among: Among | None, at_ms: int) -> Counts:
+        """What a rule judges: of the whole city the primary brands alone, where it is about these."""
+        if rule.parameters.primary_brands_only and day.enterprise_id == CITY_WIDE and among is not None:
+            return among(lambda enterprise_id: self._is_primary(enterprise_id, at_ms))
+        return counts
 
     def _low(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> bool:
         part, whole = RULES[rule.rule].rate(counts)
@@ -73,7 +100,10 @@ class DayJudge:
             return False  # of many, who are not known
         if not rule.parameters.primary_brands_only or day.enterprise_id == CITY_WIDE:
             return True
-        enterprise = self.registry.at("enterprise", day.enterprise_id, start_ms)
+        return self._is_primary(day.enterprise_id, start_ms)
+
+    def _is_primary(self, enterprise_id: str, at_ms: int) -> bool:
+        enterprise = self.registry.at("enterprise", enterprise_id, at_ms)
         return isinstance(enterprise, Enterprise) and enterprise.primary_brand
 
     def _announce(

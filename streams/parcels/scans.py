@@ -1,157 +1,32 @@
 """Parcels and their daily rates (semantics 8). Pure: a partition's parcels and a chunk of scans in, counts out.
 
 A parcel is known for three days after its acceptance, on the clock of its partition's scans; a scan older than that is
-late. So a repeat within three days never counts, and one after more than three days is another acceptance.
+late. So a repeat within three days never counts, and one after more than three days is another acceptance. The same holds of
+its delivery, and of each mode of transport and each vehicle that its scans name: the first scan counts. A parcel that is
+delivered more than three days after its acceptance counts as delivered, and has no time in transit.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from streams.clock import BEGINNING_MS, END_MS, MINUTE_MS, LocalDays
-from streams.counts import ELECTRONIC, GREEN, HOUR_MINUTES, MADE_UP, OTHER, Counts, DayKey, MinuteCounts, shared_day, state_key
+from streams.clock import END_MS
+from streams.counts import OTHER, TRANSIT_SHIFT, Counts, DayKey, shared_day
 from streams.decode import SCANS
-from streams.enterprises.liveness import Span, gather, signs_gap_ms
-from streams.events import DUPLICATE, KNOWN_FOR_MS, MALFORMED, Record, Reject, Scan, refused
+from streams.enterprises.liveness import gather, signs_gap_ms
+from streams.events import DUPLICATE, MALFORMED, Record, Reject, Scan, refused
 from streams.intake import read_new, refuse_event
-from streams.parcels.store import Parcel, Parcels, parcel_key
-from streams.parcels.violating_scans import ViolatingScans
-from streams.parcels.violations import ViolatingScan, ViolationKey, violated
+from streams.parcels import facts
+from streams.parcels.partition import ScanPartition
+from streams.parcels.store import Parcel, parcel_key
+from streams.parcels.violations import ViolatingScan, violated
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
-from streams.watermark import Arrivals
 
-NARROW_TAPE_MM = 45.0
-OF_A_PARCEL = {"accepted", "delivered"}
-"""Scans that ask what is known of their parcel."""
 COUNTED = "counted"
-
-
-class ScanPartition(msgspec.Struct):
-    """The state of one scan partition: parcels of the last three days, counts by day, violating scans by finding.
-
-    ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
-    ``expired``: keys of state dropped since; ``pending_tombstones``: of state that was dropped before the last checkpoint was complete,
-    and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks. ``sweep_ms``: when to look for expired parcels again.
-    """
-
-    parcels: Parcels = msgspec.field(default_factory=Parcels)
-    counts: dict[DayKey, Counts] = {}
-    minutes: dict[DayKey, dict[int, list[int]]] = {}
-    findings: dict[ViolationKey, ViolatingScans] = {}
-    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
-    stream_time_ms: int = BEGINNING_MS
-    next_offset: int = 0
-    saved_offset: int = 0
-    sweep_ms: int = BEGINNING_MS
-    dirty_parcels: dict[bytes, Parcel] = {}
-    dirty_days: dict[DayKey, None] = {}
-    dirty_minutes: dict[DayKey, set[int]] = {}
-    dirty_findings: dict[ViolationKey, None] = {}
-    changed_days: list[DayKey] = []
-    changed_findings: dict[ViolationKey, None] = {}
-    unsettled: dict[ViolationKey, None] = {}
-    signs: dict[str, list[Span]] = {}
-    made_up: dict[str, set[int]] | None = None
-    expired: list[str] = []
-    pending_tombstones: list[str] = []
-
-    def known(self, key: bytes) -> Parcel | None:
-        """A parcel's acceptance, unless it is too long ago; it must have been looked up."""
-        parcel = self.parcels.get(key)
-        return parcel if parcel is not None and parcel.event_time_ms >= self.stream_time_ms - KNOWN_FOR_MS else None
-
-    def put(self, key: bytes, parcel: Parcel) -> None:
-        """Count a parcel's acceptance in place of the one counted before, if any."""
-        before = self.known(key)
-        if before is not None:
-            self.counts[before.day].add(before.features, -1)
-            self._count_minute(before, -1)
-            self.dirty_days[before.day] = None
-            for finding in before.findings:
-                self.findings[finding].drop(acceptance_name(key, before))
-                self.dirty_findings[finding] = self.unsettled[finding] = None
-        self.parcels.put(key, parcel)
-        self.dirty_parcels[key] = parcel
-        self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
-        self._count_minute(parcel, 1)
-        self.dirty_days[parcel.day] = None
-        for finding in parcel.findings:
-            self.sight(finding, acceptance_name(key, parcel), ViolatingScan(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
-
-    def _count_minute(self, parcel: Parcel, sign: int) -> None:
-        minute = parcel.event_time_ms // MINUTE_MS
-        if minute > self.stream_time_ms // MINUTE_MS - HOUR_MINUTES:
-            counts = self.minutes.setdefault(parcel.day, {}).setdefault(minute, [0, 0, 0])
-            counts[0] += sign
-            counts[1] += sign * bool(parcel.features & ELECTRONIC)
-            counts[2] += sign * bool(parcel.features & GREEN)
-            self.dirty_minutes.setdefault(parcel.day, set()).add(minute)
-
-    def changed_minutes(self, day: DayKey) -> dict[int, MinuteCounts] | None:
-        """The counts of the minutes of a day's last hour that have changed since the last call."""
-        held, oldest = self.minutes.get(day, {}), self.stream_time_ms // MINUTE_MS - HOUR_MINUTES
-        for minute in [minute for minute in held if minute <= oldest]:
-            del held[minute]
-        return {minute: (held[minute][0], held[minute][1], held[minute][2]) for minute in self.dirty_minutes.pop(day, ()) if minute in held} or None
-
-    def take_changed(self) -> tuple[list[DayKey], list[ViolationKey]]:
-        """The days and violations that have changed since the last call; the next checkpoint saves them."""
-        days, violations = list(self.dirty_days), list(self.dirty_findings)
-        self.changed_days = days
-        self.changed_findings.update(self.dirty_findings)
-        self.dirty_days.clear()
-        self.dirty_findings.clear()
-        return days, violations
-
-    def recount_minutes(self) -> None:
-        """Count the minutes of the last hour again, from the parcels."""
-        for parcel in self.parcels.since(self.stream_time_ms - HOUR_MINUTES * MINUTE_MS):
-            self._count_minute(parcel, 1)
-        self.dirty_minutes.clear()
-
-    def sight(self, key: ViolationKey, name: str, sighting: ViolatingScan) -> None:
-        """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
-        sightings = self.findings.get(key)
-        if sightings is None:
-            sightings = self.findings[key] = ViolatingScans()
-        self.unsettled[key] = None
-        if sightings.observe(name, sighting):
-            self.dirty_findings[key] = None
-
-    def flush(self) -> None:
-        """Put away what a chunk opened."""
-        self.parcels.flush()
-        for key in self.unsettled:
-            self.findings[key].flush()
-        self.unsettled.clear()
-
-    def sweep(self, days: LocalDays) -> None:
-        """Drop, every hour of stream time, the parcels that are not known any more and the days that nothing can change."""
-        if self.stream_time_ms < self.sweep_ms:
-            return
-        self.sweep_ms = self.stream_time_ms + 3_600_000
-        horizon_ms = self.stream_time_ms - KNOWN_FOR_MS
-        self.expired += [state_key("parcel", key.hex()) for key in self.parcels.drop(horizon_ms)]
-        for day in [day for day in self.counts if day not in self.dirty_days and days.bounds_ms(day.date)[1] < horizon_ms]:
-            del self.counts[day]
-            self.minutes.pop(day, None)
-            self.expired.append(state_key("day", *day))
-        for key in [key for key in self.findings if key not in self.dirty_findings and days.bounds_ms(key.date)[1] < horizon_ms]:
-            self.expired += [state_key("finding", *key), *(state_key("sightings", *key, str(page)) for page in self.findings.pop(key).pages())]
-
-
-def acceptance_name(key: bytes, parcel: Parcel) -> str:
-    """The name of one acceptance: a waybill that is accepted again after more than three days has another."""
-    return f"{key.hex()}\x1f{parcel.event_time_ms}"
-
-
-def new_scan_partition(next_offset: int = 0) -> ScanPartition:
-    """An empty partition; msgspec gives each its own containers."""
-    return ScanPartition(next_offset=next_offset)
 
 
 class Tally(msgspec.Struct):
@@ -190,8 +65,8 @@ def count_scans(
 ) -> Tally:
     """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
     read, rejects = read_new(partition, records, SCANS)
-    scans = [(record, scan, parcel_key(scan.waybill_id) if scan.kind in OF_A_PARCEL else b"") for record, scan in read]
-    partition.parcels.look_up(key for _, _, key in scans if key)
+    scans = [(record, scan, parcel_key(scan.waybill_id) if asks_of_parcel(scan) else b"") for record, scan in read]
+    partition.parcels.look_up(key for _, scan, parcel in scans if parcel for key in keys_of(scan, parcel))
     counting = _Counting(partition, policies, registry, whose)
     outcomes: Counter[tuple[str, str, str]] = Counter()
     if rejects:
@@ -230,15 +105,20 @@ class _Counting:
         date, policy = self.days.date_of(scan.event_time_ms), None
         if scan.city == self.city:
             self._note_sign(scan)
+            if scan.outlet_id is not None and (self.registry.knows("outlet", scan.outlet_id) or self.registry.knows("facility", scan.outlet_id)):
+                self.partition.note_outlet(scan.outlet_id, date)
             policy = self._policy if self._from_ms <= scan.event_time_ms < self._until_ms else self._policy_at(scan.event_time_ms)
         if policy is not None:
             for violation in violated(scan, policy.scan_rules["all"], self.registry, date):
                 self.partition.sight(violation, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
+        if not key:
+            return COUNTED
+        day = shared_day(*self.whose(scan), date)
+        if scan.mode is not None or scan.vehicle_id is not None:
+            self._note_way(scan, key, day)
         if scan.kind == "delivered":
-            self._note_delivery(scan, key)
-        elif key:
-            return self._accept_parcel(scan, key, date, policy)
-        return COUNTED
+            self._deliver(scan, key, day)
+        return self._accept_parcel(scan, key, day, policy) if scan.kind == "accepted" else COUNTED
 
     def _policy_at(self, event_time_ms: int) -> Policy | None:
         """The policy that is valid at an instant, kept for the next scans."""
@@ -256,22 +136,45 @@ class _Counting:
         if scan.synthetic and self.partition.made_up is not None:
             self.partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
 
-    def _note_delivery(self, scan: Scan, key: bytes) -> None:
+    def _deliver(self, scan: Scan, key: bytes, day: DayKey) -> None:
+        """Count a parcel's delivery by the earliest of its delivered scans, with the time since its acceptance."""
         accepted_ms = self.partition.parcels.accepted_at(key)
         if accepted_ms is not None and accepted_ms <= scan.event_time_ms:
             self.deliveries.append((scan.city, scan.event_time_ms - accepted_ms))
+        features = facts.delivery(scan, day.date, self.days)
+        if accepted_ms is not None and accepted_ms >= self.partition.known_since_ms:
+            features |= facts.transit(accepted_ms, scan.event_time_ms)
+        self.partition.put_first(facts.delivery_key(key), Parcel(scan.event_time_ms, scan.event_id, day, features))
 
-    def _accept_parcel(self, scan: Scan, key: bytes, date: str, policy: Policy | None) -> str:
+    def _note_way(self, scan: Scan, key: bytes, day: DayKey) -> None:
+        """Count by which mode of transport, and on whose vehicle, a parcel goes."""
+        if scan.mode is not None:
+            self.partition.put_first(facts.way_key(key, scan.mode), Parcel(scan.event_time_ms, scan.event_id, day, facts.way(scan.mode)))
+        if scan.vehicle_id is not None:
+            owner = getattr(self.registry.at("vehicle", scan.vehicle_id, scan.event_time_ms), "enterprise_id", None)
+            if owner is not None:
+                features = facts.ride(is_joint=owner != scan.enterprise_id)
+                self.partition.put_first(facts.ride_key(key, scan.vehicle_id), Parcel(scan.event_time_ms, scan.event_id, day, features))
+
+    def _accept_parcel(self, scan: Scan, key: bytes, day: DayKey, policy: Policy | None) -> str:
         """Count a parcel by the earliest of its acceptances."""
         known = self.partition.known(key)
         if known is None or (scan.event_time_ms, scan.event_id) < known[:2]:
-            day = shared_day(*self.whose(scan), date)
-            violations = violated(scan, policy.scan_rules["accepted"], self.registry, date) if policy is not None else ()
-            parcel = Parcel(scan.event_time_ms, scan.event_id, day, features_of(scan), violations)
+            violations = violated(scan, policy.scan_rules["accepted"], self.registry, day.date) if policy is not None else ()
+            parcel = Parcel(scan.event_time_ms, scan.event_id, day, facts.acceptance(scan), violations)
             if known is None:
                 self.accepted.setdefault(day, Counts()).add(parcel.features)
             self.partition.put(key, parcel)
+            self._time_again(key, scan.event_time_ms)
         return DUPLICATE if known is not None and scan.event_id == known.event_id else COUNTED
+
+    def _time_again(self, key: bytes, accepted_ms: int) -> None:
+        """A parcel whose delivery came before its acceptance, or before an earlier one, has another time in transit now."""
+        key = facts.delivery_key(key)
+        delivered = self.partition.known(key)
+        if delivered is not None and accepted_ms <= delivered.event_time_ms:
+            features = delivered.features % (1 << TRANSIT_SHIFT) | facts.transit(accepted_ms, delivered.event_time_ms)
+            self.partition.put(key, delivered._replace(features=features))
 
     def enter_signs(self) -> None:
         """Enter the signs of the chunk where some rule waits for them."""
@@ -281,12 +184,17 @@ class _Counting:
         gather(self.partition.signs, lambda _: gap_ms)
 
 
-def features_of(scan: Scan) -> int:
-    """What an accepted scan counts for, a bit each in the order of the fields of ``Counts``."""
-    packaging = scan.packaging
-    features = (scan.waybill_kind == "electronic") * ELECTRONIC | (scan.real_name_verified is True) << 6 | (scan.inspected is True) << 7 | scan.synthetic * MADE_UP
-    if packaging is not None:
-        features |= (packaging.green is True) * GREEN | (packaging.repackaged is False) << 4 | (packaging.reusable_bag is True) << 5
-        if packaging.tape_mm is not None:
-            features |= 1 << 2 | (packaging.tape_mm <= NARROW_TAPE_MM) << 3
-    return features
+def asks_of_parcel(scan: Scan) -> bool:
+    """Whether anything of a scan counts once for its parcel."""
+    return scan.kind in {"accepted", "delivered"} or scan.mode is not None or scan.vehicle_id is not None
+
+
+def keys_of(scan: Scan, key: bytes) -> Iterator[bytes]:
+    """What a scan asks of its parcel, whose ``key`` is this."""
+    if scan.kind in {"accepted", "delivered"}:
+        yield key
+        yield facts.delivery_key(key)
+    if scan.mode is not None:
+        yield facts.way_key(key, scan.mode)
+    if scan.vehicle_id is not None:
+        yield facts.ride_key(key, scan.vehicle_id)

@@ -24,12 +24,12 @@ GROUP = 256
 """So many ids are compressed together."""
 SEPARATOR = b"\xff"
 """Behind each id; no UTF-8 text contains it."""
-ROW = np.dtype([("check", "<u4"), ("time", "<i8"), ("day", "<u4"), ("features", "<u2"), ("id", "<u4")])
+ROW = np.dtype([("check", "<u4"), ("time", "<i8"), ("day", "<u4"), ("features", "<u4"), ("id", "<u4")])
 _compress, _decompress = zstandard.ZstdCompressor(3).compress, zstandard.ZstdDecompressor().decompress
 
 
 class Parcel(NamedTuple):
-    """A parcel's acceptance: when, by which scan, where it counts and as what, and what it has against whom."""
+    """A parcel's acceptance, or what else counts once: when, by which scan, where it counts and as what, and what it has against whom."""
 
     event_time_ms: int
     event_id: str

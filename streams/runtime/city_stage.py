@@ -16,7 +16,7 @@ from streams.city.ledger import CityLedger, announced
 from streams.city.ledger_records import put_record, record_fields
 from streams.city.rates import Rate, changed_rates, fleet_rows
 from streams.clock import BEGINNING_MS
-from streams.counts import OTHER, rate_row, state_key
+from streams.counts import OTHER, outlet_row, rate_row, state_key
 from streams.decode import Malformed
 from streams.lifecycle import OPEN
 from streams.runtime.checkpoint import Checkpoint
@@ -71,10 +71,14 @@ class CityStage(StatefulStage[CityLedger]):
             await self._publish_rate(ledger, rate, enterprise_label(registry, rate.day.enterprise_id))
         for city, date in sorted(ledger.drove):
             await self._publish_driven(ledger, city, date)
+        for city, outlet_id in sorted(ledger.saw):
+            row = self.marked({**outlet_row(city, outlet_id, ledger.seen[outlet_id]), "revision": ledger.next_offset})
+            await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps(row))
         ledger.drove.clear()
         for city, date in sorted(ledger.fleet_changed):
             await self._publish_fleet(ledger, city, date)
         ledger.fleet_changed.clear()
+        ledger.saw.clear()
 
     async def _read(self, records: Sequence[Any]) -> list[tuple[Any, Contribution | str]]:
         """Records with what they say, or why it cannot be."""

@@ -44,14 +44,13 @@ class RateGauges:
 
 
 def _values(rate: Rate, label: str) -> dict[Series, float]:
-    """A window's shares; of a day also the further measures, and what the day will come to. Nothing where nothing was accepted."""
-    if not rate.counts.accepted:
-        return {}
+    """A window's shares; of a day also the further measures, and what the day will come to. Nothing where nothing was counted."""
     city, is_day = rate.day.city, rate.window == rate.day.date
     shares = rate.counts.rates()
     values: dict[Series, float] = {}
     for gauge, name in ((metrics.ELECTRONIC_RATIO, "electronic_rate"), (metrics.GREEN_RATIO, "green_rate")):
-        values[gauge, (city, label, DAY if is_day else rate.window)] = shares.pop(name) or 0.0
+        if (value := shares.pop(name)) is not None:
+            values[gauge, (city, label, DAY if is_day else rate.window)] = value
     if is_day:
         values.update({(metrics.MEASURE_RATIO, (city, label, name.removesuffix("_rate"))): share for name, share in shares.items() if share is not None})
     return {**values, **{(metrics.FORECAST, (city, label, name.removesuffix("_forecast"))): share for name, share in rate.ahead.items()}}

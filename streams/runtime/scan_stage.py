@@ -8,7 +8,8 @@ from typing import Any
 from streams import metrics
 from streams.city.contributions import encode_contribution, of_scans
 from streams.counts import FEATURES, OTHER, Counts, DayKey, shared_day, state_key
-from streams.parcels.scans import ScanPartition, by_registry, count_scans, new_scan_partition
+from streams.parcels.partition import ScanPartition, new_scan_partition
+from streams.parcels.scans import by_registry, count_scans
 from streams.parcels.store import Parcel
 from streams.parcels.violating_scans import ViolatingScans
 from streams.parcels.violations import ViolatingScan, ViolationKey
@@ -73,6 +74,9 @@ class ScanStage(StatefulStage[ScanPartition]):
         elif kind == "day":
             day, counts = decode_fields(value, tuple[DayKey, Counts])
             partition.counts[day] = counts
+        elif kind == "seen":
+            outlet_id, date = decode_fields(value, tuple[str, str])
+            partition.seen[outlet_id] = date
         elif kind == "sightings":
             finding, page, sightings = decode_fields(value, tuple[ViolationKey, int, dict[str, ViolatingScan]])
             partition.findings.setdefault(finding, ViolatingScans()).put(page, sightings)
@@ -88,6 +92,8 @@ class ScanStage(StatefulStage[ScanPartition]):
             yield state_key("parcel", parcel_key.hex()), encode_fields(parcel, head)
         for day in partition.changed_days:
             yield state_key("day", *day), encode_fields((day, partition.counts[day]), head)
+        for outlet_id in partition.changed_seen:
+            yield state_key("seen", outlet_id), encode_fields((outlet_id, partition.seen[outlet_id]), head)
         for finding in partition.changed_findings:
             sightings = partition.findings[finding]
             yield state_key("finding", *finding), encode_fields((finding, sightings.count), head)
@@ -97,10 +103,11 @@ class ScanStage(StatefulStage[ScanPartition]):
         pending_tombstones = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.pending_tombstones]
         partition.parcels.look_up(parcel_key for _, parcel_key in pending_tombstones if parcel_key)
         for key, parcel_key in pending_tombstones:
-            if not parcel_key or partition.parcels.get(parcel_key) is None:  # or it was accepted again
+            kind, _, name = key.partition("\x1f")
+            if not (parcel_key and partition.parcels.get(parcel_key) is not None) and not (kind == "seen" and name in partition.seen):  # neither came again
                 yield key, None
         partition.dirty_parcels.clear()
-        partition.changed_days, partition.changed_findings = [], {}
+        partition.changed_days, partition.changed_findings, partition.changed_seen = [], {}, {}
         partition.expired, partition.pending_tombstones = [], partition.expired
 
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:

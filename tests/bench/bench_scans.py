@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from bench_judge import CHUNK_RECORDS, rss_bytes
 
 from streams.events import Record
-from streams.parcels.scans import ScanPartition, count_scans, new_scan_partition
+from streams.parcels.partition import ScanPartition, new_scan_partition
+from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.records import decode_entry

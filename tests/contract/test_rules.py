@@ -13,7 +13,8 @@ from streams.clock import Duration
 from streams.counts import Counts, DayKey
 from streams.events import Fix, Record
 from streams.parcels.days import DayJudge
-from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.partition import new_scan_partition
+from streams.parcels.scans import count_scans
 from streams.parcels.violations import ViolatingScan, ViolationKey, judge_violation, summary_of
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy, packs, parse_policy

@@ -15,7 +15,8 @@ from deploy.admin import read_topic
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput, ForeignState
 from streams.events import Record
-from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.partition import new_scan_partition
+from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry

@@ -1,5 +1,6 @@
 """Accepting fixes and scans: every reason to refuse, in its order."""
 
+import json
 from collections import Counter
 from types import SimpleNamespace
 
@@ -9,9 +10,10 @@ import pytest
 from time_passing import counted
 
 from streams.clock import duration_ms
-from streams.counts import Counts, DayKey, last_days
+from streams.counts import Counts, DayKey, counts_of, last_days, rate_row
 from streams.events import Record
-from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.partition import new_scan_partition
+from streams.parcels.scans import count_scans
 from streams.parcels.store import parcel_key
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
@@ -129,14 +131,21 @@ def test_how_long_a_delivery_took():
 def test_features_are_counted_where_they_are_known():
     partition, _, _ = count(
         scan(1, waybill_id="a", packaging={"green": True, "tape_mm": 45, "repackaged": False, "reusable_bag": True}, real_name_verified=True),
-        scan(2, waybill_id="b", packaging={"tape_mm": 45.1}, inspected=True),
+        scan(2, waybill_id="b", packaging={"tape_mm": 45.1, "repackaged": True}, inspected=True, screened=False),
         scan(3, waybill_id="c", waybill_kind="electronic"),
     )
     counts = partition.counts[DayKey("150100", "e", "2023-11-15")]
-    assert msgspec.structs.asdict(counts) == {
+    assert {name: value for name, value in msgspec.structs.asdict(counts).items() if value} == {
         "accepted": 3, "electronic": 1, "green": 1, "taped": 2, "narrow_tape": 1, "not_repackaged": 1, "reusable_bag": 1,
-        "real_name_verified": 1, "inspected": 1, "synthetic": 0,
+        "real_name_verified": 1, "inspected": 1, "screened_known": 1,
+        "not_repackaged_unknown": 1, "reusable_bag_unknown": 2, "real_name_unknown": 2, "inspected_unknown": 2,
     }  # fmt: skip
+    row = rate_row(DayKey("150100", "e", "2023-11-15"), counts)
+    known = {name: row[f"{name}_known"] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected", "screened")}
+    assert known == {"narrow_tape": 2, "not_repackaged": 2, "reusable_bag": 1, "real_name": 1, "inspected": 1, "screened": 1}
+    assert (row["not_repackaged_rate"], row["inspected_rate"], row["screened_rate"], row["locker_rate"]) == (0.5, 1.0, 0.0, None)
+    assert row["screened_unknown_rate"] == row["inspected_unknown_rate"] == 2 / 3
+    assert counts_of(row) == counts and counts_of(json.loads(json.dumps(row))) == counts
 
 
 @pytest.mark.parametrize(("text", "ms"), [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("0s", 0), ("250ms", 250), ("1d", 86_400_000)])

@@ -25,7 +25,8 @@ from streams.counts import DayKey
 from streams.errors import BadInput
 from streams.events import Record
 from streams.parcels.days import DayJudge
-from streams.parcels.scans import count_scans, new_scan_partition
+from streams.parcels.partition import new_scan_partition
+from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy, packs
 from streams.registry.registry import Registry
