@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
-
 from streams.clock import LocalDays, month_after
 from streams.counts import CITY_WIDE, Counts, counts_of, is_of_day, share
 from streams.errors import BadInput

@@ -13,7 +13,7 @@ import orjson
 from producers.truth import Truth
 from streams.clock import LocalDays
 from streams.cloudevents import subject_of
-from streams.counts import is_of_day
+from streams.counts import HANDLING, is_of_day
 from streams.rules import judged
 from streams.vehicles.empty_run import is_about_driving
 
@@ -113,11 +113,21 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
         row = rates.get(name, {})
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
             differences.append(f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
-    differences += [f"rate {name} was not produced" for name, row in rates.items() if is_of_day(row) and name not in truth.rates]
+    of_days = {name: row for name, row in rates.items() if is_of_day(row)}
+    differences += [f"rate {name} was not produced" for name, row in of_days.items() if row["accepted"] and name not in truth.rates]
+    handled = {name: said for name, row in of_days.items() if (said := _handled(row))}
+    names = handled.keys() | truth.handled.keys()
+    differences += [f"parcels of {name}: {handled.get(name)}, not {truth.handled.get(name)}" for name in names if handled.get(name) != truth.handled.get(name)]
     driven = {row["date"]: tuple(row[f"{kind}_m"] for kind in ("empty_run", "known_run", "night_run", "run")) for row in rates.values() if is_about_driving(row)}
     drove = {date: tuple(mm / 1000 for mm in driven_mm) for date, driven_mm in truth.driven.items()}
     differences += [f"driven empty, with a known load, by night and in all on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
     return TruthComparison(len(expected) + len(truth.low_days) + len(truth.missed_lines) + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
+
+
+def _handled(row: dict[str, Any]) -> dict[str, int]:
+    """What a row says of how parcels went and were delivered, as the truth has it."""
+    said = {name: row.get(name, 0) for name in HANDLING} | {f"in {hours} h": number for hours, number in row.get("transit_hours", {}).items()}
+    return {name: number for name, number in said.items() if number}
 
 
 def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], days: LocalDays) -> list[str]:

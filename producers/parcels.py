@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from producers.faults import Sent
+from producers.handling import Handling
 from producers.truth import Truth
 from streams.clock import END_MS, bound_ms
 from streams.events import Heartbeat, Packaging, Scan
@@ -33,7 +34,8 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
     offences = Offences(policy, registry, random.Random(f"outlets/{seed}"))
     closed = policy.days.date_of(policy.days.bounds_ms(policy.days.date_of(end_ms - policy.lateness_ms - 120_000))[0] - 1)
     enterprises = [e.id for e in registry.each("enterprise")] or ["unknown"]
-    draw = Draw(enterprises, policy.days.bounds_ms(closed), end_ms, seed)
+    handling = Handling(policy, registry, seed)
+    draw = Draw(enterprises, policy.days.bounds_ms(closed), end_ms, seed, handling)
     gap = _interruption(policy, enterprises, draw.from_ms)
     counts: dict[tuple[str, str], Counter[str]] = {}
     out: list[Scan] = []
@@ -42,7 +44,7 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
         parcel = draw.parcel()
         enterprise, day = parcel.enterprise_id, policy.days.date_of(parcel.steps[0][1])
         wrongs = offences.draw(enterprise)
-        if enterprise == gap.enterprise_id and any(gap.from_ms <= event_time_ms < gap.until_ms for _, event_time_ms in parcel.steps):
+        if enterprise == gap.enterprise_id and any(gap.from_ms <= event_time_ms < gap.until_ms for _, event_time_ms, _ in parcel.steps):
             continue
         for subject in (enterprise, "*"):
             counts.setdefault((subject, day), Counter()).update(accepted=1, electronic=parcel.electronic, green=bool(parcel.packaging.green))
@@ -50,41 +52,43 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
             if scan.event_time_ms <= end_ms:
                 out.append(scan)
                 offences.note(scan, is_acceptance=step == 0)
+                handling.note(enterprise, parcel.steps[0][1], *parcel.steps[step])
     out.sort(key=lambda scan: (scan.event_time_ms, scan.event_id))
     for (subject, day), counted in sorted(counts.items()):
         truth.rates[f"{city}/{subject}/{day}"] = (counted["accepted"], counted["electronic"], counted["green"])
     truth.findings.update(offences.truth())
+    truth.handled.update(handling.truth())
     _note_low_days(policy, registry, truth, counts, out[-1].event_time_ms if out else 0)
     return out
 
 
 class Parcel(NamedTuple):
-    """A parcel as it was drawn: its waybill, and what happens to it when (ms), beginning with its acceptance."""
+    """A parcel as it was drawn: its waybill, and what happens to it when (ms), and what that scan says, beginning with its acceptance."""
 
     seed: int
     number: int
     enterprise_id: str
     electronic: bool
     packaging: Packaging
-    steps: list[tuple[str, int]]
+    steps: list[tuple[str, int, dict[str, Any]]]
 
     def scans(self, **fields: Any) -> Iterator[Scan]:
         """A scan for each step; ``fields``: what else it says."""
-        for step, (kind, event_time_ms) in enumerate(self.steps):
+        for step, (kind, event_time_ms, said) in enumerate(self.steps):
             yield Scan(
                 f"{self.number}-{step}", event_time_ms, kind=kind,  # type: ignore[arg-type]
                 waybill_id=f"W{self.seed}-{self.number:08}", enterprise_id=self.enterprise_id, synthetic=True,
-                waybill_kind="electronic" if self.electronic else "paper", packaging=self.packaging, **fields,
+                waybill_kind="electronic" if self.electronic else "paper", packaging=self.packaging, **fields, **said,
             )  # fmt: skip
 
 
 class Draw:
     """Draws parcels: three in four accepted on the closed day, the others since then until ``end_ms``."""
 
-    def __init__(self, enterprises: list[str], closed_day_ms: tuple[int, int], end_ms: int, seed: int) -> None:
+    def __init__(self, enterprises: list[str], closed_day_ms: tuple[int, int], end_ms: int, seed: int, handling: Handling) -> None:
         self.enterprises, self.end_ms, self.seed = enterprises, end_ms, seed
         self.from_ms, self.closed_until_ms = closed_day_ms
-        self.rng = random.Random(f"parcels/{seed}")
+        self.rng, self.handling = random.Random(f"parcels/{seed}"), handling
         self.number = 0
         self.electronic_share = {e: 0.80 if n in (1, 3) else 0.975 for n, e in enumerate(enterprises)}
         self.green_share = {e: 0.78 if n in (2, 4) else 0.97 for n, e in enumerate(enterprises)}
@@ -96,9 +100,11 @@ class Draw:
         accepted_ms = rng.randrange(self.from_ms, self.closed_until_ms) if rng.random() < 0.75 else rng.randrange(self.closed_until_ms, self.end_ms)
         electronic, green = rng.random() < self.electronic_share[enterprise], rng.random() < self.green_share[enterprise]
         packaging = Packaging(green=green, tape_mm=rng.choice([38.0, 45.0, 60.0]), repackaged=False, reusable_bag=rng.random() < 0.9)
-        steps = [("accepted", accepted_ms), ("departed", accepted_ms + rng.randrange(1_800_000, 7_200_000))]
+        steps: list[tuple[str, int, dict[str, Any]]] = [("accepted", accepted_ms, {})]
+        steps.append(("departed", accepted_ms + rng.randrange(1_800_000, 7_200_000), self.handling.departure()))
         if rng.random() < 0.1:
-            steps.append(("accepted", accepted_ms + rng.randrange(60_000, 600_000)))  # repeated; never counts again
+            steps.append(("accepted", accepted_ms + rng.randrange(60_000, 600_000), {}))  # repeated; never counts again
+        steps += self.handling.delivery(accepted_ms)
         self.number += 1
         return Parcel(self.seed, self.number - 1, enterprise, electronic, packaging, steps)
 
@@ -152,18 +158,25 @@ class Offences:
         return {key: (min(times), max(times), len(times)) for key, times in sorted(self.times.items())}
 
 
+def _of_primary_brands(policy: Policy, registry: Registry, counts: dict[tuple[str, str], Counter[str]]) -> dict[tuple[str, str], Counter[str]]:
+    """The counts of primary brands, and their sum as the whole city's."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for (subject, day), counted in counts.items():
+        if getattr(registry.at("enterprise", subject, policy.days.bounds_ms(day)[0]), "primary_brand", False):
+            for name in (subject, "*"):
+                found.setdefault((name, day), Counter()).update(counted)
+    return found
+
+
 def _note_low_days(policy: Policy, registry: Registry, truth: Truth, counts: dict[tuple[str, str], Counter[str]], stream_time_ms: int) -> None:
     """Write down the days that fall short, from the numbers just drawn."""
     for rule in policy.day_rules:
         field = "electronic" if rule.rule == "low_electronic_waybill_rate" else "green"
-        for (subject, day), counted in sorted(counts.items()):
-            start_ms, end_ms = policy.days.bounds_ms(day)
+        concerned = _of_primary_brands(policy, registry, counts) if rule.parameters.primary_brands_only else counts
+        for (subject, day), counted in sorted(concerned.items()):
+            _, end_ms = policy.days.bounds_ms(day)
             if stream_time_ms < end_ms + policy.lateness_ms or counted["accepted"] < rule.parameters.min_sample:
                 continue
-            if rule.parameters.primary_brands_only and subject != "*":
-                enterprise = registry.at("enterprise", subject, start_ms)
-                if enterprise is None or not getattr(enterprise, "primary_brand", False):
-                    continue
             if counted[field] / counted["accepted"] < rule.parameters.target:
                 truth.low_days.append((rule.id, subject, day))
 

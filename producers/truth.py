@@ -20,6 +20,7 @@ class Truth(msgspec.Struct):
     """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
 
     ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
+    ``handled``: how parcels went and were delivered, by city/enterprise/date and by name as in rows of rates; ``in 5 h``: delivered after so many whole hours.
     ``driven``: by local date, how far vehicles drove: empty, with a load that is known, by night, and at all (mm). ``missed_lines``: delivery lines that
     nobody drove on a day: rule id, line, date.
     ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
@@ -30,6 +31,7 @@ class Truth(msgspec.Struct):
     low_days: list[tuple[str, str, str]] = []
     findings: dict[str, tuple[int, int, int]] = {}
     spells: list[tuple[str, str, int, int | None]] = []
+    handled: dict[str, dict[str, int]] = {}
     driven: dict[str, tuple[int, int, int, int]] = {}
     missed_lines: list[tuple[str, str, str]] = []
     skipped: dict[str, str] = {}

@@ -136,7 +136,8 @@ HANDLING = ("delivered", "method_known", "locker", "night_delivered", "mode_know
 _NUMBERS = Counts.__struct_fields__[:-1]
 FEATURE_BITS = _NUMBERS[1:]
 """What one counted scan stands for, a bit each; above them, from ``TRANSIT_SHIFT`` on, its hours in transit and one more."""
-TRANSIT_SHIFT = 25
+TRANSIT_SHIFT = 40
+assert len(FEATURE_BITS) <= TRANSIT_SHIFT
 _OF_FIELDS = (1 << TRANSIT_SHIFT) - 1
 
 

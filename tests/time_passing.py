@@ -28,7 +28,7 @@ def counted(partition, city):
     ledger = CityLedger()
     for contribution in of_scans(partition, 0, city):
         ledger.enter_counts(contribution)
-    return {day: state.counts() for day, state in sorted(ledger.days.items()) if state.counts().accepted}
+    return {day: state.counts() for day, state in sorted(ledger.days.items()) if state.counts().says_something()}
 
 
 def inputs_hold(checkpoint, records=10**6, partitions=64):

@@ -24,7 +24,7 @@ GROUP = 256
 """So many ids are compressed together."""
 SEPARATOR = b"\xff"
 """Behind each id; no UTF-8 text contains it."""
-ROW = np.dtype([("check", "<u4"), ("time", "<i8"), ("day", "<u4"), ("features", "<u4"), ("id", "<u4")])
+ROW = np.dtype([("check", "<u4"), ("time", "<i8"), ("day", "<u4"), ("features", "<u8"), ("id", "<u4")])
 _compress, _decompress = zstandard.ZstdCompressor(3).compress, zstandard.ZstdDecompressor().decompress
 
 

@@ -15,7 +15,19 @@ from types import SimpleNamespace
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from as_published import black_lists, check_findings, low_days, newest, of_days, of_driving, silences, standing
+from as_published import (
+    black_lists,
+    check_findings,
+    low_days,
+    newest,
+    of_days,
+    of_driving,
+    of_outlets,
+    of_parcels,
+    silences,
+    standing,
+    told_apart,
+)  # fmt: skip
 from oracle import Oracle
 from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, TAIL_S, Died, VirtualLoop, Worker, World
 
@@ -46,6 +58,9 @@ rules:
   - {rule: low_green_packaging_rate, id: brown, clause: "1", severity: warning, min_sample: 2}
   - {rule: unfiled_outlet, id: unfiled, clause: "1", severity: warning}
   - {rule: unverified_sender, id: nameless, clause: "1", severity: warning}
+  - {rule: unscreened_parcel, id: unscreened, clause: "1", severity: warning}
+  - {rule: unmonitored_outlet, id: unseen, clause: "1", severity: warning}
+  - {rule: unlicensed_enterprise, id: unlicensed, clause: "1", severity: warning}
   - {rule: offline_camera, id: camera, clause: "1", severity: warning, limit: 30m}
   - {rule: interrupted_feed, id: feed, clause: "1", severity: warning, limit: 5h, hours: [{days: mon-sat, from: "06:00", until: "23:00"}]}
   - {rule: missed_line, id: line, clause: "1", severity: warning}
@@ -62,7 +77,8 @@ ZONES = json.dumps({"type": "FeatureCollection", "features": [
     {"type": "Feature", "properties": {"id": name, "kind": "loading"}, "geometry": {"type": "Polygon", "coordinates": [ring]}} for name, ring in SQUARES.items()
 ]})  # fmt: skip
 REGISTRY = [
-    {"kind": "vehicle", "id": "v1", "enterprise_id": "e", "energy": "electric"}, {"kind": "vehicle", "id": "v2"}, {"kind": "enterprise", "id": "e"},
+    {"kind": "vehicle", "id": "v1", "enterprise_id": "e", "energy": "electric"}, {"kind": "vehicle", "id": "v2"},
+    {"kind": "enterprise", "id": "e", "licensed_until": "2023-11-15T18:00"}, {"kind": "outlet", "id": "r", "filed": True, "camera": False},
     {"kind": "outlet", "id": "o", "enterprise_id": "e", "filed": True, "camera": True}, {"kind": "outlet", "id": "q", "camera": True},
     {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30", "filed_at": "2023-11-15"},
     {"kind": "notice", "id": "n2", "subject": "enterprise/e", "from": "2023-11-16T08:00", "until": "2023-11-16T09:00"},
@@ -139,7 +155,8 @@ def day_events(rng, *, ordered=False, within_ms=None, from_ms=BASE_MS):
     for number in range(rng.randrange(2, 16)):
         at_ms = from_ms + (rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3]) if within_ms is None else rng.randrange(within_ms))
         scan = {"event_id": f"s{from_ms}-{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(12)}", "enterprise_id": rng.choice("ef"), "city": "1",
-                "kind": rng.choice(["accepted", "accepted", "arrived"]), "outlet_id": rng.choice(["o", "p", None]),
+                "kind": rng.choice(["accepted", "accepted", "arrived", "delivered"]), "outlet_id": rng.choice(["o", "p", "r", None]), "screened": rng.choice([True, True, False, None]),
+                "mode": rng.choice([None, "road", "rail"]), "vehicle_id": rng.choice([None, "v1"]), "delivery_method": rng.choice([None, "door", "locker"]),
                 "real_name_verified": rng.random() < 0.7, "waybill_kind": rng.choice(["electronic", "paper"]), "packaging": {"green": rng.random() < 0.5}}  # fmt: skip
         sent.append((BASE_MS + rng.randrange(2_000_000), SCAN.name, scan["waybill_id"], json.dumps(scan).encode()))
     for camera in ("outlet/o", "outlet/q", "enterprise/e"):
@@ -329,6 +346,9 @@ def check(world, name):
     rows = newest((r.key.decode(), json.loads(r.value)) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values()) if row["accepted"]}
     check_fleet(oracle, rows, left, driven_by, stream_time_ms, name)
+    parcels_said, parcels_told = of_parcels(rows.values()), told_apart(oracle.counted(*scanned, live=True))
+    assert parcels_said == parcels_told, f"{name}: parcels {parcels_said}, not {parcels_told}"
+    assert of_outlets(rows.values()) == oracle.last_seen(*scanned), f"{name}: outlets {of_outlets(rows.values())}"
     month = {key: row["accepted"] for key, row in rows.items() if row["window"] == "30d" and row["accepted"]}
     of_month = Counter()
     for (city_code, enterprise, _), row in rates.items():

@@ -76,7 +76,7 @@ REGISTRY = [
 
 def some_scans(rng):
     """Scans of a few parcels over a week, in order of time but for some; some are sent twice, some say other things the second time."""
-    made = []
+    made, step_ms = [], rng.choice([10 * 60_000, 6 * HOUR_MS])  # many at the same time, or few
     for number in range(rng.randrange(5, 60)):
         given = {
             "outlet_id": ["o", "hub", "elsewhere"], "waybill_kind": ["electronic", "paper"], "real_name_verified": [True, False], "inspected": [True, False],
@@ -85,7 +85,7 @@ def some_scans(rng):
         said = {key: rng.choice(values) for key, values in given.items() if rng.random() < 0.6}
         if rng.random() < 0.7:
             said["packaging"] = {key: rng.choice(values) for key, values in {"green": [True, False], "tape_mm": [45, 60], "repackaged": [True, False], "reusable_bag": [True, False]}.items() if rng.random() < 0.6}
-        at_ms = T + rng.randrange(7 * DAY_MS) // 600_000 * 600_000
+        at_ms = T + rng.randrange(7 * DAY_MS) // step_ms * step_ms
         made.append({"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(5)}", "enterprise_id": rng.choice("ef"), "city": rng.choice(["530000"] * 9 + ["1"]),
                      "kind": rng.choice(["accepted", "departed", "delivered", "delivered"]), **said})  # fmt: skip
     made += [{**scan, "delivery_method": "locker", "enterprise_id": rng.choice("ef")} for scan in rng.sample(made, len(made) // 4)]

@@ -3,13 +3,14 @@
 import gzip
 import os
 import threading
-from functools import cache
+from functools import cache, reduce
 
 import msgspec
 import psutil
 import pytest
 from time_passing import counted
 
+from deploy.verdict import _handled
 from producers import replay
 from producers.faults import Faults, inject, parse_faults
 from producers.parcels import parcels
@@ -21,7 +22,7 @@ from producers.truth import Truth
 from streams.city.city_judge import CityJudge
 from streams.city.contributions import Contribution
 from streams.city.ledger import CityLedger, Due
-from streams.counts import DayKey
+from streams.counts import Counts, DayKey, rate_row
 from streams.errors import BadInput
 from streams.events import Record
 from streams.parcels.days import DayJudge
@@ -110,7 +111,14 @@ def test_parcels_meet_their_truth(city):
     summed = counted(partition, "150100")
     assert {"/".join(k): (c.accepted, c.electronic, c.green) for k, c in summed.items()} == made.truth.rates
     judge = DayJudge(Policies([policy]), registry, b"k")
-    judged = [t for day, counts in summed.items() for t in judge.judge(day, counts, {}, partition.stream_time_ms)]
+    rows = {"/".join(day): rate_row(day, counts) for day, counts in summed.items()}
+    assert {name: said for name, row in rows.items() if (said := _handled(row))} == made.truth.handled
+
+    def among(day):
+        own = [(key.enterprise_id, counts) for key, counts in summed.items() if key.enterprise_id != "*" and key.date == day.date]
+        return lambda is_wanted: reduce(lambda whole, each: whole.merge(each) or whole, (counts for name, counts in own if is_wanted(name)), Counts())
+
+    judged = [t for day, counts in summed.items() for t in judge.judge(day, counts, {}, partition.stream_time_ms, among(day))]
     low = {(t.rule.id, t.day.enterprise_id, t.day.date) for t in judged}
     assert low == set(made.truth.low_days) and len(low) == 4
     assert DayKey("150100", "*", "2026-06-25") in summed
