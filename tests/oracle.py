@@ -647,11 +647,11 @@ class Oracle:
         return [(d["scan"], d["accepted"]) for d in found]
 
     def last_seen(self, *partitions):
-        """Outlet or facility on file → the last local date with a scan of the city there."""
+        """Outlet or facility that is on record at the time → the last local date with a scan of the city there."""
         found = {}
         for scan in [scan for lines in partitions for scan, _ in self.scans_taken(lines)[0] if scan["city"] == self.pack["city"]["adcode"]]:
             outlet = scan.get("outlet_id")
-            if ("outlet", outlet) in self.versions or ("facility", outlet) in self.versions:
+            if any(self.lookup(kind, outlet, scan["event_time_ms"]) for kind in ("outlet", "facility")):
                 found[outlet] = max(found.get(outlet, ""), self.local(scan["event_time_ms"]).date().isoformat())
         return found
 

@@ -111,12 +111,6 @@ class ScanPartition(msgspec.Struct):
         self.dirty_findings.clear()
         return days, violations
 
-    def note_outlet(self, outlet_id: str, date: str) -> None:
-        """An outlet was scanned at on a local date; of each the last is sent on, once."""
-        if date > self.seen.get(outlet_id, ""):
-            self.seen[outlet_id] = date
-            self.dirty_seen[outlet_id] = None
-
     def take_seen(self) -> dict[str, str]:
         """The outlets whose last date has changed since the last call; the next checkpoint saves them."""
         changed = {outlet_id: self.seen[outlet_id] for outlet_id in self.dirty_seen}

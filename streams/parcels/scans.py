@@ -105,8 +105,8 @@ class _Counting:
         date, policy = self.days.date_of(scan.event_time_ms), None
         if scan.city == self.city:
             self._note_sign(scan)
-            if scan.outlet_id is not None and (self.registry.knows("outlet", scan.outlet_id) or self.registry.knows("facility", scan.outlet_id)):
-                self.partition.note_outlet(scan.outlet_id, date)
+            if scan.outlet_id is not None and date > self.partition.seen.get(scan.outlet_id, ""):
+                self._note_outlet(scan.outlet_id, scan.event_time_ms, date)
             policy = self._policy if self._from_ms <= scan.event_time_ms < self._until_ms else self._policy_at(scan.event_time_ms)
         if policy is not None:
             for violation in violated(scan, policy.scan_rules["all"], self.registry, date):
@@ -119,6 +119,12 @@ class _Counting:
         if scan.kind == "delivered":
             self._deliver(scan, key, day)
         return self._accept_parcel(scan, key, day, policy) if scan.kind == "accepted" else COUNTED
+
+    def _note_outlet(self, outlet_id: str, event_time_ms: int, date: str) -> None:
+        """An outlet, or a facility, that is on record was scanned at on a later date than ever."""
+        if any(self.registry.at(kind, outlet_id, event_time_ms) is not None for kind in ("outlet", "facility")):
+            self.partition.seen[outlet_id] = date
+            self.partition.dirty_seen[outlet_id] = None
 
     def _policy_at(self, event_time_ms: int) -> Policy | None:
         """The policy that is valid at an instant, kept for the next scans."""

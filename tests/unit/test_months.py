@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 from types import SimpleNamespace
 
 import orjson
@@ -16,6 +17,7 @@ from streams.city.contributions import Contribution
 from streams.counts import Counts, DayKey
 from streams.policy.policy import Policies
 from streams.policy.reader import PACKS, load_policy
+from streams.registry.files import load_registry
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
@@ -38,7 +40,7 @@ def scan(number, at_ms, enterprise, green):
 def test_a_month_that_did_not_rise_is_found_as_the_oracle_finds_it(policy, tmp_path):
     """Three months of a falling, a rising, a level and a small enterprise, and whatever that makes of the whole city."""
     rng, scans = random.Random(3), []
-    shares = {"falls": (0.95, 0.94, 0.91), "rises": (0.91, 0.93, 0.97), "level": (0.95, 0.95, 0.95), "small": (0.9, 0.2, 0.1)}
+    shares = {"falls": (0.95, 0.94, 0.91), "rises": (0.91, 0.93, 0.97), "level": (0.95, 0.95, 0.95), "small": (0.9, 0.2, 0.1), "full": (0.9, 1.0, 1.0)}
     for month, start in enumerate(("2026-01", "2026-02", "2026-03")):
         start_ms, end_ms = policy.days.bounds_ms(start)
         for enterprise, of_month in shares.items():
@@ -54,9 +56,37 @@ def test_a_month_that_did_not_rise_is_found_as_the_oracle_finds_it(policy, tmp_p
     found = {(row["rule_id"], row["enterprise_id"], policy.days.date_of(row["opened_at_ms"])[:7]) for row in months}
     _, low = Oracle(PACKS / "hohhot-2019.yaml", None).scans(lines)
     assert found == {row for row in low if len(row[2]) == 7}
-    assert {row[1:] for row in found} >= {("falls", "2026-02"), ("falls", "2026-03"), ("level", "2026-02")} and not {"rises", "small"} & {row[1] for row in found}
+    assert {row[1:] for row in found} >= {("falls", "2026-02"), ("falls", "2026-03"), ("level", "2026-02")} and not {"rises", "small", "full"} & {row[1] for row in found}
     falls = next(row for row in months if row["enterprise_id"] == "falls")
     assert falls["reason_en"] == "falls: green packaging rate 94.0% in 2026-02, not above that of the month before" and "未比上月提高" in falls["reason_zh"]
+
+
+def test_the_whole_city_of_primary_brands_is_their_sum(tmp_path):
+    """Of days and of months; the others sell more, and neither help nor harm."""
+    text = (PACKS / "hohhot-2019.yaml").read_text("utf-8")
+    text = text.replace("    rising: true\n", "    rising: true\n    primary_brands_only: true\n")
+    assert text.count("primary_brands_only: true") == 2
+    (tmp_path / "pack.yaml").write_text(text, "utf-8")
+    shutil.copytree(PACKS / "zones", tmp_path / "zones")
+    policy = load_policy(str(tmp_path / "pack.yaml"))
+    brands = [{"kind": "enterprise", "id": name, "primary_brand": name != "other-one"} for name in ("a", "b", "other-one")]
+    (tmp_path / "registry.jsonl").write_text("".join(json.dumps(brand) + "\n" for brand in brands))
+    shares = {"a": (0.92, 0.93), "b": (0.93, 0.91), "other-one": (0.1, 0.99)}
+    scans = []
+    for month, start in enumerate(("2026-01", "2026-02")):
+        start_ms, _ = policy.days.bounds_ms(start)
+        for enterprise, of_month in shares.items():
+            count = 600 if enterprise == "other-one" else 200
+            scans += [{**scan(len(scans) + n, start_ms + n, enterprise, n < round(of_month[month] * count)), "waybill_kind": "electronic" if (n < count * 0.95) is (enterprise != "other-one") else "paper"} for n in range(count)]
+    scans.append(scan(10**6, policy.days.bounds_ms("2026-02")[1] + 700_000, "a", True))
+    lines = [json.dumps(s).encode() for s in sorted(scans, key=lambda s: s["event_time_ms"])]
+    (tmp_path / "scans.jsonl").write_bytes(b"\n".join(lines))
+    judge_files(policy, load_registry(tmp_path / "registry.jsonl", policy.timezone), [], [str(tmp_path / "scans.jsonl")], tmp_path)
+    rows = [row for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines() if (row := orjson.loads(line))["rule"].startswith("low_")]
+    oracle = Oracle(tmp_path / "pack.yaml", tmp_path / "registry.jsonl")
+    assert {(row["rule_id"], row["enterprise_id"], row["opened_at_ms"], row["closed_at_ms"]) for row in rows} == oracle.low_bounds(oracle.scans(lines)[1])
+    whole = [row for row in rows if row["enterprise_id"] == "*"]
+    assert [(row["fix_count"], row["reason_en"].partition(":")[0], row["reason_zh"][:11]) for row in whole] == [(400, "primary brands of Hohhot", "呼和浩特市主要品牌快")]
 
 
 def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing_again(policy, monkeypatch):

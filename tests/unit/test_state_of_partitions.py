@@ -3,16 +3,17 @@
 import asyncio
 from types import SimpleNamespace
 
+import msgspec
 import orjson
 import pytest
 from time_passing import inputs_hold, marks, said, said_ms
 
-from streams.city.contributions import Contribution
+from streams.city.contributions import Contribution, decode_contribution
 from streams.city.ledger import CityLedger, DayCounts
-from streams.counts import Counts, DayKey
+from streams.counts import Counts, DayKey, counts_of
 from streams.enterprises.credit import Charge
 from streams.events import Record
-from streams.parcels.scans import count_scans
+from streams.parcels.scans import by_name, count_scans
 from streams.parcels.store import parcel_key
 from streams.parcels.violations import ViolatingScan, ViolationKey, ViolationSummary
 from streams.policy.policy import Policies
@@ -69,6 +70,43 @@ def test_a_parcel_is_deleted_only_by_the_checkpoint_after_the_one_that_forgets_i
     assert key in topic.latest()[0]
     checkpoint([("u", T + 3 * DAY_MS + 2)], complete=True)
     assert key not in topic.latest()[0]
+
+
+def test_parcels_and_counts_of_version_7_are_read_and_taken_back_as_they_were_counted():
+    """It kept acceptances alone, in nine bits, and did not count who says nothing; records as such a worker wrote them."""
+    policies = Policies([load_policy("hohhot-2019")])
+    stage = ScanStage(Checkpoint(""), SimpleNamespace(policies=policies, registry=Registry(policies.newest.timezone)))
+    partition, head, day = stage.new_partition(), (7, 0, 5, T), ["150100", "e", "2023-11-15"]
+    electronic_inspected = 1 | 1 << 7
+    before = {"accepted": 3, "electronic": 2, "green": 1, "taped": 0, "narrow_tape": 0, "not_repackaged": 3, "reusable_bag": 0, "real_name_verified": 3, "inspected": 1, "synthetic": 0}
+    stage.put(partition, f"parcel\x1f{parcel_key('w').hex()}", msgspec.msgpack.encode((*head, T, "s", day, electronic_inspected, [])))
+    stage.put(partition, "day\x1f" + "\x1f".join(day), msgspec.msgpack.encode((*head, day, before)))
+    partition.next_offset, partition.stream_time_ms = 5, T
+    (counts,) = partition.counts.values()
+    assert (counts.rates()["inspected_rate"], counts.rates()["screened_rate"], counts.known("not_repackaged")) == (1 / 3, None, 3)
+    earlier = {"event_id": "r", "event_time_ms": T - 1, "waybill_id": "w", "enterprise_id": "e", "city": "150100", "kind": "accepted", "screened": True}
+    count_scans(partition, [Record(orjson.dumps(earlier), 5)], policies, stage.reference.registry, by_name)
+    assert {name: value for name, value in msgspec.structs.asdict(counts).items() if value} == {
+        "accepted": 3, "electronic": 1, "green": 1, "not_repackaged": 3, "real_name_verified": 3, "screened": 1, "screened_known": 1,
+        "not_repackaged_unknown": 1, "reusable_bag_unknown": 1, "real_name_unknown": 1, "inspected_unknown": 1,
+    }  # fmt: skip
+
+
+def test_contributions_of_before_are_read():
+    said = b'{"city":"150100","topic":"courier.scan.v1","enterprise_id":"e","date":"2023-11-15","partition":0,"next_offset":3,"counts":{"accepted":3,"electronic":2,"green":1,"taped":0,"narrow_tape":0,"not_repackaged":2,"reusable_bag":0,"real_name_verified":3,"inspected":3,"synthetic":0}}'
+    day = DayCounts()
+    assert day.update(decode_contribution(said)) and day.counts().rates()["not_repackaged_rate"] == 2 / 3
+    row = {"accepted": 3, "electronic": 2, "green": 1, "taped": 0, "narrow_tape": 0, "not_repackaged": 2, "reusable_bag": 0, "real_name_verified": 3, "inspected": 3}
+    assert counts_of({"city": "150100", "enterprise_id": "e", "date": "2023-11-15", **row}) == day.counts()
+
+
+def test_newer_counts_of_a_partition_take_the_place_of_older_ones_in_the_sum():
+    day = DayCounts()
+    for offset, accepted in ((1, 7), (2, 3)):
+        for enterprise in ("e", "f"):
+            day.update(Contribution("1", "courier.scan.v1", enterprise, "2023-11-15", 0, offset, counts=Counts(accepted=accepted, transit_hours={offset: 1})))
+        assert day.counts() == Counts(accepted=2 * accepted, transit_hours={offset: 2})
+    assert day.among(lambda enterprise_id: enterprise_id == "f") == Counts(accepted=3, transit_hours={2: 1})
 
 
 def test_the_sums_forget_what_nothing_can_change(monkeypatch):
