@@ -86,7 +86,7 @@ def test_the_whole_city_of_primary_brands_is_their_sum(tmp_path):
     oracle = Oracle(tmp_path / "pack.yaml", tmp_path / "registry.jsonl")
     assert {(row["rule_id"], row["enterprise_id"], row["opened_at_ms"], row["closed_at_ms"]) for row in rows} == oracle.low_bounds(oracle.scans(lines)[1])
     whole = [row for row in rows if row["enterprise_id"] == "*"]
-    assert [(row["fix_count"], row["reason_en"].partition(":")[0], row["reason_zh"][:11]) for row in whole] == [(400, "primary brands of Hohhot", "呼和浩特市主要品牌快")]
+    assert [(row["fix_count"], row["reason_en"].partition(":")[0], row["reason_zh"][:13]) for row in whole] == [(400, "primary brands of Hohhot", "呼和浩特市主要品牌快递企业")]
 
 
 def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing_again(policy, monkeypatch):
