@@ -147,7 +147,7 @@ def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[s
     effects: list[Words] = []
     if figures:
         titles = _titles(figures, 0), _titles(figures, 1)
-        if not is_known or (silent == whole and not need.counts_as_no):
+        if not is_known:
             effects.append((f"{titles[0]}未知（–）", f"{titles[1]} unknown (–)"))
         elif need.counts_as_no:
             effects.append((f"在{titles[0]}中按“否”计", f"they count as no in {titles[1]}"))
