@@ -111,7 +111,7 @@ def _totals(report: Row) -> dict[str, Any]:
     return {
         "parcels": sum(row["accepted"] for row in report["days"]), "incidents": report["response"]["incidents"], "open": sum(row["open"] for row in report["incidents"]),
         "met": standing.count("met"), "missed": standing.count("missed"), "with_target": sum(kpi["target"] is not None for kpi in report["kpis"]),
-        "black": sum(row["credit"] == "black" for row in report["standings"]),
+        "black": sum(row["credit"] == "black" for row in report["standings"]) or (0 if report["keeps_credit"] else None),
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from datetime import date
 from html import unescape
+from html.parser import HTMLParser
 
 import pytest
 from conftest import ROOT
@@ -205,6 +206,10 @@ def test_lists_of_a_pack_without_points_are_as_registered(policy):
     registry = registry_of(policy, {"kind": "enterprise", "id": "r", "name_zh": "红企业", "credit": "red"}, {"kind": "enterprise", "id": "n", "name_zh": "常企业"})
     section = as_html(gather(policy, registry, Published([], []), DAY, DAY), "zh").partition('id="lists"')[2].partition("</section>")[0]
     assert "红企业" in section and "登记信息载明" in section and "常企业" not in section
+    tile = r"<b>([^<]*)</b><span>黑名单企业"
+    assert re.search(tile, as_html(gather(policy, registry, Published([], []), DAY, DAY), "zh"))[1] == "–", "nobody keeps a ledger: unknown, not none"
+    black = registry_of(policy, {"kind": "enterprise", "id": "b", "credit": "black"})
+    assert re.search(tile, as_html(gather(policy, black, Published([], []), DAY, DAY), "zh"))[1] == "1"
 
 
 def test_a_notice_announces_what_begins_after_it_was_filed(policy):
@@ -297,6 +302,39 @@ def test_every_wording_has_two_languages_and_a_use():
         assert words[1].strip() and not HAN.search(words[1]), words
         assert set(re.findall("[A-Za-z]+", re.sub(r"{[^}]*}", "", words[0]))) <= {"mm"}, words
     assert all(HAN.search(module.TITLE_ZH) for module in RULES.values())
+
+
+class Balance(HTMLParser):
+    """Whether every element that is opened is closed, in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for key, value in attrs if key == "id"]
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        """Closed at once."""
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, self.getpos()
+
+
+def test_the_page_is_well_formed(made, policy):
+    for report in (made, gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY)):
+        for language in ("zh", "en", "both"):
+            balance = Balance()
+            balance.feed(as_html(report, language))
+            assert balance.open == [] and len(balance.ids) == len(set(balance.ids))
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_heading(made):
+    for table in re.findall(r"<table.*?</table>", as_html(made, "both"), re.DOTALL):
+        rows = [len(re.findall(r"<t[dh]\b", row)) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)]
+        assert len(set(rows)) == 1 and len(rows) > 1, table[:300]
 
 
 def test_the_page_asks_nothing_of_anybody(made):
