@@ -58,7 +58,7 @@ CONTENT = {
         "`city/enterprise/window`",
         "counts and shares by city, enterprise and day (today with a forecast), the last hour (`hour`), the last 30 days (`30d`), distances driven, empty and by night"
         " (`driven DATE`), delivery lines driven of those that count (`lines DATE`; `lines` is null where too little was heard), stops in a loading zone and how long they lasted"
-        " (`parking DATE ZONE`); of one key the greatest `revision` counts",
+        " (`parking DATE ZONE`), when an outlet or facility was last scanned at (`outlet ID`); of one key the greatest `revision` counts",
     ),
     topics.FEEDBACK: Content("`incident_id`", "answers of the police: acknowledged, dismissed"),
     topics.CREDIT: Content("`enterprise/ID`", "points and standing of each enterprise (`red`, `normal`, `black`), with the reasons"),

@@ -26,7 +26,7 @@ PARCELS_PACKAGED = Counter("courier_parcels_packaged", "Parcels accepted, by pac
 PARCELS_COUNTED = Counter(
     "courier_parcels_counted", "Parcels by what rates are made of: accepted, taped and so on, numerators and denominators", ["city", "enterprise", "measure"]
 )
-MEASURE_RATIO = Gauge("courier_measure_ratio", "Share of the day's accepted parcels with narrow tape (of the taped ones), in reusable bags, inspected and so on", ["city", "enterprise", "measure"])
+MEASURE_RATIO = Gauge("courier_measure_ratio", "Share of the day's parcels with narrow tape, in reusable bags, inspected and so on, of those that say it; of the delivered ones into lockers and at night", ["city", "enterprise", "measure"])
 ELECTRONIC_RATIO = Gauge(
     "courier_electronic_waybill_ratio", "Share of accepted parcels with an electronic waybill", ["city", "enterprise", "window"]
 )

@@ -21,7 +21,7 @@ from streams.watermark import Arrivals
 class ScanPartition(msgspec.Struct):
     """The state of one scan partition: parcels and their ways of the last three days, counts by day, violating scans by finding.
 
-    ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
+    ``uncounted``: parcels of this chunk by day and features. ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
     ``expired``: keys of state dropped since; ``pending_tombstones``: of state that was dropped before the last checkpoint was complete,
     and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks.
     ``seen``: the last local date on which each outlet was scanned at; ``dirty_seen``, ``changed_seen``: of which that changed. ``sweep_ms``: when to look for expired parcels again.
@@ -30,6 +30,7 @@ class ScanPartition(msgspec.Struct):
     parcels: Parcels = msgspec.field(default_factory=Parcels)
     counts: dict[DayKey, Counts] = {}
     minutes: dict[DayKey, dict[int, list[int]]] = {}
+    uncounted: dict[tuple[DayKey, int], int] = {}
     findings: dict[ViolationKey, ViolatingScans] = {}
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     stream_time_ms: int = BEGINNING_MS
@@ -65,7 +66,7 @@ class ScanPartition(msgspec.Struct):
         """Count what a scan says of a parcel in place of what was counted before, if anything."""
         before = self.known(key)
         if before is not None:
-            self.counts[before.day].add(before.features, -1)
+            self._count(before, -1)
             self._count_minute(before, -1)
             self.dirty_days[before.day] = None
             for finding in before.findings:
@@ -73,7 +74,7 @@ class ScanPartition(msgspec.Struct):
                 self.dirty_findings[finding] = self.unsettled[finding] = None
         self.parcels.put(key, parcel)
         self.dirty_parcels[key] = parcel
-        self.counts.setdefault(parcel.day, Counts()).add(parcel.features)
+        self._count(parcel, 1)
         self._count_minute(parcel, 1)
         self.dirty_days[parcel.day] = None
         for finding in parcel.findings:
@@ -85,6 +86,10 @@ class ScanPartition(msgspec.Struct):
         if known is None or parcel[:2] < known[:2]:
             self.put(key, parcel)
         return known is None
+
+    def _count(self, parcel: Parcel, sign: int) -> None:
+        key = parcel.day, parcel.features
+        self.uncounted[key] = self.uncounted.get(key, 0) + sign
 
     def _count_minute(self, parcel: Parcel, sign: int) -> None:
         minute = parcel.event_time_ms // MINUTE_MS
@@ -134,7 +139,10 @@ class ScanPartition(msgspec.Struct):
             self.dirty_findings[key] = None
 
     def flush(self) -> None:
-        """Put away what a chunk opened."""
+        """Enter in the counts what a chunk has counted, and put away what it opened."""
+        for (day, features), number in self.uncounted.items():
+            self.counts.setdefault(day, Counts()).add(features, number)
+        self.uncounted.clear()
         self.parcels.flush()
         for key in self.unsettled:
             self.findings[key].flush()

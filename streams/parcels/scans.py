@@ -81,7 +81,10 @@ def count_scans(
     partition.flush()
     counting.enter_signs()
     partition.sweep(policies.newest.days)
-    return Tally(rejects, outcomes, counting.accepted, counting.deliveries)
+    accepted: dict[DayKey, Counts] = {}
+    for (day, features), number in counting.accepted.items():
+        accepted.setdefault(day, Counts()).add(features, number)
+    return Tally(rejects, outcomes, accepted, counting.deliveries)
 
 
 class _Counting:
@@ -93,7 +96,7 @@ class _Counting:
         self.registry = registry
         self.whose = whose
         self.city = policies.newest.pack.city.adcode
-        self.accepted: dict[DayKey, Counts] = {}
+        self.accepted: Counter[tuple[DayKey, int]] = Counter()
         self.deliveries: list[tuple[str, int]] = []
         self.signs: dict[str, list[int]] = {}
         self.days = policies.newest.days
@@ -169,7 +172,7 @@ class _Counting:
             violations = violated(scan, policy.scan_rules["accepted"], self.registry, day.date) if policy is not None else ()
             parcel = Parcel(scan.event_time_ms, scan.event_id, day, facts.acceptance(scan), violations)
             if known is None:
-                self.accepted.setdefault(day, Counts()).add(parcel.features)
+                self.accepted[day, parcel.features] += 1
             self.partition.put(key, parcel)
             self._time_again(key, scan.event_time_ms)
         return DUPLICATE if known is not None and scan.event_id == known.event_id else COUNTED

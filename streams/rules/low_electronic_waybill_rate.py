@@ -11,7 +11,7 @@ Clause
 
 Parameters
     ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that
-    are no primary brands; the whole city is judged all the same.
+    are no primary brands; the whole city is the sum of those that are.
 
 Example
     >>> from streams.counts import Counts

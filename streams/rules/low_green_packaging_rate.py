@@ -3,7 +3,7 @@
 What
     After a local day has closed: the share among the day's accepted parcels is below ``target``, for an enterprise or
     the whole city (``*``) with at least ``min_sample`` acceptances. Where ``rising`` is asked for, also after a local month
-    has closed: its share is not above that of the month before, both with at least so many.
+    has closed: its share is not above that of the month before, both with at least so many; all of them (100 %) is enough.
 
 Clause
     快递绿色包材使用率不断提高 (Hohhot 六（十七）);
@@ -13,7 +13,7 @@ Clause
 
 Parameters
     ``target`` (0.90), ``min_sample`` (100), ``primary_brands_only`` (false): leave out enterprises that
-    are no primary brands; the whole city is judged all the same. ``rising`` (false): from month to month.
+    are no primary brands; the whole city is the sum of those that are. ``rising`` (false): from month to month.
 
 Example
     >>> from streams.counts import Counts
