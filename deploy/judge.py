@@ -75,7 +75,6 @@ def judge_files(
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
         **judging.figures(policy, rates, incidents),
-        "fleet": [row for date in sorted(judging.ledger.fleet) for row in fleet_rows(judging.ledger, judging.policies, registry, judging.city, date)],
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
         "records_per_second": round(read / max(seconds, 1e-9)),
@@ -153,18 +152,27 @@ class _Judging:
         return list(self.latest.values())
 
     def rates(self) -> list[dict[str, Any]]:
-        """Every day's rates, and when each outlet was last scanned at."""
-        of_days = [rate_row(day, counts) for day, state in sorted(self.ledger.days.items()) if (counts := state.counts()).says_something()]
-        return [*of_days, *(outlet_row(self.city, outlet_id, date) for outlet_id, date in sorted(self.ledger.seen.items()))]
+        """Every day's rates."""
+        return [rate_row(day, counts) for day, state in sorted(self.ledger.days.items()) if (counts := state.counts()).accepted]
+
+    def other_rows(self) -> dict[str, list[dict[str, Any]]]:
+        """What else is published as rows of rates: days on which parcels only went on, when outlets were last scanned at, how vehicles drove."""
+        only_handled = [(day, counts) for day, state in sorted(self.ledger.days.items()) if not (counts := state.counts()).accepted and counts.says_something()]
+        return {
+            "handled": [rate_row(*day) for day in only_handled],
+            "outlets": [outlet_row(self.city, outlet_id, date) for outlet_id, date in sorted(self.ledger.seen.items())],
+            "driven": [driven_row(self.city, date, driven) for date, driven in sorted(self.fixes.empty_run.by_date.items())],
+            "fleet": [row for date in sorted(self.ledger.fleet) for row in fleet_rows(self.ledger, self.policies, self.registry, self.city, date)],
+        }
 
     def figures(self, policy: Policy, rates: list[dict[str, Any]], incidents: Sequence[IncidentData]) -> dict[str, Any]:
-        """Every day's driving, enterprises' credit, and the key figures of all days that were judged (none where there is no day)."""
-        driven = [driven_row(self.city, date, driven) for date, driven in sorted(self.fixes.empty_run.by_date.items())]
-        rows = [*rates, *driven]
+        """The other rows, enterprises' credit, and the key figures of all days that were judged (none where there is no day)."""
+        others = self.other_rows()
+        rows = [*rates, *(row for found in others.values() for row in found)]
         period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
         known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, period.last.isoformat()) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
-        return {"document": document, "driven": driven, "credit": list(self.standings.values()), "key_figures": known}
+        return {"document": document, **others, "credit": list(self.standings.values()), "key_figures": known}
 
 
 def _row(data: IncidentData) -> dict[str, Any]:

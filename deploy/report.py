@@ -53,7 +53,7 @@ def judged_files(folder: Path) -> Published:
     try:
         summary = orjson.loads((folder / "summary.json").read_bytes())
         rates, incidents = ([orjson.loads(line) for line in (folder / name).read_bytes().splitlines()] for name in ("rates.jsonl", "incidents.jsonl"))
-        return Published([*rates, *summary["driven"], *summary.get("fleet", [])], incidents, credit=summary.get("credit", []))
+        return Published([*rates, *(row for name in ("driven", "handled", "outlets", "fleet") for row in summary.get(name, ()))], incidents, credit=summary.get("credit", []))
     except OSError as error:
         raise BadInput(f"{error.filename}: {error.strerror}; --judged takes the folder given to ./yicheng judge --out") from None
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
