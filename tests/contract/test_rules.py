@@ -354,6 +354,15 @@ def test_a_line_is_not_missed_on_a_day_of_which_nothing_or_a_part_was_heard(date
     assert (start_ms in [data.opened_at_ms for data in standing.values()]) is is_judged
 
 
+def test_a_day_is_judged_once_the_day_before_is_heard_of_be_it_late():
+    policies, registry = line_world()
+    standing, ledger, (start_ms, end_ms) = {}, CityLedger(), policies.newest.days.bounds_ms(DAY)
+    judge_lines(policies, registry, standing, heard(DAY), end_ms + 600_000, ledger)
+    assert not standing
+    judge_lines(policies, registry, standing, heard(BEFORE), end_ms + 600_001, ledger)
+    assert [data.opened_at_ms for data in standing.values()] == [start_ms]
+
+
 def test_a_missed_line_is_taken_back_by_fixes_and_by_nothing_else():
     """Whatever the registry says afterwards; days are judged by the lines that counted when they were closed."""
     policies, registry = line_world()
