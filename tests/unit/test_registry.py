@@ -228,7 +228,7 @@ def test_mistakes_in_the_new_kinds_name_line_and_remedy(name, text, message, tmp
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(BadInput) as caught:
         load_registry(tmp_path / name, ZONE, {"centre", "main-furong"})
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value) and ("swapped" in message) is ("swapped" in str(caught.value))
 
 
 def test_mistakes_in_a_workbook_name_sheet_and_row(tmp_path):
