@@ -12,14 +12,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import orjson
 
 from deploy import published
 from deploy.report_enterprises import drivers, interruptions, named, standings
 from deploy.report_figures import Period, document_facts, key_figures, measured, summed
 from deploy.report_network import lines_run, network_on_map, parking, transit
-from streams.counts import CITY_WIDE, Counts, is_of_day
+from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
 from streams.policy.policy import Policy
 from streams.policy.reader import packs
@@ -115,8 +114,8 @@ def _rates(counts: Counts, **of: str) -> Row:
     """Counts and shares. Green points (绿色信用): one for every whole hundred parcels in green packaging, and in reusable bags."""
     return {
         **of,
-        **msgspec.structs.asdict(counts),
-        **counts.rates(),
+        "synthetic": counts.synthetic,
+        **figures(counts),
         "green_points": counts.green // GREEN_POINT_PARCELS + counts.reusable_bag // GREEN_POINT_PARCELS,
     }
 

@@ -227,7 +227,12 @@ def forecast(today: Counts, hour: Counts, hours_left: float) -> dict[str, float]
 
 def rate_row(day: DayKey, counts: Counts) -> dict[str, Any]:
     """One line of ``rates.jsonl`` and the value of a ``courier.rates.v1`` record."""
-    row: dict[str, Any] = {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date}
+    return {"city": day.city, "enterprise_id": day.enterprise_id, "date": day.date, **figures(counts)}
+
+
+def figures(counts: Counts) -> dict[str, Any]:
+    """Counts and shares by their names in a row."""
+    row: dict[str, Any] = {}
     row.update((name, getattr(counts, name)) for name in ("accepted", *FEATURES, *HANDLING))
     row.update((f"{measure}_known", counts.known(measure)) for measure in SAID_OR_NOT)
     row.update((f"{measure}_unknown_rate", share(counts.accepted - counts.known(measure), counts.accepted)) for measure in SAID_OR_NOT)
