@@ -104,7 +104,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "parking": parking(policy, of_period),
         "transit": transit(registry, of_period, at_ms),
         "lines": lines_run(of_period),
-        "network": network_on_map(policy, registry, at_ms),
+        "network": network_on_map(policy, registry, of_city, at_ms),
         "response": _response(within, found.feedback),
         "synthetic": sum(bool(data.get("synthetic")) for data in within),
     }  # fmt: skip

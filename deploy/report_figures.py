@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -77,7 +77,7 @@ def summed(rows: Iterable[dict[str, Any]], by: Callable[[dict[str, Any]], str]) 
     return sums
 
 
-def measured(policy: Policy, registry: Registry, rows: Iterable[dict[str, Any]], period: Period) -> dict[str, float | None]:
+def measured(policy: Policy, registry: Registry, rows: Sequence[dict[str, Any]], period: Period) -> dict[str, float | None]:
     """What the registry said at the period's end, and what the parcels of the whole city (or those whom a target is about) and its vehicles' driving came to."""
     at_ms = period.bounds_ms(policy.days)[1] - 1
     within = [row for row in rows if period.covers(row["date"])]
@@ -92,7 +92,9 @@ def measured(policy: Policy, registry: Registry, rows: Iterable[dict[str, Any]],
     scanned = {measure: (primary if scopes.get(measure) == "primary_brands" else whole).rates()[rate] for rate, measure in SCANNED.items()}
     empty_run = share(sum(row["empty_run_m"] for row in driven), sum(row["known_run_m"] for row in driven))
     by_night = share(sum(row.get("night_run_m", 0) for row in driven), sum(row.get("run_m", 0) for row in driven))
-    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "empty_run_ratio": empty_run, **({} if by_night is None else {"night_run_ratio": by_night})}
+    ever = summed((row for row in rows if is_of_day(row) and row["date"] <= period.last.isoformat()), lambda row: row["enterprise_id"])
+    served = sum(getattr(ever[CITY_WIDE], name) for name in ("accepted", "delivered")) if CITY_WIDE in ever else None
+    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "served_parcels": served, "empty_run_ratio": empty_run, **({} if by_night is None else {"night_run_ratio": by_night})}
 
 
 def document_facts(policy: Policy, last: str) -> dict[str, Any]:

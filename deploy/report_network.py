@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from deploy.report_enterprises import HOUR_MS, named
+from streams.counts import MONTH_DAYS, is_of_outlet
 from streams.policy.policy import Policy
 from streams.registry.registry import Registry
 
@@ -15,16 +17,26 @@ Ring = list[tuple[float, float]]
 LEVELS = ("hub", "county", "township", "village", "pickup_point")
 
 
-def network_on_map(policy: Policy, registry: Registry, at_ms: int) -> Row:
-    """How many facilities of each level and outlets are on record, and where they and the zones lie (WGS-84 degrees)."""
+def network_on_map(policy: Policy, registry: Registry, rows: Iterable[Row], at_ms: int) -> Row:
+    """How many facilities of each level and outlets are on record and active, and where they and the zones lie (WGS-84 degrees).
+
+    Active is what was scanned at on one of the 30 local days before ``at_ms`` (ms), by the ``rows`` of rates; None where no row says.
+    """
     valid, city = registry.valid(at_ms), policy.pack.city.adcode
+    last = policy.days.date_of(at_ms)
+    first = (date.fromisoformat(last) - timedelta(days=MONTH_DAYS - 1)).isoformat()
+    scanned = {row["outlet_id"]: row["date"] for row in rows if is_of_outlet(row)}
+    active = {place for place, day in scanned.items() if first <= day <= last}
     facilities = [record for record in valid["facility"] if record.city in (None, city)]
     outlets = [record for record in valid["outlet"] if record.city in (None, city)]
     levels = Counter(record.level for record in facilities)
     return {
-        "levels": [{"level": level, "number": levels[level]} for level in LEVELS],
+        "levels": [
+            {"level": level, "number": levels[level], "active": sum(record.level == level and record.id in active for record in facilities) if scanned else None} for level in LEVELS
+        ],
         "outlets": len(outlets),
-        "filed": sum(record.filed for record in outlets),
+        "active": sum(record.id in active for record in outlets) if scanned else None,
+        "filed": sum(record.filed is True for record in outlets),
         "lines": len(valid["line"]),
         "zones": [_zone(policy, zone) for zone in policy.pack.geometries],
         "places": [

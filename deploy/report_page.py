@@ -20,10 +20,11 @@ from deploy import report_plots as plots
 from deploy.report import english_title, gather, published_now
 from deploy.report_enterprises import DRIVER_RULES
 from deploy.report_figures import SCANNED, Period, change_text, is_a_share, whole_period
-from deploy.report_words import MEASURES, WORDS, Language, Writer, own_language
+from deploy.report_words import WORDS, Language, Writer, own_language
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.errors import YichengError
 from streams.policy.policy import Policy
+from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.shares import figure, percent, target_percent
@@ -59,7 +60,7 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
     """What the page asks for beside the report: names and wordings, sums, pictures."""
     kinds = {place["kind"] for place in report["network"]["places"]}
     return {
-        "measure_title": lambda measure: t.pair(*MEASURES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
+        "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
         "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "addressed": lambda row: t.words(DUTY_WORDS[row["duty_of"]]),
         "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
@@ -119,7 +120,7 @@ def _series(t: Writer, report: Row) -> list[plots.Series]:
     """Electronic waybills and green packaging day by day."""
     targets: Mapping[str, float | None] = {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}
     said = [(rate, SCANNED[rate]) for rate in PLOTTED]
-    return [(t.plain_pair(*MEASURES[measure]), {row["date"]: row[rate] for row in report["days"]}, targets.get(measure)) for rate, measure in said]
+    return [(t.plain_pair(*TITLES[measure]), {row["date"]: row[rate] for row in report["days"]}, targets.get(measure)) for rate, measure in said]
 
 
 def write_report(bootstrap: str, policy: Policy, registry: Registry, path: Path) -> None:

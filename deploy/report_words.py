@@ -149,6 +149,7 @@ WORDS = {
     "lines_run": Words("配送线路：有数据的 {days} 天应开行 {due} 线次，开行 {run} 线次。", "Delivery lines: on the {days} days that are known, {run} of {due} runs were made."),
     "outlets": Words("末端网点", "outlets"),
     "filed": Words("已备案", "on file"),
+    "active": Words("近30天有扫描", "scanned at within 30 days"),
     "on_record": Words("登记数", "on record"),
     "illustrative_zone": Words("虚线：示例区域，并非主管部门划定", "dashed: illustrative, not drawn by the authorities"),
     "outside": Words("另有 {count} 处位置远离各区域，未标注。", "{count} more positions lie far from all zones and are not shown."),
@@ -166,12 +167,6 @@ WORDS = {
     "months_note": Words("首末月份可能不完整。", "The first and the last month may be incomplete."),
     "made": Words("由驿程生成", "made by Yicheng"),
 }
-MEASURES = {
-    "screened": ("过机安检率", "screened when accepted"), "locker": ("箱递率", "delivered into lockers"), "night_delivery": ("夜间投递占比", "delivered at night"),
-    "rail": ("铁路运输快件占比", "carried by rail"), "air": ("航空运输快件占比", "carried by air"), "joint_delivery": ("共同配送快件占比", "carried by another enterprise's vehicle"),
-    "night_run_ratio": ("夜间行驶里程占比", "distance driven at night"), **TITLES,
-}  # fmt: skip
-"""What each measure is called, those that the registry's list does not name too."""
 ZONE_KINDS = {
     "restricted": Words("限行区", "restricted"), "residential": Words("居住区", "residential"), "loading": Words("装卸停靠点", "loading"),
     "main_road": Words("主干道", "main road"), "road": Words("路段", "road"), "corridor": Words("通道", "corridor"), "operating": Words("运营区域", "operating area"),
@@ -184,7 +179,7 @@ def key_figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         yield " ".join(words.format(until=summary["document"]["in_force"]["until"]) for words in WORDS["ended"])
     for row in summary["key_figures"]:
         if row["target"] is not None and row["value"] is not None:
-            zh, en = MEASURES.get(row["measure"], (row["measure"], row["measure"]))
+            zh, en = TITLES.get(row["measure"], (row["measure"], row["measure"]))
             value, standing = figure(row["value"], share=is_a_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
             said = target_words(row["measure"], row["target"], row["clause"], row["by"])
             yield f"{zh} {en}: {value} ({said}): {standing.zh} {standing.en}"

@@ -56,6 +56,14 @@ TITLES = {
     "reusable_bag": ("循环中转袋使用率", "in reusable bags"),
     "real_name": ("实名收寄率", "senders verified"),
     "inspected": ("收寄验视率", "inspected when accepted"),
+    "screened": ("过机安检率", "screened when accepted"),
+    "served_parcels": ("累计收寄和投递快件", "parcels accepted and delivered, cumulative"),
+    "locker": ("箱递率", "delivered into lockers"),
+    "night_delivery": ("夜间投递占比", "delivered at night"),
+    "night_run_ratio": ("夜间行驶里程占比", "distance driven at night"),
+    "joint_delivery": ("共同配送快件占比", "carried by another enterprise's vehicle"),
+    "rail": ("铁路运输快件占比", "carried by rail"),
+    "air": ("航空运输快件占比", "carried by air"),
 }
 """What each measure and target is called, in Chinese and English."""
 MOTOR = ("micro_van", "light_van", "truck")

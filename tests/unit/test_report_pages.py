@@ -22,7 +22,7 @@ from deploy.report_draw import draw, read_inspectors
 from deploy.report_figures import Period, status
 from deploy.report_map import PLACES, View, maps, outside
 from deploy.report_page import BROWSERS, as_html, as_pdf
-from deploy.report_words import MEASURES, WORDS, ZONE_KINDS, Writer, key_figure_lines
+from deploy.report_words import WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import FEATURES
@@ -31,6 +31,7 @@ from streams.geo import haversine_m
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy
 from streams.registry.files import load_registry
+from streams.registry.key_figures import TITLES
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -297,7 +298,7 @@ def test_every_wording_has_two_languages_and_a_use():
     dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
     unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]
     assert unused == []
-    for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *MEASURES.values()):
+    for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *TITLES.values()):
         assert HAN.search(words[0]) or words[0].strip("，。 ") == "", words
         assert words[1].strip() and not HAN.search(words[1]), words
         assert set(re.findall("[A-Za-z]+", re.sub(r"{[^}]*}", "", words[0]))) <= {"mm"}, words
