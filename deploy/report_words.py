@@ -53,7 +53,7 @@ WORDS = {
     "met": Words("达标", "met"),
     "missed": Words("未达标", "missed"),
     "not_due": Words("未到期", "not yet due"),
-    "undated": Words("未定期限", "no date set"),
+    "undated": Words("未达，未定期限", "below, no date set"),
     "no_target": Words("未设目标", "no target"),
     "unknown": Words("无数据", "not reported"),
     "key_figures_note": Words(

@@ -75,6 +75,8 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     counts, low = oracle.scans(scanned, stream_time=now_ms)
     assert rates == counts
     rows = [orjson.loads(row) for row in (tmp_path / "rates.jsonl").read_bytes().splitlines()]
+    summary = orjson.loads((tmp_path / "summary.json").read_bytes())
+    rows += summary["handled"] + summary["outlets"]
     counted = of_parcels(rows)
     assert counted == told_apart(oracle.counted(scanned)) and of_outlets(rows) == oracle.last_seen(scanned) != {}
     assert set(PARCELS) <= {name for names in counted.values() for name in names}

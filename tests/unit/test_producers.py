@@ -79,7 +79,7 @@ def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(
 
 def test_a_line_is_driven_and_another_missed():
     policy, registry = of_pack("wulong-2019")
-    assert len(list(registry.lines())) == 2
+    assert len(list(registry.lines())) == 5
     made = Fleet(policy, registry, vehicles=30, start_ms=MIDNIGHT, end_ms=MIDNIGHT + 86_400_000 + 900_000, interval_ms=60_000, seed=3)
     records = [Record(sent[3], n) for n, sent in enumerate(inject(made.fixes(), Faults(dup=0.05, shuffle_ms=30_000), 3, policy.lateness_ms))]
     partition, ledger, policies = new_partition(), CityLedger(), Policies([policy])
@@ -89,8 +89,8 @@ def test_a_line_is_driven_and_another_missed():
         judge.enter(ledger, Contribution(policy.pack.city.adcode, "courier.gps.v1", "*", date, 0, 1, fleet=day), due)
     judge.advance(ledger, partition.stream_time_ms, 0, due)
     missed = [(data.rule_id, data.line_id, policy.days.date_of(data.opened_at_ms)) for kind, data in judge.judge(ledger, due).incidents if kind == "opened"]
-    assert missed == made.truth.missed_lines == [("delivery-lines", "L02", "2026-06-26")]
-    assert partition.fleet_days.by_date["2026-06-26"].lines == ["L01"] and partition.fleet_days.by_date["2026-06-26"].stays
+    assert missed == made.truth.missed_lines == [("delivery-lines", line, "2026-06-26") for line in ("L02", "L04")]
+    assert partition.fleet_days.by_date["2026-06-26"].lines == ["L01", "L03", "L05"] and partition.fleet_days.by_date["2026-06-26"].stays
     on_lines = {vehicle_id for line in registry.lines() for vehicle_id in line.vehicle_ids}
     assert not on_lines & {t.vehicle_id for t in found.transitions}, "vehicles of lines keep to the rules"
 
