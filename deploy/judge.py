@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
-from deploy.report_figures import document_facts, key_figures, measured, whole_period
+from deploy.report.figures import document_facts, key_figures, measured, whole_period
 from streams.city.city_judge import CityJudge
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data

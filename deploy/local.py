@@ -18,7 +18,7 @@ from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.monitoring import NOTIFIERS, WORKERS, Prometheus, available
 from deploy.progress import Progress
-from deploy.report_page import write_report
+from deploy.report.page import write_report
 from deploy.screen import Screen, plain_console
 from deploy.summary import print_verdict, summary
 from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.progress import Progress
-from deploy.report_words import target_words
+from deploy.report.words import target_words
 from deploy.screen import TARGETS
 from deploy.verdict import TruthComparison, how_alarms_stood, latest_incidents, read_produced
 from streams.policy.policy import Policy

@@ -25,7 +25,7 @@ def judge(
     """Judge recorded files with the same engine, without Kafka."""
     from deploy.intake import accepted, account
     from deploy.judge import IDENTITY_KEY, judge_files
-    from deploy.report_words import key_figure_lines
+    from deploy.report.words import key_figure_lines
     from streams.files.record_columns import NAMES
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry

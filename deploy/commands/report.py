@@ -14,9 +14,9 @@ from streams.errors import BadInput, YichengError, nearest
 from streams.shown import shown_json
 
 if TYPE_CHECKING:
-    from deploy.report import Published
-    from deploy.report_figures import Period
-    from deploy.report_words import Language
+    from deploy.report.content import Published
+    from deploy.report.figures import Period
+    from deploy.report.words import Language
     from streams.policy.policy import Policy
     from streams.registry.registry import Registry
 
@@ -55,8 +55,8 @@ def report_city(
     """A report for officials: key figures against targets, enterprises, red and black lists, incidents and their basis, a map."""
     if context.invoked_subcommand:
         return
-    from deploy.report import gather, judged_files, judged_policy, published_now
-    from deploy.report_csv import write_tables
+    from deploy.report.content import gather, judged_files, judged_policy, published_now
+    from deploy.report.tables import write_tables
     from streams.policy.reader import load_policy
 
     write = _written_as(format_, language, out)
@@ -79,7 +79,7 @@ def report_city(
 
 def _period(policy: Policy, found: Published, from_: str | None, until: str | None) -> Period:
     """The days asked for; the first or last of all that were judged where they are not."""
-    from deploy.report_figures import Period, whole_period
+    from deploy.report.figures import Period, whole_period
 
     whole = None
     if from_ is None or until is None:
@@ -95,10 +95,10 @@ def _period(policy: Policy, found: Published, from_: str | None, until: str | No
 
 def _written_as(format_: str, language: str | None, out: Path | None) -> Callable[[dict[str, Any]], None]:
     """What writes a report as it is asked for; what is wrong with that is told before anything is read."""
-    from deploy.report import as_json
-    from deploy.report_csv import as_csv
-    from deploy.report_page import as_html, as_pdf, need_browser
-    from deploy.report_words import LANGUAGES, own_language
+    from deploy.report.content import as_json
+    from deploy.report.page import as_html, as_pdf, need_browser
+    from deploy.report.tables import as_csv
+    from deploy.report.words import LANGUAGES, own_language
 
     if format_ not in FORMATS:
         raise BadInput(f"--format {format_!r} is not one of {', '.join(FORMATS)}{nearest(format_, FORMATS)}")
@@ -135,8 +135,8 @@ def report_draw(
     """Draw vehicles, outlets and their inspectors at random (双随机); the same seed, registry and names give the same draw."""
     import time
 
-    from deploy.report import as_json
-    from deploy.report_draw import draw, read_inspectors
+    from deploy.report.content import as_json
+    from deploy.report.draw import draw, read_inspectors
     from streams.policy.reader import load_policy
 
     pack = load_policy(policy_named(city, policy_name))

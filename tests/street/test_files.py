@@ -13,9 +13,9 @@ from oracle import Oracle
 
 from deploy import admin
 from deploy.judge import judge_files
-from deploy.report import Published, gather
-from deploy.report_csv import as_csv
-from deploy.report_page import as_html
+from deploy.report.content import Published, gather
+from deploy.report.page import as_html
+from deploy.report.tables import as_csv
 from streams.clock import bound_ms, local_datetime, stretches_ms
 from streams.counts import FEATURES
 from streams.errors import BadInput

@@ -11,7 +11,7 @@ from consumers.notifier import open_sinks
 from deploy import doctor, feedback
 from deploy.explain import explain
 from deploy.progress import Progress
-from deploy.report_page import as_html
+from deploy.report.page import as_html
 from deploy.screen import Screen, plain_console
 from streams.errors import BadInput
 from streams.logs import LIBRARIES, configure_logs
@@ -194,7 +194,7 @@ def test_logs_are_lines_of_json_that_steer_nothing(capfd):
 
 
 def test_the_html_report_takes_names_for_words():
-    from deploy.report import Published, gather
+    from deploy.report.content import Published, gather
     from streams.registry.records import Enterprise
     from streams.registry.registry import Registry
 

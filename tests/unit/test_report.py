@@ -12,11 +12,11 @@ from make_day import SEED, VEHICLES
 from oracle import Oracle
 
 from deploy.judge import judge_files
-from deploy.report import Published, as_json, gather, judged_files
-from deploy.report_csv import as_csv
-from deploy.report_draw import draw
-from deploy.report_figures import reached
-from deploy.report_page import as_html
+from deploy.report.content import Published, as_json, gather, judged_files
+from deploy.report.draw import draw
+from deploy.report.figures import reached
+from deploy.report.page import as_html
+from deploy.report.tables import as_csv
 from producers.traffic import write_sample_registry
 from streams.clock import bound_ms
 from streams.counts import FEATURES

@@ -16,13 +16,13 @@ from conftest import ROOT
 from make_day import SEED, VEHICLES
 
 from deploy.judge import judge_files
-from deploy.report import Published, gather, judged_files
-from deploy.report_csv import as_csv, tables, write_tables
-from deploy.report_draw import draw, read_inspectors
-from deploy.report_figures import Period, status
-from deploy.report_map import PLACES, View, maps, outside
-from deploy.report_page import BROWSERS, as_html, as_pdf
-from deploy.report_words import WORDS, ZONE_KINDS, Writer, key_figure_lines
+from deploy.report.atlas import PLACES, View, maps, outside
+from deploy.report.content import Published, gather, judged_files
+from deploy.report.draw import draw, read_inspectors
+from deploy.report.figures import Period, status
+from deploy.report.page import BROWSERS, as_html, as_pdf
+from deploy.report.tables import as_csv, tables, write_tables
+from deploy.report.words import WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import FEATURES
@@ -293,7 +293,7 @@ def test_each_language_stands_alone(wulong, made, policy):
 
 
 def test_every_wording_has_two_languages_and_a_use():
-    sources = "".join((ROOT / "deploy" / name).read_text("utf-8") for name in ("report.html", "report_page.py", "report_plots.py", "report_map.py"))
+    sources = "".join((ROOT / "deploy" / "report" / name).read_text("utf-8") for name in ("page.html", "page.py", "plots.py", "atlas.py"))
     dynamic = {"met", "missed", "not_due", "undated", "no_target", "unknown", "primary_brands", "hub", "county", "township", "village", "pickup_point", "outlet", "unfiled_outlet"}
     dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
     unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]

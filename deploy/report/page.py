@@ -15,12 +15,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from deploy import report_map as atlas
-from deploy import report_plots as plots
-from deploy.report import english_title, gather, published_now
-from deploy.report_enterprises import DRIVER_RULES
-from deploy.report_figures import SCANNED, Period, change_text, is_a_share, whole_period
-from deploy.report_words import WORDS, Language, Writer, own_language
+from deploy.report import atlas, plots
+from deploy.report.content import english_title, gather, published_now
+from deploy.report.enterprises import DRIVER_RULES
+from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
+from deploy.report.words import WORDS, Language, Writer, own_language
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.errors import YichengError
 from streams.policy.policy import Policy
@@ -42,7 +41,7 @@ def as_html(report: Row, language: Language = "both") -> str:
     t = Writer(language)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= _filters(t)
-    return environment.get_template("report.html").render(**_said(t, report), language=language, r=report, t=t, plots=plots, atlas=atlas)
+    return environment.get_template("page.html").render(**_said(t, report), language=language, r=report, t=t, plots=plots, atlas=atlas)
 
 
 def _filters(t: Writer) -> dict[str, Callable[..., Any]]:

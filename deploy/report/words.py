@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from markupsafe import Markup
 
-from deploy.report_figures import is_a_share
+from deploy.report.figures import is_a_share
 from streams.basis import Words
 from streams.registry.key_figures import TITLES
 from streams.shares import figure, target_percent

@@ -1,6 +1,6 @@
 """``yicheng report``: a city's figures over local days, from what was published or from files that ``judge`` wrote.
 
-``gather`` makes one plain structure, in no language; ``as_json`` writes it, ``report_csv`` and ``report_page`` (HTML, PDF) write it for people.
+``gather`` makes one plain structure, in no language; ``as_json`` writes it, ``tables`` (CSV) and ``page`` (HTML, PDF) write it for people.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from deploy import published
-from deploy.report_enterprises import drivers, interruptions, named, standings
-from deploy.report_figures import Period, document_facts, key_figures, measured, summed
-from deploy.report_network import lines_run, network_on_map, parking, transit
+from deploy.report.enterprises import drivers, interruptions, named, standings
+from deploy.report.figures import Period, document_facts, key_figures, measured, summed
+from deploy.report.network import lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
 from streams.policy.policy import Policy

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from deploy.report_plots import DARK, INK, LIGHT, LINE, WIDTH, picture, tag, text
-from deploy.report_words import ZONE_KINDS, Writer
+from deploy.report.plots import DARK, INK, LIGHT, LINE, WIDTH, picture, tag, text
+from deploy.report.words import ZONE_KINDS, Writer
 
 Zone = dict[str, Any]
 Numbered = tuple[int, Zone]
