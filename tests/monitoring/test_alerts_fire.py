@@ -155,7 +155,7 @@ def test_more_than_can_be_judged(site, ordinary):
     """Workers that take one record at a time, and more records than that."""
     site.start_again("worker-1", "worker-2", YICHENG_CHUNK_RECORDS="1")
     try:
-        with Traffic(1000, *[lambda: site.fix(f"MADE-UP-{site.sent}")] * 3):
+        with Traffic(400, *[lambda: site.fix(f"MADE-UP-{site.sent}")] * 3):  # more than they can judge, and no more than leaves them time to be scraped
             site.until_firing("LagGrows", "TimeStandsStill", timeout_s=180)
     finally:
         site.start_again("worker-1", "worker-2")
