@@ -27,6 +27,8 @@ from collections.abc import Collection
 import msgspec
 
 TITLE_ZH = "物流配送专线未开行"
+ASKS_ZH = "物流配送专线（{lines}）每日须有一辆车依次驶入线路的各区域。"
+ASKS_EN = "On every day a vehicle of each delivery line ({lines}) must enter the line's zones in order."
 REASON_ZH = "物流配送专线 {line_id} {date} 没有车辆依次驶入 {zones_zh}"
 REASON_EN = "on {date} no vehicle of delivery line {line_id} entered, in this order, {zones_en}"
 
