@@ -58,4 +58,4 @@ class Handling:
     def truth(self) -> dict[str, dict[str, int]]:
         """What was counted, by ``city/enterprise/date``."""
         city = self.policy.pack.city.adcode
-        return {f"{city}/{subject}/{day}": dict(+counted) for (subject, day), counted in sorted(self.counts.items()) if +counted}
+        return {f"{city}/{subject}/{day}": {name: int(number) for name, number in (+counted).items()} for (subject, day), counted in sorted(self.counts.items()) if +counted}

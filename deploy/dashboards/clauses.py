@@ -21,7 +21,7 @@ def clauses(*rules: str) -> Words:
     """The clause of each city's document from which these rules come.
 
     >>> clauses("unverified_sender")[1]
-    'Clauses: Shaoxing 七, Yunnan 一（四）.'
+    'Clauses: Shaoxing 七, Wulong 三（七）, Yunnan 一（四）.'
     """
     found = {policy: "、".join(dict.fromkeys(rule.clause for rule in policy.pack.rules if rule.rule in rules)) for policy in _policies().values()}
     chinese, english = (

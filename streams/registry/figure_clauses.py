@@ -13,6 +13,8 @@ _EMISSIONS: Clauses = {
 }  # fmt: skip
 _NON_MOTOR: Clauses = {YUNNAN: ("三（十）", "支持快递企业依法使用符合国家（行业）标准，且已办理注册登记的非机动车收投快件")}
 _MORE_NEW_ENERGY, _LESS_EMPTY = "逐步提高新能源汽车使用比例", "减少车辆空载和在途时间"
+_BY_NIGHT: Clauses = {HOHHOT: ("三（十一）", "推行夜间配送")}
+_MORE_RAIL = "逐步提高铁路等清洁运输方式在快递物流领域的应用比例"
 _LICENCES, _THREE_LEVELS = "简化快递业务经营许可程序", "构建适应电子商务发展的县、乡、村三级快递物流服务体系"
 
 CLAUSES: dict[str, Clauses] = {
@@ -28,6 +30,19 @@ CLAUSES: dict[str, Clauses] = {
         HOHHOT: ("四（十三）", "鼓励快递企业开展共同配送、联收联投等投递服务合作"), HEZHOU: ("二（四）12", "完善联收联投共同配送监管机制"), SHAOXING: ("六", "开展联收联投"),
         YUNNAN: ("二（八）", "发展集中仓储和共同配送"), WULONG: ("二（三）2", "大力发展共同配送"),
     },
+    "joint_delivery": {
+        HOHHOT: ("四（十三）", "鼓励快递企业开展共同配送、联收联投等投递服务合作"), HEZHOU: ("二（四）12", "完善联收联投共同配送监管机制"), SHAOXING: ("六", "开展联收联投"),
+        YUNNAN: ("二（八）", "发展集中仓储和共同配送"), WULONG: ("二（三）2", "开展城区到乡村快递包裹共同配送"),
+    },
+    "locker": {HOHHOT: ("四（十二）", "提升箱递率")},
+    "night_delivery": _BY_NIGHT,
+    "night_run_ratio": _BY_NIGHT,
+    "rail": {
+        HOHHOT: ("六（十八）", _MORE_RAIL), HEZHOU: ("二（六）17", _MORE_RAIL), YUNNAN: ("六（二十二）", _MORE_RAIL), WULONG: ("二（五）3", _MORE_RAIL),
+    },
+    "air": {HOHHOT: ("六（十六）", "引导企业统筹运用铁路、公路、民航等多种运输方式")},
+    "screened": {WULONG: ("三（七）", "督促企业落实好“三项制度”和安全生产主体责任")},
+    "served_parcels": {HEZHOU: ("一（二）", "快递服务用户超 5000 万人次")},
     "empty_run_ratio": {
         HOHHOT: ("六（十八）", _LESS_EMPTY), HEZHOU: ("二（六）17", _LESS_EMPTY), SHAOXING: ("六", _LESS_EMPTY), YUNNAN: ("六（二十二）", _LESS_EMPTY), WULONG: ("二（五）3", _LESS_EMPTY),
     },

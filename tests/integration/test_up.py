@@ -214,7 +214,7 @@ def test_administration(kafka, yicheng):
     assert first["id"] in yicheng.run("registry", "show", f"vehicle/{first['id']}", **environment).stdout
     assert "hohhot-2019 published" in yicheng.run("policy", "publish", "hohhot-2019", **environment).stdout
     assert "hohhot-2019" in yicheng.run("policy", "list").stdout
-    assert "every day 20:00–07:00" in yicheng.run("policy", "check", "hohhot-2019").stdout
+    assert "daily 20:00–07:00" in yicheng.run("policy", "check", "hohhot-2019").stdout
     assert yicheng.run("policy", "show", "hohhot-2019").stdout == (ROOT / "streams/policies/hohhot-2019.yaml").read_text("utf-8")
     doctor = yicheng.run("doctor", **environment)
     assert doctor.returncode == 0 and "Java" in doctor.stdout and "YICHENG_KAFKA_BOOTSTRAP" in doctor.stdout
