@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -20,6 +21,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden"), 
 BROKER = pytest.StashKey()
 
 from deploy import broker  # noqa: E402 - found by the path above
+
+PLAIN = [
+    structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, structlog.processors.StackInfoRenderer(),
+    structlog.dev.set_exc_info, structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+]  # fmt: skip
+"""How tests log. Rich tracebacks take half a second each, and thousands of simulated workers fail."""
+structlog.configure(processors=PLAIN)
 
 
 def pytest_addoption(parser):

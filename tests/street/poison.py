@@ -115,7 +115,7 @@ def records(seed):
     found = kinds(seed)
     for topic, partitions in TOPICS.items():
         for (template, _), value in found.items():
-            key = rng.choice(KEYS[topic in COMPACTED :])
+            key = rng.choice(KEYS[topic in COMPACTED or value is None :])
             if topic in HONEST_KEYS and template == "anything" and value and value[:1] not in b"{[ \n0123456789" and rng.random() < 0.3:
                 key = rng.choice(HONEST_KEYS[topic])
             yield topic, rng.randrange(partitions), key, value, rng.choice(HEADERS)

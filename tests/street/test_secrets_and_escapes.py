@@ -6,6 +6,7 @@ import re
 
 import orjson
 import pytest
+from conftest import PLAIN
 
 from consumers.notifier import open_sinks
 from deploy import doctor, feedback
@@ -185,6 +186,7 @@ def test_logs_are_lines_of_json_that_steer_nothing(capfd):
         logging.disable(logging.NOTSET)
         logging.root.handlers.clear()
         structlog.reset_defaults()
+        structlog.configure(processors=PLAIN)
     out, err = capfd.readouterr()
     lines = (out + err).splitlines()
     assert len(lines) == 3 and LIBRARIES["version"] == 1
