@@ -29,6 +29,7 @@ from streams.vehicles import codec as state
 from streams.vehicles.state import Incident
 from streams.watermark import Watermark
 
+pytestmark = pytest.mark.timeout(1_200)
 BUGS = {}
 PATIENCE = 600
 """So many histories may pass before a bug shows."""
