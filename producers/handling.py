@@ -6,12 +6,11 @@ import random
 from collections import Counter
 from typing import Any
 
-from streams.clock import local_datetime
+from producers.truth import DAY_HOURS
+from streams.clock import HOUR_MS, local_datetime
 from streams.policy.policy import Policy
 from streams.registry.records import Vehicle
 from streams.registry.registry import Registry
-
-HOUR_MS = 3_600_000
 
 
 class Handling:
@@ -48,7 +47,7 @@ class Handling:
             said.update(vehicle_known=1, joint=self.owner_of[vehicle_id] != enterprise_id)
         if kind == "delivered":
             hour = local_datetime(event_time_ms, self.policy.timezone).hour
-            said.update(delivered=1, night_delivered=not 7 <= hour < 20)
+            said.update(delivered=1, night_delivered=not DAY_HOURS[0] <= hour < DAY_HOURS[1])
             said[f"in {(event_time_ms - accepted_ms) // HOUR_MS} h"] += 1
             if method := fields["delivery_method"]:
                 said.update(method_known=1, locker=method == "locker")

@@ -18,7 +18,7 @@ from producers.hiring import Pool
 from producers.journeys import Journey, Journeys, Shift
 from producers.offenders import Offender, Offenders, Report
 from producers.streets import Streets
-from producers.truth import TrueIncident, Truth
+from producers.truth import DAY_HOURS, TrueIncident, Truth
 from streams.clock import local_datetime
 from streams.events import Fix
 from streams.geo import haversine_m
@@ -26,8 +26,6 @@ from streams.policy.policy import Policy
 from streams.registry.registry import Registry
 
 FIVE_MINUTES_MS = 300_000
-DAY_HOURS = (7, 20)
-"""All other hours are night."""
 _LOADS: tuple[Literal["full", "partial", "empty"], ...] = ("full", "partial", "empty")
 """In the three thirds of a way."""
 

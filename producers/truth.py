@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+DAY_HOURS = (7, 20)
+"""All other local hours are night."""
+
 
 class TrueIncident(msgspec.Struct):
     """One incident that must be found, and no other."""

@@ -6,14 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from streams.clock import MINUTE_MS, bound_ms
+from streams.clock import HOUR_MS, bound_ms
 from streams.counts import CITY_WIDE, share
 from streams.policy.policy import Policy
 from streams.registry.records import Driver, Enterprise, Notice
 from streams.registry.registry import Registry
 
 Row = dict[str, Any]
-HOUR_MS = 60 * MINUTE_MS
 SILENCES = {"interrupted_feed": "enterprise", "silent_vehicle": "vehicle", "offline_camera": "outlet"}
 """Rules about data that stop without notice, and what stops."""
 DRIVER_RULES = ("untrained_driver", "uninsured_driver")

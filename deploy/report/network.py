@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from deploy.report.enterprises import HOUR_MS, named
+from deploy.report.enterprises import named
+from streams.clock import HOUR_MS
 from streams.counts import MONTH_DAYS, is_of_outlet
 from streams.policy.policy import Policy
 from streams.registry.registry import Registry

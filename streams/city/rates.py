@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 from streams.city.ledger import CityLedger
 from streams.city.line_days import is_heard_of
-from streams.clock import MINUTE_MS, LocalDays
+from streams.clock import HOUR_MS, MINUTE_MS, LocalDays
 from streams.counts import CITY_WIDE, HOUR, MONTH, Counts, DayKey, forecast, last_days
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.vehicles.fleet_day import lines_driven, lines_row, stays_in_all, stays_row
 from streams.vehicles.lines import lines_of_day
 
-HOUR_MS = 60 * MINUTE_MS
 Subject = tuple[str, str]
 """City, and enterprise or ``*``."""
 

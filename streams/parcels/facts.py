@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from streams.clock import DAY_MS, LocalDays, local_datetime
+from streams.clock import HOUR_MS, LocalDays
 from streams.counts import ELECTRONIC, GREEN, MADE_UP, TRANSIT_SHIFT, bit
 from streams.events import Scan
 
 NARROW_TAPE_MM = 45.0
-NIGHT_FROM_HOUR, NIGHT_UNTIL_HOUR = 20, 7
-"""推行夜间配送 (Hohhot 三（十一）); the document gives no hours, these are ours: from 20:00 until 07:00 by local time."""
-HOUR_MS = 3_600_000
 LONGEST_TRANSIT_HOURS = 100
 """An acceptance is known for three days, so none is longer; what is left of the bits."""
 
@@ -42,9 +39,9 @@ def acceptance(scan: Scan) -> int:
     return features
 
 
-def delivery(scan: Scan, date: str, days: LocalDays) -> int:
-    """What a delivered scan counts for, but for the time in transit; ``date``: its local date."""
-    return _DELIVERED | _OF_METHOD[scan.delivery_method] | is_night(scan.event_time_ms, date, days) * _AT_NIGHT
+def delivery(scan: Scan, days: LocalDays) -> int:
+    """What a delivered scan counts for, but for the time in transit."""
+    return _DELIVERED | _OF_METHOD[scan.delivery_method] | days.is_night(scan.event_time_ms) * _AT_NIGHT
 
 
 def transit(accepted_ms: int, delivered_ms: int) -> int:
@@ -62,14 +59,6 @@ def way(mode: Literal["road", "rail", "air"]) -> int:
 def ride(*, is_joint: bool) -> int:
     """What the first scan of a parcel counts for that names a vehicle whose enterprise is known."""
     return _OF_RIDE[is_joint]
-
-
-def is_night(event_time_ms: int, date: str, days: LocalDays) -> bool:
-    """Whether an instant of a local date is at night."""
-    start_ms, end_ms = days.bounds_ms(date)
-    clocks_are_set = end_ms - start_ms != DAY_MS
-    hour = local_datetime(event_time_ms, days.timezone).hour if clocks_are_set else (event_time_ms - start_ms) // HOUR_MS
-    return hour >= NIGHT_FROM_HOUR or hour < NIGHT_UNTIL_HOUR
 
 
 def delivery_key(key: bytes) -> bytes:

@@ -150,7 +150,7 @@ class _Counting:
         accepted_ms = self.partition.parcels.accepted_at(key)
         if accepted_ms is not None and accepted_ms <= scan.event_time_ms:
             self.deliveries.append((scan.city, scan.event_time_ms - accepted_ms))
-        features = facts.delivery(scan, day.date, self.days)
+        features = facts.delivery(scan, self.days)
         if accepted_ms is not None and accepted_ms >= self.partition.known_since_ms:
             features |= facts.transit(accepted_ms, scan.event_time_ms)
         self.partition.put_first(facts.delivery_key(key), Parcel(scan.event_time_ms, scan.event_id, day, features))

@@ -12,17 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.clock import DAY_MS, LocalDays
+from streams.clock import DAY_MS, QUARTER_MS, LocalDays
 from streams.counts import share
 from streams.events import EMPTY
 from streams.fix_batch import StoredFix
 from streams.geo import haversine_m
 
 APART_MS = 5 * 60_000
-QUARTER_MS = 15 * 60_000
-"""Local hours begin with one of these, in every timezone."""
-DAY_HOURS = (7, 20)
-"""The rest is night."""
 KEPT_MS = 40 * DAY_MS
 """Vehicles that lag behind the others by more than that are not expected."""
 WINDOW = "driven"
@@ -82,7 +78,7 @@ class EmptyRun:
         """Enter the leg between two consecutive fixes, or take it back (-1)."""
         if after.event_time_ms - before.event_time_ms <= APART_MS:
             length_mm = sign * round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)
-            by_night = is_night(before.event_time_ms, days) and is_night(after.event_time_ms, days)
+            by_night = days.is_night(before.event_time_ms) and days.is_night(after.event_time_ms)
             driven = Millimetres(length_mm * (before.load == EMPTY), length_mm * (before.load > 0), length_mm * by_night, length_mm)
             self.add(days.date_of(after.event_time_ms), driven)
 
@@ -107,15 +103,10 @@ def dates_of(times: np.ndarray, days: LocalDays) -> list[str]:
     return [first] if first == last else sorted({days.date_of(ms) for ms in times.tolist()})
 
 
-def is_night(event_time_ms: int, days: LocalDays) -> bool:
-    """Whether an instant lies between 20:00 and 07:00 local time."""
-    return not DAY_HOURS[0] <= days.hour_of(event_time_ms) < DAY_HOURS[1]
-
-
 def are_night(times: np.ndarray, days: LocalDays) -> np.ndarray:
-    """The same of n instants."""
+    """Which of n instants lie at night."""
     first, last = int(times.min()) // QUARTER_MS, int(times.max()) // QUARTER_MS
     if first == last:
-        return np.full(len(times), is_night(int(times[0]), days))
+        return np.full(len(times), days.is_night(int(times[0])))
     quarters, place = np.unique(times // QUARTER_MS, return_inverse=True)
-    return np.array([is_night(quarter * QUARTER_MS, days) for quarter in quarters.tolist()])[place]
+    return np.array([days.is_night(quarter * QUARTER_MS) for quarter in quarters.tolist()])[place]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from streams.clock import DAY_MS
+from streams.clock import DAY_MS, HOUR_MS
 from streams.vehicles.state import VehicleState
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ EVERY = 4_096
 MOST = 10_000
 """So many of a partition are known at most, unless more have open incidents."""
 AFTER_MS = 7 * DAY_MS
-HOUR_MS = DAY_MS // 24
 IDLE, CROWDED = "idle", "crowded"
 """Why one was forgotten: stream time has passed it by so much, or there were too many."""
 

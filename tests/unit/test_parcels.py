@@ -14,7 +14,6 @@ from streams.city.ledger import CityLedger
 from streams.clock import LocalDays
 from streams.counts import Counts, DayKey, bit, outlet_row, quantile_hours, rate_row
 from streams.events import Record
-from streams.parcels import facts
 from streams.parcels import store as parcels
 from streams.parcels.scans import count_scans
 from streams.parcels.store import Parcel, Parcels, parcel_key
@@ -188,7 +187,7 @@ def test_a_delivery_counts_once_with_the_time_since_the_first_acceptance():
 )  # fmt: skip
 def test_night_is_a_local_time_of_day(timezone, date, minutes, night):
     days = LocalDays(ZoneInfo(timezone))
-    assert facts.is_night(days.bounds_ms(date)[0] + minutes * 60_000, date, days) is night
+    assert days.is_night(days.bounds_ms(date)[0] + minutes * 60_000) is night
 
 
 def test_median_and_p90_are_whole_hours_that_were_counted():
