@@ -94,8 +94,7 @@ def _head(policy: Policy, when: Moment, place: tuple[float, float] | None, lang:
     if when.calendars:
         names = listed((getattr(calendar_words(name), lang) for name in sorted(when.calendars)), lang)
         yield {"zh": f"当日在{names}期间。", "en": f"It is the time of {names}."}[lang]
-    in_force = pack.document.in_force
-    if pack.continued and in_force and in_force.until and policy.days.date_of(when.at_ms) > in_force.until:
+    if policy.continued_by(when.at_ms):
         yield getattr(document_words(pack).continued, lang)
 
 

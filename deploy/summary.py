@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.progress import Progress
-from deploy.report.words import target_words
+from deploy.report.words import target_label
 from deploy.screen import TARGETS
 from deploy.verdict import TruthComparison, how_alarms_stood, latest_incidents, read_produced
 from streams.policy.policy import Policy
@@ -49,7 +49,7 @@ def _judged(policy: Policy, progress: Progress) -> Iterator[tuple[str, str]]:
     for label, measure in TARGETS.items():
         if measure in reading.ratios:
             target = policy.pack.targets.get(measure)
-            said = f" ({target_words(measure, target.value, target.clause, target.by)})" if target else ""
+            said = f" ({target_label(measure, target.value, target.clause, target.by)})" if target else ""
             yield label, percent(reading.ratios[measure], target.value if target else None) + said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -69,6 +70,12 @@ def term(terms: Mapping[str, Words], word: str) -> Words:
     """
     own = word.replace("_", " ")
     return terms.get(word, Words(own, own))
+
+
+def is_chinese(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the locale of the system is a Chinese one."""
+    locale = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    return locale.lower().startswith("zh")
 
 
 def listed(words: Iterable[str], lang: Lang, last: Literal["and", "or"] = "and") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,9 +91,10 @@ def policy_new(
 
 def language_of(lang: str | None) -> Lang:
     """The language that is asked for, else that of the system: Chinese where its locale is, else English; ``BadInput`` where it is neither."""
+    from streams.terms import is_chinese
+
     if lang is None:
-        locale = next(filter(None, (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
-        return "zh" if locale.lower().startswith("zh") else "en"
+        return "zh" if is_chinese() else "en"
     if lang == "zh":
         return "zh"
     if lang == "en":

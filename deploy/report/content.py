@@ -20,10 +20,10 @@ from deploy.report.figures import Period, document_facts, key_figures, measured,
 from deploy.report.network import lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
+from streams.policy.conditions import title_words
 from streams.policy.policy import Policy
 from streams.policy.reader import packs
 from streams.registry.registry import Registry
-from streams.rules import RULES
 
 GREEN_POINT_PARCELS = 100
 MONTHS_SHOWN = 12
@@ -148,15 +148,10 @@ def _by_rule(policy: Policy, incidents: Sequence[Row]) -> list[Row]:
             "rule_id": rule_id, **{key: said[key] for key in ("rule", "clause", "severity")}, "incidents": count[rule_id], "open": still_open[rule_id],
             **{key: said.get(key) for key in ("basis", "figures", "duty_of", "stands_in_for")}, "clause_text": said.get("clause_text") or "",
             "zones": [dict(zip(("name_zh", "name_en"), policy.zone_name(zone), strict=True)) for zone in said.get("zones") or ()],
-            "responsible": list(said.get("responsible") or ()), "title_zh": RULES[said["rule"]].TITLE_ZH, "title_en": english_title(said["rule"]),
+            "responsible": list(said.get("responsible") or ()), **dict(zip(("title_zh", "title_en"), title_words(said["rule"]), strict=True)),
         }
         for rule_id, said in rules.items()
     ]  # fmt: skip
-
-
-def english_title(rule: str) -> str:
-    """What is wrong, in a few English words."""
-    return str(RULES[rule].__doc__).partition("\n")[0].rstrip(".")
 
 
 def _response(incidents: Sequence[Row], feedback: Iterable[Row]) -> Row:

@@ -15,7 +15,6 @@ from streams.policy.checks import is_share
 from streams.policy.pack import Target
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES, network
-from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
 from streams.shares import MOST_DIGITS
 from streams.vehicles.empty_run import is_about_driving
@@ -85,7 +84,7 @@ def measured(policy: Policy, registry: Registry, rows: Sequence[dict[str, Any]],
     by_enterprise = summed(filter(is_of_day, within), lambda row: row["enterprise_id"])
     primary = Counts()
     for name, counts in by_enterprise.items():
-        if isinstance(known := registry.at("enterprise", name, at_ms), Enterprise) and known.primary_brand:
+        if registry.is_primary_brand(name, at_ms):
             primary.merge(counts)
     whole = by_enterprise.get(CITY_WIDE, Counts())
     scopes = {measure: target.scope for measure, target in policy.pack.targets.items()}
@@ -101,8 +100,7 @@ def document_facts(policy: Policy, last: str) -> dict[str, Any]:
     """The document's facts, which of them are assumed, and who goes on judging by it after its end."""
     document = policy.pack.document
     in_force = {"from": document.in_force.from_, "until": document.in_force.until} if document.in_force else None
-    ended = bool(in_force and in_force["until"] and last > in_force["until"])
-    continued = policy.pack.continued
+    ended, continued = document.has_ended(last), policy.pack.continued
     return {
         "title": document.title, "number": document.number, "published": document.published, "in_force": in_force, "source": document.source,
         "assumed": list(document.assumed), "ended": ended, "continued": {"by": continued.by, "reason": continued.reason} if ended and continued else None,

@@ -16,16 +16,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deploy.report import atlas, plots
-from deploy.report.content import english_title, gather, published_now
+from deploy.report.content import gather, published_now
 from deploy.report.enterprises import DRIVER_RULES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.errors import YichengError
+from streams.policy.conditions import title_words
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
-from streams.rules import RULES
 from streams.shares import figure, percent, target_percent
 
 Row = dict[str, Any]
@@ -65,7 +65,7 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
         "listed": {credit: [row for row in report["standings"] if row["credit"] == credit] for credit in ("black", "red", "normal")},
         "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
-        "driver_rules": [(rule, _rule_title(rule)) for rule in DRIVER_RULES],
+        "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
         "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report),
         "maps": atlas.maps(t, report["network"]), "outside": atlas.outside(report["network"]), "place_kinds": [kind for kind in atlas.PLACES if kind in kinds],
     }  # fmt: skip
@@ -76,10 +76,6 @@ def _response(t: Writer, said: Row) -> Markup:
     after = WORDS["response_after"] if said["median_minutes"] is not None else ("", "")
     zh, en = (f"{text}{end}".format(**said, minutes=said["median_minutes"]) for text, end in zip(WORDS["response"], after, strict=True))
     return t.pair(f"{zh}。", f"{en}.")
-
-
-def _rule_title(rule: str) -> tuple[str, str]:
-    return RULES[rule].TITLE_ZH, english_title(rule)
 
 
 def basis(t: Writer, row: Row) -> Markup:
@@ -96,7 +92,7 @@ def reasons(t: Writer, row: Row) -> Iterator[Markup]:
     for reason in row["reasons"]:
         by_rule[reason["rule"]].append(reason["points"])
     for rule, points in by_rule.items():
-        zh, en = (text.format(title=title, count=len(points), points=f"{sum(points):g}") for text, title in zip(WORDS["reason"], _rule_title(rule), strict=True))
+        zh, en = (text.format(title=title, count=len(points), points=f"{sum(points):g}") for text, title in zip(WORDS["reason"], title_words(rule), strict=True))
         yield t.pair(zh, en)
 
 

@@ -13,6 +13,7 @@ from deploy.report.figures import is_a_share
 from streams.basis import Words
 from streams.registry.key_figures import TITLES
 from streams.shares import figure, target_percent
+from streams.terms import is_chinese
 
 Language = Literal["zh", "en", "both"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -181,14 +182,14 @@ def key_figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         if row["target"] is not None and row["value"] is not None:
             zh, en = TITLES.get(row["measure"], (row["measure"], row["measure"]))
             value, standing = figure(row["value"], share=is_a_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
-            said = target_words(row["measure"], row["target"], row["clause"], row["by"])
+            said = target_label(row["measure"], row["target"], row["clause"], row["by"])
             yield f"{zh} {en}: {value} ({said}): {standing.zh} {standing.en}"
 
 
-def target_words(measure: str, target: float, clause: str | None, by: str | None) -> str:
+def target_label(measure: str, target: float, clause: str | None, by: str | None) -> str:
     """A target in both languages, with its clause (None: it is the operator's) and date.
 
-    >>> target_words("locker_cells", 130000, "四（十二）", "2019-12-31")
+    >>> target_label("locker_cells", 130000, "四（十二）", "2019-12-31")
     'target 目标 130,000, 四（十二）, 2019-12-31'
     """
     value = target_percent(target) if is_a_share(measure) else figure(target, share=False)
@@ -201,8 +202,7 @@ def own_language(environment: Mapping[str, str] = os.environ) -> Language:
     >>> own_language({"LANG": "zh_CN.UTF-8"}), own_language({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}), own_language({})
     ('zh', 'both', 'both')
     """
-    locale = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
-    return "zh" if locale.lower().startswith("zh") else "both"
+    return "zh" if is_chinese(environment) else "both"
 
 
 class Writer:

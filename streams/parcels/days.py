@@ -10,7 +10,6 @@ from streams.counts import CITY_WIDE, OTHER, Counts, DayKey
 from streams.lifecycle import CLOSED, RETRACTED, Announced, Kind, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
-from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
 from streams.rules import RULES
 
@@ -86,7 +85,7 @@ class DayJudge:
     def _concerned(self, rule: Rule, day: DayKey, counts: Counts, among: Among | None, at_ms: int) -> Counts:
         """What a rule judges: of the whole city the primary brands alone, where it is about these."""
         if rule.parameters.primary_brands_only and day.enterprise_id == CITY_WIDE and among is not None:
-            return among(lambda enterprise_id: self._is_primary(enterprise_id, at_ms))
+            return among(lambda enterprise_id: self.registry.is_primary_brand(enterprise_id, at_ms))
         return counts
 
     def _low(self, rule: Rule, day: DayKey, counts: Counts, start_ms: int) -> bool:
@@ -100,11 +99,7 @@ class DayJudge:
             return False  # of many, who are not known
         if not rule.parameters.primary_brands_only or day.enterprise_id == CITY_WIDE:
             return True
-        return self._is_primary(day.enterprise_id, start_ms)
-
-    def _is_primary(self, enterprise_id: str, at_ms: int) -> bool:
-        enterprise = self.registry.at("enterprise", enterprise_id, at_ms)
-        return isinstance(enterprise, Enterprise) and enterprise.primary_brand
+        return self.registry.is_primary_brand(day.enterprise_id, start_ms)
 
     def _announce(
         self, policy: Policy, rule: Rule, day: DayKey, low: bool, counts: Counts, incidents: dict[str, DayIncident], *, synthetic: bool = False

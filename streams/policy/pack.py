@@ -67,6 +67,10 @@ class Document(Strict, kw_only=True):
     source: str = ""
     assumed: list[Literal["published", "in_force"]] = []
 
+    def has_ended(self, day: str) -> bool:
+        """Whether it is over on a local date (``YYYY-MM-DD``)."""
+        return self.in_force is not None and self.in_force.until is not None and day > self.in_force.until
+
     @property
     def shown_number(self) -> str:
         """Its number, or that it bears none."""

@@ -50,10 +50,8 @@ class Policy:
 
     def continued_by(self, event_time_ms: int) -> str | None:
         """Who goes on judging by the document, where that is over at an instant."""
-        in_force, continued = self.pack.document.in_force, self.pack.continued
-        if continued is None or in_force is None or in_force.until is None or event_time_ms < bound_ms(in_force.until, self.timezone, end=True):
-            return None
-        return continued.by
+        continued = self.pack.continued
+        return continued.by if continued and self.pack.document.has_ended(self.days.date_of(event_time_ms)) else None
 
     @property
     def zone_kinds(self) -> dict[str, str]:

@@ -114,6 +114,11 @@ class Registry:
             return msgspec.structs.replace(enterprise, credit="black")
         return enterprise
 
+    def is_primary_brand(self, enterprise_id: str, event_time_ms: int) -> bool:
+        """Whether an enterprise is a primary brand then."""
+        enterprise = self.at("enterprise", enterprise_id, event_time_ms)
+        return isinstance(enterprise, Enterprise) and enterprise.primary_brand
+
     def subject(self, vehicle_id: str, event_time_ms: int) -> Subject:
         """Everything known about a vehicle at an instant."""
         vehicle = self.at("vehicle", vehicle_id, event_time_ms)

@@ -72,13 +72,12 @@ class CityStage(StatefulStage[CityLedger]):
         for city, date in sorted(ledger.drove):
             await self._publish_driven(ledger, city, date)
         for city, outlet_id in sorted(ledger.saw):
-            row = self.marked({**outlet_row(city, outlet_id, ledger.seen[outlet_id]), "revision": ledger.next_offset})
-            await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps(row))
-        ledger.drove.clear()
+            await self._publish_row(ledger, outlet_row(city, outlet_id, ledger.seen[outlet_id]))
         for city, date in sorted(ledger.fleet_changed):
-            await self._publish_fleet(ledger, city, date)
-        ledger.fleet_changed.clear()
-        ledger.saw.clear()
+            for row in fleet_rows(ledger, policies, registry, city, date):
+                await self._publish_row(ledger, row)
+        for published in (ledger.drove, ledger.saw, ledger.fleet_changed):
+            published.clear()
 
     async def _read(self, records: Sequence[Any]) -> list[tuple[Any, Contribution | str]]:
         """Records with what they say, or why it cannot be."""
@@ -95,25 +94,22 @@ class CityStage(StatefulStage[CityLedger]):
             await self.checkpoint.send(CREDIT.name, row["subject"].encode(), orjson.dumps(self.marked(row)))
 
     async def _publish_rate(self, ledger: CityLedger, rate: Rate, label: str) -> None:
-        """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
-        row = self.marked({**rate_row(rate.day, rate.counts), **rate.ahead, "window": rate.window, "revision": ledger.next_offset})
-        await self.checkpoint.send(RATES.name, "/".join((*rate.day[:2], rate.window)).encode(), orjson.dumps(row))
+        """The counts of a day or window; enterprises that are known have gauges."""
+        await self._publish_row(ledger, {**rate_row(rate.day, rate.counts), **rate.ahead, "window": rate.window})
         if label != OTHER:
             self.gauges.show(rate, label, ledger.month_until)
 
     async def _publish_driven(self, ledger: CityLedger, city: str, date: str) -> None:
         """How far a city's vehicles drove empty on a day; the gauge is about the newest day."""
-        row = self.marked(driven_row(city, date, total(driven for _, driven in ledger.driven[date].values())))
-        await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps({**row, "revision": ledger.next_offset}))
+        row = driven_row(city, date, total(driven for _, driven in ledger.driven[date].values()))
+        await self._publish_row(ledger, row)
         if row["empty_run_ratio"] is not None and date == max(ledger.driven):
             metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])
 
-    async def _publish_fleet(self, ledger: CityLedger, city: str, date: str) -> None:
-        """What a city's vehicles came to on a day beside distances."""
-        policies, registry = self.reference.policies, self.reference.registry
-        assert policies is not None and registry is not None
-        for row in fleet_rows(ledger, policies, registry, city, date):
-            await self.checkpoint.send(RATES.name, f"{city}/*/{row['window']}".encode(), orjson.dumps(self.marked({**row, "revision": ledger.next_offset})))
+    async def _publish_row(self, ledger: CityLedger, row: dict[str, Any]) -> None:
+        """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""
+        key = f"{row['city']}/{row['enterprise_id']}/{row['window']}".encode()
+        await self.checkpoint.send(RATES.name, key, orjson.dumps(self.marked({**row, "revision": ledger.next_offset})))
 
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:
         """How far time has come, said by one ledger of the partials for all: each comes to the same."""
