@@ -34,6 +34,15 @@ class Announced(msgspec.Struct):
     state: str
 
 
+class Revision(msgspec.Struct):
+    """One revision of an incident as it is published; what it is about is in the fields of its kind."""
+
+    kind: Kind
+    incident_id: str
+    revision: int
+    state: str
+
+
 A = TypeVar("A", bound=Announced)
 
 

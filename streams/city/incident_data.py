@@ -9,7 +9,7 @@ from streams.clock import local_datetime
 from streams.counts import CITY_WIDE
 from streams.enterprises.intervals import IntervalTransition
 from streams.incident import Evidence, IncidentData
-from streams.lifecycle import CLOSED, OPEN
+from streams.lifecycle import CLOSED, OPEN, Revision
 from streams.parcels.days import DayTransition
 from streams.parcels.violations import ViolationTransition
 from streams.policy.pack import Rule
@@ -185,9 +185,7 @@ def _subject_words(subject: str, enterprise_names: tuple[str, str]) -> dict[str,
     return {"subject_zh": name_zh, "subject_en": name_en}
 
 
-def _common(
-    transition: Transition | DayTransition | ViolationTransition | IntervalTransition | LineTransition, rule: Rule, policy: Policy, words: dict[str, str], opened_at_ms: int
-) -> dict[str, Any]:
+def _common(transition: Revision, rule: Rule, policy: Policy, words: dict[str, str], opened_at_ms: int) -> dict[str, Any]:
     """The fields that every incident gets alike; ``words`` go into its reason."""
     module = RULES[rule.rule]
     of_month = len(words.get("date", "")) == len("YYYY-MM")

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from streams.lifecycle import CLOSED, RETRACTED, Announced, Kind, announce, incident_id
+from streams.lifecycle import CLOSED, RETRACTED, Announced, Revision, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
@@ -28,13 +28,9 @@ class LineDay(msgspec.Struct):
     incidents: dict[str, MissedLine] = {}
 
 
-class LineTransition(msgspec.Struct):
+class LineTransition(Revision):
     """One revision of an incident about a line's day."""
 
-    kind: Kind
-    incident_id: str
-    revision: int
-    state: str
     policy: Policy
     rule: Rule
     line_id: str

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-
-from streams.lifecycle import CLOSED, OPEN, RETRACTED, Announced, Kind, announce, incident_id
+from streams.lifecycle import CLOSED, OPEN, RETRACTED, Announced, Revision, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 
@@ -34,13 +32,9 @@ class AnnouncedInterval(Announced, array_like=True):
     spell: Interval
 
 
-class IntervalTransition(msgspec.Struct):
+class IntervalTransition(Revision):
     """One revision of it. ``subject``: ``outlet/<id>`` or ``enterprise/<id>``."""
 
-    kind: Kind
-    incident_id: str
-    revision: int
-    state: str
     policy: Policy
     rule: Rule
     subject: str

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from streams.counts import CITY_WIDE, OTHER, Counts, DayKey
-from streams.lifecycle import CLOSED, RETRACTED, Announced, Kind, announce, incident_id
+from streams.lifecycle import CLOSED, RETRACTED, Announced, Revision, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
@@ -23,13 +21,9 @@ class DayIncident(Announced):
     counts: tuple[int, int]
 
 
-class DayTransition(msgspec.Struct):
+class DayTransition(Revision):
     """One revision of a low-rate incident. ``counts``: numerator and denominator; ``synthetic``: whether any parcel that it rests on is."""
 
-    kind: Kind
-    incident_id: str
-    revision: int
-    state: str
     rule: Rule
     day: DayKey
     counts: tuple[int, int]

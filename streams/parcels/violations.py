@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.events import Scan
-from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Announced, Kind, announce, incident_id
+from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Announced, Revision, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
@@ -79,13 +79,9 @@ class ScanViolation(Announced, array_like=True):
     extent: ViolationSummary
 
 
-class ViolationTransition(msgspec.Struct):
+class ViolationTransition(Revision):
     """One revision of it."""
 
-    kind: Kind
-    incident_id: str
-    revision: int
-    state: str
     policy: Policy
     rule: Rule
     key: ViolationKey

@@ -10,10 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
 from streams.clock import END_MS
-from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, incident_id
+from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, Revision, incident_id
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import Offence
 from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
@@ -22,14 +20,10 @@ Silences = Callable[[str, int], list[tuple[Offence, int]]]
 """(vehicle id, time of its last report) → the offences that come of it if none follows until a stream time (ms)."""
 
 
-class Transition(msgspec.Struct):
+class Transition(Revision):
     """What is published: one revision of one incident of a vehicle. ``episode`` is as it was at that moment."""
 
-    kind: Kind
     vehicle_id: str
-    incident_id: str
-    revision: int
-    state: str
     episode: Episode
     superseded_by: str | None
 
@@ -175,10 +169,10 @@ def as_transition(kind: Kind, vehicle: VehicleState, incident: Incident) -> Tran
     """An incident as it stands now, to be published."""
     return Transition(
         kind,
-        vehicle.vehicle_id,
         incident.incident_id,
         incident.revision,
         incident.state,
+        vehicle.vehicle_id,
         incident.episode.copy(),
         incident.superseded_by,
     )
