@@ -100,7 +100,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "days": [_rates(by_date[day], date=day) for day in sorted(by_date) if by_date[day].accepted],
         "months": _months(of_city, last),
         "incidents": _by_rule(policy, within),
-        "interruptions": interruptions(policy, registry, within, bounds_ms),
+        "interruptions": interruptions(registry, within, bounds_ms),
         "parking": parking(policy, of_period),
         "transit": transit(registry, of_period, at_ms),
         "lines": lines_run(of_period),

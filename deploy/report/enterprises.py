@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from streams.clock import HOUR_MS, bound_ms
+from streams.clock import HOUR_MS
 from streams.counts import CITY_WIDE, share
 from streams.policy.policy import Policy
 from streams.registry.records import Driver, Enterprise, Notice
-from streams.registry.registry import Registry
+from streams.registry.registry import NoticeTimes, Registry
 
 Row = dict[str, Any]
 SILENCES = {"interrupted_feed": "enterprise", "silent_vehicle": "vehicle", "offline_camera": "outlet"}
@@ -84,14 +84,14 @@ def _proofs(registry: Registry, until: Sequence[str | None], at_ms: int) -> dict
     return {"valid": len(until) - lapsed - missing, "lapsed": lapsed, "missing": missing}
 
 
-def interruptions(policy: Policy, registry: Registry, incidents: Iterable[Row], bounds_ms: tuple[int, int]) -> list[Row]:
+def interruptions(registry: Registry, incidents: Iterable[Row], bounds_ms: tuple[int, int]) -> list[Row]:
     """By enterprise, and for the whole city first: interruptions of data that were announced and that were not, their number and hours within the period.
 
     A notice that was filed after its interruption began announces nothing and is counted apart. Open incidents count, but not their hours.
     """
     rows: dict[str, Row] = defaultdict(lambda: {"announced": 0, "announced_ms": 0, "late_notices": 0, "unannounced": 0, "unannounced_ms": 0, "open": 0, "by_kind": Counter()})
     for notice in registry.each("notice"):
-        if isinstance(notice, Notice) and (said := _announced(notice, policy, bounds_ms)):
+        if isinstance(notice, Notice) and (said := _announced(registry.notice_times(notice), bounds_ms)):
             announced, lasts_ms = said
             for row in (rows[CITY_WIDE], rows[_whose(notice.subject, registry, bounds_ms[1] - 1)]):
                 row["announced"] += announced
@@ -117,14 +117,11 @@ def _interrupted(row: Row, names: dict[str, str]) -> Row:
     }  # fmt: skip
 
 
-def _announced(notice: Notice, policy: Policy, bounds_ms: tuple[int, int]) -> tuple[bool, int] | None:
+def _announced(times: NoticeTimes, bounds_ms: tuple[int, int]) -> tuple[bool, int] | None:
     """Whether a notice was filed before its interruption began, and how long that lasts in the period (ms); None where it lies outside."""
-    from_ms = bound_ms(notice.from_, policy.timezone, end=False)
-    until_ms = bound_ms(notice.until, policy.timezone, end=True)
-    if from_ms >= bounds_ms[1] or until_ms <= bounds_ms[0]:
+    if times.from_ms >= bounds_ms[1] or times.until_ms <= bounds_ms[0]:
         return None
-    filed_ms = bound_ms(notice.filed_at, policy.timezone, end=False) if notice.filed_at else from_ms
-    return filed_ms <= from_ms, _within(from_ms, until_ms, bounds_ms)
+    return times.filed_ms <= times.from_ms, _within(times.from_ms, times.until_ms, bounds_ms)
 
 
 def _within(from_ms: int, until_ms: int, bounds_ms: tuple[int, int]) -> int:

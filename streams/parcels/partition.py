@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.clock import BEGINNING_MS, MINUTE_MS, LocalDays
+from streams.clock import BEGINNING_MS, HOUR_MS, MINUTE_MS, LocalDays
 from streams.counts import ELECTRONIC, GREEN, HOUR_MINUTES, MADE_UP, NOT_ACCEPTED, Counts, DayKey, MinuteCounts, state_key
 from streams.enterprises.liveness import Span
 from streams.events import KNOWN_FOR_MS
@@ -152,7 +152,7 @@ class ScanPartition(msgspec.Struct):
         """Drop, every hour of stream time, the parcels that are not known any more and the days that nothing can change."""
         if self.stream_time_ms < self.sweep_ms:
             return
-        self.sweep_ms = self.stream_time_ms + 3_600_000
+        self.sweep_ms = self.stream_time_ms + HOUR_MS
         horizon_ms = self.stream_time_ms - KNOWN_FOR_MS
         self.expired += [state_key("parcel", key.hex()) for key in self.parcels.drop(horizon_ms)]
         for day in [day for day in self.counts if day not in self.dirty_days and days.bounds_ms(day.date)[1] < horizon_ms]:

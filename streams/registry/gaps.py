@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from streams.clock import bound_ms
 from streams.errors import closest
 from streams.registry.figure_clauses import CLAUSES
 from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, standardised_outlets
@@ -205,9 +204,9 @@ def late_notices(registry: Registry) -> Iterator[Words]:
     """Notices that were filed after they begin, or that end before they do (semantics 7): they are kept, and what they do not count for."""
     for notice in registry.each("notice"):
         assert isinstance(notice, Notice)
-        from_ms, until_ms = bound_ms(notice.from_, registry.timezone, end=False), bound_ms(notice.until, registry.timezone, end=True)
+        filed_ms, from_ms, until_ms = registry.notice_times(notice)
         named = f"{notice.id} ({notice.subject})"
-        if notice.filed_at and bound_ms(notice.filed_at, registry.timezone, end=False) > from_ms:
+        if filed_ms > from_ms:
             yield (
                 f"通知 {named} 于 {notice.filed_at} 报备，晚于其开始时间 {notice.from_}：予以保留，但对报备前已开始的中断不算提前通知",
                 f"notice {named} was filed at {notice.filed_at}, after it begins at {notice.from_}: it is kept, and does not count for an interruption that began before it was filed",

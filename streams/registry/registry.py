@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -39,6 +39,14 @@ class Subject(msgspec.Struct, gc=False):
     def lasts(self, until: str | None, event_time_ms: int) -> bool:
         """Whether something that is good ``until`` a date or instant (None: never was) is still good."""
         return until is not None and self.registry is not None and event_time_ms < self.registry.bound_ms(until)
+
+
+class NoticeTimes(NamedTuple):
+    """When an interruption of data was announced (if nothing is said of it, when it begins), when it begins and ends (ms)."""
+
+    filed_ms: int
+    from_ms: int
+    until_ms: int
 
 
 class Registry:
@@ -155,6 +163,12 @@ class Registry:
             known = self._bounds_ms[until] = bound_ms(until, self.timezone, end=True)
         return known
 
+    def notice_times(self, notice: Notice) -> NoticeTimes:
+        """When a notice was filed, begins and ends."""
+        from_ms = bound_ms(notice.from_, self.timezone, end=False)
+        filed_ms = bound_ms(notice.filed_at, self.timezone, end=False) if notice.filed_at else from_ms
+        return NoticeTimes(filed_ms, from_ms, self.bound_ms(notice.until))
+
     def after_notices(self, subjects: Collection[str], event_time_ms: int, last_sign_ms: int) -> int:
         """The first instant from this one on (ms) that no interruption of one of the subjects (``kind/id``) covers which was filed by the last sign."""
         names = {name for subject in subjects for name in self._notices_of.get(subject, ())}
@@ -163,9 +177,8 @@ class Registry:
             moved = False
             for notice in (self.at("notice", name, event_time_ms) for name in names):
                 if isinstance(notice, Notice) and notice.subject in subjects:
-                    from_ms = bound_ms(notice.from_, self.timezone, end=False)
-                    filed_ms = bound_ms(notice.filed_at, self.timezone, end=False) if notice.filed_at else from_ms
-                    if filed_ms <= last_sign_ms and from_ms <= event_time_ms < (until_ms := self.bound_ms(notice.until)):
+                    filed_ms, from_ms, until_ms = self.notice_times(notice)
+                    if filed_ms <= last_sign_ms and from_ms <= event_time_ms < until_ms:
                         event_time_ms, moved = until_ms, True
         return event_time_ms
 
