@@ -149,10 +149,11 @@ _list_decoder: msgspec.json.Decoder[list[AnyEntry]] = msgspec.json.Decoder(list[
 def decode_entry(line: bytes) -> AnyEntry:
     """One record from JSON, in which null is absent; ``BadInput`` says what is wrong with it."""
     try:
-        return _decoder.decode(line)
-    except msgspec.ValidationError as error:
-        return _without_nulls(line, error)
-    except (msgspec.DecodeError, RecursionError) as error:
+        try:
+            return _decoder.decode(line)
+        except msgspec.ValidationError as error:
+            return _without_nulls(line, error)
+    except (msgspec.DecodeError, RecursionError) as error:  # also of what stands after the first mistake
         raise BadInput(f"not a JSON record: {error}") from None
 
 

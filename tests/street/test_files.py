@@ -271,6 +271,8 @@ OTHER_FAULTS = [
     ("r.jsonl", '{"kind":"vehicle","id":"v","id":"w"}', ":1: key 'id' is given twice"),
     ("r.jsonl", '{"kind":"vehicle","id":"v"}\n\n{"kind":"vehicle","id":"v","plate":"x"}', ":3: vehicle v with no valid_from stood in line 1 already"),
     ("r.json", '[{"kind":"vehicle","id":"v"},\n{"kind":"vehicle","id":"v"}]', ":2: vehicle v with no valid_from stood in line 1 already"),
+    ("r.jsonl", '{"kind":"line","id":"l","zones":' + "[" * 3000 + "]" * 3000 + ',"vehicle_ids":[]}', ":1: not a JSON record: maximum recursion depth exceeded"),
+    ("r.jsonl", '{"kind":"vehicle","id":"v","driver_ids":[1]} and more', ":1: not a JSON record: JSON is malformed"),
     ("r.json", '[{"kind":"vehicle","id":"v"},', "it begins like a JSON array and is none"),
     ("r.csv", "kind,id,name_zh\nenterprise,a,顺丰\n".encode("gbk"), ":2: not UTF-8 but GBK, it seems; say --encoding gbk"),
     ("r.csv", "kind,id\nenterprise,a\n".encode("utf-16"), "UTF-16 text, not UTF-8; say --encoding utf-16"),
