@@ -150,7 +150,7 @@ def day_events(rng, *, ordered=False, within_ms=None, from_ms=BASE_MS):
             at_ms += rng.choice([1_000, 10_000, 10_000, 10_000, 60_000, 150_000, 200_000])
             inside, speed = rng.choice([inside, inside, not inside]), rng.choice([speed, 10.0, 70.0])
             fix = {"event_id": f"{vehicle}-{from_ms}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
-                   "speed_kmh": speed if number % 4 < 2 else 0.5, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
+                   "speed_kmh": speed if number % 6 < 4 else 0.5, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
             sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
     for number in range(rng.randrange(2, 16)):
         at_ms = from_ms + (rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3]) if within_ms is None else rng.randrange(within_ms))
