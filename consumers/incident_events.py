@@ -14,26 +14,58 @@ _EVENT_ID = re.compile(r"[A-Za-z0-9._/:-]{1,200}")
 """It becomes a header of a webhook."""
 
 
-class _Data(msgspec.Struct):
-    """What the notifier asks of an incident."""
+class Reported(msgspec.Struct):
+    """What the notifier asks of an incident (streams/incident.py); all but the first three may be missing."""
 
     incident_id: str
     revision: int
     synthetic: bool
+    state: str = "open"
+    rule: str = ""
+    rule_id: str = ""
+    policy: str = ""
+    clause: str = ""
+    severity: str = ""
+    city: str = ""
+    zone_id: str | None = None
+    vehicle_id: str | None = None
+    plate: str | None = None
+    enterprise_id: str | None = None
+    outlet_id: str | None = None
+    line_id: str | None = None
+    opened_at_ms: int = 0
+    last_seen_ms: int = 0
+    closed_at_ms: int | None = None
+    lon: float | None = None
+    lat: float | None = None
+    fix_count: int = 0
+    reason_zh: str = ""
+    reason_en: str = ""
+    clause_text: str | None = None
+    document: str | None = None
+    document_number: str | None = None
+    basis: str | None = None
+    responsible: list[str] = []
+    continued_by: str | None = None
 
 
 class _Event(msgspec.Struct):
     id: str
     type: Annotated[str, msgspec.Meta(pattern=r"^yicheng\.incident\.")]
-    data: _Data
+    data: Reported
 
 
 class IncidentEvent(NamedTuple):
-    """A CloudEvent's id and its bytes, one line, as they were published, and whether it is about synthetic traffic."""
+    """A CloudEvent's id and its bytes, one line, as they were published, and what it reports."""
 
     event_id: str
-    synthetic: bool
     body: bytes
+    incident: Reported
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it is about synthetic traffic."""
+        return self.incident.synthetic
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -48,4 +80,4 @@ def read_event(value: bytes | None) -> IncidentEvent:
     event = decoded(value, _decode)
     if not _EVENT_ID.fullmatch(event.id) or b"\n" in value or b"\r" in value or depth(value) > NESTED_MOST:
         raise Malformed("no incident of ours")
-    return IncidentEvent(event.id, event.data.synthetic, value)
+    return IncidentEvent(event.id, value, event.data)

@@ -33,6 +33,10 @@ class AskedToWait(Unavailable):
         self.after_s = after_s
 
 
+class NotTaken(Unavailable):
+    """A part that is well and does not take this one thing; it may, later."""
+
+
 class LostState(YichengError):
     """The state that belongs to committed offsets is not there; going on would forget open incidents and counted parcels."""
 
