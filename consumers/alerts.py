@@ -1,6 +1,6 @@
 """Alerts about the system itself, from Alertmanager to the sinks: ``POST /v1/alerts`` of the notifier. Kafka has no part in it, since it may be what is down.
 
-An alert becomes a CloudEvent of type ``yicheng.alert.firing.v1`` or ``yicheng.alert.resolved.v1``. It is taken when every sink has taken it; else
+An alert becomes a CloudEvent of type ``yicheng.alert.firing.v1`` or ``yicheng.alert.resolved.v1``. It is taken when it is in the outbox; else
 Alertmanager is told so and sends it again, under the same id. Sinks that reach real police are left out: alerts are the operators' affair.
 """
 
@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import hmac
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
+import orjson
+import structlog
 
+from consumers.message import Message
+from consumers.outbox import Entry
 from streams import metrics
 from streams.cloudevents import structured
 from streams.decode import Malformed, decoded
+from streams.errors import Unavailable
 from streams.pages import PLAIN, Answer, Request
+from streams.shown import shown
+
+log = structlog.get_logger()
 
 ALERTS_PATH = "/v1/alerts"
 MOST_ALERTS = 1_000
-TAKEN_WITHIN_S = 8.0
-"""So long are sinks waited for; Alertmanager waits no longer than that for an answer."""
 _UNFIT = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
@@ -46,39 +51,33 @@ class _Message(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Message).decode
 
 
-class AlertSink(Protocol):
-    """A sink's delivery, as far as alerts go."""
-
-    takes_alerts: bool
-
-    def take_alert(self, event_id: str, body: bytes, deadline_s: float) -> bool:
-        """Whether the sink took the event, now or before, until the deadline (monotonic seconds)."""
-
-
 class AlertReceiver:
-    """Hands each alert to every sink that takes alerts. ``token``: what callers must show; without one anybody on this address may call."""
+    """Puts each alert into the outbox for every sink that takes alerts. ``token``: what callers must show; without one anybody on this address may call.
 
-    def __init__(self, sinks: Sequence[AlertSink], token: str | None) -> None:
-        self.sinks = [sink for sink in sinks if sink.takes_alerts]
+    ``put`` takes ids and bodies of CloudEvents, and says for how many sinks: it raises ``Unavailable`` where they are not on disk.
+    """
+
+    def __init__(self, put: Callable[[Sequence[Entry]], int], token: str | None) -> None:
+        self.put = put
         self.token = token
 
     def receive(self, request: Request) -> Answer:
-        """200: every sink has every alert. 400: no such message. 401: a wrong token. 503: to be sent again."""
+        """200: every alert is in the outbox. 400: no such message. 401: a wrong token. 503: to be sent again."""
         if self.token is not None and not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {self.token}".encode()):
             return 401, PLAIN, b"the bearer token is not that of YICHENG_ALERTS_TOKEN\n"
         try:
             alerts = read_alerts(request.body)
         except Malformed as error:
             return 400, PLAIN, f"no message of Alertmanager (webhook, version 4): {error}\n".encode()
-        if not self.sinks:
-            return 503, PLAIN, b"no sink takes alerts: those that reach real police do not; set YICHENG_SINK_FILE\n"
-        deadline_s = time.monotonic() + TAKEN_WITHIN_S
-        taken = [[sink.take_alert(*alert_event(alert), deadline_s) for sink in self.sinks] for alert in alerts]
-        for alert, by in zip(alerts, taken, strict=True):
-            metrics.ALERTS_RECEIVED.labels(alert.status).inc(all(by))
-        if all(map(all, taken)):
-            return 200, PLAIN, b"taken\n"
-        return 503, PLAIN, b"not every sink took every alert; send them again\n"
+        try:
+            if not self.put([alert_entry(alert) for alert in alerts]):
+                return 503, PLAIN, b"no sink takes alerts: those that reach real police do not; set YICHENG_SINK_FILE\n"
+        except Unavailable as error:
+            log.error("alerts are not taken", error=str(error))
+            return 503, PLAIN, b"the outbox cannot be used now; send them again\n"
+        for alert in alerts:
+            metrics.ALERTS_RECEIVED.labels(alert.status).inc()
+        return 200, PLAIN, b"taken\n"
 
 
 def read_alerts(body: bytes) -> list[Alert]:
@@ -89,8 +88,20 @@ def read_alerts(body: bytes) -> list[Alert]:
     return alerts
 
 
-def alert_event(alert: Alert) -> tuple[str, bytes]:
-    """Id and body of the CloudEvent; the same alert has the same id each time that it is sent."""
+def alert_entry(alert: Alert) -> Entry:
+    """The alert for the outbox; the same alert is the same entry each time that it is sent, and its end follows its beginning."""
     moment = alert.starts_at if alert.status == "firing" else alert.ends_at
-    event_id = f"alert/{_UNFIT.sub('_', alert.fingerprint)[:40]}/{int(alert.starts_at.timestamp() * 1000)}/{alert.status}"
-    return event_id, structured(event_id, "alertmanager", f"alert.{alert.status}", f"alert/{alert.labels.get('alertname', '')}", moment, alert)
+    name = f"alert/{_UNFIT.sub('_', alert.fingerprint)[:40]}/{int(alert.starts_at.timestamp() * 1000)}"
+    body = structured(f"{name}/{alert.status}", "alertmanager", f"alert.{alert.status}", f"alert/{alert.labels.get('alertname', '')}", moment, alert)
+    return Entry(name, 1 if alert.status == "firing" else 2, body)
+
+
+def alert_message(body: bytes) -> Message:
+    """An alert in the words that its rule gives it."""
+    event = orjson.loads(body)
+    alert = msgspec.convert(event["data"], Alert)
+    status = "告警 ALERT" if alert.status == "firing" else "恢复 RESOLVED"
+    title = f"[{status}] {shown(alert.labels.get('alertname', ''))}"
+    notes = [shown(alert.annotations[name]) for name in ("summary_zh", "summary_en", "description_zh", "description_en", "runbook_url") if alert.annotations.get(name)]
+    text = "\n".join([title, *notes])
+    return Message(message_id=event["id"], body=body, title=title, text=text, markdown=text, severity=alert.labels.get("severity", "warning"))

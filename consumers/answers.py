@@ -58,13 +58,20 @@ class _Event(msgspec.Struct):
     data: _Incident
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """What the notifier asks of an answer."""
+
     incident_id: str
     action: str
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_answer = msgspec.json.Decoder(Answer).decode
+
+
+def read_answer(value: bytes | None) -> Answer:
+    """The answer that a record holds; ``Malformed`` where it is none."""
+    return decoded(value or b"", _decode_answer)
 
 
 class Answers:
@@ -90,7 +97,7 @@ class Answers:
 
     def enter_answer(self, value: bytes | None, at_ms: int, *, count: bool) -> None:
         """Enter an answer; ``Malformed`` where it is none. ``count`` says whether the metrics are to have it: those given before this process are not counted again."""
-        answer = decoded(value or b"", _decode_answer)
+        answer = read_answer(value)
         name = answer.incident_id
         first = name not in self.answered
         incident = self.waiting.pop(name, None) or self.answered.get(name)

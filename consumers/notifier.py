@@ -1,99 +1,192 @@
-"""The notifier: incidents from Kafka to every sink, at least once, each sink at its own pace.
+"""The notifier: every incident to every sink that is to have it, in order, and no sink waits for another.
 
-    courier.incidents.v1 ──▶ a delivery for each sink (delivery.py)
-    courier.incidents.v1, courier.feedback.v1 ──▶ what waits for an answer: metrics (answers.py)
-    POST /v1/alerts of Alertmanager ──▶ the same deliveries (alerts.py)
+    courier.incidents.v1 ──▶ decode ─▶ route ─▶ outbox ─▶ Kafka's offset is committed     (incident_events, routes, outbox, incident_log)
+    courier.feedback.v1  ──▶ nobody is reminded of what was answered                      (outbox)
+    outbox ──▶ a dispatch for each sink ─▶ sink ─▶ outbox: delivered                      (ways_out, dispatch, sinks/)
+    courier.incidents.v1, courier.feedback.v1 ──▶ what waits for an answer: metrics       (answers)
+    POST /v1/alerts of Alertmanager ──▶ the same outbox                                   (alerts)
 
-Offsets of a sink are committed only after it has taken a batch, so a crash repeats events and never loses one; the
+What is in the outbox survives a crash, and what is not is read from Kafka again. A crash repeats what a sink was just taking; the
 CloudEvent's id (incident and revision) tells repeats apart.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 import structlog
+from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from consumers.alerts import ALERTS_PATH, AlertReceiver
-from consumers.answers import AnswersReader, pending
-from consumers.delivery import Delivery, Sink
-from consumers.sinks.file import FileSink
-from consumers.sinks.webhook import WebhookSink
+from consumers.answers import AnswersReader, pending, read_answer
+from consumers.incident_events import IncidentEvent, read_event
+from consumers.incident_log import IncidentLog
+from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Entry, Outbox
+from consumers.outbox_file import FILE, now_ms, prepare
+from consumers.routes import Destination, Routing
+from consumers.sinks_configured import configured_sink, routing_in_force
+from consumers.ways_out import WaysOut
 from streams import metrics
-from streams.errors import BadInput
+from streams.decode import Malformed
+from streams.errors import Unavailable
+from streams.lifecycle import RETRACTED
 from streams.logs import configure_logs
 from streams.pages import Page, is_loopback
 from streams.settings import Settings
 from streams.stopping import PROCESS_GRACE_S, stopping
+from streams.topics import INCIDENTS
+from streams.unreadable import passed_over
 
 log = structlog.get_logger()
 
-
-def open_sinks(settings: Settings) -> list[Sink]:
-    """The sinks that the settings name; ``BadInput`` where there is none or one is configured badly."""
-    sinks: list[Sink] = []
-    if settings.sink_file:
-        sinks.append(FileSink(settings.sink_file))
-    if settings.webhook_url:
-        if settings.webhook_secret is None:
-            raise BadInput("YICHENG_WEBHOOK_URL is set without YICHENG_WEBHOOK_SECRET; webhooks are always signed")
-        url, secret = settings.webhook_url.get_secret_value(), settings.webhook_secret.get_secret_value()
-        sinks.append(WebhookSink(url, secret, real=settings.webhook_real, private=settings.webhook_private))
-    if not sinks:
-        raise BadInput("no sink is configured; set YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
-    return sinks
+COMMIT_EVERY_S = 5.0
+"""Where nothing comes in: what has been delivered meanwhile is committed, too."""
+FORGET_EVERY_S = 600.0
+RETRY_S = 1.0
 
 
 class Notifier:
-    """Delivers to every sink until told to stop; one that fails for good ends all, and the reason is raised."""
+    """Reads, routes and puts into the outbox until told to stop; ``BadInput`` where a sink or route is configured badly."""
 
     def __init__(self, settings: Settings) -> None:
-        self.deliveries = [Delivery(settings, sink) for sink in open_sinks(settings)]
+        self.settings = settings
+        self.file = settings.state_dir / FILE
+        self.current: Callable[[], Routing] = routing_in_force(settings)
+        is_new = prepare(self.file)
+        self.outbox, self.alerts_outbox = Outbox(self.file), Outbox(self.file)
+        self.outbox.follow_clock(now_ms())
         self.answers = AnswersReader(settings)
-        self._failure: BaseException | None = None
+        self.ways = WaysOut(self.file, self.current(), configured_sink, self._lag)
+        self.log = IncidentLog(settings, new=is_new)
+        self._stopping = threading.Event()
+        self._past_no = 0
+        self._clock_s = time.time() - time.monotonic()
+        self._committed_s = self._forgot_s = float("-inf")
+        self._alerts_lock = threading.Lock()
 
     @property
     def joined(self) -> bool:
-        """Whether every sink's delivery has partitions to read."""
-        return all(delivery.joined for delivery in self.deliveries)
+        """Whether there are partitions to read."""
+        return self.log.joined
+
+    def _lag(self) -> int:
+        return pending(dict(self.answers.ends), dict(self.log.positions))
 
     def stop(self) -> None:
-        """Deliver nothing more."""
+        """Deliver nothing more; from any thread."""
+        self._stopping.set()
         self.answers.stop()
-        for delivery in self.deliveries:
-            delivery.stop()
+        self.ways.stop()
 
     def run(self) -> None:
-        """Deliver until ``stop``. ``Unavailable`` where Kafka does not answer at first."""
-        for delivery in self.deliveries:
-            delivery.take_over()
-            self._show(delivery)
+        """Until ``stop``."""
         self.answers.start()
-        threads = [threading.Thread(target=self._run, args=(delivery,), daemon=True, name=delivery.sink.name) for delivery in self.deliveries]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _show(self, delivery: Delivery) -> None:
-        """Have the page say how a sink does before anything happens."""
-        name = delivery.sink.name
-        metrics.SINK_FAILING.labels(name).set(0)
-        metrics.OUTBOX_PENDING.labels(name).set_function(lambda: pending(dict(self.answers.ends), dict(delivery.taken)))
-
-    def _run(self, delivery: Delivery) -> None:
         try:
-            delivery.run()
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self._failure = self._failure or error
-            self.stop()
+            while not self._stopping.is_set():
+                try:
+                    self._step()
+                except (KafkaError, OSError, Unavailable) as error:
+                    why = str(error) if isinstance(error, Unavailable) else f"Kafka at {self.settings.kafka_bootstrap}: {type(error).__name__}"
+                    log.warning("incidents are not taken now, trying again", error=why)
+                    self._start_again()
+        finally:
+            self.ways.stop()
+            self.log.close()
+            self.ways.join()
+            self.outbox.close()
+
+    def _start_again(self) -> None:
+        """What was read and is not in the outbox is read again."""
+        while not self._stopping.wait(RETRY_S):
+            with suppress(Unavailable):
+                self.log.reconnect()
+                return
+
+    def _step(self) -> None:
+        self.ways.follow(self.current())
+        self._follow_clock()
+        records = self.log.read()
+        at_ms = now_ms()
+        entries = [(entry, to) for record in records if record.topic == INCIDENTS.name for entry, to in self._routed(record, at_ms)]
+        if entries:
+            self.ways.notice(self.outbox.put(entries, at_ms))
+        for entry, _ in entries:
+            if entry.takes_back:
+                self.outbox.drop_waiting(entry.incident_id, "taken back", at_ms)
+        for record in records:
+            if record.topic != INCIDENTS.name:
+                self._enter_answer(record, at_ms)
+        if records or time.monotonic() > self._committed_s + COMMIT_EVERY_S:
+            self.log.commit(self._settled)
+            self._committed_s = time.monotonic()
+        if time.monotonic() > self._forgot_s + FORGET_EVERY_S and not self.outbox.forget(at_ms - KEPT_MS):
+            self._forgot_s = time.monotonic()
+
+    def _routed(self, record: Any, at_ms: int) -> list[tuple[Entry, list[Destination]]]:
+        """Where a record's incident goes; nothing synthetic to sinks that are real."""
+        try:
+            event = read_event(record.value)
+        except Malformed as error:
+            for sink in self.ways.routing.sinks:
+                metrics.NOTIFICATIONS.labels(sink, "unreadable").inc()
+            passed_over(record.topic, record.partition, record.offset, str(error))
+            return []
+        incident = event.incident
+        to = []
+        for destination in self.ways.routing.destinations(event, at_ms):
+            if event.synthetic and self.ways.is_real(destination.sink):
+                metrics.NOTIFICATIONS.labels(destination.sink, "synthetic").inc()
+            else:
+                to.append(destination)
+        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED), to)]
+
+    def _enter_answer(self, record: Any, at_ms: int) -> None:
+        """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder."""
+        try:
+            answer = read_answer(record.value)
+        except Malformed as error:
+            passed_over(record.topic, record.partition, record.offset, str(error))
+            return
+        answered_ms = record.timestamp if record.timestamp > 0 else at_ms
+        self.outbox.drop_waiting(answer.incident_id, answer.action, at_ms, answered_ms=answered_ms)
+        body = self.outbox.event(answer.incident_id)
+        event = read_event(body) if body and answer.action == "acknowledged" else None
+        if event and event.incident.state != RETRACTED:
+            self._remind(event, answered_ms, at_ms)
+
+    def _remind(self, event: IncidentEvent, answered_ms: int, at_ms: int) -> None:
+        incident = event.incident
+        reminders = [to for to in self.ways.routing.reminders(event, answered_ms) if not (event.synthetic and self.ways.is_real(to.sink))]
+        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body), reminders)], at_ms))
+
+    def _settled(self, partition: TopicPartition, position: int) -> int:
+        offset, self._past_no = self.outbox.settled_offset(partition.partition, position, self._past_no)
+        return offset
+
+    def _follow_clock(self) -> None:
+        """The clock of the machine may be set while deliveries wait."""
+        clock_s = time.time() - time.monotonic()
+        if abs(clock_s - self._clock_s) * 1000 > CLOCK_JUMP_MS:
+            self.outbox.follow_clock(now_ms(), int((clock_s - self._clock_s) * 1000))
+            self._clock_s = clock_s
+
+    def take_alerts(self, alerts: Sequence[Entry]) -> int:
+        """Put alerts about the system into the outbox; for how many sinks. From any thread."""
+        at_ms = now_ms()
+        to = self.ways.for_alerts(at_ms)
+        with self._alerts_lock:
+            if to:
+                self.ways.notice(self.alerts_outbox.put([(alert, to) for alert in alerts], at_ms))
+        return len(to)
 
 
 def _cut_short() -> None:
-    log.warning("stopped in the middle of a delivery; what was not committed is delivered again")
+    log.warning("stopped in the middle of a delivery; what was not marked as delivered is delivered again")
 
 
 def run_notifier(settings: Settings) -> None:
@@ -102,14 +195,14 @@ def run_notifier(settings: Settings) -> None:
     notifier = Notifier(settings)
     stopping.when_asked(notifier.stop, PROCESS_GRACE_S, _cut_short, late_code=1)
     port = settings.metrics_port or metrics.NOTIFIER_PORT
-    metrics.serve(settings.metrics_host, port, lambda: notifier.joined, metrics.OF_NOTIFIER, _alerts_page(settings, notifier.deliveries))
+    metrics.serve(settings.metrics_host, port, lambda: notifier.joined, metrics.OF_NOTIFIER, _alerts_page(settings, notifier))
     notifier.run()
 
 
-def _alerts_page(settings: Settings, deliveries: Sequence[Delivery]) -> dict[str, Page]:
+def _alerts_page(settings: Settings, notifier: Notifier) -> dict[str, Page]:
     """Where Alertmanager hands alerts over: not without a token where others than this machine can call."""
     token = settings.alerts_token.get_secret_value() if settings.alerts_token else None
     if token is None and not is_loopback(settings.metrics_host):
         log.info("alerts of Alertmanager are not taken: set YICHENG_ALERTS_TOKEN, since the metrics page listens on more than this machine")
         return {}
-    return {ALERTS_PATH: AlertReceiver(deliveries, token).receive}
+    return {ALERTS_PATH: AlertReceiver(notifier.take_alerts, token).receive}

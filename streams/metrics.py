@@ -61,12 +61,13 @@ NOTIFICATIONS = Counter("courier_notifications", "Incident transitions handed to
 NOTIFICATION_SECONDS = Histogram("courier_notification_seconds", "Time one hand-over took", ["sink"])
 OUTBOX_PENDING = Gauge("courier_outbox_pending", "Incident transitions published that a sink has still to take", ["sink"])
 SINK_FAILING = Gauge("courier_sink_failing", "1 while a sink does not take what it is handed, else 0", ["sink"])
+SINK_OFF = Gauge("courier_sink_off", "1 while a sink is switched off, since it took nothing for five days, else 0", ["sink"])
 ALERTS_RECEIVED = Counter("courier_alerts_received", "Alerts that Alertmanager handed to this notifier", ["status"])
 ANSWERS = Counter("courier_answers", "Answers given to incidents, by what was answered (acknowledged, dismissed)", ["city", "rule", "action"])
 ACKNOWLEDGE_SECONDS = Histogram("courier_acknowledge_seconds", "From an incident's opening to its first answer", ["rule"], buckets=_ANSWER_BUCKETS_S)
 UNANSWERED = Gauge("courier_incidents_unanswered", "Incidents that stand and that nobody has answered, by the time since they were opened", ["city", "rule", "age"])
 
-OF_NOTIFIER = (UNREADABLE, NOTIFICATIONS, NOTIFICATION_SECONDS, OUTBOX_PENDING, SINK_FAILING, ALERTS_RECEIVED, ANSWERS, ACKNOWLEDGE_SECONDS, UNANSWERED)
+OF_NOTIFIER = (UNREADABLE, NOTIFICATIONS, NOTIFICATION_SECONDS, OUTBOX_PENDING, SINK_FAILING, SINK_OFF, ALERTS_RECEIVED, ANSWERS, ACKNOWLEDGE_SECONDS, UNANSWERED)
 OF_WORKER = tuple(metric for metric in list(globals().values()) if isinstance(metric, MetricWrapperBase) and metric not in OF_NOTIFIER[1:])
 """Which metrics are on which process's page, beside those of the process itself."""
 

@@ -1,17 +1,14 @@
 """Alerts of Alertmanager on their way to the sinks, and incidents that wait for an answer."""
 
 import json
-import threading
-import time
 from types import SimpleNamespace
 
 import pytest
 import requests
 from kafka import TopicPartition
 
-from consumers.alerts import MOST_ALERTS, AlertReceiver, alert_event, read_alerts
+from consumers.alerts import MOST_ALERTS, AlertReceiver, alert_entry, alert_message, read_alerts
 from consumers.answers import FORGOTTEN_S, MOST_LABELS, Answers, pending
-from consumers.delivery import ALERTS_REMEMBERED, Delivery
 from consumers.notifier import _alerts_page
 from streams import metrics
 from streams.decode import Malformed
@@ -31,14 +28,18 @@ def message(*statuses, **fields):
 
 
 class TakesAll:
-    takes_alerts, takes = True, True
+    """An outbox with room for alerts, for ``sinks`` sinks."""
 
-    def __init__(self):
-        self.events = []
+    def __init__(self, sinks=1):
+        self.entries, self.sinks = [], sinks
 
-    def take_alert(self, event_id, body, deadline_s):
-        self.events.append((event_id, json.loads(body)))
-        return self.takes
+    def __call__(self, entries):
+        self.entries += entries
+        return self.sinks
+
+
+def full(entries):
+    raise Unavailable("outbox: the disk is full")
 
 
 def served(receiver):
@@ -51,23 +52,27 @@ def post(url, body, **headers):
 
 
 def test_an_alert_and_its_end_are_events_with_ids_that_stay():
-    sink = TakesAll()
-    url = served(AlertReceiver([sink], None))
+    outbox = TakesAll()
+    url = served(AlertReceiver(outbox, None))
     assert post(url, message("firing", "resolved")) == post(url, message("firing", "resolved")) == (200, "taken\n")
-    (first, fired), (second, ended), *again = sink.events
-    assert again == sink.events[:2] and first != second
-    assert (fired["type"], fired["id"], fired["subject"], fired["time"]) == ("yicheng.alert.firing.v1", first, "alert/NoWorker", "2026-11-29T10:00:00.123Z")
+    first, second, *again = outbox.entries
+    assert again == [first, second] and (first.incident_id, first.revision, second.revision) == (second.incident_id, 1, 2)
+    fired, ended = json.loads(first.body), json.loads(second.body)
+    assert (fired["type"], fired["id"], fired["subject"], fired["time"]) == ("yicheng.alert.firing.v1", f"{first.incident_id}/firing", "alert/NoWorker", "2026-11-29T10:00:00.123Z")
     assert (ended["type"], ended["time"], ended["data"]["labels"]["severity"]) == ("yicheng.alert.resolved.v1", "2026-11-29T10:05:00.000Z", "critical")
 
 
-def test_an_alert_that_a_sink_does_not_take_is_to_be_sent_again():
-    takes, fails, real = TakesAll(), TakesAll(), TakesAll()
-    fails.takes, real.takes_alerts = False, False
-    url = served(AlertReceiver([takes, fails, real], None))
-    assert post(url, message("firing"))[0] == 503 and len(takes.events) == 1 and not real.events
-    fails.takes = True
-    assert post(url, message("firing"))[0] == 200
-    assert post(served(AlertReceiver([real], None)), message("firing")) == (503, "no sink takes alerts: those that reach real police do not; set YICHENG_SINK_FILE\n")
+def test_an_alert_that_is_not_on_disk_is_to_be_sent_again():
+    assert post(served(AlertReceiver(full, None)), message("firing")) == (503, "the outbox cannot be used now; send them again\n")
+    assert post(served(AlertReceiver(TakesAll(0), None)), message("firing")) == (503, "no sink takes alerts: those that reach real police do not; set YICHENG_SINK_FILE\n")
+
+
+def test_an_alert_is_told_in_the_words_of_its_rule_and_nothing_else():
+    body = alert_entry(read_alerts(message("firing", annotations={"summary_zh": "无 worker\n\x1b[31m", "summary_en": "No worker"}))[0]).body
+    told = alert_message(body)
+    assert told.title == "[告警 ALERT] NoWorker" and told.text.splitlines()[0] == told.title and "No worker" in told.text and "\x1b" not in told.text and len(told.text.splitlines()) == 3
+    assert (told.message_id, told.body, told.severity) == (json.loads(body)["id"], body, "critical")
+    assert alert_message(alert_entry(read_alerts(message("resolved"))[0]).body).title == "[恢复 RESOLVED] NoWorker"
 
 
 @pytest.mark.parametrize("body", [
@@ -75,16 +80,16 @@ def test_an_alert_that_a_sink_does_not_take_is_to_be_sent_again():
     b'{"version":"4","alerts":' + b"[" * 5_000 + b"]" * 5_000 + b"}", message(*["firing"] * (MOST_ALERTS + 1)),
 ])  # fmt: skip
 def test_what_is_no_message_is_refused_in_one_line(body):
-    sink = TakesAll()
-    status, text = post(served(AlertReceiver([sink], None)), body)
-    assert (status, text.count("\n"), sink.events) == (413 if len(body) > LARGEST_BODY_BYTES else 400, 1, [])
+    outbox = TakesAll()
+    status, text = post(served(AlertReceiver(outbox, None)), body)
+    assert (status, text.count("\n"), outbox.entries) == (413 if len(body) > LARGEST_BODY_BYTES else 400, 1, [])
     if len(body) <= LARGEST_BODY_BYTES:
         with pytest.raises(Malformed):
             read_alerts(body)
 
 
 def test_a_body_without_a_length_or_too_long_is_not_read():
-    url = served(AlertReceiver([TakesAll()], None))
+    url = served(AlertReceiver(TakesAll(), None))
     assert post(url, iter([b"{}"]))[0] == 413  # chunked
     assert post(url, b" " * (LARGEST_BODY_BYTES + 1))[0] == 413
     assert requests.get(url, timeout=10).status_code == 404
@@ -92,39 +97,10 @@ def test_a_body_without_a_length_or_too_long_is_not_read():
 
 
 def test_callers_from_elsewhere_need_a_token():
-    url = served(AlertReceiver([TakesAll()], "secret"))
+    url = served(AlertReceiver(TakesAll(), "secret"))
     assert [post(url, message("firing"), Authorization=said)[0] for said in ("", "Bearer wrong", "Bearer secret")] == [401, 401, 200]
-    assert [bool(_alerts_page(Settings(metrics_host=host, alerts_token=token), [])) for host, token in (("127.0.0.1", None), ("0.0.0.0", None), ("0.0.0.0", "t"))] == [True, False, True]
+    assert [bool(_alerts_page(Settings(metrics_host=host, alerts_token=token), SimpleNamespace(take_alerts=None))) for host, token in (("127.0.0.1", None), ("0.0.0.0", None), ("0.0.0.0", "t"))] == [True, False, True]
 
-
-def test_a_delivery_hands_an_alert_over_once_and_says_whether_the_sink_took_it():
-    taken, failing = [], [True]
-
-    def deliver(event_id, body):
-        if failing:
-            raise Unavailable("the disk is full")
-        taken.append(event_id)
-
-    delivery = Delivery(Settings(), SimpleNamespace(name="file", real=False, deliver=deliver, flush=lambda: None, give_up=lambda: None))
-    stopping = threading.Event()
-    thread = threading.Thread(target=lambda: [delivery._hand_over_alerts() for _ in iter(lambda: stopping.wait(0.01), True)])
-    thread.start()
-    try:
-        alert = alert_event(read_alerts(message("firing"))[0])
-        assert not delivery.take_alert(*alert, time.monotonic() + 0.3)
-        failing.clear()
-        assert delivery.take_alert(*alert, time.monotonic() + 10) and delivery.take_alert(*alert, time.monotonic() + 10)
-        assert taken == [alert[0]]
-    finally:
-        stopping.set()
-        thread.join()
-    assert not delivery.take_alert("late", b"{}", time.monotonic() - 1)
-
-
-def test_alerts_for_a_sink_that_takes_nothing_do_not_pile_up():
-    delivery = Delivery(Settings(), SimpleNamespace(name="file", real=False, give_up=lambda: None))
-    taken = [delivery.take_alert(f"alert/{number}", b"{}", time.monotonic()) for number in range(ALERTS_REMEMBERED + 5)]
-    assert not any(taken) and delivery._alerts.qsize() == ALERTS_REMEMBERED
 
 
 # --- answers ---

@@ -1,0 +1,238 @@
+"""One sink's way out: takes what is due from the outbox, in a thread of its own, and hands it over until the sink has it.
+
+    outbox ──▶ what is due, in order of each incident ──▶ one message, or a digest of several ──▶ sink ──▶ outbox: delivered, again later, failed
+
+A sink that does not answer pauses as a whole (0.2 s, doubling to 30 s), and another message is tried next; what failed alone while others
+were taken is set aside on a schedule over hours, and given up at its end. Nothing else that a sink does concerns another sink.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from consumers.budget import Budget
+from consumers.message import Message, Sink
+from consumers.outbox import Delivery, Outbox
+from consumers.outbox_file import now_ms
+from streams import metrics
+from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+LATER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
+"""When something that a sink did not take is tried again, each time after the time before (Standard Webhooks' schedule)."""
+OFF_AFTER_S = 5 * 86_400.0
+"""A sink that has failed for so long, without taking anything, is switched off."""
+PAGE = 200
+LARGEST_DIGEST = 500
+MARKED_EVERY_S = 0.05
+LOOKS_EVERY_S = 0.5
+COUNTED_EVERY_S = 2.0
+
+
+class Words(Protocol):
+    """What says deliveries in words (routes.py, alerts.py); nothing older than ``oldest_ms`` escalates."""
+
+    oldest_ms: int
+
+    def message(self, body: bytes, route: str, step: int) -> Message:
+        """One delivery's message."""
+
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
+        """One message for several."""
+
+
+class Dispatch:
+    """Delivers to one sink until told to stop. ``words`` gives the words of the routes that are in force now."""
+
+    def __init__(self, path: Path, sink: Sink, words: Callable[[], Words]) -> None:
+        self.sink = sink
+        self.words = words
+        self.stopping = threading.Event()
+        self.pending = 0
+        self._path = path
+        self._new = threading.Event()
+        self._budget = Budget(sink.limits)
+        self._tried: set[str] = set()
+        self._aside: set[str] = set()
+        self._held: list[tuple[int, float]] = []  # delivered, and not yet marked so: number and seconds it took
+        self._held_since_s = 0.0
+        self._pause_s = 0.0
+        self._counted_s = float("-inf")
+        self._failing_since_s: float | None = None
+        metrics.SINK_FAILING.labels(sink.name).set(0)
+
+    def notice(self) -> None:
+        """Something was put into the outbox; from any thread."""
+        self._new.set()
+
+    def stop(self) -> None:
+        """Deliver nothing more; from any thread."""
+        self.stopping.set()
+        self._new.set()
+        self.sink.give_up()
+
+    def run(self) -> None:
+        """Deliver; returns after ``stop``."""
+        outbox = Outbox(self._path)
+        try:
+            while not self.stopping.is_set():
+                self._new.clear()
+                try:
+                    busy = self._round(outbox)
+                except Unavailable as error:  # the outbox itself: nothing more is sent until what was sent is marked
+                    log.error("the outbox cannot be used now, trying again", sink=self.sink.name, error=str(error))
+                    busy = False
+                if not busy:
+                    self._new.wait(LOOKS_EVERY_S)
+        finally:
+            with suppress(Unavailable):
+                self._mark(outbox)
+            outbox.close()
+            try:
+                self.sink.close()
+            except OSError as error:
+                log.error("sink does not close; what it did not take is delivered again", sink=self.sink.name, error=error.strerror)
+
+    def _round(self, outbox: Outbox) -> bool:
+        """Hand over what is due now; whether there was anything."""
+        self._mark(outbox)
+        if time.monotonic() > self._counted_s + COUNTED_EVERY_S:
+            self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
+        off = outbox.is_off(self.sink.name)
+        metrics.SINK_OFF.labels(self.sink.name).set(off)
+        page = [] if off else outbox.due(self.sink.name, now_ms(), PAGE)
+        while page and not self.stopping.is_set():
+            batch = self._next(page)
+            chosen = {delivery.no for delivery in batch}
+            self._aside.clear()
+            if not self._hand_over(outbox, batch):
+                break
+            page = [delivery for delivery in page if delivery.no not in chosen and delivery.incident_id not in self._aside]
+        self._mark(outbox)
+        return bool(page)
+
+    def _next(self, page: Sequence[Delivery]) -> list[Delivery]:
+        """What goes out as one message: the first delivery of no incident that was just tried in vain, and what belongs into a digest with it."""
+        untried = [delivery for delivery in page if delivery.incident_id not in self._tried]
+        if not untried:
+            self._tried.clear()
+            untried = list(page)
+        first = untried[0]
+        if self.sink.folds and len(untried) > self._budget.left(time.monotonic()):
+            return [delivery for delivery in untried if delivery.route == first.route][:LARGEST_DIGEST]
+        if first.fold is None:
+            return [first]
+        return [delivery for delivery in untried if (delivery.route, delivery.fold) == (first.route, first.fold)]
+
+    def _hand_over(self, outbox: Outbox, batch: Sequence[Delivery]) -> bool:
+        """Hand over one message; whether to go on with the page."""
+        if (wait_s := self._budget.wait_s(time.monotonic())) > 0:
+            self._mark(outbox)
+            self.stopping.wait(min(wait_s, LOOKS_EVERY_S))
+            return False
+        if batch[0].until_answered and self._comes_too_late(outbox, batch):
+            return True
+        started_s = time.monotonic()
+        try:
+            self.sink.deliver(self._message(batch))
+        except NotTaken as error:
+            self._count("retried", len(batch))
+            self._set_aside(outbox, batch, str(error))
+        except Unavailable as error:
+            if not self.stopping.is_set():
+                self._unwell(outbox, batch, error)
+            return False
+        except BadInput as error:
+            self._count("refused", len(batch))
+            log.error("sink refused for good", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=str(error))
+            outbox.fail([delivery.no for delivery in batch], now_ms(), str(error))
+        else:
+            self._taken(outbox, batch, time.monotonic() - started_s)
+        return True
+
+    def _comes_too_late(self, outbox: Outbox, batch: Sequence[Delivery]) -> bool:
+        """Whether a step of an escalation was answered since the page was read, or is about something old."""
+        if not all(outbox.is_pending(delivery.no) for delivery in batch):
+            return True
+        old = any(now_ms() - delivery.made_ms > self.words().oldest_ms for delivery in batch)
+        if old:
+            outbox.drop([delivery.no for delivery in batch], now_ms(), "too old to escalate")
+        return old
+
+    def _message(self, batch: Sequence[Delivery]) -> Message:
+        words = self.words()
+        messages = [words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
+        return messages[0] if len(messages) == 1 else words.digest(messages, batch[0].route, now_ms())
+
+    def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
+        at_s = time.monotonic()
+        self._budget.sent(at_s)
+        self._count("delivered", 1)
+        self._count("folded", len(batch) - 1)
+        metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(took_s)
+        if not self._held:
+            self._held_since_s = at_s
+        self._held += [(delivery.no, took_s) for delivery in batch]
+        if at_s - self._held_since_s > MARKED_EVERY_S or len(batch) > 1:
+            self._mark(outbox)
+        if self._failing_since_s is not None:
+            self._well_again(outbox)
+
+    def _well_again(self, outbox: Outbox) -> None:
+        """It takes again: what it would not take meanwhile has failed by itself, and is set aside."""
+        self._failing_since_s, self._pause_s = None, 0.0
+        metrics.SINK_FAILING.labels(self.sink.name).set(0)
+        outbox.failing(self.sink.name, None)
+        tried, self._tried = self._tried, set()
+        failed = {delivery.incident_id: delivery for delivery in reversed(outbox.due(self.sink.name, now_ms(), PAGE)) if delivery.incident_id in tried}
+        for delivery in failed.values():
+            self._set_aside(outbox, [delivery], "not taken while others were")
+
+    def _unwell(self, outbox: Outbox, batch: Sequence[Delivery], error: Unavailable) -> None:
+        """The sink takes nothing now: all of it pauses, and what was tried stays where it is."""
+        self._count("retried", len(batch))
+        metrics.SINK_FAILING.labels(self.sink.name).set(1)
+        self._tried |= {delivery.incident_id for delivery in batch}
+        now_s = time.monotonic()
+        since_s, self._failing_since_s = self._failing_since_s, now_s
+        if outbox.failing(self.sink.name, now_s - (since_s or now_s)) > OFF_AFTER_S:
+            outbox.switch(self.sink.name, off=True)
+            log.error("sink failed for days and is switched off; ./yicheng notifier failed retry switches it on", sink=self.sink.name)
+        self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
+        asked_s = error.after_s if isinstance(error, AskedToWait) else 0.0
+        wait_s = max(asked_s, self._pause_s * random.uniform(0.5, 1.0))
+        log.warning("sink takes nothing now, trying again", sink=self.sink.name, in_s=round(wait_s, 1), error=str(error))
+        self._mark(outbox)
+        self.stopping.wait(wait_s)
+
+    def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str) -> None:
+        """Try these again later, or no more; nothing else of their incidents meanwhile."""
+        self._aside |= {delivery.incident_id for delivery in batch}
+        gone = [delivery for delivery in batch if delivery.attempts >= len(LATER_S)]
+        if gone:
+            self._count("refused", len(gone))
+            log.error("sink did not take it for hours; given up", sink=self.sink.name, message=f"{gone[0].incident_id}/{gone[0].revision}", error=reason)
+            outbox.fail([delivery.no for delivery in gone], now_ms(), reason)
+        for delivery in batch:
+            if delivery.attempts < len(LATER_S):
+                outbox.set_aside([delivery], now_ms() + int(LATER_S[delivery.attempts] * 1000 * random.uniform(1.0, 1.2)), reason)
+
+    def _mark(self, outbox: Outbox) -> None:
+        """Mark what the sink has taken, after it has made that durable."""
+        if self._held:
+            self.sink.flush()
+            outbox.delivered(self._held, now_ms())
+            self._held.clear()
+
+    def _count(self, outcome: str, number: int) -> None:
+        metrics.NOTIFICATIONS.labels(self.sink.name, outcome).inc(number)

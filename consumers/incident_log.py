@@ -1,0 +1,109 @@
+"""The topics that the notifier reads, as one member of its group: incidents and the answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.errors import Unavailable
+from streams.settings import Settings
+from streams.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
+
+SESSION_TIMEOUT_MS = 10_000
+LONGEST_STEP_MS = 3_600_000
+"""A disk that is full holds up a batch; for so long the group does not take the notifier for dead."""
+CLOSE_TIMEOUT_MS = 3_000
+"""Leaving the group is a courtesy to the next notifier; a broker that is gone need not hear of it."""
+RECORDS_AT_ONCE = 500
+
+
+class IncidentLog:
+    """Reads from where the group has come to; with a ``new`` outbox from where everything had been delivered (committed beside the offset).
+
+    ``positions``: up to where each partition of incidents that this member has was read. Raises ``Unavailable`` where Kafka does not answer.
+    """
+
+    def __init__(self, settings: Settings, *, new: bool) -> None:
+        self.settings = settings
+        self.new = new
+        self.positions: dict[TopicPartition, int] = {}
+        self._placed: set[TopicPartition] = set()
+        self._assigned: set[TopicPartition] = set()
+        self._consumer = self._connect()
+
+    @property
+    def joined(self) -> bool:
+        """Whether there are partitions to read."""
+        return bool(self._assigned)
+
+    def _connect(self) -> KafkaConsumer:
+        try:
+            consumer = self._open(f"{self.settings.group}-notifier")
+            for topic in (INCIDENTS, FEEDBACK):
+                consumer.partitions_for_topic(topic.name)  # a member that shares them out before it knows them gives itself none, perhaps for good
+            consumer.subscribe([INCIDENTS.name, FEEDBACK.name])
+            return consumer
+        except (KafkaError, OSError):
+            raise Unavailable(f"Kafka at {self.settings.kafka_bootstrap} does not answer; start it or set YICHENG_KAFKA_BOOTSTRAP") from None
+
+    def _open(self, group: str) -> KafkaConsumer:
+        return KafkaConsumer(
+            bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
+            session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=3_000, max_poll_interval_ms=LONGEST_STEP_MS, metadata_max_age_ms=METADATA_MAX_AGE_MS,
+            max_poll_records=RECORDS_AT_ONCE, isolation_level="read_committed",
+        )  # fmt: skip
+
+    def read(self) -> list[Any]:
+        """The next records, those of a partition in order; none where nothing has come within 200 ms."""
+        batches = self._consumer.poll(timeout_ms=200)
+        assigned = self._consumer.assignment()
+        for partition in assigned - self._assigned:
+            if self.new and partition not in self._placed:
+                batches.pop(partition, None)
+                self._go_back(partition)
+            self._placed.add(partition)
+        self._assigned = set(assigned)
+        of_incidents = [p for p in assigned if p.topic == INCIDENTS.name]
+        self.positions = {p: batches[p][0].offset if batches.get(p) else self._consumer.position(p) for p in of_incidents}
+        return [record for records in batches.values() for record in records]
+
+    def _go_back(self, partition: TopicPartition) -> None:
+        """With an outbox that knows nothing: to what had not been delivered yet; before there was an outbox, to where the slowest sink was."""
+        known = self._consumer.committed(partition, metadata=True)
+        if partition.topic == FEEDBACK.name or known is None:
+            self._consumer.seek_to_beginning(partition)
+            return
+        if known.metadata.isdigit():
+            offset = int(known.metadata)
+        else:
+            with closing(self._open(f"{self.settings.group}-notifier-webhook")) as webhook:
+                of_webhook = webhook.committed(partition)
+            offset = known.offset if of_webhook is None else min(known.offset, of_webhook)
+        first = self._consumer.beginning_offsets([partition])[partition]
+        self._consumer.seek(partition, max(first, offset))
+
+    def commit(self, settled: Callable[[TopicPartition, int], int]) -> None:
+        """All that was read is in the outbox. ``settled`` says up to which offset of a partition all of it has been delivered."""
+        places = {}
+        for partition in self._assigned:
+            position = self._consumer.position(partition)
+            beside = str(settled(partition, position)) if partition.topic == INCIDENTS.name else ""
+            places[partition] = OffsetAndMetadata(position, beside, -1)
+        if places:
+            self._consumer.commit(places)
+        self.positions = {p: place.offset for p, place in places.items() if p.topic == INCIDENTS.name}
+
+    def reconnect(self) -> None:
+        """Begin again after what was committed. Raises ``Unavailable`` where Kafka does not answer."""
+        self.close()
+        self._assigned = set()
+        self._consumer = self._connect()
+
+    def close(self) -> None:
+        """Leave the group."""
+        with suppress(KafkaError, OSError):
+            self._consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)

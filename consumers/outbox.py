@@ -1,0 +1,259 @@
+"""The outbox: what is to go to which sink, on disk (SQLite), from before Kafka's offset is committed until a sink has taken it.
+
+Each delivery has the key (incident, revision, sink, step): putting it in again changes nothing. Deliveries of one incident to one sink
+leave in the order in which they came. Times are milliseconds since 1970 by the clock of this machine.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from consumers.outbox_codec import compressed, decompressed
+from consumers.outbox_file import connect
+from consumers.routes import Destination
+from streams.errors import Unavailable
+
+log = structlog.get_logger()
+
+PENDING, DELIVERED, FAILED, DROPPED = range(4)
+STATES = ("pending", "delivered", "failed", "dropped")
+KEPT_MS = 7 * 86_400_000
+"""So long is what has been delivered remembered, for the delivery log and against repeats."""
+CLOCK_JUMP_MS = 60_000
+REMINDERS_FROM = 100
+"""Steps from there on are reminders of an acknowledgement that has run out; those before escalate what nobody has answered."""
+_INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT(event_no, sink, step) DO """
+DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, e.made_ms, e.body
+  FROM deliveries d JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no"""
+
+
+class Entry(NamedTuple):
+    """One revision of an incident, or an alert: what is to be delivered, where it stood in Kafka (None: nowhere), and whether it takes back all before it."""
+
+    incident_id: str
+    revision: int
+    body: bytes
+    partition: int | None = None
+    offset: int | None = None
+    takes_back: bool = False
+
+
+class Delivery(NamedTuple):
+    """A delivery as it stands in the outbox."""
+
+    no: int
+    incident_id: str
+    revision: int
+    sink: str
+    route: str
+    step: int
+    due_ms: int
+    fold: str | None
+    until_answered: int
+    state: int
+    attempts: int
+    done_ms: int | None
+    took_ms: int | None
+    reason: str | None
+    made_ms: int
+    body: bytes
+
+
+class Outbox:
+    """One thread's view of the outbox. Every call is one transaction; ``Unavailable`` where the disk is full or the file cannot be written now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = connect(path)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    def put(self, entries: Iterable[tuple[Entry, Sequence[Destination]]], made_ms: int) -> list[Destination]:
+        """Enter what is to be delivered; what was entered before stays as it is. Returns what is new."""
+        new: list[Destination] = []
+        with self._transaction():
+            for entry, destinations in entries:
+                incident_no = self._incident_no(entry.incident_id)
+                values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, compressed(entry.body))
+                self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body) VALUES (?, ?, ?, ?, ?, ?)", values)
+                event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ?", (incident_no, entry.revision)).fetchone()[0]
+                for to in destinations:
+                    if entry.takes_back and self._take_back(incident_no, to.sink, made_ms):
+                        continue
+                    if not (to.until_answered and self._needs_no(incident_no, to)) and self._enter(event_no, incident_no, to):
+                        new.append(to)
+        return new
+
+    def _incident_no(self, incident_id: str) -> int:
+        self._db.execute("INSERT OR IGNORE INTO incidents(incident_id) VALUES (?)", (incident_id,))
+        found: int = self._db.execute("SELECT incident_no FROM incidents WHERE incident_id = ?", (incident_id,)).fetchone()[0]
+        return found
+
+    def _take_back(self, incident_no: int, sink: str, at_ms: int) -> bool:
+        """Whether a sink has heard nothing of an incident yet, since all is still held back, and now never will."""
+        held, heard = self._db.execute(
+            """SELECT coalesce(sum(state = 0 AND attempts = 0 AND due_ms > ?), 0), coalesce(sum(state IN (1, 2) OR (state = 0 AND (attempts > 0 OR due_ms <= ?))), 0)
+            FROM deliveries WHERE incident_no = ? AND sink = ? AND until_answered = 0""",
+            (at_ms, at_ms, incident_no, sink),
+        ).fetchone()
+        if held and not heard:
+            statement = "UPDATE deliveries SET state = 3, done_ms = ?, reason = 'taken back while it was held' WHERE incident_no = ? AND sink = ? AND until_answered = 0 AND state = 0"
+            self._db.execute(statement, (at_ms, incident_no, sink))
+        return bool(held and not heard)
+
+    def _needs_no(self, incident_no: int, to: Destination) -> bool:
+        """Whether a step of an escalation has been entered before, or comes too late for an answer; reminders follow each acknowledgement."""
+        if to.step >= REMINDERS_FROM:
+            return False
+        answered = self._db.execute("SELECT answered_ms FROM incidents WHERE incident_no = ?", (incident_no,)).fetchone()[0]
+        values = (incident_no, to.sink, to.step, to.due_ms)
+        entered = self._db.execute("SELECT 1 FROM deliveries WHERE incident_no = ? AND sink = ? AND step = ? AND (state IN (0, 1) OR due_ms = ?)", values).fetchone()
+        return bool(entered or answered)
+
+    def _enter(self, event_no: int, incident_no: int, to: Destination) -> bool:
+        """Not before what waits of the same incident."""
+        held = self._db.execute("SELECT max(due_ms) FROM deliveries WHERE incident_no = ? AND sink = ? AND state = 0 AND until_answered = 0", (incident_no, to.sink)).fetchone()[0]
+        due_ms = to.due_ms if to.until_answered else max(to.due_ms, held or 0)
+        values = (event_no, incident_no, to.sink, to.route, to.step, due_ms, to.fold, to.until_answered)
+        again = "UPDATE SET state = 0, attempts = 0, done_ms = NULL, due_ms = excluded.due_ms" if to.step >= REMINDERS_FROM else "NOTHING"
+        return self._db.execute(_INSERT + again, values).rowcount > 0
+
+    def due(self, sink: str, at_ms: int, most: int) -> list[Delivery]:
+        """What a sink is to get now, in order."""
+        rows = self._read(f"{DELIVERY} WHERE d.sink = ? AND d.state = 0 AND d.due_ms <= ? ORDER BY d.due_ms, d.no LIMIT ?", (sink, at_ms, most))
+        return [delivery_of(row) for row in rows]
+
+    def pending(self, sink: str) -> int:
+        """How many deliveries a sink has still to take, those included that are not due yet."""
+        found: int = self._read("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 0", (sink,))[0][0]
+        return found
+
+    def delivered(self, taken: Sequence[tuple[int, float]], done_ms: int) -> None:
+        """A sink has taken these: their numbers, and how many seconds each took."""
+        statement = "UPDATE deliveries SET state = 1, attempts = attempts + 1, done_ms = ?, took_ms = ?, reason = NULL WHERE no = ?"
+        with self._transaction():
+            self._db.executemany(statement, [(done_ms, round(took_s * 1000), no) for no, took_s in taken])
+
+    def set_aside(self, deliveries: Sequence[Delivery], due_ms: int, reason: str) -> None:
+        """Try these again at ``due_ms``, and nothing of the same incident before."""
+        with self._transaction():
+            for delivery in deliveries:
+                self._db.execute("UPDATE deliveries SET attempts = attempts + 1, reason = ? WHERE no = ?", (reason, delivery.no))
+                self._db.execute(
+                    "UPDATE deliveries SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
+                    (due_ms, delivery.sink, delivery.no),
+                )
+
+    def fail(self, numbers: Sequence[int], done_ms: int, reason: str) -> None:
+        """These are given up; ``retry`` brings them back."""
+        with self._transaction():
+            self._db.executemany("UPDATE deliveries SET state = 2, attempts = attempts + 1, done_ms = ?, reason = ? WHERE no = ?", [(done_ms, reason, no) for no in numbers])
+
+    def drop_waiting(self, incident_id: str, reason: str, done_ms: int, *, answered_ms: int | None = None) -> int:
+        """Somebody has answered (``answered_ms``), or an incident was taken back: no further step of its escalation and no reminder goes out."""
+        with self._transaction():
+            incident_no = self._incident_no(incident_id)
+            if answered_ms is not None:
+                self._db.execute("UPDATE incidents SET answered_ms = coalesce(answered_ms, ?) WHERE incident_no = ?", (answered_ms, incident_no))
+            statement = "UPDATE deliveries SET state = 3, done_ms = ?, reason = ? WHERE incident_no = ? AND state = 0 AND until_answered = 1"
+            return self._db.execute(statement, (done_ms, reason, incident_no)).rowcount
+
+    def is_pending(self, no: int) -> bool:
+        """Whether a delivery has still to be made."""
+        return self._read("SELECT state FROM deliveries WHERE no = ?", (no,)) == [(PENDING,)]
+
+    def drop(self, numbers: Sequence[int], done_ms: int, reason: str) -> None:
+        """These are not delivered any more."""
+        with self._transaction():
+            self._db.executemany("UPDATE deliveries SET state = 3, done_ms = ?, reason = ? WHERE no = ?", [(done_ms, reason, no) for no in numbers])
+
+    def event(self, incident_id: str) -> bytes | None:
+        """The newest revision of an incident that is kept."""
+        rows = self._read("SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? ORDER BY e.revision DESC LIMIT 1", (incident_id,))
+        return decompressed(rows[0][0]) if rows else None
+
+    def settled_offset(self, partition: int, position: int, past_no: int) -> tuple[int, int]:
+        """Up to which offset of a partition of incidents everything has been delivered or given up, and the first delivery that has not.
+
+        ``position`` is what was read up to; deliveries before number ``past_no`` are known to be done.
+        """
+        rows = self._read("SELECT no, event_no FROM deliveries WHERE no >= ? AND state = 0 ORDER BY no LIMIT 1", (past_no,))
+        if not rows:
+            return position, past_no
+        no, event_no = rows[0]
+        first = self._read("SELECT offset FROM events WHERE event_no >= ? AND partition = ? ORDER BY event_no LIMIT 1", (event_no, partition))
+        return (min(first[0][0], position) if first else position), no
+
+    def follow_clock(self, at_ms: int, jump_ms: int = 0) -> None:
+        """The clock was set back or forward by ``jump_ms`` (0: see whether it was, while nobody looked): what is due moves along."""
+        if not jump_ms:
+            newest = self._read("SELECT max(made_ms) FROM (SELECT made_ms FROM events ORDER BY event_no DESC LIMIT 1000)")[0][0] or at_ms
+            jump_ms = min(0, at_ms - newest)
+        if abs(jump_ms) > CLOCK_JUMP_MS:
+            log.warning("the clock jumped; what waits to be delivered moves along", seconds=jump_ms // 1000)
+            with self._transaction():
+                self._db.execute("UPDATE deliveries SET due_ms = due_ms + ? WHERE state = 0", (jump_ms,))
+
+    def failing(self, sink: str, more_s: float | None) -> float:
+        """Seconds for which a sink has been failing, with ``more_s`` added; None: it takes again."""
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO sinks(sink) VALUES (?)", (sink,))
+            self._db.execute("UPDATE sinks SET failing_s = ? * (failing_s + ?) WHERE sink = ?", (0 if more_s is None else 1, more_s or 0, sink))
+            found: float = self._db.execute("SELECT failing_s FROM sinks WHERE sink = ?", (sink,)).fetchone()[0]
+            return found
+
+    def is_off(self, sink: str) -> bool:
+        """Whether a sink was switched off."""
+        return self._read("SELECT off FROM sinks WHERE sink = ?", (sink,)) == [(1,)]
+
+    def switch(self, sink: str, *, off: bool) -> None:
+        """Switch a sink off, or on again."""
+        with self._transaction():
+            self._db.execute("INSERT INTO sinks(sink, off) VALUES (?, ?) ON CONFLICT(sink) DO UPDATE SET off = excluded.off, failing_s = 0", (sink, off))
+
+    def forget(self, before_ms: int, most: int = 5_000) -> int:
+        """Delete what was delivered or dropped before; failed deliveries stay. Returns how many went."""
+        with self._transaction():
+            gone = self._db.execute("DELETE FROM deliveries WHERE no IN (SELECT no FROM deliveries WHERE state IN (1, 3) AND done_ms < ? LIMIT ?)", (before_ms, most)).rowcount
+            if gone:
+                self._db.execute("DELETE FROM events WHERE made_ms < ? AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_no = events.event_no)", (before_ms,))
+                self._db.execute("DELETE FROM incidents WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.incident_no = incidents.incident_no) AND coalesce(answered_ms, 0) < ?", (before_ms,))
+            return gone
+
+    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise self._unavailable(error) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: sqlite3.OperationalError) -> Unavailable:
+        return Unavailable(f"outbox {self.path}: {error}; mend that, it goes on by itself and nothing is lost")
+
+
+def delivery_of(row: tuple[Any, ...]) -> Delivery:
+    """A row of ``DELIVERY``."""
+    return Delivery._make((*row[:-1], decompressed(row[-1])))

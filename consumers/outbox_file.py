@@ -1,0 +1,73 @@
+"""The file of the outbox: made, looked over, and put aside where it is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import structlog
+
+from streams.errors import BadInput
+
+log = structlog.get_logger()
+
+FILE = "outbox.db"
+_BUSY_S = 30.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS incidents(incident_no INTEGER PRIMARY KEY, incident_id TEXT NOT NULL UNIQUE, answered_ms INTEGER);
+CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY, incident_no INTEGER NOT NULL, revision INTEGER NOT NULL, partition INTEGER, offset INTEGER,
+  made_ms INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE(incident_no, revision));
+CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,
+  step INTEGER NOT NULL, due_ms INTEGER NOT NULL, fold TEXT, until_answered INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+  done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));
+CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS waiting ON deliveries(incident_no, sink) WHERE state = 0;
+CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0);
+"""
+
+
+def now_ms() -> int:
+    """The clock of this machine."""
+    return time.time_ns() // 1_000_000
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for one thread: nothing is lost that it has committed, even if the power fails."""
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def prepare(path: Path) -> bool:
+    """Make the file if there is none; whether it is new. A damaged one is put aside under another name, which a line in the log says."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_new = not path.exists()
+        if is_new:
+            path.touch(mode=0o600)
+        elif not _is_sound(path):
+            aside = path.with_name(f"{path.name}.damaged-{now_ms()}")
+            for suffix in ("", "-wal", "-shm"):
+                part = path.with_name(path.name + suffix)
+                if part.exists():
+                    part.rename(aside.with_name(aside.name + suffix))
+            log.error("the outbox is damaged and was put aside; what had not been delivered is read from Kafka again", outbox=str(path), aside=str(aside))
+            return prepare(path)
+        with closing(connect(path)) as connection:
+            connection.executescript(_SCHEMA)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise BadInput(f"outbox {path}: {getattr(error, 'strerror', None) or error}; set YICHENG_STATE_DIR to a folder that can be written") from None
+    return is_new
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with closing(connect(path)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):  # locked, or no right to read it: that is no damage
+            raise
+        return False

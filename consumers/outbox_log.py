@@ -1,0 +1,69 @@
+"""What an operator asks of the outbox: what was delivered when and with what answer, what failed, and to try it again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from consumers.outbox import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
+from consumers.outbox_file import connect, now_ms
+from streams.errors import BadInput
+
+MOST_SHOWN = 100_000
+
+
+def logged(path: Path, *, sink: str | None = None, incident_id: str | None = None, since_ms: int = 0, until_ms: int | None = None, most: int = MOST_SHOWN) -> list[Delivery]:
+    """Deliveries in the order in which they ended, those that wait at last."""
+    conditions, values = ["e.made_ms >= ?"], [since_ms]
+    return _chosen(path, _narrowed(conditions, values, sink, incident_id, until_ms), values, f"ORDER BY d.done_ms IS NULL, d.done_ms, d.no LIMIT {most:d}")
+
+
+def failed(path: Path, *, sink: str | None = None, incident_id: str | None = None) -> list[Delivery]:
+    """Deliveries that were given up, in order."""
+    conditions, values = ["d.state = ?"], [FAILED]
+    return _chosen(path, _narrowed(conditions, values, sink, incident_id, None), values, "ORDER BY d.no")
+
+
+def again(path: Path, numbers: Sequence[int]) -> int:
+    """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Returns how many."""
+    statement = "UPDATE deliveries SET state = ?, attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
+    with closing(_existing(path)) as db, db:
+        count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers)
+        for number in numbers:
+            db.execute("UPDATE sinks SET off = 0, failing_s = 0 WHERE sink = (SELECT sink FROM deliveries WHERE no = ?)", (number,))
+        return count
+
+
+def drop(path: Path, numbers: Sequence[int], reason: str) -> int:
+    """Give these up for good. Returns how many."""
+    with closing(_existing(path)) as db, db:
+        statement = "UPDATE deliveries SET state = ?, done_ms = ?, reason = ? WHERE no = ? AND state IN (?, ?)"
+        return sum(db.execute(statement, (DROPPED, now_ms(), reason, number, PENDING, FAILED)).rowcount for number in numbers)
+
+
+def _narrowed(conditions: list[str], values: list[Any], sink: str | None, incident_id: str | None, until_ms: int | None) -> list[str]:
+    for condition, value in (("d.sink = ?", sink), ("i.incident_id = ?", incident_id), ("e.made_ms < ?", until_ms)):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    return conditions
+
+
+def _chosen(path: Path, conditions: list[str], values: list[Any], order: str) -> list[Delivery]:
+    with closing(_existing(path)) as db:
+        return [delivery_of(row) for row in db.execute(f"{DELIVERY} WHERE {' AND '.join(conditions)} {order}", values)]
+
+
+def _existing(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise BadInput(f"no outbox at {path}; a notifier makes it under YICHENG_STATE_DIR when it runs")
+    try:
+        db = connect(path)
+        db.execute("SELECT 1 FROM deliveries LIMIT 1")
+    except sqlite3.DatabaseError as error:
+        raise BadInput(f"outbox {path} cannot be read: {error}") from None
+    db.isolation_level = "IMMEDIATE"
+    return db

@@ -1,0 +1,108 @@
+"""The sinks that are in force, each with a dispatch in a thread of its own, and the routes that lead there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import structlog
+
+from consumers.alerts import alert_message
+from consumers.dispatch import Dispatch
+from consumers.message import Message, Sink
+from consumers.routes import Destination, Routing, SinkConfig
+from streams import metrics
+from streams.errors import BadInput
+
+log = structlog.get_logger()
+
+ALERTS_ROUTE = "alerts of the system"
+"""Stands where a route's name would: alerts about the system itself go to all sinks but those that reach real police."""
+ENDS_WITHIN_S = 5.0
+
+
+class WaysOut:
+    """Opens sinks as the routing says, and follows it when it changes: whole or not at all. ``outbox``: its file."""
+
+    def __init__(self, outbox: Path, routing: Routing, open_sink: Callable[[str, SinkConfig], Sink], lag: Callable[[], int]) -> None:
+        self.routing = routing
+        self.oldest_ms = routing.oldest_ms
+        self._outbox, self._open, self._lag = outbox, open_sink, lag
+        self._dispatches: dict[str, Dispatch] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._configured: dict[str, SinkConfig] = {}
+        self._replace(routing)
+
+    def _replace(self, routing: Routing) -> None:
+        """``BadInput`` where a sink cannot be opened; then nothing has changed."""
+        changed = {name: config for name, config in routing.sinks.items() if self._configured.get(name) != config}
+        opened: dict[str, Sink] = {}
+        try:
+            for name, config in changed.items():
+                opened[name] = self._open(name, config)
+        except BadInput:
+            for sink in opened.values():
+                sink.close()
+            raise
+        for name in [name for name in self._dispatches if name in changed or name not in routing.sinks]:
+            self._end(name)
+        self._configured, self.routing, self.oldest_ms = dict(routing.sinks), routing, routing.oldest_ms
+        for name, sink in opened.items():
+            self._begin(name, sink)
+
+    def _begin(self, name: str, sink: Sink) -> None:
+        dispatch = self._dispatches[name] = Dispatch(self._outbox, sink, lambda: self)
+        metrics.OUTBOX_PENDING.labels(name).set_function(lambda: dispatch.pending + self._lag())
+        thread = self._threads[name] = threading.Thread(target=dispatch.run, daemon=True, name=name)
+        thread.start()
+
+    def _end(self, name: str) -> None:
+        self._dispatches.pop(name).stop()
+        self._threads.pop(name).join(ENDS_WITHIN_S)
+        for metric in (metrics.OUTBOX_PENDING, metrics.SINK_FAILING, metrics.SINK_OFF):
+            metric.remove(name)
+
+    def follow(self, routing: Routing) -> None:
+        """Go on by another routing; one with a sink that cannot be opened is told in the log, and the one before stays."""
+        if routing is self.routing:
+            return
+        try:
+            self._replace(routing)
+        except BadInput as error:
+            log.error("the routes stay as they were", error=str(error))
+            self.routing = routing  # it is not tried again until it changes
+        else:
+            log.info("other routes are in force", sinks=sorted(routing.sinks))
+
+    def is_real(self, sink: str) -> bool:
+        """Whether a sink reaches real police."""
+        return self._dispatches[sink].sink.real
+
+    def for_alerts(self, at_ms: int) -> list[Destination]:
+        """Where alerts about the system go."""
+        return [Destination(name, ALERTS_ROUTE, 0, at_ms, None, False) for name in self._dispatches if not self.is_real(name)]
+
+    def message(self, body: bytes, route: str, step: int) -> Message:
+        """One delivery in words."""
+        return alert_message(body) if route == ALERTS_ROUTE else self.routing.message(body, route, step)
+
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
+        """Several deliveries in words."""
+        return self.routing.digest(messages, route, now_ms)
+
+    def notice(self, destinations: Iterable[Destination]) -> None:
+        """These were put into the outbox."""
+        for name in {to.sink for to in destinations}:
+            if dispatch := self._dispatches.get(name):
+                dispatch.notice()
+
+    def stop(self) -> None:
+        """Deliver nothing more; from any thread."""
+        for dispatch in list(self._dispatches.values()):
+            dispatch.stop()
+
+    def join(self) -> None:
+        """Wait until every sink is closed."""
+        for thread in list(self._threads.values()):
+            thread.join(ENDS_WITHIN_S)

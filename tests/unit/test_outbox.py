@@ -1,0 +1,211 @@
+"""The outbox: what is in it stays in it, leaves once, in order, and is found again after damage, a jump of the clock and a full disk."""
+
+import os
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+
+from consumers import outbox_log
+from consumers.outbox import KEPT_MS, REMINDERS_FROM, Entry, Outbox
+from consumers.outbox_codec import compressed, decompressed
+from consumers.outbox_file import connect, prepare
+from consumers.routes import Destination
+from streams.errors import BadInput, Unavailable
+
+NOW_MS = 1_790_000_000_000
+HOUR_MS = 3_600_000
+
+
+def entry(incident_id, revision=1, **more):
+    return Entry(incident_id, revision, orjson.dumps({"id": f"{incident_id}/{revision}"}), **more)
+
+
+def to(sink="file", *, step=0, due_ms=NOW_MS, fold=None):
+    return Destination(sink, "all", step, due_ms, fold, step > 0)
+
+
+def names(deliveries):
+    return [f"{delivery.incident_id}/{delivery.revision}" for delivery in deliveries]
+
+
+@pytest.fixture
+def path(tmp_path):
+    prepare(tmp_path / "outbox.db")
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def outbox(path):
+    made = Outbox(path)
+    yield made
+    made.close()
+
+
+def test_what_was_put_in_is_due_once_in_order_and_as_it_was(outbox):
+    assert len(outbox.put([(entry("A"), [to(), to("webhook")]), (entry("B"), [to()])], NOW_MS)) == 3
+    assert outbox.put([(entry("A"), [to(), to("webhook")]), (entry("A", 2), [to()])], NOW_MS + 1) == [to()]
+    due = outbox.due("file", NOW_MS, 10)
+    assert names(due) == ["A/1", "B/1", "A/2"] and due[0].body == entry("A").body and names(outbox.due("webhook", NOW_MS, 10)) == ["A/1"]
+    outbox.delivered([(due[0].no, 0.25)], NOW_MS)
+    assert names(outbox.due("file", NOW_MS, 10)) == ["B/1", "A/2"] and outbox.pending("file") == 2 and outbox.pending("webhook") == 1
+    assert outbox.put([(entry("A"), [to()])], NOW_MS + 2) == [], "what was delivered is not delivered again"
+
+
+def test_what_is_set_aside_holds_up_its_own_incident_alone(outbox):
+    outbox.put([(entry("A"), [to()]), (entry("B"), [to()]), (entry("A", 2), [to()])], NOW_MS)
+    outbox.set_aside(outbox.due("file", NOW_MS, 1), NOW_MS + HOUR_MS, "500")
+    outbox.put([(entry("A", 3), [to()]), (entry("B", 2), [to()])], NOW_MS)
+    assert names(outbox.due("file", NOW_MS, 10)) == ["B/1", "B/2"]
+    assert names(outbox.due("file", NOW_MS + HOUR_MS, 10)) == ["B/1", "B/2", "A/1", "A/2", "A/3"]
+
+
+def test_what_is_taken_back_while_it_is_held_is_never_said(outbox):
+    outbox.put([(entry("A"), [to(due_ms=NOW_MS + 60_000), to("webhook")])], NOW_MS)
+    outbox.delivered([(outbox.due("webhook", NOW_MS, 1)[0].no, 0.1)], NOW_MS)
+    new = outbox.put([(entry("A", 2, takes_back=True), [to(), to("webhook")])], NOW_MS + 1_000)
+    assert new == [to("webhook")] and outbox.pending("file") == 0 and names(outbox.due("webhook", NOW_MS, 5)) == ["A/2"]
+
+
+@pytest.mark.parametrize("tried", [True, False], ids=["tried", "due"])
+def test_what_a_sink_may_have_heard_is_taken_back_there(outbox, tried):
+    outbox.put([(entry("A"), [to(due_ms=NOW_MS)])], NOW_MS)
+    if tried:
+        outbox.set_aside(outbox.due("file", NOW_MS, 1), NOW_MS + HOUR_MS, "no answer")
+    outbox.put([(entry("A", 2, takes_back=True), [to()])], NOW_MS + 1)
+    assert names(outbox.due("file", NOW_MS + HOUR_MS, 5)) == ["A/1", "A/2"]
+
+
+def test_an_answer_ends_the_escalation_for_good(outbox):
+    steps = [to(step=1, due_ms=NOW_MS + HOUR_MS), to("chief", step=2, due_ms=NOW_MS + 2 * HOUR_MS)]
+    outbox.put([(entry("A"), [to(), *steps])], NOW_MS)
+    assert outbox.drop_waiting("A", "acknowledged", NOW_MS + 1, answered_ms=NOW_MS + 1) == 2
+    assert outbox.put([(entry("A", 2), [to(), *steps])], NOW_MS + 2) == [to()], "a later revision does not begin it again"
+    assert outbox.pending("chief") == 0 and names(outbox.due("file", NOW_MS + HOUR_MS, 5)) == ["A/1", "A/2"]
+
+
+def test_an_answer_that_comes_first_counts_as_well(outbox):
+    outbox.drop_waiting("A", "dismissed", NOW_MS, answered_ms=NOW_MS)
+    assert outbox.put([(entry("A"), [to(), to(step=1)])], NOW_MS) == [to()]
+
+
+def test_a_step_is_entered_once_and_a_reminder_after_each_acknowledgement(outbox):
+    step, reminder = to(step=1, due_ms=NOW_MS + 1), to(step=REMINDERS_FROM, due_ms=NOW_MS + 5)
+    assert outbox.put([(entry("A"), [step]), (entry("A", 2), [step])], NOW_MS) == [step]
+    outbox.drop_waiting("A", "acknowledged", NOW_MS + 2, answered_ms=NOW_MS + 2)
+    for due_ms in (NOW_MS + 5, NOW_MS + 50):
+        assert outbox.put([(entry("A"), [reminder._replace(due_ms=due_ms)])], NOW_MS + 3)
+        due = outbox.due("file", due_ms, 5)
+        assert [delivery.step for delivery in due] == [REMINDERS_FROM]
+        outbox.delivered([(due[0].no, 0.1)], due_ms)
+
+
+def test_up_to_where_everything_is_delivered_is_known_by_partition(outbox):
+    for number in range(6):
+        outbox.put([(entry(f"I{number}", partition=number % 2, offset=100 + number), [to()])], NOW_MS)
+    assert outbox.settled_offset(0, 106, 0) == (100, 1) and outbox.settled_offset(1, 106, 0) == (101, 1) and outbox.settled_offset(7, 55, 0) == (55, 1)
+    outbox.delivered([(delivery.no, 0.1) for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS)
+    assert outbox.settled_offset(0, 106, 1) == (104, 4) and outbox.settled_offset(1, 106, 1) == (103, 4)
+    outbox.fail([delivery.no for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS, "410")
+    assert outbox.settled_offset(0, 106, 4) == (106, 4)
+
+
+def test_what_waits_follows_a_clock_that_is_set(outbox):
+    outbox.put([(entry("A"), [to(due_ms=NOW_MS + 60_000)])], NOW_MS)
+    outbox.follow_clock(NOW_MS - HOUR_MS, -HOUR_MS)
+    assert outbox.due("file", NOW_MS - HOUR_MS + 60_000, 5)
+    outbox.put([(entry("B"), [to()])], NOW_MS)
+    outbox.follow_clock(NOW_MS - 24 * HOUR_MS)
+    assert names(outbox.due("file", NOW_MS - 24 * HOUR_MS, 5)) == ["A/1", "B/1"], "set back while nobody ran"
+
+
+def test_a_sink_is_off_until_it_is_switched_on(outbox, path):
+    outbox.put([(entry("A"), [to()])], NOW_MS)
+    assert outbox.failing("file", 0) == 0 and outbox.failing("file", 30.5) == 30.5 and outbox.failing("file", 1) == 31.5 and outbox.failing("file", None) == 0
+    outbox.switch("file", off=True)
+    assert outbox.is_off("file") and not outbox.is_off("webhook")
+    number = outbox.due("file", NOW_MS, 1)[0].no
+    outbox.fail([number], NOW_MS, "410")
+    assert outbox_log.again(path, [number]) == 1 and not outbox.is_off("file")
+
+
+def test_an_operator_sees_what_failed_and_has_it_again_or_drops_it(outbox, path):
+    outbox.put([(entry(name), [to()]) for name in "ABC"], NOW_MS)
+    a, b, c = outbox.due("file", NOW_MS, 3)
+    outbox.fail([a.no, b.no], NOW_MS + 5, "answered 410")
+    outbox.delivered([(c.no, 0.1)], NOW_MS + 1)
+    assert [(d.incident_id, d.reason) for d in outbox_log.failed(path)] == [("A", "answered 410"), ("B", "answered 410")]
+    assert names(outbox_log.failed(path, incident_id="B")) == ["B/1"] and outbox_log.failed(path, sink="other") == []
+    assert outbox_log.drop(path, [b.no], "by hand") == 1 and outbox_log.again(path, [a.no]) == 1 and outbox_log.failed(path) == []
+    assert [(d.incident_id, d.took_ms) for d in outbox_log.logged(path)] == [("C", 100), ("B", None), ("A", None)]
+    assert outbox_log.logged(path, since_ms=NOW_MS + 1) == [] and len(outbox_log.logged(path, until_ms=NOW_MS + 1)) == 3
+    with pytest.raises(BadInput, match="no outbox at"):
+        outbox_log.failed(path.with_name("nowhere"))
+
+
+def test_what_was_delivered_long_ago_is_forgotten_and_what_failed_is_not(outbox, path):
+    outbox.put([(entry(name), [to()]) for name in "ABC"], NOW_MS)
+    a, b, _ = outbox.due("file", NOW_MS, 3)
+    outbox.delivered([(a.no, 0.1)], NOW_MS)
+    outbox.fail([b.no], NOW_MS, "410")
+    assert outbox.forget(NOW_MS) == 0 and outbox.forget(NOW_MS + KEPT_MS) == 1
+    assert names(outbox_log.logged(path)) == ["B/1", "C/1"] and outbox.event("A") is None and outbox.event("C") == entry("C").body
+
+
+def test_a_damaged_file_is_put_aside_and_a_new_one_made(path):
+    outbox = Outbox(path)
+    outbox.put([(entry(f"I{number}"), [to()]) for number in range(200)], NOW_MS)
+    outbox.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(20_000))
+    assert prepare(path) and not prepare(path)
+    assert len(list(path.parent.glob("outbox.db.damaged-*"))) == 1
+    assert Outbox(path).due("file", NOW_MS, 5) == []
+
+
+def test_a_file_that_is_no_outbox_is_put_aside(tmp_path):
+    (tmp_path / "outbox.db").write_bytes(b"hello" * 1_000)
+    assert prepare(tmp_path / "outbox.db")
+
+
+def test_it_is_for_its_user_alone_and_keeps_what_it_has_after_a_restart(path):
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    first = Outbox(path)
+    first.put([(entry("A"), [to()])], NOW_MS)
+    first.close()
+    assert not prepare(path) and names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
+
+
+def test_a_disk_that_is_full_is_one_line_and_loses_nothing(outbox):
+    outbox.put([(entry("A"), [to()])], NOW_MS)
+    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    outbox._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable, match="full") as caught:
+        outbox.put([(Entry(f"B{number}", 1, os.urandom(5_000)), [to()]) for number in range(100)], NOW_MS)
+    assert "\n" not in str(caught.value)
+    outbox._db.execute("PRAGMA max_page_count = 1000000")
+    assert names(outbox.due("file", NOW_MS, 5)) == ["A/1"] and outbox.put([(entry("B"), [to()])], NOW_MS)
+
+
+def test_every_commit_is_on_disk(path):
+    with connect(path) as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,) and db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_nowhere_to_write_is_one_line():
+    with pytest.raises(BadInput, match="set YICHENG_STATE_DIR"):
+        prepare(Path("/proc/nowhere/outbox.db"))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", orjson.dumps({"id": "A/1", "data": {"reason_zh": "禁行" * 100}}), os.urandom(100_000)])
+def test_an_event_is_kept_as_it_was(body):
+    assert decompressed(compressed(body)) == body
+
+
+def test_two_threads_of_the_outbox_do_not_see_half_a_transaction(path):
+    one, two = Outbox(path), Outbox(path)
+    with pytest.raises(TypeError):
+        one.put([(entry("A"), [to()]), (Entry(None, 1, b""), [to()])], NOW_MS)
+    assert two.due("file", NOW_MS, 5) == []
