@@ -1,45 +1,73 @@
-"""The file sink: one CloudEvent a line, handed to the operating system line by line, whole or not at all."""
+"""The file sink: one message a line, handed to the operating system line by line, whole or not at all. JSONL (CloudEvents) or CSV; a full file makes way for a new one."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import orjson
 
+from consumers.message import Message
+from consumers.sinks import _csv
+from consumers.sinks._options import SinkOptions, read_options
 from streams.errors import BadInput, Unavailable
 
 _TAIL_BYTES = 2_000_000
 """No event is longer."""
+_MB = 1_000_000
+
+
+class FileOptions(SinkOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``rotate_mb``: a file that would become larger (in 10⁶ bytes) is set aside as ``path.1``, that as ``path.2``, and ``keep`` of these stay."""
+
+    path: str
+    format: Literal["jsonl", "csv"] = "jsonl"
+    rotate_mb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    keep: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 10
 
 
 class FileSink:
-    """Appends incidents to a JSONL file, which only its user may read."""
+    """Appends messages to a file, which only its user may read."""
 
-    name = "file"
-    real = False
+    limits: tuple[tuple[int, float], ...] = ()
+    folds = False
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str, options: Mapping[str, object]) -> None:
+        self._options = read = read_options(name, FileOptions, options)
+        self.name, self.real, self.path = name, read.real, Path(read.path)
+        self._most_bytes = read.rotate_mb * _MB if read.rotate_mb is not None else None
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = self._open()
         except OSError as error:
-            raise BadInput(f"sink file {path}: {error.strerror}; set YICHENG_SINK_FILE to a file that can be written") from None
+            raise BadInput(f"sink {name}: path {self.path}: {error.strerror}; set it to a file that can be written") from None
         self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
         self._whole = not self._regular  # whether the last line is
 
-    def deliver(self, event_id: str, body: bytes) -> None:
-        """Append one event. ``Unavailable`` where the disk does not take all of it; then nothing of it stays."""
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def deliver(self, message: Message) -> None:
+        """Append one message. ``Unavailable`` where the disk does not take all of it; then nothing of it stays."""
+        line = message.body + b"\n" if self._options.format == "jsonl" else _csv.row(message)
         try:
             if not self._whole:
                 self._mend_last_line()
                 self._whole = True
-            self._append(body + b"\n")
+            self._rotate_before(line)
+            if self._options.format == "csv" and self._regular and not os.fstat(self._file).st_size:
+                line = _csv.HEAD.encode() + line
+            self._append(line)
         except OSError as error:
-            raise Unavailable(f"sink file {self.path}: {str(error.strerror).lower()}; mend that, it goes on by itself and nothing is lost") from None
+            raise self._failing(error) from None
+
+    def _failing(self, error: OSError) -> Unavailable:
+        return Unavailable(f"sink {self.name}: {self.path}: {str(error.strerror).lower()}; mend that, it goes on by itself and nothing is lost")
 
     def _append(self, line: bytes) -> None:
         written = 0
@@ -58,22 +86,57 @@ class FileSink:
         os.ftruncate(self._file, os.fstat(self._file).st_size - length)
 
     def _mend_last_line(self) -> None:
-        """A last line without an end is a torn event of ours, which is delivered again, or somebody's text, which is kept."""
+        """A last line without an end is a torn one of ours, which is delivered again, or somebody's text, which is kept."""
         size = os.fstat(self._file).st_size
         tail = os.pread(self._file, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
         last = tail[tail.rfind(b"\n") + 1 :]
         if not last:
             return
-        with suppress(orjson.JSONDecodeError):
-            orjson.loads(last)
-            last = b""
-        if last.startswith(b"{"):
+        if self._is_torn(last):
             self._cut(len(last))
         else:
             os.write(self._file, b"\n")
 
+    def _is_torn(self, last: bytes) -> bool:
+        if self._options.format == "csv":
+            return _csv.HEAD.encode().startswith(last) or (last.startswith(b'"') and not _csv.is_whole(last))
+        with suppress(orjson.JSONDecodeError):
+            orjson.loads(last)
+            return False
+        return last.startswith(b"{")
+
+    def _rotate_before(self, line: bytes) -> None:
+        """Set the file aside where it would become too large by a line. Ended at any point it loses nothing."""
+        size = os.fstat(self._file).st_size
+        if self._most_bytes is None or not self._regular or not size or size + len(line) <= self._most_bytes:
+            return
+        os.fsync(self._file)
+        for number in range(self._options.keep - 1, 0, -1):
+            with suppress(FileNotFoundError):
+                self._aside(number).replace(self._aside(number + 1))
+        with suppress(FileNotFoundError):
+            self.path.replace(self._aside(1))
+        full, self._file = self._file, self._open()
+        os.close(full)
+        self._sync_folder()
+
+    def _aside(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}")
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
     def flush(self) -> None:
-        """Nothing is held back: what was delivered survives this process."""
+        """Have what was delivered survive a power failure. ``Unavailable`` where the disk does not take it."""
+        if self._regular:
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise self._failing(error) from None
 
     def give_up(self) -> None:
         """Nothing here takes long."""

@@ -1,0 +1,119 @@
+"""Which addresses sinks may post to: https or this machine, public unless a private one is meant, and looked at again when a name is resolved."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from consumers.sinks._options import Reach
+from streams.errors import BadInput
+
+_LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10")
+
+
+class NotPublic(OSError):
+    """A name that stands for addresses inside, though a public one was meant."""
+
+
+def allowed(address: str, *, private: bool, local: bool) -> bool:
+    """Whether an IP address may be a sink's: a public one; a private one if that is configured; this machine if it was named so."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    if ip.is_loopback:
+        return local
+    if any(ip.version == network.version and ip in network for network in _LINK_LOCAL):
+        return False
+    if ip.is_unspecified or ip.is_multicast or ip.is_reserved:
+        return False
+    return ip.is_global or private
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is named so that it can be no other: ``localhost``, or an address of loopback.
+
+    >>> [is_this_machine(host) for host in ("localhost", "127.0.0.2", "::1", "127.1", "police.example")]
+    [True, True, True, False, False]
+    """
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def checked_host(name: str, option: str, url: str, reach: Reach) -> str:
+    """The host of a sink's address; ``BadInput``, which repeats nothing else of it, where it is not https or not allowed."""
+    no_address = f"sink {name}: {option} is no address such as https://police.example/incidents"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise BadInput(no_address) from None
+    if not host or parts.scheme not in {"https", "http"} or not url.isprintable() or " " in url:
+        raise BadInput(no_address)
+    if parts.scheme == "http" and not is_this_machine(host):
+        raise BadInput(f"sink {name}: {option} is not https; incidents name vehicles, and go unencrypted to this machine only")
+    with suppress(ValueError):  # a name: looked at when it is resolved
+        if not allowed(host, private=reach.private, local=True):
+            raise BadInput(f"sink {name}: {option} is a private address; set private: true if it is meant (link-local ones never are)")
+    if reach.hosts and not any(fnmatchcase(host, pattern.lower()) for pattern in reach.hosts):
+        raise BadInput(f"sink {name}: the host of {option} is none of hosts ({', '.join(reach.hosts)})")
+    return host
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves the name of one sink's host to the addresses that it may have; the name may be somebody's who points it inside.
+
+    A look-up cannot be cancelled: one that hangs keeps its thread, is waited for by the next try, and holds up no end of the process.
+    """
+
+    def __init__(self, *, private: bool, local: bool) -> None:
+        self._private, self._local = private, local
+        self._found: asyncio.Future[list[ResolveResult]] | None = None
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        """The addresses of the name that are allowed; ``NotPublic`` where none is."""
+        if self._found is None or self._found.done():
+            loop = asyncio.get_running_loop()
+            self._found = loop.create_future()
+            threading.Thread(target=_look_up, args=(loop, self._found, host, port, family), daemon=True, name=f"look-up of {host}").start()
+        found = [entry for entry in await asyncio.shield(self._found) if allowed(entry["host"], private=self._private, local=self._local)]
+        if not found:
+            raise NotPublic("the name stands for addresses that are not public")
+        return found
+
+    async def close(self) -> None:
+        """Wait for no look-up that is under way."""
+        if self._found is not None:
+            self._found.cancel()
+
+
+def _look_up(loop: asyncio.AbstractEventLoop, found: asyncio.Future[list[ResolveResult]], host: str, port: int, family: socket.AddressFamily) -> None:
+    """Ask the system for addresses, in a thread of its own."""
+    results: list[ResolveResult] = []
+    failure: OSError | None = None
+    try:
+        for kind, _, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family):
+            results.append(
+                ResolveResult(
+                    hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+                )
+            )
+    except (OSError, UnicodeError) as error:
+        failure = error if isinstance(error, OSError) else OSError("no name")
+
+    def tell() -> None:
+        if found.done():
+            return
+        if failure is None:
+            found.set_result(results)
+        else:
+            found.set_exception(failure)
+
+    with suppress(RuntimeError):  # the loop has been closed meanwhile
+        loop.call_soon_threadsafe(tell)

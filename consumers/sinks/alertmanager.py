@@ -1,0 +1,91 @@
+"""The Alertmanager sink: each incident is an alert (``POST /api/v2/alerts``) that fires while it is open and is resolved when it is closed or retracted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from consumers.incident_events import IncidentEvent, read_event
+from consumers.message import Message
+from consumers.sinks._https import HttpsClient
+from consumers.sinks._options import Reach, read_options
+from streams.decode import Malformed
+from streams.errors import BadInput
+from streams.shown import shown
+
+OPEN_FOR_S = 7 * 86_400.0
+"""So long an alert fires that nothing more is heard of; without an end Alertmanager would take it for resolved after five minutes."""
+
+
+class AlertmanagerOptions(Reach, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``url``: where Alertmanager is, with its path prefix if it has one. ``token``: a bearer token, if it stands behind something that asks for one."""
+
+    url: str
+    token: str | None = None
+
+
+class AlertmanagerSink:
+    """Posts incidents as alerts, whose labels are what stays the same over an incident's life: rule, incident, city, and whom it is about."""
+
+    limits: tuple[tuple[int, float], ...] = ()
+    folds = False
+
+    def __init__(self, name: str, options: Mapping[str, object]) -> None:
+        read = read_options(name, AlertmanagerOptions, options)
+        self.name, self.real = name, read.real
+        self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {read.token}"} if read.token else {})}
+        self._client = HttpsClient(name, read.url.rstrip("/") + "/api/v2/alerts", read)
+
+    def deliver(self, message: Message) -> None:
+        """Post one incident. ``BadInput`` where the message is about something else: alerts come from Alertmanager, and are not to go round in circles."""
+        try:
+            event = read_event(message.body)
+        except Malformed as error:
+            raise BadInput(f"{self._client.where} takes incidents only, and {shown(message.message_id)} is none: {error}") from None
+        self._client.check_taken(self._client.post(orjson.dumps([alert(event, message, time.time())]), self._headers))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def give_up(self) -> None:
+        """End a delivery that is under way, from any thread; what was not delivered will be."""
+        self._client.give_up()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+
+def alert(event: IncidentEvent, message: Message, now_s: float) -> dict[str, Any]:
+    """An incident as an alert of Alertmanager's API, version 2."""
+    incident = event.incident
+    begins_s = incident.opened_at_ms / 1000 or now_s
+    if incident.state == "open":
+        ends_s = now_s + OPEN_FOR_S
+    else:
+        ends_s = min(now_s, incident.closed_at_ms / 1000) if incident.closed_at_ms is not None else now_s
+    about = {
+        "alertname": incident.rule or "incident", "incident_id": incident.incident_id, "city": incident.city, "vehicle_id": incident.vehicle_id,
+        "enterprise_id": incident.enterprise_id, "outlet_id": incident.outlet_id, "line_id": incident.line_id, "synthetic": str(incident.synthetic).lower(),
+    }  # fmt: skip
+    said = {
+        "summary": message.title,
+        "description": message.text,
+        "severity": incident.severity,
+        "clause": incident.clause,
+        "event_id": event.event_id,
+    }
+    return {
+        "labels": {name: value for name, value in about.items() if value},
+        "annotations": {name: value for name, value in said.items() if value},
+        "startsAt": _rfc3339(min(begins_s, ends_s)),
+        "endsAt": _rfc3339(ends_s),
+    }
+
+
+def _rfc3339(moment_s: float) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds")
