@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
 
-from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.errors import Unavailable
@@ -24,12 +24,14 @@ RECORDS_AT_ONCE = 500
 class IncidentLog:
     """Reads from where the group has come to; with a ``new`` outbox from where everything had been delivered (committed beside the offset).
 
-    ``positions``: up to where each partition of incidents that this member has was read. Raises ``Unavailable`` where Kafka does not answer.
+    ``positions``: up to where each partition of incidents that this member has was read. ``topic``: the beginning of the id of the topic
+    of incidents, which is another one once it was deleted and made anew. Raises ``Unavailable`` where Kafka does not answer.
     """
 
     def __init__(self, settings: Settings, *, new: bool) -> None:
         self.settings = settings
         self.new = new
+        self.topic = ""
         self.positions: dict[TopicPartition, int] = {}
         self._placed: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
@@ -61,6 +63,8 @@ class IncidentLog:
         """The next records, those of a partition in order; none where nothing has come within 200 ms."""
         batches = self._consumer.poll(timeout_ms=200)
         assigned = self._consumer.assignment()
+        if assigned - self._assigned:
+            self.topic = self._topic_id()
         for partition in assigned - self._assigned:
             if self.new and partition not in self._placed:
                 batches.pop(partition, None)
@@ -70,6 +74,10 @@ class IncidentLog:
         of_incidents = [p for p in assigned if p.topic == INCIDENTS.name]
         self.positions = {p: batches[p][0].offset if batches.get(p) else self._consumer.position(p) for p in of_incidents}
         return [record for records in batches.values() for record in records]
+
+    def _topic_id(self) -> str:
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap.split(","))) as admin:
+            return str(admin.describe_topics([INCIDENTS.name])[0]["topic_id"])[:8]
 
     def _go_back(self, partition: TopicPartition) -> None:
         """With an outbox that knows nothing: to what had not been delivered yet; before there was an outbox, to where the slowest sink was."""

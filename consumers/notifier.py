@@ -29,7 +29,7 @@ from consumers.incident_log import IncidentLog
 from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Entry, Outbox
 from consumers.outbox_file import FILE, now_ms, prepare
 from consumers.routes import Destination, Routing
-from consumers.sinks_configured import configured_sink, routing_in_force
+from consumers.sinks_configured import routing_in_force, simple_sink
 from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.decode import Malformed
@@ -61,7 +61,7 @@ class Notifier:
         self.outbox, self.alerts_outbox = Outbox(self.file), Outbox(self.file)
         self.outbox.follow_clock(now_ms())
         self.answers = AnswersReader(settings)
-        self.ways = WaysOut(self.file, self.current(), configured_sink, self._lag)
+        self.ways = WaysOut(self.file, self.current(), simple_sink, self._lag)
         self.log = IncidentLog(settings, new=is_new)
         self._stopping = threading.Event()
         self._past_no = 0
@@ -117,7 +117,7 @@ class Notifier:
             self.ways.notice(self.outbox.put(entries, at_ms))
         for entry, _ in entries:
             if entry.takes_back:
-                self.outbox.drop_waiting(entry.incident_id, "taken back", at_ms)
+                self.outbox.drop_waiting(entry.incident_id, entry.topic, "taken back", at_ms)
         for record in records:
             if record.topic != INCIDENTS.name:
                 self._enter_answer(record, at_ms)
@@ -143,7 +143,7 @@ class Notifier:
                 metrics.NOTIFICATIONS.labels(destination.sink, "synthetic").inc()
             else:
                 to.append(destination)
-        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED), to)]
+        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED, self.log.topic), to)]
 
     def _enter_answer(self, record: Any, at_ms: int) -> None:
         """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder."""
@@ -153,7 +153,7 @@ class Notifier:
             passed_over(record.topic, record.partition, record.offset, str(error))
             return
         answered_ms = record.timestamp if record.timestamp > 0 else at_ms
-        self.outbox.drop_waiting(answer.incident_id, answer.action, at_ms, answered_ms=answered_ms)
+        self.outbox.drop_waiting(answer.incident_id, self.log.topic, answer.action, at_ms, answered_ms=answered_ms)
         body = self.outbox.event(answer.incident_id)
         event = read_event(body) if body and answer.action == "acknowledged" else None
         if event and event.incident.state != RETRACTED:
@@ -162,7 +162,7 @@ class Notifier:
     def _remind(self, event: IncidentEvent, answered_ms: int, at_ms: int) -> None:
         incident = event.incident
         reminders = [to for to in self.ways.routing.reminders(event, answered_ms) if not (event.synthetic and self.ways.is_real(to.sink))]
-        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body), reminders)], at_ms))
+        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body, topic=self.log.topic), reminders)], at_ms))
 
     def _settled(self, partition: TopicPartition, position: int) -> int:
         offset, self._past_no = self.outbox.settled_offset(partition.partition, position, self._past_no)

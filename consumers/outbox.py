@@ -35,7 +35,10 @@ DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d
 
 
 class Entry(NamedTuple):
-    """One revision of an incident, or an alert: what is to be delivered, where it stood in Kafka (None: nowhere), and whether it takes back all before it."""
+    """One revision of an incident, or an alert: what is to be delivered, where it stood in Kafka (None: nowhere), and whether it takes back all before it.
+
+    ``topic`` tells a topic from one of the same name that was there before: what is said again in another is another thing.
+    """
 
     incident_id: str
     revision: int
@@ -43,6 +46,7 @@ class Entry(NamedTuple):
     partition: int | None = None
     offset: int | None = None
     takes_back: bool = False
+    topic: str = ""
 
 
 class Delivery(NamedTuple):
@@ -82,7 +86,7 @@ class Outbox:
         new: list[Destination] = []
         with self._transaction():
             for entry, destinations in entries:
-                incident_no = self._incident_no(entry.incident_id)
+                incident_no = self._incident_no(entry.incident_id, entry.topic)
                 values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, compressed(entry.body))
                 self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body) VALUES (?, ?, ?, ?, ?, ?)", values)
                 event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ?", (incident_no, entry.revision)).fetchone()[0]
@@ -93,9 +97,9 @@ class Outbox:
                         new.append(to)
         return new
 
-    def _incident_no(self, incident_id: str) -> int:
-        self._db.execute("INSERT OR IGNORE INTO incidents(incident_id) VALUES (?)", (incident_id,))
-        found: int = self._db.execute("SELECT incident_no FROM incidents WHERE incident_id = ?", (incident_id,)).fetchone()[0]
+    def _incident_no(self, incident_id: str, topic: str) -> int:
+        self._db.execute("INSERT OR IGNORE INTO incidents(incident_id, topic) VALUES (?, ?)", (incident_id, topic))
+        found: int = self._db.execute("SELECT incident_no FROM incidents WHERE incident_id = ? AND topic = ?", (incident_id, topic)).fetchone()[0]
         return found
 
     def _take_back(self, incident_no: int, sink: str, at_ms: int) -> bool:
@@ -158,10 +162,10 @@ class Outbox:
         with self._transaction():
             self._db.executemany("UPDATE deliveries SET state = 2, attempts = attempts + 1, done_ms = ?, reason = ? WHERE no = ?", [(done_ms, reason, no) for no in numbers])
 
-    def drop_waiting(self, incident_id: str, reason: str, done_ms: int, *, answered_ms: int | None = None) -> int:
+    def drop_waiting(self, incident_id: str, topic: str, reason: str, done_ms: int, *, answered_ms: int | None = None) -> int:
         """Somebody has answered (``answered_ms``), or an incident was taken back: no further step of its escalation and no reminder goes out."""
         with self._transaction():
-            incident_no = self._incident_no(incident_id)
+            incident_no = self._incident_no(incident_id, topic)
             if answered_ms is not None:
                 self._db.execute("UPDATE incidents SET answered_ms = coalesce(answered_ms, ?) WHERE incident_no = ?", (answered_ms, incident_no))
             statement = "UPDATE deliveries SET state = 3, done_ms = ?, reason = ? WHERE incident_no = ? AND state = 0 AND until_answered = 1"
@@ -178,7 +182,7 @@ class Outbox:
 
     def event(self, incident_id: str) -> bytes | None:
         """The newest revision of an incident that is kept."""
-        rows = self._read("SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? ORDER BY e.revision DESC LIMIT 1", (incident_id,))
+        rows = self._read("SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? ORDER BY i.incident_no DESC, e.revision DESC LIMIT 1", (incident_id,))
         return decompressed(rows[0][0]) if rows else None
 
     def settled_offset(self, partition: int, position: int, past_no: int) -> tuple[int, int]:

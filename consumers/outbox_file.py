@@ -16,7 +16,7 @@ log = structlog.get_logger()
 FILE = "outbox.db"
 _BUSY_S = 30.0
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS incidents(incident_no INTEGER PRIMARY KEY, incident_id TEXT NOT NULL UNIQUE, answered_ms INTEGER);
+CREATE TABLE IF NOT EXISTS incidents(incident_no INTEGER PRIMARY KEY, incident_id TEXT NOT NULL, topic TEXT NOT NULL, answered_ms INTEGER, UNIQUE(incident_id, topic));
 CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY, incident_no INTEGER NOT NULL, revision INTEGER NOT NULL, partition INTEGER, offset INTEGER,
   made_ms INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE(incident_no, revision));
 CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,

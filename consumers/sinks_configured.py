@@ -31,6 +31,18 @@ def _simple_sinks(settings: Settings) -> dict[str, SinkConfig]:
     return sinks
 
 
+_SETTINGS = {"file: path": "YICHENG_SINK_FILE", "webhook: url": "YICHENG_WEBHOOK_URL", "webhook: secret": "YICHENG_WEBHOOK_SECRET"}
+
+
+def simple_sink(name: str, config: SinkConfig) -> Sink:
+    """A sink of the settings, opened; ``BadInput`` names the setting that is wrong."""
+    try:
+        return open_sink(config.kind, name, config.options)
+    except BadInput as error:
+        setting = next((setting for option, setting in _SETTINGS.items() if f"sink {option} " in str(error)), "YICHENG_WEBHOOK_URL")
+        raise BadInput(f"{setting}: {error}") from None
+
+
 def configured_sink(name: str, config: SinkConfig) -> Sink:
-    """The sink, opened."""
+    """A sink of a file of routes, opened."""
     return open_sink(config.kind, name, config.options)

@@ -264,7 +264,7 @@ def test_a_step_that_was_answered_meanwhile_or_is_old_is_not_sent(end):
     answer = threading.Event()
 
     def first_answers(name):
-        end.outbox.drop_waiting("C", "acknowledged", now_ms(), answered_ms=now_ms())
+        end.outbox.drop_waiting("C", "", "acknowledged", now_ms(), answered_ms=now_ms())
         answer.set()
 
     end.sink.answer = first_answers

@@ -53,6 +53,11 @@ def test_what_was_put_in_is_due_once_in_order_and_as_it_was(outbox):
     assert outbox.put([(entry("A"), [to()])], NOW_MS + 2) == [], "what was delivered is not delivered again"
 
 
+def test_what_is_said_again_in_a_topic_made_anew_is_another_thing(outbox):
+    outbox.put([(entry("A", topic="1"), [to()])], NOW_MS)
+    assert outbox.put([(entry("A", topic="1"), [to()])], NOW_MS) == [] and outbox.put([(entry("A", topic="2"), [to()])], NOW_MS) == [to()]
+
+
 def test_what_is_set_aside_holds_up_its_own_incident_alone(outbox):
     outbox.put([(entry("A"), [to()]), (entry("B"), [to()]), (entry("A", 2), [to()])], NOW_MS)
     outbox.set_aside(outbox.due("file", NOW_MS, 1), NOW_MS + HOUR_MS, "500")
@@ -80,20 +85,20 @@ def test_what_a_sink_may_have_heard_is_taken_back_there(outbox, tried):
 def test_an_answer_ends_the_escalation_for_good(outbox):
     steps = [to(step=1, due_ms=NOW_MS + HOUR_MS), to("chief", step=2, due_ms=NOW_MS + 2 * HOUR_MS)]
     outbox.put([(entry("A"), [to(), *steps])], NOW_MS)
-    assert outbox.drop_waiting("A", "acknowledged", NOW_MS + 1, answered_ms=NOW_MS + 1) == 2
+    assert outbox.drop_waiting("A", "", "acknowledged", NOW_MS + 1, answered_ms=NOW_MS + 1) == 2
     assert outbox.put([(entry("A", 2), [to(), *steps])], NOW_MS + 2) == [to()], "a later revision does not begin it again"
     assert outbox.pending("chief") == 0 and names(outbox.due("file", NOW_MS + HOUR_MS, 5)) == ["A/1", "A/2"]
 
 
 def test_an_answer_that_comes_first_counts_as_well(outbox):
-    outbox.drop_waiting("A", "dismissed", NOW_MS, answered_ms=NOW_MS)
+    outbox.drop_waiting("A", "", "dismissed", NOW_MS, answered_ms=NOW_MS)
     assert outbox.put([(entry("A"), [to(), to(step=1)])], NOW_MS) == [to()]
 
 
 def test_a_step_is_entered_once_and_a_reminder_after_each_acknowledgement(outbox):
     step, reminder = to(step=1, due_ms=NOW_MS + 1), to(step=REMINDERS_FROM, due_ms=NOW_MS + 5)
     assert outbox.put([(entry("A"), [step]), (entry("A", 2), [step])], NOW_MS) == [step]
-    outbox.drop_waiting("A", "acknowledged", NOW_MS + 2, answered_ms=NOW_MS + 2)
+    outbox.drop_waiting("A", "", "acknowledged", NOW_MS + 2, answered_ms=NOW_MS + 2)
     for due_ms in (NOW_MS + 5, NOW_MS + 50):
         assert outbox.put([(entry("A"), [reminder._replace(due_ms=due_ms)])], NOW_MS + 3)
         due = outbox.due("file", due_ms, 5)
