@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from consumers.facts import KINDS
 from consumers.incident_events import IncidentEvent
+from consumers.route import FIELDS, Route, hold
 from consumers.wording import transition_of
 from streams.basis import Words
 from streams.clock import local_datetime
@@ -15,7 +16,7 @@ from streams.shown import shown
 from streams.terms import duration_words
 
 if TYPE_CHECKING:
-    from consumers.routes import Destination, Route, Routing
+    from consumers.routes import Destination, Routing
 
 _HELD = {
     "debounce": Words("去抖 {debounce_zh}", "debounce {debounce_en}"),
@@ -57,8 +58,6 @@ def _explained(routing: Routing, event: IncidentEvent, now_ms: int) -> Iterator[
 
 
 def _mismatch(route: Route, event: IncidentEvent) -> Words:
-    from consumers.routes import FIELDS  # noqa: PLC0415 (which has this module explain it)
-
     field = route.mismatch(event.incident) or ""
     wanted, found = sorted(route.wanted[field]), FIELDS[field](event.incident)
     return Words(
@@ -69,8 +68,6 @@ def _mismatch(route: Route, event: IncidentEvent) -> Words:
 
 def _told(routing: Routing, route: Route, event: IncidentEvent, now_ms: int, chosen: list[Destination]) -> Iterator[Words]:
     """Whom a route that matches tells, when, and what holds that back."""
-    from consumers.routes import hold  # noqa: PLC0415 (which has this module explain it)
-
     kind = transition_of(event)
     if kind not in route.transitions:
         yield Words(f"    不通知：该路由只通知 {'、'.join(route.transitions)}", f"    tells nobody: it tells only {', '.join(route.transitions)}")

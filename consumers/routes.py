@@ -1,51 +1,28 @@
-"""Which incident goes to which sink, when, and in whose words: the routes as decisions. Pure: the time is an argument, in ms since 1970 UTC.
+"""Which incident goes to which sink, when, and in whose words: all routes together. Pure: the time is an argument, in ms since 1970 UTC.
 
-The first route that matches decides, unless it says ``continue``. A route holds a notice as long as it must (``debounce``, then ``digest_at`` or
-``group_wait``, then ``mute``) and loses none: what was held alike goes out together. What an incident was opened with is followed by how it ends.
+The first route that matches decides, unless it says ``continue``. What an incident was opened with is followed by how it ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from consumers.calendars import Calendar, open_until_ms
 from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
+from consumers.route import TRANSITIONS, Roster, Route, hold
+from consumers.route_words import explained
 from consumers.wording import Style, Writer, transition_of
-from streams.clock import DAY_MS, instant_ms, local_datetime
+from streams.clock import DAY_MS
 from streams.lifecycle import OPEN, Kind
 
-TRANSITIONS: tuple[Kind, ...] = get_args(Kind)
-TOLD: tuple[Kind, ...] = ("opened", "closed", "retracted")
-"""What a route tells unless it says otherwise: each new incident and how it ends, not every growth of it."""
 REMINDER = 100
 """The step of the first reminder; the escalation that follows it has the steps after."""
 ESCALATES_WITHIN_MS = 7 * DAY_MS
-OPERATOR = "operator"
-"""The basis of a rule that claims nothing of a document."""
 EVERY = "every incident"
 """The route where no file names any."""
 DEFAULT_TIMEZONE = ZoneInfo("Asia/Shanghai")
-
-Field = Literal["city", "rule", "rule_id", "severity", "basis", "zone", "enterprise", "responsible", "synthetic"]
-FIELDS: dict[str, Callable[[Reported], tuple[str, ...]]] = {
-    "city": lambda incident: (incident.city,),
-    "rule": lambda incident: (incident.rule,),
-    "rule_id": lambda incident: (incident.rule_id,),
-    "severity": lambda incident: (incident.severity,),
-    "basis": lambda incident: (incident.basis or OPERATOR,),
-    "zone": lambda incident: (incident.zone_id,) if incident.zone_id else (),
-    "enterprise": lambda incident: (incident.enterprise_id,) if incident.enterprise_id else (),
-    "responsible": lambda incident: tuple(incident.responsible),
-    "synthetic": lambda incident: ("true" if incident.synthetic else "false",),
-}
-"""What a route can ask for, and what an incident has of it."""
-
 
 class SinkConfig(NamedTuple):
     """A sink as it is configured, secrets put in; ``where`` is its file and line, for errors."""
@@ -74,90 +51,6 @@ class Destination(NamedTuple):
     fold: str | None
     until_answered: bool
     only_if_told: bool = False
-
-
-class Roster(NamedTuple):
-    """Who is on call: the people whose names the calendar's events have, by sink; ``otherwise``: where it names nobody."""
-
-    calendar: Calendar
-    people: dict[str, str]
-    otherwise: str
-
-    def sinks_at(self, at_ms: int) -> list[str]:
-        """The sinks of those on duty at an instant."""
-        return list(dict.fromkeys(self.people[span.name] for span in self.calendar.at(at_ms))) or [self.otherwise]
-
-
-class Escalation(NamedTuple):
-    """Who is told, and how long after the first notice, where nobody has answered."""
-
-    after_ms: int
-    to: tuple[str, ...]
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One route. ``wanted``: the values of each field of which an incident has to have one; ``mute``: calendars by name."""
-
-    name: str
-    to: tuple[str, ...]
-    style: Style = Style()
-    wanted: dict[str, frozenset[str]] = {}
-    transitions: tuple[Kind, ...] = TOLD
-    debounce_ms: int = 0
-    group_by: tuple[str, ...] = ()
-    group_wait_ms: int = 0
-    digest_minutes: tuple[int, ...] = ()
-    mute: dict[str, Calendar] = {}
-    escalate: tuple[Escalation, ...] = ()
-    acknowledgement_lasts_ms: int | None = None
-    continues: bool = False
-
-    def mismatch(self, incident: Reported) -> str | None:
-        """The first field for which an incident is not this route's; None where it is."""
-        return next((field for field, values in self.wanted.items() if values.isdisjoint(FIELDS[field](incident))), None)
-
-
-class Hold(NamedTuple):
-    """Until when a notice is held, with which others, and by what: names of keys of the route."""
-
-    due_ms: int
-    fold: str | None
-    by: tuple[str, ...]
-
-
-def next_digest_ms(minutes: Sequence[int], from_ms: int, timezone: ZoneInfo) -> int:
-    """The first of some local times of day (minutes) that is not before an instant."""
-    today = local_datetime(from_ms, timezone).date()
-    hours = (instant_ms(today + timedelta(days=days), minute, timezone) for days in range(3) for minute in minutes)
-    return min(hour_ms for hour_ms in hours if hour_ms >= from_ms)
-
-
-def hold(route: Route, incident: Reported, at_ms: int, kind: Kind | None, timezone: ZoneInfo) -> Hold:
-    """How long a notice of a route is held that would go out now; ``kind`` is None for escalations and reminders, which only ``mute`` holds."""
-    due_ms, by = at_ms, list[str]()
-    fold = None
-    if kind == "opened" and route.debounce_ms:
-        due_ms += route.debounce_ms
-        by.append("debounce")
-    if kind and route.digest_minutes:
-        due_ms, fold = next_digest_ms(route.digest_minutes, due_ms, timezone), _fold(route, incident)
-        by.append("digest_at")
-    elif kind and route.group_wait_ms:
-        due_ms, fold = -(-due_ms // route.group_wait_ms) * route.group_wait_ms, _fold(route, incident)  # all of a span have its end in common
-        by.append("group_wait")
-    while end_ms := open_until_ms(tuple(route.mute.values()), due_ms):
-        due_ms = next_digest_ms(route.digest_minutes, end_ms, timezone) if kind and route.digest_minutes else end_ms
-        fold = fold if kind and route.digest_minutes else _fold(route, incident, "muted")
-        by.append("mute")
-        if due_ms > at_ms + DAY_MS * 366:
-            break
-    return Hold(due_ms, fold, tuple(dict.fromkeys(by)))
-
-
-def _fold(route: Route, incident: Reported, instead: str | None = None) -> str:
-    """What has this in common goes out together; never a rehearsal with what is real."""
-    groups = [instead] if instead else ["+".join(FIELDS[field](incident)) for field in route.group_by]
-    return "|".join([route.name, *groups, *["synthetic"] * incident.synthetic])
 
 
 class Routing:
@@ -238,8 +131,6 @@ class Routing:
 
     def explain(self, event: IncidentEvent, now_ms: int) -> list[str]:
         """Lines in Chinese and English: which route an event takes or why not, where it goes, when, and what holds it back."""
-        from consumers.route_words import explained  # noqa: PLC0415 (it explains what stands here)
-
         return list(explained(self, event, now_ms))
 
     def message(self, event: IncidentEvent, route: str, step: int) -> Message:
