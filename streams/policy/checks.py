@@ -63,26 +63,3 @@ def list_problem(rule: Any) -> tuple[str, str] | None:
         if isinstance(given, list) and len(set(given)) < len(given):
             return key.partition(".")[0], f"{key} names {next(x for x in given if given.count(x) > 1)!r} twice"
     return None
-
-
-def keys_at(struct: Any, path: tuple[Any, ...]) -> list[str]:
-    """The valid keys of the struct that a path leads to."""
-    for step in path:
-        kinds = [struct]
-        if isinstance(step, str) and hasattr(struct, "__struct_fields__"):
-            names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
-            info = msgspec.inspect.type_info(struct)
-            kinds = [field.type for field in getattr(info, "fields", ()) if field.name == names.get(step)]
-        struct = _struct_in(kinds[0]) if kinds else struct
-    return list(getattr(struct, "__struct_encode_fields__", ()))
-
-
-def _struct_in(kind: Any) -> Any:
-    """The struct inside lists, dicts and unions of msgspec's type descriptions."""
-    for attribute in ("item_type", "value_type"):
-        if inner := getattr(kind, attribute, None):
-            return _struct_in(inner)
-    for option in getattr(kind, "types", ()):
-        if found := _struct_in(option):
-            return found
-    return getattr(kind, "cls", kind if hasattr(kind, "__struct_fields__") else None)

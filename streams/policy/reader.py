@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -12,10 +11,10 @@ import msgspec
 from streams.basis import Basis, Duty
 from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
-from streams.files.plain_yaml import read_yaml
 from streams.files.small_files import read_beside, read_small
+from streams.files.typed_yaml import YamlSource
 from streams.patterns import compile_pattern
-from streams.policy.checks import is_share, keys_at, list_problem, number_problem, pack_record, parameter_problems
+from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
 from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
 from streams.policy.pack import Pack, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
@@ -70,10 +69,7 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     for measure, target in raw["targets"].items() if isinstance(raw.get("targets"), dict) else ():
         if isinstance(target, dict):  # alone, so that its line is known
             source.converted(target, Target, ("targets", measure))
-    try:
-        pack: Pack = msgspec.convert(raw, Pack, strict=False, dec_hook=read_scalar)
-    except msgspec.ValidationError as error:
-        raise source.explain(error) from None
+    pack: Pack = source.converted(raw, Pack)
     if pack.zones is not None:
         try:
             zones_text = read_zones(pack.zones)
@@ -99,20 +95,11 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     return policy
 
 
-class _Source:
-    """The YAML text of a pack with the line of every key, so that each mistake can be pointed at."""
+class _Source(YamlSource):
+    """The YAML text of a pack, and what types cannot say of it."""
 
     def __init__(self, text: str, where: str) -> None:
-        self.where = where
-        data, self.lines = read_yaml(text, where)
-        self.data: dict[str, Any] = data if data is not None else {}
-        if not isinstance(self.data, dict):
-            raise BadInput(f"{where}:1: a policy pack is a mapping with the keys policy, city, document, rules, …")
-
-    def bad(self, path: tuple[Any, ...], message: str) -> BadInput:
-        while path and path not in self.lines:
-            path = path[:-1]
-        return BadInput(f"{self.where}:{self.lines.get(path, 1)}: {message}")
+        super().__init__(text, where, Pack, "a policy pack", read_scalar, words=_ENUM_WORDS, hints=_HINTS)
 
     def split_rule(self, entry: dict[str, Any], index: int) -> dict[str, Any]:
         """Move a rule's own keys into ``parameters``, typed by its module."""
@@ -135,29 +122,6 @@ class _Source:
         given = {key: value for key, value in entry.items() if key in own}
         parameters = self.converted(given, module.Parameters, ("rules", index))
         return {**{key: value for key, value in entry.items() if key in common}, "parameters": parameters}
-
-    def converted(self, given: dict[str, Any], kind: Any, path: tuple[Any, ...]) -> Any:
-        """A part of the pack, read as its type."""
-        try:
-            return msgspec.convert(given, kind, strict=False, dec_hook=read_scalar)
-        except msgspec.ValidationError as error:
-            raise self.explain(error, path) from None
-
-    def explain(self, error: msgspec.ValidationError, prefix: tuple[Any, ...] = ()) -> BadInput:
-        """Turn msgspec's path into a line, and an unknown key into the nearest valid one."""
-        message, _, where = str(error).partition(" - at `$")
-        steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where.rstrip("`"))
-        path = prefix + tuple(int(i) if i.isdigit() else name or i for name, i in steps)
-        if unknown := re.search(r"unknown field `(.+?)`", message):
-            known = keys_at(Pack, path)
-            return self.bad((*path, unknown[1]), f"unknown key {unknown[1]!r}{nearest(unknown[1], known)}")
-        if missing := re.search(r"missing required field `(.+?)`", message):
-            place = ".".join(str(step) for step in path) or "the pack"
-            return self.bad(path, f"key {missing[1]!r} is missing in {place}{_HINTS.get(missing[1], '')}")
-        if wrong := re.search(r"[Ii]nvalid enum value '(.+?)'", message):
-            message += nearest(wrong[1], _ENUM_WORDS)
-        key = next((str(step) for step in reversed(path) if isinstance(step, str) and step != "..."), "the pack")
-        return self.bad(path, f"{key}: {message[0].lower()}{message[1:]}")
 
     def check(self, pack: Pack) -> None:
         """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
