@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(Path(".yicheng"), description="directory for what a process keeps on disk")
     sink_file: Path | None = Field(None, description="the notifier appends incidents to this JSONL file")
+    routes: Path | None = Field(None, description="the notifier's routes.yaml: which incident goes to which sink, when, in which words; instead of YICHENG_SINK_FILE and YICHENG_WEBHOOK_*")
     webhook_url: SecretStr | None = Field(None, description="the notifier posts incidents to this address: https, or http to this machine")
     webhook_secret: SecretStr | None = Field(None, description="secret that signs webhooks (Standard Webhooks, whsec_…)")
     webhook_real: bool = Field(False, description="the webhook reaches real police: synthetic incidents are never sent there")

@@ -1,4 +1,4 @@
-"""``yicheng worker`` and ``yicheng notifier``: the processes that run for good."""
+"""``yicheng worker``: the process that judges; and what every process asks for first."""
 
 from __future__ import annotations
 
@@ -23,21 +23,13 @@ def worker(config: Config = None) -> None:
 
     settings = current_settings(config)
     origin = origin_of(settings)
-    _need_kafka(settings)
+    need_kafka(settings)
     refuse_foreign_state(settings.kafka_bootstrap, origin)
     run_worker(settings)
 
 
-def notifier(config: Config = None) -> None:
-    """Run the notifier: incidents to the configured sinks."""
-    from consumers.notifier import run_notifier
-
-    settings = current_settings(config)
-    _need_kafka(settings)
-    run_notifier(settings)
-
-
-def _need_kafka(settings: Settings) -> None:
+def need_kafka(settings: Settings) -> None:
+    """``Unavailable``, with what to do, where Kafka does not answer."""
     from deploy.admin import unreachable
     from deploy.broker import answers
 

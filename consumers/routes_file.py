@@ -1,0 +1,272 @@
+"""Reads ``routes.yaml`` strictly, with its calendars and secrets: whole or not at all, and again when one of its files has changed.
+
+Every mistake is one line with file and line. No secret is ever part of it: neither a value of ``sinks`` nor YAML's own words about one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from consumers.calendars import Calendar, read_icalendar, weekly_hours
+from consumers.masking import MASKED
+from consumers.route import FIELDS, TRANSITIONS, Escalation, Roster, Route
+from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing
+from consumers.routes import Routing, SinkConfig, simple_routing
+from consumers.routes_schema import SINK_KINDS, CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, read_scalar, several
+from consumers.wording import Language, Style
+from streams.clock import DAY_MS
+from streams.errors import BadInput, nearest
+from streams.files.small_files import read_small
+from streams.files.typed_yaml import YamlSource
+from streams.settings import Settings
+from streams.shown import shown
+
+log = structlog.get_logger()
+
+_WORDS = {*get_args(Language), *MASKED, *FIELDS, *TRANSITIONS}
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_NO_SECRETS = {"ca_file"}
+"""Options that end in ``_file`` and are paths: of all others the file's text is the option."""
+_MOST_ESCALATION_MS = 365 * DAY_MS
+_ONE_WAY = ("sink_file", "webhook_url", "webhook_secret", "webhook_real", "webhook_private")
+State = tuple[int, int, int, int] | None
+"""Of a file: when it was written and changed (ns), its size and number; None where it is not there."""
+
+
+def load_routing(path: Path, link: Callable[[str], str] | None = None) -> Routing:
+    """The routes of a file; ``BadInput`` says in one line what is wrong, where, and what was meant."""
+    return _Reader(path, link).routing()
+
+
+def refuse_two_ways(settings: Settings) -> None:
+    """Sinks are named by a file of routes or by settings, not by both: one would contradict the other silently. ``BadInput`` names them."""
+    given = [f"YICHENG_{name.upper()}" for name in _ONE_WAY if getattr(settings, name)]
+    if settings.routes is not None and given:
+        raise BadInput(f"YICHENG_ROUTES and {', '.join(given)} are both set; name all sinks in {settings.routes}, and leave the others out")
+
+
+def configured(settings: Settings, link: Callable[[str], str] | None = None) -> Routing:
+    """The routing that settings ask for: that of their file of routes, else every incident to the sinks that they name."""
+    refuse_two_ways(settings)
+    if settings.routes is not None:
+        return load_routing(settings.routes, link)
+    sinks: dict[str, SinkConfig] = {}
+    if settings.sink_file:
+        sinks["file"] = SinkConfig("file", {"path": str(settings.sink_file)}, "YICHENG_SINK_FILE")
+    if settings.webhook_url:
+        if settings.webhook_secret is None:
+            raise BadInput("YICHENG_WEBHOOK_URL is set without YICHENG_WEBHOOK_SECRET; webhooks are always signed")
+        url, secret = settings.webhook_url.get_secret_value(), settings.webhook_secret.get_secret_value()
+        sinks["webhook"] = SinkConfig("webhook", {"url": url, "secret": secret, "real": settings.webhook_real, "private": settings.webhook_private}, "YICHENG_WEBHOOK_URL")
+    if not sinks:
+        raise BadInput("no sink is configured; set YICHENG_ROUTES, or YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
+    return simple_routing(sinks, link)
+
+
+class RoutesFile:
+    """A file of routes that is read again when it, or a file that it names, has changed. What is wrong then is logged once, and the old routes stay."""
+
+    def __init__(self, path: Path, link: Callable[[str], str] | None = None) -> None:
+        self.path, self.link = path, link
+        reader = _Reader(path, link)
+        self._routing = reader.routing()
+        self._states = reader.states
+
+    def current(self) -> Routing:
+        """The routes as of now."""
+        if any(_state(path) != known for path, known in self._states.items()):
+            self._read_again()
+        return self._routing
+
+    def _read_again(self) -> None:
+        reader = _Reader(self.path, self.link)
+        try:
+            self._routing = reader.routing()
+        except BadInput as error:
+            self._states = {path: _state(path) for path in self._states} | reader.states
+            log.error("the routes have a mistake; those read before stay in force", error=shown(error))
+            return
+        self._states = reader.states
+        log.info("routes read again", file=str(self.path), routes=len(self._routing.routes), sinks=len(self._routing.sinks))
+
+
+def _state(path: Path) -> State:
+    try:
+        known = path.stat()
+    except (OSError, ValueError):
+        return None
+    return known.st_mtime_ns, known.st_ctime_ns, known.st_size, known.st_ino
+
+
+class _Reader:
+    """One reading of a file; ``states``: each file that was looked at, as it was just before that."""
+
+    def __init__(self, path: Path, link: Callable[[str], str] | None) -> None:
+        self.path, self.link, self.states = path, link, dict[Path, State]()
+
+    def routing(self) -> Routing:
+        try:
+            text = read_small(self._seen(self.path))
+        except ValueError as error:
+            raise BadInput(f"routes {self.path}: {error}; YICHENG_ROUTES names a file such as deploy/routes.example.yaml") from None
+        self.source = self._source(text)
+        self._named_parts()
+        entry: RoutesEntry = self.source.converted(self.source.data, RoutesEntry)
+        self.timezone = self._zone(entry.timezone, ("timezone",))
+        if problem := duration_problem("escalate_within", entry.escalate_within, _MOST_ESCALATION_MS):
+            raise self.source.bad(("escalate_within",), problem)
+        sinks = {name: self._sink(name, given) for name, given in entry.sinks.items()}
+        if not sinks or not entry.routes:
+            raise self.source.bad(("routes",) if sinks else ("sinks",), f"no {'route' if sinks else 'sink'} is named, so nobody would be told anything")
+        calendars = {name: self._calendar(name, given) for name, given in entry.calendars.items()}
+        rosters = {name: self._roster(name, given, sinks) for name, given in entry.on_call.items()}
+        routes = self._routes(entry, sinks, rosters, calendars)
+        return Routing(sinks, routes, rosters, timezone=self.timezone, oldest_ms=entry.escalate_within, link=self.link)
+
+    def _seen(self, path: Path) -> Path:
+        self.states[path] = _state(path)
+        return path
+
+    def _source(self, text: str) -> YamlSource:
+        try:
+            return YamlSource(text, str(self.path), RoutesEntry, "a file of routes", read_scalar, words=_WORDS)
+        except BadInput as error:  # YAML's own words may repeat a secret
+            place, found, _ = str(error).partition(": not YAML")
+            raise BadInput(f"{place}{found}; write key: value, and a value with special characters in quotes") if found else error from None
+
+    def _named_parts(self) -> None:
+        """Read what stands below names one by one, so that the line of a mistake is known."""
+        for key, kind in (("sinks", dict[str, Any]), ("calendars", CalendarEntry), ("on_call", OnCallEntry)):
+            parts = self.source.data.get(key, {})
+            if not isinstance(parts, dict):
+                raise self.source.bad((key,), f"{key} is a mapping: a name, a colon, and below it what belongs to the name")
+            for name, given in parts.items():
+                self.source.converted(given, kind, (key, name))
+
+    def _zone(self, name: str, path: tuple[Any, ...]) -> ZoneInfo:
+        try:
+            return ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise self.source.bad(path, f"timezone {shown(name)[:60]!r} is unknown; use Asia/Shanghai") from None
+
+    def _sink(self, name: str, given: dict[str, Any]) -> SinkConfig:
+        path = ("sinks", name)
+        if not NAME.fullmatch(name):
+            raise self.source.bad(path, "a sink's name is 1 to 60 letters, digits, dots, dashes and underscores")
+        if not isinstance(given.get("kind"), str):
+            raise self.source.bad(path, f"sink {name} needs the key 'kind': {', '.join(SINK_KINDS)}")
+        if given["kind"] not in SINK_KINDS:
+            raise self.source.bad((*path, "kind"), f"sink {name}: unknown kind{nearest(given['kind'], SINK_KINDS)}")
+        options: dict[str, object] = {}
+        for key, value in given.items():
+            secret = key.endswith("_file") and key not in _NO_SECRETS
+            option = key.removesuffix("_file") if secret else key
+            if option in options:
+                raise self.source.bad((*path, key), f"sink {name}: {option} is given twice, itself and as a file")
+            options[option] = self._secret(value, (*path, key)) if secret else self._substituted(value, (*path, key))
+        kind = str(options.pop("kind"))
+        return SinkConfig(kind, options, f"{self.path}:{self.source.lines[path]}")
+
+    def _secret(self, name: Any, path: tuple[Any, ...]) -> object:
+        """The text of a file that a key names, or of each of several."""
+        if isinstance(name, list):
+            return [self._secret(one, (*path, number)) for number, one in enumerate(name)]
+        try:
+            text = read_small(self._seen(self.path.parent / str(name))).strip()
+        except ValueError as error:
+            raise self.source.bad(path, f"{path[2]}: the file cannot be read ({error})") from None
+        if not text:
+            raise self.source.bad(path, f"{path[2]}: the file is empty")
+        return text
+
+    def _substituted(self, value: Any, path: tuple[Any, ...]) -> object:
+        """A value with ``${NAME}`` of the environment put in; true and false are no text."""
+        if isinstance(value, dict):
+            return {key: self._substituted(inner, (*path, key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._substituted(inner, (*path, number)) for number, inner in enumerate(value)]
+        if value in {"true", "false"}:
+            return value == "true"
+        return _VARIABLE.sub(lambda found: self._variable(found[1], path), value)
+
+    def _variable(self, name: str, path: tuple[Any, ...]) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise self.source.bad(path, f"{path[2]}: ${{…}} names a variable of the environment: letters, digits and underscores")
+        if not (value := os.environ.get(name)):
+            raise self.source.bad(path, f"{path[2]}: the variable {name} is not set in the environment, or empty")
+        return value
+
+    def _calendar(self, name: str, entry: CalendarEntry) -> Calendar:
+        path = ("calendars", name)
+        timezone = self._zone(entry.timezone, (*path, "timezone")) if entry.timezone else self.timezone
+        if (entry.file is None) == (not entry.windows):
+            wrong = "has both; give it one of them" if entry.file else "never opens: it has neither"
+            raise self.source.bad(path, f"calendar {name} is made of weekly windows or of a file, and {wrong}")
+        return self._icalendar(entry.file, timezone, (*path, "file"))[0] if entry.file else weekly_hours(entry.windows, timezone)
+
+    def _icalendar(self, name: str, timezone: ZoneInfo, path: tuple[Any, ...]) -> tuple[Calendar, dict[str, int]]:
+        file = self._seen(self.path.parent / name)
+        if not file.is_file():
+            raise self.source.bad(path, f"calendar file {shown(name)} is not there; its path is as seen from {self.path.parent}")
+        return read_icalendar(file, timezone)
+
+    def _roster(self, name: str, entry: OnCallEntry, sinks: Mapping[str, SinkConfig]) -> Roster:
+        path = ("on_call", name)
+        if name in sinks or not NAME.fullmatch(name):
+            raise self.source.bad(path, f"on_call {shown(name)[:60]} is also the name of a sink" if name in sinks else "a roster's name is 1 to 60 letters, digits, dots, dashes and underscores")
+        for keys, sink in (*((("people", person), sink) for person, sink in entry.people.items()), (("otherwise",), entry.otherwise)):
+            if sink not in sinks:
+                raise self.source.bad((*path, *keys), f"unknown sink {shown(sink)[:60]!r}{nearest(sink, sinks)}")
+        calendar, names = self._icalendar(entry.calendar, self.timezone, (*path, "calendar"))
+        for person, line in names.items():
+            if person not in entry.people:
+                raise BadInput(f"calendar {self.path.parent / entry.calendar}:{line}: {shown(person)[:60]!r} is none of the people of on_call {name}{nearest(person, entry.people)}")
+        return Roster(calendar, entry.people, entry.otherwise)
+
+    def _routes(self, file: RoutesEntry, sinks: Mapping[str, SinkConfig], rosters: Mapping[str, Roster], calendars: Mapping[str, Calendar]) -> list[Route]:
+        """All routes, each checked by itself and against those before it."""
+        real = {name: config.real for name, config in sinks.items()}
+        known = real | {name: all(real[sink] for sink in (*roster.people.values(), roster.otherwise)) for name, roster in rosters.items()}
+        routes: list[Route] = []
+        now_ms = time.time_ns() // 1_000_000
+        for number, entry in enumerate(file.routes):
+            path = ("routes", number)
+            for problem in problems(entry, file.escalate_within, known, calendars):
+                raise self.source.bad((*path, *problem.path), problem.text)
+            for before, other in enumerate(routes):
+                if other.name == entry.name:
+                    raise self.source.bad((*path, "name"), f"route name {entry.name!r} is used twice (first in line {self.source.lines['routes', before, 'name']})")
+            route = _route(entry, calendars)
+            if muted := always_muted(route, now_ms, self.timezone):
+                raise self.source.bad((*path, "mute"), muted)
+            if by := shadowing(route, routes):
+                raise self.source.bad((*path, "match"), f"route {entry.name!r} can never match: {', '.join(by)} before it take all of it; move it up, or let them continue: true")
+            routes.append(route)
+        return routes
+
+
+def _route(entry: RouteEntry, calendars: Mapping[str, Calendar]) -> Route:
+    wanted = {field: given for field in FIELDS if (given := getattr(entry.match, field)) is not None}
+    return Route(
+        name=entry.name,
+        to=tuple(several(entry.to)),
+        style=Style(entry.language, frozenset(entry.mask), entry.title),
+        wanted={field: frozenset([str(given).lower()] if isinstance(given, bool) else several(given)) for field, given in wanted.items()},
+        transitions=tuple(entry.transitions),
+        debounce_ms=entry.debounce or 0,
+        group_by=tuple(entry.group_by),
+        group_wait_ms=entry.group_wait or 0,
+        digest_minutes=tuple(entry.digest_at),
+        mute={name: calendars[name] for name in entry.mute},
+        escalate=tuple(Escalation(step.after, tuple(several(step.to))) for step in entry.escalate),
+        acknowledgement_lasts_ms=entry.acknowledgement_lasts,
+        continues=entry.continue_,
+    )

@@ -1,0 +1,106 @@
+"""The keys of a file of routes, typed; ``routes_file.py`` reads it and ``route_checks.py`` finds what types cannot say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from consumers.masking import Masked
+from consumers.route import TOLD, Field
+from consumers.wording import Language
+from streams.clock import Duration, duration_ms
+from streams.lifecycle import Kind
+from streams.windows import MinuteOfDay, Weekdays, Window, minute_of_day, weekdays
+
+Values = str | list[str]
+"""One, or several."""
+SINK_KINDS = ("webhook", "wecom", "dingtalk", "feishu", "apprise", "alertmanager", "file")
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What knows all its keys."""
+
+
+class MatchEntry(Strict, frozen=True):
+    """Which incidents a route is for: those that have, of each field named here, one of the values."""
+
+    city: Values | None = None
+    rule: Values | None = None
+    rule_id: Values | None = None
+    severity: Values | None = None
+    basis: Values | None = None
+    zone: Values | None = None
+    enterprise: Values | None = None
+    responsible: Values | None = None
+    synthetic: bool | None = None
+
+
+class EscalationEntry(Strict, frozen=True):
+    """Who else is told where nobody has answered so long after the notice."""
+
+    after: Duration
+    to: Values
+
+
+class RouteEntry(Strict, frozen=True):
+    """One route; ``to`` names sinks or rosters of ``on_call``."""
+
+    name: str
+    to: Values
+    match: MatchEntry = MatchEntry()
+    language: Language = "both"
+    mask: list[Masked] = []
+    title: str | None = None
+    transitions: list[Kind] = msgspec.field(default_factory=lambda: list(TOLD))
+    debounce: Duration | None = None
+    group_by: list[Field] = []
+    group_wait: Duration | None = None
+    digest_at: list[MinuteOfDay] = []
+    mute: list[str] = []
+    escalate: list[EscalationEntry] = []
+    acknowledgement_lasts: Duration | None = None
+    continue_: bool = msgspec.field(default=False, name="continue")
+
+
+class CalendarEntry(Strict, frozen=True):
+    """Weekly hours, or an iCalendar file; ``timezone`` where it is another than the file's."""
+
+    windows: list[Window] = []
+    file: str | None = None
+    timezone: str | None = None
+
+
+class OnCallEntry(Strict, frozen=True):
+    """Who is on call: an iCalendar file whose events are called as people are, their sinks, and the sink for when it names nobody."""
+
+    calendar: str
+    people: dict[str, str]
+    otherwise: str
+
+
+class RoutesEntry(Strict, frozen=True):
+    """The whole file."""
+
+    sinks: dict[str, Any]
+    routes: list[RouteEntry]
+    calendars: dict[str, CalendarEntry] = {}
+    on_call: dict[str, OnCallEntry] = {}
+    timezone: str = "Asia/Shanghai"
+    escalate_within: Duration = Duration(duration_ms("7d"))
+
+
+def read_scalar(kind: type, value: Any) -> Any:
+    """A value as a duration, a time of day or days of the week; ``ValueError`` says what is accepted."""
+    if kind is Duration:
+        return Duration(duration_ms(str(value)))
+    if kind is MinuteOfDay:
+        return minute_of_day(str(value))
+    if kind is Weekdays:
+        return weekdays(str(value))
+    raise NotImplementedError(kind)
+
+
+def several(given: Values) -> list[str]:
+    """One value or several as a list."""
+    return [given] if isinstance(given, str) else given
