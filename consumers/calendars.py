@@ -24,8 +24,10 @@ _CHUNK_MS = 28 * DAY_MS
 _CHUNKS_KEPT = 64
 _YEARS = range(1970, 2100)
 _MOST_EVENTS, _MOST_REPEATED = 5_000, 100
-_REPEATS = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"}
-_TOO_FINE = {"BYHOUR", "BYMINUTE", "BYSECOND"}
+_WEEKLY_KEYS = {"FREQ", "INTERVAL", "BYDAY", "BYMONTH", "UNTIL", "COUNT", "WKST"}
+_MONTHLY_KEYS = _WEEKLY_KEYS | {"BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS"}
+_KEYS = {"DAILY": _WEEKLY_KEYS, "WEEKLY": _WEEKLY_KEYS, "MONTHLY": _MONTHLY_KEYS, "YEARLY": _MONTHLY_KEYS}
+"""By how a rule repeats what else it may say: beyond that it could be looked for through ten thousand years, day by day, and never hold."""
 
 
 class Span(NamedTuple):
@@ -198,8 +200,13 @@ def _repeated(rule: Any, begin: datetime, zone: tzinfo) -> rrule | None:
         return None
     if isinstance(rule, list):
         raise TypeError("has more than one RRULE; write an event for each")
-    if str(rule.get("FREQ", [""])[0]).upper() not in _REPEATS or _TOO_FINE & rule.keys():
-        raise ValueError("is repeated oftener than daily; give FREQ=DAILY, WEEKLY, MONTHLY or YEARLY, without BYHOUR, BYMINUTE and BYSECOND")
+    often = str(rule.get("FREQ", [""])[0]).upper()
+    if often not in _KEYS:
+        raise ValueError("is repeated oftener than daily; give FREQ=DAILY, WEEKLY, MONTHLY or YEARLY")
+    if foreign := sorted(key.upper() for key in rule.keys() - _KEYS[often]):
+        raise ValueError(f"is repeated {often} with {foreign[0]}, which is not read here; give {', '.join(sorted(_KEYS[often] - {'FREQ', 'UNTIL', 'COUNT', 'WKST'}))}, or FREQ=MONTHLY")
+    if int(rule.get("INTERVAL", [1])[0]) < 1:
+        raise ValueError("has an INTERVAL of less than 1")
     last = datetime(_YEARS.stop, 1, 1)  # noqa: DTZ001 (local time)
     if until := rule.get("UNTIL"):
         last = _in_zone(until[0], zone, zone)

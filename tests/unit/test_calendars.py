@@ -1,0 +1,133 @@
+"""When calendars are open: weekly hours and iCalendar files, by instants whose answer is known."""
+
+import time
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from notices import SHANGHAI, at_ms
+
+from consumers.calendars import LONGEST_MS, open_until_ms, read_icalendar, weekly_hours
+from consumers.routes_schema import read_scalar
+from streams.clock import HOUR_MS
+from streams.errors import BadInput
+from streams.windows import Window
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def weekly(*windows, timezone=SHANGHAI):
+    return weekly_hours(msgspec.convert(list(windows), list[Window], strict=False, dec_hook=read_scalar), timezone)
+
+
+def write(path, *events):
+    text = "".join(f"BEGIN:VEVENT\nUID:{number}\n{event}\nEND:VEVENT\n" for number, event in enumerate(events))
+    path.write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//t//t//EN\n{text}END:VCALENDAR\n".replace("\n", "\r\n"), "utf-8", newline="")
+    return path
+
+
+def read(tmp_path, *events, timezone=SHANGHAI):
+    return read_icalendar(write(tmp_path / "duty.ics", *events), timezone)
+
+
+def names(calendar, text, timezone=SHANGHAI):
+    return [span.name for span in calendar.at(at_ms(text, timezone))]
+
+
+def test_a_night_is_open_across_midnight_and_half_open():
+    nights = weekly({"from": "22:00", "until": "07:00"})
+    assert [open_until_ms([nights], at_ms(f"2026-11-{moment}")) for moment in ("11T21:59:59", "12T07:00")] == [None, None]
+    assert {open_until_ms([nights], at_ms(f"2026-11-{moment}")) for moment in ("11T22:00", "12T00:00", "12T06:59:59")} == {at_ms("2026-11-12T07:00")}
+
+
+def test_days_of_the_week_and_calendars_that_follow_each_other():
+    weekends, mondays = weekly({"days": "sat,sun", "from": "00:00", "until": "24:00"}), weekly({"days": "mon", "from": "00:00", "until": "09:00"})
+    saturday = at_ms("2026-11-14T10:00")
+    assert open_until_ms([weekends], saturday) == at_ms("2026-11-16T00:00")
+    assert open_until_ms([mondays, weekends], saturday) == at_ms("2026-11-16T09:00")
+    assert open_until_ms([weekends, mondays], at_ms("2026-11-13T10:00")) is None
+
+
+def test_every_instant_of_a_year_agrees_with_the_clock():
+    nights = weekly({"days": "mon-fri", "from": "22:30", "until": "06:00"}, timezone=BERLIN)
+    from datetime import UTC, datetime
+
+    for hour in range(24 * 370):
+        moment_ms = at_ms("2026-01-01T00:10", BERLIN) + hour * HOUR_MS
+        local = datetime.fromtimestamp(moment_ms / 1000, UTC).astimezone(BERLIN)
+        minutes = local.hour * 60 + local.minute
+        is_open = (minutes >= 22 * 60 + 30 and local.weekday() < 5) or (minutes < 6 * 60 and (local.weekday() - 1) % 7 < 5)
+        assert (nights.at(moment_ms) != []) == is_open, local
+
+
+def test_what_is_always_open_is_open_for_no_more_than_a_year():
+    always = weekly({"from": "00:00", "until": "12:00"}, {"from": "12:00", "until": "24:00"})
+    assert open_until_ms([always], at_ms("2026-11-11T08:00")) == at_ms("2026-11-11T08:00") + LONGEST_MS
+
+
+def test_a_weekly_rota_with_a_swap_a_day_off_and_an_end(tmp_path):
+    calendar, found = read(
+        tmp_path,
+        "DTSTART;TZID=Asia/Shanghai:20261102T080000\nDTEND;TZID=Asia/Shanghai:20261102T200000\nRRULE:FREQ=WEEKLY;BYDAY=MO,TU;UNTIL=20261124\n"
+        "EXDATE;TZID=Asia/Shanghai:20261109T080000\nSUMMARY:王警官",
+        "DTSTART;TZID=Asia/Shanghai:20261102T200000\nDURATION:PT12H\nRRULE:FREQ=DAILY;COUNT=3\nSUMMARY:李警官",
+    )
+    assert found == {"王警官": 4, "李警官": 12}
+    assert names(calendar, "2026-11-03T08:00") == ["王警官"] and names(calendar, "2026-11-03T20:00") == ["李警官"]
+    assert names(calendar, "2026-11-05T07:59") == ["李警官"] and names(calendar, "2026-11-05T20:00") == []
+    assert names(calendar, "2026-11-09T12:00") == [] and names(calendar, "2026-11-10T12:00") == ["王警官"]
+    assert names(calendar, "2026-11-24T12:00") == ["王警官"] and names(calendar, "2026-11-30T12:00") == []
+
+
+def test_one_time_of_a_rota_is_moved_or_cancelled_by_an_event_of_its_own(tmp_path):
+    rota = "DTSTART:20261102T080000\nDTEND:20261102T090000\nRRULE:FREQ=DAILY\nSUMMARY:a"
+    path = write(tmp_path / "duty.ics", rota, "RECURRENCE-ID:20261103T080000\nDTSTART:20261103T100000\nDTEND:20261103T110000\nSUMMARY:b",
+                 "RECURRENCE-ID:20261104T080000\nDTSTART:20261104T080000\nDTEND:20261104T090000\nSTATUS:CANCELLED\nSUMMARY:c")  # fmt: skip
+    path.write_text(path.read_text("utf-8").replace("UID:1", "UID:0").replace("UID:2", "UID:0"), "utf-8")
+    calendar, _ = read_icalendar(path, SHANGHAI)
+    assert [names(calendar, f"2026-11-0{moment}") for moment in ("2T08:30", "3T08:30", "3T10:30", "4T08:30", "5T08:30")] == [["a"], [], ["b"], [], ["a"]]
+
+
+def test_days_and_times_without_a_zone_are_those_of_the_file_and_others_of_their_own(tmp_path):
+    calendar, _ = read(tmp_path, "DTSTART;VALUE=DATE:20261111\nSUMMARY:day", "DTSTART:20261112T080000Z\nDTEND:20261112T090000Z\nSUMMARY:utc", timezone=BERLIN)
+    assert names(calendar, "2026-11-11T00:00", BERLIN) == ["day"] == names(calendar, "2026-11-11T23:59:59", BERLIN)
+    assert names(calendar, "2026-11-10T23:59", BERLIN) == [] and names(calendar, "2026-11-12T09:30", BERLIN) == ["utc"]
+
+
+def test_a_shift_keeps_its_hours_where_clocks_are_set(tmp_path):
+    calendar, _ = read(tmp_path, "DTSTART;TZID=Europe/Berlin:20260301T220000\nDTEND;TZID=Europe/Berlin:20260302T060000\nRRULE:FREQ=DAILY\nSUMMARY:n")
+    for day in ("2026-03-29", "2026-10-25", "2026-07-01"):
+        assert names(calendar, f"{day}T05:59", BERLIN) == ["n"] and names(calendar, f"{day}T06:00", BERLIN) == []
+
+
+@pytest.mark.parametrize(("event", "said"), [
+    ("DTSTART:20261111T080000\nSUMMARY:a", "duty.ics:4: this event has no end after its beginning"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T070000", "duty.ics:4: this event has no end after its beginning"),
+    ("SUMMARY:a", "duty.ics:4: this event has no beginning"),
+    ("DTSTART:yesterday", "duty.ics:4: this event cannot be read: DTSTART"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=SECONDLY", "repeated oftener than daily"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=DAILY;BYMINUTE=1,2", "repeated DAILY with BYMINUTE, which is not read here"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "repeated DAILY with BYMONTHDAY"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=DAILY;INTERVAL=0", "has an INTERVAL of less than 1"),
+    ("DTSTART:00010101T080000\nDTEND:00010101T090000", "duty.ics:4: this event begins in 1"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nSTATUS:CANCELLED", "no event ever takes place"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nEXDATE:20261111T080000", "no event ever takes place"),
+])  # fmt: skip
+def test_what_is_wrong_with_an_event_is_one_line_with_its_place(tmp_path, event, said):
+    with pytest.raises(BadInput, match=said.replace("(", r"\(")) as caught:
+        read(tmp_path, event)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_calendar_says_so(tmp_path):
+    for text in ("", "garbage", "BEGIN:VEVENT\nEND:VEVENT\n", "BEGIN:VCALENDAR\nBEGIN:VEVENT\n"):
+        (tmp_path / "x.ics").write_text(text)
+        with pytest.raises(BadInput, match=r"x\.ics"):
+            read_icalendar(tmp_path / "x.ics", SHANGHAI)
+
+
+def test_a_rule_that_never_holds_does_not_keep_anybody_waiting(tmp_path):
+    began_s = time.monotonic()
+    calendar, _ = read(tmp_path, "DTSTART:19700101T080000\nDTEND:19700101T090000\nRRULE:FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30;COUNT=9")
+    assert names(calendar, "2026-02-28T08:30") == [] and names(calendar, "1970-01-01T08:30") == [""]
+    assert time.monotonic() - began_s < 10
