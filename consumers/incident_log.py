@@ -22,17 +22,20 @@ RECORDS_AT_ONCE = 500
 
 
 class IncidentLog:
-    """Reads from where the group has come to; with a ``new`` outbox from where everything had been delivered (committed beside the offset).
+    """Reads from where the group has come to; from where everything had been delivered (committed beside the offset) where the outbox has not come so far.
+
+    ``place`` says up to where a topic's partition is in the outbox: it may be new, or have lost its end with the disk.
 
     ``positions``: up to where each partition of incidents that this member has was read. ``topic``: the beginning of the id of the topic
     of incidents, which is another one once it was deleted and made anew. Raises ``Unavailable`` where Kafka does not answer.
     """
 
-    def __init__(self, settings: Settings, *, new: bool) -> None:
+    def __init__(self, settings: Settings, place: Callable[[str, int], int | None]) -> None:
         self.settings = settings
-        self.new = new
+        self._place = place
         self.topic = ""
         self.positions: dict[TopicPartition, int] = {}
+        self._has_places = False
         self._placed: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
         self._consumer = self._connect()
@@ -65,10 +68,9 @@ class IncidentLog:
         assigned = self._consumer.assignment()
         if assigned - self._assigned:
             self.topic = self._topic_id()
-        for partition in assigned - self._assigned:
-            if self.new and partition not in self._placed:
+        for partition in sorted(assigned - self._assigned, key=lambda partition: partition.topic == FEEDBACK.name):
+            if partition not in self._placed and self._go_back(partition):
                 batches.pop(partition, None)
-                self._go_back(partition)
             self._placed.add(partition)
         self._assigned = set(assigned)
         of_incidents = [p for p in assigned if p.topic == INCIDENTS.name]
@@ -79,12 +81,18 @@ class IncidentLog:
         with closing(KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap.split(","))) as admin:
             return str(admin.describe_topics([INCIDENTS.name])[0]["topic_id"])[:8]
 
-    def _go_back(self, partition: TopicPartition) -> None:
-        """With an outbox that knows nothing: to what had not been delivered yet; before there was an outbox, to where the slowest sink was."""
-        known = self._consumer.committed(partition, metadata=True)
-        if partition.topic == FEEDBACK.name or known is None:
+    def _go_back(self, partition: TopicPartition) -> bool:
+        """Whether the outbox lacks what was read: then to what had not been delivered, or, before there was an outbox, to where the slowest sink was."""
+        if partition.topic == FEEDBACK.name:
+            if self._has_places:
+                return False
             self._consumer.seek_to_beginning(partition)
-            return
+            return True
+        known = self._consumer.committed(partition, metadata=True)
+        place = self._place(self.topic, partition.partition)
+        self._has_places |= place is not None
+        if known is None or (place is not None and place >= known.offset):
+            return False
         if known.metadata.isdigit():
             offset = int(known.metadata)
         else:
@@ -93,6 +101,7 @@ class IncidentLog:
             offset = known.offset if of_webhook is None else min(known.offset, of_webhook)
         first = self._consumer.beginning_offsets([partition])[partition]
         self._consumer.seek(partition, max(first, offset))
+        return True
 
     def commit(self, settled: Callable[[TopicPartition, int], int]) -> None:
         """All that was read is in the outbox. ``settled`` says up to which offset of a partition all of it has been delivered."""

@@ -29,7 +29,7 @@ from consumers.incident_log import IncidentLog
 from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Entry, Outbox
 from consumers.outbox_file import FILE, now_ms, prepare
 from consumers.routes import Destination, Routing
-from consumers.sinks_configured import routing_in_force, simple_sink
+from consumers.routes_file import in_force
 from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.decode import Malformed
@@ -56,13 +56,13 @@ class Notifier:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.file = settings.state_dir / FILE
-        self.current: Callable[[], Routing] = routing_in_force(settings)
-        is_new = prepare(self.file)
+        self.current: Callable[[], Routing] = in_force(settings)
+        prepare(self.file)
         self.outbox, self.alerts_outbox = Outbox(self.file), Outbox(self.file)
         self.outbox.follow_clock(now_ms())
         self.answers = AnswersReader(settings)
-        self.ways = WaysOut(self.file, self.current(), simple_sink, self._lag)
-        self.log = IncidentLog(settings, new=is_new)
+        self.ways = WaysOut(self.file, self.current(), self._lag)
+        self.log = IncidentLog(settings, self.outbox.place)
         self._stopping = threading.Event()
         self._past_no = 0
         self._clock_s = time.time() - time.monotonic()
@@ -113,8 +113,9 @@ class Notifier:
         records = self.log.read()
         at_ms = now_ms()
         entries = [(entry, to) for record in records if record.topic == INCIDENTS.name for entry, to in self._routed(record, at_ms)]
-        if entries:
-            self.ways.notice(self.outbox.put(entries, at_ms))
+        if records:
+            read = {(self.log.topic, record.partition): record.offset + 1 for record in records if record.topic == INCIDENTS.name}
+            self.ways.notice(self.outbox.put(entries, at_ms, read))
         for entry, _ in entries:
             if entry.takes_back:
                 self.outbox.drop_waiting(entry.incident_id, entry.topic, "taken back", at_ms)

@@ -7,16 +7,17 @@ leave in the order in which they came. Times are milliseconds since 1970 by the 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import structlog
 
 from consumers.outbox_codec import compressed, decompressed
 from consumers.outbox_file import connect
-from consumers.routes import Destination
+from consumers.routes import REMINDER, Destination
 from streams.errors import Unavailable
 
 log = structlog.get_logger()
@@ -26,8 +27,7 @@ STATES = ("pending", "delivered", "failed", "dropped")
 KEPT_MS = 7 * 86_400_000
 """So long is what has been delivered remembered, for the delivery log and against repeats."""
 CLOCK_JUMP_MS = 60_000
-REMINDERS_FROM = 100
-"""Steps from there on are reminders of an acknowledgement that has run out; those before escalate what nobody has answered."""
+_NOWHERE: Mapping[tuple[str, int], int] = MappingProxyType({})
 _INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT(event_no, sink, step) DO """
 DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, e.made_ms, e.body
@@ -81,10 +81,11 @@ class Outbox:
         """Give the file back."""
         self._db.close()
 
-    def put(self, entries: Iterable[tuple[Entry, Sequence[Destination]]], made_ms: int) -> list[Destination]:
-        """Enter what is to be delivered; what was entered before stays as it is. Returns what is new."""
+    def put(self, entries: Iterable[tuple[Entry, Sequence[Destination]]], made_ms: int, places: Mapping[tuple[str, int], int] = _NOWHERE) -> list[Destination]:
+        """Enter what is to be delivered; what was entered before stays as it is. ``places``: up to where each topic and partition was read. Returns what is new."""
         new: list[Destination] = []
         with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", [(*place, position) for place, position in places.items()])
             for entry, destinations in entries:
                 incident_no = self._incident_no(entry.incident_id, entry.topic)
                 values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, compressed(entry.body))
@@ -93,7 +94,7 @@ class Outbox:
                 for to in destinations:
                     if entry.takes_back and self._take_back(incident_no, to.sink, made_ms):
                         continue
-                    if not (to.until_answered and self._needs_no(incident_no, to)) and self._enter(event_no, incident_no, to):
+                    if not self._is_superfluous(incident_no, to) and self._enter(event_no, incident_no, to):
                         new.append(to)
         return new
 
@@ -114,9 +115,12 @@ class Outbox:
             self._db.execute(statement, (at_ms, incident_no, sink))
         return bool(held and not heard)
 
-    def _needs_no(self, incident_no: int, to: Destination) -> bool:
-        """Whether a step of an escalation has been entered before, or comes too late for an answer; reminders follow each acknowledgement."""
-        if to.step >= REMINDERS_FROM:
+    def _is_superfluous(self, incident_no: int, to: Destination) -> bool:
+        """What goes on where nothing was said; a step of an escalation that was entered before, or comes too late for an answer. Reminders follow each acknowledgement."""
+        if to.only_if_told:
+            told = self._db.execute("SELECT 1 FROM deliveries WHERE incident_no = ? AND sink = ? AND state = 1 LIMIT 1", (incident_no, to.sink)).fetchone()
+            return told is None
+        if not to.until_answered or to.step >= REMINDER:
             return False
         answered = self._db.execute("SELECT answered_ms FROM incidents WHERE incident_no = ?", (incident_no,)).fetchone()[0]
         values = (incident_no, to.sink, to.step, to.due_ms)
@@ -128,7 +132,7 @@ class Outbox:
         held = self._db.execute("SELECT max(due_ms) FROM deliveries WHERE incident_no = ? AND sink = ? AND state = 0 AND until_answered = 0", (incident_no, to.sink)).fetchone()[0]
         due_ms = to.due_ms if to.until_answered else max(to.due_ms, held or 0)
         values = (event_no, incident_no, to.sink, to.route, to.step, due_ms, to.fold, to.until_answered)
-        again = "UPDATE SET state = 0, attempts = 0, done_ms = NULL, due_ms = excluded.due_ms" if to.step >= REMINDERS_FROM else "NOTHING"
+        again = "UPDATE SET state = 0, attempts = 0, done_ms = NULL, due_ms = excluded.due_ms" if to.step >= REMINDER else "NOTHING"
         return self._db.execute(_INSERT + again, values).rowcount > 0
 
     def due(self, sink: str, at_ms: int, most: int) -> list[Delivery]:
@@ -184,6 +188,11 @@ class Outbox:
         """The newest revision of an incident that is kept."""
         rows = self._read("SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? ORDER BY i.incident_no DESC, e.revision DESC LIMIT 1", (incident_id,))
         return decompressed(rows[0][0]) if rows else None
+
+    def place(self, topic: str, partition: int) -> int | None:
+        """Up to where a partition was read and what it said is in the outbox; None: never."""
+        rows = self._read("SELECT position FROM places WHERE topic = ? AND partition = ?", (topic, partition))
+        return rows[0][0] if rows else None
 
     def settled_offset(self, partition: int, position: int, past_no: int) -> tuple[int, int]:
         """Up to which offset of a partition of incidents everything has been delivered or given up, and the first delivery that has not.

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY, event_no INTEGER N
   done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));
 CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS waiting ON deliveries(incident_no, sink) WHERE state = 0;
+CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(topic, partition));
 CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0);
 """
 
@@ -41,12 +42,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def prepare(path: Path) -> bool:
-    """Make the file if there is none; whether it is new. A damaged one is put aside under another name, which a line in the log says."""
+def prepare(path: Path) -> None:
+    """Make the file if there is none. A damaged one is put aside under another name, which a line in the log says."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_new = not path.exists()
-        if is_new:
+        if not path.exists():
             path.touch(mode=0o600)
         elif not _is_sound(path):
             aside = path.with_name(f"{path.name}.damaged-{now_ms()}")
@@ -55,12 +55,11 @@ def prepare(path: Path) -> bool:
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
             log.error("the outbox is damaged and was put aside; what had not been delivered is read from Kafka again", outbox=str(path), aside=str(aside))
-            return prepare(path)
+            path.touch(mode=0o600)
         with closing(connect(path)) as connection:
             connection.executescript(_SCHEMA)
     except (OSError, sqlite3.OperationalError) as error:
         raise BadInput(f"outbox {path}: {getattr(error, 'strerror', None) or error}; set YICHENG_STATE_DIR to a folder that can be written") from None
-    return is_new
 
 
 def _is_sound(path: Path) -> bool:

@@ -71,6 +71,12 @@ def configured(settings: Settings, link: Callable[[str], str] | None = None) -> 
     return simple_routing(sinks, link)
 
 
+def in_force(settings: Settings, link: Callable[[str], str] | None = None) -> Callable[[], Routing]:
+    """Gives the routing that counts now; ``BadInput`` where the settings, or the file as it is at first, are wrong."""
+    routing = configured(settings, link)
+    return RoutesFile(settings.routes, link).current if settings.routes is not None else lambda: routing
+
+
 class RoutesFile:
     """A file of routes that is read again when it, or a file that it names, has changed. What is wrong then is logged once, and the old routes stay."""
 

@@ -10,8 +10,10 @@ import structlog
 
 from consumers.alerts import alert_message
 from consumers.dispatch import Dispatch
+from consumers.incident_events import read_event
 from consumers.message import Message, Sink
 from consumers.routes import Destination, Routing, SinkConfig
+from consumers.sinks import open_sink
 from streams import metrics
 from streams.errors import BadInput
 
@@ -23,12 +25,12 @@ ENDS_WITHIN_S = 5.0
 
 
 class WaysOut:
-    """Opens sinks as the routing says, and follows it when it changes: whole or not at all. ``outbox``: its file."""
+    """Opens sinks as the routing says, and follows it when it changes: whole or not at all. ``outbox``: its file; ``lag``: incidents that are not in it yet."""
 
-    def __init__(self, outbox: Path, routing: Routing, open_sink: Callable[[str, SinkConfig], Sink], lag: Callable[[], int]) -> None:
+    def __init__(self, outbox: Path, routing: Routing, lag: Callable[[], int]) -> None:
         self.routing = routing
         self.oldest_ms = routing.oldest_ms
-        self._outbox, self._open, self._lag = outbox, open_sink, lag
+        self._outbox, self._lag = outbox, lag
         self._dispatches: dict[str, Dispatch] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._configured: dict[str, SinkConfig] = {}
@@ -40,7 +42,7 @@ class WaysOut:
         opened: dict[str, Sink] = {}
         try:
             for name, config in changed.items():
-                opened[name] = self._open(name, config)
+                opened[name] = _opened(name, config)
         except BadInput:
             for sink in opened.values():
                 sink.close()
@@ -81,11 +83,11 @@ class WaysOut:
 
     def for_alerts(self, at_ms: int) -> list[Destination]:
         """Where alerts about the system go."""
-        return [Destination(name, ALERTS_ROUTE, 0, at_ms, None, False) for name in self._dispatches if not self.is_real(name)]
+        return [Destination(name, ALERTS_ROUTE, 0, at_ms, None, until_answered=False) for name in self._dispatches if not self.is_real(name)]
 
     def message(self, body: bytes, route: str, step: int) -> Message:
         """One delivery in words."""
-        return alert_message(body) if route == ALERTS_ROUTE else self.routing.message(body, route, step)
+        return alert_message(body) if route == ALERTS_ROUTE else self.routing.message(read_event(body), route, step)
 
     def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
         """Several deliveries in words."""
@@ -106,3 +108,10 @@ class WaysOut:
         """Wait until every sink is closed."""
         for thread in list(self._threads.values()):
             thread.join(ENDS_WITHIN_S)
+
+
+def _opened(name: str, config: SinkConfig) -> Sink:
+    try:
+        return open_sink(config.kind, name, config.options)
+    except BadInput as error:
+        raise BadInput(f"{config.where}: {error}" if config.where else str(error)) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.commands.deliveries import failed_app, log, replay
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
 from deploy.commands.processes import Config, need_kafka
@@ -50,7 +51,7 @@ def notifier_explain(
 @app.command("test")
 def notifier_test(sink: Annotated[str, typer.Argument(help="name of the sink, as the routes call it")], routes: RoutesPath = None) -> None:
     """Send one message to a sink, marked as a test, and say what became of it."""
-    from consumers.sinks import open_sink  # type: ignore[attr-defined]
+    from consumers.sinks import open_sink
 
     routing = _routing(routes)
     if sink not in routing.sinks:
@@ -70,6 +71,11 @@ def notifier_test(sink: Annotated[str, typer.Argument(help="name of the sink, as
         say(f"未送达 not delivered: {sink} ({configured.kind}): {where}{error}")
         raise typer.Exit(error.exit_code) from None
     say(f"已送达 delivered: {sink} ({configured.kind}), {time.monotonic() - began_s:.2f} s, {message.message_id}")
+
+
+app.add_typer(failed_app, name="failed")
+app.command("log")(log)
+app.command("replay")(replay)
 
 
 def _routing(routes: Path | None) -> Routing:

@@ -87,9 +87,9 @@ def test_a_killed_notifier_repeats_rather_than_loses(kafka, yicheng, receiver):
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "no sink is configured; set YICHENG_SINK_FILE"),
+        ({}, "no sink is configured; set YICHENG_ROUTES, or YICHENG_SINK_FILE"),
         ({"YICHENG_WEBHOOK_URL": "http://127.0.0.1:1"}, "without YICHENG_WEBHOOK_SECRET"),
-        ({"YICHENG_WEBHOOK_URL": "http://127.0.0.1:1", "YICHENG_WEBHOOK_SECRET": "whsec_!"}, "YICHENG_WEBHOOK_SECRET: sink webhook: secret is no Standard Webhooks"),
+        ({"YICHENG_WEBHOOK_URL": "http://127.0.0.1:1", "YICHENG_WEBHOOK_SECRET": "whsec_!"}, "YICHENG_WEBHOOK_URL: sink webhook: secret is no Standard Webhooks"),
         ({"YICHENG_SINK_FILE": "/proc/nowhere/file"}, "YICHENG_SINK_FILE: sink file: path /proc/nowhere/file: No such file or directory; set it to a file that can be written"),
     ],
 )

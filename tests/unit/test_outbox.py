@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from consumers import outbox_log
-from consumers.outbox import KEPT_MS, REMINDERS_FROM, Entry, Outbox
+from consumers.outbox import KEPT_MS, Entry, Outbox
 from consumers.outbox_codec import compressed, decompressed
 from consumers.outbox_file import connect, prepare
-from consumers.routes import Destination
+from consumers.routes import REMINDER, Destination
 from streams.errors import BadInput, Unavailable
 
 NOW_MS = 1_790_000_000_000
@@ -96,14 +96,22 @@ def test_an_answer_that_comes_first_counts_as_well(outbox):
 
 
 def test_a_step_is_entered_once_and_a_reminder_after_each_acknowledgement(outbox):
-    step, reminder = to(step=1, due_ms=NOW_MS + 1), to(step=REMINDERS_FROM, due_ms=NOW_MS + 5)
+    step, reminder = to(step=1, due_ms=NOW_MS + 1), to(step=REMINDER, due_ms=NOW_MS + 5)
     assert outbox.put([(entry("A"), [step]), (entry("A", 2), [step])], NOW_MS) == [step]
     outbox.drop_waiting("A", "", "acknowledged", NOW_MS + 2, answered_ms=NOW_MS + 2)
     for due_ms in (NOW_MS + 5, NOW_MS + 50):
         assert outbox.put([(entry("A"), [reminder._replace(due_ms=due_ms)])], NOW_MS + 3)
         due = outbox.due("file", due_ms, 5)
-        assert [delivery.step for delivery in due] == [REMINDERS_FROM]
+        assert [delivery.step for delivery in due] == [REMINDER]
         outbox.delivered([(due[0].no, 0.1)], due_ms)
+
+
+def test_how_it_goes_on_is_told_to_those_who_were_told_of_it(outbox):
+    later = Destination("chief", "all", 1, NOW_MS, None, until_answered=False, only_if_told=True)
+    outbox.put([(entry("A"), [to(), to("chief", step=1)]), (entry("B"), [to()])], NOW_MS)
+    outbox.delivered([(outbox.due("chief", NOW_MS, 1)[0].no, 0.1)], NOW_MS)
+    assert outbox.put([(entry("A", 2), [later]), (entry("B", 2), [later])], NOW_MS) == [later]
+    assert names(outbox.due("chief", NOW_MS, 5)) == ["A/2"]
 
 
 def test_up_to_where_everything_is_delivered_is_known_by_partition(outbox):
@@ -114,6 +122,13 @@ def test_up_to_where_everything_is_delivered_is_known_by_partition(outbox):
     assert outbox.settled_offset(0, 106, 1) == (104, 4) and outbox.settled_offset(1, 106, 1) == (103, 4)
     outbox.fail([delivery.no for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS, "410")
     assert outbox.settled_offset(0, 106, 4) == (106, 4)
+
+
+def test_up_to_where_it_was_read_is_on_disk_with_what_was_read(outbox):
+    assert outbox.place("t", 3) is None
+    outbox.put([(entry("A"), [to()])], NOW_MS, {("t", 3): 8})
+    outbox.put([], NOW_MS, {("t", 3): 9, ("t", 4): 1})
+    assert (outbox.place("t", 3), outbox.place("t", 4), outbox.place("u", 3)) == (9, 1, None)
 
 
 def test_what_waits_follows_a_clock_that_is_set(outbox):
@@ -165,14 +180,16 @@ def test_a_damaged_file_is_put_aside_and_a_new_one_made(path):
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(20_000))
-    assert prepare(path) and not prepare(path)
+    prepare(path)
+    prepare(path)
     assert len(list(path.parent.glob("outbox.db.damaged-*"))) == 1
     assert Outbox(path).due("file", NOW_MS, 5) == []
 
 
 def test_a_file_that_is_no_outbox_is_put_aside(tmp_path):
     (tmp_path / "outbox.db").write_bytes(b"hello" * 1_000)
-    assert prepare(tmp_path / "outbox.db")
+    prepare(tmp_path / "outbox.db")
+    assert Outbox(tmp_path / "outbox.db").pending("file") == 0
 
 
 def test_it_is_for_its_user_alone_and_keeps_what_it_has_after_a_restart(path):
@@ -180,7 +197,8 @@ def test_it_is_for_its_user_alone_and_keeps_what_it_has_after_a_restart(path):
     first = Outbox(path)
     first.put([(entry("A"), [to()])], NOW_MS)
     first.close()
-    assert not prepare(path) and names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
+    prepare(path)
+    assert names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
 
 
 def test_a_disk_that_is_full_is_one_line_and_loses_nothing(outbox):
