@@ -43,6 +43,7 @@ class AppriseSink:
     """Hands messages to apprise, which says only whether all went well; so whatever fails is tried again."""
 
     limits: tuple[tuple[int, float], ...] = ()
+    """As the service wants; none for mail."""
     folds = True
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
@@ -80,11 +81,13 @@ class AppriseSink:
                     stderr=subprocess.DEVNULL,
                     env=_environment(),
                 )
-        if not self._ask(self._first, STARTED_WITHIN_S):
+        apart_s = self._ask(self._first, STARTED_WITHIN_S)
+        if apart_s is None:
             self._end()
             raise BadInput(f"sink {self.name}: url is none that apprise knows; see https://github.com/caronc/apprise/wiki")
+        self.limits = ((1, apart_s),) if apart_s else ()
 
-    def _ask(self, request: Mapping[str, Any], timeout_s: float) -> bool:
+    def _ask(self, request: Mapping[str, Any], timeout_s: float) -> Any:
         """What the process answers; where it does not, it is ended."""
         deadline_s = time.monotonic() + timeout_s
         answered = b""
@@ -97,7 +100,7 @@ class AppriseSink:
                     break
                 answered += more
         if answered.endswith(b"\n"):
-            return answered == b"true\n"
+            return orjson.loads(answered)
         self._end()
         if self._given_up:
             raise Unavailable(f"{self.where}: given up, as the notifier stops")

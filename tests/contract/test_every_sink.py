@@ -1,57 +1,317 @@
-"""What every sink promises the notifier: it delivers whole events in order, repeats them under the same id, says what it refuses, and closes."""
+"""What every sink promises the notifier, whatever it is: it delivers whole messages in order, repeats them under the same id, says in one line what
+is wrong, holds nobody up for longer than its limit, gives up when asked to, and closes what it opened.
 
+Each sink speaks to the other end that its class below describes, over a real connection. The robots' ends stand in for platforms that cannot be
+reached from here; they check signatures, sizes and forms as the platforms' documents say.
+"""
+
+import base64
+import email
 import errno
+import hashlib
+import hmac
 import itertools
 import os
 import pkgutil
+import socket
+import ssl
 import threading
-from contextlib import contextmanager
-from pathlib import Path
+import time
+from contextlib import contextmanager, nullcontext, suppress
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from unittest import mock
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
+import psutil
 import pytest
+import trustme
+from aiosmtpd.controller import Controller
 from conftest import wait_for
-from receiver import serve
+from receiver import Receiver, header, says
+from standardwebhooks.webhooks import Webhook
 
 from consumers import sinks
-from consumers.delivery import Delivery
-from consumers.incident_events import read_event
+from consumers.message import Message
+from consumers.sinks import KINDS, _https, apprise, open_sink
 from consumers.sinks import file as file_module
-from consumers.sinks.file import FileSink
-from consumers.sinks.webhook import WebhookSink
-from streams.errors import BadInput, Unavailable
-from streams.settings import Settings
+from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 
+NAME = "duty-room"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KEY, ROBOT_SECRET, PASSWORD = "693axxx6-7aoc-4bc4", "SECcanary0canary1", "hunter2canary"
+SECRETS = [SECRET.removeprefix("whsec_"), KEY, ROBOT_SECRET, PASSWORD]
+WORDS = "禁行时段 ✓"
 
 
-def event(number, *, synthetic=False):
-    data = {"incident_id": f"I{number}", "revision": 1, "synthetic": synthetic, "words": "禁行时段 ✓"}
-    return f"I{number}/1", orjson.dumps({"id": f"I{number}/1", "type": "yicheng.incident.opened.v1", "data": data})
+def message(number):
+    data = {
+        "incident_id": f"I{number}",
+        "revision": 1,
+        "synthetic": False,
+        "rule": "no_entry_hours",
+        "opened_at_ms": 1_790_000_000_000,
+        "city": "150100",
+    }
+    body = orjson.dumps({"id": f"I{number}/1", "type": "yicheng.incident.opened.v1", "data": {**data, "words": WORDS}})
+    return Message(
+        message_id=f"I{number}/1",
+        body=body,
+        title=f"{WORDS} {number}",
+        text=f"{WORDS} in words",
+        markdown=f"**{WORDS}** in Markdown",
+        severity="violation",
+    )
+
+
+def last_line(text):
+    return text.rstrip().rpartition("\n")[2]
+
+
+# --- the other ends ---
+
+
+class Hangs:
+    """A fault that lasts until the receiver closes."""
+
+    def __init__(self, receiver, every_s=None, first=b""):
+        self.receiver, self.every_s, self.first = receiver, every_s, first
+
+    def __call__(self, connection, request):
+        connection.sendall(self.first)
+        while not self.receiver.closing.wait(self.every_s or 30):
+            connection.sendall(b"2")
+
+
+def closes(connection, request):
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class HttpEnd:
+    """A receiver that takes messages, and does whatever its fault is instead, while there is one."""
+
+    begins_with = b"HTTP/1.1 200 OK\r\nx: "
+    options: ClassVar = {}
+    address = "url"
+
+    def __init__(self, folder, tls=None):
+        self._taken, self.fault = [], None
+        self.receiver = Receiver(self._answer, tls)
+        self.base = self.receiver.url.removesuffix("/hook")
+
+    def _answer(self, connection, request):
+        fault = self.fault  # one that begins while another message is under way concerns the next
+        if fault:
+            fault(connection, request)
+        else:
+            status, body = self.take(request, request.partition(b"\r\n\r\n")[2])
+            says(status, body=body)(connection, request)
+
+    def open(self, **more):
+        return open_sink(self.kind, NAME, {self.address: self.base, **self.options, **more})
+
+    def slow(self):
+        return open_sink(self.kind, NAME, {**self.options, self.address: "https://slow.example", "private": True})
+
+    def got(self):
+        """(id, what was said) of all that has arrived."""
+        return list(self._taken)
+
+    def faults(self):
+        return {
+            "unwell": says(503), "hangs": Hangs(self.receiver), "drips": Hangs(self.receiver, 0.3, self.begins_with), "closes early": closes,
+        }  # fmt: skip
+
+    @contextmanager
+    def faulty(self, name):
+        self.fault = self.faults()[name]
+        try:
+            yield
+        finally:
+            self.fault = None
+
+    def reached(self):
+        return self.receiver.got
+
+    def close(self):
+        self.receiver.close()
+
+
+class WebhookEnd(HttpEnd):
+    kind = "webhook"
+    options: ClassVar = {"secret": SECRET}
+
+    def take(self, request, body):
+        headers = {name: header(request, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+        Webhook(SECRET).verify(body, headers)
+        self._taken.append((headers["webhook-id"], body.decode()))
+        return 204, b""
+
+    def faults(self):
+        return {**super().faults(), "refuses": says(410), "does not take it": says(422), "throttles": says(429, "Retry-After: 7")}
+
+
+class AlertmanagerEnd(HttpEnd):
+    kind = "alertmanager"
+
+    def take(self, request, body):
+        assert request.startswith(b"POST /api/v2/alerts ")
+        (alert,) = orjson.loads(body)
+        self._taken.append((alert["annotations"]["event_id"], alert["annotations"]["summary"]))
+        return 200, b""
+
+    def faults(self):
+        return {**super().faults(), "refuses": says(410), "does not take it": says(400), "throttles": says(503, "Retry-After: 7")}
+
+
+class RobotEnd(HttpEnd):
+    address = "base_url"
+
+    def codes(self, code):
+        return orjson.dumps({"errcode": code, "errmsg": f"said of {self.options}\n"})
+
+    def take(self, request, body):
+        code = self.code(urlsplit(request.split(b" ")[1].decode()), orjson.loads(body))
+        return 200, self.codes(code)
+
+    def faults(self):
+        not_taken, too_fast = self.wrong
+        return {**super().faults(), "does not take it": says(200, body=self.codes(not_taken)), "throttles": says(200, body=self.codes(too_fast))}
+
+
+class WeComEnd(RobotEnd):
+    kind, options, wrong = "wecom", {"key": KEY}, (40058, 45009)
+
+    def code(self, address, said):
+        content = said["markdown"]["content"]
+        if address.path != "/cgi-bin/webhook/send" or parse_qs(address.query) != {"key": [KEY]}:
+            return 93000
+        if len(content.encode()) > 4096 or said["msgtype"] != "markdown":
+            return 40058
+        self._taken.append((last_line(content), content))
+        return 0
+
+
+class DingTalkEnd(RobotEnd):
+    kind, options, wrong = "dingtalk", {"access_token": KEY, "secret": ROBOT_SECRET}, (460101, 130101)
+
+    def code(self, address, said):
+        query = {name: value for name, (value,) in parse_qs(address.query).items()}
+        signed = hmac.new(ROBOT_SECRET.encode(), f"{query['timestamp']}\n{ROBOT_SECRET}".encode(), hashlib.sha256).digest()
+        if address.path != "/robot/send" or query["access_token"] != KEY:
+            return 300001
+        if base64.b64decode(query["sign"]) != signed or abs(int(query["timestamp"]) / 1000 - time.time()) > 3600:
+            return 310000
+        if len(said["markdown"]["text"].encode()) > 20_000 or not said["markdown"]["title"] or said["msgtype"] != "markdown":
+            return 460101
+        self._taken.append((last_line(said["markdown"]["text"]), said["markdown"]["text"]))
+        return 0
+
+
+class FeishuEnd(RobotEnd):
+    kind, options, wrong = "feishu", {"token": KEY, "secret": ROBOT_SECRET}, (19036, 11232)
+
+    def codes(self, code):
+        return orjson.dumps({"code": code, "msg": f"said of {self.options}\n", "data": {}})
+
+    def take(self, request, body):
+        return (200, self.codes(19036)) if len(body) > 20_480 else super().take(request, body)
+
+    def code(self, address, said):
+        signed = hmac.new(f"{said['timestamp']}\n{ROBOT_SECRET}".encode(), b"", hashlib.sha256).digest()
+        if address.path != f"/open-apis/bot/v2/hook/{KEY}":
+            return 19001
+        if base64.b64decode(said["sign"]) != signed or abs(int(said["timestamp"]) - time.time()) > 3600:
+            return 19021
+        (words,) = said["card"]["elements"]
+        self._taken.append((last_line(words["content"]), words["content"]))
+        return 0
+
+
+class MailEnd:
+    """A mail server, behind a wire that can do worse than a server would."""
+
+    kind = "apprise"
+
+    def __init__(self, folder, tls=None):
+        self._taken, self.fault, self.says = [], None, None
+        self.tls = tls
+        self.server = Controller(self, hostname="127.0.0.1", port=free_port(), ssl_context=tls, server_hostname="mail")
+        self.server.start()
+        self.wire = Receiver(self._carry, first=True)
+
+    async def handle_DATA(self, server, session, envelope):  # as aiosmtpd calls it
+        if self.says:
+            return self.says
+        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        content = mail.get_body(("plain",)).get_content()
+        self._taken.append((last_line(content), f"{mail['subject']}\n{content}"))
+        return "250 taken"
+
+    def _carry(self, connection, _):
+        if self.fault:
+            self.fault(connection, b"")
+            return
+        with socket.create_connection(("127.0.0.1", self.server.port)) as server:
+            threading.Thread(target=self._pump, args=(connection, server), daemon=True).start()
+            self._pump(server, connection)
+
+    @staticmethod
+    def _pump(source, target):
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def open(self, host="127.0.0.1", **more):
+        scheme, mode = ("mailtos", "ssl") if self.tls else ("mailto", "insecure")
+        url = f"{scheme}://{host}:{self.wire.port}/?from=yicheng@city.example&to=duty@police.example&mode={mode}&name={PASSWORD}"
+        return open_sink("apprise", NAME, {"url": url, **more})
+
+    def slow(self):
+        return self.open("slow.example")
+
+    def got(self):
+        return list(self._taken)
+
+    @contextmanager
+    def faulty(self, name):
+        wire = {"hangs": Hangs(self.wire), "drips": Hangs(self.wire, 0.3, b"22"), "closes early": closes}
+        self.fault = wire.get(name)
+        self.says = {"refuses": "550 no such user", "throttles": "452 too many", "unwell": "451 try later"}.get(name)
+        try:
+            yield
+        finally:
+            self.fault = self.says = None
+
+    def reached(self):
+        return self.wire.got
+
+    def close(self):
+        self.wire.close()
+        self.server.stop()
 
 
 class FileEnd:
     """A file on a disk that may be full."""
 
-    mistakes: ClassVar = {"a folder": FileSink, "nowhere": lambda _: FileSink(Path("/proc/nowhere/file"))}
-    refuses = None
-    """No event is refused for good: a file takes them all."""
+    kind = "file"
 
-    def __init__(self, folder):
+    def __init__(self, folder, tls=None):
         self.path = folder / "sink.jsonl"
 
-    def open(self):
-        return FileSink(self.path)
+    def open(self, **more):
+        return open_sink("file", NAME, {"path": str(self.path), **more})
 
     def got(self):
-        """(event id, body) of what has arrived."""
-        return [(orjson.loads(line)["id"], line) for line in self.path.read_bytes().splitlines()]
+        return [(orjson.loads(line)["id"], line.decode()) for line in self.path.read_bytes().splitlines()]
 
     @contextmanager
-    def unavailable(self):
+    def faulty(self, name):
         turns = itertools.cycle([True, False])
 
         def write(descriptor, data):
@@ -62,180 +322,308 @@ class FileEnd:
         with mock.patch.object(file_module, "os", SimpleNamespace(**{**vars(os), "write": write})):
             yield
 
+    def reached(self):
+        return True
+
     def close(self):
         pass
 
 
-class WebhookEnd:
-    """A receiver that answers as it is told to."""
-
-    mistakes: ClassVar = {
-        "no https": lambda _: WebhookSink("http://police.example/x", SECRET), "a private address": lambda _: WebhookSink("https://10.0.0.1/x", SECRET),
-        "no secret": lambda _: WebhookSink("https://police.example/x", "x"),
-    }  # fmt: skip
-    refuses = 422
-
-    def __init__(self, _folder):
-        self.status, self._got = 204, []
-        self.server, self.url = serve(self._answer)
-
-    def _answer(self, headers, body):
-        status = self.status  # one that is asked while another event is under way is answered as it was then
-        if status == 204:
-            self._got.append((headers["webhook-id"], body))
-        return status
-
-    def open(self, **options):
-        return WebhookSink(self.url, SECRET, **options)
-
-    def got(self):
-        return list(self._got)
-
-    @contextmanager
-    def answering(self, status):
-        self.status = status
-        try:
-            yield
-        finally:
-            self.status = 204
-
-    def unavailable(self):
-        return self.answering(503)
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+ENDS = {end.kind: end for end in (WebhookEnd, AlertmanagerEnd, WeComEnd, DingTalkEnd, FeishuEnd, MailEnd, FileEnd)}
+"""Every kind of sink, and where its messages arrive."""
 
 
-ENDS = {"file": FileEnd, "webhook": WebhookEnd}
-"""Every module of consumers/sinks, and where its events arrive."""
+class Expected(NamedTuple):
+    """What a fault is to a sink: the class of the error, and a part of its text."""
+
+    error: type
+    says: str
 
 
-@pytest.fixture(params=ENDS)
-def end(request, tmp_path):
-    made = ENDS[request.param](tmp_path)
-    yield made
-    made.close()
+OF_HTTP = {
+    "unwell": Expected(Unavailable, "answered 503"), "hangs": Expected(Unavailable, "took longer than 1 s"), "drips": Expected(Unavailable, "took longer than 1 s"),
+    "closes early": Expected(Unavailable, "does not answer"), "wrong TLS": Expected(Unavailable, "ca_file"), "slow DNS": Expected(Unavailable, "within 1 s"),
+}  # fmt: skip
+OF_RECEIVERS = {"refuses": Expected(BadInput, "410"), "throttles": Expected(AskedToWait, "asks to wait 7 s"), **OF_HTTP}
+OF_ROBOTS = {"throttles": Expected(AskedToWait, "too many messages"), **OF_HTTP}
+FAULTS = {
+    "webhook": {**OF_RECEIVERS, "does not take it": Expected(NotTaken, "422")},
+    "alertmanager": {**OF_RECEIVERS, "does not take it": Expected(NotTaken, "400")},
+    "wecom": {**OF_ROBOTS, "does not take it": Expected(NotTaken, "code 40058")},
+    "dingtalk": {**OF_ROBOTS, "does not take it": Expected(NotTaken, "code 460101")},
+    "feishu": {**OF_ROBOTS, "does not take it": Expected(NotTaken, "code 19036")},
+    "apprise": {
+        **dict.fromkeys(("refuses", "throttles", "unwell", "closes early", "wrong TLS"), Expected(Unavailable, "did not take the message")),
+        **dict.fromkeys(("hangs", "drips", "slow DNS"), Expected(Unavailable, "took longer than 3 s")),
+    },
+    "file": {"unwell": Expected(Unavailable, "no space left on device; mend that")},
+}  # fmt: skip
+"""What each sink makes of each fault."""
+CANNOT = {
+    **{(kind, "refuses"): "a robot refuses nothing for good: what is wrong is the settings, which are mended, or the message" for kind in ("wecom", "dingtalk", "feishu")},
+    ("apprise", "does not take it"): "apprise says only that a message was not sent",
+    ("file", "refuses"): "a file takes every message", ("file", "does not take it"): "a file takes every message", ("file", "throttles"): "a file asks nobody to wait",
+    **{("file", fault): "a file is on this machine" for fault in ("hangs", "drips", "closes early", "wrong TLS", "slow DNS")},
+}  # fmt: skip
+"""Faults that cannot befall a kind of sink, and why."""
+ALL = [(kind, fault) for kind, faults in FAULTS.items() for fault in faults]
+ON_THE_WIRE = [(kind, fault) for kind, fault in ALL if fault not in {"wrong TLS", "slow DNS"}]
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def authority():
+    return trustme.CA()
 
 
 @pytest.fixture
-def sink(end):
-    made = end.open()
-    yield made
-    made.close()
+def tls(authority):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
 
 
-def test_every_sink_is_here():
-    assert {module.name for module in pkgutil.iter_modules(sinks.__path__)} == ENDS.keys()
+@pytest.fixture
+def end_of(tmp_path):
+    made = []
+
+    def make(kind, tls=None):
+        made.append(ENDS[kind](tmp_path, tls))
+        return made[-1]
+
+    yield make
+    for end in made:
+        end.close()
 
 
-def test_its_name_is_that_of_its_module(sink):
-    assert type(sink).__module__ == f"consumers.sinks.{sink.name}"
-
-
-def test_events_arrive_whole_and_in_order(end, sink):
-    events = [event(number) for number in range(20)]
-    for sent in events:
-        sink.deliver(*sent)
-    sink.flush()
-    assert end.got() == events
-
-
-def test_a_repeat_has_the_same_id_and_the_same_bytes(end, sink):
-    for sent in (event(1), event(2), event(1)):
-        sink.deliver(*sent)
-    sink.flush()
-    assert end.got() == [event(1), event(2), event(1)]
-
-
-def test_what_was_flushed_is_there_without_a_close_and_the_next_goes_on_behind_it(end):
-    first, second = end.open(), end.open()
-    first.deliver(*event(1))
-    first.flush()
-    assert end.got() == [event(1)]
-    second.deliver(*event(2))
-    second.flush()
-    assert end.got() == [event(1), event(2)]
-    first.close()
-    second.close()
-
-
-def test_what_may_pass_is_unavailable_in_one_line_and_leaves_nothing_behind(end, sink):
-    sink.deliver(*event(1))
-    with end.unavailable():
-        for _ in range(2):
-            with pytest.raises(Unavailable) as caught:
-                sink.deliver(*event(2))
-            assert "\n" not in str(caught.value) and sink.name in str(caught.value)
-    sink.deliver(*event(2))
-    sink.deliver(*event(3))
-    sink.flush()
-    assert end.got() == [event(1), event(2), event(3)]
-
-
-def test_the_notifier_tries_what_is_unavailable_until_it_is_taken_and_goes_on_after_a_refusal(end, sink, monkeypatch):
-    monkeypatch.setattr("consumers.delivery.FIRST_WAIT_S", 0.01)
-    delivery = Delivery(Settings(), sink)
-    with end.unavailable():
-        waiting = threading.Thread(target=delivery.deliver, args=(read_event(event(1)[1]),))
-        waiting.start()
-        waiting.join(0.2)
-        assert waiting.is_alive()
-    waiting.join(10)
-    if end.refuses:
-        with end.answering(end.refuses):
-            delivery.deliver(read_event(event(2)[1]))
-    delivery.deliver(read_event(event(3)[1]))
-    assert end.got() == [event(1), event(3)]
-
-
-def test_what_is_refused_for_good_is_bad_input_in_one_line(end, sink):
-    if end.refuses is None:
-        pytest.skip("refuses no event for good")
-    with end.answering(end.refuses), pytest.raises(BadInput) as caught:
-        sink.deliver(*event(1))
-    assert "\n" not in str(caught.value) and sink.name in str(caught.value) and str(end.refuses) in str(caught.value)
-    sink.deliver(*event(2))
-    assert end.got() == [event(2)]
-
-
-@pytest.mark.parametrize(("name", "mistake"), [(name, mistake) for name, end in ENDS.items() for mistake in end.mistakes])
-def test_a_mistake_in_its_settings_is_bad_input_in_one_line_that_names_the_setting(tmp_path, name, mistake):
-    with pytest.raises(BadInput) as caught:
-        ENDS[name].mistakes[mistake](tmp_path)
-    assert f"YICHENG_{'SINK_FILE' if name == 'file' else 'WEBHOOK_'}" in str(caught.value) and "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("synthetic", [True, False])
-def test_synthetic_incidents_reach_it_unless_it_is_real(end, synthetic):
-    sink = end.open()
-    sink.real = True
-    Delivery(Settings(), sink).deliver(read_event(event(1, synthetic=synthetic)[1]))
-    sink.real = False
-    Delivery(Settings(), sink).deliver(read_event(event(2, synthetic=synthetic)[1]))
-    sink.close()
-    assert end.got() == [event(1, synthetic=False)] * (not synthetic) + [event(2, synthetic=synthetic)]
-
-
-def test_it_gives_up_at_once_when_asked_to_by_another_thread(end, sink):
-    delivery = Delivery(Settings(), sink)
-    with end.unavailable():
-        waiting = threading.Thread(target=delivery.deliver, args=(read_event(event(1)[1]),))
-        waiting.start()
-        waiting.join(0.1)
-        delivery.stop()
-        waiting.join(5)
-    assert not waiting.is_alive() and end.got() == []
-
-
-def test_it_closes_whatever_it_opened_used_or_not_and_after_giving_up(end):
-    def opened():
-        return len(os.listdir("/proc/self/fd"))
-
-    for use in (lambda sink: None, lambda sink: sink.deliver(*event(1)), lambda sink: sink.give_up()):
-        before = opened()
-        sink = end.open()
-        assert opened() > before
-        use(sink)
+@pytest.fixture
+def opened():
+    """Opens sinks that are closed at the end, in a list of their own."""
+    made = []
+    yield lambda sink: made.append(sink) or sink
+    for sink in made:
         sink.close()
-        wait_for("nothing to be open any more", lambda before=before: opened() <= before, 10)  # the receiver's end of a connection closes by itself
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Limits of a second (three for mail, which takes one to begin)."""
+    monkeypatch.setattr(_https, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(_https, "CONNECT_TIMEOUT_S", 0.9)
+    monkeypatch.setattr(apprise, "TIMEOUT_S", 3.0)
+
+
+@pytest.fixture
+def slow_names(monkeypatch, tmp_path):
+    """A resolver that does not answer for slow.example, here and in processes that are started; it says whether it was asked."""
+    real, asked, over = socket.getaddrinfo, [], threading.Event()
+
+    def look_up(host, *rest, **more):
+        if host == "slow.example":
+            asked.append(host)
+            over.wait(60)
+        return real(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    mark = tmp_path / "asked"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, socket, time\nreal = socket.getaddrinfo\n"
+        f"def look_up(host, *rest, **more):\n    host == 'slow.example' and (pathlib.Path({str(mark)!r}).touch(), time.sleep(60))\n    return real(host, *rest, **more)\n"
+        "socket.getaddrinfo = look_up\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield lambda: asked or mark.exists()
+    over.set()
+
+
+def held():
+    """Open files, and processes that were started."""
+    return len(os.listdir("/proc/self/fd")), len(psutil.Process().children())
+
+
+@pytest.fixture
+def met(end_of, tls, slow_names):
+    """``met(kind, fault)``: a sink that is about to meet a fault, its end, and whether the fault has been reached. Afterwards nothing of the sink is open any more."""
+
+    @contextmanager
+    def meet(kind, fault):
+        end = end_of(kind, tls if fault == "wrong TLS" else None)
+        files, processes = held()
+        sink = end.slow() if fault == "slow DNS" else end.open()
+        on_the_wire = (kind, fault) in ON_THE_WIRE
+        with end.faulty(fault) if on_the_wire else nullcontext(), sink_closed(sink):
+            yield sink, end, slow_names if fault == "slow DNS" else end.reached if on_the_wire else lambda: True
+        files += len(end.reached()) if fault in {"hangs", "drips"} else 0  # the receiver's ends, which hang
+        wait_for("nothing to be open any more", lambda: held()[0] <= files and held()[1] <= processes, 10)
+
+    return meet
+
+
+@contextmanager
+def sink_closed(sink):
+    try:
+        yield
+    finally:
+        sink.close()
+
+
+def test_every_sink_is_here_and_every_fault_is_met_or_said_to_be_impossible():
+    modules = {module.name for module in pkgutil.iter_modules(sinks.__path__) if not module.name.startswith("_")}
+    assert modules == KINDS.keys() == ENDS.keys() == FAULTS.keys()
+    faults = set().union(*FAULTS.values())
+    assert set(itertools.product(KINDS, faults)) == {*ALL, *CANNOT} and not CANNOT.keys() & set(ALL)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_called_as_the_operator_says_and_is_real_only_if_told_so(end_of, opened, kind):
+    end = end_of(kind)
+    sink = opened(end.open())
+    assert (sink.name, sink.real) == (NAME, False) and type(sink).__module__ == f"consumers.sinks.{kind}"
+    assert opened(end.open(real=True)).real is True
+    assert sink.folds == (kind in {"wecom", "dingtalk", "feishu", "apprise"})
+    assert sink.limits == {"wecom": ((20, 60.0),), "dingtalk": ((20, 60.0),), "feishu": ((100, 60.0), (5, 1.0))}.get(kind, ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_messages_arrive_whole_and_in_order_and_a_repeat_has_the_same_id(end_of, opened, kind):
+    end = end_of(kind)
+    sink = opened(end.open())
+    for number in (1, 2, 3, 2):
+        sink.deliver(message(number))
+    sink.flush()
+    assert [arrived for arrived, _ in end.got()] == ["I1/1", "I2/1", "I3/1", "I2/1"]
+    assert all(WORDS in said for _, said in end.got()) and end.got()[1][1].split() == end.got()[3][1].split()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_flushed_is_there_without_a_close_and_another_goes_on_behind_it(end_of, opened, kind):
+    end = end_of(kind)
+    for number in (1, 2):
+        sink = opened(end.open())
+        sink.deliver(message(number))
+        sink.flush()
+        assert [arrived for arrived, _ in end.got()] == ["I1/1", "I2/1"][:number]
+
+
+@pytest.mark.parametrize(("kind", "fault"), ALL)
+def test_a_fault_is_said_in_one_line_within_the_limit_and_leaves_nothing_behind_or_open(met, soon, kind, fault):
+    expected = FAULTS[kind][fault]
+    with met(kind, fault) as (sink, end, _):
+        for _ in range(1 if kind == "apprise" else 2):
+            started = time.monotonic()
+            with pytest.raises(expected.error) as caught:
+                sink.deliver(message(1))
+            assert time.monotonic() - started < 5
+            said = str(caught.value)
+            assert type(caught.value) is expected.error and expected.says in said
+            assert f"sink {NAME}" in said and said.isprintable() and not [secret for secret in SECRETS if secret in said]
+        assert kind == "file" or end.got() == []
+
+
+@pytest.mark.parametrize(("kind", "fault"), ON_THE_WIRE)
+def test_when_a_fault_is_over_it_goes_on_where_it_was(end_of, opened, soon, kind, fault):
+    end = end_of(kind)
+    sink = opened(end.open())
+    sink.deliver(message(1))
+    with end.faulty(fault), pytest.raises((Unavailable, BadInput)):
+        sink.deliver(message(2))
+    for number in (2, 3):
+        sink.deliver(message(number))
+    sink.flush()
+    assert [arrived for arrived, _ in end.got()] == ["I1/1", "I2/1", "I3/1"]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {kind for kind, fault in CANNOT if fault == "wrong TLS"}))
+def test_an_authority_of_its_own_is_trusted_where_its_file_is_given(end_of, opened, authority, tls, tmp_path, kind):
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    end = end_of(kind, tls)
+    opened(end.open(ca_file=str(tmp_path / "authority.pem"))).deliver(message(1))
+    assert [arrived for arrived, _ in end.got()] == ["I1/1"]
+
+
+@pytest.mark.parametrize(("kind", "fault"), ALL)
+def test_it_gives_up_within_five_seconds_whatever_it_is_in_the_middle_of(met, kind, fault):
+    """The limits are the real ones, which are longer."""
+    ended = []
+
+    def deliver(sink):
+        try:
+            sink.deliver(message(1))
+        except (Unavailable, BadInput) as error:
+            ended.append(error)
+
+    with met(kind, fault) as (sink, end, reached):
+        thread = threading.Thread(target=deliver, args=(sink,))
+        thread.start()
+        wait_for("the fault", reached, 20)
+        asked = time.monotonic()
+        sink.give_up()
+        thread.join(10)
+        assert not thread.is_alive() and time.monotonic() - asked < 5 and len(ended) == 1
+        if (kind, "hangs") not in CANNOT:
+            with pytest.raises(Unavailable, match="given up"):
+                sink.deliver(message(2))
+        assert kind == "file" or end.got() == []
+
+
+USES = {"unused": lambda sink: None, "used": lambda sink: sink.deliver(message(1)), "given up": lambda sink: sink.give_up()}
+
+
+@pytest.mark.parametrize(("kind", "use"), itertools.product(KINDS, USES))
+def test_it_closes_whatever_it_opened(end_of, kind, use):
+    end = end_of(kind)
+    before = held()
+    sink = end.open()
+    assert held() > before
+    USES[use](sink)
+    sink.close()
+    wait_for("nothing to be open any more", lambda: held() <= before, 10)  # the receiver's end of a connection closes by itself
+
+
+# --- settings ---
+
+MISTAKES = {
+    "webhook": [
+        ({"url": "http://police.example/x"}, "url is not https"), ({"url": "https://10.0.0.1/x"}, "url is a private address; set private: true"), ({"url": "x"}, "url is no address"),
+        ({"secret": PASSWORD}, "secret is no Standard Webhooks secret"), ({"secret": "whpk_" + "A" * 43 + "="}, "secret is a public key"), ({"secret": "whsk_AAAA"}, "secret is no Standard"),
+        ({"secret": []}, "secret is to be one, or a list of 1 to 10"), ({"hosts": ["police.example"]}, "the host of url is none of hosts (police.example)"),
+        ({"ca_file": "/nowhere"}, "ca_file /nowhere: no such file"), ({"ca_file": __file__}, "holds no certificate in PEM"), ({"sercet": SECRET}, "'sercet' is no option of it; did you mean 'secret'?"),
+        ({"private": "yes"}, "option private: expected bool, got str"), ({"url": 1}, "option url: expected str, got int"),
+    ],
+    "alertmanager": [({"url": "http://police.example/x"}, "url is not https"), ({"tokne": PASSWORD}, "did you mean 'token'?")],
+    "wecom": [({"key": 1}, "option key: expected str"), ({"base_url": "https://wecom.example"}, "base_url is another address than https://qyapi.weixin.qq.com; set private: true"), ({"kye": KEY}, "did you mean 'key'?")],
+    "dingtalk": [({"acces_token": KEY}, "did you mean 'access_token'?"), ({"base_url": "http://ding.example"}, "base_url is not https")],
+    "feishu": [({"tokens": KEY}, "did you mean 'token'?"), ({"base_url": "https://feishu.example"}, "base_url is another address than https://open.feishu.cn")],
+    "apprise": [({"url": f"nosuch://{PASSWORD}@x"}, "url is none that apprise knows"), ({"ca_file": "/nowhere"}, "ca_file /nowhere cannot be read"), ({"ulr": PASSWORD}, "did you mean 'url'?")],
+    "file": [
+        ({"path": "/proc/nowhere/file"}, "path /proc/nowhere/file: No such file or directory; set it to a file that can be written"), ({"format": "xml"}, "option format: invalid enum value"),
+        ({"rotate_mb": 0}, "option rotate_mb: expected"), ({"keep": 0}, "option keep: expected"), ({"rotate": 5}, "did you mean 'rotate_mb'?"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "options", "says"), [(kind, *mistake) for kind, mistakes in MISTAKES.items() for mistake in mistakes])
+def test_a_mistake_in_its_options_is_one_line_that_names_sink_and_option(tmp_path, kind, options, says):
+    right = {
+        "webhook": {"url": "https://127.0.0.1:1/x", "secret": SECRET}, "alertmanager": {"url": "http://127.0.0.1:1"}, "wecom": {"key": KEY}, "dingtalk": {"access_token": KEY},
+        "feishu": {"token": KEY}, "apprise": {"url": "mailto://127.0.0.1"}, "file": {"path": str(tmp_path / "sink")},
+    }  # fmt: skip
+    before = held()
+    with pytest.raises(BadInput) as caught:
+        open_sink(kind, NAME, {**right[kind], **options})
+    said = str(caught.value)
+    assert said.startswith(f"sink {NAME}: ") and says in said and said.isprintable() and not [secret for secret in SECRETS if secret in said]
+    assert held() <= before
+
+
+def test_every_kind_has_its_mistakes_a_missing_option_is_named_and_an_unknown_kind_has_a_nearest():
+    assert MISTAKES.keys() == KINDS.keys()
+    for kind in KINDS:
+        with pytest.raises(BadInput, match=f"^sink {NAME}: option (url|key|access_token|token|path) is missing$"):
+            open_sink(kind, NAME, {})
+    with pytest.raises(BadInput, match=f"^sink {NAME}: 'weecom' is no kind of sink; did you mean 'wecom'\\?$"):
+        open_sink("weecom", NAME, {})
