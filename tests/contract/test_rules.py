@@ -142,62 +142,13 @@ CASES = [
     ("silent_vehicle", "limit: 61s", {}, {"ignition": True}, [], False),
     ("silent_vehicle", "limit: 30s", {"status": "suspended"}, {"ignition": True}, [], False),
     ("silent_vehicle", "limit: 30s", None, {"ignition": True}, [], False),
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "vehicle/HH-00001", "from": "2023-11-15", "until": "2023-11-15"}],
-        False,
-    ),
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T13:00"}],
-        False,
-    ),
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T12:05"}],
-        True,
-    ),
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00"}],
-        True,
-    ),  # filed after the last report, as far as anybody knows
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00", "filed_at": "2023-11-15"}],
-        False,
-    ),
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30.001", "until": "2023-11-15T13:00", "filed_at": "2023-11-14"}],
-        True,
-    ),
-    (
-        "silent_vehicle",
-        "limit: 30s",
-        {},
-        {"ignition": True},
-        [{"kind": "notice", "subject": "enterprise/f", "from": "2023-11-15", "until": "2023-11-15"}],
-        True,
-    ),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "vehicle/HH-00001", "from": "2023-11-15", "until": "2023-11-15"}], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T13:00"}], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T11:00", "until": "2023-11-15T12:05"}], True),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00"}], True),  # filed after the last report, as far as anybody knows
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30", "until": "2023-11-15T13:00", "filed_at": "2023-11-15"}], False),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/e", "from": "2023-11-15T12:00:30.001", "until": "2023-11-15T13:00", "filed_at": "2023-11-14"}], True),
+    ("silent_vehicle", "limit: 30s", {}, {"ignition": True}, [{"kind": "notice", "subject": "enterprise/f", "from": "2023-11-15", "until": "2023-11-15"}], True),
 ]
 
 
@@ -271,9 +222,7 @@ def test_days(rule, field, accepted, share, enterprise, keys, after_ms, raised):
 @pytest.mark.parametrize(
     ("rule", "field"), [("unverified_sender", "real_name_verified"), ("uninspected_parcel", "inspected"), ("unscreened_parcel", "screened")]
 )
-@pytest.mark.parametrize(
-    ("said", "kind", "violates"), [(False, "accepted", True), (True, "accepted", False), (None, "accepted", False), (False, "arrived", False)]
-)
+@pytest.mark.parametrize(("said", "kind", "violates"), [(False, "accepted", True), (True, "accepted", False), (None, "accepted", False), (False, "arrived", False)])
 def test_acceptances(rule, field, said, kind, violates):
     assert bool(scanned(rule, [], {"kind": kind, field: said})) is violates
 
@@ -353,15 +302,7 @@ def test_what_scans_say_becomes_an_incident_that_follows_them():
     one, earlier = [ViolatingScan(NOON, "b", "e")], [ViolatingScan(NOON - 1, "a", "e"), ViolatingScan(NOON, "b", "e")]
     later = [*one, ViolatingScan(NOON + 1, "c", "e")]
     known, said = None, []
-    for sightings, stream_time_ms in [
-        (one, NOON),
-        (later, NOON),
-        (earlier, NOON),
-        (later, closing_ms),
-        (later, closing_ms),
-        (one, closing_ms),
-        ([], closing_ms),
-    ]:
+    for sightings, stream_time_ms in [(one, NOON), (later, NOON), (earlier, NOON), (later, closing_ms), (later, closing_ms), (one, closing_ms), ([], closing_ms)]:
         known, transitions = judge_violation(policies, b"k", key, summary_of(sightings), known, stream_time_ms)
         said.append([(t.kind, t.revision, t.extent.count) for t in transitions])
     assert said == [[("opened", 1, 1)], [], [("updated", 2, 2)], [("closed", 3, 2)], [], [("updated", 4, 1)], [("retracted", 5, 0)]]
@@ -398,20 +339,12 @@ LINE = {"kind": "line", "id": "l", "zones": ["z", "y"], "vehicle_ids": ["v", "w"
 def test_lines(keys, line, fixes, after_ms, missed):
     policies, registry = line_world(keys, line)
     standing, ledger = {}, CityLedger()
-    for contribution, now_ms in [
-        (heard(BEFORE), 0),
-        *([(driving(policies, registry, fixes), 0)] if fixes else []),
-        (None, policies.newest.days.bounds_ms(DAY)[1] + after_ms),
-    ]:
+    for contribution, now_ms in [(heard(BEFORE), 0), *([(driving(policies, registry, fixes), 0)] if fixes else []), (None, policies.newest.days.bounds_ms(DAY)[1] + after_ms)]:
         judge_lines(policies, registry, standing, contribution, now_ms, ledger)
-    assert [(d.subject, d.state, d.revision) for d in standing.values() if d.opened_at_ms == policies.newest.days.bounds_ms(DAY)[0]] == [
-        ("line/l", "closed", 2)
-    ] * missed
+    assert [(d.subject, d.state, d.revision) for d in standing.values() if d.opened_at_ms == policies.newest.days.bounds_ms(DAY)[0]] == [("line/l", "closed", 2)] * missed
 
 
-@pytest.mark.parametrize(
-    ("date", "is_judged"), [("2023-11-14", True), ("2023-11-08", True), ("2023-11-07", False), ("2023-11-16", False), (None, False)]
-)
+@pytest.mark.parametrize(("date", "is_judged"), [("2023-11-14", True), ("2023-11-08", True), ("2023-11-07", False), ("2023-11-16", False), (None, False)])
 def test_a_line_is_not_missed_on_a_day_of_which_nothing_or_a_part_was_heard(date, is_judged):
     policies, registry = line_world()
     standing, ledger, (start_ms, end_ms) = {}, CityLedger(), policies.newest.days.bounds_ms(DAY)
@@ -447,9 +380,7 @@ def test_a_missed_line_is_taken_back_by_fixes_and_by_nothing_else():
 
 def line_world(keys="", line=MappingProxyType({})):
     """Policy and registry with one delivery line."""
-    policy = parse_policy(
-        FRAME.replace("RULE", f'{{rule: missed_line, id: r, clause: "1", severity: violation{keys}}}'), "test", lambda _: LINE_ZONES
-    )
+    policy = parse_policy(FRAME.replace("RULE", f'{{rule: missed_line, id: r, clause: "1", severity: violation{keys}}}'), "test", lambda _: LINE_ZONES)
     registry = Registry(policy.timezone)
     registry.add([decode_entry(msgspec.json.encode({**LINE, **line}))])
     return Policies([policy]), registry
@@ -462,9 +393,7 @@ def heard(date, lines=(), partition=0):
 def driving(policies, registry, fixes):
     """What a partition's vehicles come to on the day."""
     lons, partition = {"z": 0.5, "zy": 1.5, "y": 2.5}, new_partition()
-    values = [
-        msgspec.json.encode(Fix(f"e{n}", NOON + minutes * 60_000, vehicle, lons[place], 0.5)) for n, (vehicle, minutes, place) in enumerate(fixes)
-    ]
+    values = [msgspec.json.encode(Fix(f"e{n}", NOON + minutes * 60_000, vehicle, lons[place], 0.5)) for n, (vehicle, minutes, place) in enumerate(fixes)]
     Engine(policies, registry, b"k").judge(partition, [Record(value, n) for n, value in enumerate(values)])
     return Contribution("1", "courier.gps.v1", "*", DAY, 1, 1, fleet=partition.fleet_days.by_date[DAY])
 

@@ -91,17 +91,12 @@ class Room:
             signs |= row.pop("signs", {}).keys()
             if row.get("window") not in {HOUR, MONTH}:
                 what = [row.get(name) for name in ("window", "enterprise_id", "date", "finding")]
-                rest[topic, key, *map(json.dumps, what)] = {
-                    name: given for name, given in row.items() if name not in MOMENTARY and not name.endswith("_forecast")
-                }
+                rest[topic, key, *map(json.dumps, what)] = {name: given for name, given in row.items() if name not in MOMENTARY and not name.endswith("_forecast")}
         return self.incidents(), sorted(self.letters()), signs, rest
 
 
 def logged(topic, values, keys=()):
-    return [
-        Logged(topic, 0, offset, key, value, (), STARTED_MS + offset)
-        for offset, (value, key) in enumerate(zip(values, keys or [None] * len(values), strict=True))
-    ]
+    return [Logged(topic, 0, offset, key, value, (), STARTED_MS + offset) for offset, (value, key) in enumerate(zip(values, keys or [None] * len(values), strict=True))]
 
 
 def inputs(topic):
@@ -211,21 +206,13 @@ def beat(minutes):
 
 
 TAKEN_BACK = {
-    GPS.name: [
-        fix(1, 0, 70.0),
-        fix(2, 10, 70.0),
-        fix(3, 5, 70.0),
-        fix(4, 7, 10.0),
-        fix(5, 30, 10.0),
-    ],  # too fast for 15 s, but for a late fix that says otherwise
+    GPS.name: [fix(1, 0, 70.0), fix(2, 10, 70.0), fix(3, 5, 70.0), fix(4, 7, 10.0), fix(5, 30, 10.0)],  # too fast for 15 s, but for a late fix that says otherwise
     SCAN.name: [scan(1, 10, verified=False), scan(2, 5, verified=True)],  # the earlier of two acceptances is what counts
     HEARTBEAT.name: [beat(0), beat(40), beat(20)],
     PARTIALS.name: [
         encode_contribution(contribution)
         for contribution in (
-            Contribution(
-                "1", SCAN.name, "", "2023-11-15", 0, 1, finding=ViolationKey("nameless", "outlet/o", "2023-11-15"), extent=ViolationSummary(0, 0, ())
-            ),
+            Contribution("1", SCAN.name, "", "2023-11-15", 0, 1, finding=ViolationKey("nameless", "outlet/o", "2023-11-15"), extent=ViolationSummary(0, 0, ())),
             Contribution("1", GPS.name, charge=Charge("e", "i", 3, "retracted", "speeding", "fast", BASE_MS)),
             time_comes_to(ENDED_MS),
         )

@@ -1,25 +1,33 @@
 """Sinks: receivers that drip, hang, move, ask to wait or are not who they should be; a disk that is full."""
 
+import base64
+import csv
+import errno
 import os
 import resource
 import socket
 import stat
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 import pytest
 from conftest import get, wait_for
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from receiver import Receiver, drips, header, says
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from consumers.delivery import Delivery
 from consumers.incident_events import read_event
-from consumers.sinks import webhook as webhook_module
-from consumers.sinks.file import FileSink
-from consumers.sinks.webhook import WebhookSink, allowed
+from consumers.message import Message
+from consumers.sinks import _https, open_sink
+from consumers.sinks._addresses import allowed
+from consumers.sinks.webhook import public_key
 from streams.decode import Malformed
-from streams.errors import BadInput, Unavailable
+from streams.errors import BadInput, NotTaken, Unavailable
 from streams.settings import Settings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -30,66 +38,31 @@ def event(number, **changes):
     return orjson.dumps({"id": f"I{number}/1", "type": "yicheng.incident.opened.v1", "data": data, **changes})
 
 
-class Receiver:
-    """Answers each connection as ``answer(connection, request)`` does, in a thread of its own."""
-
-    def __init__(self, answer):
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}/hook"
-        self.got, self.answer = [], answer
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with suppress(OSError):
-            while True:
-                connection, _ = self.server.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        with connection, suppress(OSError):
-            while True:
-                request = b""
-                while b"\r\n\r\n" not in request or len(request.partition(b"\r\n\r\n")[2]) < length_of(request):
-                    if not (more := connection.recv(65_536)):
-                        return
-                    request += more
-                self.got.append(request)
-                self.answer(connection, request)
+def some(message_id, body=b"{}"):
+    return Message(message_id=message_id, body=body)
 
 
-def length_of(request):
-    head = request.partition(b"\r\n\r\n")[0].lower()
-    return int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+def webhook(url, **options):
+    return open_sink("webhook", "webhook", {"url": url, "secret": SECRET, **options})
 
 
-def says(status, *headers, body=b""):
-    text = f"HTTP/1.1 {status} X\r\n" + "".join(f"{header}\r\n" for header in headers) + f"content-length: {len(body)}\r\n\r\n"
-    return lambda connection, request: connection.sendall(text.encode() + body)
-
-
-def drips(first, again):
-    def drip(connection, request):
-        connection.sendall(first)
-        while True:
-            connection.sendall(again)
-            time.sleep(0.02)
-
-    return drip
+def file_at(path, **options):
+    return open_sink("file", "file", {"path": str(path), **options})
 
 
 @contextmanager
 def sink_at(answer, **options):
     receiver = Receiver(answer)
-    sink = WebhookSink(receiver.url, SECRET, **options)
+    sink = webhook(receiver.url, **options)
     try:
         yield sink, receiver
     finally:
         sink.close()
-        receiver.server.close()
+        receiver.close()
 
 
-def test_the_limit_is_that_of_the_design():
-    assert webhook_module.TIMEOUT_S == 10.0
+def test_the_limits_are_those_of_the_design():
+    assert (_https.TIMEOUT_S, _https.CONNECT_TIMEOUT_S, _https.LONGEST_WAIT_S) == (10.0, 5.0, 900.0)
 
 
 @pytest.mark.parametrize(
@@ -98,21 +71,21 @@ def test_the_limit_is_that_of_the_design():
     ids=["silence", "status", "headers", "one header", "continue"],
 )
 def test_an_answer_that_drips_is_given_up_after_the_time_limit_as_a_whole(monkeypatch, answer):
-    monkeypatch.setattr(webhook_module, "TIMEOUT_S", 0.7)
+    monkeypatch.setattr(_https, "TIMEOUT_S", 0.7)
     with sink_at(answer) as (sink, _):
         started = time.monotonic()
         with pytest.raises(Unavailable):
-            sink.deliver("I/1", b"{}")
+            sink.deliver(some("I/1"))
         assert time.monotonic() - started < 3
 
 
 def test_a_body_is_never_waited_for_nor_read_into_memory(monkeypatch):
-    monkeypatch.setattr(webhook_module, "TIMEOUT_S", 5)
+    monkeypatch.setattr(_https, "TIMEOUT_S", 5)
     endless = drips(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65_536 + b"\r\n")
     with sink_at(endless) as (sink, receiver):
         started, before_kib = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for number in range(20):
-            sink.deliver(f"I/{number}", b"{}")
+            sink.deliver(some(f"I/{number}"))
         assert time.monotonic() - started < 5 and len(receiver.got) == 20
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50_000
 
@@ -126,28 +99,42 @@ def test_a_connection_is_used_again_where_the_answer_has_no_body():
 
     with sink_at(answer) as (sink, receiver):
         for number in range(5):
-            sink.deliver(f"I/{number}", b"{}")
+            sink.deliver(some(f"I/{number}"))
         assert len(receiver.got) == 5 and len(connections) == 1
 
 
 @pytest.mark.parametrize(("status", "header", "wait_s"), [(401, None, None), (404, "3", 3), (408, "0", 0), (425, "120", 120), (429, "99999999999999999999", 900), (503, "x", None), (500, "-1", None), (429, "1.5", None), (403, None, None), (407, None, None), (418, None, None)])
 def test_what_may_pass_is_tried_again_when_the_receiver_asks(status, header, wait_s):
     with sink_at(says(status, *([f"Retry-After: {header}"] if header else []))) as (sink, _), pytest.raises(Unavailable) as caught:
-        sink.deliver("I/1", b"{}")
+        sink.deliver(some("I/1"))
     assert getattr(caught.value, "after_s", None) == wait_s and f"answered {status}" in str(caught.value)
 
 
-@pytest.mark.parametrize("status", [400, 409, 410, 413, 415, 422])
-def test_what_says_something_about_the_event_is_refused(status):
-    with sink_at(says(status)) as (sink, _), pytest.raises(BadInput, match=f"refused the event with {status}"):
-        sink.deliver("I/1", b"{}")
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
+def test_what_says_something_about_the_message_is_not_taken(status):
+    with sink_at(says(status, "Retry-After: 3")) as (sink, _), pytest.raises(NotTaken, match=f"refused the message with {status}"):
+        sink.deliver(some("I/1"))
+
+
+@pytest.mark.parametrize(("status", "headers"), [(410, []), (400, ["Webhook-Delivery: abort-message"]), (503, ["webhook-delivery:  abort-message ", "Retry-After: 3"]), (302, ["Webhook-Delivery: abort-message"])])
+def test_what_is_refused_for_good_is_said_so(status, headers):
+    with sink_at(says(status, *headers)) as (sink, _), pytest.raises(BadInput, match=f"refused the message for good with {status}"):
+        sink.deliver(some("I/1"))
+
+
+@pytest.mark.parametrize("said", ["", "retry", "abort", "abort-messages"])
+def test_another_word_on_the_delivery_aborts_nothing(said):
+    with sink_at(says(500, f"Webhook-Delivery: {said}")) as (sink, _), pytest.raises(Unavailable, match="answered 500"):
+        sink.deliver(some("I/1"))
+    with sink_at(says(200, "Webhook-Delivery: abort-message")) as (sink, _):
+        sink.deliver(some("I/1"))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed_and_lose_nothing(status):
     elsewhere = Receiver(says(200))
     with sink_at(says(status, f"Location: {elsewhere.url}")) as (sink, _), pytest.raises(Unavailable, match="redirects are not followed"):
-        sink.deliver("I/1", b"{}")
+        sink.deliver(some("I/1"))
     assert not elsewhere.got
 
 
@@ -157,8 +144,8 @@ def test_no_proxy_or_password_file_of_the_environment_has_a_say(monkeypatch, tmp
     for name, value in {"HTTP_PROXY": proxy.url, "http_proxy": proxy.url, "ALL_PROXY": proxy.url, "NETRC": str(tmp_path / ".netrc"), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     with sink_at(says(204, "Set-Cookie: a=b")) as (sink, receiver):
-        sink.deliver("I/1", b"{}")
-        sink.deliver("I/2", b"{}")
+        sink.deliver(some("I/1"))
+        sink.deliver(some("I/2"))
         assert len(receiver.got) == 2 and not proxy.got and b"uthorization" not in b"".join(receiver.got) and b"ookie" not in b"".join(receiver.got)
 
 
@@ -172,16 +159,101 @@ def test_no_proxy_or_password_file_of_the_environment_has_a_say(monkeypatch, tmp
 )  # fmt: skip
 def test_only_https_or_this_machine_and_no_private_address(url, message):
     with pytest.raises(BadInput, match=message):
-        WebhookSink(url, SECRET)
+        webhook(url)
 
 
 def test_private_addresses_where_configured_but_never_link_local_ones():
-    WebhookSink("https://10.1.2.3/x", SECRET, private=True).close()
+    webhook("https://10.1.2.3/x", private=True).close()
     for url in ("https://169.254.169.254/", "https://[fe80::1]/"):
         with pytest.raises(BadInput):
-            WebhookSink(url, SECRET, private=True)
+            webhook(url, private=True)
     assert allowed("8.8.8.8", private=False, local=False) and allowed("2606:4700::1", private=False, local=False)
     assert not allowed("127.0.0.1", private=True, local=False) and not allowed("::1", private=True, local=False) and not allowed("fe80::1%eth0", private=True, local=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "taken"),
+    [
+        ("https://hook.police.example/x", ["hook.police.example"], True), ("https://HOOK.police.example/x", ["*.Police.example"], True),
+        ("https://police.example.evil.example/x", ["*.police.example", "police.example"], False), ("https://hook.police.example@evil.example/x", ["hook.police.example"], False),
+        ("https://evil.example/?hook.police.example", ["hook.police.example"], False),
+    ],
+)  # fmt: skip
+def test_only_hosts_of_the_list_where_there_is_one(url, hosts, taken):
+    if taken:
+        webhook(url, hosts=hosts).close()
+    else:
+        with pytest.raises(BadInput, match="the host of url is none of hosts"):
+            webhook(url, hosts=hosts)
+
+
+def test_a_look_up_that_hangs_is_waited_for_by_the_next_try_and_no_second_is_begun(monkeypatch):
+    over, asked, real = threading.Event(), [], socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: (asked.append(host), over.wait(30), real("10.1.1.1", *rest, **more))[2])
+    monkeypatch.setattr(_https, "CONNECT_TIMEOUT_S", 0.3)
+    sink = webhook("https://slow.example/x")
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="no connection within"):
+            sink.deliver(some("I/1"))
+    assert asked == ["slow.example"]
+    over.set()
+    wait_for("the look-up to end", lambda: not [thread for thread in threading.enumerate() if "slow.example" in thread.name], 10)
+    with pytest.raises(Unavailable, match="addresses that are not public"):
+        sink.deliver(some("I/1"))
+    sink.close()
+
+
+# --- signatures ---
+
+SEED = bytes(range(32))
+WHSK = "whsk_" + base64.b64encode(SEED).decode()
+
+
+def signed_parts(request):
+    """What a receiver verifies: the bytes that are signed, and the signatures with their versions, in order."""
+    signed = b".".join([header(request, "webhook-id").encode(), header(request, "webhook-timestamp").encode(), request.partition(b"\r\n\r\n")[2]])
+    return signed, [part.split(",") for part in header(request, "webhook-signature").split(" ")]
+
+
+def test_several_secrets_sign_each_so_that_they_can_be_exchanged():
+    other = "whsec_" + base64.b64encode(b"another secret of 24 byte").decode()
+    with sink_at(says(204), secret=[SECRET, other, WHSK]) as (sink, receiver):
+        sink.deliver(some("I/1", event(1)))
+    (request,) = receiver.got
+    signed, signatures = signed_parts(request)
+    assert [version for version, _ in signatures] == ["v1", "v1", "v1a"]
+    headers = {name: header(request, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+    for secret in (SECRET, other):
+        Webhook(secret).verify(request.partition(b"\r\n\r\n")[2], headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_" + base64.b64encode(b"a third").decode()).verify(request.partition(b"\r\n\r\n")[2], headers)
+    Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key(WHSK).removeprefix("whpk_"))).verify(base64.b64decode(signatures[2][1]), signed)
+
+
+def test_with_a_public_key_a_receiver_can_verify_and_sees_what_was_changed():
+    whole = "whsk_" + base64.b64encode(SEED + base64.b64decode(public_key(WHSK).removeprefix("whpk_"))).decode()
+    with sink_at(says(204), secret=whole) as (sink, receiver):
+        sink.deliver(some("I/1", event(1)))
+    signed, ((version, signature),) = signed_parts(receiver.got[0])
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key(WHSK).removeprefix("whpk_")))
+    key.verify(base64.b64decode(signature), signed)
+    assert version == "v1a" and public_key(whole) == public_key(WHSK)
+    for changed in (signed.replace(b"I/1", b"I/2", 1), signed + b" "):
+        with pytest.raises(InvalidSignature):
+            key.verify(base64.b64decode(signature), changed)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "", "whsec_", "whsec_!", "whsk_", "whsk_" + base64.b64encode(SEED[:31]).decode(), "whsk_" + base64.b64encode(SEED + SEED).decode(), "whsk_ " + WHSK[5:], public_key(WHSK),
+        [SECRET, "x"], [SECRET] * 11, SECRET.removeprefix("whsec_"),
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_is_refused_and_not_repeated(secret):
+    with pytest.raises(BadInput, match="^sink webhook: secret is ") as caught:
+        webhook("https://hook.example/", secret=secret)
+    assert len(str(secret)) < 8 or str(secret) not in str(caught.value)
 
 
 @pytest.mark.parametrize(("host", "address"), [("hook.example", "10.0.0.1"), ("hook.example", "127.0.0.1"), ("hook.example", "169.254.169.254"), ("0x7f000001", "127.0.0.1"), ("127.1", "127.0.0.1")])
@@ -189,9 +261,9 @@ def test_a_public_name_for_an_address_inside_is_refused(monkeypatch, host, addre
     """Whoever owns the name may point it anywhere, later too."""
     real = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda name, port, *rest, **more: real(address if name == host else name, port, *rest, **more))
-    sink = WebhookSink(f"https://{host}:9/x", SECRET)
-    with pytest.raises(Unavailable, match="does not answer"):
-        sink.deliver("I/1", b"{}")
+    sink = webhook(f"https://{host}:9/x")
+    with pytest.raises(Unavailable, match="addresses that are not public|InvalidUrl"):
+        sink.deliver(some("I/1"))
     sink.close()
 
 
@@ -250,34 +322,34 @@ def lines(path):
 def test_a_new_file_and_its_folder_are_for_their_user_alone(tmp_path):
     before = os.umask(0)
     try:
-        FileSink(tmp_path / "new" / "sink.jsonl").close()
+        file_at(tmp_path / "new" / "sink.jsonl").close()
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700 and stat.S_IMODE((tmp_path / "new" / "sink.jsonl").stat().st_mode) == 0o600
 
 
 def test_a_full_disk_is_said_in_one_line():
-    sink = FileSink(Path("/dev/full"))
-    with pytest.raises(Unavailable, match="sink file /dev/full: no space left on device; mend that"):
-        sink.deliver("I/1", b"{}")
+    sink = file_at("/dev/full")
+    with pytest.raises(Unavailable, match="sink file: /dev/full: no space left on device; mend that"):
+        sink.deliver(some("I/1"))
 
 
 @pytest.mark.parametrize("room", [0, 1, 50, 200])
 def test_a_disk_that_takes_half_a_line_keeps_none_of_it_and_goes_on(tmp_path, room):
     path = tmp_path / "sink.jsonl"
-    sink, big = FileSink(path), event(2, filler="x" * 500)
-    sink.deliver("I1/1", event(1))
+    sink, big = file_at(path), event(2, filler="x" * 500)
+    sink.deliver(some("I1/1", event(1)))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, hard))
     try:
         for _ in range(3):
             with pytest.raises(Unavailable, match="file too large"):
-                sink.deliver("I2/1", big)
+                sink.deliver(some("I2/1", big))
             assert lines(path) == ["I1/1"]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    sink.deliver("I2/1", big)
-    sink.deliver("I3/1", event(3))
+    sink.deliver(some("I2/1", big))
+    sink.deliver(some("I3/1", event(3)))
     sink.close()
     assert lines(path) == ["I1/1", "I2/1", "I3/1"]
 
@@ -287,10 +359,124 @@ def test_a_last_line_without_an_end_is_mended(tmp_path, tail, kept):
     """After a power failure: a torn event is delivered again, so what is there of it can go; anything else stays."""
     path = tmp_path / "sink.jsonl"
     path.write_bytes(event(1) + b"\n" + tail)
-    sink = FileSink(path)
-    sink.deliver("I2/1", event(2))
+    sink = file_at(path)
+    sink.deliver(some("I2/1", event(2)))
     sink.close()
     assert path.read_bytes() == event(1) + b"\n" + kept + event(2) + b"\n"
+
+
+def test_a_power_failure_is_provided_for(tmp_path, monkeypatch):
+    synced = []
+    sink = file_at(tmp_path / "sink.jsonl")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    sink.deliver(some("I1/1", event(1)))
+    assert synced == []
+    sink.flush()
+    assert synced == [str(tmp_path / "sink.jsonl")]
+
+    def fails(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(Unavailable, match=r"^sink file: .*sink\.jsonl: input/output error; mend that"):
+        sink.flush()
+    sink.close()
+
+
+def test_a_full_file_makes_way_and_so_many_are_kept(tmp_path):
+    sink = file_at(tmp_path / "sink.jsonl", rotate_mb=0.0005, keep=3)  # 500 bytes
+    for number in range(40):
+        sink.deliver(some(f"I{number}/1", event(number)))
+    sink.close()
+    files = [tmp_path / name for name in ("sink.jsonl.3", "sink.jsonl.2", "sink.jsonl.1", "sink.jsonl")]
+    assert set(tmp_path.iterdir()) == set(files) and all(path.stat().st_size <= 500 for path in files)
+    ids = [name for path in files for name in lines(path)]
+    assert ids == [f"I{number}/1" for number in range(40 - len(ids), 40)] and len(ids) > 12
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+
+
+def test_a_message_that_is_larger_than_a_whole_file_may_be_is_kept_in_one_of_its_own(tmp_path):
+    sink = file_at(tmp_path / "sink.jsonl", rotate_mb=0.0001)
+    for number in range(3):
+        sink.deliver(some(f"I{number}/1", event(number, filler="x" * 500)))
+    sink.close()
+    assert [lines(tmp_path / name) for name in ("sink.jsonl.2", "sink.jsonl.1", "sink.jsonl")] == [["I0/1"], ["I1/1"], ["I2/1"]]
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_a_change_of_files_that_is_cut_off_anywhere_loses_nothing(tmp_path, monkeypatch, renames):
+    """After so many of its renames the process is gone; another goes on."""
+    sink = file_at(tmp_path / "sink.jsonl", rotate_mb=0.0001, keep=5)
+    for number in range(4):
+        sink.deliver(some(f"I{number}/1", event(number)))
+    left, real = [renames], Path.replace
+
+    def replace(path, target):
+        if path.exists():
+            if not left[0]:
+                raise OSError(errno.EIO, "Input/output error")
+            left[0] -= 1
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(Unavailable, match="input/output error"):
+        sink.deliver(some("I4/1", event(4)))
+    assert left == [0]
+    sink.close()
+    monkeypatch.undo()
+    sink = file_at(tmp_path / "sink.jsonl", rotate_mb=0.0001, keep=5)
+    sink.deliver(some("I4/1", event(4)))
+    sink.close()
+    assert sorted(name for path in tmp_path.iterdir() for name in lines(path)) == [f"I{number}/1" for number in range(5)]
+
+
+def rows(path):
+    text = path.read_text("utf-8")
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(text[1:].splitlines()))
+
+
+def test_as_csv_an_incident_is_a_flat_row_and_nothing_in_it_is_a_formula(tmp_path):
+    data = {
+        "incident_id": "I1", "revision": 2, "synthetic": False, "plate": '=HYPERLINK("http://evil")', "zone_id": "  @zone", "reason_zh": '第一行\n第二行, "引号"', "lon": -1.5,
+        "responsible": ["+交警", "城管"], "vehicle_id": "-2+3",
+    }  # fmt: skip
+    sink = file_at(tmp_path / "sink.csv", format="csv")
+    sink.deliver(Message(message_id="I1/2", body=event(1, id="I1/2", data=data), title="-标题"))
+    sink.deliver(Message(message_id="digest/1", body=b'{"type":"other"}', title="摘要"))
+    sink.close()
+    first, second = rows(tmp_path / "sink.csv")
+    assert first["message_id"] == "I1/2" and first["title"] == "'-标题" and first["revision"] == "2" and first["synthetic"] == "false" and first["lon"] == "-1.5"
+    assert first["plate"] == "'=HYPERLINK(\"http://evil\")" and first["zone_id"] == "'  @zone" and first["vehicle_id"] == "'-2+3" and first["responsible"] == "'+交警; 城管"
+    assert first["reason_zh"] == '第一行\\n第二行, "引号"' and first["closed_at_ms"] == ""
+    assert (second["message_id"], second["title"], second["incident_id"]) == ("digest/1", "摘要", "") and len(second) == len(first)
+
+
+def test_each_csv_file_has_one_head(tmp_path):
+    for number in range(12):
+        sink = file_at(tmp_path / "sink.csv", format="csv", rotate_mb=0.001)
+        sink.deliver(some(f"I{number}/1", event(number)))
+        sink.close()
+    files = list(tmp_path.iterdir())
+    assert len(files) >= 3 and sorted(row["message_id"] for path in files for row in rows(path)) == sorted(f"I{number}/1" for number in range(12))
+    assert all(path.read_bytes().count(b"incident_id") == 1 for path in files)
+
+
+@pytest.mark.parametrize("length", range(0, 800, 31))
+def test_a_torn_csv_row_or_head_is_mended_and_a_whole_one_is_kept(tmp_path, length):
+    path = tmp_path / "sink.csv"
+    for number in (1, 2):
+        sink = file_at(path, format="csv")
+        sink.deliver(Message(message_id=f"I{number}/1", body=event(number), title='标题 "引号"'))
+        sink.close()
+    whole = path.read_bytes()
+    ends = {"I1/1": whole.index(b"\n", whole.index(b"I1/1")), "I2/1": len(whole) - 1}
+    for cut in {length, *ends.values()}:
+        path.write_bytes(whole[:cut])
+        sink = file_at(path, format="csv")
+        sink.deliver(some("I3/1", event(3)))
+        sink.close()
+        assert [row["message_id"] for row in rows(path)] == [*[name for name, end in ends.items() if cut >= end], "I3/1"]
 
 
 # --- on Kafka ---
@@ -342,7 +528,7 @@ def test_a_new_sink_begins_where_the_others_are_and_keeps_its_place(kafka):
     for reached, expected in ((4, 4), (9, 4)):
         shared_group.assign([partition])
         shared_group.commit({partition: OffsetAndMetadata(reached, "", -1)})
-        sink = WebhookSink("https://hook.example/", SECRET)
+        sink = webhook("https://hook.example/")
         Delivery(Settings(kafka_bootstrap=kafka, group=group), sink).take_over()
         sink.close()
         assert own_group.committed(partition) == expected
