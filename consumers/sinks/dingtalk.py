@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from consumers.message import Message
-from consumers.sinks._fitting import cut
+from consumers.sinks._fitting import TITLE_BYTES, cut
 from consumers.sinks._options import read_options
 from consumers.sinks._robot import Robot, RobotOptions
 
-_TITLE_BYTES = 200
 _BLOCKED_S = 600.0
 """So long DingTalk takes nothing more of a robot that sent more than twenty messages within a minute."""
 
@@ -46,7 +45,7 @@ class DingTalkSink(Robot):
 
     def content(self, message: Message, now_s: float) -> dict[str, Any]:
         """A Markdown message; it mentions nobody."""
-        title = cut(message.title or message.message_id, _TITLE_BYTES)
+        title = cut(message.title or message.message_id, TITLE_BYTES)
         words = self.words(message, line_end="\n\n")  # of lines with one end between them DingTalk makes one
         return {"msgtype": "markdown", "markdown": {"title": title, "text": words}, "at": {"isAtAll": False}}
 

@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from consumers.message import Message
-from consumers.sinks._fitting import cut
+from consumers.sinks._fitting import TITLE_BYTES, cut
 from consumers.sinks._options import read_options
 from consumers.sinks._robot import Robot, RobotOptions
 
-_TITLE_BYTES = 400
 _COLOURS = {"violation": "red", "warning": "orange"}
 _MENTION = re.compile(r"<(?=\s*/?\s*at\b)", re.IGNORECASE)
 
@@ -49,7 +48,7 @@ class FeishuSink(Robot):
 
     def content(self, message: Message, now_s: float) -> dict[str, Any]:
         """A card in the colour of the severity."""
-        title = {"tag": "plain_text", "content": cut(message.title or message.message_id, _TITLE_BYTES)}
+        title = {"tag": "plain_text", "content": cut(message.title or message.message_id, TITLE_BYTES)}
         words = {"tag": "markdown", "content": self.words(message, titled=False)}
         card = {
             "config": {"wide_screen_mode": True},

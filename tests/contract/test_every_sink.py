@@ -13,6 +13,7 @@ import hmac
 import itertools
 import os
 import pkgutil
+import re
 import socket
 import ssl
 import threading
@@ -29,7 +30,8 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from conftest import wait_for
-from receiver import Receiver, header, says
+from receiver import Receiver, drips, header
+from receiver import says as answers
 from standardwebhooks.webhooks import Webhook
 
 from consumers import sinks
@@ -107,7 +109,7 @@ class HttpEnd:
             fault(connection, request)
         else:
             status, body = self.take(request, request.partition(b"\r\n\r\n")[2])
-            says(status, body=body)(connection, request)
+            answers(status, body=body)(connection, request)
 
     def open(self, **more):
         return open_sink(self.kind, NAME, {self.address: self.base, **self.options, **more})
@@ -121,7 +123,7 @@ class HttpEnd:
 
     def faults(self):
         return {
-            "unwell": says(503), "hangs": Hangs(self.receiver), "drips": Hangs(self.receiver, 0.3, self.begins_with), "closes early": closes,
+            "unwell": answers(503), "hangs": Hangs(self.receiver), "drips": Hangs(self.receiver, 0.3, self.begins_with), "closes early": closes,
         }  # fmt: skip
 
     @contextmanager
@@ -150,7 +152,7 @@ class WebhookEnd(HttpEnd):
         return 204, b""
 
     def faults(self):
-        return {**super().faults(), "refuses": says(410), "does not take it": says(422), "throttles": says(429, "Retry-After: 7")}
+        return {**super().faults(), "refuses": answers(410), "does not take it": answers(422), "throttles": answers(429, "Retry-After: 7")}
 
 
 class AlertmanagerEnd(HttpEnd):
@@ -163,7 +165,7 @@ class AlertmanagerEnd(HttpEnd):
         return 200, b""
 
     def faults(self):
-        return {**super().faults(), "refuses": says(410), "does not take it": says(400), "throttles": says(503, "Retry-After: 7")}
+        return {**super().faults(), "refuses": answers(410), "does not take it": answers(400), "throttles": answers(503, "Retry-After: 7")}
 
 
 class RobotEnd(HttpEnd):
@@ -178,7 +180,7 @@ class RobotEnd(HttpEnd):
 
     def faults(self):
         not_taken, too_fast = self.wrong
-        return {**super().faults(), "does not take it": says(200, body=self.codes(not_taken)), "throttles": says(200, body=self.codes(too_fast))}
+        return {**super().faults(), "does not take it": answers(200, body=self.codes(not_taken)), "throttles": answers(200, body=self.codes(too_fast))}
 
 
 class WeComEnd(RobotEnd):
@@ -582,6 +584,93 @@ def test_it_closes_whatever_it_opened(end_of, kind, use):
     USES[use](sink)
     sink.close()
     wait_for("nothing to be open any more", lambda: held() <= before, 10)  # the receiver's end of a connection closes by itself
+
+
+# --- what people read ---
+
+LONG = "\n".join(f"第{number}行 \"引号\" <@all> <at id=all></at> 禁行时段 {'✓' * 20}" for number in range(400))
+ROBOTS = {"wecom": 4_096, "dingtalk": 20_000, "feishu": 20_480}
+"""Bytes that each takes at most."""
+
+
+def put(made, **changes):
+    return Message(**{name: getattr(made, name) for name in made.__struct_fields__} | changes)
+
+
+@pytest.mark.parametrize("kind", ROBOTS)
+def test_a_text_that_is_too_long_is_cut_after_a_whole_line_and_says_how_many_are_left_out(end_of, opened, kind):
+    end = end_of(kind)
+    opened(end.open()).deliver(put(message(1), markdown=LONG))
+    ((arrived, said),) = end.got()
+    kept = [line for line in said.split("\n") if line.startswith("第")]
+    left_out = 400 - len(kept) + (kind != "feishu" and not said.startswith(WORDS))
+    assert arrived == "I1/1" and f"（另有 {left_out} 行未列出 · lines left out: {left_out}）" in said
+    assert all(line.endswith("✓") for line in kept) and ROBOTS[kind] * 0.7 < len(said.encode()) <= ROBOTS[kind]
+
+
+@pytest.mark.parametrize("kind", ROBOTS)
+def test_a_single_line_that_is_too_long_is_cut_and_keeps_the_id(end_of, opened, kind):
+    end = end_of(kind)
+    opened(end.open()).deliver(put(message(1), title="题" * 5_000, markdown="京" * 50_000))
+    ((arrived, said),) = end.got()
+    assert arrived == "I1/1" and said.count("京") > ROBOTS[kind] / 5 and "京…" in said and "未列出" not in said and len(said.encode()) <= ROBOTS[kind]
+
+
+@pytest.mark.parametrize("kind", ROBOTS)
+def test_nothing_in_the_data_mentions_anybody(end_of, opened, kind):
+    end = end_of(kind)
+    opened(end.open()).deliver(put(message(1), title="<@all>", markdown="<@all> <@zhang> <at id=all></at> < AT user_id='1'> @所有人"))
+    ((_, said),) = end.got()
+    if kind == "wecom":
+        assert "<@" not in said and "zhang" in said
+    elif kind == "feishu":
+        assert not re.search(r"<\s*/?\s*at\b", said.replace("< at", "").replace("< AT", "").replace("< /at", "")) and "<at" not in said
+    else:
+        assert orjson.loads(end.receiver.got[0].partition(b"\r\n\r\n")[2])["at"] == {"isAtAll": False}
+
+
+@pytest.mark.parametrize("kind", ["wecom", "dingtalk", "feishu", "apprise"])
+def test_a_message_without_words_in_markdown_is_said_in_those_it_has(end_of, opened, kind):
+    end = end_of(kind)
+    sink = opened(end.open())
+    sink.deliver(Message(message_id="test/1", body=b"{}", title="标题", text="only text"))
+    sink.deliver(Message(message_id="test/2", body=b"{}"))
+    (_, said), (bare, _) = end.got()
+    assert "only text" in said and bare == "test/2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("wecom", {"key": "another"}, "code 93000"), ("dingtalk", {"secret": "another"}, "code 310000 (…): secret is not the robot's"), ("dingtalk", {"access_token": "another"}, "access_token is no robot's"),
+        ("feishu", {"secret": "another"}, "code 19021 (…): secret is not the robot's"), ("feishu", {"token": "another"}, "token is no robot's"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_the_settings_affair_and_says_what_to_mend(end_of, opened, kind, options, says):
+    """Nothing is lost: the sink waits as a whole until it is mended."""
+    end = end_of(kind)
+    with pytest.raises(Unavailable) as caught:
+        opened(end.open(**options)).deliver(message(1))
+    assert type(caught.value) is Unavailable and says in re.sub(r"\(.*\)", "(…)", str(caught.value)) and end.got() == []
+
+
+@pytest.mark.parametrize("kind", ROBOTS)
+@pytest.mark.parametrize(("status", "body", "says"), [(200, b"<html>log in</html>", "not as this platform's robots do"), (200, b"[]", "not as"), (200, b'{"errcode":"0","code":false}', "not as"), (200, b"{" * 100_000, "not as"), (502, b"", "answered 502")])
+def test_what_answers_in_a_robots_place_has_taken_nothing(end_of, opened, kind, status, body, says):
+    end = end_of(kind)
+    end.fault = answers(status, body=body)
+    with pytest.raises(Unavailable, match=says):
+        opened(end.open()).deliver(message(1))
+
+
+@pytest.mark.parametrize("kind", ROBOTS)
+def test_of_an_answer_without_an_end_only_the_beginning_is_read(end_of, opened, kind):
+    end = end_of(kind)
+    end.fault = drips(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="not as this platform's robots do"):
+        opened(end.open()).deliver(message(1))
+    assert time.monotonic() - started < 5
 
 
 # --- settings ---
