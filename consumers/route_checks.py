@@ -145,6 +145,8 @@ def shadowing(route: Route, earlier: Sequence[Route]) -> list[str]:
         field: _CLOSED.get(field) or frozenset({_OTHER}.union(*(each.wanted.get(field, ()) for each in (route, *takers)))) for field in FIELDS
     }  # fmt: skip
     left = [_box(route, values)]
+    if alone := next((other.name for other in takers if not any(_minus(left[0], _box(other, values)))), None):
+        return [alone]
     by = []
     for other in takers:
         taken = _box(other, values)

@@ -254,7 +254,7 @@ class _Reader:
             if muted := always_muted(route, now_ms, self.timezone):
                 raise self.source.bad((*path, "mute"), muted)
             if by := shadowing(route, routes):
-                raise self.source.bad((*path, "match"), f"route {entry.name!r} can never match: {', '.join(by)} before it take all of it; move it up, or let them continue: true")
+                raise self.source.bad((*path, "match"), f"route {entry.name!r} can never match: all of it is taken before, by {', '.join(by)}; move it up, or give those continue: true")
             routes.append(route)
         return routes
 
