@@ -33,8 +33,10 @@ log = structlog.get_logger()
 
 _WORDS = {*get_args(Language), *MASKED, *FIELDS, *TRANSITIONS}
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_NO_SECRETS = {"ca_file"}
-"""Options that end in ``_file`` and are paths: of all others the file's text is the option."""
+_PATHS = {"ca_file"}
+"""Options that end in ``_file`` and are paths, as seen from the file of routes: of all others the file's text is the option."""
+_NUMBERS = {"keep": int, "rotate_mb": float}
+"""Options that are numbers; all others are text, however it looks: a token may be of digits."""
 _MOST_ESCALATION_MS = 365 * DAY_MS
 _ONE_WAY = ("sink_file", "webhook_url", "webhook_secret", "webhook_real", "webhook_private")
 State = tuple[int, int, int, int] | None
@@ -173,13 +175,24 @@ class _Reader:
             raise self.source.bad((*path, "kind"), f"sink {name}: unknown kind{nearest(given['kind'], SINK_KINDS)}")
         options: dict[str, object] = {}
         for key, value in given.items():
-            secret = key.endswith("_file") and key not in _NO_SECRETS
+            secret = key.endswith("_file") and key not in _PATHS
             option = key.removesuffix("_file") if secret else key
             if option in options:
                 raise self.source.bad((*path, key), f"sink {name}: {option} is given twice, itself and as a file")
-            options[option] = self._secret(value, (*path, key)) if secret else self._substituted(value, (*path, key))
+            options[option] = self._secret(value, (*path, key)) if secret else self._option(key, value, (*path, key))
         kind = str(options.pop("kind"))
         return SinkConfig(kind, options, f"{self.path}:{self.source.lines[path]}")
+
+    def _option(self, key: str, value: Any, path: tuple[Any, ...]) -> object:
+        """An option's value as what it is: a path, a number, or text."""
+        if key in _PATHS and isinstance(value, str):
+            return str(self._seen(self.path.parent / value))
+        if key in _NUMBERS:
+            try:
+                return _NUMBERS[key](value)
+            except (ValueError, TypeError):
+                raise self.source.bad(path, f"{key} is a number") from None
+        return self._substituted(value, path)
 
     def _secret(self, name: Any, path: tuple[Any, ...]) -> object:
         """The text of a file that a key names, or of each of several."""

@@ -1,7 +1,7 @@
 """Incidents in words for people: a title of one line, plain text and Markdown, in Chinese, in English or in both. The words are in ``templates/``. Pure.
 
 What comes from outside (names, plates, somebody's clauses) stays on its line, and is no Markdown: its special characters are written in full width, since
-the robots of WeCom, DingTalk and Feishu each know another way of escaping them, or none.
+the robots of WeCom, DingTalk and Feishu each know another way of escaping them, or none. A title is safe in the same way, whatever a sink puts it into.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _environment(finalize: Callable[[Any], str], strong: Callable[[Any], str], l
 
 _TEXT = _environment(shown, shown, lambda url, words: f"{words}：{url}" if words.isascii() is False else f"{words}: {url}")
 _MD = _environment(
-    lambda value: value if isinstance(value, _Markdown) else markdown(value), lambda value: _Markdown(f"**{markdown(value)}**"),
+    lambda value: value if isinstance(value, _Markdown) else markdown(value), lambda title: _Markdown(f"**{title}**"),
     lambda url, words: _Markdown(f"[{words}]({quote(url, safe=':/?&=%~-._+,;@#')})"),
 )  # fmt: skip
 
@@ -163,7 +163,7 @@ class Writer:
         else:
             only = said[style.language]
             own = f"{only['kind']}{'：' if style.language == 'zh' else ': '}{only['rule']}{'，' if style.language == 'zh' else ', '}{only['who']}"
-        return _cut(shown(f"{marked}{own}"))
+        return marked + _cut(markdown(own))
 
     def digest(self, messages: Sequence[Message], style: Style, route: str, now_ms: int) -> Message:
         """Several messages as one: a CloudEvent that lists theirs; its title says how many incidents, by rule."""
@@ -171,7 +171,7 @@ class Writer:
         incidents = {str(data.get("incident_id", number)): data for number, event in enumerate(events) if isinstance(data := event.get("data"), dict)}
         by_rule = Counter(str(data.get("rule") or "other") for data in incidents.values())
         message_id = f"digest/{hashlib.sha256(chr(10).join(message.message_id for message in messages).encode()).hexdigest()[:32]}"
-        title = _cut(shown(_rehearsal(incidents.values()) + _counted(by_rule, style.language)))
+        title = _rehearsal(incidents.values()) + _cut(markdown(_counted(by_rule, style.language)))
         whole = list(_that_fit(messages))
         data = _Digest(route, len(messages), dict(by_rule), [events[number] for number in whole], [each.message_id for each in messages[len(whole) :]])
         lines = {"lines": [message.title for message in messages[:LINES_OF_A_DIGEST]], "more": max(0, len(messages) - LINES_OF_A_DIGEST)}
@@ -182,9 +182,9 @@ class Writer:
     def test(self, sink: str, now_ms: int) -> Message:
         """One message that tries a sink out, and says so."""
         said = f"{_TEST.zh} {_TEST.en} ({local_datetime(now_ms, self.timezone):%Y-%m-%d %H:%M:%S})"
-        title, message_id = f"[测试 TEST] 驿程 Yicheng → {shown(sink)}", f"test/{now_ms}"
+        title, message_id = f"[测试 TEST] 驿程 Yicheng → {markdown(sink)}", f"test/{now_ms}"
         body = structured(message_id, "notifier", "test", f"sink/{sink}", datetime.fromtimestamp(now_ms / 1000, UTC), _Test(sink, said))
-        return Message(message_id=message_id, body=body, title=title, text=f"{title}\n{said}", markdown=f"**{markdown(title)}**  \n{markdown(said)}")
+        return Message(message_id=message_id, body=body, title=title, text=f"{title}\n{said}", markdown=f"**{title}**\n\n{markdown(said)}")
 
 
 class _Test(msgspec.Struct):

@@ -51,11 +51,11 @@ def notifier_explain(
 @app.command("test")
 def notifier_test(sink: Annotated[str, typer.Argument(help="name of the sink, as the routes call it")], routes: RoutesPath = None) -> None:
     """Send one message to a sink, marked as a test, and say what became of it."""
-    from consumers.sinks import open_sink
-
     routing = _routing(routes)
     if sink not in routing.sinks:
         raise BadInput(f"unknown sink {sink!r}{nearest(sink, routing.sinks)}")
+    from consumers.sinks import open_sink  # type: ignore[attr-defined]
+
     configured = routing.sinks[sink]
     message = routing.writer.test(sink, time.time_ns() // 1_000_000)
     began_s = time.monotonic()

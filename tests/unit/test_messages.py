@@ -17,6 +17,7 @@ LINK = "https://console.example/i/{}?s=(1)&t=2"
 ZH = """\
 新事件：超速，蒙A12345
 车辆 蒙A12345 在环路以 48.5 公里/小时行驶
+查看并答复：https://console.example/i/INCIDENT1?s=(1)&t=2
 违规：超速（按违规处理）
 对象：号牌 蒙A12345；车辆 V-100001；企业 ent-1
 时间：2026-11-11 08:00:00–08:01:30，尚未结束（UTC+08:00）
@@ -25,11 +26,11 @@ ZH = """\
 条款：二（四）“限速四十公里”
 文件：《管理办法》，呼政发〔2019〕1号
 依据：文件明确要求；数值、区域或时段为示例；条文对象是驾驶人；责任单位：公安机关交通管理部门
-事件编号：INCIDENT1，第 1 版
-查看并答复：https://console.example/i/INCIDENT1?s=(1)&t=2"""
+事件编号：INCIDENT1，第 1 版"""
 EN = """\
 new: speeding, 蒙A12345
 Vehicle 蒙A12345 (V-100001) drove 48.5 km/h on the ring road
+Look at it and answer: https://console.example/i/INCIDENT1?s=(1)&t=2
 Rule: speeding (a violation)
 About: plate 蒙A12345; vehicle V-100001; enterprise ent-1
 When: 2026-11-11 08:00:00–08:01:30, not over yet (UTC+08:00)
@@ -38,8 +39,7 @@ Evidence: 7 records, highest speed 48.5 km/h
 Clause: 二（四） “限速四十公里”
 Document: 《管理办法》, 呼政发〔2019〕1号
 Basis: stated in the document; its figures, zones or hours are illustrative; the clause is addressed to drivers; responsible: 公安机关交通管理部门
-Incident: INCIDENT1, revision 1
-Look at it and answer: https://console.example/i/INCIDENT1?s=(1)&t=2"""
+Incident: INCIDENT1, revision 1"""
 
 
 def written(made=None, step=0, link=LINK.format, **style):
@@ -61,8 +61,7 @@ def test_an_incident_in_each_language():
 def test_markdown_says_the_same_with_the_link_as_one():
     lines = written(language="zh").markdown.split("\n")
     assert lines[0] == "**新事件：超速，蒙A12345**" and lines[1] == "" and all(line.endswith("  ") for line in lines[2:-1])
-    assert [line.rstrip() for line in lines[2:-1]] == ZH.splitlines()[1:-1]
-    assert lines[-1] == "[查看并答复](https://console.example/i/INCIDENT1?s=%281%29&t=2)"
+    assert [line.rstrip() for line in lines[2:]] == [ZH.splitlines()[1], "[查看并答复](https://console.example/i/INCIDENT1?s=%281%29&t=2)", *ZH.splitlines()[3:]]
 
 
 def test_what_is_not_known_is_left_out():
@@ -95,8 +94,7 @@ def test_times_are_those_of_the_city_and_days_are_told_apart():
 def test_what_must_be_seen_first_stands_first_in_every_form(kind, fields, step, mark, style):
     message = written(event(kind, **fields), step, **style)
     assert message.title.startswith(mark) and message.text.startswith(mark)
-    assert message.markdown.startswith("**" + mark.replace("[", "［").replace("]", "］"))
-    assert mark or message.title[0] not in "[{"
+    assert message.markdown.startswith(f"**{message.title}**\n\n") and (mark or message.title[0] not in "[{")
 
 
 def test_a_step_is_a_message_of_its_own_and_a_repeat_is_not():
@@ -109,11 +107,11 @@ def test_a_step_is_a_message_of_its_own_and_a_repeat_is_not():
 @pytest.mark.parametrize("name", TITLE_FIELDS)
 def test_every_field_of_a_title_has_a_value(name):
     made = event(line_id="L-1", outlet_id="o-1")
-    assert re.fullmatch(r"<.+>", written(made, title=f"<{{{name}}}>").title)
+    assert re.fullmatch(r"“.+”", written(made, title=f"“{{{name}}}”").title)
 
 
 def test_a_title_is_one_line_and_not_endless():
-    assert written(event(reason_zh="甲\n乙" * 500), title="{reason_zh}").title == ("甲\\n乙" * 500)[: LONGEST_TITLE - 1] + "…"
+    assert written(event(reason_zh="甲\n乙" * 500), title="{reason_zh}").title == ("甲＼n乙" * 500)[: LONGEST_TITLE - 1] + "…"
 
 
 @pytest.mark.parametrize("what", MASKED)
@@ -125,7 +123,7 @@ def test_a_mask_takes_what_it_names_out_of_every_form(what):
     assert ("100001" not in everything) == (what == "vehicle")
     assert b"\n" not in message.body and json.loads(message.body)["data"]["incident_id"] == "INCIDENT1"
     if what == "plate":
-        assert json.loads(message.body)["data"]["plate"] == "蒙A***5" and "蒙A***5" in message.title
+        assert json.loads(message.body)["data"]["plate"] == "蒙A***5" and "蒙A＊＊＊5" in message.title and "蒙A***5" in message.text
     if what == "vehicle":
         assert json.loads(message.body)["subject"] == "vehicle/***01" and "V-100001" not in json.dumps(json.loads(message.body)["data"]["evidence"])
 
@@ -161,7 +159,8 @@ def test_nothing_from_outside_is_markdown(attack):
     """The only live characters of a message are those of its own first line and link."""
     message = written(event(reason_zh=attack, reason_en=attack, plate=attack, zone_id=attack, clause_text=attack, responsible=(attack,), document=attack))
     first, *lines = message.markdown.split("\n")
-    own = [first[2:-2], *(line for line in lines if not re.fullmatch(r"\[(查看并答复|Look at it and answer)\]\(https://console\.example/[^()\s]*\)", line))]
+    own = [first[2:-2], *(line for line in lines if not re.fullmatch(r"\[(查看并答复|Look at it and answer)\]\(https://console\.example/[^()\s]*\)\s*", line))]
+    assert first[2:-2] == message.title
     assert first.startswith("**") and first.endswith("**") and len(own) == len(lines) - 1
     for line in own:
         assert not set(line) & set("*`_[]<>#|~!\\@&$"), line
@@ -177,7 +176,7 @@ def test_nothing_from_outside_begins_a_line_or_steers_a_terminal(attack):
 
 
 def test_a_link_cannot_be_left_by_its_address():
-    assert written(link=lambda _: "https://x/a)[b](https://evil.example) c").markdown.endswith("(https://x/a%29%5Bb%5D%28https://evil.example%29%20c)")
+    assert "(https://x/a%29%5Bb%5D%28https://evil.example%29%20c)  \n" in written(link=lambda _: "https://x/a)[b](https://evil.example) c").markdown
 
 
 def test_a_template_is_no_program_of_whoever_reports():

@@ -70,6 +70,17 @@ def test_a_file_says_what_is_decided_and_secrets_are_put_in(folder):
     assert [each.route for each in routing.destinations(event(severity="warning"), OPENED_MS)] == ["rest"]
 
 
+def test_options_are_what_they_are(folder):
+    """Numbers and paths are named; whatever else looks like a number is text, as tokens may."""
+    (folder / "new").write_text("two\n")
+    options = "{kind: webhook, secret_file: [secrets/police, new], token: 0123, private: false, ca_file: ca.pem, keep: 3, rotate_mb: 1.5, headers: {a: '${WECOM_URL}'}}"
+    found = load_routing(write(folder, GOOD.replace("{kind: file, path: chief.jsonl}", options))).sinks["chief"].options
+    assert found == {
+        "secret": [SECRET, "two"], "token": "0123", "private": False, "ca_file": str(folder / "ca.pem"), "keep": 3, "rotate_mb": 1.5,
+        "headers": {"a": "https://wecom.example/key=hidden-key"},
+    }  # fmt: skip
+
+
 def test_every_key_of_a_route_has_its_effect(folder):
     routing = load_routing(write(folder, with_route(
         "- name: all", "  match: {city: '150100', rule: [forbidden_stop], rule_id: x, severity: warning, basis: [stated, operator], zone: z, enterprise: e, responsible: p, synthetic: false}",
@@ -87,7 +98,8 @@ def test_every_key_of_a_route_has_its_effect(folder):
     assert route.acknowledgement_lasts_ms == 8 * 3_600_000 and route.continues
 
 
-def test_the_example_is_read(folder):
+def test_the_example_is_read(folder, monkeypatch):
+    monkeypatch.setenv("WECOM_KEY", "k")
     (folder / "secrets" / "chief-mail").write_text("mailto://x")
     routing = load_routing(write(folder, (ROOT / "deploy" / "routes.example.yaml").read_text("utf-8")))
     assert [route.name for route in routing.routes] == ["everything", "rehearsal", "speeding", "parking", "rest"]
@@ -149,6 +161,8 @@ MISTAKES = {
     "a group that waits for nothing": (with_route(ROUTE, "  to: duty", "  group_by: [zone]"), 23, "group_by needs group_wait or digest_at"),
     "an hour that is none": (with_route(ROUTE, "  to: duty", "  digest_at: ['8 Uhr']"), 23, "time '8 Uhr' is not HH:MM"),
     "a secret file that is not there": (GOOD.replace("secrets/police", "secrets/polizei"), 9, "secret_file: the file cannot be read (no such file or directory)"),
+    "a number that is none": (GOOD.replace("path: chief.jsonl", "path: chief.jsonl, keep: few"), 5, "keep is a number"),
+    "an option given twice": (GOOD.replace("    real: true", "    secret: hidden-key"), 10, "sink police: secret is given twice, itself and as a file"),
     "a variable that is not set": (GOOD.replace("${WECOM_URL}", "https://x/${WECOM_KEY_NOT_SET}"), 4, "url: the variable WECOM_KEY_NOT_SET is not set"),
     "no routes": (GOOD.partition("routes:")[0] + "routes: []\n", 16, "no route is named"),
     "no sinks": ("sinks: {}\nroutes:\n- {name: a, to: b}\n", 1, "no sink is named"),
