@@ -5,9 +5,14 @@ import time
 
 import pytest
 from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from notices import OPENED_MS, at_ms, event
 from structlog.testing import capture_logs
 
+from consumers.route import Route
+from consumers.route_checks import shadowing
+from consumers.routes import Routing
 from consumers.routes_file import RoutesFile, configured, load_routing, refuse_two_ways
 from streams.errors import BadInput
 from streams.settings import Settings
@@ -296,3 +301,21 @@ def test_a_hundred_routes_are_read_in_a_moment(folder):
     began_s = time.monotonic()
     assert len(load_routing(write(folder, GOOD.replace("- name: rest\n", many + "- name: rest\n"))).routes) == 102
     assert time.monotonic() - began_s < 10
+
+
+FIELD_VALUES = {"severity": ("violation", "warning"), "synthetic": ("true", "false"), "zone": ("z1", "z2"), "responsible": ("p", "q")}
+some_routes = st.lists(
+    st.tuples(st.fixed_dictionaries({}, optional={field: st.frozensets(st.sampled_from(values), min_size=1) for field, values in FIELD_VALUES.items()}), st.booleans()), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(some_routes)
+def test_a_route_can_never_match_exactly_where_no_event_of_all_reaches_it(chosen):
+    routes = [Route(name=f"r{number}", to=("x",), wanted=wanted, continues=continues) for number, (wanted, continues) in enumerate(chosen)]
+    every = [
+        event(severity=severity, synthetic=synthetic, zone_id=zone, responsible=responsible).incident
+        for severity in ("violation", "warning") for synthetic in (True, False) for zone in ("z1", "z2", "z3", None) for responsible in ((), ("p",), ("q",), ("p", "q"), ("r",))
+    ]  # fmt: skip
+    reached = {route.name for incident in every for route in Routing({}, routes).matching(incident)}
+    assert [bool(shadowing(route, routes[:number])) for number, route in enumerate(routes)] == [route.name not in reached for route in routes]
