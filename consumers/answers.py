@@ -18,6 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams import metrics
+from streams.answers import ACTIONS, Answer, Standing, read_answer, standing
 from streams.counts import OTHER
 from streams.decode import Malformed, decoded
 from streams.lifecycle import RETRACTED
@@ -32,11 +33,12 @@ OLDEST = "over_1d"
 """Labels of the time since an incident was published, and its end in seconds; the last has none."""
 FORGOTTEN_S = 30 * 86_400
 """So long is an answer waited for."""
-ACTIONS = ("acknowledged", "dismissed", "fined")
 MOST_LABELS = 1_000
 """Pairs of city and rule; further ones, which are none of ours, count as other."""
 SHOWN_EVERY_S = 5.0
 RECORDS_AT_ONCE = 2_000
+KEPT_INCIDENTS, KEPT_ANSWERS = 200_000, 100
+"""Of so many incidents, and so many of each, answers are known to the pages; the oldest incident's are forgotten first."""
 
 
 class Waiting(NamedTuple):
@@ -52,34 +54,28 @@ class _Incident(msgspec.Struct):
     city: str
     rule: str
     state: str
+    revision: int = 0
 
 
 class _Event(msgspec.Struct):
     data: _Incident
 
 
-class Answer(msgspec.Struct):
-    """What the notifier asks of an answer."""
-
-    incident_id: str
-    action: str
-
-
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_answer = msgspec.json.Decoder(Answer).decode
-
-
-def read_answer(value: bytes | None) -> Answer:
-    """The answer that a record holds; ``Malformed`` where it is none."""
-    return decoded(value or b"", _decode_answer)
 
 
 class Answers:
-    """What waits, and what was answered. Times are those of the records (ms since 1970)."""
+    """What waits, and what was answered. Times are those of the records (ms since 1970).
+
+    ``said``: the answers to each incident, each once; ``retracted``: the revisions that took an incident back.
+    """
 
     def __init__(self) -> None:
         self.waiting: dict[str, Waiting] = {}
         self.answered: dict[str, Waiting | None] = {}
+        self.said: dict[str, list[Answer]] = {}
+        self.retracted: dict[str, set[int]] = {}
+        self._gone: dict[str, int] = {}
         self._labels: set[tuple[str, str]] = set()
 
     def enter_incident(self, value: bytes | None, at_ms: int) -> None:
@@ -87,26 +83,58 @@ class Answers:
         incident = decoded(value or b"", _decode_event).data
         name = incident.incident_id
         if incident.state == RETRACTED:
-            self.waiting.pop(name, None)
-        elif name not in self.waiting:
+            self._retract(name, incident.revision)
+        elif name not in self.waiting and incident.revision >= max(self.retracted.get(name, ()), default=0):  # else it is a repeat of before
+            self._gone.pop(name, None)
             known = Waiting(*self._bounded(incident.city, incident.rule), at_ms)
             if name not in self.answered:
                 self.waiting[name] = known
             elif self.answered[name] is None:
                 self.answered[name] = known
 
+    def _retract(self, name: str, revision: int) -> None:
+        self.waiting.pop(name, None)
+        self.retracted.setdefault(name, set()).add(revision)
+        self._gone[name] = revision
+        if self._standing(name).first_ms is None:
+            self.answered.pop(name, None)
+
     def enter_answer(self, value: bytes | None, at_ms: int, *, count: bool) -> None:
-        """Enter an answer; ``Malformed`` where it is none. ``count`` says whether the metrics are to have it: those given before this process are not counted again."""
-        answer = read_answer(value)
+        """Enter an answer; ``Malformed`` where it is none. ``count`` says whether the metrics are to have it: those given before this process are not counted again.
+
+        An answer to a revision that took the incident back is kept and changes nothing else, and so does a repeat. One that names no revision is about the last.
+        """
+        answer = read_answer(value or b"")
         name = answer.incident_id
-        first = name not in self.answered
-        incident = self.waiting.pop(name, None) or self.answered.get(name)
-        self.answered[name] = incident
+        answer = msgspec.structs.replace(answer, time_ms=answer.time_ms or at_ms, revision=self._gone.get(name) if answer.revision is None else answer.revision)
+        if not self._keep(answer) or answer.revision in self.retracted.get(name, ()):
+            return
+        answers = self._standing(name).first_ms is not None
+        first = answers and name not in self.answered
+        incident = self.waiting.get(name) or self.answered.get(name)
+        if answers:
+            self.waiting.pop(name, None)
+            self.answered[name] = incident
         if not count or incident is None:
             return
         metrics.ANSWERS.labels(incident.city, incident.rule, answer.action if answer.action in ACTIONS else OTHER).inc()
         if first:
             metrics.ACKNOWLEDGE_SECONDS.labels(incident.rule).observe(max(0, at_ms - incident.since_ms) / 1000)
+
+    def _keep(self, answer: Answer) -> bool:
+        """Whether an answer is no repeat."""
+        said = self.said.setdefault(answer.incident_id, [])
+        if answer.answer_id is not None and any(known.answer_id == answer.answer_id for known in said):
+            return False
+        said.append(answer)
+        if len(said) > KEPT_ANSWERS:
+            del said[1]
+        if len(self.said) > KEPT_INCIDENTS:
+            del self.said[next(iter(self.said))]
+        return True
+
+    def _standing(self, name: str) -> Standing:
+        return standing(self.said.get(name, ()), self.retracted.get(name, ()))
 
     def show(self, now_ms: int) -> None:
         """Set the gauge; what is too old is forgotten."""
@@ -134,6 +162,8 @@ class AnswersReader:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ends: dict[TopicPartition, int] = {}
+        self.known = Answers()
+        self._counted: dict[TopicPartition, int] = {}
         self._stopping = threading.Event()
         self._began_ms = time.time_ns() // 1_000_000
 
@@ -144,6 +174,10 @@ class AnswersReader:
     def stop(self) -> None:
         """End soon; from any thread."""
         self._stopping.set()
+
+    def answers_to(self, incident_id: str) -> list[Answer]:
+        """The answers to an incident, in their order, as far as they have been read; from any thread."""
+        return list(self.known.said.get(incident_id, ()))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -180,6 +214,8 @@ class AnswersReader:
                 if partition.topic == INCIDENTS.name:
                     self.ends[partition] = consumer.position(partition)
             behind = {partition: end for partition, end in behind.items() if consumer.position(partition) < end}
+            if not behind:
+                self.known = answers
             if not behind and time.monotonic() > shown_at_s + SHOWN_EVERY_S:
                 shown_at_s = time.monotonic()
                 answers.show(time.time_ns() // 1_000_000)
@@ -192,7 +228,10 @@ class AnswersReader:
             if record.topic == INCIDENTS.name:
                 answers.enter_incident(record.value, at_ms)
             else:
-                answers.enter_answer(record.value, at_ms, count=at_ms >= self._began_ms)
+                partition = TopicPartition(record.topic, record.partition)
+                new = record.offset >= self._counted.get(partition, 0)  # else it was counted before Kafka had to be asked anew
+                self._counted[partition] = max(record.offset + 1, self._counted.get(partition, 0))
+                answers.enter_answer(record.value, at_ms, count=new and at_ms >= self._began_ms)
         except Malformed as error:
             if record.topic == FEEDBACK.name:  # of incidents each delivery says it
                 passed_over(record.topic, record.partition, record.offset, str(error))

@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
-    """What a caller sent; only a POST has a body."""
+    """What a caller sent; only a POST has a body. ``query``: what stands in the address behind its ?."""
 
     headers: Message
     body: bytes = b""
+    query: str = ""
 
 
-Answer = tuple[int, str, bytes]
-"""Status, content type and body."""
+Answer = tuple[int, str, bytes] | tuple[int, str, bytes, Mapping[str, str]]
+"""Status, content type and body, and further headers."""
 Page = Callable[[Request], Answer]
 
 REQUEST_S = 10.0
@@ -98,8 +99,9 @@ class _Request(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        page = self.server.pages.get(self.path.partition("?")[0])
-        self._answer(*(page(Request(self.headers)) if page else self._unknown()))
+        path, _, query = self.path.partition("?")
+        page = self.server.pages.get(path)
+        self._answer(page(Request(self.headers, query=query)) if page else self._unknown())
 
     do_HEAD = do_GET  # noqa: N815 - the library's name
 
@@ -107,19 +109,23 @@ class _Request(BaseHTTPRequestHandler):
         page = self.server.posts.get(self.path.partition("?")[0])
         length = self.headers.get("Content-Length", "")
         if page is None:
-            self._answer(*self._unknown())
+            self._answer(self._unknown())
         elif not (length.isascii() and length.isdigit() and int(length[:12]) <= LARGEST_BODY_BYTES):
-            self._answer(413, PLAIN, f"a body of at most {LARGEST_BODY_BYTES:,} bytes, with its Content-Length\n".encode())
+            self._answer((413, PLAIN, f"a body of at most {LARGEST_BODY_BYTES:,} bytes, with its Content-Length\n".encode()))
         else:
-            self._answer(*page(Request(self.headers, self.rfile.read(int(length)))))
+            self._answer(page(Request(self.headers, self.rfile.read(int(length)))))
 
     def _unknown(self) -> Answer:
         return 404, PLAIN, f"see {', '.join((*self.server.pages, *self.server.posts))}\n".encode()
 
-    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+    def _answer(self, answer: Answer) -> None:
+        status, content_type, body, *more = answer
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        for headers in more:
+            for name, value in headers.items():
+                self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

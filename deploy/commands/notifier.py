@@ -54,7 +54,7 @@ def notifier_test(sink: Annotated[str, typer.Argument(help="name of the sink, as
     routing = _routing(routes)
     if sink not in routing.sinks:
         raise BadInput(f"unknown sink {sink!r}{nearest(sink, routing.sinks)}")
-    from consumers.sinks import open_sink  # type: ignore[attr-defined]
+    from consumers.sinks import open_sink
 
     configured = routing.sinks[sink]
     message = routing.writer.test(sink, time.time_ns() // 1_000_000)
