@@ -20,6 +20,7 @@ from streams.errors import BadInput
 NOTHING = "0" * 64
 """What the first line says of the line before."""
 LONGEST_LINE_BYTES = 16_384
+LONGEST_TEXT = 300
 FILE = "audit.jsonl"
 """Its name in the state directory."""
 
@@ -73,7 +74,8 @@ class Audit:
 def _write(file: BinaryIO, last: bytes | None, action: str, by: str | None, about: dict[str, str | int | None]) -> bytes:
     number = _number(last) + 1
     before = NOTHING if last is None else _hash(last)
-    line = msgspec.json.encode(Entry(number, time.time_ns() // 1_000_000, action, by, about, before))
+    shortened = {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in about.items()}
+    line = msgspec.json.encode(Entry(number, time.time_ns() // 1_000_000, action, by and by[:LONGEST_TEXT], shortened, before))
     written = file.write(line + b"\n")
     if written != len(line) + 1:
         raise OSError(f"{file.name}: only {written} bytes of a line could be written")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ import msgspec
 from streams.basis import Words
 from streams.decode import decoded
 from streams.errors import BadInput, nearest
+from streams.ids import UNSEEN
 
 Action = Literal["acknowledged", "dismissed", "fined", "noted", "objected", "upheld", "rejected"]
 """``objected`` is the enterprise's; ``upheld`` (the objection is right) and ``rejected`` are what police say to that."""
@@ -55,19 +57,24 @@ def made_answer(
     """An answer as it may be published; ``BadInput`` says in one line what is wrong with it."""
     if action not in ACTIONS:
         raise BadInput(f"action: no answer of that name{nearest(action[:40], ACTIONS)}")
-    by, reason = (by or "").strip() or None, (reason or "").strip() or None
+    by, reason = _text("by", by, LONGEST_BY), _text("reason", reason, LONGEST_REASON)
     if reason is None and action in NEED_REASON:
         raise BadInput(f"reason: an answer {action!r} says why")
-    for name, text, most in (("by", by, LONGEST_BY), ("reason", reason, LONGEST_REASON)):
-        if text is not None and len(text) > most:
-            raise BadInput(f"{name}: {len(text)} characters, more than {most}")
-        if text is not None and not all(character.isprintable() or character in "\r\n\t　" for character in text):
-            raise BadInput(f"{name}: a character in it cannot be shown")
     if answer_id is not None and not _ANSWER_ID.fullmatch(answer_id):
         raise BadInput("answer_id: 8 to 64 letters, digits, _, . or - are expected")
     if objection is not None and action not in NEED_OBJECTION:
         raise BadInput("objection: only upheld and rejected decide one")
     return Answer(incident_id=incident_id, action=action, time_ms=time_ms, by=by, reason=reason, answer_id=answer_id, revision=revision, objection=objection)
+
+
+def _text(name: str, text: str | None, most: int) -> str | None:
+    """What a person wrote, None for nothing; characters that nobody sees (a zero-width space of a chat program) are left out."""
+    seen = "".join(character for character in (text or "").replace("\r\n", "\n") if unicodedata.category(character) != "Cf").strip()
+    if len(seen) > most:
+        raise BadInput(f"{name}: {len(seen)} characters, more than {most}")
+    if any(unicodedata.category(character) in UNSEEN and character not in "\n\t" for character in seen):
+        raise BadInput(f"{name}: a character in it cannot be shown")
+    return seen or None
 
 
 class Standing(msgspec.Struct, frozen=True):
