@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
 import typer
 
-from deploy.commands import checks, dead, incidents, judge, kafka, notifier, policy, processes, produce, registry, report, secrets, topics, up
+from deploy.commands import audit, checks, dead, incidents, judge, kafka, notifier, policy, processes, produce, registry, report, secrets, topics, up
 from streams.errors import YichengError
 from streams.shown import shown
 
@@ -29,7 +29,7 @@ for command in (checks.bench, judge.judge, processes.worker, checks.doctor):
     app.command()(command)
 for name, group in (
     ("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("secrets", secrets),
-    ("incidents", incidents), ("dead", dead), ("report", report), ("notifier", notifier),
+    ("incidents", incidents), ("audit", audit), ("dead", dead), ("report", report), ("notifier", notifier),
 ):  # fmt: skip
     app.add_typer(group.app, name=name)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
+from consumers.audit import Audit
 from deploy import published
 from deploy.admin import produce
+from streams.answers import NEED_OBJECTION, NO_ANSWERS, Answer, made_answer, record_of
+from streams.answers import standing as answers_come_to
 from streams.clock import local_datetime
 from streams.cloudevents import subject_of
 from streams.errors import BadInput, nearest
@@ -24,8 +27,17 @@ def standing(bootstrap: str) -> dict[str, dict[str, Any]]:
 
 
 def answers(bootstrap: str) -> dict[str, dict[str, Any]]:
-    """The last answer to each incident."""
-    return {said["incident_id"]: said for said in published.answers(bootstrap)}
+    """The last answer to each incident; a note is none."""
+    last = {name: [said for said in sorted(held, key=lambda said: said.time_ms) if said.action != "noted"] for name, held in answers_to(bootstrap).items()}
+    return {name: {"action": held[-1].action} for name, held in last.items() if held}
+
+
+def answers_to(bootstrap: str) -> dict[str, list[Answer]]:
+    """All answers by incident, in the order in which they were published."""
+    found: dict[str, list[Answer]] = defaultdict(list)
+    for said in published.answers(bootstrap):
+        found[said.incident_id].append(said)
+    return found
 
 
 def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None) -> Iterator[str]:
@@ -33,18 +45,28 @@ def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None
     said = answers(bootstrap)
     for data in sorted(standing(bootstrap).values(), key=lambda data: (data["opened_at_ms"], data["incident_id"])):
         answer = said.get(data["incident_id"])
-        if (unanswered and answer) or (rule and rule not in {data["rule"], data["rule_id"]}):
+        if (unanswered and answer and answer["action"] not in NO_ANSWERS) or (rule and rule not in {data["rule"], data["rule_id"]}):
             continue
         opened = local_datetime(data["opened_at_ms"], policy.timezone).strftime("%Y-%m-%d %H:%M:%S")
         fields = (data["incident_id"], opened, data["state"], answer["action"] if answer else "-", data["rule_id"], subject_of(data))
         yield "\t".join(map(shown, (*fields, f"{data['reason_zh']} · {data['reason_en']}")))
 
 
-def answer(bootstrap: str, incident_ids: list[str], action: str, by: str | None, reason: str | None) -> int:
-    """Publish an answer to each incident; ``BadInput`` where there is no such incident, and then none is published."""
-    known = standing(bootstrap)
+def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, by: str | None, reason: str | None) -> int:
+    """Publish an answer to each incident and return how many; ``BadInput`` where there is no such incident, or no objection to decide, and then none is published."""
+    known, time_ms = standing(bootstrap), time.time_ns() // 1_000_000
+    said = answers_to(bootstrap) if action in (*NEED_OBJECTION, "objected") else {}
+    made = []
     for name in incident_ids:
         if name not in known:
             raise BadInput(f"no incident {name!r}{nearest(name, known)}; ./yicheng incidents list shows them")
-    said = {"action": action, "time_ms": int(time.time() * 1000), "by": by, "reason": reason}
-    return produce(bootstrap, FEEDBACK.name, ((name.encode(), orjson.dumps({"incident_id": name, **said})) for name in incident_ids))
+        now = answers_come_to(said.get(name, ()))
+        if action in NEED_OBJECTION and now.objection != "objected":
+            raise BadInput(f"incident {name}: no objection waits for a decision")
+        if action == "objected" and now.objection:
+            raise BadInput(f"incident {name}: there has been an objection already")
+        objection = now.objection_id if action in NEED_OBJECTION else None
+        made.append(made_answer(name, action, time_ms, by=by, reason=reason, answer_id=secrets.token_urlsafe(16), revision=known[name]["revision"], objection=objection))
+    for each in made:
+        audit.append(action, by, incident_id=each.incident_id, revision=each.revision, answer_id=each.answer_id, through="command line")
+    return produce(bootstrap, FEEDBACK.name, ((each.incident_id.encode(), record_of(each)) for each in made))

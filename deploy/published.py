@@ -9,6 +9,7 @@ import msgspec
 
 from deploy.admin import readable
 from deploy.verdict import newest
+from streams.answers import Answer, once, read_answer
 from streams.basis import Basis, Duty, Figures
 from streams.counts import FEATURES, is_of_day
 from streams.decode import AnyId, Malformed, decoded
@@ -50,11 +51,6 @@ class _Event(msgspec.Struct):
     data: _Data
 
 
-class _Answer(msgspec.Struct):
-    action: str
-    time_ms: int
-
-
 class _Rate(msgspec.Struct):
     """What is made use of in a row of rates."""
 
@@ -65,7 +61,7 @@ class _Rate(msgspec.Struct):
     revision: int
 
 
-_decode_event, _decode_answer, _decode_rate = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Answer).decode, msgspec.json.Decoder(_Rate).decode
+_decode_event, _decode_rate = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Rate).decode
 
 
 class _Cost(msgspec.Struct):
@@ -108,9 +104,9 @@ def rates(bootstrap: str) -> dict[str, dict[str, Any]]:
     return newest(readable(bootstrap, RATES.name, _rate))
 
 
-def answers(bootstrap: str) -> Iterator[dict[str, Any]]:
-    """What police answered to incidents, each with its ``incident_id``, in the order in which it is read."""
-    return readable(bootstrap, FEEDBACK.name, _answer)
+def answers(bootstrap: str) -> Iterator[Answer]:
+    """The answers to incidents, each once, in the order in which they are read: of one incident in that of its partition."""
+    return once(readable(bootstrap, FEEDBACK.name, _answer))
 
 
 def credit(bootstrap: str) -> dict[str, dict[str, Any]]:
@@ -125,11 +121,11 @@ def _credit(record: Any) -> tuple[str, dict[str, Any]]:
     return said.subject, row
 
 
-def _answer(record: Any) -> dict[str, Any]:
-    name, said = id_of(record.key), decoded(record.value or b"", _decode_answer)
+def _answer(record: Any) -> Answer:
+    name, said = id_of(record.key), read_answer(record.value or b"")
     if name is None or not 0 <= said.time_ms < LAST_MS:
         raise Malformed("no answer to an incident")
-    return {**decoded(record.value, _decode_row), "incident_id": name}
+    return msgspec.structs.replace(said, incident_id=name)
 
 
 def _rate(record: Any) -> tuple[str, dict[str, Any]]:

@@ -1,18 +1,24 @@
-"""``yicheng incidents``: those that stand, and answers to them."""
+"""``yicheng incidents``: those that stand, answers to them, and evidence files."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
 
-app = typer.Typer(help="Incidents that stand, and the answers of police to them.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from consumers.audit import Audit
+    from streams.settings import Settings
+
+app = typer.Typer(help="Incidents that stand, the answers of police to them, and evidence files.", no_args_is_help=True)
 
 IncidentIds = Annotated[list[str], typer.Argument(help="ids of incidents, as incidents list prints them")]
 By = Annotated[str | None, typer.Option(help="who answers")]
+Why = Annotated[str, typer.Option(help="why")]
 
 
 @app.command("list")
@@ -32,14 +38,82 @@ def incidents_list(
 @app.command("ack")
 def incidents_ack(ids: IncidentIds, by: By = None) -> None:
     """Say that incidents are being dealt with."""
-    from deploy.feedback import answer
-
-    say(f"{answer(current_settings().kafka_bootstrap, ids, 'acknowledged', by, None)} acknowledged / 已确认")
+    say(f"{_answer(ids, 'acknowledged', by)} acknowledged / 已确认")
 
 
 @app.command("dismiss")
-def incidents_dismiss(ids: IncidentIds, reason: Annotated[str, typer.Option(help="why")], by: By = None) -> None:
+def incidents_dismiss(ids: IncidentIds, reason: Why, by: By = None) -> None:
     """Say that incidents need not be dealt with, and why."""
+    say(f"{_answer(ids, 'dismissed', by, reason)} dismissed / 已驳回")
+
+
+@app.command("fine")
+def incidents_fine(ids: IncidentIds, reason: Annotated[str | None, typer.Option(help="number of the decision, or another remark")] = None, by: By = None) -> None:
+    """Say that a fine was imposed."""
+    say(f"{_answer(ids, 'fined', by, reason)} fined / 已处罚")
+
+
+@app.command("object")
+def incidents_object(ids: IncidentIds, reason: Why, by: By = None) -> None:
+    """Enter an enterprise's objection (申诉) that came another way than by its link."""
+    say(f"{_answer(ids, 'objected', by, reason)} objected / 已登记申诉")
+
+
+@app.command("uphold")
+def incidents_uphold(ids: IncidentIds, reason: Annotated[str | None, typer.Option(help="why")] = None, by: By = None) -> None:
+    """Decide that objections are right; their incidents are dismissed."""
+    say(f"{_answer(ids, 'upheld', by, reason)} upheld / 申诉成立")
+
+
+@app.command("reject")
+def incidents_reject(ids: IncidentIds, reason: Why, by: By = None) -> None:
+    """Decide that objections are not right; the answer of before stands."""
+    say(f"{_answer(ids, 'rejected', by, reason)} rejected / 申诉不成立")
+
+
+@app.command("evidence")
+def incidents_evidence(
+    incident_id: Annotated[str, typer.Argument(help="id of an incident, as incidents list prints it")],
+    out: Annotated[Path, typer.Option(help="ZIP file to write")],
+    pdf: Annotated[bool, typer.Option("--pdf", help="with the page as a PDF, too, printed by Chromium")] = False,
+    key: Annotated[Path | None, typer.Option(help="Ed25519 key that signs it, from ./yicheng secrets signing-key (PEM, its owner's alone); without one it is not signed")] = None,
+    by: Annotated[str | None, typer.Option(help="who exports it")] = None,
+) -> None:
+    """Write one file of all that an incident rests on: a page with map and speeds, the records as Kafka holds them, the registry as of then."""
+    from deploy.evidence import write_evidence
+    from deploy.evidence_seal import signing_key
+    from deploy.report.page import need_browser
+
+    settings = current_settings()
+    private = signing_key(key) if key is not None else None
+    if pdf:
+        need_browser()
+    made = write_evidence(settings.kafka_bootstrap, _audit(settings), incident_id, out, by=by, key=private, pdf=pdf)
+    for line in made.lines(out):
+        say(line)
+
+
+@app.command("verify")
+def incidents_verify(
+    file: Annotated[Path, typer.Argument(help="ZIP file of incidents evidence")],
+    key: Annotated[Path | None, typer.Option(help="public Ed25519 key (PEM) of whoever signed it; without one only the files are compared")] = None,
+) -> None:
+    """Whether an evidence file is as it was made; names the first file in it that is not."""
+    from deploy.evidence_seal import public_key, verify_evidence
+
+    verified = verify_evidence(file, public_key(key) if key is not None else None)
+    for line in verified.lines():
+        say(line)
+
+
+def _answer(ids: list[str], action: str, by: str | None, reason: str | None = None) -> int:
     from deploy.feedback import answer
 
-    say(f"{answer(current_settings().kafka_bootstrap, ids, 'dismissed', by, reason)} dismissed / 已驳回")
+    settings = current_settings()
+    return answer(settings.kafka_bootstrap, _audit(settings), ids, action, by, reason)
+
+
+def _audit(settings: Settings) -> Audit:
+    from consumers.audit import FILE, Audit
+
+    return Audit(settings.state_dir / FILE)

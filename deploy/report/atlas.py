@@ -16,7 +16,7 @@ Numbered = tuple[int, Zone]
 Bounds = tuple[float, float, float, float]
 """West, south, east, north."""
 _HEIGHTS = 260, 560
-_MARGIN, _FOOT, _SMALL, _APART = 16, 22, 26, 20
+_MARGIN, FOOT, _SMALL, _APART = 16, 22, 26, 20
 """Around what is shown, below the frame; how small a zone is that its number would cover, how near numbers may come (all in units of the picture)."""
 _KM_PER_DEGREE = 111.195
 PLACES = {
@@ -30,7 +30,7 @@ PLACES = {
 }
 """A mark of its own for each kind of place, largest first."""
 _FILLS = {"restricted": "url(#hatch)", "residential": "url(#dots)", "loading": DARK, "main_road": LIGHT, "road": LIGHT, "corridor": "url(#wide)", "operating": "none"}
-_PATTERNS = Markup(
+PATTERNS = Markup(
     '<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0v5" stroke="#27476b" stroke-width="1.1"/></pattern>'
     '<pattern id="wide" width="9" height="9" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)"><path d="M0 0v9" stroke="#8fa8c2" stroke-width="1.4"/></pattern>'
     '<pattern id="dots" width="6" height="6" patternUnits="userSpaceOnUse"><circle cx="2" cy="2" r="1" fill="#27476b"/></pattern></defs>'
@@ -78,21 +78,21 @@ def maps(t: Writer, network: dict[str, Any]) -> list[tuple[str, Markup]]:
     crowds = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _crowds(whole, numbered), strict=False))
     crowded = {number for crowd in crowds.values() for number, _ in crowd}
     labels = [(str(number), [zone]) for number, zone in numbered if number not in crowded] + [(letter, [zone for _, zone in crowd]) for letter, crowd in crowds.items()]
-    drawn = [("", _drawn(t, whole, network, network["zones"], labels, _PATTERNS))]
+    drawn = [("", _drawn(t, whole, network, network["zones"], labels, PATTERNS))]
     for letter, crowd in crowds.items():
         zones = [zone for _, zone in crowd]
-        view = View.of(_bounds(_corners(zones)))
+        view = View.of(bounds(corners_of(zones)))
         drawn.append((letter, _drawn(t, view, network, zones, [(str(number), [zone]) for number, zone in crowd])))
     return drawn
 
 
 def _drawn(t: Writer, view: View, network: dict[str, Any], zones: Sequence[Zone], labels: Iterable[tuple[str, list[Zone]]], *before: Markup) -> Markup:
     parts = [*before, tag("rect", x=0.5, y=0.5, width=WIDTH - 1, height=view.height - 1, fill="#fff", stroke=LINE)]
-    parts += [_shape(zone, view.at) for zone in sorted(zones, key=lambda zone: zone["kind"] == "loading")]
+    parts += [zone_shape(zone, view.at) for zone in sorted(zones, key=lambda zone: zone["kind"] == "loading")]
     parts += _place_marks([place for place in network["places"] if view.covers(place)], view.at)
     parts += [_label(label, *_label_place(view, held)) for label, held in labels]
-    parts.append(_scale_bar(view.scale / _KM_PER_DEGREE, view.height + _FOOT, t.plain("north")))
-    return picture(WIDTH, view.height + _FOOT, t.plain("map_of"), *parts, css="plot map")
+    parts.append(scale_bar(view.scale / _KM_PER_DEGREE, view.height + FOOT, t.plain("north")))
+    return picture(WIDTH, view.height + FOOT, t.plain("map_of"), *parts, css="plot map")
 
 
 def outside(network: dict[str, Any]) -> int:
@@ -103,21 +103,23 @@ def outside(network: dict[str, Any]) -> int:
 
 def _extent(network: dict[str, Any]) -> Bounds | None:
     """Of the zones, and of the places no farther from them than they reach; of all places where there are no zones."""
-    corners = _corners(network["zones"])
+    corners = corners_of(network["zones"])
     places = [(place["lon"], place["lat"]) for place in network["places"]]
     if corners:
-        west, south, east, north = _bounds(corners)
+        west, south, east, north = bounds(corners)
         reach = max(east - west, north - south)
         corners += [(x, y) for x, y in places if west - reach <= x <= east + reach and south - reach <= y <= north + reach]
     points = corners or places
-    return _bounds(points) if points else None
+    return bounds(points) if points else None
 
 
-def _corners(zones: Iterable[Zone]) -> list[tuple[float, float]]:
+def corners_of(zones: Iterable[Zone]) -> list[tuple[float, float]]:
+    """All corners of some zones (lon, lat)."""
     return [point[:2] for zone in zones for ring in zone["rings"] for point in ring]
 
 
-def _bounds(points: Sequence[tuple[float, float]]) -> Bounds:
+def bounds(points: Sequence[tuple[float, float]]) -> Bounds:
+    """What encloses some positions."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
 
@@ -133,8 +135,8 @@ def _crowds(view: View, numbered: Sequence[Numbered]) -> list[list[Numbered]]:
 
 def _label_place(view: View, zones: Sequence[Zone]) -> tuple[float, float]:
     """Inside of a zone, or beside it, or beside several, where it would cover what it names."""
-    corners = [view.at(*point) for point in _corners(zones)]
-    west, south, east, north = _bounds(corners)
+    corners = [view.at(*point) for point in corners_of(zones)]
+    west, south, east, north = bounds(corners)
     if len(zones) == 1 and max(east - west, north - south) >= _SMALL:
         return view.at(*zones[0]["centre"])
     return (east + 9 if east + 18 < WIDTH else west - 9), max(south - 5, 9)
@@ -144,7 +146,8 @@ def _label(label: str, x: float, y: float) -> Markup:
     return tag("circle", cx=x, cy=y, r=8, fill="#fff", stroke=INK, stroke_width=0.9) + tag("text", label, x=x, y=y + 3.6, text_anchor="middle", class_="number")
 
 
-def _shape(zone: dict[str, Any], at: Callable[[float, float], tuple[float, float]]) -> Markup:
+def zone_shape(zone: dict[str, Any], at: Callable[[float, float], tuple[float, float]]) -> Markup:
+    """A zone filled as its kind is, with its name for those who point at it."""
     path = "".join("M" + "L".join(f"{x} {y}" for x, y in (at(*point[:2]) for point in ring)) + "Z" for ring in zone["rings"])
     dashes = {"stroke_dasharray": "5 3"} if zone["illustrative"] else {}
     title = tag("title", f"{zone['name_zh']} {zone['name_en']}")
@@ -160,7 +163,7 @@ def _place_marks(places: Sequence[dict[str, Any]], at: Callable[[float, float], 
     return parts
 
 
-def _scale_bar(pixels_per_km: float, height: float, north: str) -> Markup:
+def scale_bar(pixels_per_km: float, height: float, north: str) -> Markup:
     """How long some kilometres are, and where north is, below the map."""
     most_km = 160 / pixels_per_km
     step = 10 ** math.floor(math.log10(most_km))

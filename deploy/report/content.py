@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec import structs
 
 from deploy import published
 from deploy.report.enterprises import drivers, interruptions, named, standings
 from deploy.report.figures import Period, document_facts, key_figures, measured, summed
 from deploy.report.network import lines_run, network_on_map, parking, transit
+from streams.answers import NO_ANSWERS
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
 from streams.policy.conditions import title_words
@@ -31,7 +33,7 @@ Row = dict[str, Any]
 
 
 class Published(NamedTuple):
-    """What a report is made of: rows of rates, ``data`` of incidents as last revised, answers of the police, enterprises' credit."""
+    """What a report is made of: rows of rates, ``data`` of incidents as last revised, answers of the police (no notes, no objections), enterprises' credit."""
 
     rates: Sequence[Row]
     incidents: Sequence[Row]
@@ -43,7 +45,7 @@ def published_now(bootstrap: str) -> Published:
     """What the topics hold now."""
     return Published(
         list(published.rates(bootstrap).values()), list(published.incidents(bootstrap).values()),
-        list(published.answers(bootstrap)), list(published.credit(bootstrap).values()),
+        [structs.asdict(said) for said in published.answers(bootstrap) if said.action not in NO_ANSWERS], list(published.credit(bootstrap).values()),
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def network_on_map(policy: Policy, registry: Registry, rows: Iterable[Row], at_m
         "active": sum(record.id in active for record in outlets) if scanned else None,
         "filed": sum(record.filed is True for record in outlets),
         "lines": len(valid["line"]),
-        "zones": [_zone(policy, zone) for zone in policy.pack.geometries],
+        "zones": [zone_on_map(policy, zone) for zone in policy.pack.geometries],
         "places": [
             *({"kind": record.level, "id": record.id, "lon": record.lon, "lat": record.lat} for record in facilities if _placed(record)),
             *({"kind": "outlet" if record.filed else "unfiled_outlet", "id": record.id, "lon": record.lon, "lat": record.lat} for record in outlets if _placed(record)),
@@ -51,7 +51,8 @@ def _placed(record: Any) -> bool:
     return record.lon is not None and record.lat is not None
 
 
-def _zone(policy: Policy, zone_id: str) -> Row:
+def zone_on_map(policy: Policy, zone_id: str) -> Row:
+    """A zone of a pack as the map draws it: names, kind, rings and a place inside (WGS-84 degrees)."""
     geometry = policy.pack.geometries[zone_id]
     name_zh, name_en = policy.zone_name(zone_id)
     rings: list[Ring] = [list(ring.coords) for part in getattr(geometry, "geoms", [geometry]) for ring in (part.exterior, *part.interiors)]

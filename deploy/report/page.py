@@ -135,10 +135,15 @@ def need_browser() -> str:
 
 def as_pdf(report: Row, language: Language = "both") -> bytes:
     """The page on A4, printed by a Chromium of this machine; an error says how to get one."""
+    return printed(as_html(report, language))
+
+
+def printed(html: str) -> bytes:
+    """A page as a PDF, printed by a Chromium of this machine; an error says how to get one."""
     browser = need_browser()
     with tempfile.TemporaryDirectory() as folder:
         page, pdf = Path(folder) / "report.html", Path(folder) / "report.pdf"
-        page.write_text(as_html(report, language), "utf-8")
+        page.write_text(html, "utf-8")
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         quiet = ["--headless", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
         command = [browser, *quiet, *sandbox, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
