@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LEAST_DEGREES = 0.002
 """A map shows at least so much: some 200 m."""
+STATES = {"open": "进行中", "closed": "已结束", "retracted": "已撤回"}
 _LEFT, _TOP, _HEIGHT, _FOOT = 46, 14, 170, 26
 _KM_PER_DEGREE = 111.195
 
@@ -38,7 +39,7 @@ def evidence_page(case: Case, made_at: datetime, by: str | None) -> str:
     return environment.get_template("evidence_page.html").render(
         case=case, it=it, made_at=made_at.strftime("%Y-%m-%d %H:%M:%S UTC"), by=by, timezone=timezone.key, title=title_words(it["rule"]),
         basis=basis_words(it.get("basis"), it.get("figures"), it.get("duty_of"), it.get("responsible")), zones=zones, maps=maps(case.track, zones), speeds=speeds(case.track, timezone),
-        places={place: record for record in case.records if (place := event_id_of(record)) is not None},
+        states=STATES, places={place: record for record in case.records if (place := event_id_of(record)) is not None},
     )  # fmt: skip
 
 
@@ -107,5 +108,5 @@ def speeds(track: Sequence[TrackPoint], timezone: ZoneInfo) -> Markup | None:
     places = [at(point.time_ms, speed) for point, speed in said]
     parts.append(tag("polyline", points=" ".join(f"{x},{y}" for x, y in places), fill="none", stroke=DARK, stroke_width=1.6))
     parts += [_dot(point, *place) for (point, _), place in zip(said, places, strict=True)]
-    parts.append(text(2, 10, "km/h"))
+    parts.append(text(2, _TOP + _HEIGHT + 18, "km/h"))
     return picture(WIDTH, _TOP + _HEIGHT + _FOOT, "速度 speed", *parts)
