@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consumers.audit import Audit
 from deploy.admin import readable
 from deploy.evidence_page import evidence_page
-from deploy.evidence_records import AROUND_MS, Found, KafkaRecord, Window, as_kept, records_in, records_that
-from deploy.evidence_seal import RECORDS, sealed, write_zip
+from deploy.evidence_records import AROUND_MS, Found, KafkaRecord, Window, record_as_held, records_in, records_that
+from deploy.evidence_seal import RECORDS, with_manifest, write_zip
 from deploy.published import incident_in
 from deploy.report.page import printed
 from streams.answers import Answer, once, read_answer
@@ -90,7 +90,7 @@ def write_evidence(bootstrap: str, audit: Audit, incident_id: str, out: Path, *,
     }
     if pdf:
         files["index.pdf"] = printed(page)
-    made = sealed(files, incident_id, case.data["revision"], made_at, by, key)
+    made = with_manifest(files, incident_id, case.data["revision"], made_at, by, key)
     audit.append("exported", by, incident_id=incident_id, revision=case.data["revision"], through="command line")
     write_zip(out, made, made_at)
     return Written(case, key is not None)
@@ -110,7 +110,7 @@ def gather_case(bootstrap: str, incident_id: str) -> Case:
     found = inputs.read(bootstrap, kind, last_told_ms + AROUND_MS)
     records = [*told, *answered, *found.records, *entries_said, *packs_said]
     return Case(
-        data=data, records=[as_kept(record) for record in records], revisions=revisions, answers=list(once(_readable_answers(answered))),
+        data=data, records=[record_as_held(record) for record in records], revisions=revisions, answers=list(once(_readable_answers(answered))),
         track=sorted(inputs.track, key=lambda point: point.time_ms), missing=sorted(wanted - inputs.ids) if kind in {"fix", "scan"} else [], cut=found.cut, registry=registry, policy=policy,
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ class KafkaRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     value_base64: str | None = None
 
 
-def as_kept(record: Any) -> KafkaRecord:
+def record_as_held(record: Any) -> KafkaRecord:
     """A record of a consumer, to be written down."""
     raw: bytes = record.value or b""
     try:

@@ -106,7 +106,7 @@ def fingerprint(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)).hexdigest()
 
 
-def sealed(files: Mapping[str, bytes], incident_id: str, revision: int, made_at: datetime, by: str | None, key: Ed25519PrivateKey | None) -> dict[str, bytes]:
+def with_manifest(files: Mapping[str, bytes], incident_id: str, revision: int, made_at: datetime, by: str | None, key: Ed25519PrivateKey | None) -> dict[str, bytes]:
     """The files with their manifest, and with its signature where there is a key."""
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     made = made_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -18,6 +18,7 @@ from msgspec import inspect
 from deploy.cli import app
 from deploy.explain import rule_table
 from streams import metrics, topics
+from streams.answers import Answer
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
 from streams.clock import DAY_MS
 from streams.errors import BadInput, LostState, YichengError
@@ -60,7 +61,7 @@ CONTENT = {
         " (`driven DATE`), delivery lines driven of those that count (`lines DATE`; `lines` is null where too little was heard), stops in a loading zone and how long they lasted"
         " (`parking DATE ZONE`), when an outlet or facility was last scanned at (`outlet ID`); of one key the greatest `revision` counts",
     ),
-    topics.FEEDBACK: Content("`incident_id`", "answers of the police: acknowledged, dismissed"),
+    topics.FEEDBACK: Content("`incident_id`", "answers to incidents: `acknowledged`, `dismissed`, `fined`, `noted`, by enterprises `objected`, and to that `upheld` or `rejected`; repeats have an `answer_id` in common"),
     topics.CREDIT: Content("`enterprise/ID`", "points and standing of each enterprise (`red`, `normal`, `black`), with the reasons"),
     topics.DEAD: Content("as the refused record's", "where refused records stand and why, nothing of what they say; `yicheng dead list` and `dead redrive` read them there"),
     topics.LATE: Content("as the late record's", "the same of records that came too late"),
@@ -161,7 +162,8 @@ def _kept(topic: topics.Topic) -> str:
 def _records() -> Iterator[str]:
     yield "## Records 记录"
     yield "Fields that are not required may be left out, or null. Times are milliseconds since 1970 UTC, positions degrees."
-    for title, struct in ((f"Fix 轨迹点 (`{topics.GPS.name}`)", Fix), (f"Scan 扫描 (`{topics.SCAN.name}`)", Scan), (f"Heartbeat 心跳 (`{topics.HEARTBEAT.name}`)", Heartbeat)):
+    for title, struct in ((f"Fix 轨迹点 (`{topics.GPS.name}`)", Fix), (f"Scan 扫描 (`{topics.SCAN.name}`)", Scan), (f"Heartbeat 心跳 (`{topics.HEARTBEAT.name}`)", Heartbeat),
+                          (f"Answer 答复 (`{topics.FEEDBACK.name}`)", Answer)):  # fmt: skip
         yield f"### {title}"
         yield _fields(struct)
     yield f"### Registry 登记 (`{topics.REGISTRY.name}`)"

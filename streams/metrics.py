@@ -63,7 +63,7 @@ OUTBOX_PENDING = Gauge("courier_outbox_pending", "Incident transitions published
 SINK_FAILING = Gauge("courier_sink_failing", "1 while a sink does not take what it is handed, else 0", ["sink"])
 SINK_OFF = Gauge("courier_sink_off", "1 while a sink is switched off, since it took nothing for five days, else 0", ["sink"])
 ALERTS_RECEIVED = Counter("courier_alerts_received", "Alerts that Alertmanager handed to this notifier", ["status"])
-ANSWERS = Counter("courier_answers", "Answers given to incidents, by what was answered (acknowledged, dismissed)", ["city", "rule", "action"])
+ANSWERS = Counter("courier_answers", "Answers given to incidents, by what was answered (acknowledged, dismissed, fined, noted, objected, upheld, rejected); an answer to what was taken back is none", ["city", "rule", "action"])
 ACKNOWLEDGE_SECONDS = Histogram("courier_acknowledge_seconds", "From an incident's opening to its first answer", ["rule"], buckets=_ANSWER_BUCKETS_S)
 UNANSWERED = Gauge("courier_incidents_unanswered", "Incidents that stand and that nobody has answered, by the time since they were opened", ["city", "rule", "age"])
 

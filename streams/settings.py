@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     webhook_real: bool = Field(False, description="the webhook reaches real police: synthetic incidents are never sent there")
     webhook_private: bool = Field(False, description="the webhook's address may be a private one (10.x, 172.16.x, 192.168.x, fc00::)")
     alerts_token: SecretStr | None = Field(None, description="what Alertmanager has to show (bearer token) to hand alerts to the notifier; needed where that listens on more than this machine")
-    answers_url: str | None = Field(None, description="address at which police reach this notifier's pages: messages carry links to the page of their incident; https, or http to this machine")
+    answers_url: str | None = Field(None, pattern=r"^https?://\S+$", description="address at which police reach this notifier's pages: messages carry links to the page of their incident; https, or http to this machine")
     answers_key: SecretStr | None = Field(None, description="key that signs these links, from ./yicheng secrets new, or @FILE for a file that holds it and is its owner's alone; whoever has it can answer")
     feedback_token: SecretStr | None = Field(None, description="what another system has to show (bearer token) to answer incidents by POST /v1/feedback; without one nobody can")
     objection_days: int = Field(15, ge=0, le=365, description="so many days after an incident was last seen its enterprise may object to it (申诉)")

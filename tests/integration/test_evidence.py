@@ -98,7 +98,7 @@ def test_an_evidence_file_holds_what_kafka_holds_and_says_what_it_holds_no_more(
     assert 'id="gone"' in page and f"{VEHICLE}-3" in page and "may have gaps" in page and later["records.jsonl"].count(GPS.name.encode()) == FIXES - 4
     assert yicheng.run("incidents", "verify", home / "later.zip").returncode == 0
 
-    for arguments, said in ((["NONE", "--out", home / "n.zip"], "no incident"), ([NAME, "--out", home / "e.zip"], "never overwritten"), ([NAME, "--out", home / "n.zip", "--key", home / "key.pub"], "others")):
+    for arguments, said in ((["NONE", "--out", home / "n.zip"], "no incident"), ([NAME, "--out", home / "e.zip"], "never overwritten"), ([NAME, "--out", home / "n.zip", "--key", home / "key.pub"], "no Ed25519 private key")):
         done = yicheng.run("incidents", "evidence", *arguments, **own)
         assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert not (home / "n.zip").exists()

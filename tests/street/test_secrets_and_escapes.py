@@ -21,7 +21,7 @@ from streams.settings import Settings, load_settings
 from streams.shown import shown, shown_json, shown_lines
 
 CANARY = "hunter2Canary"
-SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token"]
+SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token", "answers_key", "feedback_token"]
 
 
 @pytest.fixture(autouse=True)
