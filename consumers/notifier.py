@@ -5,6 +5,7 @@
     outbox ──▶ a dispatch for each sink ─▶ sink ─▶ outbox: delivered                      (ways_out, dispatch, sinks/)
     courier.incidents.v1, courier.feedback.v1 ──▶ what waits for an answer: metrics       (answers)
     POST /v1/alerts of Alertmanager ──▶ the same outbox                                   (alerts)
+    a page behind the link in a message, POST /v1/feedback ──▶ courier.feedback.v1        (answer_page, feedback_api, answer_topic)
 
 What is in the outbox survives a crash, and what is not is read from Kafka again. A crash repeats what a sink was just taking; the
 CloudEvent's id (incident and revision) tells repeats apart.
@@ -23,7 +24,12 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from consumers.alerts import ALERTS_PATH, AlertReceiver
-from consumers.answers import AnswersReader, pending, read_answer
+from consumers.answer_links import links_of
+from consumers.answer_page import answer_pages
+from consumers.answer_topic import AnswerTopic
+from consumers.answers import AnswersReader, pending
+from consumers.audit import FILE as AUDIT_FILE
+from consumers.audit import Audit
 from consumers.incident_events import IncidentEvent, read_event
 from consumers.incident_log import IncidentLog
 from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Entry, Outbox
@@ -32,6 +38,7 @@ from consumers.routes import Destination, Routing
 from consumers.routes_file import in_force
 from consumers.ways_out import WaysOut
 from streams import metrics
+from streams.answers import ACTIONS, NO_ANSWERS, read_answer
 from streams.decode import Malformed
 from streams.errors import Unavailable
 from streams.lifecycle import RETRACTED
@@ -56,9 +63,10 @@ class Notifier:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.file = settings.state_dir / FILE
-        self.current: Callable[[], Routing] = in_force(settings)
+        self.links = links_of(settings)
+        self.current: Callable[[], Routing] = in_force(settings, self.links.url if self.links else None)
         prepare(self.file)
-        self.outbox, self.alerts_outbox = Outbox(self.file), Outbox(self.file)
+        self.outbox, self.outbox_of_pages = Outbox(self.file), Outbox(self.file)
         self.outbox.follow_clock(now_ms())
         self.answers = AnswersReader(settings)
         self.ways = WaysOut(self.file, self.current(), self._lag)
@@ -67,7 +75,8 @@ class Notifier:
         self._past_no = 0
         self._clock_s = time.time() - time.monotonic()
         self._committed_s = self._forgot_s = float("-inf")
-        self._alerts_lock = threading.Lock()
+        self.audit, self.answer_topic = Audit(settings.state_dir / AUDIT_FILE), AnswerTopic(settings.kafka_bootstrap)
+        self._lock_of_pages = threading.Lock()
 
     @property
     def joined(self) -> bool:
@@ -98,6 +107,7 @@ class Notifier:
             self.ways.stop()
             self.log.close()
             self.ways.join()
+            self.answer_topic.close()
             self.outbox.close()
 
     def _start_again(self) -> None:
@@ -108,7 +118,8 @@ class Notifier:
                 return
 
     def _step(self) -> None:
-        self.ways.follow(self.current())
+        if self.ways.follow(self.current()):
+            self.audit.append("routes changed", None, file=str(self.settings.routes))
         self._follow_clock()
         records = self.log.read()
         at_ms = now_ms()
@@ -149,9 +160,11 @@ class Notifier:
     def _enter_answer(self, record: Any, at_ms: int) -> None:
         """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder."""
         try:
-            answer = read_answer(record.value)
+            answer = read_answer(record.value or b"")
         except Malformed as error:
             passed_over(record.topic, record.partition, record.offset, str(error))
+            return
+        if answer.action in NO_ANSWERS or answer.action not in ACTIONS:
             return
         answered_ms = record.timestamp if record.timestamp > 0 else at_ms
         self.outbox.drop_waiting(answer.incident_id, self.log.topic, answer.action, at_ms, answered_ms=answered_ms)
@@ -180,10 +193,15 @@ class Notifier:
         """Put alerts about the system into the outbox; for how many sinks. From any thread."""
         at_ms = now_ms()
         to = self.ways.for_alerts(at_ms)
-        with self._alerts_lock:
+        with self._lock_of_pages:
             if to:
-                self.ways.notice(self.alerts_outbox.put([(alert, to) for alert in alerts], at_ms))
+                self.ways.notice(self.outbox_of_pages.put([(alert, to) for alert in alerts], at_ms))
         return len(to)
+
+    def last_event(self, incident_id: str) -> bytes | None:
+        """An incident as last revised, if it is still in the outbox. From any thread."""
+        with self._lock_of_pages:
+            return self.outbox_of_pages.event(incident_id)
 
 
 def _cut_short() -> None:
@@ -196,14 +214,19 @@ def run_notifier(settings: Settings) -> None:
     notifier = Notifier(settings)
     stopping.when_asked(notifier.stop, PROCESS_GRACE_S, _cut_short, late_code=1)
     port = settings.metrics_port or metrics.NOTIFIER_PORT
-    metrics.serve(settings.metrics_host, port, lambda: notifier.joined, metrics.OF_NOTIFIER, _alerts_page(settings, notifier))
+    gets, posts = _pages(settings, notifier)
+    metrics.serve(settings.metrics_host, port, lambda: notifier.joined, metrics.OF_NOTIFIER, posts, gets)
     notifier.run()
 
 
-def _alerts_page(settings: Settings, notifier: Notifier) -> dict[str, Page]:
-    """Where Alertmanager hands alerts over: not without a token where others than this machine can call."""
+def _pages(settings: Settings, notifier: Notifier) -> tuple[dict[str, Page], dict[str, Page]]:
+    """Pages to get and to post to. Alertmanager hands alerts over not without a token where others than this machine can call."""
+    answers_token = settings.feedback_token.get_secret_value() if settings.feedback_token else None
+    gets, posts = answer_pages(
+        notifier.links, notifier.last_event, notifier.answer_topic.publish, notifier.audit, answers_token, earlier=notifier.answers.answers_to, objection_days=settings.objection_days
+    )
     token = settings.alerts_token.get_secret_value() if settings.alerts_token else None
     if token is None and not is_loopback(settings.metrics_host):
         log.info("alerts of Alertmanager are not taken: set YICHENG_ALERTS_TOKEN, since the metrics page listens on more than this machine")
-        return {}
-    return {ALERTS_PATH: AlertReceiver(notifier.take_alerts, token).receive}
+        return gets, posts
+    return gets, {**posts, ALERTS_PATH: AlertReceiver(notifier.take_alerts, token).receive}

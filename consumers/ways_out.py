@@ -28,7 +28,7 @@ class WaysOut:
     """Opens sinks as the routing says, and follows it when it changes: whole or not at all. ``outbox``: its file; ``lag``: incidents that are not in it yet."""
 
     def __init__(self, outbox: Path, routing: Routing, lag: Callable[[], int]) -> None:
-        self.routing = routing
+        self.routing = self._seen = routing
         self.oldest_ms = routing.oldest_ms
         self._outbox, self._lag = outbox, lag
         self._dispatches: dict[str, Dispatch] = {}
@@ -65,17 +65,18 @@ class WaysOut:
         for metric in (metrics.OUTBOX_PENDING, metrics.SINK_FAILING, metrics.SINK_OFF):
             metric.remove(name)
 
-    def follow(self, routing: Routing) -> None:
-        """Go on by another routing; one with a sink that cannot be opened is told in the log, and the one before stays."""
-        if routing is self.routing:
-            return
+    def follow(self, routing: Routing) -> bool:
+        """Go on by another routing; whether it is one. One with a sink that cannot be opened is told in the log, and the one before stays."""
+        if routing is self._seen:
+            return False
+        self._seen = routing
         try:
             self._replace(routing)
         except BadInput as error:
             log.error("the routes stay as they were", error=str(error))
-            self.routing = routing  # it is not tried again until it changes
-        else:
-            log.info("other routes are in force", sinks=sorted(routing.sinks))
+            return False
+        log.info("other routes are in force", sinks=sorted(routing.sinks))
+        return True
 
     def is_real(self, sink: str) -> bool:
         """Whether a sink reaches real police."""

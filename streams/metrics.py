@@ -84,13 +84,14 @@ def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         gauge.labels(*labels).set(value)
 
 
-def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Collector] = OF_WORKER, posts: Mapping[str, Page] | None = None) -> int:
+def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Collector] = OF_WORKER, posts: Mapping[str, Page] | None = None, gets: Mapping[str, Page] | None = None) -> int:
     """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0).
 
-    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``; ``metrics`` are on the page; ``posts``: further pages, which take a body. Raises ``Unavailable`` when
-    the port is taken.
+    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``; ``metrics`` are on the page; ``gets`` and ``posts``: further pages, the latter take a body. Raises
+    ``Unavailable`` when the port is taken.
     """
     pages: dict[str, Page] = {
+        **(gets or {}),
         "/metrics": _series(metrics),
         "/healthz": lambda _: (200, PLAIN, b"ok\n"),
         "/readyz": lambda _: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),

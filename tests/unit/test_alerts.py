@@ -9,7 +9,7 @@ from kafka import TopicPartition
 
 from consumers.alerts import MOST_ALERTS, AlertReceiver, alert_entry, alert_message, read_alerts
 from consumers.answers import FORGOTTEN_S, MOST_LABELS, Answers, pending
-from consumers.notifier import _alerts_page
+from consumers.notifier import _pages
 from streams import metrics
 from streams.decode import Malformed
 from streams.errors import Unavailable
@@ -99,7 +99,9 @@ def test_a_body_without_a_length_or_too_long_is_not_read():
 def test_callers_from_elsewhere_need_a_token():
     url = served(AlertReceiver(TakesAll(), "secret"))
     assert [post(url, message("firing"), Authorization=said)[0] for said in ("", "Bearer wrong", "Bearer secret")] == [401, 401, 200]
-    assert [bool(_alerts_page(Settings(metrics_host=host, alerts_token=token), SimpleNamespace(take_alerts=None))) for host, token in (("127.0.0.1", None), ("0.0.0.0", None), ("0.0.0.0", "t"))] == [True, False, True]
+    notifier = SimpleNamespace(links=None, last_event=None, audit=None, take_alerts=None, answer_topic=SimpleNamespace(publish=None), answers=SimpleNamespace(answers_to=None))
+    taken = [_pages(Settings(metrics_host=host, alerts_token=token), notifier) for host, token in (("127.0.0.1", None), ("0.0.0.0", None), ("0.0.0.0", "t"))]
+    assert [list(posts) for _, posts in taken] == [["/v1/alerts"], [], ["/v1/alerts"]]
 
 
 
