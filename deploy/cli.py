@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
 import typer
 
-from deploy.commands import audit, checks, dead, incidents, judge, kafka, notifier, policy, processes, produce, registry, report, secrets, topics, up
+from deploy.commands import audit, checks, console, dead, incidents, judge, kafka, notifier, policy, processes, produce, registry, report, secrets, topics, up
 from streams.errors import YichengError
 from streams.shown import shown
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.command()(up.up)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(checks.test)
-for command in (checks.bench, judge.judge, processes.worker, checks.doctor):
+for command in (checks.bench, judge.judge, processes.worker, console.console, checks.doctor):
     app.command()(command)
 for name, group in (
     ("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("secrets", secrets),

@@ -11,7 +11,7 @@ from deploy.commands.printed import say
 
 failed_app = typer.Typer(help="Deliveries that a sink refused for good, or did not take for hours.", no_args_is_help=True)
 
-Numbers = Annotated[list[int] | None, typer.Argument(help="numbers of deliveries, as failed list prints them")]
+DeliveryNumbers = Annotated[list[int] | None, typer.Argument(help="numbers of deliveries, as failed list prints them")]
 Every = Annotated[bool, typer.Option("--all", help="all that failed")]
 OfSink = Annotated[str | None, typer.Option("--sink", help="only those of this sink")]
 OfIncident = Annotated[str | None, typer.Option("--incident", help="only those of this incident, by its id")]
@@ -29,7 +29,7 @@ def failed_list(sink: OfSink = None) -> None:
 
 
 @failed_app.command("retry")
-def failed_retry(numbers: Numbers = None, every: Every = False, sink: OfSink = None) -> None:
+def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None) -> None:
     """Deliver again what failed; a sink that was switched off is switched on."""
     from deploy.deliveries import again, chosen, outbox_of
 
@@ -38,7 +38,7 @@ def failed_retry(numbers: Numbers = None, every: Every = False, sink: OfSink = N
 
 
 @failed_app.command("drop")
-def failed_drop(numbers: Numbers = None, every: Every = False, sink: OfSink = None, reason: Annotated[str, typer.Option(help="why")] = "dropped by hand") -> None:
+def failed_drop(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None, reason: Annotated[str, typer.Option(help="why")] = "dropped by hand") -> None:
     """Give up for good what failed."""
     from deploy.deliveries import chosen, drop, outbox_of
 

@@ -17,7 +17,7 @@ DEPLOY = ROOT / "deploy"
 def parse(words):
     """Let the command line read a command, without running it; fails where there is no such command, option or argument."""
     command, rest, name = get_command(app), list(words), "yicheng"
-    while hasattr(command, "resolve_command"):
+    while hasattr(command, "resolve_command") and not (command.invoke_without_command and name != "yicheng" and (not rest or rest[0].startswith("-"))):
         name, command, rest = command.resolve_command(command.context_class(command), rest)
     return command.make_context(name, rest).params
 

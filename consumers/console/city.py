@@ -1,0 +1,256 @@
+"""All that the console knows of a city, put together from records of whatever source: a feed enters, pages ask. One lock guards it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import orjson
+
+from consumers.console.basemap import Basemap
+from consumers.console.history import EventLog
+from consumers.console.incidents import Incidents
+from consumers.console.positions import Fleet, Leg
+from consumers.console.tracks import Tracks
+from consumers.console.zones import rule_titles, zone_shapes, zone_states
+from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
+from streams.clock import DAY_MS, HOUR_MS
+from streams.counts import CITY_WIDE, is_of_day
+from streams.decode import FIXES, Malformed, decoded
+from streams.events import Fix, refuse_fix
+from streams.geo import to_wgs84
+from streams.policy.policy import Policies
+from streams.policy.reader import decode_policy
+from streams.registry.records import Enterprise, Vehicle, decode_versions
+from streams.registry.registry import Registry
+from streams.terms import CLASSES, ENERGIES
+
+RATE_OVER_S = 10.0
+REDRAWN_EVERY_S = 20.0
+FIRST_REDRAWN_S = 3.0
+"""The base map of a console that has just begun is drawn sooner."""
+SAVED_EVERY_S = 60.0
+MOST_LISTED = 5_000
+"""So many incidents, the newest, are handed to a page at first."""
+_decode_rate = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class City:
+    """Vehicles, incidents, answers, rates, zones and the base map of the city that a pack is for."""
+
+    def __init__(self, policy_name: str, basemap_file: Path | None = None) -> None:
+        self.policy_name = policy_name
+        self.lock = threading.RLock()
+        self.basemap = Basemap(basemap_file)
+        self.status: dict[str, str] | None = {"zh": "正在连接 Kafka …", "en": "connecting to Kafka …"}
+        self.reading_history = True
+        self.replaying = False
+        self.log = EventLog(secrets.randbits(31))
+        self._redrawn_s = self._saved_s = time.monotonic()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget everything but the base map: a feed reads it all again."""
+        with self.lock:
+            self.log.begin_anew(secrets.randbits(31))
+            self.fleet, self.tracks = Fleet(self.log.epoch), Tracks()
+            self.incidents, self.rates = Incidents(), dict[tuple[str, str], dict[str, Any]]()
+            self.policies: Policies | None = None
+            self.registry = Registry(ZoneInfo("Asia/Shanghai"))
+            self.stream_ms = 0
+            self.version = 0
+            self._legs: list[Leg] = []
+            self._fixes: deque[tuple[float, int]] = deque()
+            self._told: dict[str, bytes] = {}
+
+    # --- what feeds enter ---
+    def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> int:
+        """Take over fixes as they travel; returns how many cannot be read or are implausible."""
+        fixes, wrong = FIXES.read(values)
+        arrivals = [moment for place, moment in enumerate(arrived_ms) if place not in wrong]
+        refused = len(wrong)
+        with self.lock:
+            for fix, moment in zip(fixes, arrivals, strict=True):
+                if refuse_fix(fix, moment):
+                    refused += 1
+                else:
+                    self._enter_fix(fix)
+            self._fixes.append((time.monotonic(), len(fixes)))
+        return refused
+
+    def _enter_fix(self, fix: Fix) -> None:
+        if fix.coord_sys != "wgs84":
+            fix.lon, fix.lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
+        self.stream_ms = max(self.stream_ms, fix.event_time_ms)
+        leg = self.fleet.enter(fix)
+        if leg is not None:
+            self._legs.append(leg)
+            self.tracks.enter(leg)
+
+    def enter_incident(self, value: bytes | None) -> None:
+        """Take over a revision of an incident; ``Malformed`` where the record is none."""
+        with self.lock:
+            incident = self.incidents.enter(value)
+            if incident is not None:
+                self._tell("incident", self.incidents.summary(incident))
+
+    def enter_answer(self, value: bytes | None) -> None:
+        """Take over an answer; ``Malformed`` where the record is none."""
+        with self.lock:
+            answer = self.incidents.enter_answer(value)
+            self._tell("answer", {**msgspec.to_builtins(answer), "answer": self.incidents.answer_to(answer.incident_id)})
+
+    def enter_rate(self, value: bytes | None) -> None:
+        """Take over a row of a local day's rates; others are passed over. ``Malformed`` where the record is no row."""
+        row = decoded(value or b"", _decode_rate)
+        named = [row.get(name) for name in ("city", "enterprise_id", "date")]
+        if not all(isinstance(name, str) for name in named):
+            raise Malformed("no row of rates")
+        if not is_of_day(row) or type(row.get("accepted")) is not int:
+            return
+        with self.lock:
+            known = self.rates.get((row["enterprise_id"], row["date"]))
+            if known is None or known.get("revision", 0) <= row.get("revision", 0):
+                self.rates[row["enterprise_id"], row["date"]] = row
+
+    def enter_registry(self, key: bytes | None, value: bytes | None) -> None:
+        """Take over all versions of a registry record; ``BadInput`` or ``ValueError`` where it cannot be read."""
+        kind, _, name = (key or b"").decode().partition("/")
+        entries = decode_versions(value) if value else []
+        with self.lock:
+            self.registry.put(kind, name, entries)
+            self.version += kind in {"vehicle", "enterprise"}
+
+    def enter_policy(self, key: bytes | None, value: bytes | None) -> None:
+        """Take over the versions of the pack, if it is this city's; ``BadInput`` or ``ValueError`` where it cannot be read."""
+        if (key or b"").decode() == self.policy_name and value:
+            versions = decode_policy(value)
+            with self.lock:
+                self.policies = Policies(versions)
+                self.registry.timezone = self.policies.newest.timezone
+                self.version += 1
+
+    # --- as time goes on ---
+    def tick(self) -> int:
+        """Settle what a second has brought: positions, base map, figures, zones; returns the number of the positions' frame."""
+        with self.lock:
+            legs, self._legs = self._legs, []
+            self.basemap.enter(legs)
+            frame = self.fleet.tick(self.stream_ms, self.incidents.open_of)
+            self._tell_changed("header", self.header())
+            self._tell_changed("zones", self.zones())
+            self._tell_changed("registry", {"version": self.version})
+            now_s = time.monotonic()
+            if legs and now_s - self._redrawn_s > (FIRST_REDRAWN_S if self.basemap.version < 3 else REDRAWN_EVERY_S):
+                self._redrawn_s = now_s
+                self._tell("basemap", {"version": self.basemap.redraw()})
+            if now_s - self._saved_s > SAVED_EVERY_S:
+                self._saved_s = now_s
+                self.basemap.save()
+            return frame
+
+    def say(self, status: dict[str, str] | None) -> None:
+        """Something that viewers ought to know, in both languages; None: all is well."""
+        with self.lock:
+            self.status = status
+
+    def _tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        if not self.reading_history:
+            self.log.tell(kind, orjson.dumps(data))
+
+    def _tell_changed(self, kind: str, data: Any) -> None:
+        encoded = orjson.dumps(data)
+        if self._told.get(kind) != encoded and not self.reading_history:
+            self._told[kind] = encoded
+            self.log.tell(kind, encoded)
+
+    # --- what pages ask ---
+    def header(self) -> dict[str, Any]:
+        """The figures above every page."""
+        return {
+            "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
+            "rates": {name: self._rate(name) for name in ("electronic", "green")}, "status": self._status(),
+        }  # fmt: skip
+
+    def _status(self) -> dict[str, str] | None:
+        if self.status is not None:
+            return self.status
+        if self.reading_history:
+            return {"zh": "正在读取历史记录 …", "en": "reading the history …"}
+        if self.policies is None:
+            name = self.policy_name
+            return {"zh": f"尚未发布政策包“{name}”，因此没有区域；请运行 ./yicheng policy publish {name}", "en": f"no pack “{name}” is published, so there are no zones; run ./yicheng policy publish {name}"}
+        return None
+
+    def _fixes_per_s(self) -> float:
+        since_s = time.monotonic() - RATE_OVER_S
+        while self._fixes and self._fixes[0][0] < since_s:
+            self._fixes.popleft()
+        return round(sum(number for _, number in self._fixes) / RATE_OVER_S, 1)
+
+    def _rate(self, name: str) -> dict[str, Any]:
+        """The city's share of its newest local day, what the day is forecast to end with, and the target."""
+        dates = [date for enterprise_id, date in self.rates if enterprise_id == CITY_WIDE]
+        row = self.rates[CITY_WIDE, max(dates)] if dates else {}
+        target = self.policies.newest.pack.target_of(f"{name}_rate") if self.policies else None
+        return {"date": row.get("date"), "rate": row.get(f"{name}_rate"), "forecast": row.get(f"{name}_forecast"), "target": target, "accepted": row.get("accepted")}
+
+    def zones(self) -> list[dict[str, Any]]:
+        """What each zone forbids at stream time (or, without traffic, now)."""
+        return zone_states(self.policies, self._now_ms()) if self.policies else []
+
+    def _now_ms(self) -> int:
+        return self.stream_ms or time.time_ns() // 1_000_000
+
+    def state(self) -> dict[str, Any]:
+        """All that a page begins with, and after which event it goes on."""
+        with self.lock:
+            newest = sorted(self.incidents.standing(), key=lambda incident: -incident.opened_at_ms)[:MOST_LISTED]
+            pack = self.policies.newest.pack if self.policies else None
+            return {
+                "after": self.log.newest_id, "epoch": self.log.epoch, "replaying": self.replaying,
+                "city": {"zh": pack.city.name_zh, "en": pack.city.name_en, "adcode": pack.city.adcode, "timezone": pack.city.timezone} if pack else None,
+                "document": {"title": pack.document.title, "number": pack.document.number} if pack else None,
+                "header": self.header(), "zones": self.zones(), "shapes": zone_shapes(self.policies, self._now_ms()) if self.policies else None,
+                "incidents": [self.incidents.summary(incident) for incident in newest],
+                "enterprises": {entry.id: {"zh": entry.name_zh or entry.id, "en": entry.name_en or entry.name_zh or entry.id} for entry in self.registry.each("enterprise") if isinstance(entry, Enterprise)},
+                "titles": rule_titles(), "basis": {name: words._asdict() for name, words in BASIS_WORDS.items()}, "duty": {name: words._asdict() for name, words in DUTY_WORDS.items()},
+                "figures": FIGURES_WORDS._asdict(), "basemap": self.basemap.version,
+            }  # fmt: skip
+
+    def vehicle_table(self, since: int) -> dict[str, Any]:
+        """Ids, plates and enterprises of the vehicles from a number on."""
+        with self.lock:
+            records = (self.registry.at("vehicle", name, self._now_ms()) for name in self.fleet.ids[since:])
+            rows = [(name, getattr(record, "plate", None) or plate, getattr(record, "enterprise_id", None))
+                    for name, plate, record in zip(self.fleet.ids[since:], self.fleet.plates[since:], records, strict=True)]  # fmt: skip
+            return {"epoch": self.fleet.epoch, "since": since, "rows": rows}
+
+    def vehicle(self, vehicle_id: str) -> dict[str, Any] | None:
+        """What is known of a vehicle: its papers, its track of the last hour, its incidents of the last day."""
+        with self.lock:
+            now_ms = self._now_ms()
+            record, about = self.registry.at("vehicle", vehicle_id, now_ms), self.fleet.about(vehicle_id)
+            found = self.incidents.of_vehicle(vehicle_id, now_ms - DAY_MS)
+            if record is None and about is None and not found:
+                return None
+            papers = msgspec.to_builtins(record) if isinstance(record, Vehicle) else None
+            if papers:
+                papers["class_words"] = CLASSES[papers["vehicle_class"]]._asdict() if papers.get("vehicle_class") else None
+                papers["energy_words"] = ENERGIES[papers["energy"]]._asdict() if papers.get("energy") else None
+            number = self.fleet.numbers.get(vehicle_id)
+            track = self.tracks.of(number, now_ms) if number is not None else []
+            return {"vehicle_id": vehicle_id, "now": about, "record": papers, "incidents": found, "track": track, "hour_ms": HOUR_MS}
+
+    def incident(self, incident_id: str) -> dict[str, Any] | None:
+        """All that is known of an incident."""
+        with self.lock:
+            incident = self.incidents.latest.get(incident_id)
+            return self.incidents.details(incident) if incident is not None else None

@@ -1,0 +1,158 @@
+"""Reads the city's topics from Kafka in a thread of its own: no group, no commits. Whatever a record holds, it goes on.
+
+    courier.gps.v1 from its end; courier.incidents.v1 of the last day ──▶ city.py
+    courier.rates.v1, courier.feedback.v1, courier.policy.v1, courier.registry.v1 whole ──▶ city.py
+
+Answers of the pages go to courier.feedback.v1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from consumers.console.city import City
+from streams.clock import DAY_MS
+from streams.errors import BadInput, Unavailable
+from streams.settings import Settings
+from streams.topics import FEEDBACK, GPS, INCIDENTS, METADATA_MAX_AGE_MS, POLICY, RATES, REGISTRY
+from streams.unreadable import passed_over
+
+log = structlog.get_logger()
+
+TOPICS = (REGISTRY, POLICY, INCIDENTS, FEEDBACK, RATES, GPS)
+ANSWERS_WITHIN_MS = 5_000
+ASKED_EVERY_S = 3.0
+"""While nothing comes it is asked so often whether Kafka is there, and whether there are more topics or partitions."""
+RETRY_S = 1.0
+RECORDS_AT_ONCE = 5_000
+
+
+class KafkaFeed:
+    """Follows the topics until told to stop, and says on the city's pages when it cannot."""
+
+    def __init__(self, settings: Settings, city: City) -> None:
+        self.bootstrap = settings.kafka_bootstrap
+        self.city = city
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="console-feed")
+        self._enter_one: dict[str, Callable[[Any], None]] = {
+            REGISTRY.name: lambda record: city.enter_registry(record.key, record.value),
+            POLICY.name: lambda record: city.enter_policy(record.key, record.value),
+            INCIDENTS.name: lambda record: city.enter_incident(record.value),
+            FEEDBACK.name: lambda record: city.enter_answer(record.value),
+            RATES.name: lambda record: city.enter_rate(record.value),
+        }
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon; from any thread."""
+        self._stopping.set()
+
+    def answer(self, key: bytes, value: bytes) -> None:
+        """Publish an answer; ``Unavailable`` where Kafka does not take it."""
+        try:
+            producer = KafkaProducer(bootstrap_servers=self.bootstrap.split(","), acks="all", bootstrap_timeout_ms=ANSWERS_WITHIN_MS, max_block_ms=ANSWERS_WITHIN_MS)
+            with contextlib.closing(producer):
+                producer.send(FEEDBACK.name, value, key).get(10)
+        except (KafkaError, OSError) as error:
+            raise Unavailable("Kafka did not take the answer; try again / 回复未能写入 Kafka，请重试") from error
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except (KafkaError, OSError) as error:
+                log.warning("the topics are not followed, trying again", kafka=self.bootstrap, error=type(error).__name__)
+            self._say_lost()
+            self._stopping.wait(RETRY_S)
+
+    def _say_lost(self) -> None:
+        self.city.say({"zh": "Kafka 没有应答；页面显示的是中断前的情况，恢复后会自动继续。", "en": "Kafka does not answer; the page shows how things were before, and goes on by itself once it does."})
+
+    def _follow(self) -> None:
+        """Read until Kafka goes, or there are other topics or partitions than at first."""
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.bootstrap.split(","), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
+            metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=RECORDS_AT_ONCE, bootstrap_timeout_ms=ANSWERS_WITHIN_MS,
+        )  # fmt: skip
+        try:
+            partitions = _partitions(consumer)
+            if not partitions:
+                self.city.say({"zh": "Kafka 中还没有主题；请运行 ./yicheng topics create", "en": "Kafka holds no topics yet; run ./yicheng topics create"})
+                self._stopping.wait(ASKED_EVERY_S)
+                return
+            consumer.assign(partitions)
+            self._read(consumer, partitions, self._place(consumer, partitions))
+        finally:
+            consumer.close(timeout_ms=1_000)
+
+    def _place(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Go to where each partition is to be read from; returns how far the history goes that is to be read before anything is shown."""
+        consumer.seek_to_beginning(*partitions)
+        if live := [partition for partition in partitions if partition.topic == GPS.name]:
+            consumer.seek_to_end(*live)
+        dated = [partition for partition in partitions if partition.topic == INCIDENTS.name]
+        ends: dict[TopicPartition, int] = consumer.end_offsets([partition for partition in partitions if partition.topic != GPS.name])
+        since_ms = time.time_ns() // 1_000_000 - DAY_MS
+        for partition, found in (consumer.offsets_for_times(dict.fromkeys(dated, since_ms)) if dated else {}).items():
+            consumer.seek(partition, found.offset if found is not None else ends[partition])
+        return ends
+
+    def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition], behind: dict[TopicPartition, int]) -> None:
+        self.city.reading_history = True
+        self.city.begin_anew()
+        self.city.say(None)
+        heard_s = asked_s = time.monotonic()
+        while not self._stopping.is_set():
+            batches = consumer.poll(timeout_ms=200)
+            for partition, records in sorted(batches.items(), key=lambda batch: [topic.name for topic in TOPICS].index(batch[0].topic)):
+                self._enter(partition.topic, records)
+            now_s = time.monotonic()
+            heard_s = now_s if batches else heard_s
+            if self.city.reading_history:
+                behind = {partition: end for partition, end in behind.items() if consumer.position(partition) < end}
+                self.city.reading_history = bool(behind)
+            if now_s - asked_s > ASKED_EVERY_S:
+                asked_s = now_s
+                if now_s - heard_s > ASKED_EVERY_S and not _answers(self.bootstrap):
+                    return
+                if _partitions(consumer) != partitions:
+                    return
+
+    def _enter(self, topic: str, records: list[Any]) -> None:
+        if topic == GPS.name:
+            self.city.enter_fixes([record.value for record in records], [record.timestamp for record in records])
+            return
+        for record in records:
+            try:
+                self._enter_one[topic](record)
+            except (BadInput, ValueError, KeyError, TypeError, RecursionError) as error:
+                passed_over(topic, record.partition, record.offset, str(error))
+
+
+def _partitions(consumer: KafkaConsumer) -> list[TopicPartition]:
+    return [TopicPartition(topic.name, number) for topic in TOPICS for number in sorted(consumer.partitions_for_topic(topic.name) or ())]
+
+
+def _answers(bootstrap: str) -> bool:
+    """Whether any broker takes a connection."""
+    return any(_connects(address) for address in bootstrap.split(","))
+
+
+def _connects(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
+        return True
+    return False

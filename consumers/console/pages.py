@@ -1,0 +1,248 @@
+"""The console's web pages and what they ask: static files, the state, positions, events, panels, the base map, answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import importlib.util
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
+from consumers.console.city import City
+from consumers.console.incidents import answer_record
+from streams.decode import Malformed
+from streams.errors import Unavailable, YichengError
+
+STATIC = Path(__file__).with_name("static")
+VIEWS = ("index.html",)
+TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+VENDOR = ("maplibre-gl.js", "maplibre-gl.css")
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; worker-src blob:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+}  # fmt: skip
+TICK_S, LOOK_S = 1.0, 0.2
+"""So often are positions encoded, and looked whether there is something to tell."""
+WAITED_S = 20.0
+"""So long is a request for positions kept waiting; after such a silence events send a sign of life."""
+LARGEST_BODY_BYTES = 10_000
+MOST_VIEWERS = 200
+
+
+class Feed(Protocol):
+    """Where the city's records come from, and answers go to."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End soon."""
+
+    def answer(self, key: bytes, value: bytes) -> None:
+        """Publish an answer; ``Unavailable`` where it is not taken."""
+
+
+class Pages:
+    """Answers requests about a city until ``stop``; the viewers that wait are woken by ``run``."""
+
+    def __init__(self, city: City, feed: Feed) -> None:
+        self.city, self.feed = city, feed
+        self.stopping = asyncio.Event()
+        self._news = asyncio.Condition()
+        self._viewers = 0
+        self._files = dict(_static_files())
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is asked where."""
+        return [
+            web.get("/", self.file), web.get("/static/{name}", self.file), web.get("/vendor/{name}", self.file),
+            web.get("/api/state", self.state), web.get("/api/events", self.events), web.get("/api/positions", self.positions),
+            web.get("/api/vehicles", self.vehicles), web.get("/api/vehicle", self.vehicle), web.get("/api/incident", self.incident),
+            web.get("/basemap/{theme}/{zoom:\\d{1,2}}/{column:\\d{1,6}}/{row:\\d{1,6}}.png", self.tile), web.post("/api/answer", self.answer),
+        ]  # fmt: skip
+
+    async def run(self) -> None:
+        """Have time go on: a tick a second, and news as soon as there are any."""
+        ticked_s, told = 0.0, ""
+        while not self.stopping.is_set():
+            now_s = time.monotonic()
+            if is_due := now_s - ticked_s >= TICK_S:
+                ticked_s = now_s
+                await asyncio.to_thread(self.city.tick)
+            if is_due or self.city.log.newest_id != told:
+                told = self.city.log.newest_id
+                await self._wake()
+            await asyncio.sleep(LOOK_S)
+        await self._wake()
+
+    async def _wake(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def _wait(self) -> None:
+        """Until there may be news, or for as long as a viewer can wait."""
+        try:
+            async with asyncio.timeout(WAITED_S), self._news:
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """A page, style or module."""
+        name = request.match_info.get("name", "index.html")
+        found = self._files.get(name)
+        if found is None:
+            raise web.HTTPNotFound(text="no such page / 没有这个页面\n")
+        kind, tag, packed = found
+        headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers=headers)
+        if is_packed := "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=packed if is_packed else gzip.decompress(packed), content_type=kind, charset=None if kind.startswith("image/") else "utf-8", headers=headers)
+
+    async def state(self, request: web.Request) -> web.StreamResponse:
+        """All that a page begins with."""
+        return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.state())))
+
+    async def vehicles(self, request: web.Request) -> web.StreamResponse:
+        """Ids and plates from a number on."""
+        return _json(orjson.dumps(self.city.vehicle_table(_number(request, "since"))))
+
+    async def vehicle(self, request: web.Request) -> web.StreamResponse:
+        """What there is to say of a vehicle."""
+        return _found(self.city.vehicle(request.query.get("id", "")))
+
+    async def incident(self, request: web.Request) -> web.StreamResponse:
+        """What there is to say of an incident."""
+        return _found(self.city.incident(request.query.get("id", "")))
+
+    async def positions(self, request: web.Request) -> web.StreamResponse:
+        """The frames of positions after one; waits for the next where there is none."""
+        since, epoch = _number(request, "since"), _number(request, "epoch")
+        with self.city.lock:
+            frames = self.city.fleet.since(since, epoch)
+        if not frames and not self.stopping.is_set():
+            await self._wait()
+            with self.city.lock:
+                frames = self.city.fleet.since(since, epoch)
+        return web.Response(body=frames, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events after the one that the browser has; ``fresh`` where that is not known any more: then it asks for the state."""
+        if self._viewers >= MOST_VIEWERS:
+            raise web.HTTPServiceUnavailable(text="too many viewers / 同时查看的人太多\n")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._viewers += 1
+        try:
+            await response.prepare(request)
+            await response.write(b"retry: 1000\n\n")
+            await self._tell(response, request.headers.get("Last-Event-ID") or request.query.get("since", ""))
+        except ConnectionError:
+            pass  # the viewer has gone
+        finally:
+            self._viewers -= 1
+        return response
+
+    async def _tell(self, response: web.StreamResponse, told: str) -> None:
+        sent_s = time.monotonic()
+        while not self.stopping.is_set():
+            with self.city.lock:
+                missing, newest = self.city.log.after(told), self.city.log.newest_id
+            if missing is None:
+                await response.write(b"id: %b\nevent: fresh\ndata: {}\n\n" % newest.encode())
+            elif missing:
+                await response.write(b"".join(event.as_sent() for event in missing))
+            elif time.monotonic() - sent_s > WAITED_S / 2:
+                await response.write(b": still here\n\n")
+            if told != newest or missing is None:
+                sent_s = time.monotonic()
+            told = newest
+            await self._wait()
+
+    async def tile(self, request: web.Request) -> web.StreamResponse:
+        """A tile of the base map."""
+        theme, (zoom, column, row) = request.match_info["theme"], (int(request.match_info[name]) for name in ("zoom", "column", "row"))
+        if theme not in INKS or not LEAST_ZOOM <= zoom <= ZOOM or not (column < 2**zoom and row < 2**zoom):
+            raise web.HTTPNotFound(text="no such tile\n")
+        with self.city.lock:
+            image = self.city.basemap.tile(theme, zoom, column, row)
+        return web.Response(body=image, content_type="image/png", headers={"Cache-Control": "max-age=3600"})
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Publish what somebody says of an incident."""
+        try:
+            asked = json.loads(await request.content.read(LARGEST_BODY_BYTES))
+            key, value = answer_record(asked if isinstance(asked, dict) else {}, time.time_ns() // 1_000_000)
+        except (ValueError, RecursionError) as error:
+            return _refusal(400, str(error) if isinstance(error, Malformed) else "not JSON")
+        if self.city.incident(key.decode()) is None:
+            return _refusal(404, "no such incident / 没有这个事件")
+        try:
+            await asyncio.to_thread(self.feed.answer, key, value)
+        except YichengError as error:
+            return _refusal(503 if isinstance(error, Unavailable) else 409, str(error))
+        return _json(value)
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+
+
+def _json(body: bytes) -> web.Response:
+    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+    if len(body) > 2_000:
+        response.enable_compression()
+    return response
+
+
+def _found(data: dict[str, Any] | None) -> web.Response:
+    return _refusal(404, "nothing is known of this / 没有相关记录") if data is None else _json(orjson.dumps(data))
+
+
+def _refusal(status: int, message: str) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps({"error": message}), content_type="application/json")
+
+
+def _static_files() -> Iterator[tuple[str, tuple[str, str, bytes]]]:
+    """Each file's content type, tag and content, packed once; MapLibre comes from the wheel that brings it (which is not imported)."""
+    found = importlib.util.find_spec("maplibre")
+    folders = [Path(place) / "srcjs" for place in (found.submodule_search_locations or ())] if found else []
+    for path in [*sorted(STATIC.iterdir()), *(folder / name for folder in folders for name in VENDOR)]:
+        if path.suffix in TYPES:
+            data = path.read_bytes()
+            yield path.name, (TYPES[path.suffix], f'"{hash(data):x}"', gzip.compress(data, 6))
+
+
+def guarded(host: str) -> Middleware:
+    """Refuses what a strange page in the same browser may send: other host names than ours, and posts from elsewhere."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = urlsplit(f"//{request.host}").hostname
+        if name not in {host, "localhost", "127.0.0.1", "::1"}:
+            raise web.HTTPForbidden(text="this address is not ours / 不是本页面的地址\n")
+        if request.method == "POST" and (request.content_type != "application/json" or request.headers.get("Origin", "").partition("://")[2] != request.host):
+            raise web.HTTPForbidden(text="answers are taken from this page only / 只接受本页面的回复\n")
+        return await handler(request)
+
+    return guard
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer says to browsers."""
+    response.headers.update(HEADERS)

@@ -1,0 +1,116 @@
+// The lists beside the map: incidents with their filters, vehicles and zones as tables. What the map shows stands here in words.
+import { $, el } from './dom.js';
+import { fleet, STATES } from './fleet.js';
+import { state } from './store.js';
+import { lang, moment, number, say, span, t, until } from './words.js';
+
+const SHOWN_FIRST = 150;
+export const lists = { tab: 'incidents', shown: SHOWN_FIRST, chosen: null };
+const FILTERS = { rule: ['allRules', 'f-rule'], severity: ['allSeverities', 'f-severity'], basis: ['allBases', 'f-basis'], enterprise_id: ['allEnterprises', 'f-enterprise'] };
+const nowMs = () => state.header?.stream_ms || Date.now();
+const searched = () => $('search').value.trim().toLowerCase();
+const nameOf = {
+  rule: (rule) => say(state.titles[rule]) || rule, severity: (severity) => t(severity), basis: (basis) => t(basis), enterprise_id: (name) => say(state.enterprises[name]) || name,
+};
+
+/** The choices of each filter: what the incidents at hand have, and what is chosen already. */
+export function offerFilters() {
+  for (const [key, [all, id]] of Object.entries(FILTERS)) {
+    const select = $(id), chosen = select.value;
+    const values = new Set([...state.incidents.values()].map((row) => row[key]).filter(Boolean));
+    if (chosen) values.add(chosen);
+    const options = [...values].map((value) => [value, nameOf[key](value)]).sort((a, b) => a[1].localeCompare(b[1], lang()));
+    const wanted = [['', t(all)], ...options];
+    if ([...select.options].map((option) => option.text).join('\n') === wanted.map(([, text]) => text).join('\n')) continue;
+    select.replaceChildren(...wanted.map(([value, text]) => el('option', { value }, text)));
+    select.value = chosen;
+  }
+}
+
+/** The incidents that the filters leave, the newest first. */
+export function filtered() {
+  const wanted = Object.entries(FILTERS).map(([key, [, id]]) => [key, $(id).value]).filter(([, value]) => value);
+  const text = searched(), unanswered = $('f-unanswered').checked;
+  return [...state.incidents.values()]
+    .filter((row) => wanted.every(([key, value]) => row[key] === value) && (!unanswered || !row.answer))
+    .filter((row) => !text || [row.vehicle_id, row.plate, row.outlet_id, row.line_id, row.enterprise_id].some((name) => name?.toLowerCase().includes(text)))
+    .sort((a, b) => b.opened_at_ms - a.opened_at_ms || (a.incident_id < b.incident_id ? -1 : 1));
+}
+
+export const subjectOf = (row) => row.plate || row.vehicle_id || row.line_id || row.outlet_id || nameOf.enterprise_id(row.enterprise_id ?? '') || '–';
+
+function incidentRow(row) {
+  const enterprise = row.enterprise_id && nameOf.enterprise_id(row.enterprise_id);
+  const answer = row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null;
+  const isOpen = row.state === 'open';
+  return el('li', {}, el(`button.row.${row.severity}${row.answer === 'dismissed' ? '.faded' : ''}${row.isNew ? '.new' : ''}`, { type: 'button', 'data-incident': row.incident_id, 'aria-current': lists.chosen === row.incident_id && 'true' },
+    el('span.top', {}, el('b', {}, nameOf.rule(row.rule)), el('time', {}, moment(row.opened_at_ms, nowMs()))),
+    el('span.mid', {}, el('span.id', {}, subjectOf(row)), row.plate && row.vehicle_id ? el('span.quiet', {}, row.vehicle_id) : null, enterprise && enterprise !== subjectOf(row) ? el('span.quiet.cut', {}, enterprise) : null),
+    el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), row.basis ? el('span.chip', {}, t(row.basis)) : null, answer)));
+}
+
+function more(total) {
+  const left = total - lists.shown;
+  return left > 0 ? el('button.more', { type: 'button', onclick: () => { lists.shown += SHOWN_FIRST; draw(); } }, t('more', number(Math.min(left, SHOWN_FIRST)))) : null;
+}
+
+function incidents() {
+  const rows = filtered();
+  if (!rows.length) return [el('p.empty', {}, t(state.incidents.size ? 'noMatch' : 'noIncidents'))];
+  return [el('ol.incidents', {}, rows.slice(0, lists.shown).map(incidentRow)), more(rows.length)];
+}
+
+const RANK_OF = Object.fromEntries([[2, 0], [0, 1], [3, 2], [1, 3]]);
+function vehicles() {
+  if (!fleet.count) return [el('p.empty', {}, t('noVehicles'))];
+  const text = searched(), found = [];
+  for (let n = 0; n < Math.min(fleet.count, fleet.rows.length); n += 1) {
+    const [id, plate] = fleet.rows[n];
+    if (!text || id.toLowerCase().includes(text) || plate?.toLowerCase().includes(text)) found.push(n);
+  }
+  if (!found.length) return [el('p.empty', {}, t('noVehicleMatch'))];
+  found.sort((a, b) => RANK_OF[fleet.state[a]] - RANK_OF[fleet.state[b]] || (fleet.rows[a][0] < fleet.rows[b][0] ? -1 : 1));
+  const row = (n) => {
+    const [id, plate, enterprise] = fleet.rows[n];
+    return el('tr', {}, el('th', { scope: 'row' }, el('button.link', { type: 'button', 'data-vehicle': id }, id)), el('td', {}, plate ?? '–'), el('td.cut', { title: enterprise ? nameOf.enterprise_id(enterprise) : '' }, enterprise ? nameOf.enterprise_id(enterprise) : '–'),
+      el('td', {}, el(`span.chip.state-${STATES[fleet.state[n]]}`, {}, t(STATES[fleet.state[n]]))), el('td.num', {}, span(Math.max(0, (fleet.streamMs - fleet.timeMs[n]) / 1000))));
+  };
+  const heads = ['number', 'plate', 'enterprise', 'state', 'lastFix'].map((key) => el('th', { scope: 'col' }, t(key)));
+  return [el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, found.slice(0, lists.shown).map(row))), more(found.length)];
+}
+
+function zones() {
+  if (!state.zones.length) return [el('p.empty', {}, t('noZones'))];
+  const rule = (found) => el('li', {}, el('span', {}, found[`demand_${lang()}`]), el('span.quiet', {}, [found.clause, found.basis && t(found.basis)].filter(Boolean).join(' · ')));
+  const zone = (found) => el(`section.zone.${found.level}`, { id: `zone-${found.zone_id}`, tabindex: -1 },
+    el('h3', {}, found[`name_${lang()}`], found.illustrative ? el('span.chip', {}, t('exampleZone')) : null),
+    el('p', {}, el(`span.chip.level-${found.level}`, {}, t(found.level)), ' ', until(found.until_ms, nowMs())),
+    found.rules.length ? el('ul', {}, found.rules.map(rule)) : null,
+    found.later.length ? el('details', {}, el('summary', {}, t('otherTimes')), el('ul', {}, found.later.map(rule))) : null);
+  return state.zones.map(zone);
+}
+
+/** Draw the list of the chosen tab anew; where the keyboard was it stays. */
+export function draw() {
+  const list = $('list'), focused = list.contains(document.activeElement) ? document.activeElement.dataset : null;
+  const scroll = list.scrollTop;
+  list.replaceChildren(...{ incidents, vehicles, zones }[lists.tab]().filter(Boolean));
+  list.scrollTop = scroll;
+  if (focused) for (const key of ['incident', 'vehicle']) if (focused[key]) list.querySelector(`[data-${key}="${CSS.escape(focused[key])}"]`)?.focus({ preventScroll: true });
+  for (const row of state.incidents.values()) row.isNew = false;
+  $('n-incidents').textContent = number(state.incidents.size);
+  $('n-vehicles').textContent = number(fleet.count);
+  $('n-zones').textContent = number(state.zones.length);
+}
+
+export function show(tab) {
+  Object.assign(lists, { tab, shown: SHOWN_FIRST });
+  for (const name of ['incidents', 'vehicles', 'zones']) {
+    $(`tab-${name}`).setAttribute('aria-selected', String(name === tab));
+    $(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
+  }
+  $('filters').dataset.tab = tab;
+  $('list').setAttribute('aria-labelledby', `tab-${tab}`);
+  $('list').scrollTop = 0;
+  draw();
+}

@@ -1,0 +1,139 @@
+// The Live page: brings state, positions, map, lists and panels together; keys and links.
+import { $, el } from './dom.js';
+import { fleet, followPositions, forgetIds, numberOf, STATES } from './fleet.js';
+import { drawHeader, sayFresh } from './header.js';
+import { draw, filtered, lists, offerFilters, show } from './lists.js';
+import { hasWebgl, LiveMap, THEMES } from './map.js';
+import { close, incidentPanel, open, vehiclePanel } from './panels.js';
+import { follow, on, state } from './store.js';
+import { t, translate } from './words.js';
+
+const map = hasWebgl() ? new LiveMap(({ number, zone }) => (zone ? showZone(zone) : go({ vehicle: fleet.rows[number]?.[0] }))) : null;
+let chosen = {}; // {incident: id} or {vehicle: id}
+
+// --- what is chosen is in the address, so that it can be linked to ---
+const asked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+const go = (target) => { const [[key, value]] = Object.entries(target); if (value) location.hash = `${key}=${encodeURIComponent(value)}`; };
+const leave = () => { history.pushState(null, '', location.pathname + location.search); choose(); };
+
+async function choose(goes = true) {
+  const { incident, vehicle } = asked();
+  chosen = incident ? { incident } : vehicle ? { vehicle } : {};
+  lists.chosen = incident ?? null;
+  draw();
+  if (!incident && !vehicle) { close(); map?.mark({}); return; }
+  await refresh(goes);
+  $('panel').focus({ preventScroll: true });
+}
+async function refresh(goes = false) {
+  const { incident, vehicle } = chosen;
+  try {
+    const found = incident ? await incidentPanel(incident) : await vehiclePanel(vehicle);
+    if (incident !== chosen.incident || vehicle !== chosen.vehicle) return;
+    open(found);
+    map?.mark(found.mark, goes);
+  } catch {
+    open({ panel: [el('div.panel-head', {}, el('button.back', { type: 'button', 'data-close': '', 'aria-label': t('back') }, '←'), el('h2', {}, t('unknown')))] });
+  }
+}
+/** An answer that is being written is not taken away. */
+const isWriting = () => $('panel').contains(document.activeElement) && ['TEXTAREA', 'INPUT'].includes(document.activeElement.tagName);
+
+function showZone(zone) {
+  if (chosen.incident || chosen.vehicle) leave();
+  show('zones');
+  const section = $(`zone-${zone}`);
+  section?.scrollIntoView({ block: 'nearest' });
+  section?.focus({ preventScroll: true });
+}
+
+// --- what changes is drawn: lists at most so often ---
+let later = null;
+const drawSoon = () => { later ??= setTimeout(() => { later = null; offerFilters(); draw(); }, 150); };
+on('loaded', () => { forgetIds(); drawHeader(); offerFilters(); draw(); map?.drawZones(); map?.drawBasemap(); if (chosen.incident || chosen.vehicle) { if (!isWriting()) refresh(); } else if (location.hash) choose(); });
+on('header', drawHeader);
+on('zones', () => { map?.drawZones(); if (lists.tab === 'zones') draw(); });
+on('basemap', () => map?.drawBasemap());
+on('fresh', sayFresh);
+on('incident', ({ detail }) => {
+  drawSoon();
+  if (detail.incident_id === chosen.incident) refreshAnswers(detail.incident_id);
+});
+const refreshAnswers = (id) => { if (!isWriting()) refresh(); else setTimeout(() => { if (chosen.incident === id && !isWriting()) refresh(); }, 3000); };
+let ticks = 0;
+on('tick', () => {
+  map?.tick();
+  ticks += 1;
+  document.documentElement.dataset.ticks = ticks;
+  if (lists.tab === 'vehicles' && !isBusy($('list')) && ticks % 2 === 0) draw();
+  if (chosen.vehicle && ticks % 5 === 0 && !isWriting()) refresh();
+  $('n-vehicles').textContent = fleet.count;
+});
+on('vehicles', () => { if (lists.tab === 'vehicles') draw(); });
+const isBusy = (element) => element.matches(':active');
+
+function drawLegend() {
+  const theme = THEMES[window.prefs.theme];
+  const key = (kind, name, colour) => { const mark = el(`i.${kind}.${name}`); mark.style.setProperty('--c', colour); return el('li', {}, mark, t(name)); };
+  const levels = new Set(state.zones.map((zone) => zone.level));
+  $('legend').replaceChildren(...STATES.map((name, place) => key('mark', name, theme.states[place])), ...Object.entries(theme.zones).filter(([level]) => levels.has(level)).map(([level, colour]) => key('area', level, colour)),
+    el('li', {}, el('button.link', { type: 'button', onclick: () => map?.fit() }, t('fit'))));
+}
+on('loaded zones', drawLegend);
+
+// --- language and theme ---
+addEventListener('prefs', () => { translate(); $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中'; drawHeader(); offerFilters(); draw(); drawLegend(); sayNoMap(); map?.restyle(); if (chosen.incident || chosen.vehicle) refresh(); });
+$('lang').addEventListener('click', () => window.prefs.set('lang', window.prefs.lang === 'zh' ? 'en' : 'zh'));
+$('theme').addEventListener('click', () => window.prefs.set('theme', window.prefs.theme === 'dark' ? 'light' : 'dark'));
+function sayNoMap() {
+  $('no-map').hidden = Boolean(map);
+  $('no-map').textContent = map ? '' : t('noWebgl');
+  document.body.classList.toggle('without-map', !map);
+}
+
+// --- hands ---
+document.addEventListener('click', (event) => {
+  const target = event.target.closest('[data-incident],[data-vehicle],[data-close]');
+  if (!target) return;
+  if ('close' in target.dataset) leave();
+  else go(target.dataset.incident ? { incident: target.dataset.incident } : { vehicle: target.dataset.vehicle });
+});
+const TABS = ['incidents', 'vehicles', 'zones'];
+for (const name of TABS) $(`tab-${name}`).addEventListener('click', () => { if (chosen.incident || chosen.vehicle) leave(); show(name); });
+$('filters').addEventListener('input', () => { lists.shown = 150; draw(); });
+$('filters').addEventListener('submit', (event) => event.preventDefault());
+addEventListener('hashchange', () => choose());
+addEventListener('popstate', () => { if (!location.hash) choose(); });
+
+function move(step) {
+  if (document.activeElement?.role === 'tab') {
+    const next = TABS[(TABS.indexOf(lists.tab) + step + TABS.length) % TABS.length];
+    show(next);
+    $(`tab-${next}`).focus();
+    return true;
+  }
+  return false;
+}
+function moveInList(step) {
+  const rows = [...$('list').querySelectorAll('[data-incident],[data-vehicle]')];
+  const at = rows.indexOf(document.activeElement);
+  rows[at < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, at + step))]?.focus();
+}
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const isTyping = ['INPUT', 'TEXTAREA', 'SELECT'].includes(event.target.tagName);
+  if (event.key === 'Escape' && (chosen.incident || chosen.vehicle)) { const back = lists.chosen; leave(); $('list').querySelector(`[data-incident="${CSS.escape(back ?? '')}"]`)?.focus(); }
+  if (isTyping) return;
+  const keys = { '/': () => $('search').focus(), ArrowDown: () => moveInList(1), ArrowUp: () => moveInList(-1), j: () => moveInList(1), k: () => moveInList(-1), ArrowLeft: () => move(-1), ArrowRight: () => move(1) };
+  if (event.target.closest('#map') || !keys[event.key]) return;
+  if (keys[event.key]() !== false) event.preventDefault();
+});
+
+translate();
+$('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中';
+sayNoMap();
+show('incidents');
+drawHeader();
+follow();
+followPositions();
+window.yicheng = { fleet, numberOf, filtered, state, map };

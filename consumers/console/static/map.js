@@ -1,0 +1,150 @@
+// The map: the fleet's own tracks as base map, zones by what they forbid now, graticule, scale, vehicles, and what is chosen.
+import { $, el } from './dom.js';
+import { fleet, placeOf } from './fleet.js';
+import { graticule } from './graticule.js';
+import { state } from './store.js';
+import { lang, t, until } from './words.js';
+import { VehiclesLayer } from './vehicles_layer.js';
+
+export const THEMES = {
+  light: { land: '#eef1f4', grid: '#d3dae2', zones: { closed: '#d92d20', no_stopping: '#d97706', limited: '#2563a8', area: '#6b7f93', free: '#5f8f76' }, states: ['#1668c1', '#64748b', '#d3190d', '#8d99a6'], halo: '#ffffff', track: '#7c3aed' },
+  dark: { land: '#10171f', grid: '#243140', zones: { closed: '#ff6a5c', no_stopping: '#f5a524', limited: '#5aa2ee', area: '#8ba0b5', free: '#72b892' }, states: ['#58b0ff', '#9aaabb', '#ff5a4a', '#6f7f8f'], halo: '#0b1117', track: '#c4a1ff' },
+};
+const rgba = (hex, alpha = 1) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255).concat(alpha);
+const colours = () => { const theme = THEMES[window.prefs.theme]; return { states: theme.states.map((hex) => rgba(hex)), halo: rgba(theme.halo, 0.9) }; };
+const EMPTY = { type: 'FeatureCollection', features: [] };
+const CHINA = [104, 36];
+
+/** Whether this browser can draw maps; asked before anything is tried. */
+export const hasWebgl = () => { const canvas = document.createElement('canvas'); return Boolean(window.maplibregl && (canvas.getContext('webgl2') || canvas.getContext('webgl'))); };
+
+const basemapUrl = () => `${location.origin}/basemap/${window.prefs.theme}/{z}/{x}/{y}.png?v=${state.epoch}-${state.basemap}`;
+function style() {
+  const theme = THEMES[window.prefs.theme];
+  const byLevel = ['match', ['get', 'level'], ...Object.entries(theme.zones).flat(), theme.zones.free];
+  const source = () => ({ type: 'geojson', data: EMPTY });
+  return {
+    version: 8,
+    sources: { basemap: { type: 'raster', tiles: [basemapUrl()], tileSize: 256, minzoom: 9, maxzoom: 14 }, zones: source(), grid: source(), track: source(), evidence: source(), chosen: source() },
+    layers: [
+      { id: 'land', type: 'background', paint: { 'background-color': theme.land } },
+      { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': theme.grid, 'line-width': 1 } },
+      { id: 'basemap', type: 'raster', source: 'basemap', paint: { 'raster-fade-duration': 0, 'raster-opacity': 0.9 } },
+      { id: 'zones', type: 'fill', source: 'zones', filter: ['!=', ['get', 'level'], 'area'], paint: { 'fill-color': byLevel, 'fill-opacity': ['match', ['get', 'level'], 'closed', 0.2, 'free', 0.06, 0.13] } },
+      { id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': byLevel, 'line-width': ['match', ['get', 'level'], 'closed', 2.2, 1.4] } },
+      { id: 'track', type: 'line', source: 'track', layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': theme.track, 'line-width': 3, 'line-opacity': 0.75 } },
+      { id: 'evidence', type: 'circle', source: 'evidence', paint: { 'circle-radius': 5, 'circle-color': theme.states[2], 'circle-opacity': 0.35, 'circle-stroke-color': theme.states[2], 'circle-stroke-width': 1.5 } },
+      { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-opacity': 0, 'circle-stroke-color': theme.track, 'circle-stroke-width': 2.5 } },
+    ],
+  };
+}
+
+/** The map in its element; ``choose`` is told of a vehicle's number or a zone's id that somebody clicked. */
+export class LiveMap {
+  constructor(choose) {
+    this.choose = choose;
+    this.labels = [];
+    this.chosen = { number: null, track: [], evidence: [] };
+    this.map = new window.maplibregl.Map({ container: 'map', style: style(), center: CHINA, zoom: 3.2, minZoom: 2, maxZoom: 18, attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, locale: controlWords() });
+    this.map.touchZoomRotate.disableRotation();
+    this.map.addControl(new window.maplibregl.NavigationControl({ showCompass: false }), 'top-right');
+    this.map.addControl(new window.maplibregl.ScaleControl({ maxWidth: 120 }), 'bottom-right');
+    this.layer = new VehiclesLayer(colours());
+    this.map.on('style.load', () => { this.map.addLayer(this.layer); this.drawAll(); });
+    this.map.on('move', () => this.drawGrid());
+    this.map.on('resize', () => this.drawGrid());
+    this.map.on('click', (event) => this.clicked(event));
+    this.map.on('mousemove', (event) => this.pointed(event));
+    this.map.getCanvas().addEventListener('mouseleave', () => { $('tip').hidden = true; });
+  }
+
+  setData(name, data) { this.map.getSource(name)?.setData(data); }
+
+  drawAll() { this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
+
+  /** Colours and words anew: the theme or the language has changed. */
+  restyle() {
+    this.layer = Object.assign(new VehiclesLayer(colours()), { shows: this.layer.shows });
+    this.map.setStyle(style(), { diff: false });
+  }
+
+  drawBasemap() { this.map.getSource('basemap')?.setTiles([basemapUrl()]); }
+
+  drawGrid() {
+    const { lines, labels } = graticule(this.map);
+    this.setData('grid', lines);
+    $('edge').replaceChildren(...labels.map(({ text, x, y }) => { const label = el(x === null ? 'span.lat' : 'span.lon', {}, text); if (x === null) label.style.top = `${y}px`; else label.style.left = `${x}px`; return label; }));
+  }
+
+  drawZones() {
+    const levels = new Map(state.zones.map((zone) => [zone.zone_id, zone]));
+    const features = (state.shapes?.features ?? []).map((feature) => ({ ...feature, properties: { ...feature.properties, level: levels.get(feature.properties.zone_id)?.level ?? 'free' } }));
+    this.setData('zones', { type: 'FeatureCollection', features });
+    this.labels.forEach((label) => label.remove());
+    this.labels = features.map((feature) => this.label(feature, levels.get(feature.properties.zone_id))).filter(Boolean);
+    if (features.length && !this.fitted) { this.fitted = true; this.fit(0); }
+  }
+
+  label(feature, zone) {
+    if (!zone) return null;
+    const box = boxOf(feature.geometry);
+    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zone[`name_${lang()}`]), el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, state.header?.stream_ms ?? Date.now())}`));
+    return new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([(box[0] + box[2]) / 2, box[3]]).addTo(this.map);
+  }
+
+  /** Show all zones, or where the vehicles are. */
+  fit(duration = 600) {
+    let [west, south, east, north] = [180, 90, -180, -90];
+    const take = (lon, lat) => { west = Math.min(west, lon); south = Math.min(south, lat); east = Math.max(east, lon); north = Math.max(north, lat); };
+    for (const { geometry } of state.shapes?.features ?? []) { const box = boxOf(geometry); take(box[0], box[1]); take(box[2], box[3]); }
+    if (east < west) for (let n = 0; n < fleet.count; n += 1) take(...placeOf(n));
+    if (east < west) return;
+    this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? 24 : { top: 40, bottom: 70, left: 40, right: 60 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
+  }
+
+  tick() { this.layer.update(); this.drawRing(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
+
+  /** Mark a vehicle, its track and the evidence of an incident, and go there if that is asked for. */
+  mark({ number = null, track = [], evidence = [] }, goes = false) {
+    this.chosen = { number, track, evidence };
+    this.drawChosen();
+    const places = evidence.length ? evidence : number !== null && number >= 0 ? [placeOf(number)] : [];
+    if (!goes || !places.length) return;
+    const bounds = places.reduce((box, place) => box.extend(place), new window.maplibregl.LngLatBounds(places[0], places[0]));
+    this.map.fitBounds(bounds, { padding: 90, maxZoom: Math.max(14, this.map.getZoom()), duration: this.layer.moves ? 500 : 0 });
+  }
+
+  drawChosen() {
+    const { track, evidence } = this.chosen;
+    this.setData('track', track.length > 1 ? { type: 'Feature', properties: {}, geometry: { type: 'LineString', coordinates: track.map(([, lon, lat]) => [lon, lat]) } } : EMPTY);
+    this.setData('evidence', { type: 'FeatureCollection', features: evidence.map(point) });
+    this.drawRing();
+  }
+
+  drawRing() {
+    const { number } = this.chosen;
+    this.setData('chosen', number !== null && number >= 0 && fleet.known[number] ? { type: 'FeatureCollection', features: [point(placeOf(number))] } : EMPTY);
+  }
+
+  clicked({ point: at }) {
+    const number = this.layer.nearest(at);
+    const zone = number === null ? this.map.queryRenderedFeatures(at, { layers: ['zones'] })[0]?.properties.zone_id ?? null : null;
+    if (number !== null || zone !== null) this.choose({ number, zone });
+  }
+
+  pointed({ point: at }) {
+    const number = this.layer.nearest(at, 10), row = fleet.rows[number];
+    $('tip').hidden = !row;
+    this.map.getCanvas().style.cursor = row ? 'pointer' : '';
+    if (!row) return;
+    $('tip').textContent = [row[1] ?? row[0], row[1] ? row[0] : null].filter(Boolean).join(' · ');
+    $('tip').style.transform = `translate(${at.x + 12}px, ${at.y + 12}px)`;
+  }
+}
+const point = (coordinates) => ({ type: 'Feature', properties: {}, geometry: { type: 'Point', coordinates } });
+const controlWords = () => (lang() === 'zh' ? { 'NavigationControl.ZoomIn': '放大', 'NavigationControl.ZoomOut': '缩小', 'Map.Title': '地图', 'ScaleControl.Meters': '米', 'ScaleControl.Kilometers': '公里' } : {});
+
+function boxOf(geometry) {
+  const places = geometry.coordinates.flat(geometry.type === 'MultiPolygon' ? 2 : 1);
+  return places.reduce(([west, south, east, north], [lon, lat]) => [Math.min(west, lon), Math.min(south, lat), Math.max(east, lon), Math.max(north, lat)], [180, 90, -180, -90]);
+}

@@ -1,0 +1,103 @@
+// What there is to say of one incident or one vehicle, beside the map; and the form for answers.
+import { $, el, facts, svg } from './dom.js';
+import { fleet, numberOf } from './fleet.js';
+import { subjectOf } from './lists.js';
+import { ask, state } from './store.js';
+import { clock, instant, lang, moment, number, say, span, t } from './words.js';
+
+const nowMs = () => state.header?.stream_ms || Date.now();
+const enterpriseOf = (name) => name && (say(state.enterprises[name]) || name);
+const zoneOf = (id) => id && (state.zones.find((zone) => zone.zone_id === id)?.[`name_${lang()}`] ?? id);
+const vehicleLink = (id) => id && el('button.link', { type: 'button', 'data-vehicle': id }, id);
+const kept = (key) => { try { return localStorage.getItem(key) ?? ''; } catch { return ''; } };
+
+const head = (title, ...chips) => el('div.panel-head', {}, el('button.back', { type: 'button', 'data-close': '', title: t('back'), 'aria-label': t('back') }, '←'), el('div', {}, el('h2', {}, title), el('p.chips', {}, chips)));
+
+export async function incidentPanel(id) {
+  const found = await ask(`/api/incident?id=${encodeURIComponent(id)}`);
+  const isOpen = found.state === 'open';
+  const evidence = found.evidence.filter((one) => one.lon !== null && one.lat !== null);
+  const clause = found.clause_text ? el('blockquote', { lang: 'zh-CN' }, found.clause_text) : null;
+  const panel = [
+    head(say(state.titles[found.rule]) || found.rule,
+      el(`span.chip.${found.severity}`, {}, t(found.severity)), el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')),
+      found.answer ? el(`span.chip.${found.answer}`, {}, t(found.answer)) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
+    el('p.reason', {}, found[`reason_${lang()}`]),
+    facts([
+      [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
+      [t('from'), instant(found.opened_at_ms)], [t('lastSeen'), moment(found.last_seen_ms, found.opened_at_ms)], [t('ended'), found.closed_at_ms && moment(found.closed_at_ms, found.opened_at_ms)], [t('fixes'), number(found.fix_count)],
+    ]),
+    el('section', {}, el('h3', {}, t('clause')), clause,
+      facts([
+        [t('clause'), found.clause], [t('document'), found.document && [found.document, found.document_number].filter(Boolean).join(' · ')], [t('basis'), say(state.basis[found.basis]) + (found.figures ? `${lang() === 'zh' ? '；' : '; '}${say(state.figures)}` : '')],
+        [t('duty'), say(state.duty[found.duty_of])], [t('responsible'), found.responsible.join('、') || (found.basis ? t('nobody') : null)], [t('continuedBy'), found.continued_by],
+      ])),
+    evidence.length ? el('section', {}, el('h3', {}, t('evidence')), el('ol.evidence', {}, evidence.map((one) => el('li', {}, el('time', {}, clock(one.event_time_ms)), el('span.quiet', {}, `${one.lat.toFixed(5)}, ${one.lon.toFixed(5)}`), one.speed_kmh === null ? null : el('span', {}, t('kmh', one.speed_kmh.toFixed(0))))))) : null,
+    el('section', {}, el('h3', {}, t('answers')), answers(found.answers), state.replaying ? el('p.empty', {}, t('replayNote')) : form(found)),
+    el('p', {}, el('a', { href: `#incident=${encodeURIComponent(id)}` }, t('link'))),
+  ];
+  return { panel, mark: { number: found.vehicle_id ? numberOf(found.vehicle_id) : null, evidence: evidence.length ? evidence.map((one) => [one.lon, one.lat]) : found.lon === null ? [] : [[found.lon, found.lat]] } };
+}
+
+function answers(said) {
+  if (!said.length) return el('p.empty', {}, t('noAnswers'));
+  return el('ul.answers', {}, said.map((one) => el('li', {}, el(`span.chip.${one.action}`, {}, t(one.action)), ' ', el('time.quiet', {}, instant(one.time_ms)), one.by ? ` ${one.by}` : '', one.reason ? el('p', {}, one.reason) : null)));
+}
+
+function form(found) {
+  const by = el('input', { id: 'by', autocomplete: 'name', maxLength: 100, value: kept('by') });
+  const reason = el('textarea', { id: 'reason', rows: 2, maxLength: 500 });
+  const outcome = el('p.outcome', { role: 'status' });
+  const send = async (action) => {
+    if (action !== 'acknowledged' && !reason.value.trim()) { outcome.textContent = t('needReason'); reason.focus(); return; }
+    try { localStorage.setItem('by', by.value); } catch { /* it is asked again */ }
+    try {
+      await ask('/api/answer', { incident_id: found.incident_id, action, by: by.value, reason: reason.value });
+      outcome.textContent = t('sent', t(action));
+    } catch (error) {
+      outcome.textContent = t('notSent', error.message);
+    }
+  };
+  const button = (action, word, kind) => el(`button.${kind}`, { type: 'button', 'data-action': action, onclick: () => send(action) }, t(word));
+  return el('form.answer', { onsubmit: (event) => event.preventDefault() },
+    el('label', { htmlFor: 'by' }, t('by')), by, el('label', { htmlFor: 'reason' }, t('reason')), reason,
+    el('div.buttons', {}, button('acknowledged', 'acknowledge', 'primary'), button('dismissed', 'dismiss', 'plain'), button('noted', 'note', 'plain')), outcome);
+}
+
+export async function vehiclePanel(id) {
+  const found = await ask(`/api/vehicle?id=${encodeURIComponent(id)}`);
+  const n = numberOf(id), { record, now } = found;
+  const current = n >= 0 ? ['moving', 'standing', 'offending', 'silent'][fleet.state[n]] : now?.state;
+  const panel = [
+    head(id, current ? el(`span.chip.state-${current}`, {}, t(current)) : null, record ? null : el('span.chip.violation', {}, t('notOnFile'))),
+    facts([
+      [t('plate'), record?.plate ?? now?.plate], [t('enterprise'), enterpriseOf(record?.enterprise_id)], [t('vehicleClass'), say(record?.class_words)], [t('energy'), say(record?.energy_words)],
+      [t('insured'), record?.insured_until], [t('drivers'), record?.driver_ids?.join('、')], [t('speed'), now && t('kmh', now.speed_kmh)],
+      [t('lastFix'), now && `${clock(now.time_ms)} (${t('ago', span(Math.max(0, (nowMs() - now.time_ms) / 1000)))})`],
+    ]),
+    el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack'))),
+    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null))) : el('p.empty', {}, t('noneToday'))),
+  ];
+  return { panel, mark: { number: n >= 0 ? n : null, track: found.track } };
+}
+
+const WIDTH = 340, HEIGHT = 90, FOOT = 16;
+function curve(track) {
+  const [from, to] = [track[0][0], track.at(-1)[0]], top = Math.max(20, ...track.map((point) => point[3])) * 1.05;
+  const x = (ms) => 26 + ((ms - from) / Math.max(1, to - from)) * (WIDTH - 30), y = (speed) => (1 - speed / top) * (HEIGHT - FOOT - 4) + 4;
+  const path = track.map(([ms, , , speed], place) => `${place ? 'L' : 'M'}${x(ms).toFixed(1)} ${y(speed).toFixed(1)}`).join('');
+  const words = (text, at) => { const made = svg('text', at); made.textContent = text; return made; };
+  const rules = [0, Math.round(top / 20) * 10].map((speed) => [svg('line', { x1: 26, x2: WIDTH - 4, y1: y(speed), y2: y(speed), class: 'rule' }), words(String(speed), { x: 22, y: y(speed) + 4, 'text-anchor': 'end' })]);
+  return svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: 'curve', role: 'img', 'aria-label': t('lastHour') }, ...rules.flat(), svg('path', { d: path }), words(clock(from).slice(0, 5), { x: 26, y: HEIGHT - 3 }), words(clock(to).slice(0, 5), { x: WIDTH - 4, y: HEIGHT - 3, 'text-anchor': 'end' }));
+}
+
+export function open({ panel }) {
+  $('panel').replaceChildren(...panel.filter(Boolean));
+  $('panel').hidden = false;
+  $('side').classList.add('has-panel');
+}
+export function close() {
+  $('panel').hidden = true;
+  $('side').classList.remove('has-panel');
+}
+export { subjectOf };

@@ -1,0 +1,72 @@
+// What the page says, in Chinese and English, and how it writes numbers and times: those of the city, whatever the browser's timezone.
+const WORDS = {
+  skip: ['跳到列表', 'Skip to the list'], streamTime: ['数据时间', 'Stream time'], vehicles: ['车辆', 'Vehicles'], fixesPerS: ['定位/秒', 'Fixes/s'],
+  electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open'], unanswered: ['未回复', 'Unanswered'],
+  langLabel: ['Switch to English', '切换到中文'], themeLabel: ['切换明暗', 'Switch light and dark'], map: ['地图', 'Map'], legend: ['图例', 'Legend'],
+  lists: ['列表', 'Lists'], incidents: ['事件', 'Incidents'], zones: ['区域', 'Zones'], filters: ['筛选', 'Filters'], search: ['编号或车牌', 'Number or plate'],
+  rule: ['规则', 'Rule'], severity: ['程度', 'Severity'], basis: ['依据', 'Basis'], enterprise: ['企业', 'Enterprise'], onlyUnanswered: ['仅未回复', 'Unanswered only'],
+  allRules: ['全部规则', 'All rules'], allSeverities: ['全部程度', 'All severities'], allBases: ['全部依据', 'All bases'], allEnterprises: ['全部企业', 'All enterprises'],
+  violation: ['违规', 'Violation'], warning: ['提醒', 'Warning'], stated: ['文件要求', 'Stated'], encouraged: ['文件鼓励', 'Encouraged'], illustrative: ['示例', 'Illustrative'],
+  moving: ['行驶', 'Moving'], standing: ['停驻', 'Standing'], offending: ['违规中', 'Offending'], silent: ['失联', 'Silent'],
+  closed: ['禁止驶入', 'No entry'], no_stopping: ['禁止停车', 'No stopping'], limited: ['限时限速', 'Limits apply'], area: ['运营区域', 'Operating area'], free: ['当前不限', 'Nothing forbidden now'],
+  until: ['至 {0}', 'until {0}'], always: ['全天', 'around the clock'], stateOpen: ['进行中', 'Open'], stateClosed: ['已结束', 'Ended'],
+  acknowledged: ['已确认', 'Acknowledged'], dismissed: ['已驳回', 'Dismissed'], noted: ['备注', 'Note'], fined: ['已处罚', 'Fined'],
+  acknowledge: ['确认', 'Acknowledge'], dismiss: ['驳回', 'Dismiss'], note: ['加备注', 'Add note'], by: ['回复人', 'Answered by'], reason: ['原因或备注（驳回、备注必填）', 'Reason or note (needed to dismiss or note)'],
+  needReason: ['请先填写原因。', 'Please give a reason first.'], sent: ['已提交：{0}', 'Sent: {0}'], notSent: ['未能提交：{0}', 'Not sent: {0}'],
+  noIncidents: ['过去一天没有事件。', 'No incidents in the last day.'], noMatch: ['没有符合筛选条件的事件。', 'No incident matches the filters.'], noVehicles: ['还没有车辆上报位置。', 'No vehicle has reported yet.'],
+  noVehicleMatch: ['没有符合的车辆。', 'No vehicle matches.'], noZones: ['政策包没有划定区域。', 'The pack draws no zones.'], more: ['再显示 {0} 条', 'Show {0} more'],
+  back: ['返回列表', 'Back to the list'], close: ['关闭', 'Close'], vehicle: ['车辆', 'Vehicle'], plate: ['车牌', 'Plate'], zone: ['区域', 'Zone'], outlet: ['网点', 'Outlet'], line: ['线路', 'Line'],
+  from: ['开始', 'Began'], lastSeen: ['最近', 'Last seen'], ended: ['结束', 'Ended'], fixes: ['证据数', 'Evidence'], clause: ['条款', 'Clause'], document: ['文件', 'Document'],
+  duty: ['条文对象', 'Addressed to'], responsible: ['责任单位', 'Responsible'], nobody: ['文件未列明', 'the document names none'], continuedBy: ['文件期满后由其继续适用', 'Goes on after its end'],
+  evidence: ['证据', 'Evidence'], answers: ['回复', 'Answers'], noAnswers: ['尚无回复。', 'Nobody has answered yet.'], link: ['此事件的链接', 'Link to this incident'], synthetic: ['演练数据', 'Test traffic'],
+  state: ['状态', 'State'], speed: ['车速', 'Speed'], lastFix: ['最近定位', 'Last fix'], vehicleClass: ['车型', 'Class'], energy: ['能源', 'Energy'], insured: ['保险至', 'Insured until'], drivers: ['驾驶人', 'Drivers'],
+  notOnFile: ['未登记备案的车辆', 'Not on file'], lastHour: ['最近一小时的车速（公里/小时）', 'Speed in the last hour (km/h)'], noTrack: ['最近一小时没有轨迹。', 'No track in the last hour.'], today: ['过去一天的事件', 'Incidents of the last day'],
+  noneToday: ['没有事件。', 'None.'], forecast: ['预计 {0}', 'forecast {0}'], target: ['目标 {0}', 'target {0}'], noRate: ['暂无数据', 'no data yet'], kmh: ['{0} 公里/小时', '{0} km/h'], ago: ['{0} 前', '{0} ago'],
+  lost: ['与控制台服务的连接中断，正在重连；页面显示的是 {0} 的情况。', 'The connection to the console is lost; trying again. The page shows how things were at {0}.'],
+  fresh: ['连接已恢复，列表已重新载入。', 'Connected again; the lists were loaded anew.'], loading: ['正在载入 …', 'loading …'], unknown: ['没有这个事件或车辆的记录。', 'Nothing is known of this incident or vehicle.'],
+  noWebgl: ['此浏览器无法使用 WebGL，因此没有地图；右侧的列表和表格包含同样的信息。', 'This browser has no WebGL, so there is no map; the lists hold the same information.'],
+  replaying: ['回放', 'Replay'], replayNote: ['这是已记录的一天的回放，不接受回复。', 'This replays a recorded day; answers are not taken.'],
+  number: ['编号', 'Number'], inForce: ['现行', 'In force'], otherTimes: ['其他时段', 'At other times'], exampleZone: ['示例区域', 'Example zone'], locate: ['在地图上显示', 'Show on the map'], fit: ['全城', 'Whole city'],
+};
+const NUMBERS = { zh: 'zh-CN', en: 'en-GB' };
+let timezone = 'Asia/Shanghai';
+const formats = new Map();
+
+export const lang = () => window.prefs.lang;
+export const setTimezone = (name) => { timezone = name || timezone; formats.clear(); };
+
+export function t(key, ...values) {
+  const words = WORDS[key]?.[lang() === 'zh' ? 0 : 1] ?? key;
+  return values.reduce((text, value, place) => text.replace(`{${place}}`, value), words);
+}
+export const say = (both) => (both ? both[lang()] ?? both.zh ?? both.en ?? '' : '');
+export const number = (value) => value.toLocaleString(NUMBERS[lang()]);
+export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
+
+function format(name, options) {
+  const key = `${lang()} ${name}`;
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(NUMBERS[lang()], { timeZone: timezone, hourCycle: 'h23', ...options }));
+  return formats.get(key);
+}
+const HOUR = { hour: '2-digit', minute: '2-digit' };
+export const clock = (ms) => format('clock', { ...HOUR, second: '2-digit' }).format(ms);
+export const day = (ms) => format('day', { month: 'short', day: 'numeric', weekday: 'short' }).format(ms);
+const date = (ms) => format('date', { year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms);
+export const moment = (ms, nowMs) => (date(ms) === date(nowMs) ? clock(ms) : `${format('md', { month: 'short', day: 'numeric' }).format(ms)} ${clock(ms)}`);
+export const instant = (ms) => `${date(ms)} ${clock(ms)}`;
+export const until = (ms, nowMs) => {
+  if (ms === null) return t('always');
+  const hour = format('hm', HOUR).format(ms);
+  return t('until', date(ms) === date(nowMs) ? hour : `${format('wd', { weekday: 'short' }).format(ms)} ${hour}`);
+};
+export function span(seconds) {
+  const [value, zh, en] = seconds < 90 ? [seconds, '秒', 's'] : seconds < 5400 ? [seconds / 60, '分钟', 'min'] : [seconds / 3600, '小时', 'h'];
+  return `${Math.round(value)} ${lang() === 'zh' ? zh : en}`;
+}
+
+/** Elements that say a word of this page: data-t as text, data-l as label, data-p as placeholder. */
+export function translate(root = document) {
+  for (const element of root.querySelectorAll('[data-t]')) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll('[data-l]')) { element.setAttribute('aria-label', t(element.dataset.l)); if (element.tagName === 'BUTTON') element.title = t(element.dataset.l); }
+  for (const element of root.querySelectorAll('[data-p]')) element.placeholder = t(element.dataset.p);
+}

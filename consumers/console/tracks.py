@@ -1,0 +1,50 @@
+"""Every vehicle's track of the last hour of stream time, thinned to one point in 20 s: rings in columns that grow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from consumers.console.positions import SCALE, Leg
+from streams.clock import HOUR_MS
+
+EVERY_MS = 20_000
+POINTS = HOUR_MS // EVERY_MS
+
+
+class Tracks:
+    """A ring of points for each vehicle, by its number in the fleet."""
+
+    def __init__(self) -> None:
+        self._times_ms = np.zeros((64, POINTS), np.int64)
+        self._places = np.zeros((64, POINTS, 2), np.int32)
+        self._speeds = np.zeros((64, POINTS), np.float32)
+        self._next = np.zeros(64, np.int64)
+
+    def enter(self, leg: Leg) -> None:
+        """Take over a vehicle's newest fix, unless it has one of just before."""
+        if leg.number >= len(self._next):
+            self._grow(2 * leg.number)
+        newest = int(self._next[leg.number])
+        if newest and leg.until_ms - self._times_ms[leg.number, (newest - 1) % POINTS] < EVERY_MS:
+            return
+        place = newest % POINTS
+        self._times_ms[leg.number, place] = leg.until_ms
+        self._places[leg.number, place] = round(leg.lon * SCALE), round(leg.lat * SCALE)
+        self._speeds[leg.number, place] = leg.speed_kmh
+        self._next[leg.number] = newest + 1
+
+    def of(self, number: int, until_ms: int) -> list[tuple[int, float, float, float]]:
+        """Time (ms), longitude, latitude (degrees) and speed (km/h) of the points of the hour before an instant, in order of time."""
+        if number >= len(self._next):
+            return []
+        newest = int(self._next[number])
+        order = [place % POINTS for place in range(max(0, newest - POINTS), newest)]
+        points = zip(self._times_ms[number, order].tolist(), self._places[number, order].tolist(), self._speeds[number, order].tolist(), strict=True)
+        return [(time_ms, lon / SCALE, lat / SCALE, round(speed, 1)) for time_ms, (lon, lat), speed in points if until_ms - HOUR_MS <= time_ms <= until_ms]
+
+    def _grow(self, size: int) -> None:
+        for name in ("_times_ms", "_places", "_speeds", "_next"):
+            old = getattr(self, name)
+            grown = np.zeros((size, *old.shape[1:]), old.dtype)
+            grown[: len(old)] = old
+            setattr(self, name, grown)

@@ -1,0 +1,78 @@
+"""What each zone of a pack forbids at an instant, until when, and in which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shapely.geometry import mapping
+
+from streams.clock import DAY_MS
+from streams.policy.conditions import title_words
+from streams.policy.pack import Rule
+from streams.policy.policy import Policies, Policy
+from streams.policy.wording import demand_words
+from streams.rules import RULES
+
+CLOSED, NO_STOPPING, LIMITED, AREA, FREE = "closed", "no_stopping", "limited", "area", "free"
+LEVELS = (CLOSED, NO_STOPPING, LIMITED, AREA, FREE)
+"""What a zone is coloured by, the gravest first: no entry, no stopping, limits on speed or time, not to be left, nothing at present."""
+_LEVEL_OF = {"restricted_hours": CLOSED, "forbidden_stop": NO_STOPPING, "outside_operating_area": AREA}
+AHEAD_MS = 8 * DAY_MS
+"""So far ahead is it looked for the next change: every weekly window comes round by then."""
+
+
+def zone_states(policies: Policies, now_ms: int) -> list[dict[str, Any]]:
+    """Every zone of the version then valid: its level, the rules that count in it now, those that will or did, and when that changes (ms; None: not in sight)."""
+    policy = policies.at(now_ms)
+    if policy is None:
+        return []
+    changes = _changes_ms(policies, now_ms)
+    return [_state(policy, policies, zone_id, now_ms, changes) for zone_id in policy.pack.geometries]
+
+
+def zone_shapes(policies: Policies, now_ms: int) -> dict[str, Any]:
+    """The zones as GeoJSON."""
+    policy = policies.at(now_ms)
+    zones = policy.pack.geometries.items() if policy is not None else ()
+    return {"type": "FeatureCollection", "features": [{"type": "Feature", "id": place, "properties": {"zone_id": name}, "geometry": mapping(shape)} for place, (name, shape) in enumerate(zones)]}
+
+
+def _changes_ms(policies: Policies, now_ms: int) -> list[int]:
+    """The instants ahead at which a window, calendar or version may change."""
+    found, moment = [], now_ms
+    while moment < now_ms + AHEAD_MS:
+        moment = policies.period_ms(moment)[1]
+        found.append(moment)
+    return found
+
+
+def _in_force(policy: Policy, zone_id: str, now_ms: int) -> tuple[Rule, ...]:
+    """The rules of a zone that forbid something at an instant."""
+    permitted = policy.permitted_at(now_ms)
+    return tuple(rule for rule in policy.fix_rules if zone_id in (rule.zone_ids or ()) and rule.id not in permitted)
+
+
+def _state(policy: Policy, policies: Policies, zone_id: str, now_ms: int, changes: list[int]) -> dict[str, Any]:
+    rules = _in_force(policy, zone_id, now_ms)
+    ids = [rule.id for rule in rules]
+    until_ms = next((moment for moment in changes if (then := policies.at(moment)) is None or [rule.id for rule in _in_force(then, zone_id, moment)] != ids), None)
+    levels = [_LEVEL_OF.get(rule.rule, LIMITED) for rule in rules] or [FREE]
+    others = [rule for rule in policy.fix_rules if zone_id in (rule.zone_ids or ()) and rule.id not in ids]
+    name = policy.zone_name(zone_id)
+    return {
+        "zone_id": zone_id, "name_zh": name[0], "name_en": name[1], "level": min(levels, key=LEVELS.index), "until_ms": until_ms,
+        "illustrative": zone_id in policy.pack.illustrative_zones,
+        "rules": [_words(rule, policy) for rule in rules], "later": [_words(rule, policy) for rule in others],
+    }  # fmt: skip
+
+
+def _words(rule: Rule, policy: Policy) -> dict[str, Any]:
+    demand, title = demand_words(rule, policy), title_words(rule.rule)
+    return {
+        "id": rule.id, "title_zh": title.zh, "title_en": title.en, "demand_zh": demand.zh, "demand_en": demand.en, "clause": rule.clause, "basis": rule.basis, "severity": rule.severity,
+    }  # fmt: skip
+
+
+def rule_titles() -> dict[str, dict[str, str]]:
+    """What each rule is called in both languages."""
+    return {name: {"zh": title_words(name).zh, "en": title_words(name).en} for name in RULES}
