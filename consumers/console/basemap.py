@@ -149,6 +149,6 @@ def _png(density: np.ndarray, ink: tuple[int, int, int]) -> bytes:
     levels = np.clip(np.sqrt(density / _FULL) * 255, 0, 255).astype(np.uint8)
     lines = np.zeros((SIDE, SIDE + 1), np.uint8)  # each line begins with its filter: none
     lines[:, 1:] = levels
-    alphas = bytes(min(255, round(level * 0.8)) + (30 if level else 0) if level < 220 else 220 for level in range(256))
+    alphas = bytes(min(225, 70 + round(level * 0.75)) if level else 0 for level in range(256))
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 3, 0, 0, 0)), (b"PLTE", bytes(ink) * 256), (b"tRNS", alphas), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)

@@ -39,6 +39,8 @@ FIRST_REDRAWN_S = 3.0
 SAVED_EVERY_S = 60.0
 MOST_LISTED = 5_000
 """So many incidents, the newest, are handed to a page at first."""
+_MEASURES = {"electronic": "electronic_waybill", "green": "green_packaging"}
+"""The rates above every page: as rows call them, and as packs do."""
 _decode_rate = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -176,7 +178,7 @@ class City:
         """The figures above every page."""
         return {
             "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
-            "rates": {name: self._rate(name) for name in ("electronic", "green")}, "status": self._status(),
+            "rates": {name: self._rate(name) for name in _MEASURES}, "status": self._status(),
         }  # fmt: skip
 
     def _status(self) -> dict[str, str] | None:
@@ -199,7 +201,7 @@ class City:
         """The city's share of its newest local day, what the day is forecast to end with, and the target."""
         dates = [date for enterprise_id, date in self.rates if enterprise_id == CITY_WIDE]
         row = self.rates[CITY_WIDE, max(dates)] if dates else {}
-        target = self.policies.newest.pack.target_of(f"{name}_rate") if self.policies else None
+        target = self.policies.newest.pack.target_of(_MEASURES[name]) if self.policies else None
         return {"date": row.get("date"), "rate": row.get(f"{name}_rate"), "forecast": row.get(f"{name}_forecast"), "target": target, "accepted": row.get("accepted")}
 
     def zones(self) -> list[dict[str, Any]]:

@@ -3,18 +3,69 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.commands.options import current_settings
+from deploy.commands.options import ColumnsFile, Encoding, current_settings, how_to_read
 from deploy.commands.printed import say
+from streams.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.console.city import City
+    from consumers.console.demo import DemoFeed
+    from streams.files.record_files import How
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with settings; YICHENG_* in the environment wins")]
 
 
-def console(config: Config = None) -> None:
+def console(
+    config: Config = None,
+    demo: Annotated[Path | None, typer.Option(help="without Kafka: replay a recorded day, from the folder that judge --out wrote")] = None,
+    gps: Annotated[list[str] | None, typer.Option(help="the fixes of that day, as judge read them; default: gps.jsonl in the folder")] = None,
+    policy_name: Annotated[str | None, typer.Option("--policy", help="its pack, if judge was given a file of your own")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="its registry; default: registry.jsonl in the folder, if there is one")] = None,
+    speedup: Annotated[float, typer.Option(min=1, max=3600, help="how much faster than it was")] = 60.0,
+    encoding: Encoding = None,
+    columns: ColumnsFile = None,
+) -> None:
     """A live map of vehicles, zones and incidents in the browser. It waits for Kafka where that is not there."""
     from consumers.console.server import run_console
 
-    run_console(current_settings(config), say=say)
+    settings = current_settings(config)
+    if demo is None:
+        if gps or policy_name or registry_file:
+            raise BadInput("--gps, --policy and --registry say what a recorded day was judged with; name its folder with --demo")
+        run_console(settings, say=say)
+    else:
+        policy, feed_of = _recorded(demo, gps or [str(demo / "gps.jsonl")], policy_name, registry_file, speedup, how_to_read(encoding, columns))
+        run_console(settings.model_copy(update={"policy": policy}), feed_of, say=say)
+
+
+def _recorded(folder: Path, gps: list[str], policy_name: str | None, registry_file: Path | None, speedup: float, how: How) -> tuple[str, Callable[[City], DemoFeed]]:
+    """The pack's name and what makes the feed of a recorded day; whatever cannot be read is told before anything is started."""
+    from consumers.console.demo import DemoFeed, read_folder
+    from producers.replay import read_records
+    from streams.policy.policy import Policies
+    from streams.policy.reader import load_policy
+    from streams.registry.files import load_registry
+    from streams.registry.registry import Registry
+
+    named, incidents, rates = read_folder(folder)
+    policy = load_policy(policy_name or named)
+    held = registry_file or next((path for path in [folder / "registry.jsonl"] if path.is_file()), None)
+    registry = load_registry(held, policy.timezone, policy.zone_kinds) if held else Registry(policy.timezone)
+    for path in gps:
+        if not Path(path).exists():
+            raise BadInput(f"--gps {path}: no such file; give the fixes that judge read")
+
+    def prepare(city: City) -> None:
+        city.policies, city.registry = Policies([policy]), registry
+        city.version += 1
+
+    def feed_of(city: City) -> DemoFeed:
+        return DemoFeed(city, prepare, lambda: ((due, value) for due, kind, _, value in read_records(gps, how) if kind == "gps"), incidents, rates, speedup)
+
+    return policy.name, feed_of

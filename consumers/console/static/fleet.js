@@ -46,14 +46,17 @@ export function enterFrame(buffer, at) {
   return at + Math.ceil((place - at) / 8) * 8;
 }
 
+let isStale = false;
 async function readIds() {
-  const answer = await (await fetch(`/api/vehicles?since=${fleet.rows.length}`)).json();
-  if (answer.epoch !== fleet.epoch || answer.since !== fleet.rows.length) return;
-  for (const row of answer.rows) fleet.rows.push(row);
+  const isAnew = isStale, since = isAnew ? 0 : fleet.rows.length;
+  isStale = false;
+  const answer = await (await fetch(`/api/vehicles?since=${since}`)).json();
+  if (answer.epoch !== fleet.epoch) return;
+  fleet.rows = isAnew ? answer.rows : fleet.rows.concat(answer.rows);
   changed('vehicles');
 }
-/** Ids, plates and enterprises anew: the registry has changed. */
-export const forgetIds = () => { fleet.rows = []; };
+/** Ids, plates and enterprises are to be asked for anew: the registry has changed. */
+export const renewIds = () => { isStale = true; };
 
 export async function followPositions() {
   for (;;) {
@@ -61,7 +64,7 @@ export async function followPositions() {
       const answer = await fetch(`/api/positions?since=${fleet.sequence}&epoch=${fleet.epoch}`);
       const buffer = await answer.arrayBuffer();
       for (let at = 0; at < buffer.byteLength;) at = enterFrame(buffer, at);
-      if (fleet.rows.length < fleet.count) await readIds();
+      if (isStale || fleet.rows.length < fleet.count) await readIds();
       if (buffer.byteLength) changed('tick');
       else await new Promise((later) => { setTimeout(later, 200); });
     } catch {

@@ -2,7 +2,7 @@
 import { $, el } from './dom.js';
 import { fleet, STATES } from './fleet.js';
 import { state } from './store.js';
-import { lang, moment, number, say, span, t, until } from './words.js';
+import { lang, moment, number, say, span, t, until, zoneName } from './words.js';
 
 const SHOWN_FIRST = 150;
 export const lists = { tab: 'incidents', shown: SHOWN_FIRST, chosen: null };
@@ -44,7 +44,7 @@ function incidentRow(row) {
   const answer = row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null;
   const isOpen = row.state === 'open';
   return el('li', {}, el(`button.row.${row.severity}${row.answer === 'dismissed' ? '.faded' : ''}${row.isNew ? '.new' : ''}`, { type: 'button', 'data-incident': row.incident_id, 'aria-current': lists.chosen === row.incident_id && 'true' },
-    el('span.top', {}, el('b', {}, nameOf.rule(row.rule)), el('time', {}, moment(row.opened_at_ms, nowMs()))),
+    el('span.top', {}, el('b', { title: nameOf.rule(row.rule) }, nameOf.rule(row.rule)), el('time', {}, moment(row.opened_at_ms, nowMs()))),
     el('span.mid', {}, el('span.id', {}, subjectOf(row)), row.plate && row.vehicle_id ? el('span.quiet', {}, row.vehicle_id) : null, enterprise && enterprise !== subjectOf(row) ? el('span.quiet.cut', {}, enterprise) : null),
     el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), row.basis ? el('span.chip', {}, t(row.basis)) : null, answer)));
 }
@@ -83,8 +83,8 @@ function zones() {
   if (!state.zones.length) return [el('p.empty', {}, t('noZones'))];
   const rule = (found) => el('li', {}, el('span', {}, found[`demand_${lang()}`]), el('span.quiet', {}, [found.clause, found.basis && t(found.basis)].filter(Boolean).join(' · ')));
   const zone = (found) => el(`section.zone.${found.level}`, { id: `zone-${found.zone_id}`, tabindex: -1 },
-    el('h3', {}, found[`name_${lang()}`], found.illustrative ? el('span.chip', {}, t('exampleZone')) : null),
-    el('p', {}, el(`span.chip.level-${found.level}`, {}, t(found.level)), ' ', until(found.until_ms, nowMs())),
+    el('h3', {}, zoneName(found), found.illustrative ? el('span.chip', {}, t('exampleZone')) : null),
+    el('p', {}, el(`span.chip.level-${found.level}`, {}, t(found.level)), ' ', found.level === 'free' && found.until_ms === null ? '' : until(found.until_ms, nowMs())),
     found.rules.length ? el('ul', {}, found.rules.map(rule)) : null,
     found.later.length ? el('details', {}, el('summary', {}, t('otherTimes')), el('ul', {}, found.later.map(rule))) : null);
   return state.zones.map(zone);

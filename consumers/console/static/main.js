@@ -1,6 +1,6 @@
 // The Live page: brings state, positions, map, lists and panels together; keys and links.
 import { $, el } from './dom.js';
-import { fleet, followPositions, forgetIds, numberOf, STATES } from './fleet.js';
+import { fleet, followPositions, renewIds, numberOf, STATES } from './fleet.js';
 import { drawHeader, sayFresh } from './header.js';
 import { draw, filtered, lists, offerFilters, show } from './lists.js';
 import { hasWebgl, LiveMap, THEMES } from './map.js';
@@ -50,7 +50,7 @@ function showZone(zone) {
 // --- what changes is drawn: lists at most so often ---
 let later = null;
 const drawSoon = () => { later ??= setTimeout(() => { later = null; offerFilters(); draw(); }, 150); };
-on('loaded', () => { forgetIds(); drawHeader(); offerFilters(); draw(); map?.drawZones(); map?.drawBasemap(); if (chosen.incident || chosen.vehicle) { if (!isWriting()) refresh(); } else if (location.hash) choose(); });
+on('loaded', () => { renewIds(); drawHeader(); offerFilters(); draw(); map?.drawZones(); map?.drawBasemap(); if (chosen.incident || chosen.vehicle) { if (!isWriting()) refresh(); } else if (location.hash) choose(); });
 on('header', drawHeader);
 on('zones', () => { map?.drawZones(); if (lists.tab === 'zones') draw(); });
 on('basemap', () => map?.drawBasemap());

@@ -3,7 +3,7 @@ import { $, el } from './dom.js';
 import { fleet, placeOf } from './fleet.js';
 import { graticule } from './graticule.js';
 import { state } from './store.js';
-import { lang, t, until } from './words.js';
+import { lang, t, until, zoneName } from './words.js';
 import { VehiclesLayer } from './vehicles_layer.js';
 
 export const THEMES = {
@@ -14,6 +14,7 @@ const rgba = (hex, alpha = 1) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at
 const colours = () => { const theme = THEMES[window.prefs.theme]; return { states: theme.states.map((hex) => rgba(hex)), halo: rgba(theme.halo, 0.9) }; };
 const EMPTY = { type: 'FeatureCollection', features: [] };
 const CHINA = [104, 36];
+const SMALL_DEG = 0.012; // the name of a smaller zone stands below it
 
 /** Whether this browser can draw maps; asked before anything is tried. */
 export const hasWebgl = () => { const canvas = document.createElement('canvas'); return Boolean(window.maplibregl && (canvas.getContext('webgl2') || canvas.getContext('webgl'))); };
@@ -68,7 +69,13 @@ export class LiveMap {
     this.map.setStyle(style(), { diff: false });
   }
 
-  drawBasemap() { this.map.getSource('basemap')?.setTiles([basemapUrl()]); }
+  /** Newly drawn tracks: asked for once what was asked for before has come. */
+  drawBasemap() {
+    const source = this.map.getSource('basemap'), url = basemapUrl();
+    if (!source || source.tiles?.[0] === url) return;
+    if (source.loaded() && this.map.isStyleLoaded()) source.setTiles([url]);
+    else { clearTimeout(this.later); this.later = setTimeout(() => this.drawBasemap(), 500); }
+  }
 
   drawGrid() {
     const { lines, labels } = graticule(this.map);
@@ -87,9 +94,10 @@ export class LiveMap {
 
   label(feature, zone) {
     if (!zone) return null;
-    const box = boxOf(feature.geometry);
-    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zone[`name_${lang()}`]), el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, state.header?.stream_ms ?? Date.now())}`));
-    return new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([(box[0] + box[2]) / 2, box[3]]).addTo(this.map);
+    const box = boxOf(feature.geometry), isSmall = box[2] - box[0] < SMALL_DEG;
+    const isGrave = ['closed', 'no_stopping'].includes(zone.level);
+    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), isGrave ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, state.header?.stream_ms || Date.now())}`) : null);
+    return new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([(box[0] + box[2]) / 2, isSmall ? box[1] : box[3]]).addTo(this.map);
   }
 
   /** Show all zones, or where the vehicles are. */

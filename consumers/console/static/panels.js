@@ -1,13 +1,12 @@
 // What there is to say of one incident or one vehicle, beside the map; and the form for answers.
 import { $, el, facts, svg } from './dom.js';
 import { fleet, numberOf } from './fleet.js';
-import { subjectOf } from './lists.js';
 import { ask, state } from './store.js';
-import { clock, instant, lang, moment, number, say, span, t } from './words.js';
+import { clock, instant, lang, moment, number, say, span, t, zoneName } from './words.js';
 
 const nowMs = () => state.header?.stream_ms || Date.now();
 const enterpriseOf = (name) => name && (say(state.enterprises[name]) || name);
-const zoneOf = (id) => id && (state.zones.find((zone) => zone.zone_id === id)?.[`name_${lang()}`] ?? id);
+const zoneOf = (id) => { const zone = state.zones.find((known) => known.zone_id === id); return zone ? zoneName(zone) : id; };
 const vehicleLink = (id) => id && el('button.link', { type: 'button', 'data-vehicle': id }, id);
 const kept = (key) => { try { return localStorage.getItem(key) ?? ''; } catch { return ''; } };
 
@@ -100,4 +99,3 @@ export function close() {
   $('panel').hidden = true;
   $('side').classList.remove('has-panel');
 }
-export { subjectOf };

@@ -20,8 +20,7 @@ void main() {
   vec2 p = gl_PointCoord * 2.0 - 1.0;
   vec2 q = vec2(p.x * cos(v_angle) + p.y * sin(v_angle), -p.x * sin(v_angle) + p.y * cos(v_angle));
   float disc = length(p) - 0.62;
-  float arrow = max(abs(q.x) * 0.86 + q.y * 0.5 - 0.36, -q.y - 0.78 + abs(q.x) * 1.6);
-  arrow = max(abs(q.x) * 1.7 - (q.y + 0.85) * 0.9, q.y - 0.62 + (0.34 - abs(q.x)) * 0.75);
+  float arrow = max(abs(q.x) * 1.7 - (q.y + 0.85) * 0.9, q.y - 0.62 + (0.34 - abs(q.x)) * 0.75);
   float d = v_arrow > 0.5 ? arrow : disc;
   vec4 colour = v_state < 0.5 ? u_colours[0] : v_state < 1.5 ? u_colours[1] : v_state < 2.5 ? u_colours[2] : u_colours[3];
   float inside = 1.0 - smoothstep(-0.06, 0.06, d);
@@ -103,7 +102,7 @@ export class VehiclesLayer {
     });
     gl.uniformMatrix4fv(this.uniforms.u_matrix, false, translated(defaultProjectionData.mainMatrix, this.origin));
     gl.uniform1f(this.uniforms.u_progress, progress);
-    gl.uniform1f(this.uniforms.u_size, devicePixelRatio * Math.max(11, Math.min(26, 4 + 1.35 * this.map.getZoom())));
+    gl.uniform1f(this.uniforms.u_size, devicePixelRatio * Math.max(10, Math.min(26, 1.3 * this.map.getZoom() + 1)));
     gl.uniform1f(this.uniforms.u_bearing, (this.map.getBearing() * Math.PI) / 180);
     gl.uniform4fv(this.uniforms.u_colours, this.colours.states.flat());
     gl.uniform4fv(this.uniforms.u_halo, this.colours.halo);

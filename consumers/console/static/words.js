@@ -40,6 +40,8 @@ export function t(key, ...values) {
   return values.reduce((text, value, place) => text.replace(`{${place}}`, value), words);
 }
 export const say = (both) => (both ? both[lang()] ?? both.zh ?? both.en ?? '' : '');
+/** A zone's name without the remark that it is an example, which stands beside it. */
+export const zoneName = (zone) => zone[`name_${lang()}`].replace(/\s*[（(](示意|示例|illustrative)[)）]$/, '');
 export const number = (value) => value.toLocaleString(NUMBERS[lang()]);
 export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 
@@ -54,6 +56,7 @@ export const day = (ms) => format('day', { month: 'short', day: 'numeric', weekd
 const date = (ms) => format('date', { year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms);
 export const moment = (ms, nowMs) => (date(ms) === date(nowMs) ? clock(ms) : `${format('md', { month: 'short', day: 'numeric' }).format(ms)} ${clock(ms)}`);
 export const instant = (ms) => `${date(ms)} ${clock(ms)}`;
+/** Until when something goes on, in words; null: no change is in sight. */
 export const until = (ms, nowMs) => {
   if (ms === null) return t('always');
   const hour = format('hm', HOUR).format(ms);

@@ -1,0 +1,141 @@
+"""A recorded day in place of Kafka: what ``judge`` made of it and its fixes, replayed in order of time into the same pages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+
+from consumers.console.city import City
+from streams.decode import Malformed
+from streams.errors import BadInput, YichengError
+
+log = structlog.get_logger()
+
+STEP_S = 0.2
+LONGEST_PAUSE_MS = 30 * 60_000
+"""Where nothing happens for longer than that the replay goes on at once."""
+INCIDENTS, RATES, SUMMARY = "incidents.jsonl", "rates.jsonl", "summary.json"
+
+
+class Happening(NamedTuple):
+    """Something that comes to pass at an instant (ms): a fix, or a revision of an incident."""
+
+    at_ms: int
+    kind: str
+    value: bytes
+
+
+def read_folder(folder: Path) -> tuple[str, list[dict[str, Any]], list[bytes]]:
+    """The pack's name, incidents and rows of rates that ``judge`` wrote; ``BadInput`` where it is no such folder."""
+    missing = [name for name in (INCIDENTS, RATES, SUMMARY) if not (folder / name).is_file()]
+    if missing:
+        raise BadInput(f"--demo {folder}: {missing[0]} is not there; give a folder that ./yicheng judge --out wrote")
+    try:
+        summary = orjson.loads((folder / SUMMARY).read_bytes())
+        incidents = [orjson.loads(line) for line in (folder / INCIDENTS).read_bytes().splitlines()]
+        until_ms = max((max(row["opened_at_ms"], row["last_seen_ms"]) for row in incidents), default=0)
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadInput(f"--demo {folder}: not what ./yicheng judge writes ({type(error).__name__}); judge the day again") from None
+    log.info("a recorded day is replayed", folder=str(folder), incidents=len(incidents), until_ms=until_ms)
+    return str(summary["policy"]), incidents, (folder / RATES).read_bytes().splitlines()
+
+
+def revisions(incidents: Iterable[dict[str, Any]]) -> Iterator[Happening]:
+    """Each incident as it is opened, and as it ends."""
+    for row in incidents:
+        name = row["incident_id"]
+        is_closed = row["state"] != "open"
+        opened = {**row, "revision": 1, "state": "open", "closed_at_ms": None, "last_seen_ms": row["opened_at_ms"]} if is_closed else {**row, "revision": 1}
+        yield Happening(row["opened_at_ms"], "incident", _event(f"{name}/1", "opened", opened))
+        if is_closed:
+            yield Happening(row["closed_at_ms"] or row["last_seen_ms"], "incident", _event(f"{name}/2", "closed", {**row, "revision": 2}))
+
+
+def _event(event_id: str, kind: str, data: dict[str, Any]) -> bytes:
+    return orjson.dumps({"specversion": "1.0", "id": event_id, "type": f"yicheng.incident.{kind}.v1", "data": data})
+
+
+class DemoFeed:
+    """Replays a day, ``speedup`` times as fast as it was, again and again until told to stop."""
+
+    def __init__(
+        self, city: City, prepare: Callable[[City], None], fixes: Callable[[], Iterable[tuple[int, bytes]]], incidents: list[dict[str, Any]], rates: list[bytes], speedup: float
+    ) -> None:
+        self.city, self.prepare, self.fixes, self.rates, self.speedup = city, prepare, fixes, rates, speedup
+        self.revisions = sorted(revisions(incidents), key=lambda happening: happening.at_ms)
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, daemon=True, name="console-demo").start()
+
+    def stop(self) -> None:
+        """End soon."""
+        self._stopping.set()
+
+    def answer(self, key: bytes, value: bytes) -> None:
+        """Nobody would read it."""
+        raise YichengError("this replays a recorded day; answers are not taken / 这是回放，不接受回复")
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._replay()
+                self._stopping.wait(5.0)
+        except YichengError as error:
+            log.error("the replay cannot go on", error=str(error))  # its file is not what it was
+            self.city.say({"zh": f"回放中断：{error}", "en": f"the replay has stopped: {error}"})
+
+    def _replay(self) -> None:
+        self.city.reading_history = True
+        self.city.begin_anew()
+        self.prepare(self.city)
+        self.city.replaying = True
+        for row in self.rates:
+            self.city.enter_rate(row)
+        self.city.say(None)
+        self.city.reading_history = False
+        reached_ms, began_s, due = 0, time.monotonic(), list[Happening]()
+        for happening in self._in_order():
+            if happening.at_ms - reached_ms > LONGEST_PAUSE_MS or not reached_ms:
+                self._enter(due)
+                due, began_s, reached_ms = [], time.monotonic(), happening.at_ms
+            ahead_s = (happening.at_ms - reached_ms) / 1000 / self.speedup - (time.monotonic() - began_s)
+            if ahead_s > 0:
+                self._enter(due)
+                due = []
+                began_s, reached_ms = time.monotonic() + ahead_s, happening.at_ms
+                if self._stopping.wait(max(ahead_s, STEP_S)):
+                    return
+            due.append(happening)
+        self._enter(due)
+
+    def _in_order(self) -> Iterator[Happening]:
+        """Fixes and revisions by time; of an instant the fixes come first."""
+        waiting = iter(self.revisions)
+        revision = next(waiting, None)
+        for at_ms, value in self.fixes():
+            while revision is not None and revision.at_ms < at_ms:
+                yield revision
+                revision = next(waiting, None)
+            yield Happening(at_ms, "fix", value)
+        while revision is not None:
+            yield revision
+            revision = next(waiting, None)
+
+    def _enter(self, due: list[Happening]) -> None:
+        fixes = [happening.value for happening in due if happening.kind == "fix"]
+        if fixes:
+            self.city.enter_fixes(fixes, [None] * len(fixes))
+        for happening in due:
+            if happening.kind == "incident":
+                try:
+                    self.city.enter_incident(happening.value)
+                except Malformed as error:
+                    log.warning("an incident of the folder cannot be read and is left out", error=str(error))
