@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 import time
+import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,7 +131,7 @@ class Basemap:
                 for place, cells in zip(held["places"].tolist(), held["cells"].astype(np.float32), strict=True):
                     self._tiles[place[0], place[1]] = cells.reshape(SIDE, SIDE)
                 self._aged_s = float(held["aged_s"])
-        except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+        except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             log.warning("the base map on disk cannot be read; it begins anew", file=str(file), error=type(error).__name__)
             self._tiles.clear()
         self._age(time.time())

@@ -150,10 +150,10 @@ def answer_record(asked: Mapping[str, Any], now_ms: int) -> tuple[bytes, bytes]:
     texts = {key: " ".join(str(asked.get(key) or "").split()) or None for key in ("by", "reason")}
     if not isinstance(name, str) or not is_id(name):
         raise Malformed("no incident is named")
-    if action not in {"acknowledged", DISMISSED, NOTED}:
+    if not isinstance(action, str) or action not in {"acknowledged", DISMISSED, NOTED}:
         raise Malformed("an answer is acknowledged, dismissed or noted")
     if action != "acknowledged" and texts["reason"] is None:
         raise Malformed("a reason is needed / 请填写原因")
     if any(text and len(text) > LONGEST_REASON for text in texts.values()):
         raise Malformed(f"a text is longer than {LONGEST_REASON} characters / 文字过长")
-    return name.encode(), msgspec.json.encode(Answer(name, str(action), now_ms, texts["by"], texts["reason"]))
+    return name.encode(), msgspec.json.encode(Answer(name, action, now_ms, texts["by"], texts["reason"]))

@@ -1,0 +1,1 @@
+"""The console: its parts, its process, and its pages in a real browser."""

@@ -1,0 +1,136 @@
+"""The pages in a real browser over a recorded day, without Kafka: languages, themes, lists, filters, links, keys, a browser without WebGL."""
+
+import json
+import urllib.request
+
+import pytest
+
+from console.conftest import Watched
+
+READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
+
+
+@pytest.fixture
+def demo(console, recorded_day):
+    """A console that replays the day, as fast as it goes."""
+    return console("--demo", recorded_day, "--speedup", 3600)
+
+
+def test_a_recorded_day_comes_to_pass_on_the_page(demo, watch):
+    watched = watch(demo.url)
+    page = watched.open("/?lang=en&theme=light")
+    page.wait_for_function(READY, timeout=60_000)
+    assert page.text_content("#city") == "Hohhot" and page.text_content("#product") == "Replay"
+    assert page.locator("#status").is_hidden(), page.text_content("#status")
+    assert "%" in page.text_content("#electronic") and "target 90 %" in page.text_content("#electronic")
+    before = page.evaluate("[yicheng.fleet.streamMs, Array.from(yicheng.fleet.lon.slice(0, yicheng.fleet.count))]")
+    page.wait_for_function("(before) => yicheng.fleet.streamMs > before[0] && before[1].some((lon, n) => lon !== yicheng.fleet.lon[n])", arg=before)
+    page.wait_for_function("() => document.querySelectorAll('.zone-label').length === yicheng.state.zones.length && yicheng.map.map.loaded()")
+    assert page.evaluate("yicheng.map.layer.count") > 0
+    watched.check()
+
+
+def test_words_and_colours_change_at_once_and_are_kept(demo, watch):
+    watched = watch(demo.url, color_scheme="dark")
+    page = watched.open()
+    page.wait_for_function(READY, timeout=60_000)
+    root = lambda: page.evaluate("[document.documentElement.lang, document.documentElement.dataset.theme]")  # noqa: E731
+    assert root() == ["en", "dark"], "as the browser prefers"
+    page.click("#lang")
+    page.click("#theme")
+    assert root() == ["zh-CN", "light"]
+    assert page.text_content("#city") == "呼和浩特市" and "事件" in page.text_content("#tab-incidents") and page.get_attribute("#search", "placeholder") == "编号或车牌"
+    page.reload()
+    page.wait_for_function(READY, timeout=60_000)
+    assert root() == ["zh-CN", "light"] and page.title().startswith("呼和浩特市")
+    texts = page.evaluate("[...document.querySelectorAll('[data-t]')].map((one) => one.textContent)")
+    assert all(any("\u4e00" <= sign <= "\u9fff" for sign in text) for text in texts if text), texts
+    watched.check()
+
+
+def test_the_list_is_filtered_searched_and_walked_through_by_keys(demo, watch):
+    watched = watch(demo.url)
+    page = watched.open("/?lang=en")
+    page.wait_for_function(READY, timeout=60_000)
+    rules = page.evaluate("[...new Set([...yicheng.state.incidents.values()].map((row) => row.rule))]")
+    page.wait_for_function("(n) => document.querySelector('#f-rule').options.length > n", arg=1)
+    page.select_option("#f-rule", rules[0])
+    shown = page.evaluate("yicheng.filtered().map((row) => row.rule)")
+    assert shown and set(shown) == {rules[0]}
+    page.select_option("#f-rule", "")
+    number = page.evaluate("[...yicheng.state.incidents.values()].find((row) => row.vehicle_id && row.plate).vehicle_id")
+    page.keyboard.press("Escape")
+    page.locator("body").press("/")
+    assert page.evaluate("document.activeElement.id") == "search"
+    page.keyboard.type(number.lower()[-4:])
+    page.wait_for_function("(end) => yicheng.filtered().every((row) => (row.vehicle_id + row.plate).includes(end))", arg=number[-4:])
+    page.fill("#search", "no such number")
+    assert page.text_content("#list") == "No incident matches the filters."
+    page.fill("#search", "")
+    page.locator("#tab-incidents").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-vehicles" and page.get_attribute("#tab-vehicles", "aria-selected") == "true"
+    assert page.locator("#list thead th").count() == 5 and page.locator("#list tbody tr").count() >= 10
+    page.keyboard.press("ArrowRight")
+    assert "No entry" in page.text_content("#list") or "Nothing forbidden now" in page.text_content("#list")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#panel:not([hidden])")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#panel", state="hidden")
+    watched.check()
+
+
+def test_a_link_leads_to_an_incident_with_its_clause_and_its_vehicle(demo, watch):
+    with urllib.request.urlopen(f"{demo.url}/api/state") as answer:
+        state = json.loads(answer.read())
+    watched = watch(demo.url)
+    page = watched.open("/?lang=zh")
+    page.wait_for_function(READY, timeout=60_000)
+    row = page.evaluate("[...yicheng.state.incidents.values()].find((row) => row.vehicle_id && row.basis && row.lon !== null)")
+    other = watch(demo.url)
+    page = other.open(f"/?lang=zh#incident={row['incident_id']}")
+    page.wait_for_selector("#panel:not([hidden]) blockquote", timeout=60_000)
+    text = page.text_content("#panel")
+    assert row["reason_zh"] in text and state["titles"][row["rule"]]["zh"] in text and state["document"]["title"] in text and "责任单位" in text
+    assert page.get_attribute("#panel blockquote", "lang") == "zh-CN" and page.locator("#panel .evidence li").count() > 0
+    assert "不接受回复" in text and page.locator("#panel form").count() == 0
+    page.click("#panel [data-vehicle]")
+    page.wait_for_function("(id) => document.querySelector('#panel h2').textContent === id", arg=row["vehicle_id"])
+    assert page.locator("#panel [data-incident]").count() > 0
+    page.go_back()
+    page.wait_for_function("(text) => document.querySelector('#panel').textContent.includes(text)", arg=row["reason_zh"])
+    other.open("/?lang=en#incident=nobody")
+    page.reload()
+    page.wait_for_function("() => document.querySelector('#panel').textContent.includes('Nothing is known')")
+    watched.check()
+
+
+def test_a_browser_without_webgl_gets_the_lists_and_is_told_why(demo, launch):
+    browser = launch("--disable-3d-apis")
+    try:
+        watched = Watched(browser, demo.url)
+        page = watched.open("/?lang=en")
+        page.wait_for_function(READY, timeout=60_000)
+        assert page.text_content("#no-map").startswith("This browser has no WebGL")
+        page.click("#tab-vehicles")
+        assert page.locator("#list tbody tr").count() >= 10
+        watched.check()
+    finally:
+        browser.close()
+
+
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_nothing_is_wider_than_the_page(demo, watch, size):
+    watched = watch(demo.url, size, reduced_motion="reduce")
+    for lang in ("zh", "en"):
+        page = watched.open(f"/?lang={lang}")
+        page.wait_for_function(READY, timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
+        cut = page.evaluate("[...document.querySelectorAll('header button, [role=tab], #filters select')].filter((one) => { const box = one.getBoundingClientRect(); return box.right > innerWidth || box.left < 0 || !box.width; }).length")
+        assert cut == 0
+        if size == "desk":
+            assert page.evaluate("document.querySelector('#figures').scrollWidth <= document.querySelector('#figures').clientWidth + 1"), lang
+        assert page.evaluate("yicheng.map.layer.moves") is False, "nothing moves by itself where that is not wanted"
+    watched.check()
