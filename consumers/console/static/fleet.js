@@ -72,5 +72,6 @@ export async function followPositions() {
     }
   }
 }
-export const numberOf = (vehicleId) => fleet.rows.findIndex((row) => row[0] === vehicleId);
+/** A vehicle's number; -1 where no position of it has come yet, even if its id has. */
+export const numberOf = (vehicleId) => { const n = fleet.rows.findIndex((row) => row[0] === vehicleId); return n < fleet.count ? n : -1; };
 export const placeOf = (n) => [fleet.lon[n] / 1e7, fleet.lat[n] / 1e7];

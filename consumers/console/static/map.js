@@ -20,17 +20,18 @@ const SMALL_DEG = 0.012; // the name of a smaller zone stands below it
 export const hasWebgl = () => { const canvas = document.createElement('canvas'); return Boolean(window.maplibregl && (canvas.getContext('webgl2') || canvas.getContext('webgl'))); };
 
 const basemapUrl = () => `${location.origin}/basemap/${window.prefs.theme}/{z}/{x}/{y}.png?v=${state.epoch}-${state.basemap}`;
+const basemapSource = () => ({ type: 'raster', tiles: [basemapUrl()], tileSize: 256, minzoom: 9, maxzoom: 14 });
+const basemapLayer = (name) => ({ id: name, type: 'raster', source: name, paint: { 'raster-fade-duration': 0, 'raster-opacity': 0.9 } });
 function style() {
   const theme = THEMES[window.prefs.theme];
   const byLevel = ['match', ['get', 'level'], ...Object.entries(theme.zones).flat(), theme.zones.free];
   const source = () => ({ type: 'geojson', data: EMPTY });
   return {
     version: 8,
-    sources: { basemap: { type: 'raster', tiles: [basemapUrl()], tileSize: 256, minzoom: 9, maxzoom: 14 }, zones: source(), grid: source(), track: source(), evidence: source(), chosen: source() },
+    sources: { zones: source(), grid: source(), track: source(), evidence: source(), chosen: source() },
     layers: [
       { id: 'land', type: 'background', paint: { 'background-color': theme.land } },
       { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': theme.grid, 'line-width': 1 } },
-      { id: 'basemap', type: 'raster', source: 'basemap', paint: { 'raster-fade-duration': 0, 'raster-opacity': 0.9 } },
       { id: 'zones', type: 'fill', source: 'zones', filter: ['!=', ['get', 'level'], 'area'], paint: { 'fill-color': byLevel, 'fill-opacity': ['match', ['get', 'level'], 'closed', 0.2, 'free', 0.06, 0.13] } },
       { id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': byLevel, 'line-width': ['match', ['get', 'level'], 'closed', 2.2, 1.4] } },
       { id: 'track', type: 'line', source: 'track', layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': theme.track, 'line-width': 3, 'line-opacity': 0.75 } },
@@ -44,7 +45,7 @@ function style() {
 export class LiveMap {
   constructor(choose) {
     this.choose = choose;
-    this.labels = [];
+    Object.assign(this, { labels: [], basemaps: [] });
     this.chosen = { number: null, track: [], evidence: [] };
     this.map = new window.maplibregl.Map({ container: 'map', style: style(), center: CHINA, zoom: 3.2, minZoom: 2, maxZoom: 18, attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, locale: controlWords() });
     this.map.touchZoomRotate.disableRotation();
@@ -52,6 +53,7 @@ export class LiveMap {
     this.map.addControl(new window.maplibregl.ScaleControl({ maxWidth: 120 }), 'bottom-right');
     this.layer = new VehiclesLayer(colours());
     this.map.on('style.load', () => { this.map.addLayer(this.layer); this.drawAll(); });
+    this.map.on('error', ({ error, sourceId }) => { if (!sourceId?.startsWith('basemap')) console.error(error); }); // of tiles: the header says that the connection is lost
     this.map.on('move', () => this.drawGrid());
     this.map.on('resize', () => this.drawGrid());
     this.map.on('click', (event) => this.clicked(event));
@@ -61,7 +63,7 @@ export class LiveMap {
 
   setData(name, data) { this.map.getSource(name)?.setData(data); }
 
-  drawAll() { this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
+  drawAll() { Object.assign(this, { basemapUrl: null, basemaps: [] }); this.drawBasemap(); this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
 
   /** Colours and words anew: the theme or the language has changed. */
   restyle() {
@@ -69,12 +71,16 @@ export class LiveMap {
     this.map.setStyle(style(), { diff: false });
   }
 
-  /** Newly drawn tracks: asked for once what was asked for before has come. */
+  /** Newly drawn tracks take the old ones' place once they are here, so that nothing flickers. */
   drawBasemap() {
-    const source = this.map.getSource('basemap'), url = basemapUrl();
-    if (!source || source.tiles?.[0] === url) return;
-    if (source.loaded() && this.map.isStyleLoaded()) source.setTiles([url]);
-    else { clearTimeout(this.later); this.later = setTimeout(() => this.drawBasemap(), 500); }
+    const url = basemapUrl();
+    if (url === this.basemapUrl || !this.map.getLayer('zones')) return;
+    this.basemapUrl = url;
+    const name = `basemap-${url}`, old = this.basemaps;
+    this.map.addSource(name, basemapSource());
+    this.map.addLayer(basemapLayer(name), 'zones');
+    this.basemaps = [name];
+    this.map.once('idle', () => old.filter((one) => this.map.getLayer(one)).forEach((one) => { this.map.removeLayer(one); this.map.removeSource(one); }));
   }
 
   drawGrid() {
