@@ -52,15 +52,15 @@ class City:
         self.lock = threading.RLock()
         self.basemap = Basemap(basemap_file)
         self.status: dict[str, str] | None = {"zh": "正在连接 Kafka …", "en": "connecting to Kafka …"}
-        self.reading_history = True
         self.replaying = False
         self.log = EventLog(secrets.randbits(31))
         self._redrawn_s = self._saved_s = time.monotonic()
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget everything but the base map: a feed reads it all again."""
+        """Forget everything but the base map: a feed reads it all again, and viewers are told nothing until it has."""
         with self.lock:
+            self.reading_history = True
             self.log.begin_anew(secrets.randbits(31))
             self.fleet, self.tracks = Fleet(self.log.epoch), Tracks()
             self.incidents, self.rates = Incidents(), dict[tuple[str, str], dict[str, Any]]()
@@ -71,6 +71,13 @@ class City:
             self._legs: list[Leg] = []
             self._fixes: deque[tuple[float, int]] = deque()
             self._told: dict[str, bytes] = {}
+
+    def history_is_read(self) -> None:
+        """From now on viewers are told what comes; those who have looked meanwhile start afresh."""
+        with self.lock:
+            self.reading_history = False
+            self.log.begin_anew(secrets.randbits(31))
+            self._told.clear()
 
     # --- what feeds enter ---
     def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> int:

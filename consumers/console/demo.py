@@ -93,14 +93,13 @@ class DemoFeed:
             self.city.say({"zh": f"回放中断：{error}", "en": f"the replay has stopped: {error}"})
 
     def _replay(self) -> None:
-        self.city.reading_history = True
         self.city.begin_anew()
         self.prepare(self.city)
         self.city.replaying = True
         for row in self.rates:
             self.city.enter_rate(row)
         self.city.say(None)
-        self.city.reading_history = False
+        self.city.history_is_read()
         reached_ms, began_s, due = 0, time.monotonic(), list[Happening]()
         for happening in self._in_order():
             if happening.at_ms - reached_ms > LONGEST_PAUSE_MS or not reached_ms:

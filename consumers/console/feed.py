@@ -111,7 +111,6 @@ class KafkaFeed:
         return ends
 
     def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition], behind: dict[TopicPartition, int]) -> None:
-        self.city.reading_history = True
         self.city.begin_anew()
         self.city.say(None)
         heard_s = asked_s = time.monotonic()
@@ -123,7 +122,8 @@ class KafkaFeed:
             heard_s = now_s if batches else heard_s
             if self.city.reading_history:
                 behind = {partition: end for partition, end in behind.items() if consumer.position(partition) < end}
-                self.city.reading_history = bool(behind)
+                if not behind:
+                    self.city.history_is_read()
             if now_s - asked_s > ASKED_EVERY_S:
                 asked_s = now_s
                 if now_s - heard_s > ASKED_EVERY_S and not _answers(self.bootstrap):

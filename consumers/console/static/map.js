@@ -63,11 +63,12 @@ export class LiveMap {
 
   setData(name, data) { this.map.getSource(name)?.setData(data); }
 
-  drawAll() { Object.assign(this, { basemapUrl: null, basemaps: [] }); this.drawBasemap(); this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
+  drawAll() { this.drawBasemap(); this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
 
   /** Colours and words anew: the theme or the language has changed. */
   restyle() {
     this.layer = Object.assign(new VehiclesLayer(colours()), { shows: this.layer.shows });
+    Object.assign(this, { basemapUrl: null, basemaps: [] });
     this.map.setStyle(style(), { diff: false });
   }
 
