@@ -12,7 +12,24 @@ if __name__ == "__main__":
 
 import typer
 
-from deploy.commands import audit, checks, console, dead, incidents, judge, kafka, notifier, policy, processes, produce, registry, report, secrets, topics, up
+from deploy.commands import (
+    audit,
+    checks,
+    console,
+    dead,
+    incidents,
+    judge,
+    kafka,
+    notifier,
+    policy,
+    processes,
+    produce,
+    registry,
+    report,
+    secrets,
+    topics,
+    up,
+)
 from streams.errors import YichengError
 from streams.shown import shown
 
