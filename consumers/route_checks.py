@@ -14,7 +14,7 @@ from consumers.routes_schema import RouteEntry, several
 from consumers.rule_names import RULE_NAMES
 from consumers.wording import title_problem
 from streams.basis import BASIS_WORDS
-from streams.clock import DAY_MS, MINUTE_MS
+from streams.clock import DAY_MS
 from streams.errors import nearest
 from streams.shown import shown
 from streams.terms import SEVERITIES, duration_words
@@ -28,7 +28,7 @@ _CLOSED: dict[str, frozenset[str]] = {
 _OTHER = "\0"
 """Any value that no route names."""
 _LIMITS_MS = {"debounce": DAY_MS, "group_wait": DAY_MS, "after": 30 * DAY_MS, "acknowledgement_lasts": 30 * DAY_MS}
-_SHORTEST_MS = {"after": MINUTE_MS, "acknowledgement_lasts": MINUTE_MS}
+_SHORTEST_MS = {"after": 5_000, "acknowledgement_lasts": 5_000}
 _MOST_BOXES = 10_000
 Box = dict[str, frozenset[str]]
 """Incidents, as the values of each field that they may have."""

@@ -27,8 +27,9 @@ from streams.topics import FEEDBACK, INCIDENTS
 
 
 def event(name, state="open"):
-    data = {"incident_id": name, "revision": 1, "city": "150100", "rule": "speeding", "state": state, "synthetic": True}
-    return json.dumps({"id": f"{name}/1", "type": "yicheng.incident.opened.v1", "data": data}).encode()
+    revision = 1 if state == "open" else 2
+    data = {"incident_id": name, "revision": revision, "city": "150100", "rule": "speeding", "state": state, "synthetic": True}
+    return json.dumps({"id": f"{name}/{revision}", "type": "yicheng.incident.opened.v1", "data": data}).encode()
 
 
 def figures(port):
