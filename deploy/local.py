@@ -13,7 +13,7 @@ from typing import IO
 
 from deploy import published
 from deploy.admin import publish_policy, publish_registry, read_topic, unreachable
-from deploy.broker import EmbeddedKafka, answers
+from deploy.broker import EmbeddedKafka, answers, free_port
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.monitoring import NOTIFIERS, WORKERS, Prometheus, available
@@ -59,6 +59,8 @@ class Local:
         self.bootstrap = ""
         self.workers: list[Process] = []
         self.notifier: Process | None = None
+        self.live_map: Process | None = None
+        self.map_url = ""
         self.producer: Process | None = None
         self.prometheus: Prometheus | None = None
         self.registry = Registry(plan.policy.timezone)
@@ -128,6 +130,7 @@ class Local:
         create_topics(self.bootstrap, self.settings.partitions)
         publish_policy(self.bootstrap, plan.policy)
         publish_registry(self.bootstrap, registry.grouped())
+        self._start_live_map()
         self._start_judging()
         self._start_monitoring()
         self.producer = self._process("producer", plan.traffic(registry_file, self.truth_file), 0)
@@ -147,6 +150,16 @@ class Local:
             delete_topics(bootstrap, self.settings.group)
         elif not self.plan.keep and any(True for topic in ALL for _ in read_topic(bootstrap, topic.name)):
             raise BadInput(f"the cluster at {bootstrap} holds courier topics; --keep goes on with them, --wipe deletes them")
+
+    def _start_live_map(self) -> None:
+        """The console, unless it is declined: a map in the browser, beside the screen here."""
+        if not self.plan.live_map:
+            return
+        port = free_port(self.settings.console_port)
+        self._say_where("the console", self.settings.console_port, port, "YICHENG_CONSOLE_PORT")
+        self.map_url = f"http://127.0.0.1:{port}"
+        self.live_map = self._process("console", ["console"], 0, YICHENG_CONSOLE_HOST="127.0.0.1", YICHENG_CONSOLE_PORT=str(port))
+        self.console.print(f"live map 实时地图: {self.map_url}")
 
     def _start_judging(self) -> None:
         """Workers and the notifier; returns when the workers are ready."""
@@ -211,7 +224,8 @@ class Local:
     def _addresses(self) -> str:
         urls = [process.page("metrics") for process in filter(None, (*self.workers, self.notifier))]
         watching = f" · Prometheus {self.prometheus.url}/alerts" if self.prometheus is not None else ""
-        return f"Kafka {self.bootstrap} · metrics {' '.join(urls)}{watching} · incidents {self.progress.sink}"
+        live_map = f"map 地图 {self.map_url} · " if self.map_url else ""
+        return f"{live_map}Kafka {self.bootstrap} · metrics {' '.join(urls)}{watching} · incidents {self.progress.sink}"
 
     def _settle(self) -> Produced:
         """Wait until all that was sent is judged and all that was published is delivered."""
@@ -230,8 +244,8 @@ class Local:
         return ending.reached() and committed_to(self.bootstrap, f"{self.settings.group}-notifier", ends(self.bootstrap, INCIDENTS.name))
 
     def _restart_dead(self) -> None:
-        """A worker or notifier that died is started again and replays from its last checkpoint."""
-        for process in filter(None, (*self.workers, self.notifier)):
+        """What died is started again; a worker or notifier replays from its last checkpoint."""
+        for process in filter(None, (*self.workers, self.notifier, self.live_map)):
             process.launch_if_dead()
         self._point_monitoring()
 
@@ -252,7 +266,7 @@ class Local:
             patience_s = dict.fromkeys(patience_s, WITHOUT_KAFKA_S)
         stop([self.producer], patience_s["producer"])
         stop(self.workers, patience_s["workers"])
-        stop([self.notifier], patience_s["notifier"])
+        stop([self.notifier, self.live_map], patience_s["notifier"])
         if self.prometheus is not None:
             self.prometheus.stop(patience_s["prometheus"])
 
@@ -262,5 +276,5 @@ class Local:
 
     def _kill_all(self) -> None:
         """What is left to do when there is no more time, or no more patience: from another thread, while the main one is anywhere."""
-        children = [process.child for process in (self.producer, *self.workers, self.notifier) if process is not None]
+        children = [process.child for process in (self.producer, *self.workers, self.notifier, self.live_map) if process is not None]
         kill([*children, self.prometheus.process if self.prometheus else None, self.broker.process if self.broker else None])

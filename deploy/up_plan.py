@@ -13,7 +13,7 @@ from streams.policy.policy import Policy
 
 
 class UpPlan(msgspec.Struct):
-    """What to run; ``monitoring``: with Prometheus, without, or as it is installed or not (None)."""
+    """What to run; ``monitoring``: with Prometheus, without, or as it is installed or not (None); ``live_map``: with the console."""
 
     policy: Policy
     policy_source: str
@@ -33,6 +33,7 @@ class UpPlan(msgspec.Struct):
     prometheus_port: int = PROMETHEUS_PORT
     encoding: str | None = None
     columns: Path | None = None
+    live_map: bool = True
 
     def registry_in(self, folder: Path) -> Path:
         """The registry given; the sample; or an empty one, where recorded traffic is judged by a pack of one's own."""

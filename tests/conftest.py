@@ -167,9 +167,10 @@ class Command:
         self.children: list[subprocess.Popen] = []
 
     def command(self, *arguments, program=("-m", "deploy.cli")) -> list[str]:
-        """An ``up`` gets ports of its own, since others may run beside it, and Prometheus where a test asks for it."""
+        """An ``up`` gets ports of its own, since others may run beside it, and Prometheus and the console where a test asks for them."""
         own = ["--kafka-port", broker.free_port()] if arguments[0] == "up" and "--kafka-port" not in arguments else []
         own += ["--no-monitoring"] if arguments[0] == "up" and "--monitoring" not in arguments else []
+        own += ["--no-console"] if arguments[0] == "up" and "--console" not in arguments else []
         return [sys.executable, *program, *map(str, (*arguments, *own))]
 
     def run(self, *arguments, timeout=120, **environment) -> subprocess.CompletedProcess:

@@ -30,6 +30,7 @@ def up(
     kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the embedded Kafka; another free one, which is named, if it is taken")] = 9092,
     monitoring: Annotated[bool | None, typer.Option("--monitoring/--no-monitoring", help="with Prometheus and the alert rules; default: where it is installed")] = None,
     prometheus_port: Annotated[int, typer.Option(min=0, max=65535, help="port of Prometheus; another free one, which is named, if it is taken")] = 9090,
+    live_map: Annotated[bool, typer.Option("--console/--no-console", help="with the console, a live map in the browser; its port is YICHENG_CONSOLE_PORT, or a free one")] = True,
     encoding: Encoding = None,
     columns: ColumnsFile = None,
 ) -> None:
@@ -47,7 +48,7 @@ def up(
         policy=load_policy(policy_named(city, policy_name)), policy_source=policy_named(city, policy_name), rate=rate, full_day=full_day,
         duration_ms=duration_ms(duration, "--duration"), seed=seed, speedup=speedup, inputs=inputs, registry_file=registry_file,
         workers=workers, faults=faults, keep=keep, wipe=wipe, kafka_port=kafka_port, encoding=encoding, columns=columns,
-        monitoring=monitoring, prometheus_port=prometheus_port,
+        monitoring=monitoring, prometheus_port=prometheus_port, live_map=live_map,
     )  # fmt: skip
     raise typer.Exit(Local(plan, current_settings()).run())
 
