@@ -94,7 +94,7 @@ class Outbox:
                 for to in destinations:
                     if entry.takes_back and self._take_back(incident_no, to.sink, made_ms):
                         continue
-                    if not self._is_superfluous(incident_no, to) and self._enter(event_no, incident_no, to):
+                    if not self._is_superfluous(incident_no, to) and self._enter(event_no, incident_no, to, made_ms):
                         new.append(to)
         return new
 
@@ -127,10 +127,14 @@ class Outbox:
         entered = self._db.execute("SELECT 1 FROM deliveries WHERE incident_no = ? AND sink = ? AND step = ? AND (state IN (0, 1) OR due_ms = ?)", values).fetchone()
         return bool(entered or answered)
 
-    def _enter(self, event_no: int, incident_no: int, to: Destination) -> bool:
-        """Not before what waits of the same incident."""
+    def _enter(self, event_no: int, incident_no: int, to: Destination, at_ms: int) -> bool:
+        """Together with the digest that waits for more of the same, but not before what waits of the same incident."""
         held = self._db.execute("SELECT max(due_ms) FROM deliveries WHERE incident_no = ? AND sink = ? AND state = 0 AND until_answered = 0", (incident_no, to.sink)).fetchone()[0]
-        due_ms = to.due_ms if to.until_answered else max(to.due_ms, held or 0)
+        joined = to.due_ms
+        if to.fold is not None:
+            statement = "SELECT min(due_ms) FROM deliveries WHERE sink = ? AND fold = ? AND due_ms > ? AND state = 0"
+            joined = min(to.due_ms, self._db.execute(statement, (to.sink, to.fold, at_ms)).fetchone()[0] or to.due_ms)
+        due_ms = joined if to.until_answered else max(joined, held or 0)
         values = (event_no, incident_no, to.sink, to.route, to.step, due_ms, to.fold, to.until_answered)
         again = "UPDATE SET state = 0, attempts = 0, done_ms = NULL, due_ms = excluded.due_ms" if to.step >= REMINDER else "NOTHING"
         return self._db.execute(_INSERT + again, values).rowcount > 0

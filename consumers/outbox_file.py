@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY, event_no INTEGER N
   done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));
 CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS waiting ON deliveries(incident_no, sink) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS folds ON deliveries(sink, fold, due_ms) WHERE state = 0 AND fold IS NOT NULL;
 CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(topic, partition));
 CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0);
 """

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     rehearsal: bool = Field(False, description="a worker for test traffic: all it says is marked synthetic; others refuse synthetic records")
     metrics_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
     metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: the process's own default (worker 9108, notifier 9109)")
-    console_host: str = Field("127.0.0.1", description="address that the console listens on; only this machine's, since it has no login")
+    console_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$", description="address that the console listens on; only this machine's, since it has no login")
     console_port: int = Field(8080, ge=0, le=65535, description="its port; 0: any free one, which it prints")
     checkpoint_interval_s: float = Field(1.0, gt=0, description="seconds between checkpoints of a worker")
     chunk_records: int = Field(2_000, ge=1, description="most records delivered to an agent at once")

@@ -228,7 +228,7 @@ def _static_files() -> Iterator[tuple[str, tuple[str, str, bytes]]]:
             yield path.name, (TYPES[path.suffix], f'"{hash(data):x}"', gzip.compress(data, 6))
 
 
-def with_policy_headers(host: str) -> Middleware:
+def only_ours(host: str) -> Middleware:
     """Refuses what a strange page in the same browser may send: other host names than ours, and posts from elsewhere."""
 
     @web.middleware

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
-from consumers.console.pages import Feed, Pages, add_headers, with_policy_headers
+from consumers.console.pages import Feed, Pages, add_headers, only_ours
 from streams.errors import BadInput, Unavailable
 from streams.logs import configure_logs
 from streams.pages import is_loopback
@@ -48,7 +48,7 @@ def run_console(settings: Settings, feed_of: Callable[[City], Feed] | None = Non
 async def _serve(settings: Settings, city: City, feed: Feed, say: Callable[[str], None]) -> None:
     pages, loop = Pages(city, feed), asyncio.get_running_loop()
     stopping.when_asked(lambda: loop.call_soon_threadsafe(pages.stopping.set), PROCESS_GRACE_S, late_code=1)
-    app = web.Application(middlewares=[with_policy_headers(settings.console_host)], client_max_size=10_000)
+    app = web.Application(middlewares=[only_ours(settings.console_host)], client_max_size=10_000)
     app.on_response_prepare.append(add_headers)
     app.add_routes(pages.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

@@ -106,6 +106,12 @@ def test_a_step_is_entered_once_and_a_reminder_after_each_acknowledgement(outbox
         outbox.delivered([(due[0].no, 0.1)], due_ms)
 
 
+def test_what_belongs_together_is_due_when_the_first_of_it_is(outbox):
+    outbox.put([(entry("A"), [to(due_ms=NOW_MS + 4_000, fold="f")])], NOW_MS)
+    outbox.put([(entry("B"), [to(due_ms=NOW_MS + 5_000, fold="f")]), (entry("C"), [to(due_ms=NOW_MS + 5_000, fold="g")])], NOW_MS + 1_000)
+    assert names(outbox.due("file", NOW_MS + 4_000, 5)) == ["A/1", "B/1"]
+
+
 def test_how_it_goes_on_is_told_to_those_who_were_told_of_it(outbox):
     later = Destination("chief", "all", 1, NOW_MS, None, until_answered=False, only_if_told=True)
     outbox.put([(entry("A"), [to(), to("chief", step=1)]), (entry("B"), [to()])], NOW_MS)
