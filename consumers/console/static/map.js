@@ -114,7 +114,7 @@ export class LiveMap {
     for (const { geometry } of state.shapes?.features ?? []) { const box = boxOf(geometry); take(box[0], box[1]); take(box[2], box[3]); }
     if (east < west) for (let n = 0; n < fleet.count; n += 1) take(...placeOf(n));
     if (east < west) return;
-    this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? 24 : { top: 40, bottom: 70, left: 40, right: 60 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
+    this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? 24 : { top: 40, bottom: 80, left: 90, right: 90 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
   }
 
   tick() { this.layer.update(); this.drawRing(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
