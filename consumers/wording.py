@@ -39,7 +39,9 @@ LONGEST_TITLE = 200
 LINES_OF_A_DIGEST = 30
 LARGEST_DIGEST_BYTES = 900_000
 _FULL_WIDTH = 0xFEE0
-_WIDE = str.maketrans({character: chr(ord(character) + _FULL_WIDTH) for character in "\\`*_{}[]()<>#|~!@^$&"})
+_LIVE_CHARACTERS = "\\`*_{}[]()<>#|~!@^$&"
+_LIVE = re.compile(f"[{re.escape(_LIVE_CHARACTERS)}]|://")
+_WIDE = str.maketrans({character: chr(ord(character) + _FULL_WIDTH) for character in _LIVE_CHARACTERS})
 _AT_START = re.compile(r"^(\d{0,9})((?<!\d)[-+=]|(?<=\d)[.)](?=\s|$))")
 """What makes a line a list, a heading or a rule."""
 _TEST = Words("这是一条测试消息，不涉及任何车辆或企业。", "This is a test message; it is about no vehicle and no enterprise.")
@@ -105,7 +107,8 @@ def markdown(text: object) -> str:
     >>> markdown("[here](https://evil.example)\n**12:30**")
     '［here］（https：//evil.example）＼n＊＊12:30＊＊'
     """
-    return shown(text).replace("://", "：//").translate(_WIDE)
+    plain = shown(text)
+    return plain.replace("://", "：//").translate(_WIDE) if _LIVE.search(plain) else plain
 
 
 def _markdown_lines(text: str) -> str:
@@ -120,7 +123,7 @@ def _markdown_lines(text: str) -> str:
 def _environment(finalize: Callable[[Any], str], strong: Callable[[Any], str], linked: Callable[[Any, str], str]) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")), undefined=jinja2.StrictUndefined, finalize=finalize,
-        trim_blocks=True, lstrip_blocks=True, autoescape=False,  # noqa: S701 (no HTML is made)
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False, autoescape=False,  # noqa: S701 (no HTML is made)
     )  # fmt: skip
     environment.filters |= {"strong": strong, "linked": linked}
     return environment

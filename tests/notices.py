@@ -26,7 +26,7 @@ def event(kind="opened", *, opened_at_ms=OPENED_MS, **fields):
         "severity": "violation", "city": "150100", "zone_id": "ring", "vehicle_id": "V-100001", "plate": "蒙A12345", "enterprise_id": "ent-1",
         "opened_at_ms": opened_at_ms, "last_seen_ms": opened_at_ms + 90_000, "closed_at_ms": None if state == "open" else opened_at_ms + 90_000,
         "lon": 111.66, "lat": 40.81, "fix_count": 7,
-        "evidence": (Evidence("V-100001/1", opened_at_ms, 111.66, 40.81, 48.5), Evidence("V-100001/2", opened_at_ms + 1, 111.66, 40.81, None)),
+        "evidence": (Evidence("V-100001/1", opened_at_ms, 111.66, 40.81, 48.5), Evidence("V-100001/2", opened_at_ms + 1, 111.66, 40.81, 31.0), Evidence("V-100001/3", opened_at_ms + 2, 111.66, 40.81, None)),
         "reason_zh": "车辆 蒙A12345 在环路以 48.5 公里/小时行驶", "reason_en": "Vehicle 蒙A12345 (V-100001) drove 48.5 km/h on the ring road",
         "clause_text": "限速四十公里", "document": "管理办法", "document_number": "呼政发〔2019〕1号", "basis": "stated", "figures": "illustrative",
         "duty_of": "driver", "responsible": ("公安机关交通管理部门",),

@@ -255,6 +255,16 @@ def test_a_secret_or_a_calendar_that_changes_or_goes_is_noticed(folder):
     assert [each.sink for each in file.current().destinations(event(), OPENED_MS)] == ["duty"]
 
 
+def test_a_file_that_was_missing_is_noticed_when_it_comes(folder):
+    path = write(folder, GOOD)
+    file = RoutesFile(path)
+    kept = file.current()
+    change(path, GOOD.replace("duty.ics", "new.ics"))
+    assert file.current() is kept
+    (folder / "new.ics").write_text(ICS, "utf-8")
+    assert file.current() is not kept
+
+
 def test_a_file_that_is_gone_for_a_moment_changes_nothing(folder):
     path = write(folder, GOOD)
     file = RoutesFile(path)
