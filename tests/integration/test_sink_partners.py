@@ -82,7 +82,8 @@ class Mailbox:
 
     def login(self, server, session, envelope, mechanism, said):
         self.logins.append((said.login.decode(), said.password.decode()))
-        return AuthResult(success=said.password == b"pass word")
+        right = said.password == b"pass word"
+        return AuthResult(success=right, handled=right)  # where it is wrong the server says so
 
 
 def test_mail_with_login_after_starttls_reaches_everybody_in_words_of_both_scripts(authority):
@@ -210,21 +211,47 @@ console.log(JSON.stringify({fresh, verified, words: JSON.parse(Buffer.from(body,
 """What Standard Webhooks asks of a receiver, with what Node.js has."""
 
 
-def test_a_receiver_in_javascript_verifies_both_kinds_of_signatures(authority):
-    node = shutil.which("node")
-    if node is None:
+OF_THE_LIBRARY = """
+const {Webhook} = require('standardwebhooks')
+const {id, timestamp, signature, body, secret} = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+const headers = {'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature}
+const verify = text => { try { return new Webhook(secret).verify(text, headers) } catch (error) { return error.name } }
+const text = Buffer.from(body, 'base64').toString()
+console.log(JSON.stringify([verify(text), verify(text + ' ')]))
+"""
+
+
+@pytest.fixture
+def posted(authority):
+    """What a receiver was posted, signed with a secret and a key: the parts that a verifier is given, and the body."""
+    if shutil.which("node") is None:
         pytest.skip("node is missing: signatures are verified in Python only (tests/street/test_sinks.py)")
     receiver = Receiver(says(204), context_of(authority, "127.0.0.1"))
     with opened("webhook", url=receiver.url, secret=[SECRET, WHSK], ca_file=authority.file) as sink:
         sink.deliver(incident(words=WORDS))
     (request,) = receiver.got
     receiver.close()
-    body = request.partition(b"\r\n\r\n")[2]
-    asked = {name: header(request, f"webhook-{name}") for name in ("id", "timestamp", "signature")} | {"secret": SECRET, "publicKey": public_key(WHSK)}
+    parts = {name: header(request, f"webhook-{name}") for name in ("id", "timestamp", "signature")}
+    return {**parts, "secret": SECRET, "publicKey": public_key(WHSK)}, request.partition(b"\r\n\r\n")[2]
 
-    def verified(body):
-        said = json.dumps({**asked, "body": base64.b64encode(body).decode()})
-        return json.loads(subprocess.run([node, "-e", VERIFIER], input=said, capture_output=True, text=True, check=True, timeout=60).stdout)
 
-    assert verified(body) == {"fresh": True, "verified": [True, True], "words": WORDS}
-    assert verified(body.replace(b"V1", b"V2"))["verified"] == [False, False]
+def in_javascript(program, parts, body, folder=None):
+    said = json.dumps({**parts, "body": base64.b64encode(body).decode()})
+    return json.loads(subprocess.run(["node", "-e", program], input=said, cwd=folder, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+def test_a_receiver_in_javascript_verifies_both_kinds_of_signatures(posted):
+    parts, body = posted
+    assert in_javascript(VERIFIER, parts, body) == {"fresh": True, "verified": [True, True], "words": WORDS}
+    assert in_javascript(VERIFIER, parts, body.replace(b"V1", b"V2"))["verified"] == [False, False]
+
+
+def test_the_javascript_library_of_standard_webhooks_verifies_it(posted, tmp_path):
+    command = ["npm", "install", "--prefix", str(tmp_path), "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0", "--fetch-timeout=10000", "standardwebhooks@1.0.0"]
+    try:
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("npm is missing, or standardwebhooks cannot be had from a registry")
+    parts, body = posted
+    right, changed = in_javascript(OF_THE_LIBRARY, parts, body, tmp_path)
+    assert right["id"] == "I1/1" and right["data"]["words"] == WORDS and changed == "WebhookVerificationError"
