@@ -69,28 +69,24 @@ def checked_host(name: str, option: str, url: str, reach: Reach) -> str:
 class PublicResolver(AbstractResolver):
     """Resolves the name of one sink's host to the addresses that it may have; the name may be somebody's who points it inside.
 
-    A look-up cannot be cancelled: one that hangs keeps its thread, is waited for by the next try, and holds up no end of the process.
+    A look-up cannot be cancelled: one that hangs keeps its thread and holds up no end of the process. The next try waits for it (aiohttp sees to that).
     """
 
     def __init__(self, *, private: bool, local: bool) -> None:
         self._private, self._local = private, local
-        self._found: asyncio.Future[list[ResolveResult]] | None = None
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """The addresses of the name that are allowed; ``NotPublic`` where none is."""
-        if self._found is None or self._found.done():
-            loop = asyncio.get_running_loop()
-            self._found = loop.create_future()
-            threading.Thread(target=_look_up, args=(loop, self._found, host, port, family), daemon=True, name=f"look-up of {host}").start()
-        found = [entry for entry in await asyncio.shield(self._found) if allowed(entry["host"], private=self._private, local=self._local)]
+        loop = asyncio.get_running_loop()
+        looked_up: asyncio.Future[list[ResolveResult]] = loop.create_future()
+        threading.Thread(target=_look_up, args=(loop, looked_up, host, port, family), daemon=True, name=f"look-up of {host}").start()
+        found = [entry for entry in await looked_up if allowed(entry["host"], private=self._private, local=self._local)]
         if not found:
             raise NotPublic("the name stands for addresses that are not public")
         return found
 
     async def close(self) -> None:
-        """Wait for no look-up that is under way."""
-        if self._found is not None:
-            self._found.cancel()
+        """Nothing is held but a look-up that is under way."""
 
 
 def _look_up(loop: asyncio.AbstractEventLoop, found: asyncio.Future[list[ResolveResult]], host: str, port: int, family: socket.AddressFamily) -> None:
