@@ -365,4 +365,6 @@ def test_notes_and_objections_are_no_answers_and_what_decides_nothing_changes_no
     decided = [said("fined", 1), said("objected", 2, "o"), said("rejected", 3, objection="o"), said("upheld", 4, objection="o")]
     assert (standing(decided).state, standing(decided).objection) == ("fined", "rejected")
     assert standing([said("fined", 1), said("objected", 2, "o"), said("upheld", 3, objection="another")]).objection == "objected"
+    twice = [said("objected", 1, "o"), said("objected", 2, "p"), said("upheld", 3, objection="o")]  # at once, by two ways
+    assert standing(twice).objection == "upheld"
     assert standing([said("acknowledged", 1, revision=3), said("noted", 2)], {3}).state is None

@@ -61,8 +61,12 @@ def test_what_was_answered_taken_back_and_brought_back_waits_no_more():
     answers.enter_incident(incident("a", 1), 0)
     answers.enter_answer(answer("a", revision=1), 1, count=False)
     answers.enter_incident(incident("a", 2, "retracted"), 2)
-    answers.enter_incident(incident("a", 3), 3)
-    assert not answers.waiting
+    before = count("fined")
+    answers.enter_answer(answer("a", "fined", revision=2), 3, count=True)  # to what was taken back: none
+    answers.enter_incident(incident("a", 3), 4)
+    assert not answers.waiting and count("fined") == before
+    answers.enter_answer(answer("a", "fined", revision=3), 5, count=True)
+    assert count("fined") == before + 1
 
 
 def test_repeats_count_once_and_notes_and_objections_are_no_answers():

@@ -75,21 +75,24 @@ def test_only_a_torn_line_is_no_loss(tmp_path):
     assert verify(path).lines == 2 and verify(path).broken is None
 
 
-def write_many(path, name):
-    for number in range(50):
+def write_many(path, name, together):
+    together.wait()
+    for number in range(200):
         Audit(path).append("answered", name, number=number)
 
 
 def test_several_processes_write_one_log(tmp_path):
     path = tmp_path / "audit.jsonl"
-    writers = [multiprocessing.get_context("spawn").Process(target=write_many, args=(path, str(n))) for n in range(3)]
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(3)
+    writers = [spawn.Process(target=write_many, args=(path, str(n), together)) for n in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
     said = [json.loads(line) for line in path.read_bytes().splitlines()]
-    assert verify(path).lines == 150 and verify(path).broken is None
-    assert all([row["about"]["number"] for row in said if row["by"] == name] == list(range(50)) for name in "012")
+    assert verify(path).lines == 600 and verify(path).broken is None
+    assert all([row["about"]["number"] for row in said if row["by"] == name] == list(range(200)) for name in "012")
 
 
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path):
