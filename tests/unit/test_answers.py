@@ -2,8 +2,12 @@
 
 import json
 
-from consumers.answers import KEPT_ANSWERS, Answers
+from types import SimpleNamespace
+
+from consumers.answers import KEPT_ANSWERS, Answers, AnswersReader
 from streams import metrics
+from streams.settings import Settings
+from streams.topics import FEEDBACK
 
 
 def incident(name, revision, state="open"):
@@ -86,3 +90,14 @@ def test_a_flood_of_answers_to_one_incident_is_bounded_and_keeps_the_first():
         answers.enter_answer(answer("a", "noted", reason=str(number)), number, count=False)
     kept = answers.said["a"]
     assert len(kept) == KEPT_ANSWERS and kept[0].reason == "0" and kept[-1].reason == str(KEPT_ANSWERS + 49)
+
+
+def test_what_is_read_again_after_kafka_was_away_is_not_counted_again():
+    reader, before = AnswersReader(Settings()), count("fined")
+    for offsets in ((0, 1), (0, 1, 2)):  # the second time all is read anew, and one is new
+        answers = Answers()
+        answers.enter_incident(incident("a", 1), 0)
+        for offset in offsets:
+            value = answer("a", "fined", answer_id=f"answer-{offset}")
+            reader._enter(answers, SimpleNamespace(topic=FEEDBACK.name, partition=0, offset=offset, timestamp=2**45, value=value))
+    assert count("fined") == before + 3
