@@ -1,7 +1,6 @@
 """What waits for an answer: late answers reopen nothing, what was taken back waits for nobody, repeats count once."""
 
 import json
-
 from types import SimpleNamespace
 
 from consumers.answers import KEPT_ANSWERS, Answers, AnswersReader
