@@ -110,6 +110,8 @@ class Dispatch:
             self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
         off = outbox.is_off(self.sink.name)
         metrics.SINK_OFF.labels(self.sink.name).set(off)
+        if off:
+            metrics.SINK_FAILING.labels(self.sink.name).set(1)
         page = [] if off else outbox.due(self.sink.name, now_ms(), PAGE)
         while page and not self.stopping.is_set():
             batch = self._next(page)
@@ -207,7 +209,7 @@ class Dispatch:
         since_s, self._failing_since_s = self._failing_since_s, now_s
         if outbox.failing(self.sink.name, now_s - (since_s or now_s)) > OFF_AFTER_S:
             outbox.switch(self.sink.name, off=True)
-            log.error("sink failed for days and is switched off; ./yicheng notifier failed retry switches it on", sink=self.sink.name)
+            log.error("sink failed for days and is switched off; ./yicheng notifier failed retry --sink NAME switches it on", sink=self.sink.name)
         self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
         asked_s = error.after_s if isinstance(error, AskedToWait) else 0.0
         wait_s = max(asked_s, self._pause_s * random.uniform(0.5, 1.0))

@@ -37,6 +37,12 @@ def again(path: Path, numbers: Sequence[int]) -> int:
         return count
 
 
+def switch_on(path: Path, sink: str) -> None:
+    """Try a sink again that was switched off."""
+    with closing(_existing(path)) as db, db:
+        db.execute("UPDATE sinks SET off = 0, failing_s = 0 WHERE sink = ?", (sink,))
+
+
 def drop(path: Path, numbers: Sequence[int], reason: str) -> int:
     """Give these up for good. Returns how many."""
     with closing(_existing(path)) as db, db:

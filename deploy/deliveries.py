@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consumers.outbox import DELIVERED, STATES, Delivery
 from consumers.outbox_file import FILE
-from consumers.outbox_log import again, drop, failed, logged
+from consumers.outbox_log import again, drop, failed, logged, switch_on
 from streams.errors import BadInput
 from streams.settings import Settings
 from streams.shown import shown
@@ -60,4 +60,4 @@ def replayed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: 
     return again(path, [one.no for one in found if one.step == 0])
 
 
-__all__ = ["again", "chosen", "drop", "failed", "lines", "logged", "outbox_of", "replayed", "since_ms"]
+__all__ = ["again", "chosen", "drop", "failed", "lines", "logged", "outbox_of", "replayed", "since_ms", "switch_on"]

@@ -30,10 +30,12 @@ def failed_list(sink: OfSink = None) -> None:
 
 @failed_app.command("retry")
 def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None) -> None:
-    """Deliver again what failed; a sink that was switched off is switched on."""
-    from deploy.deliveries import again, chosen, outbox_of
+    """Deliver again what failed; with --sink, one that was switched off is switched on."""
+    from deploy.deliveries import again, chosen, outbox_of, switch_on
 
     path = outbox_of(current_settings())
+    if sink is not None:
+        switch_on(path, sink)
     say(f"{again(path, chosen(path, numbers or [], every=every, sink=sink))} to be delivered again / 条将重新投递")
 
 
