@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from consumers.answers import NOTED
 from consumers.incident_events import Reported, read_event
 from streams.decode import Malformed, decoded
 from streams.events import LAST_MS
@@ -18,8 +19,7 @@ MOST_INCIDENTS = 50_000
 """The oldest are let go of, whether they are open or not."""
 MOST_ANSWERS = 20
 """Of one incident the last so many are shown."""
-DISMISSED, NOTED = "dismissed", "noted"
-"""A note says something of an incident, and answers nothing."""
+DISMISSED = "dismissed"
 LONGEST_REASON = 500
 
 

@@ -235,6 +235,17 @@ def test_a_vehicle_is_at_fault_until_its_incidents_end_or_are_dismissed():
     assert known.answer_to("late") == "acknowledged", "an answer may be read before its incident"
 
 
+def test_a_note_leaves_an_incident_waiting_for_the_notifier_too():
+    from consumers.answers import Answers
+
+    answers = Answers()
+    answers.enter_incident(incident(city="150100"), T)
+    answers.enter_answer(said(action="noted"), T, count=True)
+    assert list(answers.waiting) == ["i"]
+    answers.enter_answer(said(), T, count=True)
+    assert not answers.waiting
+
+
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b'{"id":"a","type":"x","data":{}}', incident(opened_at_ms=-5), incident("i\n"), b"[" * 5000])
 def test_what_is_no_incident_is_malformed(value):
     with pytest.raises(Malformed):
