@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from consumers.answers import NOTED
 from consumers.incident_events import Reported, read_event
+from streams.answers import Answer, made_answer, read_answer, record_of, standing
 from streams.decode import Malformed, decoded
+from streams.errors import BadInput
 from streams.events import LAST_MS
 from streams.ids import is_id
 from streams.lifecycle import OPEN, RETRACTED
@@ -20,7 +21,8 @@ MOST_INCIDENTS = 50_000
 MOST_ANSWERS = 20
 """Of one incident the last so many are shown."""
 DISMISSED = "dismissed"
-LONGEST_REASON = 500
+OFFERED = ("acknowledged", DISMISSED, "noted")
+"""What the page can answer."""
 
 
 class Evidence(msgspec.Struct):
@@ -44,17 +46,7 @@ class _Event(msgspec.Struct):
     data: Incident
 
 
-class Answer(msgspec.Struct):
-    """What somebody said of an incident, as ``courier.feedback.v1`` has it."""
-
-    incident_id: str
-    action: str
-    time_ms: int
-    by: str | None = None
-    reason: str | None = None
-
-
-_decode_event, _decode_answer = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(Answer).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
 _SUMMARY = (
     "incident_id", "revision", "state", "rule", "rule_id", "clause", "severity", "basis", "city", "zone_id", "vehicle_id", "plate", "enterprise_id", "outlet_id", "line_id",
     "opened_at_ms", "last_seen_ms", "closed_at_ms", "lon", "lat", "reason_zh", "reason_en", "synthetic",
@@ -88,7 +80,7 @@ class Incidents:
 
     def enter_answer(self, value: bytes | None) -> Answer:
         """Enter an answer, whether or not its incident is known. ``Malformed`` where the record is none."""
-        answer = decoded(value or b"", _decode_answer)
+        answer = read_answer(value or b"")
         if not is_id(answer.incident_id) or not 0 <= answer.time_ms < LAST_MS:
             raise Malformed("no answer to an incident")
         incident = self.latest.get(answer.incident_id)
@@ -101,8 +93,9 @@ class Incidents:
         return answer
 
     def answer_to(self, incident_id: str) -> str | None:
-        """The last answer's action; notes are none."""
-        return next((said.action for said in reversed(self.answers.get(incident_id, ())) if said.action != NOTED), None)
+        """What its answers come to: acknowledged, dismissed or fined; None where nobody has answered."""
+        said = self.answers.get(incident_id)
+        return standing(said).state if said else None
 
     def standing(self) -> Iterator[Incident]:
         """Those that were not retracted."""
@@ -147,13 +140,14 @@ def answer_record(asked: Mapping[str, Any], now_ms: int) -> tuple[bytes, bytes]:
     b'{"incident_id":"a","action":"acknowledged","time_ms":5,"by":null,"reason":null}'
     """
     name, action = asked.get("incident_id"), asked.get("action")
-    texts = {key: " ".join(str(asked.get(key) or "").split()) or None for key in ("by", "reason")}
+    by, reason = (" ".join(str(asked.get(key) or "").split()) or None for key in ("by", "reason"))
     if not isinstance(name, str) or not is_id(name):
         raise Malformed("no incident is named")
-    if not isinstance(action, str) or action not in {"acknowledged", DISMISSED, NOTED}:
+    if action not in OFFERED:
         raise Malformed("an answer is acknowledged, dismissed or noted")
-    if action != "acknowledged" and texts["reason"] is None:
+    if action != "acknowledged" and reason is None:
         raise Malformed("a reason is needed / 请填写原因")
-    if any(text and len(text) > LONGEST_REASON for text in texts.values()):
-        raise Malformed(f"a text is longer than {LONGEST_REASON} characters / 文字过长")
-    return name.encode(), msgspec.json.encode(Answer(name, action, now_ms, texts["by"], texts["reason"]))
+    try:
+        return name.encode(), record_of(made_answer(name, str(action), now_ms, by=by, reason=reason))
+    except BadInput as error:
+        raise Malformed(str(error)) from None
