@@ -40,9 +40,14 @@ def pytest_configure(config):
         broker.PORTS = broker.PORTS[int(config.workerinput["workerid"].removeprefix("gw")) :: config.workerinput["workercount"]]
 
 
-LONGEST = ("monitoring/test_alerts_fire", "chaos/", "integration/", "street/test_stopping", "simulation/", "property/", "golden/", "street/test_clients", "street/test_poison")
+LONGEST = (
+    "simulation/test_histories", "chaos/", "monitoring/test_alerts_fire", "street/test_alarms_stand", "integration/", "street/test_stopping", "street/test_poison",
+    "simulation/", "property/", "monitoring/", "unit/test_contributing", "unit/test_report", "golden/", "unit/test_producers", "street/test_clients",
+)  # fmt: skip
 """What takes longest, by the beginnings of paths: it begins first, so that all processes end together."""
-APART = ("integration/test_pipeline", "integration/test_up", "simulation/test_planted_bugs", "golden/")
+APART = (
+    "integration/test_pipeline", "integration/test_up", "simulation/test_planted_bugs", "golden/", "unit/test_contributing", "unit/test_producers", "street/test_alarms_stand",
+)  # fmt: skip
 """Files that share nothing among their tests and are long: of these any test may run in any process."""
 ALONE = ("street/test_too_many.py::test_one_too_many_costs_the_same_however_many_are_kept", "street/test_sightings.py::test_a_scan_costs", "street/test_alarms_stand.py::test_what_time_decides")
 """What measures time: these tests come last, and no other runs meanwhile, in any process."""
