@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import shapely
 import yaml
 from shapely.geometry import Point, shape
 
@@ -25,6 +26,12 @@ def _duration(text):
     units = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
     return sum(int(float(n) * units[u]) for n, u in re.findall(r"([\d.]+)(ms|s|m|h|d)", str(text)))
 
+
+def _refuse(word):
+    raise ValueError(word)
+
+
+_read_json = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) < 1_000 else math.inf, parse_constant=_refuse).decode
 
 ACCEPTED_WITHOUT = {"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected", "unscreened_parcel": "screened"}
 ANY_SCAN = ("unfiled_outlet", "unmonitored_outlet", "unlicensed_enterprise")
@@ -59,7 +66,7 @@ class Oracle:
     """One case: ``fixes(lines)`` and ``scans(lines)`` take raw JSON lines in arrival order."""
 
     def __init__(self, policy: Path, registry: Path | None):
-        self.pack = yaml.load(policy.read_text("utf-8"), yaml.BaseLoader)
+        self.pack = yaml.load(policy.read_text("utf-8"), getattr(yaml, "CBaseLoader", yaml.BaseLoader))
         self.tz = ZoneInfo(self.pack["city"]["timezone"])
         self.lateness = _duration(self.pack.get("lateness", "10m"))
         self.most_a_second = 10
@@ -74,6 +81,8 @@ class Oracle:
             self.versions[record["kind"], record["id"]].append(record)
         # the same questions are asked again and again
         self.bound, self.on_file, self.known = functools.cache(self.bound), functools.cache(self.on_file), {}
+        self.spans, self.opened, self.is_in = functools.cache(self.spans), functools.cache(self.opened), functools.cache(self.is_in)
+        self.accepted, self.taken = functools.lru_cache(32)(self.accepted), functools.lru_cache(32)(self.taken)
 
     # --- time and validity ---
     def local(self, t):
@@ -95,13 +104,22 @@ class Oracle:
         parts = [int(p) for p in re.findall("[0-9]+", text)]
         return parts if len(parts) == 3 else (parts[0] // 10_000, parts[0] // 100 % 100, parts[0] % 100)
 
-    def valid(self, record, t):
-        start, end = self.bound(record.get("valid_from"), False), self.bound(record.get("valid_until"), True)
-        return (start is None or start <= t) and (end is None or t < end)
+    def spans(self, kind, record_id):
+        """Every version of a record, with when it begins and ends; the one that begins last comes first."""
+        spans = [
+            (r, self.bound(r.get("valid_from"), False) or float("-inf"), float("inf") if r.get("valid_until") is None else self.bound(r["valid_until"], True))
+            for r in self.versions.get((kind, record_id), ())
+        ]
+        return sorted(spans, key=lambda span: -span[1])
 
     def lookup(self, kind, record_id, t):
-        found = [r for r in self.versions.get((kind, record_id), ()) if self.valid(r, t)]
-        return max(found, key=lambda r: self.bound(r.get("valid_from"), False) or float("-inf"), default=None)
+        for record, start, end in self.spans(kind, record_id):
+            if start <= t < end:
+                return record
+        return None
+
+    def is_in(self, zone, lon, lat):
+        return bool(shapely.intersects_xy(self.zones[zone], lon, lat))
 
     def counts(self, record, t):
         """Whether it is, of the records of its id, the one that counts at an instant."""
@@ -195,7 +213,7 @@ class Oracle:
             names = {"classes": "vehicle_class", "body": "body", "energy": "energy"}
             return vehicle is not None and any(vehicle.get(names[k]) not in allowed for k, allowed in rule["allow"].items())
         if kind == "outside_operating_area":
-            return not any(self.zones[z].intersects(Point(fix["lon"], fix["lat"])) for z in self.zones_of(rule))
+            return not any(self.is_in(z, fix["lon"], fix["lat"]) for z in self.zones_of(rule))
         if kind in ("untrained_driver", "uninsured_driver"):
             return self.unqualified(kind, fix, vehicle)
         if kind == "unrecognised_foreign_plate":
@@ -205,7 +223,7 @@ class Oracle:
             for p in self.records["pass"]:
                 if p["pass_kind"] == "cross_border" and self.counts(p, fix["event_time_ms"]) and self.holds(p, fix, vehicle):
                     zones = p.get("zones", ["*"])
-                    if "*" in zones or any(z in self.zones and self.zones[z].intersects(Point(fix["lon"], fix["lat"])) for z in zones):
+                    if "*" in zones or any(z in self.zones and self.is_in(z, fix["lon"], fix["lat"]) for z in zones):
                         return False
             return True
         if kind == "cloned_identifier":
@@ -244,6 +262,8 @@ class Oracle:
     def violates(self, rule, zone, fix):
         t = fix["event_time_ms"]
         self.current = fix
+        if rule["rule"] != "outside_operating_area" and zone is not None and not self.is_in(zone, fix["lon"], fix["lat"]):
+            return False
         start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
         if (start is not None and t < start) or (end is not None and t >= end):
             return False
@@ -253,8 +273,6 @@ class Oracle:
             pairs = (("classes", "vehicle_class"), ("energy", "energy"), ("body", "body"))
             if vehicle is None or any(k in selector and vehicle.get(a) not in selector[k] for k, a in pairs):
                 return False
-        if rule["rule"] != "outside_operating_area" and zone is not None and not self.zones[zone].intersects(Point(fix["lon"], fix["lat"])):
-            return False
         if "permitted" in rule and self.permitted(rule, t):
             return False
         return self.predicate(rule, fix, vehicle) and not self.exempt(rule, vehicle, zone, t)
@@ -280,7 +298,7 @@ class Oracle:
             return value == "clock" or (kind in ("outlet", "enterprise") and Oracle.fits(name, NAME))
         if wanted == TEXT:
             return len(value.encode()) <= 256
-        odd = any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in value)
+        odd = not value.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in value)
         return 1 <= len(value.encode()) <= 128 and not odd and value not in ("*", "other")
 
     def read(self, line, fields, needed):
@@ -292,16 +310,11 @@ class Oracle:
 
     def parse(self, line, fields, needed):
         """The fields of a record that are given, or None where it is malformed; the first so many are needed."""
-
-        def number(digits):
-            return int(digits) if len(digits) < 1_000 else math.inf
-
-        def refuse(word):
-            raise ValueError(word)
-
         try:
-            event = json.loads(bytes(line or b"").decode(), parse_int=number, parse_constant=refuse)
-            json.dumps(event, ensure_ascii=False).encode()
+            text = bytes(line or b"").decode()
+            event = _read_json(text)
+            if "\\u" in text:  # only so can half a character come in
+                json.dumps(event, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             return None
         if not isinstance(event, dict) or self.depth(event) > 300:
@@ -322,8 +335,13 @@ class Oracle:
 
     def accept(self, lines):
         """Fixes accepted, in arrival order, and the rejects by reason."""
+        accepted, rejects = self.accepted(tuple(lines), self.most_a_second)
+        return list(accepted), Counter(rejects)
+
+    def accepted(self, lines, most_a_second):
+        """As ``accept``, which is asked about the same lines several times."""
         rejects, accepted, high, seen, times = Counter(), [], {}, set(), defaultdict(list)
-        most = max(1, int(self.lateness / 1000 * self.most_a_second))
+        most = max(1, int(self.lateness / 1000 * most_a_second))
         for line in lines:
             fix = self.read(line, FIX, 5)
             if fix is None:
@@ -419,7 +437,7 @@ class Oracle:
                 last = None
                 for fix in trace:
                     t, speed = fix["event_time_ms"], fix.get("speed_kmh")
-                    if speed is None or speed > 1.0 or not self.zones[zone].intersects(Point(fix["lon"], fix["lat"])):
+                    if speed is None or speed > 1.0 or not self.is_in(zone, fix["lon"], fix["lat"]):
                         last = None
                         continue
                     date = self.local(t).date().isoformat()
@@ -657,6 +675,10 @@ class Oracle:
 
     def scans_taken(self, lines):
         """(scan, stream time before it) of those that are neither broken nor more than three days late, and the last stream time."""
+        return self.taken(tuple(lines))
+
+    def taken(self, lines):
+        """As ``scans_taken``, which is asked about the same lines several times."""
         taken, stream_time = [], 0
         for line in lines:
             scan = self.read(line, SCAN, 6)
@@ -773,11 +795,12 @@ class Oracle:
         days = [self.local(t).date() + dt.timedelta(days=n) for n in range(-1, 9)]
         opens = []
         for window in rule.get("hours", ()):
-            opens += [interval for day in days if self.runs_on(window, day) for interval in self.opened(window, day)]
+            opens += [interval for day in days if self.runs_on(window, day) for interval in self.opened(window["from"], window["until"], day)]
         candidates = {t + limit} | {start + limit for start, _ in opens}
         candidates |= {int(self.bound(n["until"], True)) for n in self.records["notice"]}
         for moment in sorted(c for c in candidates if t + limit <= c <= t + 7 * 86_400_000):
-            if opens and not all(any(a <= x <= b for a, b in opens) for x in (*range(moment - limit, moment, 60_000), moment)):
+            near = [(a, b) for a, b in opens if a <= moment and moment - limit <= b]
+            if opens and not all(any(a <= x <= b for a, b in near) for x in (*range(moment - limit, moment, 60_000), moment)):
                 continue
             records = [self.lookup(kind, subject.partition("/")[2], when) for when in (t, moment)]
             owner = (records[1] or {}).get("enterprise_id")
@@ -793,9 +816,9 @@ class Oracle:
             return moment if in_force and expected else None
         return None
 
-    def opened(self, window, day):
+    def opened(self, since, until, day):
         """(first, last) of a window that starts on a day; minute by minute where clocks are set meanwhile."""
-        first, last = (self.minutes(window[key]) for key in ("from", "until"))
+        first, last = self.minutes(since), self.minutes(until)
         last += 1440 if last <= first else 0
         noons = [dt.datetime.combine(day + dt.timedelta(days=n), dt.time(12), self.tz).utcoffset() for n in (-1, 0, 1)]
         if len(set(noons)) == 1:

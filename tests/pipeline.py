@@ -114,13 +114,13 @@ class Pipeline:
 
     def check_fixes(self):
         """The sink's incidents equal the oracle's over each partition; returns how many there are."""
-        by_partition = self.by_partition = defaultdict(list)
+        self.oracle, self.by_partition = Oracle(PACK, self.registry), (by_partition := defaultdict(list))
         for record in records_of(self.bootstrap, "courier.gps.v1"):
             by_partition[record.partition].append(record.value)
         expected, refused = set(), Counter()
         watermark_ms = read_clock(self.bootstrap).watermark_ms
         for lines in by_partition.values():
-            incidents, rejects = Oracle(PACK, self.registry).fixes(lines, watermark_ms)
+            incidents, rejects = self.oracle.fixes(lines, watermark_ms)
             expected |= incidents
             refused += rejects
         found = {tuple(d[f] for f in FIELDS) for d in standing(events_of(self.sink)) if d["vehicle_id"]}
@@ -136,7 +136,7 @@ class Pipeline:
         """How far vehicles drove is what the oracle makes of each partition's fixes, to the millimetre."""
         kinds, expected = ("empty_run", "known_run", "night_run", "run"), Counter()
         for lines in partitions:
-            for date, driven in Oracle(PACK, self.registry).driven(lines).items():
+            for date, driven in self.oracle.driven(lines).items():
                 expected += Counter({(date, kind): mm for kind, mm in zip(kinds, driven, strict=True)})
         found = {(row["date"], kind): mm for row in rows for kind in kinds if (mm := round(row[f"{kind}_m"] * 1000))}
         assert found == expected
@@ -160,7 +160,7 @@ class Pipeline:
         assert {(i, r) for i, top in highest.items() for r in range(1, top + 1)} == set(said)
 
     def check_rates(self, lines):
-        oracle = Oracle(PACK, self.registry)
+        oracle = self.oracle
         watermark_ms = read_clock(self.bootstrap).watermark_ms
         assert watermark_ms == oracle.watermark(self.by_partition.values(), [lines])
         expected, low = oracle.scans(lines, stream_time=watermark_ms, live=True)
