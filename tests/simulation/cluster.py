@@ -89,7 +89,7 @@ class World:
         self.quiet = seed % 4 != 3  # in one history of four every fix takes the slow path
         self.logs = defaultdict(list)
         self.committed, self.claimed = {}, {}
-        self.members = []
+        self.members, self.workers = [], []  # of the group; all that ever were
         self.generation = 0
         self.failing_sends = failing_sends
         self.tasks = []
@@ -294,6 +294,7 @@ class Worker:
         for work in (self._fetch(), self._checkpoints(), self._tail(), *(self._agent(topic) for topic in INPUTS)):
             self.start(work)
         world.members.append(self)
+        world.workers.append(self)
 
     def hear(self):
         """Take over what is new of the reference data, as ``Reference._tail`` does."""

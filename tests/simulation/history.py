@@ -274,7 +274,8 @@ async def _pass(world, rng, sent, faults, new_worker):
         await world.rebalance()
     await feeding
     world.failing_sends = 0.0
-    await asyncio.sleep(4 * SESSION_S)
+    await asyncio.gather(*(worker.awake for worker in world.workers if worker.suspended and not worker.dead))
+    await asyncio.sleep(SESSION_S)
     for _ in range(20):
         if not any(not (m.dead or m.suspended) for m in world.members):
             new_worker()
