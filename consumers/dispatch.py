@@ -113,6 +113,7 @@ class Dispatch:
         if off:
             metrics.SINK_FAILING.labels(self.sink.name).set(1)
         page = [] if off else outbox.due(self.sink.name, now_ms(), PAGE)
+        busy = bool(page)
         while page and not self.stopping.is_set():
             batch = self._next(page)
             chosen = {delivery.no for delivery in batch}
@@ -121,7 +122,7 @@ class Dispatch:
                 break
             page = [delivery for delivery in page if delivery.no not in chosen and delivery.incident_id not in self._aside]
         self._mark(outbox)
-        return bool(page)
+        return busy
 
     def _next(self, page: Sequence[Delivery]) -> list[Delivery]:
         """What goes out as one message: the first delivery of no incident that was just tried in vain, and what belongs into a digest with it."""

@@ -107,7 +107,7 @@ class Outbox:
         """Whether a sink has heard nothing of an incident yet, since all is still held back, and now never will."""
         held, heard = self._db.execute(
             """SELECT coalesce(sum(state = 0 AND attempts = 0 AND due_ms > ?), 0), coalesce(sum(state IN (1, 2) OR (state = 0 AND (attempts > 0 OR due_ms <= ?))), 0)
-            FROM deliveries WHERE incident_no = ? AND sink = ? AND until_answered = 0""",
+            FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND until_answered = 0""",
             (at_ms, at_ms, incident_no, sink),
         ).fetchone()
         if held and not heard:
@@ -118,18 +118,18 @@ class Outbox:
     def _is_superfluous(self, incident_no: int, to: Destination) -> bool:
         """What goes on where nothing was said; a step of an escalation that was entered before, or comes too late for an answer. Reminders follow each acknowledgement."""
         if to.only_if_told:
-            told = self._db.execute("SELECT 1 FROM deliveries WHERE incident_no = ? AND sink = ? AND state = 1 LIMIT 1", (incident_no, to.sink)).fetchone()
+            told = self._db.execute("SELECT 1 FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND state = 1 LIMIT 1", (incident_no, to.sink)).fetchone()
             return told is None
         if not to.until_answered or to.step >= REMINDER:
             return False
         answered = self._db.execute("SELECT answered_ms FROM incidents WHERE incident_no = ?", (incident_no,)).fetchone()[0]
         values = (incident_no, to.sink, to.step, to.due_ms)
-        entered = self._db.execute("SELECT 1 FROM deliveries WHERE incident_no = ? AND sink = ? AND step = ? AND (state IN (0, 1) OR due_ms = ?)", values).fetchone()
+        entered = self._db.execute("SELECT 1 FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND step = ? AND (state IN (0, 1) OR due_ms = ?)", values).fetchone()
         return bool(entered or answered)
 
     def _enter(self, event_no: int, incident_no: int, to: Destination, at_ms: int) -> bool:
         """Together with the digest that waits for more of the same, but not before what waits of the same incident."""
-        held = self._db.execute("SELECT max(due_ms) FROM deliveries WHERE incident_no = ? AND sink = ? AND state = 0 AND until_answered = 0", (incident_no, to.sink)).fetchone()[0]
+        held = self._db.execute("SELECT max(due_ms) FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND state = 0 AND until_answered = 0", (incident_no, to.sink)).fetchone()[0]
         joined = to.due_ms
         if to.fold is not None:
             statement = "SELECT min(due_ms) FROM deliveries WHERE sink = ? AND fold = ? AND due_ms > ? AND state = 0"
@@ -161,7 +161,7 @@ class Outbox:
             for delivery in deliveries:
                 self._db.execute("UPDATE deliveries SET attempts = attempts + 1, reason = ? WHERE no = ?", (reason, delivery.no))
                 self._db.execute(
-                    "UPDATE deliveries SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
+                    "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
                     (due_ms, delivery.sink, delivery.no),
                 )
 
@@ -176,7 +176,7 @@ class Outbox:
             incident_no = self._incident_no(incident_id, topic)
             if answered_ms is not None:
                 self._db.execute("UPDATE incidents SET answered_ms = coalesce(answered_ms, ?) WHERE incident_no = ?", (answered_ms, incident_no))
-            statement = "UPDATE deliveries SET state = 3, done_ms = ?, reason = ? WHERE incident_no = ? AND state = 0 AND until_answered = 1"
+            statement = "UPDATE deliveries INDEXED BY of_incident SET state = 3, done_ms = ?, reason = ? WHERE incident_no = ? AND state = 0 AND until_answered = 1"
             return self._db.execute(statement, (done_ms, reason, incident_no)).rowcount
 
     def is_pending(self, no: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+import threading
 
 import zstandard
 
@@ -21,16 +21,22 @@ _LEVEL = 6
 _LARGEST_BYTES = 16_000_000
 
 
-@cache
-def _dictionary() -> zstandard.ZstdCompressionDict:
-    return zstandard.ZstdCompressionDict(_COMMON, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+_DICTIONARY = zstandard.ZstdCompressionDict(_COMMON, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+_DICTIONARY.precompute_compress(level=_LEVEL)
+_of_thread = threading.local()  # making one costs more than using it, and none may be used by two threads at once
 
 
 def compressed(body: bytes) -> bytes:
     """An event as it is kept."""
-    return zstandard.ZstdCompressor(_LEVEL, dict_data=_dictionary(), write_content_size=True).compress(body)
+    if not hasattr(_of_thread, "compressor"):
+        _of_thread.compressor = zstandard.ZstdCompressor(dict_data=_DICTIONARY, write_content_size=True)
+    kept: bytes = _of_thread.compressor.compress(body)
+    return kept
 
 
 def decompressed(kept: bytes) -> bytes:
     """An event as it was."""
-    return zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress(kept, _LARGEST_BYTES)
+    if not hasattr(_of_thread, "decompressor"):
+        _of_thread.decompressor = zstandard.ZstdDecompressor(dict_data=_DICTIONARY)
+    body: bytes = _of_thread.decompressor.decompress(kept, _LARGEST_BYTES)
+    return body

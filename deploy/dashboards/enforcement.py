@@ -157,8 +157,9 @@ def _outbox() -> timeseries.Panel:
 
 
 def _failing() -> statetimeline.Panel:
-    about = About(("接收方状态", "State of the sinks"), ("各接收方上次投递是否成功。", "Whether each sink took what it was handed last."), "bool", NO_NOTIFIER, 8, 8)
-    return panels.timeline(about, Query(latest(metrics.SINK_FAILING, by="sink"), "{{sink}}"), words={"0": ("正常 · well", GREEN), "1": ("故障 · failing", RED)})
+    about = About(("接收方状态", "State of the sinks"), ("各接收方上次投递是否成功；连续五天失败即停用。", "Whether each sink took what it was handed last; after five days without success it is switched off."), "bool", NO_NOTIFIER, 8, 8)
+    state = f"{latest(metrics.SINK_FAILING, by='sink')} + {latest(metrics.SINK_OFF, by='sink')}"
+    return panels.timeline(about, Query(state, "{{sink}}"), words={"0": ("正常 · well", GREEN), "1": ("故障 · failing", RED), "2": ("停用 · off", RED)})
 
 
 def _alerts() -> timeseries.Panel:
