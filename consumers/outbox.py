@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from consumers.outbox_codec import compressed, decompressed
+from consumers.outbox_codec import SAMPLES, Codec
 from consumers.outbox_file import connect
 from consumers.routes import REMINDER, Destination
 from streams.errors import Unavailable
@@ -76,6 +76,7 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db = connect(path)
+        self._codec = Codec(self._db)
 
     def close(self) -> None:
         """Give the file back."""
@@ -88,7 +89,7 @@ class Outbox:
             self._db.executemany("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", [(*place, position) for place, position in places.items()])
             for entry, destinations in entries:
                 incident_no = self._incident_no(entry.incident_id, entry.topic)
-                values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, compressed(entry.body))
+                values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, self._codec.compressed(entry.body))
                 self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body) VALUES (?, ?, ?, ?, ?, ?)", values)
                 event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ?", (incident_no, entry.revision)).fetchone()[0]
                 for to in destinations:
@@ -96,7 +97,15 @@ class Outbox:
                         continue
                     if not self._is_superfluous(incident_no, to) and self._enter(event_no, incident_no, to, made_ms):
                         new.append(to)
+            self._learn()
         return new
+
+    def _learn(self) -> None:
+        """What events have in common is learnt from the newest of them, from time to time."""
+        newest = self._db.execute("SELECT max(event_no) FROM events").fetchone()[0] or 0
+        if self._codec.is_to_learn(newest):
+            kept = self._db.execute("SELECT body FROM events ORDER BY event_no DESC LIMIT ?", (SAMPLES,)).fetchall()
+            self._codec.learn(newest, [self._codec.decompressed(body) for (body,) in kept])
 
     def _incident_no(self, incident_id: str, topic: str) -> int:
         self._db.execute("INSERT OR IGNORE INTO incidents(incident_id, topic) VALUES (?, ?)", (incident_id, topic))
@@ -142,7 +151,7 @@ class Outbox:
     def due(self, sink: str, at_ms: int, most: int) -> list[Delivery]:
         """What a sink is to get now, in order."""
         rows = self._read(f"{DELIVERY} WHERE d.sink = ? AND d.state = 0 AND d.due_ms <= ? ORDER BY d.due_ms, d.no LIMIT ?", (sink, at_ms, most))
-        return [delivery_of(row) for row in rows]
+        return [delivery_of(row, self._codec) for row in rows]
 
     def pending(self, sink: str) -> int:
         """How many deliveries a sink has still to take, those included that are not due yet."""
@@ -191,7 +200,7 @@ class Outbox:
     def event(self, incident_id: str) -> bytes | None:
         """The newest revision of an incident that is kept."""
         rows = self._read("SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? ORDER BY i.incident_no DESC, e.revision DESC LIMIT 1", (incident_id,))
-        return decompressed(rows[0][0]) if rows else None
+        return self._codec.decompressed(rows[0][0]) if rows else None
 
     def place(self, topic: str, partition: int) -> int | None:
         """Up to where a partition was read and what it said is in the outbox; None: never."""
@@ -263,6 +272,7 @@ class Outbox:
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
+                self._codec = Codec(self._db)  # what it has learnt just now may not be on disk
                 raise
         except sqlite3.OperationalError as error:
             raise self._unavailable(error) from None
@@ -271,6 +281,6 @@ class Outbox:
         return Unavailable(f"outbox {self.path}: {error}; mend that, it goes on by itself and nothing is lost")
 
 
-def delivery_of(row: tuple[Any, ...]) -> Delivery:
+def delivery_of(row: tuple[Any, ...], codec: Codec) -> Delivery:
     """A row of ``DELIVERY``."""
-    return Delivery._make((*row[:-1], decompressed(row[-1])))
+    return Delivery._make((*row[:-1], codec.decompressed(row[-1])))

@@ -17,15 +17,16 @@ FILE = "outbox.db"
 _BUSY_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS incidents(incident_no INTEGER PRIMARY KEY, incident_id TEXT NOT NULL, topic TEXT NOT NULL, answered_ms INTEGER, UNIQUE(incident_id, topic));
-CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY, incident_no INTEGER NOT NULL, revision INTEGER NOT NULL, partition INTEGER, offset INTEGER,
+CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY AUTOINCREMENT, incident_no INTEGER NOT NULL, revision INTEGER NOT NULL, partition INTEGER, offset INTEGER,
   made_ms INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE(incident_no, revision));
-CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY AUTOINCREMENT, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,
   step INTEGER NOT NULL, due_ms INTEGER NOT NULL, fold TEXT, until_answered INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
   done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));
 CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS of_incident ON deliveries(incident_no, sink);
 CREATE INDEX IF NOT EXISTS folds ON deliveries(sink, fold, due_ms) WHERE state = 0 AND fold IS NOT NULL;
 CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(topic, partition));
+CREATE TABLE IF NOT EXISTS dictionaries(dictionary_id INTEGER PRIMARY KEY, after_event_no INTEGER NOT NULL, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0);
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.outbox import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
+from consumers.outbox_codec import Codec
 from consumers.outbox_file import connect, now_ms
 from streams.errors import BadInput
 
@@ -60,7 +61,8 @@ def _narrowed(conditions: list[str], values: list[Any], sink: str | None, incide
 
 def _chosen(path: Path, conditions: list[str], values: list[Any], order: str) -> list[Delivery]:
     with closing(_existing(path)) as db:
-        return [delivery_of(row) for row in db.execute(f"{DELIVERY} WHERE {' AND '.join(conditions)} {order}", values)]
+        codec = Codec(db)
+        return [delivery_of(row, codec) for row in db.execute(f"{DELIVERY} WHERE {' AND '.join(conditions)} {order}", values)]
 
 
 def _existing(path: Path) -> sqlite3.Connection:

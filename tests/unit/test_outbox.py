@@ -7,9 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from consumers import outbox_log
+from consumers import outbox_codec, outbox_log
 from consumers.outbox import KEPT_MS, Entry, Outbox
-from consumers.outbox_codec import compressed, decompressed
 from consumers.outbox_file import connect, prepare
 from consumers.routes import REMINDER, Destination
 from streams.errors import BadInput, Unavailable
@@ -229,8 +228,57 @@ def test_nowhere_to_write_is_one_line():
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", orjson.dumps({"id": "A/1", "data": {"reason_zh": "禁行" * 100}}), os.urandom(100_000)])
-def test_an_event_is_kept_as_it_was(body):
-    assert decompressed(compressed(body)) == body
+def test_an_event_is_kept_as_it_was(outbox, body):
+    outbox.put([(Entry("A", 1, body), [to()])], NOW_MS)
+    assert outbox.due("file", NOW_MS, 1)[0].body == outbox.event("A") == body
+
+
+def words(number):
+    return orjson.dumps({"id": f"I{number}/1", "data": {"document": "某市快递服务车辆通行规定", "clause_text": "合理确定通行区域和时段，并向社会公布", "number": number}})
+
+
+def test_it_learns_what_its_events_have_in_common_and_reads_them_all(outbox, path, monkeypatch):
+    monkeypatch.setattr(outbox_codec, "LEARNT_EVERY", 700)
+    for first in range(0, 2_000, 100):
+        outbox.put([(Entry(f"I{number}", 1, words(number)), [to()]) for number in range(first, first + 100)], NOW_MS)
+    sizes = [size for (size,) in outbox._db.execute("SELECT length(body) FROM events ORDER BY event_no")]
+    assert max(sizes[600:]) < min(sizes[:500]) / 2, "smaller once it has learnt"
+    assert outbox._db.execute("SELECT count(*) FROM dictionaries").fetchone() == (3,)
+    for reader in (outbox, Outbox(path)):
+        assert [delivery.body for delivery in reader.due("file", NOW_MS, 3_000)] == [words(number) for number in range(2_000)]
+    assert [delivery.body for delivery in outbox_log.logged(path)][-1] == words(1_999)
+
+
+def test_what_was_learnt_and_is_not_on_disk_is_not_used(outbox, path, monkeypatch):
+    many = [(Entry(f"I{number}", 1, words(number)), [to()]) for number in range(600)]
+    with pytest.raises(TypeError):
+        outbox.put([*many, (Entry(None, 1, b""), [to()])], NOW_MS)
+    monkeypatch.setattr(outbox_codec, "FIRST_LEARNT_AT", 100)
+    learn = outbox._codec.learn
+    monkeypatch.setattr(outbox._codec, "learn", lambda *given: learn(*given) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        outbox.put(many, NOW_MS)
+    outbox.put(many, NOW_MS)
+    assert [delivery.body for delivery in Outbox(path).due("file", NOW_MS, 600)] == [words(number) for number in range(600)]
+
+
+def test_two_that_write_learn_once(outbox, path):
+    other = Outbox(path)
+    for number in range(700):
+        (outbox, other)[number % 2].put([(Entry(f"I{number}", 1, words(number)), [to()])], NOW_MS)
+    assert outbox._db.execute("SELECT count(*) FROM dictionaries").fetchone() == (1,)
+    for reader in (outbox, other):
+        assert [delivery.body for delivery in reader.due("file", NOW_MS, 700)] == [words(number) for number in range(700)]
+
+
+def test_numbers_are_not_used_again(outbox):
+    """What is known to be done is known by numbers."""
+    outbox.put([(entry("A"), [to()])], NOW_MS)
+    first = outbox.due("file", NOW_MS, 1)[0].no
+    outbox.delivered([(first, 0.1)], NOW_MS)
+    assert outbox.forget(NOW_MS + 1) == 1
+    outbox.put([(entry("B"), [to()])], NOW_MS)
+    assert outbox.due("file", NOW_MS, 1)[0].no > first
 
 
 def test_two_threads_of_the_outbox_do_not_see_half_a_transaction(path):
