@@ -89,8 +89,8 @@ class Dispatch:
                 self._new.clear()
                 try:
                     busy = self._round(outbox)
-                except Unavailable as error:  # the outbox itself: nothing more is sent until what was sent is marked
-                    log.error("the outbox cannot be used now, trying again", sink=self.sink.name, error=str(error))
+                except Unavailable as error:  # nothing more is sent until what was sent is durable and marked
+                    log.error("what was delivered cannot be marked now, trying again", sink=self.sink.name, error=str(error))
                     busy = False
                 if not busy:
                     self._new.wait(LOOKS_EVERY_S)
@@ -159,6 +159,10 @@ class Dispatch:
             self._count("refused", len(batch))
             log.error("sink refused for good", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=str(error))
             outbox.fail([delivery.no for delivery in batch], now_ms(), str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one message does to a sink, it ends nobody
+            self._count("retried", len(batch))
+            log.error("a message broke its sink", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=type(error).__name__)
+            self._set_aside(outbox, batch, f"broke the sink: {type(error).__name__}")
         else:
             self._taken(outbox, batch, time.monotonic() - started_s)
         return True

@@ -13,6 +13,7 @@ CloudEvent's id (incident and revision) tells repeats apart.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.answers import ACTIONS, NO_ANSWERS, read_answer
 from streams.decode import Malformed
-from streams.errors import Unavailable
+from streams.errors import Unavailable, YichengError
 from streams.lifecycle import RETRACTED
 from streams.logs import configure_logs
 from streams.pages import Page, is_loopback
@@ -69,9 +70,10 @@ class Notifier:
         self.outbox, self.outbox_of_pages = Outbox(self.file), Outbox(self.file)
         self.outbox.follow_clock(now_ms())
         self.answers = AnswersReader(settings)
-        self.ways = WaysOut(self.file, self.current(), self._lag)
-        self.log = IncidentLog(settings, self.outbox.place)
         self._stopping = threading.Event()
+        self._failure: Exception | None = None
+        self.ways = WaysOut(self.file, self.current(), self._lag, self._fail)
+        self.log = IncidentLog(settings, self.outbox.place)
         self._past_no = 0
         self._clock_s = time.time() - time.monotonic()
         self._committed_s = self._forgot_s = float("-inf")
@@ -86,6 +88,11 @@ class Notifier:
     def _lag(self) -> int:
         return pending(dict(self.answers.ends), dict(self.log.positions))
 
+    def _fail(self, error: Exception) -> None:
+        """The outbox cannot be used any more: another start puts it aside and reads again what was not delivered."""
+        self._failure = self._failure or error
+        self.stop()
+
     def stop(self) -> None:
         """Deliver nothing more; from any thread."""
         self._stopping.set()
@@ -93,22 +100,29 @@ class Notifier:
         self.ways.stop()
 
     def run(self) -> None:
-        """Until ``stop``."""
+        """Until ``stop``. ``YichengError`` where the outbox turns out to be damaged."""
         self.answers.start()
         try:
-            while not self._stopping.is_set():
-                try:
-                    self._step()
-                except (KafkaError, OSError, Unavailable) as error:
-                    why = str(error) if isinstance(error, Unavailable) else f"Kafka at {self.settings.kafka_bootstrap}: {type(error).__name__}"
-                    log.warning("incidents are not taken now, trying again", error=why)
-                    self._start_again()
+            self._read_on()
+        except sqlite3.DatabaseError as error:
+            self._fail(error)
         finally:
             self.ways.stop()
             self.log.close()
             self.ways.join()
             self.answer_topic.close()
             self.outbox.close()
+        if self._failure is not None:
+            raise YichengError(f"outbox {self.file} cannot be used any more ({self._failure}); start the notifier again: it puts the file aside and loses nothing")
+
+    def _read_on(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except (KafkaError, OSError, Unavailable) as error:
+                why = str(error) if isinstance(error, Unavailable) else f"Kafka at {self.settings.kafka_bootstrap}: {type(error).__name__}"
+                log.warning("incidents are not taken now, trying again", error=why)
+                self._start_again()
 
     def _start_again(self) -> None:
         """What was read and is not in the outbox is read again."""

@@ -25,12 +25,15 @@ ENDS_WITHIN_S = 5.0
 
 
 class WaysOut:
-    """Opens sinks as the routing says, and follows it when it changes: whole or not at all. ``outbox``: its file; ``lag``: incidents that are not in it yet."""
+    """Opens sinks as the routing says, and follows it when it changes: whole or not at all.
 
-    def __init__(self, outbox: Path, routing: Routing, lag: Callable[[], int]) -> None:
+    ``outbox``: its file; ``lag``: incidents that are not in it yet; ``failed`` is called where a dispatch cannot go on, with the reason.
+    """
+
+    def __init__(self, outbox: Path, routing: Routing, lag: Callable[[], int], failed: Callable[[Exception], None]) -> None:
         self.routing = self._seen = routing
         self.oldest_ms = routing.oldest_ms
-        self._outbox, self._lag = outbox, lag
+        self._outbox, self._lag, self._failed = outbox, lag, failed
         self._dispatches: dict[str, Dispatch] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._configured: dict[str, SinkConfig] = {}
@@ -56,8 +59,14 @@ class WaysOut:
     def _begin(self, name: str, sink: Sink) -> None:
         dispatch = self._dispatches[name] = Dispatch(self._outbox, sink, lambda: self)
         metrics.OUTBOX_PENDING.labels(name).set_function(lambda: dispatch.pending + self._lag())
-        thread = self._threads[name] = threading.Thread(target=dispatch.run, daemon=True, name=name)
+        thread = self._threads[name] = threading.Thread(target=self._run, args=(dispatch,), daemon=True, name=name)
         thread.start()
+
+    def _run(self, dispatch: Dispatch) -> None:
+        try:
+            dispatch.run()
+        except Exception as error:  # noqa: BLE001 - told by the thread that waits
+            self._failed(error)
 
     def _end(self, name: str) -> None:
         self._dispatches.pop(name).stop()

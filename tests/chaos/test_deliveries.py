@@ -245,9 +245,10 @@ def made_anew(kafka):
         return "courier.incidents.v1" in admin.list_topics()
 
 
-def test_three_kills_and_an_outage_in_one_run(site):
+@pytest.mark.timeout(1_500)
+def test_three_kills_and_an_outage_in_one_run(site, request):
     """The outage is of 20 s here; ``--long`` makes it ten minutes."""
-    rng, outage_s = random.Random(SEED), 20
+    rng, outage_s = random.Random(SEED), 600 if request.config.getoption("--long") else 20
     down = threading.Event()
 
     def act(name):

@@ -203,6 +203,15 @@ def test_what_is_refused_for_good_fails_at_once(end):
     assert end.sink.tries.count("A/1") == 1 and [d.reason for d in failed(end.path)] == ["answered 410"]
 
 
+def test_a_message_that_breaks_its_sink_is_set_aside_and_others_go_on(end):
+    end.sink.answer = fails("A/1", error=KeyError("a bug"))
+    end.put("A/1", "B/1")
+    end.start()
+    wait_for("the other", lambda: end.sink.got == ["B/1"], 10)
+    end.stop()
+    assert [d.reason for d in logged(end.path) if d.incident_id == "A"] == ["broke the sink: KeyError"]
+
+
 def test_a_crash_repeats_only_what_was_in_flight(end):
     names = [f"I{number}/1" for number in range(20)]
     end.put(*names)
