@@ -143,7 +143,7 @@ class Dispatch:
             self._mark(outbox)
             self.stopping.wait(min(wait_s, LOOKS_EVERY_S))
             return False
-        if batch[0].until_answered and self._comes_too_late(outbox, batch):
+        if any(delivery.until_answered for delivery in batch) and self._comes_too_late(outbox, batch):
             return True
         started_s = time.monotonic()
         try:

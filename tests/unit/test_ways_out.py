@@ -1,0 +1,97 @@
+"""Sinks come and go with the routes: whole or not at all, each with its dispatch, and what waits for one that is gone stays."""
+
+import orjson
+import pytest
+from conftest import wait_for
+from prometheus_client import REGISTRY
+
+from consumers.outbox import Entry, Outbox
+from consumers.outbox_file import now_ms, prepare
+from consumers.routes import Destination, SinkConfig, simple_routing
+from consumers.ways_out import WaysOut
+from streams.errors import BadInput
+
+
+class Site:
+    def __init__(self, folder):
+        self.folder, self.failures = folder, []
+        prepare(folder / "outbox.db")
+        self.outbox = Outbox(folder / "outbox.db")
+
+    def routing(self, *names, **configs):
+        return simple_routing({**{name: SinkConfig("file", {"path": str(self.folder / name)}) for name in names}, **configs})
+
+    def open(self, routing):
+        self.ways = WaysOut(self.folder / "outbox.db", routing, lambda: 0, self.failures.append)
+        return self.ways
+
+    def put(self, name, *sinks):
+        body = orjson.dumps({"id": f"{name}/1", "type": "yicheng.incident.opened.v1", "data": {"incident_id": name, "revision": 1, "synthetic": False}})
+        to = [Destination(sink, "every incident", 0, now_ms(), None, until_answered=False) for sink in sinks]
+        self.outbox.put([(Entry(name, 1, body), to)], now_ms())
+        self.ways.notice(to)
+
+    def got(self, name):
+        path = self.folder / name
+        return [orjson.loads(line)["id"] for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path)
+    yield made
+    made.ways.stop()
+    made.ways.join()
+    assert made.failures == []
+
+
+def shown(metric, sink):
+    return REGISTRY.get_sample_value(metric, {"sink": sink})
+
+
+def test_a_sink_that_is_gone_has_no_series_and_keeps_what_waits_for_it(site):
+    ways = site.open(site.routing("one", "two"))
+    site.put("A", "one", "two")
+    wait_for("both", lambda: site.got("one") == site.got("two") == ["A/1"], 10)
+    assert ways.follow(site.routing("one")) and shown("courier_outbox_pending", "one") is not None and shown("courier_outbox_pending", "two") is None
+    site.put("B", "one", "two")
+    wait_for("the other", lambda: site.got("one") == ["A/1", "B/1"], 10)
+    assert site.got("two") == ["A/1"] and site.outbox.pending("two") == 1
+    assert ways.follow(site.routing("one", "two"))
+    wait_for("what waited", lambda: site.got("two") == ["A/1", "B/1"], 10)
+
+
+def test_routes_with_a_sink_that_cannot_be_opened_change_nothing(site):
+    ways = site.open(site.routing("one"))
+    before = ways.routing
+    bad = site.routing("three", broken=SinkConfig("file", {"path": "/proc/nowhere/x"}, "routes.yaml:3"))
+    assert not ways.follow(bad) and not ways.follow(bad) and ways.routing is before
+    site.put("A", "one")
+    wait_for("the old sink", lambda: site.got("one") == ["A/1"], 10)
+    with pytest.raises(BadInput, match="^routes.yaml:3: sink broken: path"):
+        WaysOut(site.folder / "outbox.db", bad, lambda: 0, site.failures.append)
+
+
+def test_a_sink_whose_options_change_is_opened_anew(site):
+    ways = site.open(site.routing("one"))
+    assert ways.follow(site.routing(one=SinkConfig("file", {"path": str(site.folder / "elsewhere")})))
+    site.put("A", "one")
+    wait_for("the new place", lambda: site.got("elsewhere") == ["A/1"], 10)
+
+
+def test_alerts_go_to_all_but_real_police(site):
+    ways = site.open(site.routing("one", real=SinkConfig("file", {"path": str(site.folder / "real"), "real": True})))
+    assert [to.sink for to in ways.for_alerts(now_ms())] == ["one"] and ways.is_real("real")
+
+
+def test_a_dispatch_that_cannot_go_on_says_so(site):
+    ways = site.open(site.routing("one"))
+    ways.stop()
+    ways.join()
+    (site.folder / "outbox.db").write_bytes(b"no database" * 1_000)
+    (site.folder / "outbox.db-wal").unlink(missing_ok=True)
+    broken = WaysOut(site.folder / "outbox.db", site.routing("two"), lambda: 0, site.failures.append)
+    wait_for("the reason", lambda: site.failures, 10)
+    broken.stop()
+    assert type(site.failures.pop()).__name__ == "DatabaseError"
+    site.failures.clear()
