@@ -19,6 +19,7 @@ from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
 from consumers.console.positions import Fleet, Leg
 from consumers.console.tracks import Tracks
+from consumers.console.views import MEASURES, policy_view, rates_view
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.clock import DAY_MS, HOUR_MS
@@ -39,8 +40,8 @@ FIRST_REDRAWN_S = 3.0
 SAVED_EVERY_S = 60.0
 MOST_LISTED = 5_000
 """So many incidents, the newest, are handed to a page at first."""
-_MEASURES = {"electronic": "electronic_waybill", "green": "green_packaging"}
-"""The rates above every page: as rows call them, and as packs do."""
+ABOVE = ("electronic", "green")
+"""The rates above every page."""
 _decode_rate = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -185,7 +186,7 @@ class City:
         """The figures above every page."""
         return {
             "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
-            "rates": {name: self._rate(name) for name in _MEASURES}, "status": self._status(),
+            "rates": {name: self._rate(name) for name in ABOVE}, "status": self._status(),
         }  # fmt: skip
 
     def _status(self) -> dict[str, str] | None:
@@ -208,7 +209,7 @@ class City:
         """The city's share of its newest local day, what the day is forecast to end with, and the target."""
         dates = [date for enterprise_id, date in self.rates if enterprise_id == CITY_WIDE]
         row = self.rates[CITY_WIDE, max(dates)] if dates else {}
-        target = self.policies.newest.pack.target_of(_MEASURES[name]) if self.policies else None
+        target = self.policies.newest.pack.target_of(MEASURES[name]) if self.policies else None
         return {"date": row.get("date"), "rate": row.get(f"{name}_rate"), "forecast": row.get(f"{name}_forecast"), "target": target, "accepted": row.get("accepted")}
 
     def zones(self) -> list[dict[str, Any]]:
@@ -233,6 +234,12 @@ class City:
                 "titles": rule_titles(), "basis": {name: words._asdict() for name, words in BASIS_WORDS.items()}, "duty": {name: words._asdict() for name, words in DUTY_WORDS.items()},
                 "figures": FIGURES_WORDS._asdict(), "basemap": self.basemap.version,
             }  # fmt: skip
+
+    def views(self) -> dict[str, Any]:
+        """What the views of rates and of the policy show."""
+        with self.lock:
+            policy = self.policies.newest if self.policies else None
+            return {"rates": rates_view(self.rates, policy), "policy": policy_view(policy)}
 
     def vehicle_table(self, since: int) -> dict[str, Any]:
         """Ids, plates and enterprises of the vehicles from a number on."""

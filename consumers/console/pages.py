@@ -70,7 +70,7 @@ class Pages:
         return [
             web.get("/", self.file), web.get("/static/{name}", self.file), web.get("/vendor/{name}", self.file),
             web.get("/api/state", self.state), web.get("/api/events", self.events), web.get("/api/positions", self.positions),
-            web.get("/api/vehicles", self.vehicles), web.get("/api/vehicle", self.vehicle), web.get("/api/incident", self.incident),
+            web.get("/api/views", self.views), web.get("/api/vehicles", self.vehicles), web.get("/api/vehicle", self.vehicle), web.get("/api/incident", self.incident),
             web.get("/basemap/{theme}/{zoom:\\d{1,2}}/{column:\\d{1,6}}/{row:\\d{1,6}}.png", self.tile), web.post("/api/answer", self.answer),
         ]  # fmt: skip
 
@@ -117,6 +117,10 @@ class Pages:
     async def state(self, request: web.Request) -> web.StreamResponse:
         """All that a page begins with."""
         return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.state())))
+
+    async def views(self, request: web.Request) -> web.StreamResponse:
+        """The rates by enterprise and day, and the pack in sentences."""
+        return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.views())))
 
     async def vehicles(self, request: web.Request) -> web.StreamResponse:
         """Ids and plates from a number on."""

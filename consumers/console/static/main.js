@@ -6,6 +6,7 @@ import { draw, filtered, lists, offerFilters, show } from './lists.js';
 import { hasWebgl, LiveMap, THEMES } from './map.js';
 import { close, incidentPanel, open, vehiclePanel } from './panels.js';
 import { follow, on, state } from './store.js';
+import { drawView } from './views.js';
 import { t, translate } from './words.js';
 
 const map = hasWebgl() ? new LiveMap(({ number, zone }) => (zone ? showZone(zone) : go({ vehicle: fleet.rows[number]?.[0] }))) : null;
@@ -17,7 +18,8 @@ const go = (target) => { const [[key, value]] = Object.entries(target); if (valu
 const leave = () => { history.pushState(null, '', location.pathname + location.search); choose(); };
 
 async function choose(goes = true) {
-  const { incident, vehicle } = asked();
+  const { incident, vehicle, view } = asked();
+  drawView(incident || vehicle ? null : view);
   chosen = incident ? { incident } : vehicle ? { vehicle } : {};
   lists.chosen = incident ?? null;
   draw();
@@ -52,6 +54,7 @@ let later = null;
 const drawSoon = () => { later ??= setTimeout(() => { later = null; offerFilters(); draw(); }, 150); };
 on('loaded', () => { renewIds(); drawHeader(); offerFilters(); draw(); map?.drawZones(); map?.drawBasemap(); if (chosen.incident || chosen.vehicle) { if (!isWriting()) refresh(); } else if (location.hash) choose(); });
 on('header', drawHeader);
+setInterval(() => drawView(asked().view), 10000);
 on('zones', () => { map?.drawZones(); if (lists.tab === 'zones') draw(); });
 on('basemap', () => map?.drawBasemap());
 on('fresh', sayFresh);
@@ -82,7 +85,7 @@ function drawLegend() {
 on('loaded zones', drawLegend);
 
 // --- language and theme ---
-addEventListener('prefs', () => { translate(); $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中'; drawHeader(); offerFilters(); draw(); drawLegend(); sayNoMap(); map?.restyle(); if (chosen.incident || chosen.vehicle) refresh(); });
+addEventListener('prefs', () => { translate(); drawView(asked().view); $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中'; drawHeader(); offerFilters(); draw(); drawLegend(); sayNoMap(); map?.restyle(); if (chosen.incident || chosen.vehicle) refresh(); });
 $('lang').addEventListener('click', () => window.prefs.set('lang', window.prefs.lang === 'zh' ? 'en' : 'zh'));
 $('theme').addEventListener('click', () => window.prefs.set('theme', window.prefs.theme === 'dark' ? 'light' : 'dark'));
 function sayNoMap() {

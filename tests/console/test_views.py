@@ -1,0 +1,56 @@
+"""The views beside the map: rates against their targets, and the pack in the sentences of policy check."""
+
+import pytest
+
+from consumers.console.views import policy_view, rates_view
+from deploy.explain import explain
+from streams.policy.reader import load_policy
+
+READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
+
+
+def row(electronic, green=None, accepted=10, **more):
+    return {"accepted": accepted, "electronic_rate": electronic, "green_rate": green, **more}
+
+
+def test_the_newest_day_is_shown_by_enterprise_and_the_city_by_day():
+    rates = {("*", "2026-11-29"): row(1.0), ("*", "2026-11-30"): row(0.9, 0.8), ("a", "2026-11-30"): row(0.85), ("gone", "2026-11-29"): row(0.1)}
+    view = rates_view(rates, load_policy("hohhot-2019"))
+    assert view["date"] == "2026-11-30" and [line["enterprise_id"] for line in view["rows"]] == ["*", "a"] and [day["date"] for day in view["days"]] == ["2026-11-29", "2026-11-30"]
+    assert view["rows"][1]["rates"]["electronic"] == 0.85 and view["rows"][1]["rates"]["green"] is None and view["days"][0]["rates"]["green"] is None
+    electronic = next(measure for measure in view["measures"] if measure["feature"] == "electronic")
+    assert electronic["target"] == 0.9 and "90%" in electronic["words"]["zh"] and electronic["en"]
+
+
+def test_without_rates_or_a_pack_there_is_nothing_to_show():
+    assert rates_view({}, None) == {"date": None, "measures": [], "rows": [], "days": []} and policy_view(None) is None
+    assert rates_view({("*", "2026-11-30"): row(1.0)}, None)["measures"][0]["target"] is None
+
+
+@pytest.mark.parametrize("name", ["hohhot-2019", "hezhou-2018", "shaoxing-2019", "wulong-2019", "yunnan-2018"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_pack_is_said_in_the_sentences_of_policy_check(name, lang):
+    policy = load_policy(name)
+    view, said = policy_view(policy), explain(policy, lang)
+    assert all(line in said for line in view["document"][lang]) and all(target[lang] in said for target in view["targets"])
+    assert [rule["id"] for rule in view["rules"]] == [rule.id for rule in policy.pack.rules]
+    assert all(line in said for rule in view["rules"] for line in rule["lines"][lang])
+
+
+def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_day, watch):
+    demo = console("--demo", recorded_day, "--speedup", 3600)
+    watched = watch(demo.url)
+    page = watched.open("/?lang=zh&theme=light#view=rates")
+    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_selector("#view table tbody tr.city", timeout=60_000)
+    assert "全市" in page.text_content("#view tr.city") and "%" in page.text_content("#view tr.city") and page.locator("main").is_hidden()
+    page.click("#lang")
+    page.wait_for_function("() => document.querySelector('#view h2').textContent.startsWith('Rates of')")
+    page.click("[data-view=policy]")
+    page.wait_for_function("() => document.querySelectorAll('#view ol > li').length >= 10")
+    assert "Clause" in page.text_content("#view ol") and page.get_attribute("[data-view=policy]", "aria-current") == "page"
+    page.click("[data-view=live]")
+    page.wait_for_function("() => document.querySelector('#view').hidden && !document.querySelector('main').hidden")
+    page.click("#list [data-incident]")
+    page.wait_for_function("() => !document.querySelector('#panel').hidden")
+    watched.check()
