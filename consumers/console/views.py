@@ -18,7 +18,7 @@ DAYS = 30
 
 
 def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None) -> dict[str, Any]:
-    """Each enterprise's shares of the newest local day, the city's of the last days, and the targets; rows are by (enterprise or ``*``, date)."""
+    """Each enterprise's shares of the newest local day, the city's of the last days, and the targets, those that have one first; rows are by (enterprise or ``*``, date)."""
     dates = sorted({date for enterprise_id, date in rates if enterprise_id == CITY_WIDE})[-DAYS:]
     newest = dates[-1] if dates else None
     of_day = sorted((key[0], row) for key, row in rates.items() if key[1] == newest)
@@ -29,6 +29,7 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
          "words": {lang: target_words(measure, targets[measure]).line(lang) for lang in ("zh", "en")} if measure in targets else None}
         for feature, measure in MEASURES.items() if measure in TITLES and (feature in known or measure in targets)
     ]  # fmt: skip
+    measures.sort(key=lambda measure: measure["target"] is None)
     return {
         "date": newest, "measures": measures,
         "rows": [{"enterprise_id": name, "accepted": row.get("accepted"), "rates": {feature: row.get(f"{feature}_rate") for feature in known}} for name, row in of_day],

@@ -18,6 +18,8 @@ def test_the_newest_day_is_shown_by_enterprise_and_the_city_by_day():
     view = rates_view(rates, load_policy("hohhot-2019"))
     assert view["date"] == "2026-11-30" and [line["enterprise_id"] for line in view["rows"]] == ["*", "a"] and [day["date"] for day in view["days"]] == ["2026-11-29", "2026-11-30"]
     assert view["rows"][1]["rates"]["electronic"] == 0.85 and view["rows"][1]["rates"]["green"] is None and view["days"][0]["rates"]["green"] is None
+    targets = [measure["target"] is None for measure in view["measures"]]
+    assert targets == sorted(targets)
     electronic = next(measure for measure in view["measures"] if measure["feature"] == "electronic")
     assert electronic["target"] == 0.9 and "90%" in electronic["words"]["zh"] and electronic["en"]
 
@@ -44,6 +46,7 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     page.wait_for_function(READY, timeout=60_000)
     page.wait_for_selector("#view table tbody tr.city", timeout=60_000)
     assert "全市" in page.text_content("#view tr.city") and "%" in page.text_content("#view tr.city") and page.locator("main").is_hidden()
+    assert page.get_attribute("[data-view=rates]", "aria-current") == "page"
     page.click("#lang")
     page.wait_for_function("() => document.querySelector('#view h2').textContent.startsWith('Rates of')")
     page.click("[data-view=policy]")

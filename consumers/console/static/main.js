@@ -136,6 +136,7 @@ translate();
 $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中';
 sayNoMap();
 show('incidents');
+drawView(asked().view);
 drawHeader();
 follow();
 followPositions();

@@ -27,7 +27,7 @@ const WORDS = {
   noWebgl: ['此浏览器无法使用 WebGL，因此没有地图；右侧的列表和表格包含同样的信息。', 'This browser has no WebGL, so there is no map; the lists hold the same information.'],
   replaying: ['回放', 'Replay'], replayNote: ['这是已记录的一天的回放，不接受回复。', 'This replays a recorded day; answers are not taken.'],
   views: ['页面', 'Views'], live: ['实时', 'Live'], rates: ['指标', 'Rates'], policy: ['规则', 'Policy'], wholeCity: ['全市', 'The whole city'], acceptedCount: ['收寄件数', 'Accepted'],
-  ratesOf: ['{0} 的各项指标', 'Rates of {0}'], byDay: ['全市逐日', 'The city by day'], ofParcels: ['收寄快件中的占比；没有申报的不计入。', 'Shares of accepted parcels; what nobody reported does not count.'],
+  ratesOf: ['{0} 的各项指标', 'Rates of {0}'], byDay: ['全市逐日', 'The city by day'], ofParcels: ['各项占比以有申报的快件为准，没有申报的不计入。', 'Each share is of the parcels that say it; what nobody reported does not count.'],
   noRates: ['还没有收寄扫描，因此没有指标。', 'No parcels have been accepted yet, so there are no rates.'], noPolicy: ['尚未发布政策包。', 'No pack is published yet.'], rulesAre: ['规则（共 {0} 条）', 'Rules ({0})'], targetsAre: ['目标', 'Targets'], noTargets: ['没有目标。', 'There are none.'],
   number: ['编号', 'Number'], inForce: ['现行', 'In force'], otherTimes: ['其他时段', 'At other times'], exampleZone: ['示例区域', 'Example zone'], locate: ['在地图上显示', 'Show on the map'], fit: ['全城', 'Whole city'],
 };
