@@ -19,7 +19,7 @@ from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
 from consumers.console.positions import Fleet, Leg
 from consumers.console.tracks import Tracks
-from consumers.console.views import MEASURES, policy_view, rates_view
+from consumers.console.views import MEASURES, outlets_view, policy_view, rates_view
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.clock import DAY_MS, HOUR_MS
@@ -236,10 +236,11 @@ class City:
             }  # fmt: skip
 
     def views(self) -> dict[str, Any]:
-        """What the views of rates and of the policy show."""
+        """What the views of rates, outlets and the policy show."""
         with self.lock:
             policy = self.policies.newest if self.policies else None
-            return {"rates": rates_view(self.rates, policy), "policy": policy_view(policy)}
+            unfiled = [(one.outlet_id, one.enterprise_id) for one in self.incidents.standing() if one.rule == "unfiled_outlet" and one.outlet_id]
+            return {"rates": rates_view(self.rates, policy), "outlets": outlets_view(self.registry, unfiled, self._now_ms()), "policy": policy_view(policy)}
 
     def vehicle_table(self, since: int) -> dict[str, Any]:
         """Ids, plates and enterprises of the vehicles from a number on."""

@@ -119,7 +119,7 @@ class Pages:
         return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.state())))
 
     async def views(self, request: web.Request) -> web.StreamResponse:
-        """The rates by enterprise and day, and the pack in sentences."""
+        """The rates by enterprise and day, the register of outlets, and the pack in sentences."""
         return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.views())))
 
     async def vehicles(self, request: web.Request) -> web.StreamResponse:

@@ -1,8 +1,8 @@
-"""What the Rates and Policy views show: shares by enterprise and day against their targets, and the pack in sentences. Pure."""
+"""What the views beside the map show: shares by enterprise and day against their targets, the register of outlets, the pack in sentences. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streams.basis import MARKS
@@ -10,9 +10,13 @@ from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, rule_words, target_words
 from streams.registry.key_figures import TITLES
+from streams.registry.records import AnyEntry, Facility, Line, Outlet
+from streams.registry.registry import Registry
 
 MEASURES = {feature: {"electronic": "electronic_waybill", "green": "green_packaging"}.get(feature, feature) for feature in (*RATES_OF, *SAID_OR_NOT)}
 """The rates that rows have, and what packs call them."""
+_OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "recycling_container")
+_FACILITY = ("id", "level", "enterprise_id", "township", "village", "lon", "lat")
 DAYS = 30
 """So many days, the newest, are drawn."""
 
@@ -35,6 +39,26 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
         "rows": [{"enterprise_id": name, "accepted": row.get("accepted"), "rates": {feature: row.get(f"{feature}_rate") for feature in known}} for name, row in of_day],
         "days": [{"date": date, "accepted": rates[CITY_WIDE, date].get("accepted"), "rates": {feature: rates[CITY_WIDE, date].get(f"{feature}_rate") for feature in known}} for date in dates],
     }  # fmt: skip
+
+
+def outlets_view(registry: Registry, unfiled: Iterable[tuple[str, str | None]], now_ms: int) -> dict[str, Any]:
+    """The register of outlets as it is now (网点备案): where each is, whether it is on file and what it has; those seen in scans (``unfiled``: id and enterprise) that are on no file; facilities and lines."""
+    current = {kind: _current(registry, kind, now_ms) for kind in ("outlet", "facility", "line")}
+    outlets = [{name: getattr(entry, name) for name in _OUTLET} for entry in current["outlet"] if isinstance(entry, Outlet)]
+    known = {outlet["id"] for outlet in outlets}
+    strangers = {outlet_id: enterprise_id for outlet_id, enterprise_id in unfiled if outlet_id not in known}
+    outlets += [{**dict.fromkeys(_OUTLET), "id": outlet_id, "enterprise_id": enterprise_id, "filed": False} for outlet_id, enterprise_id in sorted(strangers.items())]
+    return {
+        "outlets": outlets,
+        "facilities": [{name: getattr(entry, name) for name in _FACILITY} for entry in current["facility"] if isinstance(entry, Facility)],
+        "lines": [{"id": entry.id, "zones": entry.zones, "vehicle_ids": entry.vehicle_ids} for entry in current["line"] if isinstance(entry, Line)],
+    }  # fmt: skip
+
+
+def _current(registry: Registry, kind: str, now_ms: int) -> list[AnyEntry]:
+    """The records of a kind that are valid now, by id."""
+    ids = sorted({entry.id for entry in registry.each(kind)})
+    return [entry for entry in (registry.at(kind, entry_id, now_ms) for entry_id in ids) if entry is not None]
 
 
 def policy_view(policy: Policy | None) -> dict[str, Any] | None:

@@ -10,6 +10,8 @@ from deploy.broker import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless", "--no-sandbox", "--enable-unsafe-swiftshader"]
+PATIENCE_MS = 120_000
+"""Maps are drawn without a graphics card, beside other tests."""
 SIZES = {"desk": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 
 
@@ -39,6 +41,7 @@ class Watched:
         self.url = url
         self.context = browser.new_context(viewport=SIZES[size], locale="en-GB", **options)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
         self.asked, self.complaints = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("websocket", lambda socket: self.asked.append(socket.url))

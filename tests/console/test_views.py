@@ -1,10 +1,15 @@
 """The views beside the map: rates against their targets, and the pack in the sentences of policy check."""
 
+import json
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from consumers.console.views import policy_view, rates_view
+from consumers.console.views import outlets_view, policy_view, rates_view
 from deploy.explain import explain
 from streams.policy.reader import load_policy
+from streams.registry.records import decode_versions
+from streams.registry.registry import Registry
 
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
 
@@ -29,6 +34,18 @@ def test_without_rates_or_a_pack_there_is_nothing_to_show():
     assert rates_view({("*", "2026-11-30"): row(1.0)}, None)["measures"][0]["target"] is None
 
 
+def test_the_register_is_as_of_now_and_strangers_are_on_no_file():
+    registry, now_ms = Registry(ZoneInfo("Asia/Shanghai")), 1_790_000_000_000
+    for kind, name, *versions in (
+        ("outlet", "o", {"filed": False}, {"filed": True, "camera": True, "valid_from": "2026-01-01"}), ("outlet", "later", {"filed": True, "valid_from": "2030-01-01"}),
+        ("facility", "h", {"level": "hub", "lon": 111.6, "lat": 40.8}), ("line", "l", {"zones": ["z"], "vehicle_ids": ["v"]}),
+    ):  # fmt: skip
+        registry.put(kind, name, decode_versions(json.dumps([{"kind": kind, "id": name, **version} for version in versions]).encode()))
+    view = outlets_view(registry, [("x", "e"), ("o", "e")], now_ms)
+    assert [(one["id"], one["filed"], one["camera"]) for one in view["outlets"]] == [("o", True, True), ("x", False, None)]
+    assert [one["level"] for one in view["facilities"]] == ["hub"] and view["lines"] == [{"id": "l", "zones": ["z"], "vehicle_ids": ["v"]}]
+
+
 @pytest.mark.parametrize("name", ["hohhot-2019", "hezhou-2018", "shaoxing-2019", "wulong-2019", "yunnan-2018"])
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_pack_is_said_in_the_sentences_of_policy_check(name, lang):
@@ -49,6 +66,9 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     assert page.get_attribute("[data-view=rates]", "aria-current") == "page"
     page.click("#lang")
     page.wait_for_function("() => document.querySelector('#view h2').textContent.startsWith('Rates of')")
+    page.click("[data-view=outlets]")
+    page.wait_for_function("() => document.querySelectorAll('#view tbody tr').length > 5 && document.querySelectorAll('#view svg.places circle').length > 5")
+    assert "on file" in page.text_content("#view h2")
     page.click("[data-view=policy]")
     page.wait_for_function("() => document.querySelectorAll('#view ol > li').length >= 10")
     assert "Clause" in page.text_content("#view ol") and page.get_attribute("[data-view=policy]", "aria-current") == "page"

@@ -1,4 +1,4 @@
-// The views beside the map: rates by enterprise and day against their targets, and the pack in sentences.
+// The views beside the map: rates by enterprise and day against their targets, the register of outlets, the pack in sentences.
 import { $, el, svg } from './dom.js';
 import { state } from './store.js';
 import { lang, number, percent, say, t } from './words.js';
@@ -36,6 +36,41 @@ function ratesView({ date, measures, rows, days }) {
   return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', {}, el('table', {}, el('thead', {}, head), el('tbody', {}, body))), el('h3', {}, t('byDay')), el('div.graphs', {}, graphs)];
 }
 
+const LEVEL = (level) => t(level === 'township' ? 'township-level' : level);
+const filed = (outlet) => (outlet.filed === true ? 'onFile' : outlet.filed === false ? 'notFiled' : 'filedUnknown');
+
+/** Where the outlets and facilities are; the table below says the same. */
+function places(outlets, facilities) {
+  const points = [...facilities.map((one) => ({ ...one, kind: 'facility', says: `${LEVEL(one.level)} ${one.id}` })), ...outlets.map((one) => ({ ...one, kind: filed(one), says: `${one.id}: ${t(filed(one))}` }))].filter((one) => one.lon !== null && one.lat !== null);
+  if (!points.length) return null;
+  const span = (name) => { const values = points.map((one) => one[name]); return [Math.min(...values), Math.max(...values)]; };
+  const [[west, east], [south, north]] = [span('lon'), span('lat')];
+  const scale = Math.min(1040 / Math.max((east - west) * Math.cos((south * Math.PI) / 180), 0.001), 380 / Math.max(north - south, 0.001));
+  const drawn = svg('svg', { viewBox: '0 0 1100 420', class: 'places', role: 'img', 'aria-label': t('outlets') });
+  for (const one of points) {
+    const [x, y] = [30 + (one.lon - west) * Math.cos((south * Math.PI) / 180) * scale, 400 - (one.lat - south) * scale];
+    const mark = one.kind === 'facility' ? svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }) : svg('circle', { cx: x, cy: y, r: 6 });
+    mark.setAttribute('class', one.kind);
+    mark.append(svg('title', {}, one.says));
+    drawn.append(mark);
+  }
+  return drawn;
+}
+
+function outletsView({ outlets, facilities, lines }) {
+  if (!outlets.length) return [el('h2', {}, t('outlets')), el('p.empty', {}, t('noOutlets'))];
+  const has = (value) => (value === null || value === undefined ? t('unknownYet') : t(value ? 'yes' : 'no'));
+  const count = (kind) => outlets.filter((one) => filed(one) === kind).length;
+  const order = { notFiled: 0, filedUnknown: 1, onFile: 2 };
+  const body = [...outlets].sort((one, other) => order[filed(one)] - order[filed(other)] || one.id.localeCompare(other.id)).map((one) => el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, say(state.enterprises[one.enterprise_id]) || one.enterprise_id || '–'),
+    el('td', {}, one.township ?? '–'), el('td', {}, el(`span.chip.${filed(one)}`, {}, t(filed(one)))), el('td', {}, has(one.camera)), el('td', {}, has(one.recycling_container))));
+  const head = el('tr', {}, ['outlet', 'enterprise', 'township', 'onFile', 'camera', 'container'].map((name) => el('th', { scope: 'col' }, t(name))));
+  const of = (level) => facilities.filter((one) => one.level === level).length;
+  return [el('h2', {}, t('outletsAre', outlets.length, count('onFile'), count('notFiled'))), places(outlets, facilities), el('div.scroll', {}, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
+    facilities.length ? [el('h3', {}, t('facilities')), el('p', {}, ['hub', 'county', 'township', 'village', 'pickup_point'].filter(of).map((level) => `${LEVEL(level)} ${number(of(level))}`).join(' · '))] : null,
+    lines.length ? [el('h3', {}, t('routes')), el('ul', {}, lines.map((line) => el('li', {}, `${line.id}: ${line.zones.join(' → ')}`)))] : null].flat().filter(Boolean);
+}
+
 function policyView(policy) {
   if (!policy) return [el('h2', {}, t('policy')), el('p.empty', {}, t('noPolicy'))];
   const [title, ...document] = policy.document[lang()];
@@ -44,10 +79,11 @@ function policyView(policy) {
   return [el('h2', {}, title), document.map((line) => el('p', {}, line)), el('h3', {}, t('rulesAre', rules.length)), el('ol', {}, rules), el('h3', {}, t('targetsAre')), targets];
 }
 
+const VIEWS = { rates: ratesView, outlets: outletsView, policy: policyView };
 let drawing = 0;
 /** Show a view in the place of the map and its lists; no name: the map. */
 export async function drawView(name) {
-  const isView = ['rates', 'policy'].includes(name);
+  const isView = name in VIEWS;
   $('view').hidden = !isView;
   document.querySelector('main').hidden = isView;
   for (const link of document.querySelectorAll('[data-view]')) link.setAttribute('aria-current', link.dataset.view === (isView ? name : 'live') ? 'page' : 'false');
@@ -55,7 +91,7 @@ export async function drawView(name) {
   const turn = (drawing += 1);
   try {
     const found = await (await fetch('/api/views')).json();
-    if (turn === drawing) $('view').replaceChildren(...(name === 'rates' ? ratesView(found.rates) : policyView(found.policy)).flat());
+    if (turn === drawing) $('view').replaceChildren(...VIEWS[name](found[name]).flat());
   } catch {
     if (!$('view').firstChild) $('view').replaceChildren(el('p.empty', {}, t('loading')));
   }
