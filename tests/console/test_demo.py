@@ -19,7 +19,7 @@ def demo(console, recorded_day):
 def test_a_recorded_day_comes_to_pass_on_the_page(demo, watch):
     watched = watch(demo.url)
     page = watched.open("/?lang=en&theme=light")
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY)
     assert page.text_content("#city") == "Hohhot" and page.text_content("#product") == "Replay"
     assert page.locator("#status").is_hidden(), page.text_content("#status")
     assert "%" in page.text_content("#electronic") and "target 90 %" in page.text_content("#electronic")
@@ -33,7 +33,7 @@ def test_a_recorded_day_comes_to_pass_on_the_page(demo, watch):
 def test_words_and_colours_change_at_once_and_are_kept(demo, watch):
     watched = watch(demo.url, color_scheme="dark")
     page = watched.open()
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY)
     root = lambda: page.evaluate("[document.documentElement.lang, document.documentElement.dataset.theme]")  # noqa: E731
     assert root() == ["en", "dark"], "as the browser prefers"
     page.click("#lang")
@@ -41,7 +41,7 @@ def test_words_and_colours_change_at_once_and_are_kept(demo, watch):
     assert root() == ["zh-CN", "light"]
     assert page.text_content("#city") == "呼和浩特市" and "事件" in page.text_content("#tab-incidents") and page.get_attribute("#search", "placeholder") == "编号或车牌"
     page.reload()
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY)
     assert root() == ["zh-CN", "light"] and page.title().startswith("呼和浩特市")
     texts = page.evaluate("[...document.querySelectorAll('[data-t]')].map((one) => one.textContent)")
     assert all(any("\u4e00" <= sign <= "\u9fff" for sign in text) for text in texts if text), texts
@@ -51,7 +51,7 @@ def test_words_and_colours_change_at_once_and_are_kept(demo, watch):
 def test_the_list_is_filtered_searched_and_walked_through_by_keys(demo, watch):
     watched = watch(demo.url)
     page = watched.open("/?lang=en")
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY)
     rules = page.evaluate("[...new Set([...yicheng.state.incidents.values()].map((row) => row.rule))]")
     page.wait_for_function("(n) => document.querySelector('#f-rule').options.length > n", arg=1)
     page.select_option("#f-rule", rules[0])
@@ -87,11 +87,11 @@ def test_a_link_leads_to_an_incident_with_its_clause_and_its_vehicle(demo, watch
         state = json.loads(answer.read())
     watched = watch(demo.url)
     page = watched.open("/?lang=zh")
-    page.wait_for_function(READY, timeout=60_000)
+    page.wait_for_function(READY)
     row = page.evaluate("[...yicheng.state.incidents.values()].find((row) => row.vehicle_id && row.basis && row.lon !== null)")
     other = watch(demo.url)
     page = other.open(f"/?lang=zh#incident={row['incident_id']}")
-    page.wait_for_selector("#panel:not([hidden]) blockquote", timeout=60_000)
+    page.wait_for_selector("#panel:not([hidden]) blockquote")
     text = page.text_content("#panel")
     assert row["reason_zh"] in text and state["titles"][row["rule"]]["zh"] in text and state["document"]["title"] in text and "责任单位" in text
     assert page.get_attribute("#panel blockquote", "lang") == "zh-CN" and page.locator("#panel .evidence li").count() > 0
@@ -112,7 +112,7 @@ def test_a_browser_without_webgl_gets_the_lists_and_is_told_why(demo, launch):
     try:
         watched = Watched(browser, demo.url)
         page = watched.open("/?lang=en")
-        page.wait_for_function(READY, timeout=60_000)
+        page.wait_for_function(READY)
         assert page.text_content("#no-map").startswith("This browser has no WebGL")
         page.click("#tab-vehicles")
         assert page.locator("#list tbody tr").count() >= 10
@@ -126,7 +126,7 @@ def test_nothing_is_wider_than_the_page(demo, watch, size):
     watched = watch(demo.url, size, reduced_motion="reduce")
     for lang in ("zh", "en"):
         page = watched.open(f"/?lang={lang}")
-        page.wait_for_function(READY, timeout=60_000)
+        page.wait_for_function(READY)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
         cut = page.evaluate("[...document.querySelectorAll('header button, [role=tab], #filters select')].filter((one) => { const box = one.getBoundingClientRect(); return box.right > innerWidth || box.left < 0 || !box.width; }).length")
         assert cut == 0

@@ -60,8 +60,8 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     demo = console("--demo", recorded_day, "--speedup", 3600)
     watched = watch(demo.url)
     page = watched.open("/?lang=zh&theme=light#view=rates")
-    page.wait_for_function(READY, timeout=60_000)
-    page.wait_for_selector("#view table tbody tr.city", timeout=60_000)
+    page.wait_for_function(READY)
+    page.wait_for_selector("#view table tbody tr.city")
     assert "全市" in page.text_content("#view tr.city") and "%" in page.text_content("#view tr.city") and page.locator("main").is_hidden()
     assert page.get_attribute("[data-view=rates]", "aria-current") == "page"
     page.click("#lang")
