@@ -15,9 +15,9 @@ PATIENCE_MS = 120_000
 SIZES = {"desk": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def launch():
-    """Starts browsers with further arguments; they end with the tests."""
+    """Starts browsers with further arguments; they end with the test, since the library's event loop is in the way of all others in the process."""
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM}: the pages are looked at with Debian's browser; apt install chromium brings it")
     from playwright.sync_api import sync_playwright
@@ -26,9 +26,9 @@ def launch():
         yield lambda *arguments: playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*ARGUMENTS, *arguments])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser(launch):
-    """One browser for all tests."""
+    """A browser."""
     started = launch()
     yield started
     started.close()
