@@ -169,7 +169,7 @@ class Notifier:
                 metrics.NOTIFICATIONS.labels(destination.sink, "synthetic").inc()
             else:
                 to.append(destination)
-        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED, self.log.topic), to)]
+        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED, self.log.topic, _name(event)), to)]
 
     def _enter_answer(self, record: Any, at_ms: int) -> None:
         """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder."""
@@ -190,7 +190,7 @@ class Notifier:
     def _remind(self, event: IncidentEvent, answered_ms: int, at_ms: int) -> None:
         incident = event.incident
         reminders = [to for to in self.ways.routing.reminders(event, answered_ms) if not (event.synthetic and self.ways.is_real(to.sink))]
-        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body, topic=self.log.topic), reminders)], at_ms))
+        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body, topic=self.log.topic, name=_name(event)), reminders)], at_ms))
 
     def _settled(self, partition: TopicPartition, position: int) -> int:
         offset, self._past_no = self.outbox.settled_offset(partition.partition, position, self._past_no)
@@ -216,6 +216,11 @@ class Notifier:
         """An incident as last revised, if it is still in the outbox. From any thread."""
         with self._lock_of_pages:
             return self.outbox_of_pages.event(incident_id)
+
+
+def _name(event: IncidentEvent) -> str:
+    """An event's id, unless it is made as those of workers are."""
+    return "" if event.event_id == f"{event.incident.incident_id}/{event.incident.revision}" else event.event_id
 
 
 def _cut_short() -> None:

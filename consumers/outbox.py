@@ -37,7 +37,8 @@ DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d
 class Entry(NamedTuple):
     """One revision of an incident, or an alert: what is to be delivered, where it stood in Kafka (None: nowhere), and whether it takes back all before it.
 
-    ``topic`` tells a topic from one of the same name that was there before: what is said again in another is another thing.
+    ``topic`` tells a topic from one of the same name that was there before: what is said again in another is another thing. ``name``: the event's
+    id where that is not made of incident and revision, as ours are: whoever may write to the topic cannot take an incident's place.
     """
 
     incident_id: str
@@ -47,6 +48,7 @@ class Entry(NamedTuple):
     offset: int | None = None
     takes_back: bool = False
     topic: str = ""
+    name: str = ""
 
 
 class Delivery(NamedTuple):
@@ -89,9 +91,9 @@ class Outbox:
             self._db.executemany("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", [(*place, position) for place, position in places.items()])
             for entry, destinations in entries:
                 incident_no = self._incident_no(entry.incident_id, entry.topic)
-                values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, self._codec.compressed(entry.body))
-                self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body) VALUES (?, ?, ?, ?, ?, ?)", values)
-                event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ?", (incident_no, entry.revision)).fetchone()[0]
+                values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, self._codec.compressed(entry.body), entry.name)
+                self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body, name) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ? AND name = ?", (incident_no, entry.revision, entry.name)).fetchone()[0]
                 for to in destinations:
                     if entry.takes_back and self._take_back(incident_no, to.sink, made_ms):
                         continue

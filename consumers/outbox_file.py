@@ -18,7 +18,7 @@ _BUSY_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS incidents(incident_no INTEGER PRIMARY KEY, incident_id TEXT NOT NULL, topic TEXT NOT NULL, answered_ms INTEGER, UNIQUE(incident_id, topic));
 CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY AUTOINCREMENT, incident_no INTEGER NOT NULL, revision INTEGER NOT NULL, partition INTEGER, offset INTEGER,
-  made_ms INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE(incident_no, revision));
+  made_ms INTEGER NOT NULL, body BLOB NOT NULL, name TEXT NOT NULL DEFAULT '', UNIQUE(incident_no, revision, name));
 CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY AUTOINCREMENT, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,
   step INTEGER NOT NULL, due_ms INTEGER NOT NULL, fold TEXT, until_answered INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
   done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));

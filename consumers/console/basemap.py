@@ -127,7 +127,7 @@ class Basemap:
 
     def _load(self, file: Path) -> None:
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with np.load(file) as held:
                 for place, cells in zip(held["places"].tolist(), held["cells"].astype(np.float32), strict=True):
                     self._tiles[place[0], place[1]] = cells.reshape(SIDE, SIDE)
                 self._aged_s = float(held["aged_s"])
