@@ -8,7 +8,8 @@ import orjson
 import pytest
 from conftest import PLAIN
 
-from consumers.notifier import open_sinks
+from consumers.routes_file import configured
+from consumers.ways_out import WaysOut
 from deploy import doctor, feedback
 from deploy.explain import explain
 from deploy.progress import Progress
@@ -61,7 +62,7 @@ def test_a_slip_in_the_key_shows_no_secret_either(tmp_path, text):
     assert CANARY not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in {"policy", "group", "metrics_host", "state_dir", "sink_file", *SECRETS}])
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in {"policy", "group", "metrics_host", "state_dir", "sink_file", "routes", *SECRETS}])
 def test_a_secret_under_another_setting_is_not_repeated(monkeypatch, name):
     monkeypatch.setenv(f"YICHENG_{name.upper()}", "whsec_" + CANARY + "@x")
     with pytest.raises(BadInput, match=f"setting YICHENG_{name.upper()}") as caught:
@@ -104,11 +105,11 @@ def test_no_secret_in_the_settings_as_printed_or_in_doctor(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("url", [URL, f"http://hook.example/{CANARY}", f"ftp://{CANARY}", f"https://[{CANARY}", f"https://a:{CANARY}", CANARY, f"https:///{CANARY}", f"https://hook.example/{CANARY} \n"])
-def test_no_part_of_a_webhook_that_is_secret_is_in_an_error(monkeypatch, url):
+def test_no_part_of_a_webhook_that_is_secret_is_in_an_error(monkeypatch, tmp_path, url):
     monkeypatch.setenv("YICHENG_WEBHOOK_URL", url)
     monkeypatch.setenv("YICHENG_WEBHOOK_SECRET", CANARY)
     with pytest.raises(BadInput) as caught:
-        open_sinks(load_settings())
+        WaysOut(tmp_path / "outbox.db", configured(load_settings()), lambda: 0, lambda error: None)
     assert CANARY not in str(caught.value)
 
 
