@@ -8,17 +8,21 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from streams.decode import NESTED_MOST, Malformed, decoded, depth
+from streams.events import LAST_MS
 
 LARGEST_BYTES = 1_000_000
 _EVENT_ID = re.compile(r"[A-Za-z0-9._/:-]{1,200}")
 """It becomes a header of a webhook."""
 
 
+Moment = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
+
+
 class Reported(msgspec.Struct):
     """What the notifier asks of an incident (streams/incident.py); all but the first three may be missing."""
 
-    incident_id: str
-    revision: int
+    incident_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    revision: Annotated[int, msgspec.Meta(ge=1, le=2**31)]
     synthetic: bool
     state: str = "open"
     rule: str = ""
@@ -33,9 +37,9 @@ class Reported(msgspec.Struct):
     enterprise_id: str | None = None
     outlet_id: str | None = None
     line_id: str | None = None
-    opened_at_ms: int = 0
-    last_seen_ms: int = 0
-    closed_at_ms: int | None = None
+    opened_at_ms: Moment = 0
+    last_seen_ms: Moment = 0
+    closed_at_ms: Moment | None = None
     lon: float | None = None
     lat: float | None = None
     fix_count: int = 0

@@ -42,6 +42,7 @@ from streams import metrics
 from streams.answers import ACTIONS, NO_ANSWERS, read_answer
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
+from streams.ids import is_id
 from streams.lifecycle import RETRACTED
 from streams.logs import configure_logs
 from streams.pages import Page, is_loopback
@@ -157,14 +158,15 @@ class Notifier:
         """Where a record's incident goes; nothing synthetic to sinks that are real."""
         try:
             event = read_event(record.value)
-        except Malformed as error:
+            destinations = self.ways.routing.destinations(event, at_ms)
+        except Exception as error:  # noqa: BLE001 - whatever a record says, it ends nobody
             for sink in self.ways.routing.sinks:
                 metrics.NOTIFICATIONS.labels(sink, "unreadable").inc()
-            passed_over(record.topic, record.partition, record.offset, str(error))
+            passed_over(record.topic, record.partition, record.offset, str(error) if isinstance(error, Malformed) else type(error).__name__)
             return []
         incident = event.incident
         to = []
-        for destination in self.ways.routing.destinations(event, at_ms):
+        for destination in destinations:
             if event.synthetic and self.ways.is_real(destination.sink):
                 metrics.NOTIFICATIONS.labels(destination.sink, "synthetic").inc()
             else:
@@ -178,7 +180,7 @@ class Notifier:
         except Malformed as error:
             passed_over(record.topic, record.partition, record.offset, str(error))
             return
-        if answer.action in NO_ANSWERS or answer.action not in ACTIONS:
+        if answer.action in NO_ANSWERS or answer.action not in ACTIONS or not is_id(answer.incident_id):
             return
         answered_ms = record.timestamp if record.timestamp > 0 else at_ms
         self.outbox.drop_waiting(answer.incident_id, self.log.topic, answer.action, at_ms, answered_ms=answered_ms)
