@@ -70,6 +70,7 @@ def test_the_list_is_filtered_searched_and_walked_through_by_keys(demo, watch):
     page.locator("#tab-incidents").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.id") == "tab-vehicles" and page.get_attribute("#tab-vehicles", "aria-selected") == "true"
+    page.wait_for_selector("#list thead th:nth-child(5)")
     assert page.locator("#list thead th").count() == 5 and page.locator("#list tbody tr").count() >= 10
     page.keyboard.press("ArrowRight")
     assert "No entry" in page.text_content("#list") or "Nothing forbidden now" in page.text_content("#list")
