@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -19,6 +20,8 @@ LONGEST_STEP_MS = 3_600_000
 CLOSE_TIMEOUT_MS = 3_000
 """Leaving the group is a courtesy to the next notifier; a broker that is gone need not hear of it."""
 RECORDS_AT_ONCE = 500
+OVERLOOKED_S = 15.0
+"""A member that joined before the topics were there may have been given those of one only; then it joins anew."""
 
 
 class IncidentLog:
@@ -36,14 +39,15 @@ class IncidentLog:
         self.topic = ""
         self.positions: dict[TopicPartition, int] = {}
         self._has_places = False
+        self._since_s = time.monotonic()
         self._placed: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
         self._consumer = self._connect()
 
     @property
     def joined(self) -> bool:
-        """Whether there are partitions to read."""
-        return bool(self._assigned)
+        """Whether there are partitions of incidents to read."""
+        return any(partition.topic == INCIDENTS.name for partition in self._assigned)
 
     def _connect(self) -> KafkaConsumer:
         try:
@@ -73,6 +77,11 @@ class IncidentLog:
                 batches.pop(partition, None)
             self._placed.add(partition)
         self._assigned = set(assigned)
+        if not self.joined and time.monotonic() > self._since_s + OVERLOOKED_S:
+            self._since_s = time.monotonic()
+            if self._consumer.partitions_for_topic(INCIDENTS.name):
+                self.reconnect()
+                return []
         of_incidents = [p for p in assigned if p.topic == INCIDENTS.name]
         self.positions = {p: batches[p][0].offset if batches.get(p) else self._consumer.position(p) for p in of_incidents}
         return [record for records in batches.values() for record in records]
