@@ -9,6 +9,7 @@ import msgspec
 
 from streams.decode import NESTED_MOST, Malformed, decoded, depth
 from streams.events import LAST_MS
+from streams.lifecycle import Kind
 
 LARGEST_BYTES = 1_000_000
 _EVENT_ID = re.compile(r"[A-Za-z0-9._/:-]{1,200}")
@@ -60,10 +61,11 @@ class _Event(msgspec.Struct):
 
 
 class IncidentEvent(NamedTuple):
-    """A CloudEvent's id and its bytes, one line, as they were published, and what it reports."""
+    """A CloudEvent's id and its bytes, one line, as they were published, what happened by its type, and what it reports."""
 
     event_id: str
     body: bytes
+    kind: Kind
     incident: Reported
 
     @property
@@ -84,4 +86,10 @@ def read_event(value: bytes | None) -> IncidentEvent:
     event = decoded(value, _decode)
     if not _EVENT_ID.fullmatch(event.id) or b"\n" in value or b"\r" in value or depth(value) > NESTED_MOST:
         raise Malformed("no incident of ours")
-    return IncidentEvent(event.id, value, event.data)
+    return IncidentEvent(event.id, value, _kind_of(event.type), event.data)
+
+
+def _kind_of(event_type: str) -> Kind:
+    """What happened to the incident; a type of a later version counts as an update."""
+    word = event_type.removeprefix("yicheng.incident.").partition(".")[0]
+    return word if word in {"opened", "closed", "retracted"} else "updated"  # type: ignore[return-value]

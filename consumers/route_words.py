@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from consumers.facts import KINDS
 from consumers.incident_events import IncidentEvent
 from consumers.route import FIELDS, Route, hold
-from consumers.wording import transition_of
 from streams.basis import Words
 from streams.clock import local_datetime
 from streams.shown import shown
@@ -34,7 +33,7 @@ def explained(routing: Routing, event: IncidentEvent, now_ms: int) -> Iterator[s
 
 
 def _explained(routing: Routing, event: IncidentEvent, now_ms: int) -> Iterator[Words]:
-    incident, kind = event.incident, transition_of(event)
+    incident, kind = event.incident, event.kind
     yield Words(
         f"事件 {event.event_id}（{KINDS[kind].zh}，{kind}），{_clock(now_ms, routing.timezone)}",
         f"event {event.event_id} ({KINDS[kind].en}, {kind}), {_clock(now_ms, routing.timezone)}",
@@ -68,7 +67,7 @@ def _mismatch(route: Route, event: IncidentEvent) -> Words:
 
 def _told(routing: Routing, route: Route, event: IncidentEvent, now_ms: int, chosen: list[Destination]) -> Iterator[Words]:
     """Whom a route that matches tells, when, and what holds that back."""
-    kind = transition_of(event)
+    kind = event.kind
     if kind not in route.transitions:
         yield Words(f"    不通知：该路由只通知 {'、'.join(route.transitions)}", f"    tells nobody: it tells only {', '.join(route.transitions)}")
         return

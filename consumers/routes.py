@@ -13,7 +13,7 @@ from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
 from consumers.route import TRANSITIONS, Roster, Route, hold
 from consumers.route_words import explained
-from consumers.wording import Style, Writer, transition_of
+from consumers.wording import Style, Writer
 from streams.clock import DAY_MS
 from streams.lifecycle import OPEN, Kind
 
@@ -85,7 +85,7 @@ class Routing:
 
     def of_route(self, route: Route, event: IncidentEvent, now_ms: int) -> Iterator[Destination]:
         """Where one route sends an event. How an incident goes on is told to those it was escalated to as well."""
-        kind, incident = transition_of(event), event.incident
+        kind, incident = event.kind, event.incident
         if kind not in route.transitions:
             return
         first = hold(route, incident, now_ms, kind, self.timezone)

@@ -30,7 +30,6 @@ from streams.basis import Words
 from streams.clock import local_datetime
 from streams.cloudevents import structured
 from streams.errors import nearest
-from streams.lifecycle import Kind
 from streams.shown import shown
 from streams.terms import LANGUAGES, Lang
 
@@ -69,19 +68,6 @@ class _Digest(msgspec.Struct):
     by_rule: dict[str, int]
     events: list[Any]
     further: list[str]
-
-
-class _Type(msgspec.Struct):
-    type: str = ""
-
-
-_decode_type = msgspec.json.Decoder(_Type).decode
-
-
-def transition_of(event: IncidentEvent) -> Kind:
-    """What happened to the incident, by the event's type; a type of a later version counts as an update."""
-    word = _decode_type(event.body).type.removeprefix("yicheng.incident.").partition(".")[0]
-    return word if word in {"opened", "closed", "retracted"} else "updated"  # type: ignore[return-value]
 
 
 def title_problem(title: str) -> str | None:
@@ -150,7 +136,7 @@ class Writer:
         if style.mask or step:
             document = masked(document, style.mask) | ({"id": message_id, "yichengstep": step} if step else {})
             incident, body = msgspec.convert(document["data"], Reported), json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-        kind = transition_of(event)
+        kind = event.kind
         said = facts(incident, document["data"], kind, self.timezone)
         title = self._title(incident, said, style, marks(incident, kind, step))
         url = self.link(incident.incident_id) if self.link else None
