@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from streams.clock import DAY_MS
+from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput
 from streams.files.key_files import read_key_file
 from streams.ids import is_id
@@ -42,7 +41,7 @@ class Links:
     ``BadInput`` where the key is short, or the address not https (http to this machine excepted).
     """
 
-    def __init__(self, key: bytes, base_url: str, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, key: bytes, base_url: str, now_ms: Callable[[], int] = now_ms) -> None:
         if len(key) < SHORTEST_KEY_BYTES:
             raise BadInput(f"YICHENG_ANSWERS_KEY: the key has fewer than {SHORTEST_KEY_BYTES} characters; ./yicheng secrets new makes one")
         self._key, self._base, self._now_ms = key, checked_base(base_url), now_ms

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -31,7 +30,7 @@ from consumers.feedback_api import FEEDBACK_PATH, FeedbackApi
 from streams import pages
 from streams.answers import ACTION_WORDS, LONGEST_BY, LONGEST_REASON, NEED_OBJECTION, Answer, made_answer
 from streams.basis import Words, basis_words
-from streams.clock import DAY_MS
+from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput
 from streams.pages import Page, Request
 
@@ -137,7 +136,7 @@ class _IncidentPage:
     def _refuse_foreign(self, link: Link, action: str) -> None:
         if action not in ACTIONS[link.audience]:
             raise Refused(403, NOT_YOURS)
-        if action == "objected" and _now_ms() > self._objection_until_ms(self.answering.incident(link.incident_id)):
+        if action == "objected" and now_ms() > self._objection_until_ms(self.answering.incident(link.incident_id)):
             raise Refused(403, TOO_LATE)
 
     def _objection_until_ms(self, incident: Detailed) -> int:
@@ -153,7 +152,7 @@ class _IncidentPage:
             state_words=STATES.get(incident.state, Words(incident.state, incident.state)), answer_words=ACTION_WORDS[standing.state] if standing.state else Words("尚未答复", "not answered"),
             objection_words=objection, severity={"violation": "违规 violation", "warning": "提示 warning"}.get(incident.severity, incident.severity),
             basis=basis_words(incident.basis, incident.figures, incident.duty_of, incident.responsible), answers=answers, told=TOLD, standing=standing,
-            police=police, until_ms=until_ms, open=_now_ms() <= until_ms, longest_by=LONGEST_BY, longest_reason=LONGEST_REASON,
+            police=police, until_ms=until_ms, open=now_ms() <= until_ms, longest_by=LONGEST_BY, longest_reason=LONGEST_REASON,
         )  # fmt: skip
 
     def _message(self, status: int, words: Words, token: str = "") -> pages.Answer:
@@ -186,8 +185,4 @@ def _answer_of(link: Link, said: dict[str, str]) -> Answer:
     revision, by, answer_id = said.get("revision", ""), said.get("by", ""), said.get("answer_id", "")
     if not by.strip() or not answer_id or not (revision.isascii() and revision.isdigit() and len(revision) < 10):
         raise BadInput("by, answer_id and revision are needed")
-    return made_answer(link.incident_id, said.get("action", ""), _now_ms(), by=by, reason=said.get("reason"), answer_id=answer_id, revision=int(revision))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return made_answer(link.incident_id, said.get("action", ""), now_ms(), by=by, reason=said.get("reason"), answer_id=answer_id, revision=int(revision))

@@ -19,6 +19,7 @@ from kafka.errors import KafkaError
 
 from streams import metrics
 from streams.answers import ACTIONS, Answer, Standing, read_answer, standing
+from streams.clock import now_ms
 from streams.counts import OTHER
 from streams.decode import Malformed, decoded
 from streams.lifecycle import RETRACTED
@@ -165,7 +166,7 @@ class AnswersReader:
         self.known = Answers()
         self._counted: dict[TopicPartition, int] = {}
         self._stopping = threading.Event()
-        self._began_ms = time.time_ns() // 1_000_000
+        self._began_ms = now_ms()
 
     def start(self) -> None:
         """Begin."""
@@ -218,7 +219,7 @@ class AnswersReader:
                 self.known = answers
             if not behind and time.monotonic() > shown_at_s + SHOWN_EVERY_S:
                 shown_at_s = time.monotonic()
-                answers.show(time.time_ns() // 1_000_000)
+                answers.show(now_ms())
                 if _partitions(consumer) != partitions:
                     return
 

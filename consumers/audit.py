@@ -9,12 +9,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import time
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from streams.clock import now_ms
 from streams.errors import BadInput
 
 NOTHING = "0" * 64
@@ -75,7 +75,7 @@ def _write(file: BinaryIO, last: bytes | None, action: str, by: str | None, abou
     number = _number(last) + 1
     before = NOTHING if last is None else _hash(last)
     shortened = {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in about.items()}
-    line = msgspec.json.encode(Entry(number, time.time_ns() // 1_000_000, action, by and by[:LONGEST_TEXT], shortened, before))
+    line = msgspec.json.encode(Entry(number, now_ms(), action, by and by[:LONGEST_TEXT], shortened, before))
     written = file.write(line + b"\n")
     if written != len(line) + 1:
         raise OSError(f"{file.name}: only {written} bytes of a line could be written")

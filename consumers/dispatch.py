@@ -21,8 +21,8 @@ import structlog
 from consumers.budget import Budget
 from consumers.message import Message, Sink
 from consumers.outbox import Delivery, Outbox
-from consumers.outbox_file import now_ms
 from streams import metrics
+from streams.clock import now_ms
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 
 log = structlog.get_logger()

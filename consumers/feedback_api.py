@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import time
 from typing import Annotated, Literal
 
 import msgspec
@@ -12,6 +11,7 @@ from consumers.answering import Answering, Refused
 from streams import pages
 from streams.answers import Action, made_answer
 from streams.basis import Words
+from streams.clock import now_ms
 from streams.decode import Malformed, decoded
 from streams.errors import BadInput
 from streams.ids import is_id
@@ -65,7 +65,7 @@ class FeedbackApi:
             said = decoded(request.body, _decode)
             if not said.by.strip() or not is_id(said.incident_id):
                 raise BadInput("by: empty" if is_id(said.incident_id) else "incident_id: it is no id")
-            answer = made_answer(said.incident_id, said.action, time.time_ns() // 1_000_000, by=said.by, reason=said.reason,
+            answer = made_answer(said.incident_id, said.action, now_ms(), by=said.by, reason=said.reason,
                                  answer_id=said.answer_id, revision=said.revision, objection=said.objection)  # fmt: skip
             answer = self._answering.take(answer)
         except Refused as refused:

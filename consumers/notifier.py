@@ -34,12 +34,13 @@ from consumers.audit import Audit
 from consumers.incident_events import IncidentEvent, read_event
 from consumers.incident_log import IncidentLog
 from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Entry, Outbox
-from consumers.outbox_file import FILE, now_ms, prepare
+from consumers.outbox_file import FILE, prepare
 from consumers.routes import Destination, Routing
 from consumers.routes_file import in_force
 from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.answers import ACTIONS, NO_ANSWERS, read_answer
+from streams.clock import now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
 from streams.ids import is_id

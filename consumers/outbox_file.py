@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
 import structlog
 
+from streams.clock import now_ms
 from streams.errors import BadInput
 
 log = structlog.get_logger()
@@ -29,11 +29,6 @@ CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS dictionaries(dictionary_id INTEGER PRIMARY KEY, after_event_no INTEGER NOT NULL, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0);
 """
-
-
-def now_ms() -> int:
-    """The clock of this machine."""
-    return time.time_ns() // 1_000_000
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -10,7 +10,8 @@ from typing import Any
 
 from consumers.outbox import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
 from consumers.outbox_codec import Codec
-from consumers.outbox_file import connect, now_ms
+from consumers.outbox_file import connect
+from streams.clock import now_ms
 from streams.errors import BadInput
 
 MOST_SHOWN = 100_000

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +21,7 @@ from consumers.route_checks import NAME, always_muted, duration_problem, problem
 from consumers.routes import Routing, SinkConfig, simple_routing
 from consumers.routes_schema import SINK_KINDS, CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, read_scalar, several
 from consumers.wording import Language, Style
-from streams.clock import DAY_MS
+from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_small
 from streams.files.typed_yaml import YamlSource
@@ -255,7 +254,6 @@ class _Reader:
         real = {name: config.real for name, config in sinks.items()}
         known = real | {name: all(real[sink] for sink in (*roster.people.values(), roster.otherwise)) for name, roster in rosters.items()}
         routes: list[Route] = []
-        now_ms = time.time_ns() // 1_000_000
         for number, entry in enumerate(file.routes):
             path = ("routes", number)
             for problem in problems(entry, file.escalate_within, known, calendars):
@@ -264,7 +262,7 @@ class _Reader:
                 if other.name == entry.name:
                     raise self.source.bad((*path, "name"), f"route name {entry.name!r} is used twice (first in line {self.source.lines['routes', before, 'name']})")
             route = _route(entry, calendars)
-            if muted := always_muted(route, now_ms, self.timezone):
+            if muted := always_muted(route, now_ms(), self.timezone):
                 raise self.source.bad((*path, "mute"), muted)
             if by := shadowing(route, routes):
                 raise self.source.bad((*path, "match"), f"route {entry.name!r} can never match: all of it is taken before, by {', '.join(by)}; move it up, or give those continue: true")

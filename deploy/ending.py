@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy.admin import read_topic
+from streams.clock import now_ms
 from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
 from streams.watermark import CLOCK_KEY, DISORDER_MS, Clock, decode_clock
 
@@ -19,7 +19,7 @@ class Ending:
 
     def __init__(self, bootstrap: str, group: str) -> None:
         self.bootstrap, self.group = bootstrap, group
-        self.sent_ms = time.time_ns() // 1_000_000
+        self.sent_ms = now_ms()
         self._sums: Ends | None = None
 
     def reached(self) -> bool:

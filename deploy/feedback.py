@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from deploy import published
 from deploy.admin import produce
 from streams.answers import NEED_OBJECTION, NO_ANSWERS, Answer, made_answer, record_of
 from streams.answers import standing as answers_come_to
-from streams.clock import local_datetime
+from streams.clock import local_datetime, now_ms
 from streams.cloudevents import subject_of
 from streams.errors import BadInput, nearest
 from streams.policy.policy import Policy
@@ -54,7 +53,7 @@ def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None
 
 def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, by: str | None, reason: str | None) -> int:
     """Publish an answer to each incident and return how many; ``BadInput`` where there is no such incident, or no objection to decide, and then none is published."""
-    known, time_ms = standing(bootstrap), time.time_ns() // 1_000_000
+    known, time_ms = standing(bootstrap), now_ms()
     said = answers_to(bootstrap) if action in (*NEED_OBJECTION, "objected") else {}
     made = []
     for name in incident_ids:

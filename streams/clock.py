@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
+from time import time_ns
 from zoneinfo import ZoneInfo
 
 BEGINNING_MS = -(2**62)
@@ -25,6 +26,11 @@ _UNIT_MS = {"ms": 1, "s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 class Duration(int):
     """Milliseconds, written in a pack as ``90s``, ``10m`` or ``1h``."""
+
+
+def now_ms() -> int:
+    """The clock of this machine."""
+    return time_ns() // 1_000_000
 
 
 def duration_ms(text: str) -> int:

@@ -22,7 +22,7 @@ from consumers.console.tracks import Tracks
 from consumers.console.views import MEASURES, outlets_view, policy_view, rates_view
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
-from streams.clock import DAY_MS, HOUR_MS
+from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.counts import CITY_WIDE, is_of_day
 from streams.decode import FIXES, Malformed, decoded
 from streams.events import Fix, refuse_fix
@@ -217,7 +217,7 @@ class City:
         return zone_states(self.policies, self._now_ms()) if self.policies else []
 
     def _now_ms(self) -> int:
-        return self.stream_ms or time.time_ns() // 1_000_000
+        return self.stream_ms or now_ms()
 
     def state(self) -> dict[str, Any]:
         """All that a page begins with, and after which event it goes on."""

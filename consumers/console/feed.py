@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from consumers.console.city import City
-from streams.clock import DAY_MS
+from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
 from streams.topics import FEEDBACK, GPS, INCIDENTS, METADATA_MAX_AGE_MS, POLICY, RATES, REGISTRY
@@ -105,7 +105,7 @@ class KafkaFeed:
             consumer.seek_to_end(*live)
         dated = [partition for partition in partitions if partition.topic == INCIDENTS.name]
         ends: dict[TopicPartition, int] = consumer.end_offsets([partition for partition in partitions if partition.topic != GPS.name])
-        since_ms = time.time_ns() // 1_000_000 - DAY_MS
+        since_ms = now_ms() - DAY_MS
         for partition, found in (consumer.offsets_for_times(dict.fromkeys(dated, since_ms)) if dated else {}).items():
             consumer.seek(partition, found.offset if found is not None else ends[partition])
         return ends

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler, Middleware
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.incidents import answer_record
+from streams.clock import now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
 
@@ -190,7 +191,7 @@ class Pages:
         """Publish what somebody says of an incident."""
         try:
             asked = json.loads(await request.content.read(LARGEST_BODY_BYTES))
-            key, value = answer_record(asked if isinstance(asked, dict) else {}, time.time_ns() // 1_000_000)
+            key, value = answer_record(asked if isinstance(asked, dict) else {}, now_ms())
         except (ValueError, RecursionError) as error:
             return _refusal(400, str(error) if isinstance(error, Malformed) else "not JSON")
         if self.city.incident(key.decode()) is None:

@@ -42,10 +42,12 @@ def notifier_explain(
     routes: RoutesPath = None,
 ) -> None:
     """Say where an incident would go: which route takes it and why not the others, which sinks, when, and what holds it back. Nothing is sent."""
+    from streams.clock import now_ms
+
     routing = _routing(routes)
-    now_ms = _instant_ms(at, routing) if at else time.time_ns() // 1_000_000
+    at_ms = _instant_ms(at, routing) if at else now_ms()
     for event in _events(file):
-        say("\n".join(routing.explain(event, now_ms)))
+        say("\n".join(routing.explain(event, at_ms)))
 
 
 @app.command("test")
@@ -55,9 +57,10 @@ def notifier_test(sink: Annotated[str, typer.Argument(help="name of the sink, as
     if sink not in routing.sinks:
         raise BadInput(f"unknown sink {sink!r}{nearest(sink, routing.sinks)}")
     from consumers.sinks import open_sink
+    from streams.clock import now_ms
 
     configured = routing.sinks[sink]
-    message = routing.writer.test(sink, time.time_ns() // 1_000_000)
+    message = routing.writer.test(sink, now_ms())
     began_s = time.monotonic()
     try:
         opened = open_sink(configured.kind, sink, configured.options)

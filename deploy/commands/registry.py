@@ -74,15 +74,14 @@ def registry_check(
     encoding: Encoding = None,
 ) -> None:
     """Say what a file does not say, and for which key figures and rules of a pack it is missing; fails where it names records that it does not hold."""
-    import time
-
+    from streams.clock import now_ms
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
     from streams.registry.gaps import findings
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    found = findings(records, time.time_ns() // 1_000_000, _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets)
+    found = findings(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets)
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:

@@ -133,15 +133,14 @@ def report_draw(
     registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file, instead of Kafka's")] = None,
 ) -> None:
     """Draw vehicles, outlets and their inspectors at random (双随机); the same seed, registry and names give the same draw."""
-    import time
-
     from deploy.report.content import as_json
     from deploy.report.draw import draw, read_inspectors
+    from streams.clock import now_ms
     from streams.policy.reader import load_policy
 
     pack = load_policy(policy_named(city, policy_name))
     inspectors = read_inspectors(inspectors_file) if inspectors_file else []
-    today = pack.days.date_of(time.time_ns() // 1_000_000)
+    today = pack.days.date_of(now_ms())
     drawn = draw(pack, _registry(pack, registry_file), seed=seed, count=count, on=local_date(on or today, "--on"), inspectors=inspectors)
     print(shown_json(as_json(drawn)), end="")
     if publish is not None:

@@ -15,7 +15,7 @@ from streams.city.contributions import Contribution, decode_contribution
 from streams.city.ledger import CityLedger, announced
 from streams.city.ledger_records import put_record, record_fields
 from streams.city.rates import Rate, changed_rates, fleet_rows
-from streams.clock import BEGINNING_MS
+from streams.clock import BEGINNING_MS, now_ms
 from streams.counts import OTHER, outlet_row, rate_row, state_key
 from streams.decode import Malformed
 from streams.lifecycle import OPEN
@@ -23,7 +23,7 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.rate_gauges import RateGauges
 from streams.runtime.reference import Reference
 from streams.runtime.sources import Sources
-from streams.runtime.stage import StatefulStage, enterprise_label, wall_clock_ms
+from streams.runtime.stage import StatefulStage, enterprise_label
 from streams.state_records import RecordHeader, encode_fields
 from streams.topics import CLOCK, CREDIT, PARTIALS, RATE_STATE, RATES
 from streams.unreadable import passed_over
@@ -48,7 +48,7 @@ class CityStage(StatefulStage[CityLedger]):
         self.sources = Sources(checkpoint)
         self.gauges = RateGauges()
         self.said = Clock()
-        self.began_ms = wall_clock_ms()
+        self.began_ms = now_ms()
         self.stuck_told_s = 0.0
         metrics.WATERMARK_AGE.set_function(self.watermark_age_s)
 
@@ -126,7 +126,7 @@ class CityStage(StatefulStage[CityLedger]):
     def watermark_age_s(self) -> float:
         """Seconds since what arrived was last read everywhere; since this stage began where that is not known yet."""
         known = (ledger.watermark.read_until_ms for ledger in self.partitions.values())
-        return max((wall_clock_ms() - max(until_ms, self.began_ms) for until_ms in known), default=0) / 1_000
+        return max((now_ms() - max(until_ms, self.began_ms) for until_ms in known), default=0) / 1_000
 
     # --- state ---
     def evict(self, ends: Mapping[int, int]) -> None:

@@ -6,7 +6,6 @@ A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so th
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -16,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
 from streams import metrics
-from streams.clock import BEGINNING_MS
+from streams.clock import BEGINNING_MS, now_ms
 from streams.errors import BadInput
 from streams.events import LAST_MS
 from streams.policy.policy import Policies, Policy
@@ -132,7 +131,7 @@ class Reference(Service):
 
     def _changed(self) -> None:
         if self.policies is not None and self.registry is not None:
-            measure_network(self.policies.newest, self.registry, time.time_ns() // 1_000_000)
+            measure_network(self.policies.newest, self.registry, now_ms())
             self.on_change()
 
 

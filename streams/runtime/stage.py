@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from streams import metrics
+from streams.clock import now_ms
 from streams.cloudevents import cloudevent
 from streams.counts import CITY_WIDE, OTHER
 from streams.errors import LostState, YichengError, unreadable_state
@@ -162,7 +163,7 @@ class StatefulStage(Generic[P]):
         arrivals = getattr(partition, "arrivals", None)
         if partition is None or arrivals is None:
             return None
-        return Reached(self.input_topic, number, partition.next_offset, arrivals.until_ms, partition.stream_time_ms, arrivals.take_newest(wall_clock_ms()))
+        return Reached(self.input_topic, number, partition.next_offset, arrivals.until_ms, partition.stream_time_ms, arrivals.take_newest(now_ms()))
 
     def evict(self, ends: Mapping[int, int]) -> None:
         """See ``Stage``."""
@@ -214,11 +215,6 @@ class StatefulStage(Generic[P]):
                 LATE.name if reject.reason == LATE_REASON else DEAD.name, *letter(reject, source, chunk[0].partition, keys[reject.record.offset])
             )
             metrics.DEAD.labels(source, reject.reason).inc()
-
-
-def wall_clock_ms() -> int:
-    """The judge's clock (ms)."""
-    return time.time_ns() // 1_000_000
 
 
 def enterprise_label(registry: Registry, enterprise_id: str) -> str:

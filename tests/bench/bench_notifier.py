@@ -20,8 +20,9 @@ import orjson
 from consumers.dispatch import Dispatch
 from consumers.message import Message
 from consumers.outbox import Entry, Outbox
-from consumers.outbox_file import FILE, now_ms, prepare
+from consumers.outbox_file import FILE, prepare
 from consumers.routes import Destination
+from streams.clock import now_ms
 
 DELIVERIES = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
 BATCH = 500

@@ -43,7 +43,7 @@ class Site:
 
     def __init__(self, folder, monkeypatch):
         self.now_ms = NOW_MS
-        monkeypatch.setattr("consumers.answer_page._now_ms", lambda: self.now_ms)
+        monkeypatch.setattr("consumers.answer_page.now_ms", lambda: self.now_ms)
         self.links = Links(b"k" * 32, "http://127.0.0.1:1", lambda: self.now_ms)
         self.audit = Audit(folder / "audit.jsonl")
         self.events, self.published, self.followed, self.down = {}, [], [], False

@@ -13,9 +13,10 @@ from consumers.budget import Budget
 from consumers.dispatch import LATER_S, Dispatch
 from consumers.message import Message
 from consumers.outbox import Entry, Outbox
-from consumers.outbox_file import now_ms, prepare
+from consumers.outbox_file import prepare
 from consumers.outbox_log import failed, logged
 from consumers.routes import Destination
+from streams.clock import now_ms
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 
 HOUR_MS = 3_600_000

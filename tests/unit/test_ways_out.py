@@ -6,9 +6,10 @@ from conftest import wait_for
 from prometheus_client import REGISTRY
 
 from consumers.outbox import Entry, Outbox
-from consumers.outbox_file import now_ms, prepare
+from consumers.outbox_file import prepare
 from consumers.routes import Destination, SinkConfig, simple_routing
 from consumers.ways_out import WaysOut
+from streams.clock import now_ms
 from streams.errors import BadInput
 
 
