@@ -19,7 +19,8 @@ from consumers.masking import MASKED
 from consumers.route import FIELDS, TRANSITIONS, Escalation, Roster, Route
 from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing
 from consumers.routes import Routing, SinkConfig, simple_routing
-from consumers.routes_schema import SINK_KINDS, CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, read_scalar, several
+from consumers.routes_schema import CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, several
+from consumers.sinks import KINDS
 from consumers.wording import Language, Style
 from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput, nearest
@@ -74,8 +75,11 @@ def configured(settings: Settings, link: Callable[[str], str] | None = None) -> 
 
 def in_force(settings: Settings, link: Callable[[str], str] | None = None) -> Callable[[], Routing]:
     """Gives the routing that counts now; ``BadInput`` where the settings, or the file as it is at first, are wrong."""
+    if settings.routes is not None:
+        refuse_two_ways(settings)
+        return RoutesFile(settings.routes, link).current
     routing = configured(settings, link)
-    return RoutesFile(settings.routes, link).current if settings.routes is not None else lambda: routing
+    return lambda: routing
 
 
 class RoutesFile:
@@ -144,7 +148,7 @@ class _Reader:
 
     def _source(self, text: str) -> YamlSource:
         try:
-            return YamlSource(text, str(self.path), RoutesEntry, "a file of routes", read_scalar, words=_WORDS)
+            return YamlSource(text, str(self.path), RoutesEntry, "a file of routes", words=_WORDS)
         except BadInput as error:  # YAML's own words may repeat a secret
             place, found, _ = str(error).partition(": not YAML")
             raise BadInput(f"{place}{found}; write key: value, and a value with special characters in quotes") if found else error from None
@@ -169,9 +173,9 @@ class _Reader:
         if not NAME.fullmatch(name):
             raise self.source.bad(path, "a sink's name is 1 to 60 letters, digits, dots, dashes and underscores")
         if not isinstance(given.get("kind"), str):
-            raise self.source.bad(path, f"sink {name} needs the key 'kind': {', '.join(SINK_KINDS)}")
-        if given["kind"] not in SINK_KINDS:
-            raise self.source.bad((*path, "kind"), f"sink {name}: unknown kind{nearest(given['kind'], SINK_KINDS)}")
+            raise self.source.bad(path, f"sink {name} needs the key 'kind': {', '.join(KINDS)}")
+        if given["kind"] not in KINDS:
+            raise self.source.bad((*path, "kind"), f"sink {name}: unknown kind{nearest(given['kind'], KINDS)}")
         options: dict[str, object] = {}
         for key, value in given.items():
             secret = key.endswith("_file") and key not in _PATHS

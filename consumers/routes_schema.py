@@ -11,11 +11,10 @@ from consumers.route import TOLD, Field
 from consumers.wording import Language
 from streams.clock import Duration, duration_ms
 from streams.lifecycle import Kind
-from streams.windows import MinuteOfDay, Weekdays, Window, minute_of_day, weekdays
+from streams.windows import MinuteOfDay, Window
 
 Values = str | list[str]
 """One, or several."""
-SINK_KINDS = ("webhook", "wecom", "dingtalk", "feishu", "apprise", "alertmanager", "file")
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -88,17 +87,6 @@ class RoutesEntry(Strict, frozen=True):
     on_call: dict[str, OnCallEntry] = {}
     timezone: str = "Asia/Shanghai"
     escalate_within: Duration = Duration(duration_ms("7d"))
-
-
-def read_scalar(kind: type, value: Any) -> Any:
-    """A value as a duration, a time of day or days of the week; ``ValueError`` says what is accepted."""
-    if kind is Duration:
-        return Duration(duration_ms(str(value)))
-    if kind is MinuteOfDay:
-        return minute_of_day(str(value))
-    if kind is Weekdays:
-        return weekdays(str(value))
-    raise NotImplementedError(kind)
 
 
 def several(given: Values) -> list[str]:

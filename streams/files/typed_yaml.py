@@ -8,18 +8,32 @@ from typing import Any
 
 import msgspec
 
+from streams.clock import Duration, duration_ms
 from streams.errors import BadInput, nearest
 from streams.files.plain_yaml import Path, read_yaml
+from streams.windows import MinuteOfDay, Weekdays, minute_of_day, weekdays
+
+
+def read_scalar(kind: type, value: Any) -> Any:
+    """A value as a duration, a time of day or days of the week; ``ValueError`` says what is accepted."""
+    if kind is Duration:
+        return Duration(duration_ms(str(value)))
+    if kind is MinuteOfDay:
+        return minute_of_day(str(value))
+    if kind is Weekdays:
+        return weekdays(str(value))
+    raise NotImplementedError(kind)
 
 
 class YamlSource:
     """A YAML text as ``data``, with the line of every key, so that each mistake can be pointed at.
 
-    ``kind``: the struct that it is to be; ``name``: what people call it; ``words``: those that its enumerations know; ``hints``: what to say besides where a key is missing.
+    ``kind``: the struct that it is to be; ``name``: what people call it; ``read_scalar``: reads values of types that YAML does not have;
+    ``words``: those that its enumerations know; ``hints``: what to say besides where a key is missing.
     """
 
     def __init__(
-        self, text: str, where: str, kind: Any, name: str, read_scalar: Callable[[type, Any], Any], *, words: Iterable[str] = (), hints: Mapping[str, str] | None = None
+        self, text: str, where: str, kind: Any, name: str, read_scalar: Callable[[type, Any], Any] = read_scalar, *, words: Iterable[str] = (), hints: Mapping[str, str] | None = None
     ) -> None:
         self.where, self.kind, self.name, self.read_scalar, self.words, self.hints = where, kind, name, read_scalar, words, hints or {}
         data, self.lines = read_yaml(text, where)

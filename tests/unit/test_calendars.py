@@ -8,9 +8,9 @@ import pytest
 from notices import SHANGHAI, at_ms
 
 from consumers.calendars import LONGEST_MS, open_until_ms, read_icalendar, weekly_hours
-from consumers.routes_schema import read_scalar
 from streams.clock import HOUR_MS
 from streams.errors import BadInput
+from streams.files.typed_yaml import read_scalar
 from streams.windows import Window
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -7,8 +7,8 @@ from notices import OPENED_MS, SHANGHAI, at_ms, event
 from consumers.calendars import Calendar, Span, weekly_hours
 from consumers.route import Escalation, Roster, Route
 from consumers.routes import EVERY, REMINDER, Destination, Routing, SinkConfig, simple_routing
-from consumers.routes_schema import read_scalar
 from streams.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.files.typed_yaml import read_scalar
 from streams.windows import Window
 
 SINKS = {"duty": SinkConfig("file", {}), "chief": SinkConfig("file", {}), "police": SinkConfig("webhook", {"real": True})}
