@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +42,9 @@ COUNTED_EVERY_S = 2.0
 class Words(Protocol):
     """What says deliveries in words (routes.py, alerts.py); nothing older than ``oldest_ms`` escalates."""
 
-    oldest_ms: int
+    @property
+    def oldest_ms(self) -> int:
+        """How old an incident may be."""
 
     def message(self, body: bytes, route: str, step: int) -> Message:
         """One delivery's message."""
@@ -52,9 +54,9 @@ class Words(Protocol):
 
 
 class Dispatch:
-    """Delivers to one sink until told to stop. ``words`` gives the words of the routes that are in force now."""
+    """Delivers to one sink until told to stop. ``words``: those of the routes that are in force at each time."""
 
-    def __init__(self, path: Path, sink: Sink, words: Callable[[], Words]) -> None:
+    def __init__(self, path: Path, sink: Sink, words: Words) -> None:
         self.sink = sink
         self.words = words
         self.stopping = threading.Event()
@@ -171,15 +173,14 @@ class Dispatch:
         """Whether a step of an escalation was answered since the page was read, or is about something old."""
         if not all(outbox.is_pending(delivery.no) for delivery in batch):
             return True
-        old = any(now_ms() - delivery.made_ms > self.words().oldest_ms for delivery in batch)
+        old = any(now_ms() - delivery.made_ms > self.words.oldest_ms for delivery in batch)
         if old:
             outbox.drop([delivery.no for delivery in batch], now_ms(), "too old to escalate")
         return old
 
     def _message(self, batch: Sequence[Delivery]) -> Message:
-        words = self.words()
-        messages = [words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
-        return messages[0] if len(messages) == 1 else words.digest(messages, batch[0].route, now_ms())
+        messages = [self.words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
+        return messages[0] if len(messages) == 1 else self.words.digest(messages, batch[0].route, now_ms())
 
     def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
         at_s = time.monotonic()
@@ -225,14 +226,13 @@ class Dispatch:
     def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str) -> None:
         """Try these again later, or no more; nothing else of their incidents meanwhile."""
         self._aside |= {delivery.incident_id for delivery in batch}
-        gone = [delivery for delivery in batch if delivery.attempts >= len(LATER_S)]
-        if gone:
-            self._count("refused", len(gone))
-            log.error("sink did not take it for hours; given up", sink=self.sink.name, message=f"{gone[0].incident_id}/{gone[0].revision}", error=reason)
-            outbox.fail([delivery.no for delivery in gone], now_ms(), reason)
         for delivery in batch:
             if delivery.attempts < len(LATER_S):
-                outbox.set_aside([delivery], now_ms() + int(LATER_S[delivery.attempts] * 1000 * random.uniform(1.0, 1.2)), reason)
+                outbox.set_aside(delivery, now_ms() + int(LATER_S[delivery.attempts] * 1000 * random.uniform(1.0, 1.2)), reason)
+            else:
+                self._count("refused", 1)
+                log.error("sink did not take it for hours; given up", sink=self.sink.name, message=f"{delivery.incident_id}/{delivery.revision}", error=reason)
+                outbox.fail([delivery.no], now_ms(), reason)
 
     def _mark(self, outbox: Outbox) -> None:
         """Mark what the sink has taken, after it has made that durable."""

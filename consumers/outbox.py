@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from consumers.facts import REMINDER
 from consumers.outbox_codec import SAMPLES, Codec
 from consumers.outbox_file import connect
-from consumers.routes import REMINDER, Destination
+from consumers.routes import Destination
 from streams.errors import Unavailable
 
 log = structlog.get_logger()
@@ -166,15 +167,14 @@ class Outbox:
         with self._transaction():
             self._db.executemany(statement, [(done_ms, round(took_s * 1000), no) for no, took_s in taken])
 
-    def set_aside(self, deliveries: Sequence[Delivery], due_ms: int, reason: str) -> None:
-        """Try these again at ``due_ms``, and nothing of the same incident before."""
+    def set_aside(self, delivery: Delivery, due_ms: int, reason: str) -> None:
+        """Try this again at ``due_ms``, and nothing of the same incident before."""
         with self._transaction():
-            for delivery in deliveries:
-                self._db.execute("UPDATE deliveries SET attempts = attempts + 1, reason = ? WHERE no = ?", (reason, delivery.no))
-                self._db.execute(
-                    "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
-                    (due_ms, delivery.sink, delivery.no),
-                )
+            self._db.execute("UPDATE deliveries SET attempts = attempts + 1, reason = ? WHERE no = ?", (reason, delivery.no))
+            self._db.execute(
+                "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
+                (due_ms, delivery.sink, delivery.no),
+            )
 
     def fail(self, numbers: Sequence[int], done_ms: int, reason: str) -> None:
         """These are given up; ``retry`` brings them back."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from consumers.facts import REMINDER
 from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
 from consumers.route import TRANSITIONS, Roster, Route, hold
@@ -17,8 +18,6 @@ from consumers.wording import Style, Writer
 from streams.clock import DAY_MS
 from streams.lifecycle import OPEN, Kind
 
-REMINDER = 100
-"""The step of the first reminder; the escalation that follows it has the steps after."""
 ESCALATES_WITHIN_MS = 7 * DAY_MS
 EVERY = "every incident"
 """The route where no file names any."""

@@ -32,16 +32,14 @@ class WaysOut:
 
     def __init__(self, outbox: Path, routing: Routing, lag: Callable[[], int], failed: Callable[[Exception], None]) -> None:
         self.routing = self._seen = routing
-        self.oldest_ms = routing.oldest_ms
         self._outbox, self._lag, self._failed = outbox, lag, failed
         self._dispatches: dict[str, Dispatch] = {}
         self._threads: dict[str, threading.Thread] = {}
-        self._configured: dict[str, SinkConfig] = {}
         self._replace(routing)
 
     def _replace(self, routing: Routing) -> None:
         """``BadInput`` where a sink cannot be opened; then nothing has changed."""
-        changed = {name: config for name, config in routing.sinks.items() if self._configured.get(name) != config}
+        changed = {name: config for name, config in routing.sinks.items() if name not in self._dispatches or self.routing.sinks[name] != config}
         opened: dict[str, Sink] = {}
         try:
             for name, config in changed.items():
@@ -52,12 +50,12 @@ class WaysOut:
             raise
         for name in [name for name in self._dispatches if name in changed or name not in routing.sinks]:
             self._end(name)
-        self._configured, self.routing, self.oldest_ms = dict(routing.sinks), routing, routing.oldest_ms
+        self.routing = routing
         for name, sink in opened.items():
             self._begin(name, sink)
 
     def _begin(self, name: str, sink: Sink) -> None:
-        dispatch = self._dispatches[name] = Dispatch(self._outbox, sink, lambda: self)
+        dispatch = self._dispatches[name] = Dispatch(self._outbox, sink, self)
         metrics.OUTBOX_PENDING.labels(name).set_function(lambda: dispatch.pending + self._lag())
         thread = self._threads[name] = threading.Thread(target=self._run, args=(dispatch,), daemon=True, name=name)
         thread.start()
@@ -86,6 +84,11 @@ class WaysOut:
             return False
         log.info("other routes are in force", sinks=sorted(routing.sinks))
         return True
+
+    @property
+    def oldest_ms(self) -> int:
+        """Nothing older escalates."""
+        return self.routing.oldest_ms
 
     def is_real(self, sink: str) -> bool:
         """Whether a sink reaches real police."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consumers.outbox import DELIVERED, STATES, Delivery
 from consumers.outbox_file import FILE
-from consumers.outbox_log import again, drop, failed, logged, switch_on
+from consumers.outbox_log import again, failed, logged
 from streams.errors import BadInput
 from streams.settings import Settings
 from streams.shown import shown
@@ -58,6 +58,3 @@ def replayed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: 
         raise BadInput("say what is to be delivered again: --incident, or --since (and --until)")
     found = logged(path, sink=sink, incident_id=incident_id, since_ms=from_ms or 0, until_ms=until_ms)
     return again(path, [one.no for one in found if one.step == 0])
-
-
-__all__ = ["again", "chosen", "drop", "failed", "lines", "logged", "outbox_of", "replayed", "since_ms", "switch_on"]

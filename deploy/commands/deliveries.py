@@ -22,7 +22,8 @@ Until = Annotated[str | None, typer.Option("--until", help="only what was put in
 @failed_app.command("list")
 def failed_list(sink: OfSink = None) -> None:
     """Print the deliveries that failed, with the reason."""
-    from deploy.deliveries import failed, lines, outbox_of
+    from consumers.outbox_log import failed
+    from deploy.deliveries import lines, outbox_of
 
     for line in lines(failed(outbox_of(current_settings()), sink=sink)):
         say(line)
@@ -31,7 +32,8 @@ def failed_list(sink: OfSink = None) -> None:
 @failed_app.command("retry")
 def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None) -> None:
     """Deliver again what failed; with --sink, one that was switched off is switched on."""
-    from deploy.deliveries import again, chosen, outbox_of, switch_on
+    from consumers.outbox_log import again, switch_on
+    from deploy.deliveries import chosen, outbox_of
 
     path = outbox_of(current_settings())
     if sink is not None:
@@ -42,7 +44,8 @@ def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: Of
 @failed_app.command("drop")
 def failed_drop(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None, reason: Annotated[str, typer.Option(help="why")] = "dropped by hand") -> None:
     """Give up for good what failed."""
-    from deploy.deliveries import chosen, drop, outbox_of
+    from consumers.outbox_log import drop
+    from deploy.deliveries import chosen, outbox_of
 
     path = outbox_of(current_settings())
     say(f"{drop(path, chosen(path, numbers or [], every=every, sink=sink), reason)} dropped / 条已放弃")
@@ -50,7 +53,8 @@ def failed_drop(numbers: DeliveryNumbers = None, every: Every = False, sink: OfS
 
 def log(sink: OfSink = None, incident: OfIncident = None, since: Since = None, until: Until = None) -> None:
     """Print the delivery log: what went where, when, after how many tries, with what answer; what waits comes last."""
-    from deploy.deliveries import lines, logged, outbox_of, since_ms
+    from consumers.outbox_log import logged
+    from deploy.deliveries import lines, outbox_of, since_ms
 
     found = logged(outbox_of(current_settings()), sink=sink, incident_id=incident, since_ms=since_ms(since) or 0, until_ms=since_ms(until))
     for line in lines(found):

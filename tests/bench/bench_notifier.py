@@ -96,7 +96,7 @@ def main() -> None:
                 spent_s += time.perf_counter() - started_s
         disk = sum(part.stat().st_size for part in Path(folder).iterdir())
         sink = FastSink()
-        dispatch = Dispatch(path, sink, Words)
+        dispatch = Dispatch(path, sink, Words())
         thread = threading.Thread(target=dispatch.run)
         started_s = time.perf_counter()
         thread.start()

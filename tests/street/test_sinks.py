@@ -277,7 +277,7 @@ def dispatched(folder, sink, *numbers):
     Outbox(folder / "outbox.db").put([(Entry(f"I{number}", 1, event(number)), [Destination(sink.name, "all", 0, 0, None, until_answered=False)]) for number in numbers], 0)
     routing = simple_routing({})
     words = SimpleNamespace(oldest_ms=0, message=lambda body, route, step: routing.message(read_event(body), route, step))
-    dispatch = Dispatch(folder / "outbox.db", sink, lambda: words)
+    dispatch = Dispatch(folder / "outbox.db", sink, words)
     thread = threading.Thread(target=dispatch.run)
     thread.start()
     try:

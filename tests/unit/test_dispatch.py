@@ -70,7 +70,7 @@ class End:
             self.outbox.put([(entry, [Destination("sink", route, step, due_ms or now_ms(), fold, step > 0)])], made_ms or now_ms())
 
     def start(self):
-        self.dispatch = Dispatch(self.path, self.sink, Words)
+        self.dispatch = Dispatch(self.path, self.sink, Words())
         self.thread = threading.Thread(target=self.dispatch.run, daemon=True)
         self.thread.start()
         return self

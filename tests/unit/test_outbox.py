@@ -59,7 +59,7 @@ def test_what_is_said_again_in_a_topic_made_anew_is_another_thing(outbox):
 
 def test_what_is_set_aside_holds_up_its_own_incident_alone(outbox):
     outbox.put([(entry("A"), [to()]), (entry("B"), [to()]), (entry("A", 2), [to()])], NOW_MS)
-    outbox.set_aside(outbox.due("file", NOW_MS, 1), NOW_MS + HOUR_MS, "500")
+    outbox.set_aside(outbox.due("file", NOW_MS, 1)[0], NOW_MS + HOUR_MS, "500")
     outbox.put([(entry("A", 3), [to()]), (entry("B", 2), [to()])], NOW_MS)
     assert names(outbox.due("file", NOW_MS, 10)) == ["B/1", "B/2"]
     assert names(outbox.due("file", NOW_MS + HOUR_MS, 10)) == ["B/1", "B/2", "A/1", "A/2", "A/3"]
@@ -76,7 +76,7 @@ def test_what_is_taken_back_while_it_is_held_is_never_said(outbox):
 def test_what_a_sink_may_have_heard_is_taken_back_there(outbox, tried):
     outbox.put([(entry("A"), [to(due_ms=NOW_MS)])], NOW_MS)
     if tried:
-        outbox.set_aside(outbox.due("file", NOW_MS, 1), NOW_MS + HOUR_MS, "no answer")
+        outbox.set_aside(outbox.due("file", NOW_MS, 1)[0], NOW_MS + HOUR_MS, "no answer")
     outbox.put([(entry("A", 2, takes_back=True), [to()])], NOW_MS + 1)
     assert names(outbox.due("file", NOW_MS + HOUR_MS, 5)) == ["A/1", "A/2"]
 
