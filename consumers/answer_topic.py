@@ -27,6 +27,10 @@ class AnswerTopic:
 
     def publish(self, answer: Answer) -> None:
         """Return when every replica has the answer; ``Unavailable`` where Kafka does not say so in time."""
+        self.send(answer.incident_id.encode(), record_of(answer))
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """The same for an answer's record."""
         try:
             with self._lock:
                 if self._producer is None:
@@ -35,7 +39,7 @@ class AnswerTopic:
                         max_block_ms=WITHIN_MS // 2, request_timeout_ms=WITHIN_MS // 2, delivery_timeout_ms=WITHIN_MS,
                     )  # fmt: skip
                 producer = self._producer
-            producer.send(FEEDBACK.name, record_of(answer), answer.incident_id.encode()).get(timeout=WITHIN_MS / 1000)
+            producer.send(FEEDBACK.name, value, key).get(timeout=WITHIN_MS / 1000)
         except (KafkaError, OSError) as error:
             raise Unavailable(f"Kafka at {self.bootstrap} did not take the answer ({type(error).__name__}); try again") from None
 

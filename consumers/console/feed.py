@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from consumers.answer_topic import AnswerTopic
 from consumers.console.city import City
 from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput, Unavailable
@@ -42,6 +43,7 @@ class KafkaFeed:
     def __init__(self, settings: Settings, city: City) -> None:
         self.bootstrap = settings.kafka_bootstrap
         self.city = city
+        self._answer_topic = AnswerTopic(self.bootstrap)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="console-feed")
         self._enter_one: dict[str, Callable[[Any], None]] = {
@@ -59,15 +61,14 @@ class KafkaFeed:
     def stop(self) -> None:
         """End soon; from any thread."""
         self._stopping.set()
+        self._answer_topic.close()
 
     def answer(self, key: bytes, value: bytes) -> None:
         """Publish an answer; ``Unavailable`` where Kafka does not take it."""
         try:
-            producer = KafkaProducer(bootstrap_servers=self.bootstrap.split(","), acks="all", bootstrap_timeout_ms=ANSWERS_WITHIN_MS, max_block_ms=ANSWERS_WITHIN_MS)
-            with contextlib.closing(producer):
-                producer.send(FEEDBACK.name, value, key).get(10)
-        except (KafkaError, OSError) as error:
-            raise Unavailable("Kafka did not take the answer; try again / 回复未能写入 Kafka，请重试") from error
+            self._answer_topic.send(key, value)
+        except Unavailable:
+            raise Unavailable("Kafka did not take the answer; try again / 回复未能写入 Kafka，请重试") from None
 
     def _run(self) -> None:
         while not self._stopping.is_set():

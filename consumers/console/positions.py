@@ -141,11 +141,15 @@ class Fleet:
 
     def _grow(self, size: int) -> None:
         for name in ("_time_ms", "_lon", "_lat", "_heading", "_speed", "_state", "_changed"):
-            old = getattr(self, name)
-            grown = np.zeros(size, old.dtype)
-            grown[: len(old)] = old
-            setattr(self, name, grown)
+            setattr(self, name, grown(getattr(self, name), size))
         self._heading[len(self.ids) - 1 :] = UNKNOWN_HEADING
+
+
+def grown(column: np.ndarray, size: int) -> np.ndarray:
+    """A column with so many rows; the new ones are zero."""
+    larger = np.zeros((size, *column.shape[1:]), column.dtype)
+    larger[: len(column)] = column
+    return larger
 
 
 def _heading_deg(from_lon: float, from_lat: float, lon: float, lat: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from consumers.console.positions import SCALE, Leg
+from consumers.console.positions import SCALE, Leg, grown
 from streams.clock import HOUR_MS
 
 EVERY_MS = 20_000
@@ -44,7 +44,4 @@ class Tracks:
 
     def _grow(self, size: int) -> None:
         for name in ("_times_ms", "_places", "_speeds", "_next"):
-            old = getattr(self, name)
-            grown = np.zeros((size, *old.shape[1:]), old.dtype)
-            grown[: len(old)] = old
-            setattr(self, name, grown)
+            setattr(self, name, grown(getattr(self, name), size))
