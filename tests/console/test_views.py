@@ -19,12 +19,12 @@ def row(electronic, green=None, accepted=10, **more):
 
 
 def test_the_newest_day_is_shown_by_enterprise_and_the_city_by_day():
-    rates = {("*", "2026-11-29"): row(1.0), ("*", "2026-11-30"): row(0.9, 0.8), ("a", "2026-11-30"): row(0.85), ("gone", "2026-11-29"): row(0.1)}
+    rates = {("*", "2026-11-29"): row(1.0), ("*", "2026-11-30"): row(0.9, 0.8, locker_rate=0.1, narrow_tape_rate=0.5), ("a", "2026-11-30"): row(0.85), ("gone", "2026-11-29"): row(0.1)}
     view = rates_view(rates, load_policy("hohhot-2019"))
     assert view["date"] == "2026-11-30" and [line["enterprise_id"] for line in view["rows"]] == ["*", "a"] and [day["date"] for day in view["days"]] == ["2026-11-29", "2026-11-30"]
     assert view["rows"][1]["rates"]["electronic"] == 0.85 and view["rows"][1]["rates"]["green"] is None and view["days"][0]["rates"]["green"] is None
     targets = [measure["target"] is None for measure in view["measures"]]
-    assert targets == sorted(targets)
+    assert targets == sorted(targets) and targets[0] < targets[-1]
     electronic = next(measure for measure in view["measures"] if measure["feature"] == "electronic")
     assert electronic["target"] == 0.9 and "90%" in electronic["words"]["zh"] and electronic["en"]
 

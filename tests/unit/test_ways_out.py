@@ -1,5 +1,7 @@
 """Sinks come and go with the routes: whole or not at all, each with its dispatch, and what waits for one that is gone stays."""
 
+import os
+
 import orjson
 import pytest
 from conftest import wait_for
@@ -66,7 +68,9 @@ def test_routes_with_a_sink_that_cannot_be_opened_change_nothing(site):
     ways = site.open(site.routing("one"))
     before = ways.routing
     bad = site.routing("three", broken=SinkConfig("file", {"path": "/proc/nowhere/x"}, "routes.yaml:3"))
+    opened = sorted(os.listdir("/proc/self/fd"))
     assert not ways.follow(bad) and not ways.follow(bad) and ways.routing is before
+    assert sorted(os.listdir("/proc/self/fd")) == opened, "what was opened before the mistake is closed"
     site.put("A", "one")
     wait_for("the old sink", lambda: site.got("one") == ["A/1"], 10)
     with pytest.raises(BadInput, match="^routes.yaml:3: sink broken: path"):
