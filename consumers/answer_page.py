@@ -33,6 +33,7 @@ from streams.basis import Words, basis_words
 from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput
 from streams.pages import Page, Request
+from streams.terms import STATES
 
 ANSWERS_PATH = "/v1/answers"
 FORM = "application/x-www-form-urlencoded"
@@ -41,7 +42,6 @@ ACTIONS = {"police": frozenset({"acknowledged", "dismissed", "fined", "noted", "
 """Who may say what."""
 TOLD = NEED_OBJECTION | {"objected"}
 """Of these answers an enterprise reads the reason, too; never who gave them."""
-STATES = {"open": Words("进行中", "open"), "closed": Words("已结束", "closed"), "retracted": Words("已撤回", "taken back")}
 NO_LINK = Words("链接无效或已过期，请使用最新消息中的链接。", "This link is not valid or no longer valid; use the one in the latest message.")
 NO_FORM = Words("不是本页面的表单。", "This is no form of this page.")
 NOT_YOURS = Words("此链接不能作此答复。", "This link is not for such an answer.")

@@ -12,21 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deploy.evidence_records import event_id_of
-from deploy.report.atlas import FOOT, PATTERNS, View, bounds, corners_of, scale_bar, zone_shape
+from deploy.report.atlas import FOOT, KM_PER_DEGREE, PATTERNS, View, bounds, corners_of, scale_bar, zone_shape
 from deploy.report.network import zone_on_map
 from deploy.report.plots import DARK, INK, LINE, WIDTH, picture, tag, text
 from streams.answers import ACTION_WORDS
 from streams.basis import Words, basis_words
 from streams.policy.conditions import title_words
+from streams.terms import STATES
 
 if TYPE_CHECKING:
     from deploy.evidence import Case, TrackPoint
 
 LEAST_DEGREES = 0.002
 """A map shows at least so much: some 200 m."""
-STATES = {"open": "进行中", "closed": "已结束", "retracted": "已撤回"}
 _LEFT, _TOP, _HEIGHT, _FOOT = 46, 14, 170, 26
-_KM_PER_DEGREE = 111.195
 
 
 def evidence_page(case: Case, made_at: datetime, by: str | None) -> str:
@@ -39,7 +38,7 @@ def evidence_page(case: Case, made_at: datetime, by: str | None) -> str:
     return environment.get_template("evidence_page.html").render(
         case=case, it=it, made_at=made_at.strftime("%Y-%m-%d %H:%M:%S UTC"), by=by, timezone=timezone.key, title=title_words(it["rule"]),
         basis=basis_words(it.get("basis"), it.get("figures"), it.get("duty_of"), it.get("responsible")), zones=zones, maps=maps(case.track, zones), speeds=speeds(case.track, timezone),
-        states=STATES, places={place: record for record in case.records if (place := event_id_of(record)) is not None},
+        states={name: words.zh for name, words in STATES.items()}, places={place: record for record in case.records if (place := event_id_of(record)) is not None},
     )  # fmt: skip
 
 
@@ -77,7 +76,7 @@ def _map(track: Sequence[TrackPoint], zones: Sequence[dict[str, Any]], shown: Se
     dots = [_dot(point, *place) for point, place in sorted(zip(track, places, strict=True), key=lambda each: each[0].evidence)]
     defs = Markup("") if clipped else PATTERNS
     inside = tag("g", Markup("").join([*shapes, way, *dots]), clip_path=f"url(#{clip})")
-    parts = [defs, tag("clipPath", tag("rect", **frame), id=clip), tag("rect", **frame, fill="#fff", stroke=LINE), inside, scale_bar(view.scale / _KM_PER_DEGREE, view.height + FOOT, "北 north")]
+    parts = [defs, tag("clipPath", tag("rect", **frame), id=clip), tag("rect", **frame, fill="#fff", stroke=LINE), inside, scale_bar(view.scale / KM_PER_DEGREE, view.height + FOOT, "北 north")]
     return picture(WIDTH, view.height + FOOT, "行驶轨迹 the vehicle's way", *parts)
 
 

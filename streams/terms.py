@@ -36,6 +36,8 @@ PASSES = {
     "joint_delivery": Words("共同配送通行证", "joint-delivery pass"),
     "cross_border": Words("跨境运输通行证", "cross-border pass"),
 }
+STATES = {"open": Words("进行中", "open"), "closed": Words("已结束", "closed"), "retracted": Words("已撤回", "taken back")}
+"""Of an incident."""
 SEVERITIES = {"violation": Words("按违规处理", "a violation"), "warning": Words("按提醒处理", "a warning")}
 CALENDARS = {
     "double_eleven": Words("双十一", "Double Eleven"),

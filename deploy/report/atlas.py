@@ -18,7 +18,7 @@ Bounds = tuple[float, float, float, float]
 _HEIGHTS = 260, 560
 _MARGIN, FOOT, _SMALL, _APART = 16, 22, 26, 20
 """Around what is shown, below the frame; how small a zone is that its number would cover, how near numbers may come (all in units of the picture)."""
-_KM_PER_DEGREE = 111.195
+KM_PER_DEGREE = 111.195
 PLACES = {
     "hub": Markup('<rect x="-6" y="-6" width="12" height="12" fill="#1a1d21"/>'),
     "county": Markup('<path d="M0-7 6.5 5h-13z" fill="#1a1d21"/>'),
@@ -91,7 +91,7 @@ def _drawn(t: Writer, view: View, network: dict[str, Any], zones: Sequence[Zone]
     parts += [zone_shape(zone, view.at) for zone in sorted(zones, key=lambda zone: zone["kind"] == "loading")]
     parts += _place_marks([place for place in network["places"] if view.covers(place)], view.at)
     parts += [_label(label, *_label_place(view, held)) for label, held in labels]
-    parts.append(scale_bar(view.scale / _KM_PER_DEGREE, view.height + FOOT, t.plain("north")))
+    parts.append(scale_bar(view.scale / KM_PER_DEGREE, view.height + FOOT, t.plain("north")))
     return picture(WIDTH, view.height + FOOT, t.plain("map_of"), *parts, css="plot map")
 
 
