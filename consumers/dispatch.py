@@ -108,8 +108,7 @@ class Dispatch:
     def _round(self, outbox: Outbox) -> bool:
         """Hand over what is due now; whether there was anything."""
         self._mark(outbox)
-        if time.monotonic() > self._counted_s + COUNTED_EVERY_S:
-            self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
+        self._count_pending(outbox)
         off = outbox.is_off(self.sink.name)
         metrics.SINK_OFF.labels(self.sink.name).set(off)
         if off:
@@ -221,7 +220,17 @@ class Dispatch:
         wait_s = max(asked_s, self._pause_s * random.uniform(0.5, 1.0))
         log.warning("sink takes nothing now, trying again", sink=self.sink.name, in_s=round(wait_s, 1), error=str(error))
         self._mark(outbox)
-        self.stopping.wait(wait_s)
+        self._pause(outbox, wait_s)
+
+    def _pause(self, outbox: Outbox, wait_s: float) -> None:
+        """Hand over nothing for so long, or until ``stop``; what waits is counted meanwhile."""
+        until_s = time.monotonic() + wait_s
+        while (left_s := until_s - time.monotonic()) > 0 and not self.stopping.wait(min(left_s, COUNTED_EVERY_S)):
+            self._count_pending(outbox)
+
+    def _count_pending(self, outbox: Outbox) -> None:
+        if time.monotonic() > self._counted_s + COUNTED_EVERY_S:
+            self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
 
     def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str) -> None:
         """Try these again later, or no more; nothing else of their incidents meanwhile."""

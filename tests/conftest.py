@@ -222,6 +222,11 @@ def checkout(tmp_path):
     return tmp_path / "clone"
 
 
+def written_lines(path):
+    """The lines of a file that a process is writing; the one that it is at now is not there yet."""
+    return path.read_bytes().rpartition(b"\n")[0].splitlines() if path.exists() else []
+
+
 def wait_for(what, condition, timeout_s=60.0):
     """Poll a condition until it is true, for a quarter of the time at most; fails with what was waited for (a text, or what makes it then)."""
     deadline = time.monotonic() + timeout_s

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import orjson
 import pytest
-from conftest import get, wait_for
+from conftest import get, wait_for, written_lines
 from kafka import KafkaAdminClient, KafkaProducer
 from receiver import serve
 
@@ -83,7 +83,7 @@ class Site:
         self.child.wait()
 
     def in_file(self):
-        return [orjson.loads(line)["id"] for line in self.file.read_bytes().splitlines()] if self.file.exists() else []
+        return [orjson.loads(line)["id"] for line in written_lines(self.file)]
 
     def counted(self, state):
         if not self.outbox.exists():

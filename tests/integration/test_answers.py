@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from conftest import get, wait_for
+from conftest import get, wait_for, written_lines
 from kafka import KafkaProducer
 
 from consumers.answer_links import Links
@@ -53,7 +53,7 @@ def test_what_waits_is_known_after_a_restart_too(kafka, yicheng):
     producer.send(FEEDBACK.name, b"\xff", b"a")
     producer.flush()
     wait_for("three to wait", lambda: figures(port).get("incidents_unanswered") == 3)
-    wait_for("the sink to have them all", lambda: "outbox_pending" not in figures(port) and len((yicheng.home / "sink.jsonl").read_bytes().splitlines()) == 5)
+    wait_for("the sink to have them all", lambda: "outbox_pending" not in figures(port) and len(written_lines(yicheng.home / "sink.jsonl")) == 5)
     producer.send(FEEDBACK.name, json.dumps({"incident_id": "a", "action": "acknowledged", "time_ms": 1, "by": None, "reason": None}).encode(), b"a")
     producer.flush()
     wait_for("two to wait", lambda: figures(port) == {"incidents_unanswered": 2, "answers_total": 1, "acknowledge_seconds_count": 1})

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from conftest import get, wait_for
+from conftest import get, wait_for, written_lines
 from kafka import KafkaProducer
 from receiver import serve
 from standardwebhooks.webhooks import Webhook
@@ -58,7 +58,7 @@ def test_a_webhook_is_signed_tried_again_and_given_up_on_refusal(kafka, yicheng,
         event = Webhook(SECRET).verify(body, {k.lower(): v for k, v in headers.items()})
         ids.append(event["id"])
     assert ids[0] == "I0/1" and sorted(ids[2:]) == ["I0/1", "I1/1", "I2/1"], "one after the other until the sink takes something again"
-    wait_for("the file sink", lambda: len((tmp_path / "sink").read_bytes().splitlines()) == 3)
+    wait_for("the file sink", lambda: len(written_lines(tmp_path / "sink")) == 3)
     page = get(f"{child.url}/metrics")
     assert 'courier_notifications_total{outcome="refused",sink="webhook"} 1.0' in page
     assert 'courier_notifications_total{outcome="retried",sink="webhook"} 2.0' in page

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import receiver
 import requests
-from conftest import Command, get, wait_for
+from conftest import Command, get, wait_for, written_lines
 from kafka import KafkaProducer
 
 from deploy import leash
@@ -247,7 +247,7 @@ class Site:
 
     def delivered(self, status):
         """The names of the alerts that a sink has been told of."""
-        events = [json.loads(line) for line in self.sink.read_bytes().splitlines()] if self.sink.exists() else []
+        events = [json.loads(line) for line in written_lines(self.sink)]
         return {event["data"]["labels"]["alertname"] for event in events if event["type"] == f"yicheng.alert.{status}.v1"}
 
     def deliveries(self):
