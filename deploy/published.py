@@ -110,7 +110,7 @@ def answers(bootstrap: str) -> Iterator[Answer]:
 
 
 def credit(bootstrap: str) -> dict[str, dict[str, Any]]:
-    """Standing, points and reasons by ``enterprise/ID``, as last published."""
+    """Standing, points and reasons by ``enterprise/ID`` and ``driver/ID``, as last published."""
     return newest(readable(bootstrap, CREDIT.name, _credit))
 
 

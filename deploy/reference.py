@@ -62,7 +62,7 @@ CONTENT = {
         " (`parking DATE ZONE`), when an outlet or facility was last scanned at (`outlet ID`); of one key the greatest `revision` counts",
     ),
     topics.FEEDBACK: Content("`incident_id`", "answers to incidents: `acknowledged`, `dismissed`, `fined`, `noted`, by enterprises `objected`, and to that `upheld` or `rejected`; repeats have an `answer_id` in common"),
-    topics.CREDIT: Content("`enterprise/ID`", "points and standing of each enterprise (`red`, `normal`, `black`), with the reasons"),
+    topics.CREDIT: Content("`enterprise/ID`, `driver/ID`", "points and standing of each enterprise, and of each driver where the pack keeps drivers' accounts (`red`, `normal`, `black`), with the reasons"),
     topics.DEAD: Content("as the refused record's", "where refused records stand and why, nothing of what they say; `yicheng dead list` and `dead redrive` read them there"),
     topics.LATE: Content("as the late record's", "the same of records that came too late"),
 }  # fmt: skip

@@ -6,7 +6,7 @@ beside, in ``Exact``. Nothing is rounded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import NamedTuple
 
@@ -19,15 +19,21 @@ _STIR = np.int64(0x9E3779B97F4A7C15 - 2**64)
 """So that the hash of two things is not the same when they change places."""
 
 
-def hash_of(plate: str | None, synthetic: bool) -> int:
-    """The hash of what a fix reports of itself, as in ``Chunk.reported``."""
-    return ~hash(plate) if synthetic else hash(plate)
+def report_hashes(plates: Iterable[str | None], driver_ids: Iterable[str | None]) -> np.ndarray:
+    """Hashes of plates and drivers, as in ``Chunk.reports``."""
+    by_plate, by_driver = (np.array([hash(name or None) for name in names], dtype=np.int64) for names in (plates, driver_ids))
+    return by_plate * _STIR ^ by_driver
+
+
+def marked_synthetic(hashes: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
+    """Hashes that differ where fixes are synthetic, as in ``Chunk.reported``."""
+    return np.where(synthetic, ~hashes, hashes)
 
 
 class Chunk:
     """A chunk of n fixes, and as arrays what is asked of all of them at once (ms, degrees, km/h; NaN where absent).
 
-    ``reports``: hashes of plate and driver, ``reported``: of plate and synthetic.
+    ``reports``: hashes of plate and driver, ``reported``: of plate, driver and synthetic.
 
     ``arrived``: when (``END_MS``: not known), from Kafka or else as the fix says (``all_arrived``: from Kafka, all); ``stream_times``: how far each carries its partition's stream time.
     """
@@ -49,9 +55,8 @@ class Chunk:
 
         self.loads = np.array([LOADS[fix.load] for fix in fixes], dtype=np.uint16)
         self.synthetic = np.array([fix.synthetic for fix in fixes], dtype=bool)
-        plates = np.array([hash(fix.plate or None) for fix in fixes], dtype=np.int64)
-        self.reports = plates * _STIR ^ np.array([hash(fix.driver_id) for fix in fixes], dtype=np.int64)
-        self.reported = np.where(self.synthetic, ~plates, plates)
+        self.reports = report_hashes((fix.plate for fix in fixes), (fix.driver_id for fix in fixes))
+        self.reported = marked_synthetic(self.reports, self.synthetic)
 
 
 ROW = np.dtype([("time", "<i8"), ("lon", "<i4"), ("lat", "<i4"), ("speed", "<u2"), ("what", "<u2")])

@@ -60,6 +60,7 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     responsible: tuple[str, ...] = ()
     continued_by: str | None = None
     line_id: str | None = None
+    driver_id: str | None = None
 
     @property
     def subject(self) -> str:

@@ -375,14 +375,15 @@ class Oracle:
         return {incident for incident, _ in found}, rejects
 
     def told(self, lines):
-        """How often each incident (as in ``fixes``) is told with which plate, as synthetic or not, and with which highest speed (km/h)."""
+        """How often each incident (as in ``fixes``) is told with which plate, as synthetic or not, with which highest speed (km/h), and with which driver."""
         return Counter((*incident, *self.words(own)) for incident, own in self.incidents(lines)[0])
 
     def words(self, own):
         registered = (self.lookup("vehicle", own[0]["vehicle_id"], own[0]["event_time_ms"]) or {}).get("plate")
         plates = [fix["plate"] for fix in own if fix.get("plate")]
         speeds = [fix["speed_kmh"] for fix in own if fix.get("speed_kmh") is not None]
-        return (plates[0] if plates else registered), any(fix.get("synthetic") is True for fix in own), max(speeds, default=0.0)
+        drivers = [fix["driver_id"] for fix in own if fix.get("driver_id")]
+        return (plates[0] if plates else registered), any(fix.get("synthetic") is True for fix in own), max(speeds, default=0.0), drivers[0] if drivers else None
 
     def incidents(self, lines, watermark=0):
         """Every final incident with its own fixes in order, and rejects."""
@@ -879,6 +880,18 @@ class Oracle:
                 if since is not None:
                     found.add((rule["id"], enterprise, since, None))
         return found
+
+    def driver_credit(self, driven_by, stream_time):
+        """Each driver on record who has points: (standing, points), by the closed incidents of vehicles that had settled before now; who drove is who the first fix that says so names."""
+        found = Counter()
+        (ledger,) = [rule for rule in self.pack["rules"] if rule["rule"] == "blacklisted_enterprise"]
+        for incident, own in (each for lines in driven_by for each in self.incidents(lines, stream_time)[0]):
+            rule, rule_id, _, _, opened, last, _, state = incident
+            driver, cost = self.words(own)[-1], float(ledger["drivers"]["points"].get(rule, 0))
+            settled = self.settled(rule, rule_id, opened, last)
+            if cost and state == "closed" and driver in {r["id"] for r in self.records["driver"]} and settled <= stream_time - 1 < settled + 365 * 86_400_000:
+                found[driver] += cost
+        return {driver: ("black" if points >= float(ledger["drivers"]["black_at"]) else "normal", points) for driver, points in found.items()}
 
     def not_rising(self, rule, days, stream_time):
         """Closed months whose green packaging is not above that of the month before."""

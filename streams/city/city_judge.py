@@ -10,11 +10,11 @@ import msgspec
 
 from streams.city.contributions import Contribution
 from streams.city.incident_data import day_incident_data, interval_data, line_data, violation_data
-from streams.city.ledger import CityLedger, Due
+from streams.city.ledger import ACCOUNT_RECORDS, CityLedger, Due
 from streams.city.line_days import is_heard_of, judge_line_day
 from streams.clock import END_MS, month_after
 from streams.counts import DayKey
-from streams.enterprises.credit import Account, Charge, black_intervals, charge_of, costs, credit_rule, standing
+from streams.enterprises.credit import ENTERPRISE, Account, Charge, black_intervals, charge_of, costs, credit_rule, standing, terms_of
 from streams.enterprises.intervals import judge_intervals
 from streams.enterprises.liveness import signs_gap_ms, silences
 from streams.incident import IncidentData
@@ -38,7 +38,7 @@ class CityResult(msgspec.Struct):
 class CityJudge:
     """Enters contributions in a ledger and judges what they, and time, make due, by what is known of policies and registry.
 
-    ``rehearsal``: all that is said is synthetic; ``has_account``: of which enterprises an account is kept;
+    ``rehearsal``: all that is said is synthetic; ``has_account``: of which enterprises and drivers (``enterprise/<id>``, ``driver/<id>``) an account is kept;
     ``made_up``: by subject, the times (ms) of signs of life that are synthetic.
     """
 
@@ -50,7 +50,7 @@ class CityJudge:
         self.registry = registry
         self.identity_key = identity_key
         self.rehearsal = rehearsal
-        self.has_account = has_account or (lambda enterprise_id: registry.names("enterprise", enterprise_id))
+        self.has_account = has_account or self._is_registered
         self.made_up = made_up or {}
         self.day_judge = DayJudge(policies, registry, identity_key)
 
@@ -90,7 +90,7 @@ class CityJudge:
         """Time has come so far, and no later than ``settled_ms`` can incidents still change: add the days that close, silences and points."""
         before_ms, ledger.stream_time_ms = ledger.stream_time_ms, max(ledger.stream_time_ms, now_ms)
         now_ms, ledger.settled_ms = ledger.stream_time_ms, max(ledger.settled_ms, settled_ms)
-        due.accounts += [enterprise_id for enterprise_id, account in ledger.accounts.items() if account.due_ms <= ledger.settled_ms]
+        due.accounts += [holder for holder, account in ledger.accounts.items() if account.due_ms <= ledger.settled_ms]
         if now_ms == before_ms:
             return
         if now_ms >= ledger.closing_ms:
@@ -114,8 +114,8 @@ class CityJudge:
         due.closed = bool(closed)
         for day in ledger.days:
             if day.date in closed and self.registry.knows("enterprise", day.enterprise_id):
-                ledger.accounts.setdefault(day.enterprise_id, Account())
-                due.accounts.append(day.enterprise_id)
+                ledger.accounts.setdefault(ENTERPRISE + day.enterprise_id, Account())
+                due.accounts.append(ENTERPRISE + day.enterprise_id)
 
     # --- judging ---
     def judge(self, ledger: CityLedger, due: Due) -> CityResult:
@@ -133,12 +133,12 @@ class CityJudge:
             due.accounts += self._judge_silences(ledger, subject, result)
         if due.subjects:
             ledger.first_due_ms = min(ledger.due.values(), default=END_MS)
-        for enterprise_id in dict.fromkeys(due.accounts):
-            self._judge_account(ledger, enterprise_id, result)
+        for holder in dict.fromkeys(due.accounts):
+            self._judge_account(ledger, holder, result)
         return result
 
     def _announce(self, ledger: CityLedger, said: Iterable[tuple[Kind, IncidentData]], result: CityResult) -> list[str]:
-        """Add revisions to what is published, and enter what they cost; the enterprises whose accounts that concerns."""
+        """Add revisions to what is published, and enter what they cost; whose accounts that concerns."""
         concerned: list[str] = []
         for kind, plain in said:
             data = msgspec.structs.replace(plain, synthetic=True) if self.rehearsal else plain
@@ -148,7 +148,11 @@ class CityJudge:
         return concerned
 
     def _charge(self, ledger: CityLedger, charge: Charge) -> list[str]:
-        return ledger.charge(charge, has_account=self.has_account(charge.enterprise_id))
+        return ledger.charge(charge, self.has_account)
+
+    def _is_registered(self, subject: str) -> bool:
+        kind, _, name = subject.partition("/")
+        return self.registry.knows(kind, name) if kind == "driver" else self.registry.names(kind, name)
 
     def _judge_finding(self, ledger: CityLedger, key: ViolationKey, result: CityResult) -> list[str]:
         state = ledger.findings[key]
@@ -205,18 +209,20 @@ class CityJudge:
             concerned += self._announce(ledger, ((t.kind, interval_data(t, self.registry)) for t in transitions), result)
         return concerned
 
-    def _judge_account(self, ledger: CityLedger, enterprise_id: str, result: CityResult) -> None:
-        rule, account, subject = credit_rule(self.policies), ledger.accounts[enterprise_id], f"enterprise/{enterprise_id}"
-        if rule is None:
+    def _judge_account(self, ledger: CityLedger, holder: str, result: CityResult) -> None:
+        rule, terms, account = credit_rule(self.policies), terms_of(holder, self.policies), ledger.accounts[holder]
+        if rule is None or terms is None:
             account.due_ms = END_MS
             return
-        ledger.dirty["account", enterprise_id] = None
+        kind, _, name = holder.partition("/")
+        ledger.dirty[ACCOUNT_RECORDS[kind], name] = None
         now_ms = ledger.settled_ms
-        found, account.due_ms = black_intervals(costs(account, rule), rule, now_ms)
-        transitions = judge_intervals(self.policies, self.identity_key, rule.id, subject, found, account.announced)
-        self._announce(ledger, ((t.kind, interval_data(t, self.registry)) for t in transitions), result)
+        found, account.due_ms = black_intervals(costs(account, terms), terms, now_ms)
+        if kind == "enterprise":  # of drivers only the standing is published
+            transitions = judge_intervals(self.policies, self.identity_key, rule.id, holder, found, account.announced)
+            self._announce(ledger, ((t.kind, interval_data(t, self.registry)) for t in transitions), result)
         city, days = self.policies.newest.pack.city.adcode, self.policies.newest.days
-        active_days = len(ledger.active.get(enterprise_id, ()))
+        active_days = len(ledger.active.get(name, ())) if kind == "enterprise" else 0
         tomorrow_ms = days.bounds_ms(days.date_of(max(0, now_ms)))[1]
-        if row := standing(account, rule, now_ms, active_days, tomorrow_ms):
-            result.standings.append({"subject": subject, "city": city, **row, "revision": ledger.next_offset})
+        if row := standing(account, terms, now_ms, active_days, tomorrow_ms):
+            result.standings.append({"subject": holder, "city": city, **row, "revision": ledger.next_offset})

@@ -109,7 +109,7 @@ def _names(partial: Contribution) -> Iterator[str]:
         yield partial.enterprise_id
     yield from partial.seen or ()
     if partial.charge is not None:
-        yield partial.charge.enterprise_id
+        yield from filter(None, (partial.charge.enterprise_id, partial.charge.driver_id))
     if partial.fleet is not None:
         yield from (*partial.fleet.lines, *partial.fleet.stays)
 

@@ -54,6 +54,7 @@ def incident_data(transition: Transition, policies: Policies, registry: Registry
         evidence=tuple(Evidence(fix.event_id, fix.event_time_ms, fix.lon, fix.lat, fix.speed_kmh) for fix in episode.evidence),
         superseded_by=transition.superseded_by,
         synthetic=episode.synthetic,
+        driver_id=episode.driver_id,
     )
 
 

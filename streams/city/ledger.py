@@ -19,6 +19,8 @@ from streams.vehicles.empty_run import Millimetres
 from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Watermark
 
+ACCOUNT_RECORDS = {"enterprise": "account", "driver": "driver"}
+"""The kind of the state record of each holder's account."""
 DAYS_KEPT_MS = 66 * DAY_MS
 """So long are days kept after their end: for the last 30 days, enterprises' days of activity, and two months that late scans may change."""
 
@@ -84,7 +86,7 @@ class CityLedger(msgspec.Struct):
     ``closing_ms``: when the next of its days closes; ``due``: after which watermark each watched subject may be silent, the
     first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
     what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
-    ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish;
+    ``accounts``: by ``enterprise/<id>`` and ``driver/<id>``. ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish;
     ``fleet``: what else they came to, so as well; ``line_days``: the days whose lines were judged; ``seen``: the last date of each outlet and facility with a scan, ``saw``: what of it to publish.
     """
 
@@ -237,8 +239,7 @@ class CityLedger(msgspec.Struct):
             del self.findings[key]
             self.dirty["finding", *key] = None
         for charge in old_charges:
-            del self.charges[charge.incident_id], self.accounts[charge.enterprise_id].charges[charge.incident_id]
-            self.dirty["charge", charge.incident_id] = None
+            self._drop(charge)
 
     def put_day(self, day: DayKey, partials: dict[str, tuple[int, Counts]], incidents: dict[str, DayIncident]) -> None:
         """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
@@ -255,20 +256,25 @@ class CityLedger(msgspec.Struct):
         dates = self.active.setdefault(day.enterprise_id, set())
         (dates.add if self.days[day].counts().accepted > 0 else dates.discard)(day.date)
 
-    def charge(self, charge: Charge, *, has_account: bool = True) -> list[str]:
-        """Enter an incident's revision in its enterprise's account, if it has one, unless a newer one is known; the enterprises it concerns."""
+    def charge(self, charge: Charge, has_account: Callable[[str], bool] = lambda _: True) -> list[str]:
+        """Enter an incident's revision in the accounts of its enterprise and driver, where they have some, unless a newer one is known; whom it concerns."""
         known = self.charges.get(charge.incident_id)
         if known is not None and known.revision >= charge.revision:
             return []
-        if known is not None:  # whose outlet it is may have turned out otherwise
-            del self.accounts[known.enterprise_id].charges[charge.incident_id], self.charges[charge.incident_id]
+        if known is not None:  # whose outlet it is, or who drove, may have turned out otherwise
+            self._drop(known)
+        entered = charge.only_of(has_account)
+        for holder in entered.holders:
+            self.charges[charge.incident_id] = self.accounts.setdefault(holder, Account()).charges[charge.incident_id] = entered
             self.dirty["charge", charge.incident_id] = None
-        if not has_account:
-            return [known.enterprise_id] if known is not None else []
-        self.charges[charge.incident_id] = charge
-        self.accounts.setdefault(charge.enterprise_id, Account()).charges[charge.incident_id] = charge
+        return [*entered.holders, *(known.holders if known is not None else ())]
+
+    def _drop(self, charge: Charge) -> None:
+        """Forget a charge."""
+        del self.charges[charge.incident_id]
+        for holder in charge.holders:
+            del self.accounts[holder].charges[charge.incident_id]
         self.dirty["charge", charge.incident_id] = None
-        return [charge.enterprise_id, *([known.enterprise_id] if known is not None else ())]
 
 
 def announced(ledger: CityLedger) -> Iterator[tuple[str, Announced]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streams.city.ledger import CityLedger, ViolationState
+from streams.city.ledger import ACCOUNT_RECORDS, CityLedger, ViolationState
 from streams.city.line_days import LineDay
 from streams.clock import BEGINNING_MS
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
@@ -18,6 +18,8 @@ from streams.state_records import decode_fields
 from streams.vehicles.empty_run import Millimetres
 from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Watermark
+
+HOLDERS = {record: holder for holder, record in ACCOUNT_RECORDS.items()}
 
 
 def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
@@ -55,17 +57,17 @@ def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
     elif kind == "seen":
         _, outlet_id, date = decode_fields(value, tuple[str, str, str])
         ledger.seen[outlet_id] = date
-    elif kind == "account":
-        _put_account(ledger, value)
+    elif kind in HOLDERS:
+        _put_account(ledger, HOLDERS[kind], value)
     else:
         finding, state = decode_fields(value, tuple[ViolationKey, ViolationState])
         ledger.findings[finding] = state
 
 
-def _put_account(ledger: CityLedger, value: bytes) -> None:
+def _put_account(ledger: CityLedger, holder: str, value: bytes) -> None:
     fields = tuple[str, dict[int, AnnouncedInterval], tuple[str, float] | None, list[tuple[int, str]]]
     name, announced, published, history = decode_fields(value, fields)
-    account = ledger.accounts.setdefault(name, Account())
+    account = ledger.accounts.setdefault(f"{holder}/{name}", Account())
     account.announced, account.published, account.history = announced, published, history
 
 
@@ -93,8 +95,8 @@ def record_fields(ledger: CityLedger, kind: str, names: Sequence[str]) -> tuple[
     if kind == "charge":
         charge = ledger.charges.get(names[0])
         return None if charge is None else (charge,)
-    if kind == "account":
-        account = ledger.accounts[names[0]]
+    if kind in HOLDERS:
+        account = ledger.accounts[f"{HOLDERS[kind]}/{names[0]}"]
         return names[0], account.announced, account.published, account.history
     finding = ViolationKey(*names)
     found = ledger.findings.get(finding)

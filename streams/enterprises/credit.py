@@ -1,11 +1,12 @@
-"""The credit ledger: what closed incidents cost an enterprise, for how long, and what standing follows (red and black lists).
+"""The credit ledger: what closed incidents cost enterprises and drivers, for how long, and what standing follows (red and black lists).
 
-Points and thresholds are the policy's (``blacklisted_enterprise``); points expire after 365 days. Pure: an account is a
+Points and thresholds are the policy's (``blacklisted_enterprise``). A driver is who the vehicle reports at the incident's first fix that names one; points expire after 365 days. Pure: an account is a
 function of its charges, whatever the order in which they arrive.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,14 +18,18 @@ from streams.incident import IncidentData
 from streams.lifecycle import CLOSED, MAX_EVIDENCE
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies
-from streams.rules import RULES, judged
+from streams.rules import judged
+from streams.rules.blacklisted_enterprise import Terms
+from streams.rules.blacklisted_enterprise import standing as credit_of
 
 EXPIRE_MS = 365 * DAY_MS
 BLACK = "black"
+ENTERPRISE, DRIVER = "enterprise/", "driver/"
+"""How the names of accounts begin."""
 
 
 class Charge(msgspec.Struct, array_like=True, frozen=True):
-    """An incident as its enterprise's account sees it: the newest revision, and from when on it costs something."""
+    """An incident as accounts see it: the newest revision, from when on it costs something, and whom (no ``enterprise_id``, no ``driver_id``: nobody)."""
 
     enterprise_id: str
     incident_id: str
@@ -34,10 +39,22 @@ class Charge(msgspec.Struct, array_like=True, frozen=True):
     rule_id: str
     at_ms: int
     synthetic: bool = False
+    driver_id: str | None = None
+
+    @property
+    def holders(self) -> list[str]:
+        """Whose accounts it concerns: ``enterprise/<id>``, ``driver/<id>``."""
+        named = {ENTERPRISE: self.enterprise_id, DRIVER: self.driver_id}
+        return [kind + name for kind, name in named.items() if name]
+
+    def only_of(self, has_account: Callable[[str], bool]) -> Charge:
+        """The same for those holders only who have an account."""
+        enterprise_id = self.enterprise_id if has_account(ENTERPRISE + self.enterprise_id) else ""
+        return msgspec.structs.replace(self, enterprise_id=enterprise_id, driver_id=self.driver_id if has_account(f"{DRIVER}{self.driver_id}") else None)
 
 
 class Account(msgspec.Struct):
-    """An enterprise's charges by incident, its times on the black list as announced, and what was published of its standing.
+    """The charges of an enterprise or a driver by incident, an enterprise's times on the black list as announced, and what was published of its standing.
 
     ``history``: (ms, standing): since when exemptions go by which standing. ``due_ms``: when the next of the points expire.
     """
@@ -67,15 +84,23 @@ def credit_rule(policies: Policies) -> Rule | None:
     return next(iter(policies.newest.credit_rules), None)
 
 
-def charge_of(data: IncidentData, policies: Policies) -> Charge | None:
-    """What an incident's revision means for its enterprise's account; None where it costs nobody anything."""
+def terms_of(subject: str, policies: Policies) -> Terms | None:
+    """By which terms the account of ``enterprise/<id>`` or ``driver/<id>`` is kept, if it is."""
     rule = credit_rule(policies)
-    if rule is None or not data.enterprise_id or data.enterprise_id == CITY_WIDE or data.rule not in rule.parameters.points:
+    return None if rule is None else rule.parameters.drivers if subject.startswith(DRIVER) else rule.parameters
+
+
+def charge_of(data: IncidentData, policies: Policies) -> Charge | None:
+    """What an incident's revision means for the accounts of its enterprise and its driver; None where it costs nobody anything, whatever its other revisions say."""
+    rule = credit_rule(policies)
+    if rule is None or (data.revision == 1 and data.state != CLOSED):
         return None
-    if data.revision == 1 and data.state != CLOSED:
+    costs_drivers = rule.parameters.drivers is not None and data.rule in rule.parameters.drivers.points
+    enterprise_id = data.enterprise_id if data.rule in rule.parameters.points and data.enterprise_id not in (None, CITY_WIDE) else None
+    if enterprise_id is None and not costs_drivers:
         return None
-    at_ms = settled_at_ms(data, policies)
-    return Charge(data.enterprise_id, data.incident_id, data.revision, data.state, data.rule, data.rule_id, at_ms, data.synthetic)
+    at_ms, driver_id = settled_at_ms(data, policies), data.driver_id if costs_drivers else None
+    return Charge(enterprise_id or "", data.incident_id, data.revision, data.state, data.rule, data.rule_id, at_ms, data.synthetic, driver_id)
 
 
 def settled_at_ms(data: IncidentData, policies: Policies) -> int:
@@ -90,14 +115,14 @@ def settled_at_ms(data: IncidentData, policies: Policies) -> int:
     return closed_ms + grace_ms
 
 
-def costs(account: Account, rule: Rule) -> list[Cost]:
+def costs(account: Account, terms: Terms) -> list[Cost]:
     """What the closed incidents of an account cost, in order of time."""
-    points = rule.parameters.points
+    points = terms.points
     found = (Cost(charge.at_ms, points[charge.rule], charge) for charge in account.charges.values() if charge.state == CLOSED and charge.rule in points)
     return sorted(found, key=lambda cost: (cost.at_ms, cost.charge.incident_id))
 
 
-def black_intervals(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[Interval], int]:
+def black_intervals(charged: list[Cost], terms: Terms, now_ms: int) -> tuple[list[Interval], int]:
     """The times on the black list up to an instant, and when the next of the points expire."""
     turns = sorted({ms for cost in charged for ms in (cost.at_ms, cost.until_ms)})
     spells: list[Interval] = []
@@ -105,7 +130,7 @@ def black_intervals(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[
         if at_ms > now_ms:
             break
         held = [cost for cost in charged if cost.at_ms <= at_ms < cost.until_ms]
-        black = RULES[rule.rule].standing(rule.parameters, sum(cost.points for cost in held), 0) == BLACK
+        black = credit_of(terms, sum(cost.points for cost in held), 0) == BLACK
         made_up = any(cost.charge.synthetic for cost in held)
         lasts = bool(spells) and spells[-1].end_ms is None
         if black and not lasts:
@@ -116,14 +141,14 @@ def black_intervals(charged: list[Cost], rule: Rule, now_ms: int) -> tuple[list[
     return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
 
 
-def standing(account: Account, rule: Rule, now_ms: int, active_days: int, tomorrow_ms: int) -> dict[str, Any] | None:
-    """What ``courier.credit.v1`` is to say of an enterprise at an instant, unless it has said so already.
+def standing(account: Account, terms: Terms, now_ms: int, active_days: int, tomorrow_ms: int) -> dict[str, Any] | None:
+    """What ``courier.credit.v1`` is to say of an account at an instant, unless it has said so already.
 
     ``effective``: (ms, standing) pairs; exemptions go by a standing from the start of the day after it was found (``tomorrow_ms``).
     """
-    held = [cost for cost in costs(account, rule) if cost.at_ms <= now_ms < cost.until_ms]
+    held = [cost for cost in costs(account, terms) if cost.at_ms <= now_ms < cost.until_ms]
     points = sum(cost.points for cost in held)
-    credit = RULES[rule.rule].standing(rule.parameters, points, active_days)
+    credit = credit_of(terms, points, active_days)
     if account.published == (credit, points):
         return None
     if (account.history[-1][1] if account.history else "normal") != credit:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from streams.errors import BadInput
+from streams.errors import BadInput, nearest
+from streams.rules import RULES, judged
 
 MOST_PACK_BYTES = 1_000_000
 """Of all versions of a pack with their zones, as one record on Kafka."""
@@ -46,12 +47,28 @@ def parameter_problems(parameters: Any) -> Iterator[tuple[str, str]]:
     """The keys of a rule's own parameters whose numbers cannot be, and why."""
     for key in getattr(parameters, "__struct_fields__", ()):
         value = getattr(parameters, key)
+        if isinstance(value, msgspec.Struct):
+            yield from ((key, f"{key}: {problem}") for _, problem in parameter_problems(value))
         numbers = value.items() if isinstance(value, dict) else [(key, value)]
         for name, number in numbers:
             if isinstance(number, int | float) and not isinstance(number, bool):
                 problem = number_problem(f"{key}: {name}" if name != key else key, number, share=key == "target")
                 if problem:
                     yield key, problem
+
+
+def points_problem(parameters: Any) -> tuple[tuple[str, ...], str] | None:
+    """The keys of a ledger's points that cannot be, and why: they cost something, by rules that incidents come of; drivers', by rules about vehicles."""
+    for keys, terms in (((), parameters), (("drivers",), parameters.drivers)):
+        said = ": ".join((*keys, "points"))
+        for name, cost in terms.points.items() if terms else ():
+            if name not in RULES or judged(name) == "credit":
+                return (*keys, "points"), f"{said}: {name!r} is no rule that incidents come of{nearest(name, RULES)}"
+            if keys and judged(name) != "fix":
+                return (*keys, "points"), f"{said}: {name} is not about vehicles, so its incidents name no driver"
+            if cost <= 0:
+                return (*keys, "points"), f"{said}: {name} must cost more than 0, not {cost:g}"
+    return None
 
 
 def list_problem(rule: Any) -> tuple[str, str] | None:

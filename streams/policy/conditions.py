@@ -45,6 +45,10 @@ _FLAGS = {
     },
 }
 """What parameters that are on or off add to a sentence."""
+_DRIVERS: dict[Lang, str] = {
+    "zh": "车辆违规时报送的驾驶人另行计分（{points}），365天内累计达到{black_at}分的，其信用为黑。",
+    "en": " The driver whom the vehicle reports has points of his own ({points}); with {black_at} points within 365 days his credit is black.",
+}
 
 
 def both(said: Callable[[Lang], str]) -> Words:
@@ -111,6 +115,8 @@ def _parameter(name: str, value: Any, selector: Selector | None) -> Words:
         return both(lambda lang: _allowed(value, selector, lang))
     if name == "points":
         return both(lambda lang: _points(value, lang))
+    if name == "drivers":
+        return both(lambda lang: _DRIVERS[lang].format(points=_points(value.points, lang), black_at=f"{value.black_at:g}")) if value else NOTHING
     if name.endswith("_pattern"):
         return _plate(value)
     if isinstance(value, bool):

@@ -14,7 +14,7 @@ from streams.errors import BadInput, nearest
 from streams.files.small_files import read_beside, read_small
 from streams.files.typed_yaml import YamlSource
 from streams.patterns import compile_pattern
-from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems
+from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
 from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
 from streams.policy.pack import Pack, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
@@ -196,11 +196,8 @@ class _Source(YamlSource):
                     raise self.bad((*path, *keys, "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
         if pattern := getattr(rule.parameters, "home_plate_pattern", None):
             self._check_pattern((*path, "home_plate_pattern"), pattern)
-        for name, points in getattr(rule.parameters, "points", {}).items():
-            if name not in RULES or judged(name) == "credit":
-                raise self.bad((*path, "points"), f"points: {name!r} is no rule that incidents come of{nearest(name, RULES)}")
-            if points <= 0:
-                raise self.bad((*path, "points"), f"points: {name} must cost more than 0, not {points:g}")
+        if judged(rule.rule) == "credit" and (found := points_problem(rule.parameters)):
+            raise self.bad((*path, *found[0]), found[1])
         if judged(rule.rule) == "credit" and any(judged(other.rule) == "credit" for other in pack.rules[:index]):
             raise self.bad(path, f"rule {rule.rule} is given twice; a city keeps one ledger")
         if rule.rule == "malformed_identifier" and not pack.identifier:

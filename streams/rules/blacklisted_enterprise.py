@@ -4,7 +4,8 @@ What
     Every closed incident of an enterprise costs the points that the policy sets for its rule; they expire after 365 days.
     With ``black_at`` points or more the enterprise is on the black list: the incident lasts as long as that. Without any
     points and with 30 days on which it accepted parcels it is on the red list; else its credit is normal. From the start of
-    the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list.
+    the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list. Where the
+    policy says so (``drivers``), whoever drove has an account too: points of his own, no red list, no exemptions that go by it.
 
 Clause
     将快递企业和快递服务车辆驾驶人是否存在相关严重失信行为纳入征信评价体系 (Hezhou 二（三）9);
@@ -12,7 +13,7 @@ Clause
     建立企业诚信评价机制和奖惩制度，定期发布企业诚信“红黑榜” (Wulong 三（七）).
 
 Parameters
-    ``points``: points by rule; ``black_at``.
+    ``points``: points by rule; ``black_at``. ``drivers``: the same for drivers, by rules about vehicles.
 
 Example
     >>> p = Parameters(points={"speeding": 2.0}, black_at=6.0)
@@ -25,22 +26,28 @@ from __future__ import annotations
 import msgspec
 
 TITLE_ZH = "企业被列入黑名单"
-ASKS_ZH = "企业的违规事件结案后按规则计分（{points}），365天内累计达到{black_at}分的，列入黑名单。"
-ASKS_EN = "An enterprise's closed incidents cost points by rule ({points}); with {black_at} points within 365 days it is on the black list."
+ASKS_ZH = "企业的违规事件结案后按规则计分（{points}），365天内累计达到{black_at}分的，列入黑名单。{drivers}"
+ASKS_EN = "An enterprise's closed incidents cost points by rule ({points}); with {black_at} points within 365 days it is on the black list.{drivers}"
 REASON_ZH = "{subject_zh} 因 {count} 起违规被列入黑名单"
 REASON_EN = "{subject_en} is on the black list after {count} incidents"
 RED_AFTER_DAYS = 30
 
 
-class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a closed incident of each rule costs, and how many points make an enterprise black."""
+class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a closed incident of each rule costs, and how many points make an account black."""
 
     points: dict[str, float]
     black_at: float
 
 
-def standing(parameters: Parameters, points: float, active_days: int) -> str:
+class Parameters(Terms, frozen=True, forbid_unknown_fields=True):
+    """The terms of enterprises' accounts, and those of drivers' where these have any."""
+
+    drivers: Terms | None = None
+
+
+def standing(terms: Terms, points: float, active_days: int) -> str:
     """``red``, ``normal`` or ``black``."""
-    if points >= parameters.black_at:
+    if points >= terms.black_at:
         return "black"
     return "red" if not points and active_days >= RED_AFTER_DAYS else "normal"

@@ -99,7 +99,7 @@ class Reference(Service):
         assert self.registry is not None
         kind, _, name = key.partition("/")
         if topic == CREDIT.name:
-            return self.registry.enter_credit(name, msgspec.json.decode(value, type=Standing) if value else Standing())
+            return kind == "enterprise" and self.registry.enter_credit(name, msgspec.json.decode(value, type=Standing) if value else Standing())
         self.registry.put(kind, name, decode_versions(value) if value else [])
         return True
 

@@ -80,7 +80,7 @@ def _offended(vehicle: VehicleState, engine: Engine) -> Offended:
     def pack_episode(episode: Episode) -> tuple[Any, ...]:
         span = (episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count)
         evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in episode.evidence]
-        return (number[episode.offence], *span, evidence, episode.plate, episode.synthetic, episode.top_speed_kmh)
+        return (number[episode.offence], *span, evidence, episode.plate, episode.synthetic, episode.top_speed_kmh, episode.driver_id)
 
     return Offended(
         [_packed(o) for o in offences],

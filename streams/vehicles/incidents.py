@@ -98,7 +98,7 @@ class IncidentTracker:
         if until_ms - last.event_time_ms <= self.shortest_silence_ms:
             return []
         due = (offence for offence, due_ms in self.silences(vehicle_id, last.event_time_ms) if due_ms < until_ms)
-        return [Episode(offence, last.event_time_ms, last.event_id, last_seen_ms, "", 1, [last], *last.report, last.speed_kmh) for offence in due]
+        return [_of_one(offence, last, last_seen_ms, "") for offence in due]
 
     def _break_silence(self, vehicle: VehicleState, episode: Episode, event_time_ms: int) -> list[Transition]:
         """The next fix: the silence lasted until it, or was none, for the fix is older than what had made it one."""
@@ -227,7 +227,13 @@ def _still_grows(vehicle: VehicleState, incident: Incident) -> bool:
 
 
 def _start(offence: Offence, fix: JudgedFix) -> Episode:
-    return Episode(offence, fix.event_time_ms, fix.event_id, fix.event_time_ms, fix.event_id, 1, [fix], *fix.report, fix.speed_kmh)
+    return _of_one(offence, fix, fix.event_time_ms, fix.event_id)
+
+
+def _of_one(offence: Offence, fix: JudgedFix, last_seen_ms: int, last_id: str) -> Episode:
+    """An episode of one fix."""
+    plate, synthetic, driver_id = fix.report
+    return Episode(offence, fix.event_time_ms, fix.event_id, last_seen_ms, last_id, 1, [fix], plate, synthetic, fix.speed_kmh, driver_id)
 
 
 def _fold(active: dict[Offence, Episode], fix: JudgedFix, ended: list[Episode]) -> None:
@@ -254,7 +260,7 @@ def _incident_of(vehicle: VehicleState, episode: Episode) -> Incident:
 
 def _content(incident: Incident) -> tuple[object, ...]:
     episode = incident.episode
-    said = episode.plate, episode.synthetic, episode.top_speed_kmh
+    said = episode.plate, episode.synthetic, episode.top_speed_kmh, episode.driver_id
     return episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count, [fix[:2] for fix in episode.evidence], said
 
 

@@ -12,7 +12,7 @@ LATEST = np.dtype(
     ]
 )  # fmt: skip
 """What is known of a vehicle. Of its newest fix: ``time_ms``, ``lon`` and ``lat`` (``1 / DEGREE`` of a degree), ``speed`` (as in a row), ``load`` (``events.LOADS``), ``reported`` (hash of
-plate and synthetic, ``Chunk.reported``), ``seen`` (its offset). ``report``: hash of the plate and driver it last reported if those cannot offend, else 0;
+plate, driver and synthetic, ``Chunk.reported``), ``seen`` (its offset). ``report``: hash of the plate and driver it last reported if those cannot offend, else 0;
 ``due_ms``: when its timer falls; ``compiled``: number of the rules compiled for it (0: none); ``kept``, ``opened``: how many of its fixes are kept, and how many of
 those are open; whether it is ``checked_out``, has changed since the last checkpoint (``dirty``), and is ``evicted``."""
 BEFORE_FIRST_MS = -(2**62)

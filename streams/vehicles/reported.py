@@ -1,4 +1,4 @@
-"""What a vehicle's fixes report beside where they are: its plate, and whether they are synthetic. Pure.
+"""What a vehicle's fixes report beside where they are: its plate, who drives, and whether they are synthetic. Pure.
 
 Most vehicles report the same all the time. So no fix carries it: what is kept are the fixes from which on it is something
 else (``Change``), in order of (time, id), and before the first of them nothing is reported.
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class Report(NamedTuple):
-    """A plate, if any is given, and whether the fix is synthetic."""
+    """A plate and a driver's id, where they are given, and whether the fix is synthetic."""
 
     plate: str | None = None
     synthetic: bool = False
+    driver_id: str | None = None
 
 
 NOTHING = Report()

@@ -174,7 +174,7 @@ def _judged(fix: Fix, offences: tuple[Offence, ...]) -> JudgedFix:
 
 
 def _report(fix: Fix) -> Report:
-    return Report(fix.plate or None, fix.synthetic) if fix.plate or fix.synthetic else NOTHING
+    return Report(fix.plate or None, fix.synthetic, fix.driver_id or None) if fix.plate or fix.synthetic or fix.driver_id else NOTHING
 
 
 def _stored(fix: Fix, offence_set: int = 0) -> StoredFix:

@@ -34,7 +34,7 @@ class JudgedFix(NamedTuple):
 class Episode(msgspec.Struct, gc=False):
     """Consecutive fixes that commit one offence.
 
-    What is said of them: ``evidence``: the first of them; ``plate``: the first that one gives; whether any is ``synthetic``; how fast the fastest was.
+    What is said of them: ``evidence``: the first of them; ``plate``, ``driver_id``: the first that one gives; whether any is ``synthetic``; how fast the fastest was.
     """
 
     offence: Offence
@@ -47,6 +47,7 @@ class Episode(msgspec.Struct, gc=False):
     plate: str | None = None
     synthetic: bool = False
     top_speed_kmh: float | None = None
+    driver_id: str | None = None
 
     def counts(self) -> bool:
         """Whether it lasts long enough to be an incident."""
@@ -65,9 +66,10 @@ class Episode(msgspec.Struct, gc=False):
         self.fix_count += 1
         if len(self.evidence) < MAX_EVIDENCE:
             self.evidence.append(fix)
-        plate, synthetic = fix.report
+        plate, synthetic, driver_id = fix.report
         self.plate = self.plate or plate
         self.synthetic = self.synthetic or synthetic
+        self.driver_id = self.driver_id or driver_id
         speed_kmh, top_kmh = fix.speed_kmh, self.top_speed_kmh
         if speed_kmh is not None and (top_kmh is None or speed_kmh > top_kmh):
             self.top_speed_kmh = speed_kmh
@@ -96,8 +98,8 @@ class VehicleState(msgspec.Struct, gc=False):
     ``history``: its accepted fixes of at least the last ``lateness``, while it is checked out; else they are in its partition's store, in its ``slot``
     (-1: it has none yet), and the older ones in ``compressed`` blocks. ``offending``: how many of them commit which set of offences (by its number).
     ``episodes``: those that contain the newest fix; ``carried_over``: those that contained the newest fix dropped from the history.
-    ``incidents``: the announced ones that a late fix can still change, in the order of their announcement. ``reported``: what its fixes report of plate
-    and synthetic. ``waiting``: late fixes that are not in the history yet. ``on_lines``: how far it has come on delivery lines. ``seen``: the offset at which it was last accepted, unless the store says it.
+    ``incidents``: the announced ones that a late fix can still change, in the order of their announcement. ``reported``: what its fixes report of plate,
+    driver and synthetic. ``waiting``: late fixes that are not in the history yet. ``on_lines``: how far it has come on delivery lines. ``seen``: the offset at which it was last accepted, unless the store says it.
     Empty containers are absent, since most vehicles have nothing in them.
 
     Of this process only: the ``open`` ones of ``incidents`` by id; the last fix that was dropped, if ``incidents`` may hold what only fixes before it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from streams.fix_batch import ROW, SEPARATOR, SIZE, PackedFixes, StoredFix, hash_of
+from streams.fix_batch import ROW, SEPARATOR, SIZE, PackedFixes, StoredFix, marked_synthetic, report_hashes
 from streams.vehicles.block_codec import BLOCK, encode_blocks, older
 from streams.vehicles.growable import GrowableArray, as_bytes
 from streams.vehicles.history import MOST_OPEN, FixHistory, compress_open
@@ -236,7 +236,8 @@ class VehicleStore:
         vehicles, slots, latest = list(touched.values()), np.fromiter(touched, np.intp, len(touched)), self.latest.data
         latest["due_ms"][slots] = [vehicle.due_ms for vehicle in vehicles]
         latest["compiled"][slots] = [_compiled_number(vehicle, generation) for vehicle in vehicles]
-        latest["reported"][slots] = [hash_of(*last_report(vehicle.reported)) for vehicle in vehicles]
+        plates, synthetic, driver_ids = zip(*(last_report(vehicle.reported) for vehicle in vehicles), strict=True)
+        latest["reported"][slots] = marked_synthetic(report_hashes(plates, driver_ids), np.array(synthetic))
         out = [(vehicle.slot, vehicle.history) for vehicle in vehicles if vehicle.history is not None and vehicle.history.rows]
         if out:
             newest = np.frombuffer(b"".join([history.rows[-SIZE:] for _, history in out]), ROW)

@@ -226,7 +226,7 @@ def judge(engine_of, lines, size, breaks):
     standing = [t for t in latest.values() if t.state != "retracted"]
     registry = engine.compiler.registry
     found = Counter(
-        (*(getattr(data, field) for field in FIELDS), data.plate, data.synthetic, t.episode.top_speed_kmh or 0.0)
+        (*(getattr(data, field) for field in FIELDS), data.plate, data.synthetic, t.episode.top_speed_kmh or 0.0, data.driver_id)
         for t in standing for data in [incident_data(t, engine.policies, registry)]
     )  # fmt: skip
     return found, rejected, {date: tuple(driven) for date, driven in partition.empty_run.by_date.items()}

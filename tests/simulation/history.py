@@ -40,7 +40,7 @@ from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
 from streams.runtime import pieces, watchdog
 from streams.runtime import reference as reference_module
-from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
+from streams.topics import CREDIT, DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
 from streams.watermark import DISORDER_MS
 
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
@@ -64,7 +64,7 @@ rules:
   - {rule: offline_camera, id: camera, clause: "1", severity: warning, limit: 30m}
   - {rule: interrupted_feed, id: feed, clause: "1", severity: warning, limit: 5h, hours: [{days: mon-sat, from: "06:00", until: "23:00"}]}
   - {rule: missed_line, id: line, clause: "1", severity: warning}
-  - {rule: blacklisted_enterprise, id: black, clause: "1", severity: warning, black_at: 4, points: {unfiled_outlet: 1, speeding: 2, low_electronic_waybill_rate: 3}}
+  - {rule: blacklisted_enterprise, id: black, clause: "1", severity: warning, black_at: 4, points: {unfiled_outlet: 1, speeding: 2, low_electronic_waybill_rate: 3}, drivers: {points: {speeding: 2, restricted_hours: 1}, black_at: 4}}
 """
 PRIVILEGE = """\
   - {rule: restricted_hours, id: privilege, clause: "1", severity: violation, zones: [z], permitted: [], vehicles: {energy: [electric]}, exempt: {energy: [electric], unless_credit: black}}
@@ -82,6 +82,7 @@ REGISTRY = [
     {"kind": "outlet", "id": "o", "enterprise_id": "e", "filed": True, "camera": True}, {"kind": "outlet", "id": "q", "camera": True},
     {"kind": "notice", "id": "n1", "subject": "outlet/q", "from": "2023-11-15T13:00", "until": "2023-11-15T15:30", "filed_at": "2023-11-15"},
     {"kind": "notice", "id": "n2", "subject": "enterprise/e", "from": "2023-11-16T08:00", "until": "2023-11-16T09:00"},
+    {"kind": "driver", "id": "d1", "enterprise_id": "e"}, {"kind": "driver", "id": "d2"},
     {"kind": "line", "id": "l1", "zones": ["z", "y", "z"], "vehicle_ids": ["v1"]}, {"kind": "line", "id": "l2", "zones": ["y", "z", "y"], "vehicle_ids": ["v2", "v3"]},
     {"kind": "line", "id": "l3", "zones": ["z"], "vehicle_ids": ["v4"], "city": "1"},
 ]  # fmt: skip
@@ -90,6 +91,8 @@ NEWS = [
     {"kind": "outlet", "id": "p", "filed": True, "valid_from": CHANGE}, {"kind": "notice", "id": "n3", "subject": "outlet/o", "from": CHANGE, "until": "2023-11-15T14:00"},
 ]  # fmt: skip
 """Records and versions that the registry gets meanwhile."""
+DRIVERS = {"v1": "d1", "v2": "nobody on record", "v3": None}
+"""Who drives first; then another takes over."""
 CONTROL = 0.1
 """How often something stands in an input that is no record."""
 DAY_MS = 86_400_000
@@ -150,7 +153,8 @@ def day_events(rng, *, ordered=False, within_ms=None, from_ms=BASE_MS):
             at_ms += rng.choice([1_000, 10_000, 10_000, 10_000, 60_000, 150_000, 200_000])
             inside, speed = rng.choice([inside, inside, not inside]), rng.choice([speed, 10.0, 70.0])
             fix = {"event_id": f"{vehicle}-{from_ms}-{number}", "event_time_ms": at_ms, "vehicle_id": vehicle, "lon": 1.0 if inside else 3.0, "lat": 1.0,
-                   "speed_kmh": speed if number % 6 < 4 else 0.5, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"])}  # fmt: skip
+                   "speed_kmh": speed if number % 6 < 4 else 0.5, "ignition": rng.random() < 0.5, "load": rng.choice([None, "empty", "full"]),
+                   "driver_id": DRIVERS[vehicle] if number < 8 else "d2"}  # fmt: skip
             sent.append((at_ms + rng.choice([0, 0, 0, 30_000, 300_000, 900_000]), GPS.name, vehicle, json.dumps(fix).encode()))
     for number in range(rng.randrange(2, 16)):
         at_ms = from_ms + (rng.randrange(-(10**8), 10**8) * rng.choice([1, 1, 3]) if within_ms is None else rng.randrange(within_ms))
@@ -361,6 +365,10 @@ def check(world, name):
     assert silences(left) == spells, f"{name}: silences {silences(left) ^ spells}"
     black = oracle.black(left, stream_time_ms, live=True)
     assert black_lists(left) == black, f"{name}: black lists {black_lists(left) ^ black}"
+    accounts = {key: (row["credit"], row["points"]) for key, row in newest((r.key.decode(), json.loads(r.value)) for n in range(PARTITIONS) for r in world.logs[CREDIT.name, n]).items()}
+    drivers = {key.partition("/")[2]: row for key, row in accounts.items() if key.startswith("driver/") and row[1]}
+    driven = oracle.driver_credit(driven_by, stream_time_ms)
+    assert drivers == driven, f"{name}: drivers' credit {drivers}, not {driven}"
     check_findings(left, oracle.findings(*scanned), oracle, name)
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from streams.enterprises.credit import Account, Charge, black_intervals, charge_of, costs, standing
+from streams.city.ledger import CityLedger
+from streams.enterprises.credit import Account, Charge, black_intervals, charge_of, costs, standing, terms_of
 from streams.enterprises.intervals import Interval, judge_intervals
 from streams.enterprises.liveness import HeartbeatPartition, Liveness, joined, silences, take_heartbeats
 from streams.errors import BadInput
@@ -124,7 +125,7 @@ def test_heartbeats_that_cannot_be_read_or_placed_in_time_are_refused():
 
 
 def test_points_add_up_expire_and_are_published_once():
-    rule = policies("blacklisted_enterprise", "points: {speeding: 2, unfiled_outlet: 3}, black_at: 5").newest.credit_rules[0]
+    rule = policies("blacklisted_enterprise", "points: {speeding: 2, unfiled_outlet: 3}, black_at: 5").newest.credit_rules[0].parameters
     account = Account({c.incident_id: c for c in (Charge("e", "a", 2, "closed", "speeding", "s", 100), Charge("e", "b", 2, "closed", "unfiled_outlet", "u", 200))})
     year = 365 * DAY
     charged = costs(account, rule)
@@ -138,6 +139,24 @@ def test_points_add_up_expire_and_are_published_once():
     assert standing(account, rule, 200 + year, 40, 2_000)["effective"] == [(1_000, "black"), (2_000, "red")]
     account.charges["b"] = Charge("e", "b", 3, "retracted", "unfiled_outlet", "u", 200)
     assert black_intervals(costs(account, rule), rule, 300) == ([], 100 + year)
+
+
+def test_drivers_have_accounts_of_their_own_where_the_pack_says_so():
+    own = policies("blacklisted_enterprise", "points: {unfiled_outlet: 2}, black_at: 5, drivers: {points: {cloned_identifier: 4}, black_at: 4}")
+    data = IncidentData(
+        incident_id="i", revision=2, state="closed", rule="cloned_identifier", rule_id="c", policy="p", clause="1", severity="warning", city="1", enterprise_id="e", vehicle_id="v",
+        opened_at_ms=NOON, closed_at_ms=NOON + 7, last_seen_ms=NOON + 7, fix_count=1, reason_zh="", reason_en="", driver_id="d",
+    )  # fmt: skip
+    charge = charge_of(data, own)
+    assert (charge.enterprise_id, charge.driver_id, charge.holders) == ("", "d", ["driver/d"]), "the rule costs the enterprise nothing"
+    assert charge_of(replace(data, driver_id=None), own).holders == [], "a later revision may name nobody any more"
+    assert charge_of(replace(data, rule="unfiled_outlet"), own).holders == ["enterprise/e"]
+    ledger, terms = CityLedger(), terms_of("driver/d", own)
+    assert ledger.charge(charge, lambda holder: holder == "driver/d") == ["driver/d"] and ledger.charge(replace(charge, incident_id="j"), lambda holder: False) == []
+    said = standing(ledger.accounts["driver/d"], terms, charge.at_ms, 0, 1)
+    assert (said["credit"], said["points"], [reason["incident_id"] for reason in said["reasons"]]) == ("black", 4, ["i"]) and ledger.charges.keys() == {"i"}
+    assert ledger.charge(replace(charge, revision=3, driver_id="other", enterprise_id="e")) == ["enterprise/e", "driver/other", "driver/d"]
+    assert standing(ledger.accounts["driver/d"], terms, charge.at_ms, 0, 1)["credit"] == "normal", "there is no red list of drivers who took no parcels"
 
 
 def test_what_an_incident_costs_nobody():
@@ -171,6 +190,11 @@ def test_the_ledger_withdraws_exemptions_from_the_day_it_says():
         ("points: {speeding: 0}, black_at: 5", "speeding must cost more than 0, not 0"),
         ("points: {blacklisted_enterprise: 1}, black_at: 5", "is no rule that incidents come of"),
         ("points: {speeding: 2}", "key 'black_at' is missing"),
+        ("points: {speeding: 2}, black_at: 5, drivers: {points: {speeding: 2}}", "key 'black_at' is missing"),
+        ("points: {speeding: 2}, black_at: 5, drivers: {points: {unfiled_outlet: 2}, black_at: 2}", "drivers: points: unfiled_outlet is not about vehicles, so its incidents name no driver"),
+        ("points: {speeding: 2}, black_at: 5, drivers: {points: {speedin: 2}, black_at: 2}", "drivers: points: 'speedin' is no rule.*speeding"),
+        ("points: {speeding: 2}, black_at: 5, drivers: {points: {speeding: -1}, black_at: 2}", "drivers: points: speeding must"),
+        ("points: {speeding: 2}, black_at: 5, drivers: {points: {speeding: 1}, black_at: -2}", "drivers: black_at must not be negative"),
     ],
 )
 def test_a_bad_ledger_is_refused(keys, message):

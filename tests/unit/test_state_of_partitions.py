@@ -132,7 +132,7 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     take(counts=Counts(accepted=3))
     take(finding=key, extent=ViolationSummary(1, T, (ViolatingScan(T, "s", "e"),)))
     take(charge=Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T))
-    assert DayKey(city, "e", date) in partition.days and key in partition.findings and partition.accounts["e"].charges and partition.active["e"] == {date}
+    assert DayKey(city, "e", date) in partition.days and key in partition.findings and partition.accounts["enterprise/e"].charges and partition.active["e"] == {date}
     assert take(T + 12 * DAY_MS)["finding"] is None
     assert not partition.findings and partition.days and partition.charges
     date = "2024-01-20"
@@ -144,14 +144,14 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
     date = "2024-11-28"
     changed |= take(T + 380 * DAY_MS, counts=Counts(accepted=1))
     assert {day.date for day in partition.days} == {"2024-11-28"} and partition.active["e"] == {"2024-11-28"}
-    assert not partition.charges and not partition.accounts["e"].charges and changed["charge"] is None
+    assert not partition.charges and not partition.accounts["enterprise/e"].charges and changed["charge"] is None
 
 
 def test_a_charge_goes_with_the_enterprise_that_it_turns_out_to_be_of():
     partition = CityLedger()
-    assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["e"]
-    assert partition.charge(Charge("f", "i", 3, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["f", "e"]
-    assert not partition.accounts["e"].charges and list(partition.accounts["f"].charges) == ["i"]
+    assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["enterprise/e"]
+    assert partition.charge(Charge("f", "i", 3, "closed", "unfiled_outlet", "outlets-on-file", T)) == ["enterprise/f", "enterprise/e"]
+    assert not partition.accounts["enterprise/e"].charges and list(partition.accounts["enterprise/f"].charges) == ["i"]
     assert partition.charge(Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T)) == []  # a late repeat
 
 
