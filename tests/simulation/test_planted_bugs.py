@@ -6,10 +6,12 @@ import itertools
 from contextlib import nullcontext
 
 import pytest
+from msgspec.structs import replace
 from simulation import cluster
 from simulation.history import run
 
 from streams.city import city_judge
+from streams.city.ledger import CityLedger
 from streams.clock import BEGINNING_MS, DAY_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
@@ -26,7 +28,7 @@ from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
 from streams.state_records import COMMIT_MARKER
 from streams.vehicles import codec as state
-from streams.vehicles.state import Incident
+from streams.vehicles.state import Episode, Incident
 from streams.watermark import Watermark
 
 pytestmark = pytest.mark.timeout(1_200)
@@ -331,6 +333,29 @@ def event_times_are_said_a_checkpoint_late(patch):
 def points_are_backdated_to_the_end_of_the_incident(patch):
     """An enterprise is on the black list before the incident is settled."""
     patch.setattr(credit, "settled_at_ms", lambda data, policies: data.closed_at_ms or data.last_seen_ms)
+
+
+@bug
+def whoever_drives_last_pays(patch):
+    """A driver's account is charged for what began before he took over."""
+    extend = Episode.extend
+
+    def at_last(self, fix):
+        extend(self, fix)
+        self.driver_id = fix.report.driver_id or self.driver_id
+
+    patch.setattr(Episode, "extend", at_last)
+
+
+@bug
+def what_drivers_were_charged_is_not_restored(patch):
+    """A restart takes a driver's points back, and whoever has more of them stands as if he had fewer."""
+    enter = CityLedger.charge
+
+    def charge(self, charge, *has_account):
+        return enter(self, charge if has_account else replace(charge, driver_id=None), *has_account)
+
+    patch.setattr(CityLedger, "charge", charge)
 
 
 @bug
