@@ -88,8 +88,8 @@ def how_alarms_stood(sink: Path) -> Stood:
     return Stood(len(rules), dict(sorted(Counter(rules[incident_id] for incident_id in taken_back).items())))
 
 
-def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], days: LocalDays) -> TruthComparison:
-    """Compare field by field; an incident still open is compared by its opening."""
+def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], credit: dict[str, dict[str, Any]], days: LocalDays) -> TruthComparison:
+    """Compare field by field; an incident still open is compared by its opening. ``rates``, ``credit``: rows as published, by key."""
     differences: list[str] = []
     standing = [data for data in incidents.values() if data["state"] != "retracted"]
     found = {(d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"]): d for d in standing if d["vehicle_id"]}
@@ -98,6 +98,8 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     differences += [f"not injected: {_name(key)}" for key in found.keys() - expected.keys()]
     for key in expected.keys() & found.keys():
         data, true = found[key], expected[key]
+        if data["driver_id"] != true.driver_id:
+            differences.append(f"other driver: {_name(key)}: {data['driver_id']}, not {true.driver_id}")
         if data["state"] == "closed" and (data["last_seen_ms"], data["fix_count"]) != (true.last_seen_ms, true.fix_count):
             differences.append(f"other extent: {_name(key)}: {data['fix_count']} fixes until {data['last_seen_ms']}, not {true.fix_count} until {true.last_seen_ms}")
     low_found = Counter((d["rule_id"], d["enterprise_id"], days.date_of(d["opened_at_ms"])) for d in standing if d["rule"].startswith("low_"))
@@ -106,6 +108,9 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
     spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) in {"silence", "credit"}}
     differences += [f"missed: {_spell(spell)}" for spell in set(truth.spells) - spells]
     differences += [f"not injected: {_spell(spell)}" for spell in spells - set(truth.spells)]
+    charged = {name.removeprefix("driver/"): row["points"] for name, row in credit.items() if name.startswith("driver/") and row["points"]}
+    names = charged.keys() | truth.driver_points.keys()
+    differences += [f"points of driver {name}: {charged.get(name)}, not {truth.driver_points.get(name)}" for name in names if charged.get(name) != truth.driver_points.get(name)]
     missed_lines = {(d["rule_id"], d["line_id"], days.date_of(d["opened_at_ms"])) for d in standing if judged(d["rule"]) == "line"}
     differences += [f"line {' '.join(line)}: missed is not what was injected" for line in missed_lines ^ set(truth.missed_lines)]
     differences += finding_differences(truth.findings, standing, days)

@@ -45,9 +45,15 @@ class Journey(NamedTuple):
 
     vehicle_id: str
     plate: str | None
+    driver_id: str | None
     legs: list[Leg]
     until_ms: int
     gap: tuple[int, int] = (0, 0)
+
+
+def who_drives(vehicle: Vehicle) -> str | None:
+    """Its first driver on record, if it has any."""
+    return next(iter(vehicle.driver_ids), None)
 
 
 class Journeys:
@@ -62,7 +68,7 @@ class Journeys:
         until_ms = until_ms or self.shift.end_ms
         speeds_kmh = speeds_kmh or SPEEDS_KMH.get(vehicle.vehicle_class or "", VAN_SPEEDS_KMH)
         legs = self.streets.roam(self.shift.start_ms, until_ms, speeds_kmh=speeds_kmh)
-        self.planned.append(Journey(vehicle.id, plate or vehicle.plate, legs, until_ms))
+        self._plan(vehicle, legs, until_ms, plate)
 
     def visit(
         self, vehicle: Vehicle, way: Way, stay_ms: int, latest_ms: int,
@@ -81,7 +87,7 @@ class Journeys:
         legs = [Leg(self.shift.start_ms, depart_ms, outside, outside), Leg(depart_ms, arrive_ms, outside, inside), *stay]
         legs += [Leg(leave_ms, back_ms, end, inside), Leg(back_ms, home_ms, inside, outside)]
         legs += self.streets.roam(home_ms, self.shift.end_ms, outside)
-        self.planned.append(Journey(vehicle.id, vehicle.plate, legs, self.shift.end_ms))
+        self._plan(vehicle, legs, self.shift.end_ms)
 
     def drive_line(self, vehicle: Vehicle, ways: list[Way], stay_ms: int, unseen_ms: int) -> None:
         """Drive into one zone after another, stand in each and drive out; unseen for a while on the way between the two. Then roam."""
@@ -96,7 +102,10 @@ class Journeys:
                 legs.append(Leg(now_ms, now_ms + until_ms, start, end))
                 now_ms += until_ms
         legs += self.streets.roam(now_ms, self.shift.end_ms, legs[-1].end)
-        self.planned.append(Journey(vehicle.id, vehicle.plate, legs, self.shift.end_ms, gap=unseen))
+        self._plan(vehicle, legs, self.shift.end_ms, gap=unseen)
+
+    def _plan(self, vehicle: Vehicle, legs: list[Leg], until_ms: int, plate: str | None = None, gap: tuple[int, int] = (0, 0)) -> None:
+        self.planned.append(Journey(vehicle.id, plate or vehicle.plate, who_drives(vehicle), legs, until_ms, gap))
 
     def _departure_ms(self, drive_ms: int, latest_ms: int, unless: Rule | None) -> int:
         """So many milliseconds after the start at the latest; where a rule is given, not to arrive while it permits that, if that can be had."""
@@ -118,7 +127,7 @@ class Journeys:
             place = here if number % 2 else there
             legs.append(Leg(from_ms + number * shift.interval_ms, from_ms + (number + 1) * shift.interval_ms, place, place))
         legs += self.streets.roam(legs[-1].until_ms, shift.end_ms, legs[-1].end, SPEEDS_KMH["e_tricycle"])
-        self.planned.append(Journey(vehicle.id, vehicle.plate, legs, shift.end_ms))
+        self._plan(vehicle, legs, shift.end_ms)
 
     def fall_silent(self, vehicle: Vehicle, gap_ms: int, latest_ms: int) -> None:
         """Roam, report twice at least and from then on, at the latest after ``latest_ms``, nothing for so long; then go on."""

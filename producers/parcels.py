@@ -12,12 +12,13 @@ import msgspec
 
 from producers.faults import Sent
 from producers.handling import Handling
-from producers.truth import Truth
+from producers.truth import TrueIncident, Truth
 from streams.clock import END_MS, bound_ms
 from streams.events import Heartbeat, Packaging, Scan
 from streams.policy.policy import Policy
 from streams.registry.records import Enterprise, Outlet
 from streams.registry.registry import Registry
+from streams.rules.blacklisted_enterprise import Terms
 
 ASKED_AT_ACCEPTANCE = {"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected", "unscreened_parcel": "screened"}
 """Rules about what an accepted scan says ``false`` to, and the field."""
@@ -227,9 +228,11 @@ def heartbeats(policy: Policy, registry: Registry, truth: Truth, scans: list[Sca
     return [Heartbeat(ms, subject, f"{subject}-{ms}", policy.pack.city.adcode, synthetic=True) for ms, subject in sorted(beats)]
 
 
-def note_black_lists(policy: Policy, registry: Registry, truth: Truth, watermark_ms: int) -> None:
-    """Write down who gets on the black list for what else the truth says, when time has come so far; to be called when that is complete."""
+def note_credit(policy: Policy, registry: Registry, truth: Truth, watermark_ms: int) -> None:
+    """Write down who gets on the black list, and what drivers are charged, for what else the truth says, when time has come so far; to be called when that is complete."""
     for rule in policy.credit_rules:
+        if rule.parameters.drivers is not None:
+            _note_drivers(policy, registry, truth, rule.parameters.drivers, watermark_ms)
         costs: dict[str, list[tuple[int, float]]] = {}
         for rule_id, subject, opened_ms, settled_ms in _settled(policy, truth):
             kind, _, name = subject.partition("/")
@@ -246,11 +249,22 @@ def note_black_lists(policy: Policy, registry: Registry, truth: Truth, watermark
                     break
 
 
+def _note_drivers(policy: Policy, registry: Registry, truth: Truth, terms: Terms, watermark_ms: int) -> None:
+    for incident in truth.incidents:
+        points, driver_id = terms.points.get(policy.rule_of_id[incident.rule_id].rule, 0.0), incident.driver_id
+        if points and driver_id and registry.knows("driver", driver_id) and _settled_ms(policy, incident) < watermark_ms:
+            truth.driver_points[driver_id] = truth.driver_points.get(driver_id, 0.0) + points
+
+
+def _settled_ms(policy: Policy, incident: TrueIncident) -> int:
+    """When a vehicle's incident costs its points (semantics 9)."""
+    return incident.last_seen_ms + max(policy.lateness_ms, int(policy.rule_of_id[incident.rule_id].merge_gap))
+
+
 def _settled(policy: Policy, truth: Truth) -> Iterator[tuple[str, str, int, int]]:
     """Rule id, subject and beginning of every incident that ends, and when it costs its points (semantics 9)."""
     for incident in truth.incidents:
-        grace_ms = max(policy.lateness_ms, int(policy.rule_of_id[incident.rule_id].merge_gap))
-        yield incident.rule_id, f"vehicle/{incident.vehicle_id}", incident.opened_at_ms, incident.last_seen_ms + grace_ms
+        yield incident.rule_id, f"vehicle/{incident.vehicle_id}", incident.opened_at_ms, _settled_ms(policy, incident)
     for rule_id, subject, from_ms, until_ms in truth.spells:
         if until_ms is not None:
             yield rule_id, subject, from_ms, until_ms + policy.lateness_ms

@@ -15,7 +15,7 @@ from typing import Literal
 from shapely.geometry import Point
 
 from producers.hiring import Pool
-from producers.journeys import Journey, Journeys, Shift
+from producers.journeys import Journey, Journeys, Shift, who_drives
 from producers.offenders import Offender, Offenders, Report
 from producers.streets import Streets
 from producers.truth import DAY_HOURS, TrueIncident, Truth
@@ -71,7 +71,7 @@ class Fleet:
         first = {journey.vehicle_id: journey.legs[0].start for journey in self._journeys}
         for vehicle in sorted(self._lines.values(), key=lambda vehicle: vehicle.id):
             lon, lat = first[vehicle.id]
-            yield Fix(f"{vehicle.id}-{before_ms}", before_ms, vehicle.id, lon, lat, plate=vehicle.plate, speed_kmh=0.0, source="synthetic", synthetic=True, load="empty")
+            yield Fix(f"{vehicle.id}-{before_ms}", before_ms, vehicle.id, lon, lat, plate=vehicle.plate, driver_id=who_drives(vehicle), speed_kmh=0.0, source="synthetic", synthetic=True, load="empty")
 
     def _note_missed_lines(self, reached_ms: int) -> None:
         """Of the days that are closed by then only the first sees the driven lines."""
@@ -108,7 +108,7 @@ class Fleet:
                 self._note(run, journey, offender, Report(event_time_ms, lon, lat, speed_kmh, before))
             before = event_time_ms, lon, lat
             yield Fix(
-                f"{number}-{event_time_ms}", event_time_ms, journey.vehicle_id, lon, lat, plate=journey.plate, speed_kmh=speed_kmh,
+                f"{number}-{event_time_ms}", event_time_ms, journey.vehicle_id, lon, lat, plate=journey.plate, driver_id=journey.driver_id, speed_kmh=speed_kmh,
                 ignition=event_time_ms + shift.interval_ms < journey.until_ms, source="synthetic", synthetic=True,
                 load=_LOADS[3 * index // len(journey.legs)],
             )  # fmt: skip
@@ -118,7 +118,7 @@ class Fleet:
     def _note(self, run: dict[str | None, list[int]], journey: Journey, offender: Offender, report: Report) -> None:
         """Write down an offender's offence as it happens; ``run``: the times of the reports that commit it now, by zone."""
         if report.before and report.before[0] < journey.gap[0] <= report.event_time_ms:
-            self.truth.incidents.append(TrueIncident(offender.rule.id, journey.vehicle_id, None, report.before[0], report.event_time_ms, 1))
+            self.truth.incidents.append(TrueIncident(offender.rule.id, journey.vehicle_id, None, report.before[0], report.event_time_ms, 1, journey.driver_id))
         commits = offender.commits(report)
         for zone_id in offender.zones or [None]:  # type: ignore[list-item]
             if commits and (zone_id is None or self.zones[zone_id].intersects(Point(report.lon, report.lat))):
@@ -130,4 +130,4 @@ class Fleet:
         times = run.pop(zone_id)
         rule = self._offenders[journey.vehicle_id].rule
         if times[-1] - times[0] >= rule.minimum_ms:
-            self.truth.incidents.append(TrueIncident(rule.id, journey.vehicle_id, zone_id, times[0], times[-1], len(times)))
+            self.truth.incidents.append(TrueIncident(rule.id, journey.vehicle_id, zone_id, times[0], times[-1], len(times), journey.driver_id))

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from producers.faults import Faults, Sent, inject
-from producers.parcels import heartbeats, note_black_lists, parcels, spread
+from producers.parcels import heartbeats, note_credit, parcels, spread
 from producers.publish import Pace, RatePace, publish
 from producers.replay import Noted, read_records
 from producers.sample_registry import sample_registry
@@ -57,7 +57,7 @@ def produce_synthetic(
     records = list_reached(merge(spread(scans, beats), fixes, key=lambda sent: sent[0]), reached_ms := [0])
     total = round(rate * (1 + SCANS_PER_FIX) * duration_ms / 1000)
     sent = publish(bootstrap, records, Pace(start_ms, speedup), synthetic=True, total=total, quiet=quiet)
-    note_black_lists(policy, registry, fleet.truth, reached_ms[0])
+    note_credit(policy, registry, fleet.truth, reached_ms[0])
     if truth_file:
         truth_file.write_bytes(msgspec.json.encode({"sent": sent, "truth": fleet.truth}))
 

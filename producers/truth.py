@@ -17,6 +17,7 @@ class TrueIncident(msgspec.Struct):
     opened_at_ms: int
     last_seen_ms: int
     fix_count: int
+    driver_id: str | None = None
 
 
 class Truth(msgspec.Struct):
@@ -26,7 +27,7 @@ class Truth(msgspec.Struct):
     ``handled``: how parcels went and were delivered, by city/enterprise/date and by name as in rows of rates; ``in 5 h``: delivered after so many whole hours.
     ``driven``: by local date, how far vehicles drove: empty, with a load that is known, by night, and at all (mm). ``missed_lines``: delivery lines that
     nobody drove on a day: rule id, line, date.
-    ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end).
+    ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end). ``driver_points``: what incidents cost their drivers.
     """
 
     incidents: list[TrueIncident] = []
@@ -34,6 +35,7 @@ class Truth(msgspec.Struct):
     low_days: list[tuple[str, str, str]] = []
     findings: dict[str, tuple[int, int, int]] = {}
     spells: list[tuple[str, str, int, int | None]] = []
+    driver_points: dict[str, float] = {}
     handled: dict[str, dict[str, int]] = {}
     driven: dict[str, tuple[int, int, int, int]] = {}
     missed_lines: list[tuple[str, str, str]] = []

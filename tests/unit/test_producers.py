@@ -69,7 +69,7 @@ def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(
     assert sum(empty for empty, *_ in made.truth.driven.values())
     final = {t.incident_id: t for t in verdict.transitions}
     found = {
-        (t.episode.offence.rule_id, t.vehicle_id, t.episode.offence.zone_id, t.episode.opened_at_ms, t.episode.last_seen_ms, t.episode.fix_count)
+        (t.episode.offence.rule_id, t.vehicle_id, t.episode.offence.zone_id, t.episode.opened_at_ms, t.episode.last_seen_ms, t.episode.fix_count, t.episode.driver_id)
         for t in final.values() if t.state != "retracted"
     }  # fmt: skip
     assert found == {msgspec.structs.astuple(i) for i in made.truth.incidents}, f"seed {seed}"

@@ -23,5 +23,5 @@ def low_day(opened_at_ms):
 )
 def test_a_low_day_is_found_on_its_own_date_and_once(opened_ms, holds):
     found = {str(number): low_day(at_ms) for number, at_ms in enumerate(opened_ms)}
-    verdict = compare(Truth(low_days=[("green", "sf", "2026-03-01")]), found, {}, DAYS)
+    verdict = compare(Truth(low_days=[("green", "sf", "2026-03-01")]), found, {}, {}, DAYS)
     assert verdict.holds is holds and (holds or "low-rate days" in verdict.differences[0])
