@@ -28,6 +28,11 @@ TITLE_FIELDS = (
     "enterprise_id", "zone_id", "reason_zh", "reason_en", "clause", "document", "document_number", "opened_at",
 )  # fmt: skip
 """What a route's own title can name."""
+_SAID = ("when", "about", "evidence", "basis")
+TEXT_FIELDS = (
+    *TITLE_FIELDS, "driver_id", "position", "clause_text", "continued_by", "incident_id", "revision", "link", *(f"{name}_{lang}" for name in _SAID for lang in LANGUAGES),
+)  # fmt: skip
+"""What a route's own text can name."""
 
 
 def marks(incident: Reported, kind: Kind, step: int) -> str:
@@ -68,10 +73,11 @@ def _facts(incident: Reported, data: Mapping[str, Any], kind: Kind, timezone: Zo
     }
 
 
-def title_fields(incident: Reported, said: Mapping[Lang, Mapping[str, Any]]) -> dict[str, str]:
-    """The values of ``TITLE_FIELDS``."""
-    own = {name: getattr(incident, name) for name in TITLE_FIELDS if hasattr(incident, name)}
-    of_words = {
+def text_fields(incident: Reported, said: Mapping[Lang, Mapping[str, Any]], link: str | None = None) -> dict[str, str]:
+    """The values of ``TEXT_FIELDS``; empty where nothing is known."""
+    own = {name: getattr(incident, name) for name in TEXT_FIELDS if hasattr(incident, name)}
+    of_words = {f"{name}_{lang}": said[lang][name] for name in _SAID for lang in LANGUAGES} | {
+        "link": link, "position": said["en"]["position"],
         "rule_zh": said["zh"]["rule"], "rule_en": said["en"]["rule"], "transition_zh": said["zh"]["kind"], "transition_en": said["en"]["kind"],
         "who": said["zh"]["who"], "opened_at": said["en"]["when"][:19],
     }  # fmt: skip

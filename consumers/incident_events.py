@@ -52,6 +52,7 @@ class Reported(msgspec.Struct):
     basis: str | None = None
     responsible: list[str] = []
     continued_by: str | None = None
+    driver_id: str | None = None
 
 
 class _Event(msgspec.Struct):

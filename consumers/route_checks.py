@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from consumers.calendars import LONGEST_MS, Calendar, open_until_ms
+from consumers.facts import TEXT_FIELDS
 from consumers.incident_events import Reported
 from consumers.route import FIELDS, OPERATOR, Route, hold
 from consumers.routes_schema import RouteEntry, several
 from consumers.rule_names import RULE_NAMES
-from consumers.wording import title_problem
+from consumers.wording import wording_problem
 from streams.basis import BASIS_WORDS
 from streams.clock import DAY_MS
 from streams.errors import nearest
@@ -58,8 +59,10 @@ def problems(entry: RouteEntry, within_ms: int, known: Mapping[str, bool], calen
     for name in entry.mute:
         if name not in calendars:
             yield Problem(("mute",), f"mute: calendar {shown(name)!r} is not defined{nearest(name, calendars)}")
-    if entry.title is not None and (problem := title_problem(entry.title)):
+    if entry.title is not None and (problem := wording_problem(entry.title)):
         yield Problem(("title",), f"title: {problem}")
+    if entry.text is not None and (problem := wording_problem(entry.text, TEXT_FIELDS)):
+        yield Problem(("text",), f"text: {problem}")
     yield from _held(entry)
     yield from _escalated(entry, within_ms)
 

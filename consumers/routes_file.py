@@ -279,7 +279,7 @@ def _route(entry: RouteEntry, calendars: Mapping[str, Calendar]) -> Route:
     return Route(
         name=entry.name,
         to=tuple(several(entry.to)),
-        style=Style(entry.language, frozenset(entry.mask), entry.title),
+        style=Style(entry.language, frozenset(entry.mask), entry.title, entry.text),
         wanted={field: frozenset([str(given).lower()] if isinstance(given, bool) else several(given)) for field, given in wanted.items()},
         transitions=tuple(entry.transitions),
         debounce_ms=entry.debounce or 0,

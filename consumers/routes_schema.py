@@ -51,6 +51,7 @@ class RouteEntry(Strict, frozen=True):
     language: Language = "both"
     mask: list[Masked] = []
     title: str | None = None
+    text: str | None = None
     transitions: list[Kind] = msgspec.field(default_factory=lambda: list(TOLD))
     debounce: Duration | None = None
     group_by: list[Field] = []

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 import msgspec
 
-from consumers.facts import TITLE_FIELDS, facts, marks, title_fields
+from consumers.facts import TITLE_FIELDS, facts, marks, text_fields
 from consumers.incident_events import IncidentEvent, Reported
 from consumers.masking import Masked, masked
 from consumers.message import Message
@@ -47,11 +47,12 @@ _TEST = Words("这是一条测试消息，不涉及任何车辆或企业。", "T
 
 
 class Style(NamedTuple):
-    """How a route says things: its language, what it masks, and its own title, if it has one."""
+    """How a route says things: its language, what it masks, and its own title and text, if it has some."""
 
     language: Language = "both"
     mask: frozenset[Masked] = frozenset()
     title: str | None = None
+    text: str | None = None
 
 
 class _Markdown(str):
@@ -70,16 +71,16 @@ class _Digest(msgspec.Struct):
     further: list[str]
 
 
-def title_problem(title: str) -> str | None:
-    """What is wrong with a route's own title: text with names of fields in braces.
+def wording_problem(wording: str, fields: Sequence[str] = TITLE_FIELDS) -> str | None:
+    """What is wrong with a route's own title or text: names of fields in braces.
 
-    >>> title_problem("{rule_zh} {plate}"), title_problem("{plat}"), title_problem("{plate!r}")
+    >>> wording_problem("{rule_zh} {plate}"), wording_problem("{plat}"), wording_problem("{plate!r}")
     (None, "unknown field {plat}; did you mean 'plate'?", 'write a field as {name} alone')
     """
     try:
-        for _, name, specification, conversion in Formatter().parse(title):
-            if name is not None and name not in TITLE_FIELDS:
-                return f"unknown field {{{shown(name)[:40]}}}{nearest(name, TITLE_FIELDS)}"
+        for _, name, specification, conversion in Formatter().parse(wording):
+            if name is not None and name not in fields:
+                return f"unknown field {{{shown(name)[:40]}}}{nearest(name, fields)}"
             if specification or conversion:
                 return "write a field as {name} alone"
     except ValueError:
@@ -138,14 +139,17 @@ class Writer:
             incident, body = msgspec.convert(document["data"], Reported), json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
         kind = event.kind
         said = facts(incident, document["data"], kind, self.timezone)
-        title = self._title(incident, said, style, marks(incident, kind, step))
         url = self.link(incident.incident_id) if self.link else None
+        fields = text_fields(incident, said, url)
+        title = self._title(said, style, fields, marks(incident, kind, step))
+        if style.text is not None:
+            return _message(message_id, body, title, _own_text(style.text, fields), incident.severity or "info")
         parts = [(f"incident.{lang}.j2", {**said[lang], "link": url}) for lang in LANGUAGES if style.language in {lang, "both"}]
-        return _message(message_id, body, title, parts, incident.severity or "info")
+        return _message(message_id, body, title, _rendered(parts), incident.severity or "info")
 
-    def _title(self, incident: Reported, said: dict[Lang, dict[str, Any]], style: Style, marked: str) -> str:
+    def _title(self, said: dict[Lang, dict[str, Any]], style: Style, fields: dict[str, str], marked: str) -> str:
         if style.title is not None:
-            own = style.title.format_map(title_fields(incident, said))
+            own = style.title.format_map(fields)
         elif style.language == "both":
             zh, en = said["zh"], said["en"]
             own = f"{zh['kind']}：{zh['rule']} / {en['kind']}: {en['rule']}, {en['who']}"
@@ -166,7 +170,7 @@ class Writer:
         lines = {"lines": [message.title for message in messages[:LINES_OF_A_DIGEST]], "more": max(0, len(messages) - LINES_OF_A_DIGEST)}
         body = structured(message_id, "notifier", "digest", f"route/{route}", datetime.fromtimestamp(now_ms / 1000, UTC), data)
         severity = next((word for word in ("violation", "warning") if any(message.severity == word for message in messages)), "info")
-        return _message(message_id, body, title, [("digest.j2", lines)], severity)
+        return _message(message_id, body, title, _rendered([("digest.j2", lines)]), severity)
 
     def test(self, sink: str, now_ms: int) -> Message:
         """One message that tries a sink out, and says so."""
@@ -181,14 +185,31 @@ class _Test(msgspec.Struct):
     text: str
 
 
-def _message(message_id: str, body: bytes, title: str, parts: Sequence[tuple[str, dict[str, Any]]], severity: str) -> Message:
-    """A message whose title stands above its templates, each with what it says."""
-    text, marked_up = (
-        [str(environment.filters["strong"](title)), *(environment.get_template(name).render(said).rstrip("\n") for name, said in parts)] for environment in (_TEXT, _MD)
-    )
+class _Parts(NamedTuple):
+    """What stands below a message's title, as plain text and as Markdown."""
+
+    text: list[str]
+    marked_up: list[str]
+
+
+def _rendered(parts: Sequence[tuple[str, dict[str, Any]]]) -> _Parts:
+    """Templates, each with what it says."""
+    return _Parts(*([environment.get_template(name).render(said).rstrip("\n") for name, said in parts] for environment in (_TEXT, _MD)))
+
+
+def _own_text(wording: str, fields: dict[str, str]) -> _Parts:
+    """A route's own text; the values in it stay on their lines."""
+    link = _MD.filters["linked"](fields["link"], "查看并答复 look and answer") if fields["link"] else ""
+    plain, marked_up = ({name: said(value) for name, value in fields.items()} for said in (shown, markdown))
+    return _Parts([wording.rstrip("\n").format_map(plain)], [wording.rstrip("\n").format_map(marked_up | {"link": link})])
+
+
+def _message(message_id: str, body: bytes, title: str, parts: _Parts, severity: str) -> Message:
+    """A message whose title stands above what else it says."""
+    strong = str(_MD.filters["strong"](title))
     return Message(
         message_id=message_id, body=body, title=title, severity=severity,
-        text="\n".join(text), markdown="\n\n".join(map(_markdown_lines, marked_up)),
+        text="\n".join([shown(title), *parts.text]), markdown="\n\n".join(map(_markdown_lines, [strong, *parts.marked_up])),
     )  # fmt: skip
 
 

@@ -13,10 +13,10 @@ import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
 from deploy.report.figures import document_facts, key_figures, measured, whole_period
-from streams.city.city_judge import CityJudge
+from streams.city.city_judge import CityJudge, Due
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data
-from streams.city.ledger import CityLedger, Due
+from streams.city.ledger import CityLedger
 from streams.city.rates import fleet_rows
 from streams.clock import END_MS
 from streams.counts import CITY_WIDE, outlet_row, rate_row

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.city.contributions import Contribution
 from streams.city.incident_data import day_incident_data, interval_data, line_data, violation_data
-from streams.city.ledger import ACCOUNT_RECORDS, CityLedger, Due
+from streams.city.ledger import ACCOUNT_RECORDS, CityLedger
 from streams.city.line_days import is_heard_of, judge_line_day
 from streams.clock import END_MS, month_after
 from streams.counts import DayKey
@@ -25,6 +25,18 @@ from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.vehicles.fleet_day import lines_driven
+
+
+class Due(msgspec.Struct):
+    """What a partial makes necessary to judge, and whether it has closed a day."""
+
+    days: list[DayKey] = []
+    months: list[DayKey] = []
+    findings: list[ViolationKey] = []
+    subjects: list[str] = []
+    accounts: list[str] = []
+    fleet_dates: list[str] = []
+    closed: bool = False
 
 
 class CityResult(msgspec.Struct):

@@ -290,15 +290,3 @@ def announced(ledger: CityLedger) -> Iterator[tuple[str, Announced]]:
         yield from ((rule_id, incident) for rule_id, found in watched.announced.items() for incident in found.values())
     for account in ledger.accounts.values():
         yield from (("blacklisted_enterprise", incident) for incident in account.announced.values())
-
-
-class Due(msgspec.Struct):
-    """What a partial makes necessary to judge, and whether it has closed a day."""
-
-    days: list[DayKey] = []
-    months: list[DayKey] = []
-    findings: list[ViolationKey] = []
-    subjects: list[str] = []
-    accounts: list[str] = []
-    fleet_dates: list[str] = []
-    closed: bool = False

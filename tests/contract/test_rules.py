@@ -6,9 +6,9 @@ from types import MappingProxyType
 import msgspec
 import pytest
 
-from streams.city.city_judge import CityJudge
+from streams.city.city_judge import CityJudge, Due
 from streams.city.contributions import Contribution
-from streams.city.ledger import CityLedger, Due
+from streams.city.ledger import CityLedger
 from streams.clock import Duration
 from streams.counts import Counts, DayKey
 from streams.events import Fix, Record

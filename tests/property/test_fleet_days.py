@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
 
-from streams.city.city_judge import CityJudge
+from streams.city.city_judge import CityJudge, Due
 from streams.city.contributions import Contribution, decode_contribution, encode_contribution
-from streams.city.ledger import CityLedger, Due
+from streams.city.ledger import CityLedger
 from streams.city.ledger_records import put_record, record_fields
 from streams.city.rates import fleet_rows
 from streams.counts import state_key

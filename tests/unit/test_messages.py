@@ -6,7 +6,7 @@ import re
 import pytest
 from notices import OPENED_MS, SHANGHAI, at_ms, event
 
-from consumers.facts import TITLE_FIELDS
+from consumers.facts import TEXT_FIELDS, TITLE_FIELDS
 from consumers.masking import MASKED
 from consumers.routes import REMINDER, Route, Routing, SinkConfig
 from consumers.rule_names import RULE_NAMES
@@ -108,6 +108,22 @@ def test_a_step_is_a_message_of_its_own_and_a_repeat_is_not():
 def test_every_field_of_a_title_has_a_value(name):
     made = event(line_id="L-1", outlet_id="o-1")
     assert re.fullmatch(r"“.+”", written(made, title=f"“{{{name}}}”").title)
+
+
+@pytest.mark.parametrize("name", TEXT_FIELDS)
+def test_every_field_of_a_text_has_a_value(name):
+    made = event(line_id="L-1", outlet_id="o-1", driver_id="d-1", continued_by="市局")
+    assert re.fullmatch(r"“.+”", written(made, text=f"“{{{name}}}”").text.splitlines()[1])
+
+
+def test_a_text_of_ones_own_stands_below_the_title_and_what_it_names_stays_on_its_line():
+    message = written(event(reason_zh="甲\n**乙** [去](https://evil.example)"), text="- {reason_zh}\n{when_zh}\n{link}\n")
+    title, reason, when, link = message.text.splitlines()
+    assert (title, reason, link) == (message.title, "- 甲\\n**乙** [去](https://evil.example)", LINK.format("INCIDENT1")) and when.endswith("（UTC+08:00）")
+    assert message.markdown.split("\n\n")[1].splitlines() == [
+        "－ 甲＼n＊＊乙＊＊ ［去］（https：//evil.example）  ", f"{markdown(when)}  ", "[查看并答复 look and answer](https://console.example/i/INCIDENT1?s=%281%29&t=2)",
+    ]  # fmt: skip
+    assert "{" not in written(text="{link}|{driver_id}", link=None).text, "what is not known is empty"
 
 
 def test_a_title_is_one_line_and_not_endless():

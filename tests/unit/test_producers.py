@@ -19,9 +19,9 @@ from producers.replay import read_records
 from producers.sample_registry import sample_registry
 from producers.synthetic import Fleet
 from producers.truth import Truth
-from streams.city.city_judge import CityJudge
+from streams.city.city_judge import CityJudge, Due
 from streams.city.contributions import Contribution
-from streams.city.ledger import CityLedger, Due
+from streams.city.ledger import CityLedger
 from streams.counts import Counts, DayKey, rate_row
 from streams.errors import BadInput
 from streams.events import Record

@@ -89,7 +89,7 @@ def test_options_are_what_they_are(folder):
 def test_every_key_of_a_route_has_its_effect(folder):
     routing = load_routing(write(folder, with_route(
         "- name: all", "  match: {city: '150100', rule: [forbidden_stop], rule_id: x, severity: warning, basis: [stated, operator], zone: z, enterprise: e, responsible: p, synthetic: false}",
-        "  to: [duty, chief]", "  language: zh", "  mask: [plate]", "  title: '{plate}'", "  group_by: [zone]", "  group_wait: 1m", "  mute: [nights]",
+        "  to: [duty, chief]", "  language: zh", "  mask: [plate]", "  title: '{plate}'", "  text: '{when_zh}'", "  group_by: [zone]", "  group_wait: 1m", "  mute: [nights]",
         "  transitions: [opened, updated]", "  debounce: 1m", "  escalate: [{after: 15m, to: chief}, {after: 1h, to: [police]}]", "  acknowledgement_lasts: 8h", "  continue: true",
     )))  # fmt: skip
     route = routing.routes[1]
@@ -97,7 +97,7 @@ def test_every_key_of_a_route_has_its_effect(folder):
         "city": {"150100"}, "rule": {"forbidden_stop"}, "rule_id": {"x"}, "severity": {"warning"}, "basis": {"stated", "operator"}, "zone": {"z"}, "enterprise": {"e"},
         "responsible": {"p"}, "synthetic": {"false"},
     }  # fmt: skip
-    assert (route.to, route.style.language, route.style.mask, route.style.title) == (("duty", "chief"), "zh", {"plate"}, "{plate}")
+    assert (route.to, route.style.language, route.style.mask, route.style.title, route.style.text) == (("duty", "chief"), "zh", {"plate"}, "{plate}", "{when_zh}")
     assert (route.group_by, route.group_wait_ms, list(route.mute), route.transitions, route.debounce_ms) == (("zone",), 60_000, ["nights"], ("opened", "updated"), 60_000)
     assert [(step.after_ms, step.to) for step in route.escalate] == [(900_000, ("chief",)), (3_600_000, ("police",))]
     assert route.acknowledgement_lasts_ms == 8 * 3_600_000 and route.continues
@@ -126,6 +126,8 @@ MISTAKES = {
     "an unknown kind of sink": (GOOD.replace("kind: wecom", "kind: wecomm"), 4, "sink duty: unknown kind; did you mean 'wecom'?"),
     "a sink without a kind": (GOOD.replace("kind: file, ", ""), 5, "sink chief needs the key 'kind'"),
     "an unknown field of a title": (with_route(ROUTE, "  to: duty", "  title: '{plat}'"), 23, "unknown field {plat}; did you mean 'plate'?"),
+    "an unknown field of a text": (with_route(ROUTE, "  to: duty", "  text: '{when_z}'"), 23, "text: unknown field {when_z}; did you mean 'when_zh'?"),
+    "a title that has a link": (with_route(ROUTE, "  to: duty", "  title: '{link}'"), 23, "title: unknown field {link}"),
     "a title with a lonely brace": (with_route(ROUTE, "  to: duty", "  title: 'a { b'"), 23, "a brace stands alone"),
     "two routes of one name": (with_route("- name: fast", "  to: duty"), 21, "route name 'fast' is used twice (first in line 17)"),
     "two sinks of one name": (GOOD.replace("  chief: {", "  duty: {"), 5, "key 'duty' is given twice (first in line 4)"),
