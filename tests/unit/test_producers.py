@@ -54,9 +54,12 @@ def fleet(city, end_ms, seed, minutes=30, vehicles=80):
     return Fleet(*city, vehicles=vehicles, start_ms=end_ms - minutes * 60_000, end_ms=end_ms, interval_ms=10_000, seed=seed)
 
 
-@pytest.mark.parametrize("minutes", [30, 90])
+LONG_SHIFTS = [pytest.param(pack, 90, marks=[] if pack == packs()[0] else pytest.mark.long) for pack in packs()]
+"""Of 90 minutes; what lasts longest and waits for others is met in them."""
+
+
+@pytest.mark.parametrize(("pack", "minutes"), [*((pack, 30) for pack in packs()), *LONG_SHIFTS])
 @pytest.mark.parametrize("end_ms", [NOON, MIDNIGHT], ids=["noon", "midnight"])
-@pytest.mark.parametrize("pack", packs())
 def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(pack, end_ms, minutes):
     policy, registry = of_pack(pack)
     seed = minutes + end_ms // 3_600_000
