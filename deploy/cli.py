@@ -42,11 +42,11 @@ app = typer.Typer(
 )  # fmt: skip
 app.command()(up.up)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(checks.test)
-for command in (checks.bench, judge.judge, processes.worker, console.console, checks.doctor):
+for command in (checks.bench, judge.judge, processes.worker, checks.doctor):
     app.command()(command)
 for name, group in (
     ("produce", produce), ("kafka", kafka), ("topics", topics), ("registry", registry), ("policy", policy), ("secrets", secrets),
-    ("incidents", incidents), ("audit", audit), ("dead", dead), ("report", report), ("notifier", notifier),
+    ("incidents", incidents), ("audit", audit), ("dead", dead), ("report", report), ("notifier", notifier), ("console", console),
 ):  # fmt: skip
     app.add_typer(group.app, name=name)
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import importlib.util
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
+from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visitor_of
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.incidents import answer_record
+from consumers.console.replies import asked_of
+from consumers.console.replies import json_reply as _json
+from consumers.console.replies import refusal as _refusal
 from streams.clock import now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
@@ -39,7 +40,6 @@ TICK_S, LOOK_S = 1.0, 0.2
 """So often are positions encoded, and looked whether there is something to tell."""
 WAITED_S = 20.0
 """So long is a request for positions kept waiting; after such a silence events send a sign of life."""
-LARGEST_BODY_BYTES = 10_000
 MOST_VIEWERS = 200
 
 
@@ -103,7 +103,7 @@ class Pages:
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """A page, style or module."""
-        name = request.match_info.get("name", "index.html")
+        name = request.match_info.get("name", page_of(request))
         found = self._files.get(name)
         if found is None:
             raise web.HTTPNotFound(text="no such page / 没有这个页面\n")
@@ -155,22 +155,22 @@ class Pages:
         try:
             await response.prepare(request)
             await response.write(b"retry: 1000\n\n")
-            await self._tell(response, request.headers.get("Last-Event-ID") or request.query.get("since", ""))
+            await self._tell(request, response, request.headers.get("Last-Event-ID") or request.query.get("since", ""))
         except ConnectionError:
             pass  # the viewer has gone
         finally:
             self._viewers -= 1
         return response
 
-    async def _tell(self, response: web.StreamResponse, told: str) -> None:
+    async def _tell(self, request: web.Request, response: web.StreamResponse, told: str) -> None:
         sent_s = time.monotonic()
-        while not self.stopping.is_set():
+        while not self.stopping.is_set() and is_still_in(request):
             with self.city.lock:
                 missing, newest = self.city.log.after(told), self.city.log.newest_id
             if missing is None:
                 await response.write(b"id: %b\nevent: fresh\ndata: {}\n\n" % newest.encode())
             elif missing:
-                await response.write(b"".join(event.as_sent() for event in missing))
+                await response.write(b"".join(as_seen(request, event).as_sent() for event in missing))
             elif time.monotonic() - sent_s > WAITED_S / 2:
                 await response.write(b": still here\n\n")
             if told != newest or missing is None:
@@ -189,15 +189,16 @@ class Pages:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Publish what somebody says of an incident."""
+        access, visitor = request.app[ACCESS], visitor_of(request)
         try:
-            asked = json.loads(await request.content.read(LARGEST_BODY_BYTES))
-            key, value = answer_record(asked if isinstance(asked, dict) else {}, now_ms())
-        except (ValueError, RecursionError) as error:
-            return _refusal(400, str(error) if isinstance(error, Malformed) else "not JSON")
+            asked = await asked_of(request)
+            key, value = answer_record({**asked, "by": visitor.name or asked.get("by")}, now_ms())
+        except Malformed as error:
+            return _refusal(400, str(error))
         if self.city.incident(key.decode()) is None:
             return _refusal(404, "no such incident / 没有这个事件")
         try:
-            await asyncio.to_thread(self.feed.answer, key, value)
+            await access.publish(value, lambda: self.feed.answer(key, value))
         except YichengError as error:
             return _refusal(503 if isinstance(error, Unavailable) else 409, str(error))
         return _json(value)
@@ -208,19 +209,8 @@ def _number(request: web.Request, name: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-def _json(body: bytes) -> web.Response:
-    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
-    if len(body) > 2_000:
-        response.enable_compression()
-    return response
-
-
 def _found(data: dict[str, Any] | None) -> web.Response:
     return _refusal(404, "nothing is known of this / 没有相关记录") if data is None else _json(orjson.dumps(data))
-
-
-def _refusal(status: int, message: str) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps({"error": message}), content_type="application/json")
 
 
 def _static_files() -> Iterator[tuple[str, tuple[str, str, bytes]]]:
@@ -231,21 +221,6 @@ def _static_files() -> Iterator[tuple[str, tuple[str, str, bytes]]]:
         if path.suffix in TYPES:
             data = path.read_bytes()
             yield path.name, (TYPES[path.suffix], f'"{hash(data):x}"', gzip.compress(data, 6))
-
-
-def only_ours(host: str) -> Middleware:
-    """Refuses what a strange page in the same browser may send: other host names than ours, and posts from elsewhere."""
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = urlsplit(f"//{request.host}").hostname
-        if name not in {host, "localhost", "127.0.0.1", "::1"}:
-            raise web.HTTPForbidden(text="this address is not ours / 不是本页面的地址\n")
-        if request.method == "POST" and (request.content_type != "application/json" or request.headers.get("Origin", "").partition("://")[2] != request.host):
-            raise web.HTTPForbidden(text="answers are taken from this page only / 只接受本页面的回复\n")
-        return await handler(request)
-
-    return guard
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

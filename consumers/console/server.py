@@ -10,48 +10,47 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours
 from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
-from consumers.console.pages import Feed, Pages, add_headers, only_ours
-from streams.errors import BadInput, Unavailable
+from consumers.console.login import LogIn, Unmask
+from consumers.console.pages import Feed, Pages, add_headers
+from streams.errors import Unavailable
 from streams.logs import configure_logs
-from streams.pages import is_loopback
 from streams.settings import Settings
 from streams.stopping import PROCESS_GRACE_S, stopping
 
 log = structlog.get_logger()
 
 
-def check_address(settings: Settings) -> None:
-    """``BadInput`` where others than this machine could look: there are no users yet who could log in."""
-    if not is_loopback(settings.console_host):
-        raise BadInput(
-            f"YICHENG_CONSOLE_HOST={settings.console_host}: the console shows plates and takes answers without a login, so it listens on this machine only;"
-            " leave 127.0.0.1, and reach it from elsewhere through ssh -L 8080:127.0.0.1:8080"
-        )
-
-
 def run_console(settings: Settings, feed_of: Callable[[City], Feed] | None = None, *, say: Callable[[str], None] = print) -> None:
     """Serve until asked to stop; ``feed_of`` makes another feed than Kafka's. ``Unavailable`` where the port is taken."""
     configure_logs(settings.log_level)
-    check_address(settings)
+    check_access(settings)
+    access = Access(settings)
     kept = None if feed_of else settings.state_dir / "console" / f"basemap-{_file_name(settings.policy)}.npz"
     city = City(settings.policy, kept)
     feed: Feed = feed_of(city) if feed_of else KafkaFeed(settings, city)
     try:
-        asyncio.run(_serve(settings, city, feed, say))
+        asyncio.run(_serve(settings, access, city, feed, say))
     finally:
         feed.stop()
         city.basemap.save()
 
 
-async def _serve(settings: Settings, city: City, feed: Feed, say: Callable[[str], None]) -> None:
+def app_of(settings: Settings, access: Access, pages: Pages) -> web.Application:
+    """All that is asked of the console, behind the login."""
+    app = web.Application(middlewares=[only_ours(settings), log_in_first], client_max_size=10_000)
+    app[ACCESS] = access
+    app.on_response_prepare.append(add_headers)
+    app.add_routes([*pages.routes(), *LogIn(access).routes(), *Unmask(pages.city).routes()])
+    return app
+
+
+async def _serve(settings: Settings, access: Access, city: City, feed: Feed, say: Callable[[str], None]) -> None:
     pages, loop = Pages(city, feed), asyncio.get_running_loop()
     stopping.when_asked(lambda: loop.call_soon_threadsafe(pages.stopping.set), PROCESS_GRACE_S, late_code=1)
-    app = web.Application(middlewares=[only_ours(settings.console_host)], client_max_size=10_000)
-    app.on_response_prepare.append(add_headers)
-    app.add_routes(pages.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app_of(settings, access, pages), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.console_host, settings.console_port).start()

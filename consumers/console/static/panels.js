@@ -2,6 +2,7 @@
 import { $, el, facts, svg } from './dom.js';
 import { fleet, numberOf } from './fleet.js';
 import { ask, state } from './store.js';
+import { driversOf } from './unmask.js';
 import { clock, instant, lang, moment, number, say, span, t, zoneName } from './words.js';
 
 const nowMs = () => state.header?.stream_ms || Date.now();
@@ -71,7 +72,7 @@ export async function vehiclePanel(id) {
     head(id, current ? el(`span.chip.state-${current}`, {}, t(current)) : null, record ? null : el('span.chip.violation', {}, t('notOnFile'))),
     facts([
       [t('plate'), record?.plate ?? now?.plate], [t('enterprise'), enterpriseOf(record?.enterprise_id)], [t('vehicleClass'), say(record?.class_words)], [t('energy'), say(record?.energy_words)],
-      [t('insured'), record?.insured_until], [t('drivers'), record?.driver_ids?.join('、')], [t('speed'), now && t('kmh', now.speed_kmh)],
+      [t('insured'), record?.insured_until], [t('drivers'), driversOf(id, record)], [t('speed'), now && t('kmh', now.speed_kmh)],
       [t('lastFix'), now && `${clock(now.time_ms)} (${t('ago', span(Math.max(0, (nowMs() - now.time_ms) / 1000)))})`],
     ]),
     el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack'))),

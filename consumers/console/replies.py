@@ -1,0 +1,42 @@
+"""How the console's pages read what is posted, and answer: JSON, and refusals of one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from streams.decode import Malformed
+
+
+async def asked_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object that was posted; ``Malformed`` where there is none."""
+    try:
+        asked = json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise Malformed("not JSON") from None
+    if not isinstance(asked, dict):
+        raise Malformed("an object is expected")
+    return asked
+
+
+def line_in(asked: Mapping[str, Any], name: str) -> str:
+    """A text that was posted, as one line; empty where there is none."""
+    value = asked.get(name)
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def json_reply(body: bytes) -> web.Response:
+    """An answer that is not kept, and packed where it is long."""
+    response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+    if len(body) > 2_000:
+        response.enable_compression()
+    return response
+
+
+def refusal(status: int, message: str) -> web.Response:
+    """What is wrong, in one sentence."""
+    return web.Response(status=status, body=orjson.dumps({"error": message}), content_type="application/json", headers={"Cache-Control": "no-store"})
