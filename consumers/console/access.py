@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -29,6 +30,8 @@ from streams.answers import read_answer
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.pages import is_loopback
 from streams.settings import Settings
+
+log = structlog.get_logger()
 
 COOKIE = "yicheng_session"
 OPEN_PATHS = ("/static/", "/vendor/", "/oidc/")
@@ -180,8 +183,12 @@ async def _as_masked(request: web.Request, visitor: Visitor, response: web.Strea
 
 
 def check_access(settings: Settings) -> None:
-    """``BadInput`` where others than this machine could look and nobody would have to log in."""
-    if not is_loopback(settings.console_host) and settings.console_users is None:
+    """``BadInput`` where others than this machine could look and nobody would have to log in; a warning where passwords would travel for all to read."""
+    if is_loopback(settings.console_host):
+        return
+    if not (settings.console_url or "").startswith("https://"):
+        log.warning("passwords travel unencrypted unless a proxy with https stands before the console; name its address in YICHENG_CONSOLE_URL", host=settings.console_host)
+    if settings.console_users is None:
         raise BadInput(
             f"YICHENG_CONSOLE_HOST={settings.console_host}: whoever reaches it would see plates and could answer; name users in a file: YICHENG_CONSOLE_USERS=users.yaml ./yicheng console user NAME"
             " --role admin makes it; or leave 127.0.0.1, and reach it from elsewhere through ssh -L 8080:127.0.0.1:8080"

@@ -34,9 +34,10 @@ class LogIn:
         return [web.get("/api/me", self.me), web.post("/api/login", self.log_in), web.post("/api/logout", self.log_out)]
 
     async def me(self, request: web.Request) -> web.StreamResponse:
-        """Name and role of whoever asks; no role: they have yet to log in. ``login``: whether anybody has to."""
+        """Name and role of whoever asks; no role: they have yet to log in. ``login``: whether anybody has to; ``ended``: this browser had a session."""
         visitor = request.get(VISITOR)
         found = {"login": self.access.wants_login, "password": self.access.users is not None, "name": visitor and visitor.name, "role": visitor and visitor.role}
+        found["ended"] = visitor is None and COOKIE in request.cookies
         return json_reply(orjson.dumps({**found, "masked": sorted(visitor.what) if visitor else []}))
 
     async def log_in(self, request: web.Request) -> web.StreamResponse:

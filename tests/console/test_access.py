@@ -43,7 +43,8 @@ def test_without_a_login_there_is_the_page_to_log_in_on_and_nothing_else(site):
         assert status == 401 and "log in first" in json.loads(said)["error"], path
         assert site.ask(path, cookie="yicheng_session=" + "A" * 43)[0] == 401, path
     assert site.ask("/api/answer", {"incident_id": "i", "action": "acknowledged"})[0] == 401 and site.ask("/api/unmask", {"vehicle_id": "HH-1", "reason": "x"})[0] == 401
-    assert json.loads(site.ask("/api/me")[2]) == {"login": True, "password": True, "name": None, "role": None, "masked": []}
+    assert json.loads(site.ask("/api/me")[2]) == {"login": True, "password": True, "name": None, "role": None, "ended": False, "masked": []}
+    assert json.loads(site.ask("/api/me", cookie="yicheng_session=old")[2])["ended"] is True
     assert site.sent == []
 
 
@@ -259,7 +260,7 @@ def test_whoever_is_taken_from_the_file_or_gets_another_role_is_so_at_once(tmp_p
 def test_without_users_nothing_is_masked_and_answers_are_written_down_all_the_same(tmp_path):
     site = filled(Site(tmp_path))
     try:
-        assert json.loads(site.ask("/api/me")[2]) == {"login": False, "password": False, "name": None, "role": "admin", "masked": []}
+        assert json.loads(site.ask("/api/me")[2]) == {"login": False, "password": False, "name": None, "role": "admin", "ended": False, "masked": []}
         assert PLATE in site.ask("/api/state")[2] and json.loads(site.ask("/api/vehicle?id=HH-1")[2])["record"]["driver_ids"] == [DRIVER]
         assert site.ask("/api/answer", {"incident_id": "i", "action": "acknowledged", "by": "Wang"})[0] == 200 and site.sent[0]["by"] == "Wang"
         assert site.audit() == [("acknowledged", "Wang", {"incident_id": "i", "through": "console"})]

@@ -48,6 +48,11 @@ def test_who_logs_in_gets_the_page_of_the_link_and_what_the_role_may(site, watch
     page.click("#panel [data-vehicle]")
     page.wait_for_function("() => document.querySelector('#panel h2').textContent === 'HH-1'")
     assert "***" in page.text_content("#panel .facts") and page.locator("#unmask").count() == 0 and DRIVER not in page.content()
+    site.now_s += LONGEST_S + 1
+    page.reload()
+    page.wait_for_selector("#login [role=status]")
+    assert page.text_content("#login [role=status]") == "Your session has ended; log in again."
+    log_in(page, "vera")
     page.click("#me")
     assert "plates and drivers are masked" in page.text_content("#me-menu")
     page.click("#log-out")

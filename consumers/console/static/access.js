@@ -48,7 +48,8 @@ function draw() {
   if (me.masked.includes('plate')) { $('search').dataset.p = $('search').dataset.l = 'searchNumber'; translate($('filters')); }
   const label = t('loggedInAs', me.name, t(`role-${me.role}`));
   const menu = el('div', { id: 'me-menu', popover: 'auto', onkeydown: (event) => event.stopPropagation() }, el('p', {}, el('b', {}, me.name), ' ', el('span.chip', {}, t(`role-${me.role}`))), el('p.quiet', {}, t(`may-${me.role}`)), el('button.plain', { type: 'button', id: 'log-out', onclick: logOut }, t('logOut')));
-  const button = el('button', { type: 'button', id: 'me', title: label, 'aria-label': label }, [...me.name][0].toUpperCase());
+  const onkeydown = (event) => { if (event.key === 'Escape' && menu.matches(':popover-open')) event.stopPropagation(); };
+  const button = el('button', { type: 'button', id: 'me', title: label, 'aria-label': label, onkeydown }, [...me.name][0].toUpperCase());
   document.querySelector('.switches').append(button, menu);
   button.popoverTargetElement = menu;
 }

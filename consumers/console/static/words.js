@@ -37,10 +37,10 @@ const WORDS = {
   consoleOf: ['快递车辆与快件监管控制台', 'Courier operations console'], logIn: ['登录', 'Log in'], logOut: ['退出登录', 'Log out'], userName: ['用户名', 'User name'], password: ['密码', 'Password'],
   wrongLogin: ['用户名或密码不正确。', 'No such name, or another password.'], busyLogin: ['服务器暂时无法受理登录，请稍后再试。', 'The server cannot log you in now; try again in a moment.'], waitLogin: ['尝试次数过多，请在 {0} 秒后重试。', 'Too many attempts; try again in {0} s.'],
   failedLogin: ['登录未成功，请重新载入页面后再试。', 'That did not work; load the page anew and try again.'], noServer: ['无法连接控制台服务，请稍后再试。', 'The console does not answer; try again in a moment.'],
-  sessionOver: ['会话已结束', 'Your session has ended'], sessionOverNote: ['请重新登录；页面内容和正在填写的内容都会保留。', 'Log in again: the page, and what you were writing, stay as they are.'], loggedInAs: ['{0}（{1}）', '{0} ({1})'],
+  sessionOverPage: ['会话已结束，请重新登录。', 'Your session has ended; log in again.'], sessionOver: ['会话已结束', 'Your session has ended'], sessionOverNote: ['请重新登录；页面内容和正在填写的内容都会保留。', 'Log in again: the page, and what you were writing, stay as they are.'], loggedInAs: ['{0}（{1}）', '{0} ({1})'],
   'role-viewer': ['查看者', 'Viewer'], 'role-officer': ['民警', 'Officer'], 'role-admin': ['管理员', 'Admin'],
   'may-viewer': ['只能查看；车牌和驾驶人已隐去。', 'Viewers only look; plates and drivers are masked.'], 'may-officer': ['可以回复事件；驾驶人须说明原因才能显示。', 'Officers answer incidents, and see drivers once they say why.'], 'may-admin': ['可以使用全部功能；驾驶人须说明原因才能显示。', 'Admins may do everything, and see drivers once they say why.'],
-  searchNumber: ['编号', 'Number'], unmask: ['显示 …', 'Show …'], unmaskNow: ['显示', 'Show'], unmaskReason: ['原因（记入审计日志）', 'Reason (goes into the audit log)'],
+  searchNumber: ['编号', 'Number'], unmask: ['显示 …', 'Show …'], unmaskNow: ['显示', 'Show'], unmaskReason: ['原因（将被记录）', 'Reason (is logged)'],
 };
 const NUMBERS = { zh: 'zh-CN', en: 'en-GB' };
 let timezone = 'Asia/Shanghai';
