@@ -60,14 +60,15 @@ class Access:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.users = UsersFile(settings.console_users) if settings.console_users is not None else None
+        self.has_provider = settings.console_oidc_issuer is not None
         self.url, self.proxy = settings.console_url, settings.console_proxy
         self.sessions, self.passwords, self.clock = Sessions(), Passwords(), clock
         self.audit = Audit(settings.state_dir / FILE)
 
     @property
     def wants_login(self) -> bool:
-        """Whether there are users."""
-        return self.users is not None
+        """Whether there are users, or a provider that knows them."""
+        return self.users is not None or self.has_provider
 
     @property
     def is_secure(self) -> bool:
@@ -188,7 +189,7 @@ def check_access(settings: Settings) -> None:
         return
     if not (settings.console_url or "").startswith("https://"):
         log.warning("passwords travel unencrypted unless a proxy with https stands before the console; name its address in YICHENG_CONSOLE_URL", host=settings.console_host)
-    if settings.console_users is None:
+    if settings.console_users is None and settings.console_oidc_issuer is None:
         raise BadInput(
             f"YICHENG_CONSOLE_HOST={settings.console_host}: whoever reaches it would see plates and could answer; name users in a file: YICHENG_CONSOLE_USERS=users.yaml ./yicheng console user NAME"
             " --role admin makes it; or leave 127.0.0.1, and reach it from elsewhere through ssh -L 8080:127.0.0.1:8080"

@@ -36,7 +36,7 @@ class LogIn:
     async def me(self, request: web.Request) -> web.StreamResponse:
         """Name and role of whoever asks; no role: they have yet to log in. ``login``: whether anybody has to; ``ended``: this browser had a session."""
         visitor = request.get(VISITOR)
-        found = {"login": self.access.wants_login, "password": self.access.users is not None, "name": visitor and visitor.name, "role": visitor and visitor.role}
+        found = {"login": self.access.wants_login, "password": self.access.users is not None, "provider": self.access.has_provider, "name": visitor and visitor.name, "role": visitor and visitor.role}
         found["ended"] = visitor is None and COOKIE in request.cookies
         return json_reply(orjson.dumps({**found, "masked": sorted(visitor.what) if visitor else []}))
 

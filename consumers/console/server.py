@@ -14,6 +14,7 @@ from consumers.console.access import ACCESS, Access, check_access, log_in_first,
 from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
 from consumers.console.login import LogIn, Unmask
+from consumers.console.oidc import OidcLogIn, check_oidc
 from consumers.console.pages import Feed, Pages, add_headers
 from streams.errors import Unavailable
 from streams.logs import configure_logs
@@ -27,6 +28,7 @@ def run_console(settings: Settings, feed_of: Callable[[City], Feed] | None = Non
     """Serve until asked to stop; ``feed_of`` makes another feed than Kafka's. ``Unavailable`` where the port is taken."""
     configure_logs(settings.log_level)
     check_access(settings)
+    check_oidc(settings)
     access = Access(settings)
     kept = None if feed_of else settings.state_dir / "console" / f"basemap-{_file_name(settings.policy)}.npz"
     city = City(settings.policy, kept)
@@ -43,7 +45,8 @@ def app_of(settings: Settings, access: Access, pages: Pages) -> web.Application:
     app = web.Application(middlewares=[only_ours(settings), log_in_first], client_max_size=10_000)
     app[ACCESS] = access
     app.on_response_prepare.append(add_headers)
-    app.add_routes([*pages.routes(), *LogIn(access).routes(), *Unmask(pages.city).routes()])
+    log_in = LogIn(access)
+    app.add_routes([*pages.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
     return app
 
 

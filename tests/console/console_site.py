@@ -20,7 +20,7 @@ from streams.registry.records import Vehicle
 from streams.settings import Settings
 
 T = 1_782_446_400_000
-PLATE, OTHER_PLATE, DRIVER = "蒙A39906", "京B·D1234F", "D-7788"
+PLATE, OTHER_PLATE, ODD_PLATE, DRIVER = "蒙A39906", "京B·D1234F", "tricycle 77", "D-7788"
 PASSWORD = "correct horse battery"
 QUICK = PasswordHasher(time_cost=1, memory_cost=7_168, parallelism=1)
 ROLES = {"vera": "viewer", "olga": "officer", "anna": "admin"}
@@ -30,7 +30,7 @@ class Site:
     """A console's pages in this process, and a browser's cookies; ``clock`` says what time it is."""
 
     def __init__(self, folder, **settings):
-        self.settings = Settings(state_dir=folder, console_port=0, **settings)
+        self.settings = Settings(**{"state_dir": folder, "console_port": 0, **settings})
         self.now_s, self.sent, self.refuse = 1000.0, [], False
         self.access = Access(self.settings, lambda: self.now_s)
         self.city = City("hohhot-2019")
@@ -49,7 +49,7 @@ class Site:
         self.pages = Pages(self.city, self)
         runner = web.AppRunner(app_of(self.settings, self.access, self.pages), shutdown_timeout=0.2)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", self.settings.console_port).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         self.started.set()
         await self.pages.run()
@@ -103,7 +103,7 @@ def filled(site):
     city.history_is_read()
     city.registry.add([Vehicle(id="HH-1", plate=PLATE, driver_ids=[DRIVER], enterprise_id="baita")])
     fix = {"event_id": "e", "event_time_ms": T, "vehicle_id": "HH-1", "lon": 111.65, "lat": 40.81, "plate": PLATE}
-    city.enter_fixes([json.dumps(fix).encode()], [T])
+    city.enter_fixes([json.dumps(fix).encode(), json.dumps({**fix, "event_id": "f", "vehicle_id": "HH-2", "plate": ODD_PLATE}).encode()], [T, T])
     city.enter_incident(incident())
     city.enter_answer(json.dumps({"incident_id": "i", "action": "noted", "time_ms": T, "by": "olga", "reason": f"{PLATE}有证，驾驶人{DRIVER}"}).encode())
     city.tick()

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from conftest import wait_for
 
-from console.console_site import DRIVER, OTHER_PLATE, PASSWORD, PLATE, QUICK, ROLES, Site, filled, users_file
+from console.console_site import DRIVER, ODD_PLATE, OTHER_PLATE, PASSWORD, PLATE, QUICK, ROLES, Site, filled, users_file
 from consumers.console.access import check_access
 from consumers.console.pages import Pages
 from consumers.console.sessions import IDLE_S, LONGEST_S
@@ -43,7 +43,7 @@ def test_without_a_login_there_is_the_page_to_log_in_on_and_nothing_else(site):
         assert status == 401 and "log in first" in json.loads(said)["error"], path
         assert site.ask(path, cookie="yicheng_session=" + "A" * 43)[0] == 401, path
     assert site.ask("/api/answer", {"incident_id": "i", "action": "acknowledged"})[0] == 401 and site.ask("/api/unmask", {"vehicle_id": "HH-1", "reason": "x"})[0] == 401
-    assert json.loads(site.ask("/api/me")[2]) == {"login": True, "password": True, "name": None, "role": None, "ended": False, "masked": []}
+    assert json.loads(site.ask("/api/me")[2]) == {"login": True, "password": True, "provider": False, "name": None, "role": None, "ended": False, "masked": []}
     assert json.loads(site.ask("/api/me", cookie="yicheng_session=old")[2])["ended"] is True
     assert site.sent == []
 
@@ -112,9 +112,9 @@ def test_guessing_is_slowed_by_name_and_by_address(site, name, other):
 def test_a_viewer_sees_no_plate_and_no_driver_anywhere(site, cookies):
     for path in GETS:
         status, _, text = site.ask(path, cookie=cookies["viewer"])
-        assert status == 200 and PLATE not in text and OTHER_PLATE not in text and DRIVER not in text and "39906" not in text and "D1234F" not in text, path
+        assert status == 200 and PLATE not in text and OTHER_PLATE not in text and DRIVER not in text and "39906" not in text and "D1234F" not in text and ODD_PLATE not in text, path
     rows = json.loads(site.ask("/api/vehicles?since=0", cookie=cookies["viewer"])[2])["rows"]
-    assert rows == [["HH-1", "蒙A***6", "baita"]]
+    assert rows == [["HH-1", "蒙A***6", "baita"], ["HH-2", "tr***7", None]]
     found = json.loads(site.ask("/api/incident?id=i", cookie=cookies["viewer"])[2])
     assert found["plate"] == "蒙A***6" and found["reason_zh"] == "车辆 蒙A***6 超速" and found["vehicle_id"] == "HH-1" and found["answers"][0]["by"] == "olga"
     papers = json.loads(site.ask("/api/vehicle?id=HH-1", cookie=cookies["viewer"])[2])
@@ -260,7 +260,7 @@ def test_whoever_is_taken_from_the_file_or_gets_another_role_is_so_at_once(tmp_p
 def test_without_users_nothing_is_masked_and_answers_are_written_down_all_the_same(tmp_path):
     site = filled(Site(tmp_path))
     try:
-        assert json.loads(site.ask("/api/me")[2]) == {"login": False, "password": False, "name": None, "role": "admin", "ended": False, "masked": []}
+        assert json.loads(site.ask("/api/me")[2]) == {"login": False, "password": False, "provider": False, "name": None, "role": "admin", "ended": False, "masked": []}
         assert PLATE in site.ask("/api/state")[2] and json.loads(site.ask("/api/vehicle?id=HH-1")[2])["record"]["driver_ids"] == [DRIVER]
         assert site.ask("/api/answer", {"incident_id": "i", "action": "acknowledged", "by": "Wang"})[0] == 200 and site.sent[0]["by"] == "Wang"
         assert site.audit() == [("acknowledged", "Wang", {"incident_id": "i", "through": "console"})]

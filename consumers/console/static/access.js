@@ -1,7 +1,7 @@
 // Who looks at the page. What the role does not allow is not offered (the server refuses it, too); a session that has ended is begun anew over the page, so that
 // nothing that was being written is lost: what is asked meanwhile waits.
 import { $, el } from './dom.js';
-import { loginForm } from './login_form.js';
+import { goOn, waysIn } from './login_form.js';
 import { t, translate } from './words.js';
 
 const ask = window.fetch.bind(window);
@@ -19,10 +19,10 @@ function logInAgain() {
       resolve();
     };
     const dialog = el('dialog.login-dialog', { 'aria-labelledby': 'login-title', oncancel: (event) => event.preventDefault(), onkeydown: (event) => { event.stopPropagation(); if (event.key === 'Escape') event.preventDefault(); } },
-      el('h2', { id: 'login-title' }, t('sessionOver')), el('p', {}, t('sessionOverNote')), loginForm(ask, entered, me.name ?? ''));
+      el('h2', { id: 'login-title' }, t('sessionOver')), el('p', {}, t('sessionOverNote')), ...waysIn(ask, entered, me));
     document.body.append(dialog);
     dialog.showModal();
-    (me.name ? $('password') : $('user-name')).focus();
+    (dialog.querySelector('#password') ?? dialog.querySelector('#by-provider')).focus();
   });
   return returning;
 }
@@ -54,5 +54,5 @@ function draw() {
   button.popoverTargetElement = menu;
 }
 
-ask('/api/me').then((answer) => answer.json()).then((found) => { Object.assign(me, found); draw(); }, () => {});
+ask('/api/me').then((answer) => answer.json()).then((found) => { Object.assign(me, found); draw(); goOn(); }, () => {});
 addEventListener('prefs', draw);

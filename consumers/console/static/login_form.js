@@ -10,8 +10,23 @@ async function problemOf(answer) {
   return t(PROBLEMS[answer.status] ?? 'failedLogin');
 }
 
-/** The form; `ask` fetches, `entered` is called with name and role once somebody has logged in. */
-export function loginForm(ask, entered, name = '') {
+/** The organisation's own way in; what was looked at is looked at again afterwards (`goOn`). */
+function byProvider() {
+  const leave = () => { try { sessionStorage.setItem('after-login', location.hash); } catch { /* then the page begins anew */ } };
+  return el('a.primary', { href: '/oidc/login', id: 'by-provider', onclick: leave }, t('byProvider'));
+}
+export function goOn() {
+  try {
+    const hash = sessionStorage.getItem('after-login');
+    sessionStorage.removeItem('after-login');
+    if (hash && !location.hash) location.hash = hash;
+  } catch { /* it begins anew */ }
+}
+
+/** The ways in that there are; `ask` fetches, `entered` is called with name and role once somebody has logged in. */
+export const waysIn = (ask, entered, { name, password, provider }) => [password === false ? null : loginForm(ask, entered, name ?? ''), provider ? byProvider() : null].filter(Boolean);
+
+function loginForm(ask, entered, name) {
   const field = (id, type, autocomplete, value) => el('input', { id, name: id, type, autocomplete, value, required: true, maxLength: 200, autocapitalize: 'none', spellcheck: false });
   const who = field('user-name', 'text', 'username', name), password = field('password', 'password', 'current-password', '');
   const outcome = el('p.problem', { role: 'alert' }), button = el('button.primary', { type: 'submit' }, t('logIn'));
