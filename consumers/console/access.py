@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -132,7 +133,8 @@ def role_of(request: web.Request) -> Role:
 def require(request: web.Request, role: Role) -> None:
     """403, with a sentence, for whoever has a lesser role."""
     if ROLES.index(role_of(request)) < ROLES.index(role):
-        raise web.HTTPForbidden(text=f"this is for the role {role}; yours is {role_of(request)} / 需要角色 {role}，您的角色是 {role_of(request)}\n")
+        message = f"this is for the role {role}; yours is {role_of(request)} / 需要角色 {role}，您的角色是 {role_of(request)}"
+        raise web.HTTPForbidden(body=orjson.dumps({"error": message}), content_type="application/json")
 
 
 async def write_export(request: web.Request, what: str, **about: str | int | None) -> None:

@@ -119,7 +119,7 @@ class OidcLogIn:
 
     def routes(self) -> list[web.RouteDef]:
         """What is asked where."""
-        return [web.get("/oidc/login", self.begin), web.get(CALLBACK, self.come_back)]
+        return [web.get("/oidc/login", self.begin), web.get(CALLBACK, self.callback)]
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
         """On to the provider."""
@@ -135,7 +135,7 @@ class OidcLogIn:
         response.set_cookie(COOKIE, state, max_age=int(WITHIN_S), path="/oidc/", httponly=True, samesite="Lax", secure=self.access.is_secure)
         return response
 
-    async def come_back(self, request: web.Request) -> web.StreamResponse:
+    async def callback(self, request: web.Request) -> web.StreamResponse:
         """The provider's word: the state has to be the one that this browser was sent away with, and counts once."""
         try:
             attempt = self._attempt(request)

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from consumers.console import audit_view
 from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours
 from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
@@ -46,7 +47,7 @@ def app_of(settings: Settings, access: Access, pages: Pages) -> web.Application:
     app[ACCESS] = access
     app.on_response_prepare.append(add_headers)
     log_in = LogIn(access)
-    app.add_routes([*pages.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
+    app.add_routes([*pages.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *audit_view.routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
     return app
 
 

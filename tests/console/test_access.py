@@ -182,6 +182,24 @@ def test_a_viewer_cannot_search_by_plate_and_takes_no_file_along(site, cookies):
         assert site.ask(f"/api/vehicle?id={quote(plate)}", cookie=cookies["viewer"])[0] == 403 and site.ask(f"/api/vehicle?id={quote(plate)}", cookie=cookies["officer"])[0] == 404
 
 
+def test_admins_read_the_audit_log_and_whether_it_fits(tmp_path):
+    site = Site(tmp_path, console_users=users_file(tmp_path))
+    try:
+        cookies = {role: site.log_in(name) for name, role in ROLES.items()}
+        assert [site.ask("/api/audit", cookie=cookies[role])[0] for role in ("viewer", "officer")] == [403, 403]
+        found = json.loads(site.ask("/api/audit", cookie=cookies["admin"])[2])
+        assert (found["lines"], found["broken"]) == (3, None) and [(entry["number"], entry["action"], entry["by"]) for entry in found["entries"]] == [(3, "login", "anna"), (2, "login", "olga"), (1, "login", "vera")]
+        path = tmp_path / "audit.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(lines[0] + b"rubbish\n" + lines[1].replace(b"olga", b"none") + lines[2] + b'{"torn')
+        found = json.loads(site.ask("/api/audit", cookie=cookies["admin"])[2])
+        assert found["broken"] == 2 and [entry["by"] for entry in found["entries"]] == ["anna", "none", "vera"]
+        path.unlink()
+        assert json.loads(site.ask("/api/audit", cookie=cookies["admin"])[2])["entries"] == []
+    finally:
+        site.stop()
+
+
 def test_views_that_come_later_are_closed_masked_and_can_ask_for_a_role(tmp_path):
     from aiohttp import web
 
@@ -217,7 +235,7 @@ def test_views_that_come_later_are_closed_masked_and_can_ask_for_a_role(tmp_path
         }  # fmt: skip
         seen = {role: json.loads(site.ask("/api/geojson", cookie=cookie)[2])["features"][0]["properties"] for role, cookie in cookies.items()}
         assert seen == {"viewer": {"plate": "***", "note": "***", "driver": "***"}, "officer": {"plate": "X 1", "note": "x1", "driver": "***"}, "admin": {"plate": "X 1", "note": "x1", "driver": "***"}}
-        assert ("exported", "olga", {"what": "tracks", "vehicles": 2, "through": "console"}) in site.audit() and "admin" in site.ask("/api/log", cookie=cookies["officer"])[2]
+        assert ("exported", "olga", {"what": "tracks", "vehicles": 2, "through": "console"}) in site.audit() and "role admin; yours is officer" in json.loads(site.ask("/api/log", cookie=cookies["officer"])[2])["error"]
     finally:
         site.stop()
 

@@ -72,7 +72,7 @@ def test_an_officer_answers_and_unmasks_and_what_is_written_outlives_the_session
     assert site.audit()[-1] == ("unmasked", "olga", {"vehicle_id": "HH-1", "reason": "an accident", "through": "console"})
     page.click("#panel [data-incident]")
     page.wait_for_selector("#panel .answer")
-    assert PLATE in page.text_content("#panel") and page.locator("#by").is_hidden()
+    assert PLATE in page.text_content("#panel") and page.locator("#by").is_hidden() and page.locator("#audit").count() == 0
     page.fill("#reason", "a permit")
     site.now_s += LONGEST_S + 1
     page.wait_for_selector("dialog .login-form")
@@ -86,4 +86,19 @@ def test_an_officer_answers_and_unmasks_and_what_is_written_outlives_the_session
     wait_for("the answer", lambda: [answer["by"] for answer in site.sent] == ["olga"])
     wait_for("events to go on", lambda: "a permit" in page.text_content("#panel .answers"))
     wait_for("no word of an outage", lambda: page.locator("#status.bad").count() == 0 or "lost" not in page.text_content("#status"))
+    check(watched)
+
+
+def test_an_admin_reads_the_audit_log(site, watch):
+    watched = watch(site.url)
+    page = watched.open("/?lang=en")
+    log_in(page, "anna")
+    page.wait_for_selector("#me")
+    page.focus("#me")
+    page.keyboard.press("Enter")
+    page.click("#audit")
+    page.wait_for_selector("dialog.audit tbody tr")
+    assert "Lines: 1;" in page.text_content("dialog.audit") and "Logged in" in page.text_content("dialog.audit tbody tr") and "anna" in page.text_content("dialog.audit tbody tr")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog.audit", state="detached")
     check(watched)

@@ -1,5 +1,6 @@
 // Who looks at the page. What the role does not allow is not offered (the server refuses it, too); a session that has ended is begun anew over the page, so that
 // nothing that was being written is lost: what is asked meanwhile waits.
+import { showAudit } from './audit.js';
 import { $, el } from './dom.js';
 import { goOn, waysIn } from './login_form.js';
 import { t, translate } from './words.js';
@@ -47,7 +48,8 @@ function draw() {
   if (!me.login) return;
   if (me.masked.includes('plate')) { $('search').dataset.p = $('search').dataset.l = 'searchNumber'; translate($('filters')); }
   const label = t('loggedInAs', me.name, t(`role-${me.role}`));
-  const menu = el('div', { id: 'me-menu', popover: 'auto', onkeydown: (event) => event.stopPropagation() }, el('p', {}, el('b', {}, me.name), ' ', el('span.chip', {}, t(`role-${me.role}`))), el('p.quiet', {}, t(`may-${me.role}`)), el('button.plain', { type: 'button', id: 'log-out', onclick: logOut }, t('logOut')));
+  const menu = el('div', { id: 'me-menu', popover: 'auto', onkeydown: (event) => event.stopPropagation() }, el('p', {}, el('b', {}, me.name), ' ', el('span.chip', {}, t(`role-${me.role}`))), el('p.quiet', {}, t(`may-${me.role}`)),
+    me.role === 'admin' ? el('button.plain', { type: 'button', id: 'audit', onclick: () => { menu.hidePopover(); showAudit(); } }, t('auditLog')) : null, el('button.plain', { type: 'button', id: 'log-out', onclick: logOut }, t('logOut')));
   const onkeydown = (event) => { if (event.key === 'Escape' && menu.matches(':popover-open')) event.stopPropagation(); };
   const button = el('button', { type: 'button', id: 'me', title: label, 'aria-label': label, onkeydown }, [...me.name][0].toUpperCase());
   document.querySelector('.switches').append(button, menu);
