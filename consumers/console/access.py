@@ -37,6 +37,7 @@ log = structlog.get_logger()
 COOKIE = "yicheng_session"
 OPEN_PATHS = ("/static/", "/vendor/", "/oidc/")
 OPEN_PAGES = frozenset({"/", "/api/login", "/api/logout", "/api/me"})
+MASKED_STREAMS = frozenset({"/api/events"})
 LOG_IN = "log in first; a session ends after 12 hours, or 30 minutes after its page was closed / 请先登录；会话在12小时后、或页面关闭30分钟后结束"
 VIEWERS_LOOK = "your role is viewer, and viewers only look; an admin can give you another / 您的角色是查看者，只能查看；可请管理员更改角色"
 
@@ -183,6 +184,13 @@ async def _as_masked(request: web.Request, visitor: Visitor, response: web.Strea
     if response.content_type.endswith("json") and isinstance(response.body, bytes):
         response.body = await asyncio.to_thread(masked_json, response.body, request.path, visitor.what)
     return response
+
+
+async def refuse_streams(request: web.Request, response: web.StreamResponse) -> None:
+    """Streams are sent as they are made, so viewers get those alone that mask what they send (``as_seen``)."""
+    visitor = request.get(VISITOR)
+    if visitor is not None and visitor.role == "viewer" and not isinstance(response, web.Response) and request.path not in MASKED_STREAMS:
+        raise web.HTTPForbidden(text="viewers get no exports: they hold plates / 查看者不能导出：其中含有车牌\n")
 
 
 def check_access(settings: Settings) -> None:

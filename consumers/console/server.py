@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from consumers.console import audit_view
-from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours
+from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours, refuse_streams
 from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
 from consumers.console.login import LogIn, Unmask
@@ -45,7 +45,7 @@ def app_of(settings: Settings, access: Access, pages: Pages) -> web.Application:
     """All that is asked of the console, behind the login."""
     app = web.Application(middlewares=[only_ours(settings), log_in_first], client_max_size=10_000)
     app[ACCESS] = access
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.extend([refuse_streams, add_headers])
     log_in = LogIn(access)
     app.add_routes([*pages.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *audit_view.routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
     return app

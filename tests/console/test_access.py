@@ -212,6 +212,12 @@ def test_views_that_come_later_are_closed_masked_and_can_ask_for_a_role(tmp_path
     async def geojson(request):
         return web.json_response({"features": [{"properties": {"plate": "X 1", "note": "x1", "driver": DRIVER}}]}, content_type="application/geo+json")
 
+    async def stream(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(PLATE.encode())
+        return response
+
     async def log(request):
         require(request, "admin")
         return web.Response(text="the log")
@@ -219,7 +225,7 @@ def test_views_that_come_later_are_closed_masked_and_can_ask_for_a_role(tmp_path
     class Later(Site):
         async def serve(self):
             plain = Pages.routes
-            self.more = [web.get("/api/gpx", gpx), web.get("/api/geojson", geojson), web.get("/api/log", log)]
+            self.more = [web.get("/api/gpx", gpx), web.get("/api/geojson", geojson), web.get("/api/log", log), web.get("/api/stream", stream)]
             Pages.routes = lambda pages: [*plain(pages), *self.more]
             try:
                 pages = super().serve()
@@ -230,8 +236,8 @@ def test_views_that_come_later_are_closed_masked_and_can_ask_for_a_role(tmp_path
     site = Later(tmp_path, console_users=users_file(tmp_path))
     try:
         cookies = {role: site.log_in(name) for name, role in ROLES.items()}
-        assert {path: [site.ask(path, cookie=cookie)[0] for cookie in (None, *cookies.values())] for path in ("/api/gpx", "/api/geojson", "/api/log")} == {
-            "/api/gpx": [401, 403, 200, 200], "/api/geojson": [401, 200, 200, 200], "/api/log": [401, 403, 403, 200],
+        assert {path: [site.ask(path, cookie=cookie)[0] for cookie in (None, *cookies.values())] for path in ("/api/gpx", "/api/geojson", "/api/log", "/api/stream")} == {
+            "/api/gpx": [401, 403, 200, 200], "/api/stream": [401, 403, 200, 200], "/api/geojson": [401, 200, 200, 200], "/api/log": [401, 403, 403, 200],
         }  # fmt: skip
         seen = {role: json.loads(site.ask("/api/geojson", cookie=cookie)[2])["features"][0]["properties"] for role, cookie in cookies.items()}
         assert seen == {"viewer": {"plate": "***", "note": "***", "driver": "***"}, "officer": {"plate": "X 1", "note": "x1", "driver": "***"}, "admin": {"plate": "X 1", "note": "x1", "driver": "***"}}

@@ -7,7 +7,7 @@ const about = (entry) => Object.entries(entry.about).filter(([name, value]) => v
 const row = (entry) => el('tr', {}, el('td.num', {}, String(entry.number)), el('td', {}, el('time', {}, instant(entry.time_ms))), el('th', { scope: 'row' }, t(`did-${entry.action}`) === `did-${entry.action}` ? entry.action : t(`did-${entry.action}`)), el('td', {}, entry.by ?? '–'), el('td.about', {}, about(entry)));
 
 function table(found) {
-  const heads = ['line-number', 'time', 'action', 'by', 'about'].map((name) => el('th', { scope: 'col' }, t(name)));
+  const heads = ['line-number', 'time', 'action', 'who', 'about'].map((name) => el('th', { scope: 'col' }, t(name)));
   const outcome = found.broken === null ? el('p.quiet', {}, t('auditFits', number(found.lines))) : el('p.problem', { role: 'alert' }, t('auditBroken', number(found.broken)));
   return [outcome, found.entries.length ? el('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': t('auditLog') }, el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, found.entries.map(row)))) : el('p.empty', {}, t('auditEmpty'))];
 }
