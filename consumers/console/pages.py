@@ -185,7 +185,7 @@ class Pages:
             raise web.HTTPNotFound(text="no such tile\n")
         with self.city.lock:
             image = self.city.basemap.tile(theme, zoom, column, row)
-        return web.Response(body=image, content_type="image/png", headers={"Cache-Control": "max-age=3600"})
+        return web.Response(body=image, content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Publish what somebody says of an incident."""

@@ -1,6 +1,8 @@
 """The file of the console's users, the command that writes it, sessions, and how guessing is slowed."""
 
+import contextlib
 import os
+import pty
 import stat
 
 import pytest
@@ -91,22 +93,42 @@ def test_a_user_takes_a_line_and_leaves_the_others_as_they_are(tmp_path):
         assert path.read_text() == text
 
 
-def test_the_command_makes_users_who_can_log_in(yicheng, tmp_path):
-    import subprocess
+def test_the_command_makes_users_who_can_log_in(tmp_path):
+    from typer.testing import CliRunner
+
+    from deploy.commands.console import app
 
     path = tmp_path / "users.yaml"
+    user = lambda *arguments, typed, **environment: CliRunner().invoke(app, ["user", *arguments], input=typed, env={"YICHENG_CONSOLE_USERS": None, **environment})  # noqa: E731
+    done = user("wang", "--role", "officer", typed="correct horse\n", YICHENG_CONSOLE_USERS=str(path))
+    assert done.exit_code == 0 and "wang is added (officer)" in done.output
+    made = read_users(path)["wang"]
+    assert made.role == "officer" and fits("correct horse", made.password) and not fits("correct horsf", made.password)
+    printed = users_of(user("li", typed="correct horse\n").output, "x")
+    assert list(printed) == ["li"] and printed["li"].role == "viewer"
+    for arguments, typed, said in ((("li",), "short\n", "10 to 200 characters"), (("li",), "", "not 0"), (("l i",), "correct horse\n", "is no name")):
+        assert said in str(user(*arguments, typed=typed).exception)
+    assert user("li", "--role", "chief", typed="correct horse\n").exit_code == 2
 
-    def user(*arguments, password, **environment):
-        return subprocess.run(yicheng.command("console", "user", *arguments), env={**yicheng.environment, **environment}, input=password, capture_output=True, text=True, timeout=60, check=False)
 
-    done = user("wang", "--role", "officer", password="correct horse\n", YICHENG_CONSOLE_USERS=str(path))
-    assert done.returncode == 0 and "wang is added (officer)" in done.stdout, done.stderr
-    assert read_users(path)["wang"].role == "officer" and fits("correct horse", read_users(path)["wang"].password) and not fits("correct horsf", read_users(path)["wang"].password)
-    done = user("li", password="correct horse\n")
-    assert list(users_of(done.stdout, "x")) == ["li"] and users_of(done.stdout, "x")["li"].role == "viewer"
-    for arguments, password, said in ((("li",), "short\n", "10 to 200 characters"), (("l i",), "correct horse\n", "is no name"), (("li", "--role", "chief"), "correct horse\n", "chief")):
-        done = user(*arguments, password=password)
-        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+@pytest.mark.parametrize(("again", "said"), [("correct horse", "wang is added"), ("correct horsf", "the two passwords differ")])
+def test_at_a_terminal_a_password_is_typed_twice_and_not_shown(yicheng, tmp_path, again, said):
+    environment = {**yicheng.environment, "YICHENG_CONSOLE_USERS": str(tmp_path / "users.yaml")}
+    command = yicheng.command("console", "user", "wang")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, environment)
+    shown = b""
+    for prompt, typed in ((b"password", "correct horse"), (b"again", again)):
+        while prompt not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, f"{typed}\n".encode())
+    with contextlib.suppress(OSError):  # the terminal is gone when the command is
+        while part := os.read(terminal, 1000):
+            shown += part
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    assert said in shown.decode() and b"hors" not in shown
 
 
 def test_sessions_end_after_idleness_and_after_a_day_of_work():
