@@ -79,8 +79,10 @@ def test_an_officer_answers_and_unmasks_and_what_is_written_outlives_the_session
     assert page.text_content("dialog h2") == "Your session has ended" and page.evaluate("document.activeElement.id") == "password"
     page.keyboard.press("Escape")
     assert page.locator("dialog").is_visible()
+    page.evaluate("() => { fetch('/api/incident?id=i').then((answer) => { window.answered = answer.status; }); }")
     log_in(page, "olga")
     page.wait_for_selector("dialog", state="detached")
+    page.wait_for_function("() => window.answered === 200")
     assert page.input_value("#reason") == "a permit"
     page.click("[data-action=noted]")
     wait_for("the answer", lambda: [answer["by"] for answer in site.sent] == ["olga"])
