@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,15 +13,20 @@ import orjson
 import structlog
 
 from consumers.console.city import City
+from consumers.console.replay import Hour, WayCollector
+from streams.clock import HOUR_MS
 from streams.decode import Malformed
 from streams.errors import BadInput, YichengError
+from streams.events import LATE, SYNTHETIC, TOO_MANY
 
 log = structlog.get_logger()
 
 STEP_S = 0.2
+SELDOM = 100
+"""An hour with fewer fixes than a hundredth of the busiest is no hour of the day."""
 LONGEST_PAUSE_MS = 30 * 60_000
 """Where nothing happens for longer than that the replay goes on at once."""
-INCIDENTS, RATES, SUMMARY = "incidents.jsonl", "rates.jsonl", "summary.json"
+INCIDENTS, RATES, SUMMARY, REJECTS = "incidents.jsonl", "rates.jsonl", "summary.json", "rejects.jsonl"
 
 
 class Happening(NamedTuple):
@@ -46,6 +52,16 @@ def read_folder(folder: Path) -> tuple[str, list[dict[str, Any]], list[bytes]]:
     return str(summary["policy"]), incidents, (folder / RATES).read_bytes().splitlines()
 
 
+def refused_ids(folder: Path) -> frozenset[str]:
+    """The ids of the events that ``judge`` refused for what came before them; those of duplicates are accepted ones' ids, too."""
+    path = folder / REJECTS
+    rows = (orjson.loads(line) for line in path.read_bytes().splitlines()) if path.is_file() else ()
+    try:
+        return frozenset(row["event_id"] for row in rows if row["reason"] in {LATE, TOO_MANY, SYNTHETIC} and row["event_id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadInput(f"--demo {folder}: {REJECTS} is not what ./yicheng judge writes ({type(error).__name__}); judge the day again") from None
+
+
 def revisions(incidents: Iterable[dict[str, Any]]) -> Iterator[Happening]:
     """Each incident as it is opened, and as it ends."""
     for row in incidents:
@@ -65,11 +81,14 @@ class DemoFeed:
     """Replays a day, ``speedup`` times as fast as it was, again and again until told to stop."""
 
     def __init__(
-        self, city: City, prepare: Callable[[City], None], fixes: Callable[[], Iterable[tuple[int, bytes]]], incidents: list[dict[str, Any]], rates: list[bytes], speedup: float
+        self, city: City, prepare: Callable[[City], None], fixes: Callable[[], Iterable[tuple[int, bytes]]], incidents: list[dict[str, Any]], rates: list[bytes], speedup: float,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
         self.city, self.prepare, self.fixes, self.rates, self.speedup = city, prepare, fixes, rates, speedup
         self.revisions = sorted(revisions(incidents), key=lambda happening: happening.at_ms)
         self._stopping = threading.Event()
+        self.refused = refused
+        self._span_ms: tuple[int, int] | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -82,6 +101,23 @@ class DemoFeed:
     def answer(self, key: bytes, value: bytes) -> None:
         """Nobody would read it."""
         raise YichengError("this replays a recorded day; answers are not taken / 这是回放，不接受回复")
+
+    def span_ms(self) -> tuple[int, int]:
+        """The hours of the day; a time that hardly any fix has is a clock that was wrong."""
+        if self._span_ms is None:
+            hours = Counter(at_ms // HOUR_MS for at_ms, _ in self.fixes())
+            busy = [hour for hour, number in hours.items() if number * SELDOM >= max(hours.values())] or [0]
+            self._span_ms = min(busy) * HOUR_MS, (max(busy) + 1) * HOUR_MS
+        return self._span_ms
+
+    def hour(self, vehicle_ids: Collection[str], from_ms: int, is_stopping: Callable[[], bool]) -> Hour:
+        """The ways of vehicles in the hour from an instant on, without the fixes that ``judge`` refused."""
+        collector = WayCollector(vehicle_ids, from_ms, self.refused)
+        for _, value in self.fixes():
+            collector.enter(value, None)
+            if is_stopping():
+                break
+        return Hour(from_ms, collector.ways(), [])
 
     def _run(self) -> None:
         try:

@@ -12,7 +12,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -21,20 +21,22 @@ from kafka.errors import KafkaError
 
 from consumers.answer_topic import AnswerTopic
 from consumers.console.city import City
-from streams.clock import DAY_MS, now_ms
+from consumers.console.past import open_consumer, read_hour
+from consumers.console.replay import Hour
+from streams.clock import DAY_MS, MINUTE_MS, now_ms
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
-from streams.topics import FEEDBACK, GPS, INCIDENTS, METADATA_MAX_AGE_MS, POLICY, RATES, REGISTRY
+from streams.topics import FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
 from streams.unreadable import passed_over
 
 log = structlog.get_logger()
 
 TOPICS = (REGISTRY, POLICY, INCIDENTS, FEEDBACK, RATES, GPS)
-ANSWERS_WITHIN_MS = 5_000
 ASKED_EVERY_S = 3.0
 """While nothing comes it is asked so often whether Kafka is there, and whether there are more topics or partitions."""
 RETRY_S = 1.0
-RECORDS_AT_ONCE = 5_000
+LATENESS_MS = 10 * MINUTE_MS
+"""What packs allow if they say nothing else; counts where none is published."""
 
 
 class KafkaFeed:
@@ -70,6 +72,16 @@ class KafkaFeed:
         except Unavailable:
             raise Unavailable("Kafka did not take the answer; try again / 回复未能写入 Kafka，请重试") from None
 
+    def span_ms(self) -> tuple[int, int]:
+        """The last day, up to stream time (or, without traffic, now)."""
+        until_ms = self.city.stream_ms or now_ms()
+        return until_ms - DAY_MS, until_ms
+
+    def hour(self, vehicle_ids: Collection[str], from_ms: int, is_stopping: Callable[[], bool]) -> Hour:
+        """The ways of vehicles in the hour from an instant on; ``Unavailable`` where Kafka does not answer."""
+        policies = self.city.policies
+        return read_hour(self.bootstrap, vehicle_ids, from_ms, policies.lateness_ms if policies else LATENESS_MS, is_stopping)
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -84,10 +96,7 @@ class KafkaFeed:
 
     def _follow(self) -> None:
         """Read until Kafka goes, or there are other topics or partitions than at first."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.bootstrap.split(","), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
-            metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=RECORDS_AT_ONCE, bootstrap_timeout_ms=ANSWERS_WITHIN_MS,
-        )  # fmt: skip
+        consumer = open_consumer(self.bootstrap)
         try:
             partitions = _partitions(consumer)
             if not partitions:

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import importlib.util
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from consumers.console.incidents import answer_record
 from consumers.console.replies import asked_of
 from consumers.console.replies import json_reply as _json
 from consumers.console.replies import refusal as _refusal
+from consumers.console.replay import Hour
 from streams.clock import now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
@@ -54,6 +55,12 @@ class Feed(Protocol):
 
     def answer(self, key: bytes, value: bytes) -> None:
         """Publish an answer; ``Unavailable`` where it is not taken."""
+
+    def span_ms(self) -> tuple[int, int]:
+        """From when until when (ms) hours can be replayed."""
+
+    def hour(self, vehicle_ids: Collection[str], from_ms: int, is_stopping: Callable[[], bool]) -> Hour:
+        """The ways of vehicles in the hour from an instant on; ``Unavailable`` where they cannot be read. Takes its time: not for the event loop."""
 
 
 class Pages:

@@ -17,6 +17,7 @@ from consumers.console.feed import KafkaFeed
 from consumers.console.login import LogIn, Unmask
 from consumers.console.oidc import OidcLogIn, check_oidc
 from consumers.console.pages import Feed, Pages, add_headers
+from consumers.console.replay_pages import ReplayPages
 from streams.errors import Unavailable
 from streams.logs import configure_logs
 from streams.settings import Settings
@@ -47,7 +48,8 @@ def app_of(settings: Settings, access: Access, pages: Pages) -> web.Application:
     app[ACCESS] = access
     app.on_response_prepare.extend([refuse_streams, add_headers])
     log_in = LogIn(access)
-    app.add_routes([*pages.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *audit_view.routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
+    replay = ReplayPages(pages.city, pages.feed, pages.stopping.is_set)
+    app.add_routes([*pages.routes(), *replay.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *audit_view.routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
     return app
 
 

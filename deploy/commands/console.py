@@ -94,7 +94,7 @@ def _new_password() -> str:
 
 def _recorded(folder: Path, gps: list[str], policy_name: str | None, registry_file: Path | None, speedup: float, how: How) -> tuple[str, Callable[[City], DemoFeed]]:
     """The pack's name and what makes the feed of a recorded day; whatever cannot be read is told before anything is started."""
-    from consumers.console.demo import DemoFeed, read_folder
+    from consumers.console.demo import DemoFeed, read_folder, refused_ids
     from producers.replay import read_records
     from streams.policy.policy import Policies
     from streams.policy.reader import load_policy
@@ -102,6 +102,7 @@ def _recorded(folder: Path, gps: list[str], policy_name: str | None, registry_fi
     from streams.registry.registry import Registry
 
     named, incidents, rates = read_folder(folder)
+    refused = refused_ids(folder)
     policy = load_policy(policy_name or named)
     held = registry_file or next((path for path in [folder / "registry.jsonl"] if path.is_file()), None)
     registry = load_registry(held, policy.timezone, policy.zone_kinds) if held else Registry(policy.timezone)
@@ -114,6 +115,6 @@ def _recorded(folder: Path, gps: list[str], policy_name: str | None, registry_fi
         city.version += 1
 
     def feed_of(city: City) -> DemoFeed:
-        return DemoFeed(city, prepare, lambda: ((due, value) for due, kind, _, value in read_records(gps, how) if kind == "gps"), incidents, rates, speedup)
+        return DemoFeed(city, prepare, lambda: ((due, value) for due, kind, _, value in read_records(gps, how) if kind == "gps"), incidents, rates, speedup, refused)
 
     return policy.name, feed_of

@@ -5,11 +5,13 @@ import { drawHeader, sayFresh } from './header.js';
 import { draw, filtered, lists, offerFilters, show } from './lists.js';
 import { hasWebgl, LiveMap, THEMES } from './map.js';
 import { close, incidentPanel, open, vehiclePanel } from './panels.js';
+import { Replay } from './replay.js';
 import { follow, on, state } from './store.js';
 import { drawView } from './views.js';
 import { t, translate } from './words.js';
 
 const map = hasWebgl() ? new LiveMap(({ number, zone }) => (zone ? showZone(zone) : go({ vehicle: fleet.rows[number]?.[0] }))) : null;
+const replay = new Replay(map);
 let chosen = {}; // {incident: id} or {vehicle: id}
 
 // --- what is chosen is in the address, so that it can be linked to ---
@@ -20,6 +22,7 @@ const leave = () => { history.pushState(null, '', location.pathname + location.s
 async function choose(goes = true) {
   const { incident, vehicle, view } = asked();
   drawView(incident || vehicle ? null : view);
+  replay.show(!incident && !vehicle && view === 'replay');
   chosen = incident ? { incident } : vehicle ? { vehicle } : {};
   lists.chosen = incident ?? null;
   draw();
@@ -126,7 +129,7 @@ document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const isTyping = ['INPUT', 'TEXTAREA', 'SELECT'].includes(event.target.tagName);
   if (event.key === 'Escape' && (chosen.incident || chosen.vehicle)) { const back = lists.chosen; leave(); $('list').querySelector(`[data-incident="${CSS.escape(back ?? '')}"]`)?.focus(); }
-  if (isTyping) return;
+  if (isTyping || replay.isOpen) return;
   const keys = { '/': () => $('search').focus(), ArrowDown: () => moveInList(1), ArrowUp: () => moveInList(-1), j: () => moveInList(1), k: () => moveInList(-1), ArrowLeft: () => move(-1), ArrowRight: () => move(1) };
   if (event.target.closest('#map') || !keys[event.key]) return;
   if (keys[event.key]() !== false) event.preventDefault();
@@ -140,4 +143,4 @@ drawView(asked().view);
 drawHeader();
 follow();
 followPositions();
-window.yicheng = { fleet, numberOf, filtered, state, map };
+window.yicheng = { fleet, numberOf, filtered, state, map, replay };

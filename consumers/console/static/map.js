@@ -91,7 +91,7 @@ export class LiveMap {
   }
 
   drawZones() {
-    const levels = new Map(state.zones.map((zone) => [zone.zone_id, zone]));
+    const levels = new Map((this.then?.zones ?? state.zones).map((zone) => [zone.zone_id, zone]));
     const features = (state.shapes?.features ?? []).map((feature) => ({ ...feature, properties: { ...feature.properties, level: levels.get(feature.properties.zone_id)?.level ?? 'free' } }));
     this.setData('zones', { type: 'FeatureCollection', features });
     this.labels.forEach((label) => label.remove());
@@ -103,7 +103,7 @@ export class LiveMap {
     if (!zone) return null;
     const box = boxOf(feature.geometry), isSmall = box[2] - box[0] < SMALL_DEG;
     const isGrave = ['closed', 'no_stopping'].includes(zone.level);
-    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), isGrave ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, state.header?.stream_ms || Date.now())}`) : null);
+    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), isGrave ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, this.then?.atMs ?? (state.header?.stream_ms || Date.now()))}`) : null);
     return new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([(box[0] + box[2]) / 2, isSmall ? box[1] : box[3]]).addTo(this.map);
   }
 

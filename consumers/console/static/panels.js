@@ -1,6 +1,7 @@
 // What there is to say of one incident or one vehicle, beside the map; and the form for answers.
 import { $, el, facts, svg } from './dom.js';
 import { fleet, numberOf } from './fleet.js';
+import { cityMinute, replayHref } from './replay_link.js';
 import { ask, state } from './store.js';
 import { driversOf } from './unmask.js';
 import { clock, instant, lang, moment, number, say, span, t, zoneName } from './words.js';
@@ -35,6 +36,7 @@ export async function incidentPanel(id) {
     evidence.length ? el('section', {}, el('h3', {}, t('evidence')), el('ol.evidence', {}, evidence.map((one) => el('li', {}, el('time', {}, clock(one.event_time_ms)), el('span.quiet', {}, `${one.lat.toFixed(5)}, ${one.lon.toFixed(5)}`), one.speed_kmh === null ? null : el('span', {}, t('kmh', one.speed_kmh.toFixed(0))))))) : null,
     el('section', {}, el('h3', {}, t('answers')), answers(found.answers), state.replaying ? el('p.empty', {}, t('replayNote')) : form(found)),
     el('p', {}, el('a', { href: `#incident=${encodeURIComponent(id)}` }, t('link'))),
+    found.vehicle_id ? el('p', {}, el('a', { href: replayHref({ hour: cityMinute(found.opened_at_ms - 900000), vehicles: [found.vehicle_id] }) }, t('replayIncident'))) : null,
   ];
   return { panel, mark: { number: found.vehicle_id ? numberOf(found.vehicle_id) : null, evidence: evidence.length ? evidence.map((one) => [one.lon, one.lat]) : found.lon === null ? [] : [[found.lon, found.lat]] } };
 }
@@ -75,7 +77,7 @@ export async function vehiclePanel(id) {
       [t('insured'), record?.insured_until], [t('drivers'), driversOf(id, record)], [t('speed'), now && t('kmh', now.speed_kmh)],
       [t('lastFix'), now && `${clock(now.time_ms)} (${t('ago', span(Math.max(0, (nowMs() - now.time_ms) / 1000)))})`],
     ]),
-    el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack'))),
+    el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
     el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null))) : el('p.empty', {}, t('noneToday'))),
   ];
   return { panel, mark: { number: n >= 0 ? n : null, track: found.track } };

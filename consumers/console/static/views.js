@@ -86,7 +86,7 @@ export async function drawView(name) {
   const isView = name in VIEWS;
   $('view').hidden = !isView;
   document.querySelector('main').hidden = isView;
-  for (const link of document.querySelectorAll('[data-view]')) link.setAttribute('aria-current', link.dataset.view === (isView ? name : 'live') ? 'page' : 'false');
+  for (const link of document.querySelectorAll('[data-view]')) link.setAttribute('aria-current', link.dataset.view === (isView || name === 'replay' ? name : 'live') ? 'page' : 'false');
   if (!isView) return;
   const turn = (drawing += 1);
   try {

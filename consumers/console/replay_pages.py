@@ -1,0 +1,170 @@
+"""What the Replay view asks: which hours there are, vehicles by id or plate, the ways of an hour, and files of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from consumers.console.city import City
+from consumers.console.pages import Feed
+from consumers.console.replay import MOST_VEHICLES, STOP_MS, STOP_RADIUS_M, Hour, Way, as_shown, geojson, gpx
+from consumers.console.zones import zone_states
+from streams.clock import HOUR_MS, MINUTE_MS, local_datetime
+from streams.decode import Malformed
+from streams.errors import YichengError
+from streams.ids import is_id
+from streams.policy.policy import Policies
+from streams.registry.records import Vehicle
+
+KEPT_S, MOST_KEPT = 120.0, 200
+"""A vehicle's hour is remembered for so long, so that a file of it holds what the page shows."""
+AT_ONCE, MOST_WAITING = 2, 10
+"""So many readings go on beside each other, and so many may wait."""
+MOST_OFFERED = 20
+
+
+class Asked(NamedTuple):
+    """A question: from when on (ms), of which vehicles."""
+
+    from_ms: int
+    vehicle_ids: tuple[str, ...]
+
+
+class ReplayPages:
+    """Answers questions about the hours that a feed can still read; ``is_stopping`` ends readings early."""
+
+    def __init__(self, city: City, feed: Feed, is_stopping: Callable[[], bool]) -> None:
+        self.city, self.feed, self.is_stopping = city, feed, is_stopping
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+        self._kept: dict[tuple[int, str], tuple[float, Way, list[dict[str, str]]]] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """What is asked where."""
+        return [
+            web.get("/api/replay/hours", self.hours), web.get("/api/replay/vehicles", self.vehicles), web.get("/api/replay/ways", self.ways),
+            web.get("/api/replay/export.geojson", self.as_geojson), web.get("/api/replay/export.gpx", self.as_gpx),
+        ]  # fmt: skip
+
+    async def hours(self, request: web.Request) -> web.StreamResponse:
+        """The first and last minute at which a replay can begin, the one that is offered, in the city's local time, and what counts as a stop."""
+        first_ms, last_ms = await asyncio.to_thread(self.feed.span_ms)
+        offered_ms = max(first_ms, last_ms - HOUR_MS)
+        return _answer({
+            "first": self._local(first_ms), "last": self._local(last_ms), "offered": self._local(offered_ms), "most_vehicles": MOST_VEHICLES,
+            "stop_radius_m": STOP_RADIUS_M, "stop_minutes": STOP_MS // MINUTE_MS,
+        })  # fmt: skip
+
+    async def vehicles(self, request: web.Request) -> web.StreamResponse:
+        """Ids and plates of the vehicles whose number or plate has a text in it."""
+        return _answer(await asyncio.to_thread(self._offered, request.query.get("q", "").strip().lower()))
+
+    async def ways(self, request: web.Request) -> web.StreamResponse:
+        """The ways of vehicles in an hour with their stops, and what zones forbade then."""
+        try:
+            hour = await self._hour(request)
+        except (Malformed, YichengError) as error:
+            return _refusal(error)
+        return _answer(await asyncio.to_thread(self._shown, hour))
+
+    async def as_geojson(self, request: web.Request) -> web.StreamResponse:
+        """The same as a file of GeoJSON."""
+        return await self._file(request, "geojson", "application/geo+json", lambda hour: orjson.dumps(geojson(hour)))
+
+    async def as_gpx(self, request: web.Request) -> web.StreamResponse:
+        """The same as a file of GPX."""
+        return await self._file(request, "gpx", "application/gpx+xml", gpx)
+
+    async def _file(self, request: web.Request, suffix: str, kind: str, made: Callable[[Hour], bytes]) -> web.StreamResponse:
+        try:
+            hour = await self._hour(request)
+        except (Malformed, YichengError) as error:
+            return _refusal(error)
+        name = f"yicheng-{self._local(hour.from_ms).replace(':', '')}.{suffix}"
+        return web.Response(body=await asyncio.to_thread(made, hour), content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"})
+
+    async def _hour(self, request: web.Request) -> Hour:
+        """The hour that is asked for; ``Malformed`` and ``YichengError`` say what is wrong with the question, or why there is no answer."""
+        first_ms, last_ms = await asyncio.to_thread(self.feed.span_ms)
+        asked = self._asked(request, first_ms, last_ms)
+        if self._waiting >= MOST_WAITING:
+            raise YichengError("too many hours are being read at once; try again in a moment / 同时回放的人太多，请稍后再试")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(self._read, asked)
+        finally:
+            self._waiting -= 1
+
+    def _read(self, asked: Asked) -> Hour:
+        now_s = time.monotonic()
+        self._kept = {key: kept for key, kept in list(self._kept.items())[-MOST_KEPT:] if kept[0] > now_s}
+        known = dict(self._kept)
+        missing = [name for name in asked.vehicle_ids if (asked.from_ms, name) not in known]
+        if missing:
+            hour = self.feed.hour(missing, asked.from_ms, self.is_stopping)
+            known.update({(asked.from_ms, way.vehicle_id): (now_s + KEPT_S, way, hour.notes) for way in hour.ways})
+            self._kept = known
+        found = [known[asked.from_ms, name] for name in asked.vehicle_ids]
+        notes = {note["en"]: note for _, _, said in found for note in said}
+        return Hour(asked.from_ms, [way for _, way, _ in found], list(notes.values()))
+
+    def _asked(self, request: web.Request, first_ms: int, last_ms: int) -> Asked:
+        text = request.query.get("hour", "")
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d", text, re.ASCII):
+            raise Malformed("hour is a local time such as 2026-06-25T12:00 / 起始时间应为当地时间，例如 2026-06-25T12:00")
+        try:
+            from_ms = int(datetime.fromisoformat(text).replace(tzinfo=self.city.registry.timezone).timestamp() * 1000)
+        except (ValueError, OverflowError):
+            raise Malformed(f"{text} is no time that there is / 没有这个时间：{text}") from None
+        if not first_ms - MINUTE_MS < from_ms <= last_ms:
+            raise Malformed(f"only hours from {self._local(first_ms)} to {self._local(last_ms)} can be replayed / 只能回放 {self._local(first_ms)} 至 {self._local(last_ms)}")
+        names = tuple(dict.fromkeys(request.query.getall("v", [])))
+        if not all(map(is_id, names)):
+            raise Malformed("v is a vehicle's number / v 应为车辆编号")
+        if not 0 < len(names) <= MOST_VEHICLES:
+            raise Malformed(f"choose 1 to {MOST_VEHICLES} vehicles / 请选择 1 至 {MOST_VEHICLES} 辆车")
+        return Asked(from_ms, names)
+
+    def _local(self, time_ms: int) -> str:
+        """An instant in the city's local time, to the minute."""
+        return local_datetime(time_ms, self.city.registry.timezone).strftime("%Y-%m-%dT%H:%M")
+
+    def _offered(self, text: str) -> list[dict[str, Any]]:
+        with self.city.lock:
+            known = dict(zip(self.city.fleet.ids, self.city.fleet.plates, strict=True))
+            known |= {entry.id: entry.plate or known.get(entry.id) for entry in self.city.registry.each("vehicle") if isinstance(entry, Vehicle)}
+        fitting = sorted((name, plate) for name, plate in known.items() if text in name.lower() or text in (plate or "").lower())
+        return [{"vehicle_id": name, "plate": plate} for name, plate in fitting[:MOST_OFFERED]]
+
+    def _shown(self, hour: Hour) -> dict[str, Any]:
+        with self.city.lock:
+            entries = [self.city.registry.at("vehicle", way.vehicle_id, hour.from_ms) for way in hour.ways]
+            zones = list(zones_of_hour(self.city.policies, hour.from_ms)) if self.city.policies else []
+        vehicles = [{**as_shown(way), "plate": getattr(entry, "plate", None) or way.plate} for way, entry in zip(hour.ways, entries, strict=True)]
+        return {"from_ms": hour.from_ms, "until_ms": hour.from_ms + HOUR_MS, "vehicles": vehicles, "zones": zones, "notes": hour.notes}
+
+
+def zones_of_hour(policies: Policies, from_ms: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """What zones forbid from an instant on, and from each further one at which that may change within the hour."""
+    moment = from_ms
+    while moment < from_ms + HOUR_MS:
+        yield moment, zone_states(policies, moment)
+        moment = policies.period_ms(moment)[1]
+
+
+def _answer(data: Any) -> web.Response:
+    response = web.Response(body=orjson.dumps(data), content_type="application/json", headers={"Cache-Control": "no-store"})
+    response.enable_compression()
+    return response
+
+
+def _refusal(error: Exception) -> web.Response:
+    return web.json_response({"error": str(error)}, status=400 if isinstance(error, Malformed) else 503)
