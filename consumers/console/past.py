@@ -102,6 +102,8 @@ class _Reading:
         self.is_cut = self.is_cut or any(0 < begun[partition] == start for partition, (start, _) in spans.items())
         reached_ms = dict.fromkeys(spans, 0)
         for partition, record in self._each(spans, lambda partition: reached_ms[partition] > self.over_ms):
+            if reached_ms[partition] > self.over_ms:
+                continue
             arrived_ms = record.timestamp if record.timestamp_type == BY_BROKER else None
             self.collector.enter(record.value, arrived_ms, key=record.key, origin=(partition.partition, record.offset))
             try:

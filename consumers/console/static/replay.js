@@ -23,14 +23,22 @@ export class Replay {
   /** Open with what the address says, or close; whatever was chosen before stays chosen. */
   async show(isWanted) {
     if (!isWanted) { if (this.isOpen) this.close(); return; }
-    const { hour, vehicles, speed } = readAddress();
-    if (!this.isOpen) this.open();
-    try { this.hours = await ask('/api/replay/hours'); } catch (error) { this.sayProblem(error); return; }
-    const isOther = (hour && hour !== this.hour) || (vehicles.length && vehicles.join('\n') !== this.ids.join('\n'));
+    const { hour, vehicles, speed } = readAddress(), isNew = !this.isOpen;
+    if (isNew) this.open();
+    try { await this.askHours(); } catch (error) { this.sayProblem(error); return; }
+    if (!this.isOpen) return;
+    const isOther = (hour && hour !== this.hour) || (vehicles.length && (!hour || vehicles.join('\n') !== this.ids.join('\n')));
     if (speed) this.player.speed = speed;
-    if (isOther || !this.hour) { this.hour = hour || (vehicles.length ? this.hours.offered : this.hour || this.hours.offered); if (vehicles.length) this.ids = vehicles.slice(0, this.hours.most_vehicles); this.player.atMs = 0; }
-    this.build();
-    await this.load();
+    if (isOther || !this.hour) this.choose(hour || (vehicles.length ? this.hours.offered : this.hour || this.hours.offered), vehicles.length ? vehicles.slice(0, this.hours.most_vehicles) : this.ids);
+    if (isNew || isOther || !$('replay-chosen')) { this.build(); await this.load(); } else this.writeAddress();
+  }
+
+  async askHours() { this.hours = await ask('/api/replay/hours'); }
+
+  choose(hour, ids) {
+    if (hour !== this.hour) this.ways.clear();
+    Object.assign(this, { hour, ids });
+    this.player.atMs = 0;
   }
 
   open() {
@@ -48,7 +56,7 @@ export class Replay {
     this.map?.close();
   }
 
-  get vehicles() { return this.ids.map((id) => this.ways.get(`${this.hour} ${id}`)).filter(Boolean).map((way, n) => ({ ...way, colour: COLOURS[window.prefs.theme][this.ids.indexOf(way.vehicle_id) % 10] })); }
+  get vehicles() { return this.ids.map((id) => this.ways.get(`${this.hour} ${id}`)).filter(Boolean).map((way) => ({ ...way, colour: COLOURS[window.prefs.theme][this.ids.indexOf(way.vehicle_id) % 10] })); }
 
   writeAddress() { history.replaceState(null, '', replayHref({ hour: this.hour, vehicles: this.ids, speed: this.player.speed })); }
 
@@ -75,7 +83,11 @@ export class Replay {
     if (goes && this.vehicles.length) this.map?.fit();
   }
 
-  say(text) { this.said = text; if ($('replay-said')) $('replay-said').textContent = text; }
+  say(text) {
+    this.said = text;
+    if (!$('replay-said')) $('replay').replaceChildren(el('h2', {}, t('replayTitle')), el('p.quiet', { id: 'replay-said', role: 'status' }));
+    $('replay-said').textContent = text;
+  }
 
   sayProblem(error) { this.say(t('notReplayed', error.message)); }
 
@@ -113,7 +125,7 @@ export class Replay {
   build() {
     const { hours } = this;
     if (!hours) return;
-    const hour = el('input', { id: 'replay-hour', type: 'datetime-local', value: this.hour, min: hours.first, max: hours.last, step: 60, required: true, onchange: (event) => { if (event.target.value) { this.hour = event.target.value.slice(0, 16); this.player.atMs = 0; this.load(); } } });
+    const hour = el('input', { id: 'replay-hour', type: 'datetime-local', value: this.hour, min: hours.first, max: hours.last, step: 60, required: true, onchange: (event) => { if (event.target.value) { this.choose(event.target.value.slice(0, 16), this.ids); this.load(); } }, onfocus: async () => { try { await this.askHours(); Object.assign(hour, { min: this.hours.first, max: this.hours.last }); } catch { /* the bounds of before do */ } } });
     const vehicle = el('input', { id: 'replay-vehicle', type: 'text', autocomplete: 'off', maxLength: 128, spellcheck: false, oninput: (event) => { clearTimeout(this.later); this.later = setTimeout(() => this.offer(event.target.value), 150); }, onfocus: () => this.offer(vehicle.value) });
     vehicle.setAttribute('list', 'replay-offered');
     const form = el('form.replay-form', { onsubmit: async (event) => { event.preventDefault(); await this.offer(vehicle.value); this.add(vehicle.value); } },
