@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, LeaderNotAvailableError
 from kafka.partitioner.default import murmur2
 
 from consumers.console.replay import MOST_FIXES, Hour, WayCollector
@@ -93,8 +93,12 @@ class _Reading:
         if not partitions:
             return {}
         found = self.consumer.offsets_for_times(dict.fromkeys(partitions, self.since_ms))
-        ends = self.consumer.end_offsets(list(partitions))
-        return {partition: (first.offset, ends[partition]) for partition, first in found.items() if first is not None}
+        starts = {partition: first.offset for partition, first in found.items() if first is not None}
+        try:
+            ends = self.consumer.end_offsets(list(starts)) if starts else {}
+        except KeyError:  # so kafka-python says that a partition has no leader at the moment
+            raise LeaderNotAvailableError from None
+        return {partition: (start, ends[partition]) for partition, start in starts.items()}
 
     def _read_fixes(self, partitions: Collection[TopicPartition]) -> None:
         spans = self._spans(partitions)

@@ -4,10 +4,10 @@ import json
 import time
 
 import pytest
-from console.test_live import groups
 from conftest import wait_for
 from kafka import KafkaProducer
 
+from console.test_live import groups
 from consumers.console import past
 from deploy.broker import free_port
 from streams.clock import HOUR_MS, MINUTE_MS, now_ms

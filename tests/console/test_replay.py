@@ -5,11 +5,12 @@ import threading
 import urllib.parse
 import xml.etree.ElementTree as ET
 from datetime import datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from console.test_server import ask
 
+from console.test_server import ask
 from consumers.console.city import City
 from consumers.console.demo import DemoFeed, refused_ids
 from consumers.console.replay import MOST_VEHICLES, Hour, Point, Way, WayCollector, as_shown, geojson, gpx, segments, stops
@@ -83,6 +84,7 @@ def test_what_a_worker_has_refused_is_taken_out():
         ([(0, 0, 0), (301, 0, 0)], []),
         ([(0, 0, 0), (121, 0, 0), (122, 40, 20), (123, 80, 0), (300, 80, 0)], [(0, 121), (123, 300)]),
         ([(second, second % 9, 0) for second in range(500)], [(0, 499)]),
+        ([*((second, second % 9, 0) for second in range(200)), (200, 500, 30), (210, 700, 30)], [(0, 199)]),
         ([], []),
     ],
 )  # fmt: skip
@@ -186,7 +188,7 @@ def fixes_of(folder, name):
 
 def between(fixes, at_ms):
     """Where a vehicle was between two of its fixes."""
-    (from_ms, *before), (until_ms, *after) = next(pair for pair in zip(fixes, fixes[1:]) if pair[0][0] <= at_ms <= pair[1][0])
+    (from_ms, *before), (until_ms, *after) = next(pair for pair in pairwise(fixes) if pair[0][0] <= at_ms <= pair[1][0])
     return [before[axis] + (after[axis] - before[axis]) * (at_ms - from_ms) / (until_ms - from_ms) for axis in (0, 1)]
 
 

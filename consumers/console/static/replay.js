@@ -60,23 +60,21 @@ export class Replay {
 
   writeAddress() { history.replaceState(null, '', replayHref({ hour: this.hour, vehicles: this.ids, speed: this.player.speed })); }
 
-  /** Read the ways that are not here yet, each vehicle by itself, so that what is there can be seen. */
+  /** Read the ways that are not here yet. */
   async load(goes = true) {
     this.writeAddress();
     const turn = (this.turn += 1), { hour } = this;
     const missing = this.ids.filter((id) => !this.ways.has(`${hour} ${id}`));
     this.draw();
-    for (const id of missing) {
-      this.say(t('replayReading', id));
-      try {
-        const found = await ask(`/api/replay/ways?${new URLSearchParams({ hour, v: id })}`);
-        const [way] = found.vehicles;
-        this.ways.set(`${hour} ${id}`, { ...way, headings: headings(way.points), fromMs: found.from_ms, untilMs: found.until_ms, zones: found.zones, notes: found.notes });
-      } catch (error) {
-        if (turn === this.turn) this.sayProblem(error);
-        return;
-      }
+    if (missing.length) {
+      this.say(t('replayReading', missing.join(', ')));
+      const asked = new URLSearchParams({ hour });
+      for (const id of missing) asked.append('v', id);
+      let found = null, problem = null;
+      try { found = await ask(`/api/replay/ways?${asked}`); } catch (error) { problem = error; }
       if (turn !== this.turn || !this.isOpen) return;
+      if (problem) { this.sayProblem(problem); return; }
+      for (const way of found.vehicles) this.ways.set(`${hour} ${way.vehicle_id}`, { ...way, headings: headings(way.points), fromMs: found.from_ms, untilMs: found.until_ms, zones: found.zones, notes: found.notes });
       this.draw();
     }
     this.say('');
