@@ -140,13 +140,13 @@ def _stops_of(segment: list[Point]) -> Iterator[Stop]:
 
 def _leaves(lons: np.ndarray, lats: np.ndarray, start: int) -> int:
     """The first of the fixes after one that is no longer near it, or how many there are."""
-    looked, size = start, 32
-    while looked < len(lons):
-        piece = slice(looked, looked + size)
+    place, size = start, 32
+    while place < len(lons):
+        piece = slice(place, place + size)
         away = np.flatnonzero(haversine_m(lons[start : start + 1], lats[start : start + 1], lons[piece], lats[piece]) > STOP_RADIUS_M)
         if away.size:
-            return looked + int(away[0])
-        looked, size = looked + size, 4 * size
+            return place + int(away[0])
+        place, size = place + size, 4 * size
     return len(lons)
 
 

@@ -23,7 +23,7 @@ from streams.ids import is_id
 from streams.policy.policy import Policies
 from streams.registry.records import Vehicle
 
-KEPT_S, MOST_KEPT = 120.0, 200
+KEPT_S, MOST_KEPT = 120.0, 50
 """A vehicle's hour is remembered for so long, so that a file of it holds what the page shows."""
 AT_ONCE, MOST_WAITING = 2, 10
 """So many readings go on beside each other, and so many may wait."""
@@ -55,7 +55,10 @@ class ReplayPages:
 
     async def hours(self, request: web.Request) -> web.StreamResponse:
         """The first and last minute at which a replay can begin, the one that is offered, in the city's local time, and what counts as a stop."""
-        first_ms, last_ms = await asyncio.to_thread(self.feed.span_ms)
+        try:
+            first_ms, last_ms = await asyncio.to_thread(self.feed.span_ms)
+        except YichengError as error:
+            return _refusal(error)
         offered_ms = max(first_ms, last_ms - HOUR_MS)
         return _answer({
             "first": self._local(first_ms), "last": self._local(last_ms), "offered": self._local(offered_ms), "most_vehicles": MOST_VEHICLES,
@@ -125,7 +128,8 @@ class ReplayPages:
         except (ValueError, OverflowError):
             raise Malformed(f"{text} is no time that there is / 没有这个时间：{text}") from None
         if not first_ms - MINUTE_MS < from_ms <= last_ms:
-            raise Malformed(f"only hours from {self._local(first_ms)} to {self._local(last_ms)} can be replayed / 只能回放 {self._local(first_ms)} 至 {self._local(last_ms)}")
+            first, last = (self._local(moment).replace("T", " ") for moment in (first_ms, last_ms))
+            raise Malformed(f"only hours from {first} to {last} can be replayed / 只能回放 {first} 至 {last}")
         names = tuple(dict.fromkeys(request.query.getall("v", [])))
         if not all(map(is_id, names)):
             raise Malformed("v is a vehicle's number / v 应为车辆编号")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from console.conftest import SIZES
 from console.test_server import ask
 from consumers.console.city import City
 from consumers.console.demo import DemoFeed, refused_ids
@@ -203,7 +204,7 @@ def test_questions_that_make_no_sense_get_a_sentence(demo):
 
     assert json.loads(ask(f"{demo.url}/api/replay/hours")[2])["first"] == "2026-06-26T00:00"
     for said, words in (
-        ({}, "hour is a local time"), ({"hour": "2026-06-31T12:00", "v": "a"}, "no time that there is"), ({"hour": "2026-06-25T23:00", "v": "a"}, "only hours from 2026-06-26T00:00"),
+        ({}, "hour is a local time"), ({"hour": "2026-06-31T12:00", "v": "a"}, "no time that there is"), ({"hour": "2026-06-25T23:00", "v": "a"}, "only hours from 2026-06-26 00:00 to 2026-06-27 00:00"),
         ({"hour": FROM}, "choose 1 to 10"), ({"hour": FROM, "v": [f"v{number}" for number in range(MOST_VEHICLES + 1)]}, "choose 1 to 10"), ({"hour": FROM, "v": "a\n"}, "vehicle's number"),
     ):  # fmt: skip
         status, headers, body = ways(**said)
@@ -241,6 +242,9 @@ def test_an_hour_is_replayed_as_the_data_say(demo, watch, recorded_day):
         with page.expect_download() as begun:
             page.click(f"[data-export={suffix}]")
         assert begun.value.suggested_filename == f"yicheng-2026-06-26T1200.{suffix}" and count(begun.value.path().read_text()) == 2
+    page.set_viewport_size(SIZES["phone"])
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight")
+    assert page.evaluate("['#map', '#replay-play', '#replay-at', '#replay-hour'].every((id) => { const box = document.querySelector(id).getBoundingClientRect(); return box.width && box.left >= 0 && box.right <= innerWidth && box.top < innerHeight; })")
     watched.check()
 
 

@@ -13,7 +13,7 @@ const nameOf = (vehicle) => vehicle.plate ?? vehicle.vehicle_id;
 
 export class Replay {
   constructor(liveMap) {
-    Object.assign(this, { isOpen: false, hours: null, hour: '', ids: [], ways: new Map(), followed: null, zones: [], offered: [], said: '', turn: 0, saidAt: 0 });
+    Object.assign(this, { isOpen: false, hours: null, hour: '', ids: [], ways: new Map(), followed: null, isBad: false, zones: [], offered: [], said: '', turn: 0, saidAt: 0 });
     this.map = liveMap && new ReplayMap(liveMap, () => this.follow(null));
     this.player = new Player(() => this.moved());
     document.addEventListener('keydown', (event) => this.key(event));
@@ -81,13 +81,14 @@ export class Replay {
     if (goes && this.vehicles.length) this.map?.fit();
   }
 
-  say(text) {
-    this.said = text;
+  say(text, isBad = false) {
+    Object.assign(this, { said: text, isBad });
     if (!$('replay-said')) $('replay').replaceChildren(el('h2', {}, t('replayTitle')), el('p.quiet', { id: 'replay-said', role: 'status' }));
     $('replay-said').textContent = text;
+    $('replay-said').classList.toggle('replay-note', isBad);
   }
 
-  sayProblem(error) { this.say(t('notReplayed', error.message)); }
+  sayProblem(error) { this.say(t('notReplayed', error.message), true); }
 
   // --- what can be chosen ---
   async offer(text) {
@@ -129,7 +130,7 @@ export class Replay {
     const form = el('form.replay-form', { onsubmit: async (event) => { event.preventDefault(); await this.offer(vehicle.value); this.add(vehicle.value); } },
       el('label', { htmlFor: 'replay-hour' }, t('replayHour')), hour, el('label', { htmlFor: 'replay-vehicle' }, t('replayVehicle')),
       el('div.replay-add', {}, vehicle, el('button.primary', { type: 'submit' }, t('add'))), el('datalist', { id: 'replay-offered' }));
-    $('replay').replaceChildren(el('h2', {}, t('replayTitle')), form, el('p.quiet', { id: 'replay-said', role: 'status' }, this.said), el('div', { id: 'replay-notes' }), el('ul', { id: 'replay-chosen' }),
+    $('replay').replaceChildren(el('h2', {}, t('replayTitle')), form, el(`p.quiet${this.isBad ? '.replay-note' : ''}`, { id: 'replay-said', role: 'status' }, this.said), el('div', { id: 'replay-notes' }), el('ul', { id: 'replay-chosen' }),
       el('section', {}, el('h3', {}, t('stopsTitle')), el('p.quiet', {}, t('stopIs', hours.stop_radius_m, hours.stop_minutes)), el('div', { id: 'replay-stops' })), el('section', { id: 'replay-files' }));
     const speed = el('select', { id: 'replay-speed', 'aria-label': t('replaySpeed'), title: t('replaySpeed'), onchange: (event) => { this.player.speed = Number(event.target.value); this.writeAddress(); } }, SPEEDS.map((times) => el('option', { value: times, selected: times === this.player.speed }, `${times}×`)));
     const scrubber = el('input', { id: 'replay-at', type: 'range', step: 1000, 'aria-label': t('scrubber'), oninput: (event) => this.player.go(Number(event.target.value)) });

@@ -2,6 +2,7 @@
 export const SILENT_MS = 300000;
 const STANDS_KMH = 1;
 const NEAR_M = 5;
+const LONGEST_FRAME_MS = 2000; // a page that was out of sight goes on where it was
 const METRES_PER_DEGREE = 111195;
 
 /** How many points of a way are no later than an instant. */
@@ -53,7 +54,7 @@ export class Player {
     const frame = (now) => {
       if (!this.isPlaying) return;
       if (now - last >= this.stepMs) {
-        this.atMs = Math.min(this.untilMs, this.atMs + (now - last) * this.speed);
+        this.atMs = Math.min(this.untilMs, this.atMs + Math.min(now - last, LONGEST_FRAME_MS) * this.speed);
         last = now;
         if (this.atMs >= this.untilMs) this.isPlaying = false;
         this.moved();
