@@ -1,19 +1,30 @@
 """An hour read again from a real Kafka: by offset, within bounds, exactly, and without a trace."""
 
+import asyncio
 import json
+import threading
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from conftest import wait_for
 from kafka import KafkaProducer
 
 from console.test_live import groups
+from console.test_server import ask
 from consumers.console import past
+from consumers.console.city import City
+from consumers.console.replay import Hour, Point, Way
+from consumers.console.replay_pages import AT_ONCE, MOST_WAITING, ReplayPages
 from deploy.broker import free_port
 from streams.clock import HOUR_MS, MINUTE_MS, now_ms
 from streams.errors import Unavailable
 from streams.topics import DEAD, GPS, LATE
 
+NOON_MS = 1_782_446_400_000
 LATENESS_MS = 10 * MINUTE_MS
 
 
@@ -86,3 +97,50 @@ def test_what_is_too_much_is_said(kafka, sender, monkeypatch):
 def test_without_kafka_there_is_a_sentence():
     with pytest.raises(Unavailable, match="Kafka does not answer"):
         read(f"127.0.0.1:{free_port()}", ["a"], now_ms())
+
+
+class SlowFeed:
+    """Hours that take until they are let go; ``read``: which vehicles were asked for, each time."""
+
+    def __init__(self):
+        self.read, self.may_end = [], threading.Event()
+
+    def span_ms(self):
+        return NOON_MS - HOUR_MS, NOON_MS + HOUR_MS
+
+    def hour(self, vehicle_ids, from_ms, is_stopping):
+        self.read.append(list(vehicle_ids))
+        assert self.may_end.wait(30)
+        return Hour(from_ms, [Way(name, None, [Point(from_ms, 111.65, 40.81, 0.0)]) for name in vehicle_ids], [])
+
+
+def test_others_are_answered_while_an_hour_is_read_and_what_was_read_is_not_read_again():
+    async def many():
+        feed, app = SlowFeed(), web.Application()
+        pages = ReplayPages(City("hohhot-2019"), feed, lambda: False)
+        app.add_routes(pages.routes())
+        async with TestClient(TestServer(app)) as client:
+            get = lambda name, **said: client.get(f"/api/replay/{name}", params={"hour": "2026-06-26T12:00", **said})  # noqa: E731
+            waiting = [asyncio.create_task(get("ways", v=f"v{number}")) for number in range(MOST_WAITING)]
+            while pages._waiting < MOST_WAITING or len(feed.read) < AT_ONCE:
+                assert (await get("hours")).status == 200, "the loop goes on"
+            refused = await get("ways", v="one too many")
+            assert refused.status == 503 and "try again" in (await refused.json())["error"] and len(feed.read) == AT_ONCE
+            feed.may_end.set()
+            assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * MOST_WAITING
+            read = len(feed.read)
+            assert (await get("export.gpx", v="v1")).status == 200 and len(feed.read) == read, "a file holds what the page shows"
+
+    asyncio.run(many())
+
+
+def test_a_console_on_kafka_replays_an_hour(kafka, sender, console):
+    url = console(YICHENG_KAFKA_BOOTSTRAP=kafka).url
+    sender.fix("a", 5 * MINUTE_MS)
+    sender.fix("a", 6 * MINUTE_MS)
+    hours = json.loads(ask(f"{url}/api/replay/hours")[2])
+    assert hours["first"] < hours["offered"] < hours["last"]
+    local = datetime.fromtimestamp(sender.from_ms / 1000, ZoneInfo("Asia/Shanghai")).strftime("%Y-%m-%dT%H:%M")
+    wait_for("the console to know Kafka", lambda: json.loads(ask(f"{url}/api/state")[2])["header"]["status"]["en"].startswith("no pack"))
+    (way,) = json.loads(ask(f"{url}/api/replay/ways?hour={local}&v=a")[2])["vehicles"]
+    assert [point[0] - sender.from_ms for point in way["points"]] == [5 * MINUTE_MS, 6 * MINUTE_MS]
