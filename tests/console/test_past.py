@@ -110,7 +110,7 @@ class SlowFeed:
 
     def hour(self, vehicle_ids, from_ms, is_stopping):
         self.read.append(list(vehicle_ids))
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(20)
         return Hour(from_ms, [Way(name, None, [Point(from_ms, 111.65, 40.81, 0.0)]) for name in vehicle_ids], [])
 
 
@@ -119,7 +119,7 @@ def test_others_are_answered_while_an_hour_is_read_and_what_was_read_is_not_read
         feed, app = SlowFeed(), web.Application()
         pages = ReplayPages(City("hohhot-2019"), feed, lambda: False)
         app.add_routes(pages.routes())
-        async with TestClient(TestServer(app)) as client:
+        async with asyncio.timeout(60), TestClient(TestServer(app)) as client:
             get = lambda name, **said: client.get(f"/api/replay/{name}", params={"hour": "2026-06-26T12:00", **said})  # noqa: E731
             waiting = [asyncio.create_task(get("ways", v=f"v{number}")) for number in range(MOST_WAITING)]
             while pages._waiting < MOST_WAITING or len(feed.read) < AT_ONCE:
