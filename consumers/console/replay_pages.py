@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ KEPT_S, MOST_KEPT = 120.0, 50
 AT_ONCE, MOST_WAITING = 2, 10
 """So many readings go on beside each other, and so many may wait."""
 MOST_OFFERED = 20
+Kept = tuple[float, Way, list[dict[str, str]]]
+"""Until when it is remembered (s), a way, and what could not be told of it."""
 
 
 class Asked(NamedTuple):
@@ -44,7 +47,8 @@ class ReplayPages:
         self.city, self.feed, self.is_stopping = city, feed, is_stopping
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
-        self._kept: dict[tuple[int, str], tuple[float, Way, list[dict[str, str]]]] = {}
+        self._kept: dict[tuple[int, str], Kept] = {}
+        self._lock = threading.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         """What is asked where."""
@@ -107,17 +111,25 @@ class ReplayPages:
             self._waiting -= 1
 
     def _read(self, asked: Asked) -> Hour:
-        now_s = time.monotonic()
-        self._kept = {key: kept for key, kept in list(self._kept.items())[-MOST_KEPT:] if kept[0] > now_s}
-        known = dict(self._kept)
+        known = self._remember({})
         missing = [name for name in asked.vehicle_ids if (asked.from_ms, name) not in known]
         if missing:
             hour = self.feed.hour(missing, asked.from_ms, self.is_stopping)
-            known.update({(asked.from_ms, way.vehicle_id): (now_s + KEPT_S, way, hour.notes) for way in hour.ways})
-            self._kept = known
+            until_s = time.monotonic() + KEPT_S
+            read = {(asked.from_ms, way.vehicle_id): (until_s, way, hour.notes) for way in hour.ways}
+            self._remember(read)
+            known |= read
         found = [known[asked.from_ms, name] for name in asked.vehicle_ids]
         notes = {note["en"]: note for _, _, said in found for note in said}
         return Hour(asked.from_ms, [way for _, way, _ in found], list(notes.values()))
+
+    def _remember(self, read: Mapping[tuple[int, str], Kept]) -> dict[tuple[int, str], Kept]:
+        """Keep what was read for a while, beside what other readings have brought meanwhile; returns all that is kept."""
+        with self._lock:
+            now_s = time.monotonic()
+            fresh = {**{key: kept for key, kept in self._kept.items() if kept[0] > now_s}, **read}
+            self._kept = dict(list(fresh.items())[-MOST_KEPT:])
+            return dict(self._kept)
 
     def _asked(self, request: web.Request, first_ms: int, last_ms: int) -> Asked:
         text = request.query.get("hour", "")
