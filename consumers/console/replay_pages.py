@@ -29,7 +29,7 @@ KEPT_S, MOST_KEPT = 120.0, 50
 AT_ONCE, MOST_WAITING = 2, 10
 """So many readings go on beside each other, and so many may wait."""
 MOST_OFFERED = 20
-Kept = tuple[float, Way, list[dict[str, str]]]
+Remembered = tuple[float, Way, list[dict[str, str]]]
 """Until when it is remembered (s), a way, and what could not be told of it."""
 
 
@@ -47,7 +47,7 @@ class ReplayPages:
         self.city, self.feed, self.is_stopping = city, feed, is_stopping
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
-        self._kept: dict[tuple[int, str], Kept] = {}
+        self._kept: dict[tuple[int, str], Remembered] = {}
         self._lock = threading.Lock()
 
     def routes(self) -> list[web.RouteDef]:
@@ -123,7 +123,7 @@ class ReplayPages:
         notes = {note["en"]: note for _, _, said in found for note in said}
         return Hour(asked.from_ms, [way for _, way, _ in found], list(notes.values()))
 
-    def _remember(self, read: Mapping[tuple[int, str], Kept]) -> dict[tuple[int, str], Kept]:
+    def _remember(self, read: Mapping[tuple[int, str], Remembered]) -> dict[tuple[int, str], Remembered]:
         """Keep what was read for a while, beside what other readings have brought meanwhile; returns all that is kept."""
         with self._lock:
             now_s = time.monotonic()

@@ -7,5 +7,5 @@ export const REPLAY_WORDS = {
   noStops: ['这一小时没有停留。', 'No stops in this hour.'], stopFrom: ['开始', 'From'], stopLength: ['时长', 'Length'], stopGo: ['跳到 {0} 的停留，{1}', 'Go to the stop of {0} at {1}'],
   tooManyVehicles: ['最多同时回放 {0} 辆车；请先移除一辆。', 'No more than {0} vehicles at once; remove one first.'], alreadyChosen: ['{0} 已在列表中。', '{0} is already chosen.'], notReplayed: ['未能读取：{0}', 'Could not be read: {0}'],
   exportTitle: ['导出这一小时（WGS-84）', 'Export this hour (WGS-84)'], replaySpeedCurve: ['车速（公里/小时）', 'Speed (km/h)'], noSpeeds: ['选择车辆后，这里显示车速曲线。', 'The speed curve appears here once a vehicle is chosen.'], replayDock: ['播放', 'Playback'], replayKeys: ['空格：播放或暂停；← →：前后 10 秒（按住 Shift 为 1 分钟）', 'Space: play or pause; ← →: 10 s back or on (1 min with Shift)'],
-  replayIt: ['回放最近一小时', 'Replay the last hour'], replayIncident: ['回放此事件前后', 'Replay the hour around this'], notKnownNow: ['无定位', 'no fix'],
+  replayIt: ['回放最近一小时', 'Replay the last hour'], replayIncident: ['回放此事件前后', 'Replay the hour around this'], notKnownNow: ['此刻无定位', 'no fix at this time'],
 };
