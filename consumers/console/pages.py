@@ -17,10 +17,10 @@ from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visi
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.incidents import answer_record
+from consumers.console.replay import Hour
 from consumers.console.replies import asked_of
 from consumers.console.replies import json_reply as _json
 from consumers.console.replies import refusal as _refusal
-from consumers.console.replay import Hour
 from streams.clock import now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
