@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
+from consumers.console.access import visitor_of, write_export
 from consumers.console.city import City
 from consumers.console.pages import Feed
 from consumers.console.replay import MOST_VEHICLES, STOP_MS, STOP_RADIUS_M, Hour, Way, as_shown, geojson, gpx
+from consumers.console.replies import json_reply, refusal
 from consumers.console.zones import zone_states
 from streams.clock import HOUR_MS, MINUTE_MS, local_datetime
 from streams.decode import Malformed
@@ -64,14 +66,15 @@ class ReplayPages:
         except YichengError as error:
             return _refusal(error)
         offered_ms = max(first_ms, last_ms - HOUR_MS)
-        return _answer({
+        return json_reply(orjson.dumps({
             "first": self._local(first_ms), "last": self._local(last_ms), "offered": self._local(offered_ms), "most_vehicles": MOST_VEHICLES,
             "stop_radius_m": STOP_RADIUS_M, "stop_minutes": STOP_MS // MINUTE_MS,
-        })  # fmt: skip
+        }))  # fmt: skip
 
     async def vehicles(self, request: web.Request) -> web.StreamResponse:
-        """Ids and plates of the vehicles whose number or plate has a text in it."""
-        return _answer(await asyncio.to_thread(self._offered, request.query.get("q", "").strip().lower()))
+        """Ids and plates of the vehicles whose number has a text in it, or whose plate, for those who see plates."""
+        by_plate = "plate" not in visitor_of(request).what
+        return json_reply(orjson.dumps(await asyncio.to_thread(self._offered, request.query.get("q", "").strip().lower(), by_plate)))
 
     async def ways(self, request: web.Request) -> web.StreamResponse:
         """The ways of vehicles in an hour with their stops, and what zones forbade then."""
@@ -79,7 +82,7 @@ class ReplayPages:
             hour = await self._hour(request)
         except (Malformed, YichengError) as error:
             return _refusal(error)
-        return _answer(await asyncio.to_thread(self._shown, hour))
+        return json_reply(orjson.dumps(await asyncio.to_thread(self._shown, hour)))
 
     async def as_geojson(self, request: web.Request) -> web.StreamResponse:
         """The same as a file of GeoJSON."""
@@ -92,6 +95,7 @@ class ReplayPages:
     async def _file(self, request: web.Request, suffix: str, kind: str, made: Callable[[Hour], bytes]) -> web.StreamResponse:
         try:
             hour = await self._hour(request)
+            await write_export(request, f"{suffix} of {self._local(hour.from_ms)}", vehicles=", ".join(way.vehicle_id for way in hour.ways))
         except (Malformed, YichengError) as error:
             return _refusal(error)
         name = f"yicheng-{self._local(hour.from_ms).replace(':', '')}.{suffix}"
@@ -153,11 +157,11 @@ class ReplayPages:
         """An instant in the city's local time, to the minute."""
         return local_datetime(time_ms, self.city.registry.timezone).strftime("%Y-%m-%dT%H:%M")
 
-    def _offered(self, text: str) -> list[dict[str, Any]]:
+    def _offered(self, text: str, by_plate: bool) -> list[dict[str, Any]]:
         with self.city.lock:
             known = dict(zip(self.city.fleet.ids, self.city.fleet.plates, strict=True))
             known |= {entry.id: entry.plate or known.get(entry.id) for entry in self.city.registry.each("vehicle") if isinstance(entry, Vehicle)}
-        fitting = sorted((name, plate) for name, plate in known.items() if text in name.lower() or text in (plate or "").lower())
+        fitting = sorted((name, plate) for name, plate in known.items() if text in name.lower() or (by_plate and text in (plate or "").lower()))
         return [{"vehicle_id": name, "plate": plate} for name, plate in fitting[:MOST_OFFERED]]
 
     def _shown(self, hour: Hour) -> dict[str, Any]:
@@ -176,11 +180,5 @@ def zones_of_hour(policies: Policies, from_ms: int) -> Iterator[tuple[int, list[
         moment = policies.period_ms(moment)[1]
 
 
-def _answer(data: Any) -> web.Response:
-    response = web.Response(body=orjson.dumps(data), content_type="application/json", headers={"Cache-Control": "no-store"})
-    response.enable_compression()
-    return response
-
-
 def _refusal(error: Exception) -> web.Response:
-    return web.json_response({"error": str(error)}, status=400 if isinstance(error, Malformed) else 503)
+    return refusal(400 if isinstance(error, Malformed) else 503, str(error))
