@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     console_oidc_client_id: str | None = Field(None, description="what the console is called there")
     console_oidc_client_secret_file: Path | None = Field(None, description="file with its secret there, its owner's alone; none for a public client")
     console_oidc_role_claim: str = Field("roles", description="claim of the id token that names the role: viewer, officer or admin, or a list with one of them")
+    console_tiles: str | None = Field(None, max_length=500, description="a base map below the fleet's tracks: a PMTiles file, or the address of a tile server such as https://tiles.example/{z}/{x}/{y}.png")
+    console_gcj02: bool = Field(False, description="those tiles are images in GCJ-02 (as of Amap and Tencent); they are moved to where they belong")
     checkpoint_interval_s: float = Field(1.0, gt=0, description="seconds between checkpoints of a worker")
     chunk_records: int = Field(2_000, ge=1, description="most records delivered to an agent at once")
     refused_share: float = Field(0.5, gt=0, le=1, description="share of an input's records, from 0 to 1: where more are refused, the worker's log says so; 1: never")

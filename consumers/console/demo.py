@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 import structlog
 
+from consumers.console.around import Past
 from consumers.console.city import City
 from consumers.console.replay import Hour, WayCollector
-from streams.clock import HOUR_MS
+from streams.clock import DAY_MS, HOUR_MS
 from streams.decode import Malformed
 from streams.errors import BadInput, YichengError
 from streams.events import LATE, SYNTHETIC, TOO_MANY
@@ -118,6 +119,19 @@ class DemoFeed:
             if is_stopping():
                 break
         return Hour(from_ms, collector.ways(), [])
+    def past(self, from_ms: int, until_ms: int) -> Past:
+        """The recorded fixes between two instants; before the record begins those of its first day at the same hour."""
+        found, moved_ms, first_ms = Past(until_ms, [], [], is_whole=True), 0, 0
+        for at_ms, value in self.fixes():
+            if not first_ms:
+                first_ms = at_ms  # 0: what cannot be read has no time
+                moved_ms = DAY_MS if until_ms < first_ms else 0
+            if at_ms > until_ms + moved_ms:
+                break
+            if at_ms >= from_ms + moved_ms:
+                found.values.append(value)
+                found.arrived_ms.append(None)
+        return found._replace(until_ms=until_ms + moved_ms)
 
     def _run(self) -> None:
         try:

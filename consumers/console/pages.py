@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visitor_of
+from consumers.console.around import Past
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.incidents import answer_record
@@ -61,6 +62,8 @@ class Feed(Protocol):
 
     def hour(self, vehicle_ids: Collection[str], from_ms: int, is_stopping: Callable[[], bool]) -> Hour:
         """The ways of vehicles in the hour from an instant on; ``Unavailable`` where they cannot be read. Takes its time: not for the event loop."""
+    def past(self, from_ms: int, until_ms: int) -> Past:
+        """The fixes between two instants; ``Unavailable`` where they cannot be read."""
 
 
 class Pages:

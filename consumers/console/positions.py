@@ -111,6 +111,11 @@ class Fleet:
             return b"".join(missing)
         return self._encode(np.arange(len(self.ids)), 0)
 
+    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Longitude, latitude (degrees) and time (ms) of every vehicle's newest fix, by number."""
+        count = len(self.ids)
+        return self._lon[:count] / SCALE, self._lat[:count] / SCALE, self._time_ms[:count].copy()
+
     def about(self, vehicle_id: str) -> dict[str, object] | None:
         """A vehicle's newest fix; None where it has not been seen."""
         number = self.numbers.get(vehicle_id)

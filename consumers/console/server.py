@@ -17,7 +17,10 @@ from consumers.console.feed import KafkaFeed
 from consumers.console.login import LogIn, Unmask
 from consumers.console.oidc import OidcLogIn, check_oidc
 from consumers.console.pages import Feed, Pages, add_headers
+from consumers.console.places import Sentences
+from consumers.console.policy_pages import PolicyPages
 from consumers.console.replay_pages import ReplayPages
+from consumers.console.tiles import Tiles, read_tiles
 from streams.errors import Unavailable
 from streams.logs import configure_logs
 from streams.settings import Settings
@@ -26,37 +29,40 @@ from streams.stopping import PROCESS_GRACE_S, stopping
 log = structlog.get_logger()
 
 
-def run_console(settings: Settings, feed_of: Callable[[City], Feed] | None = None, *, say: Callable[[str], None] = print) -> None:
-    """Serve until asked to stop; ``feed_of`` makes another feed than Kafka's. ``Unavailable`` where the port is taken."""
+def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[City], Feed] | None = None, *, say: Callable[[str], None] = print) -> None:
+    """Serve until asked to stop; ``feed_of`` makes another feed than Kafka's, ``sentences`` say what applies. ``Unavailable`` where the port is taken."""
     configure_logs(settings.log_level)
     check_access(settings)
     check_oidc(settings)
-    access = Access(settings)
+    access, tiles = Access(settings), read_tiles(settings)
     kept = None if feed_of else settings.state_dir / "console" / f"basemap-{_file_name(settings.policy)}.npz"
     city = City(settings.policy, kept)
     feed: Feed = feed_of(city) if feed_of else KafkaFeed(settings, city)
     try:
-        asyncio.run(_serve(settings, access, city, feed, say))
+        pages = Pages(city, feed)
+        asyncio.run(_serve(settings, app_of(settings, access, pages, sentences, tiles), pages, say))
     finally:
         feed.stop()
         city.basemap.save()
 
 
-def app_of(settings: Settings, access: Access, pages: Pages) -> web.Application:
+def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentences, tiles: Tiles) -> web.Application:
     """All that is asked of the console, behind the login."""
     app = web.Application(middlewares=[only_ours(settings), log_in_first], client_max_size=10_000)
     app[ACCESS] = access
-    app.on_response_prepare.extend([refuse_streams, add_headers])
-    log_in = LogIn(access)
-    replay = ReplayPages(pages.city, pages.feed, pages.stopping.is_set)
-    app.add_routes([*pages.routes(), *replay.routes(), *log_in.routes(), *Unmask(pages.city).routes(), *audit_view.routes(), *(OidcLogIn(settings, access, log_in).routes() if access.has_provider else ())])
+    app.on_response_prepare.extend([refuse_streams, add_headers, tiles.allow()])
+    log_in, city, feed = LogIn(access), pages.city, pages.feed
+    replay, policy = ReplayPages(city, feed, pages.stopping.is_set), PolicyPages(city, feed, sentences)
+    app.add_routes([*pages.routes(), *replay.routes(), *policy.routes(), *tiles.routes(), *log_in.routes(), *Unmask(city).routes(), *audit_view.routes()])
+    if access.has_provider:
+        app.add_routes(OidcLogIn(settings, access, log_in).routes())
     return app
 
 
-async def _serve(settings: Settings, access: Access, city: City, feed: Feed, say: Callable[[str], None]) -> None:
-    pages, loop = Pages(city, feed), asyncio.get_running_loop()
+async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Callable[[str], None]) -> None:
+    loop, feed = asyncio.get_running_loop(), pages.feed
     stopping.when_asked(lambda: loop.call_soon_threadsafe(pages.stopping.set), PROCESS_GRACE_S, late_code=1)
-    runner = web.AppRunner(app_of(settings, access, pages), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.console_host, settings.console_port).start()

@@ -48,15 +48,16 @@ def console(
     if context.invoked_subcommand is not None:
         return
     from consumers.console.server import run_console
+    from deploy.applies import answer
 
     settings = current_settings(config)
     if demo is None:
         if gps or policy_name or registry_file:
             raise BadInput("--gps, --policy and --registry say what a recorded day was judged with; name its folder with --demo")
-        run_console(settings, say=say)
+        run_console(settings, answer, say=say)
     else:
         policy, feed_of = _recorded(demo, gps or [str(demo / "gps.jsonl")], policy_name, registry_file, speedup, how_to_read(encoding, columns))
-        run_console(settings.model_copy(update={"policy": policy}), feed_of, say=say)
+        run_console(settings.model_copy(update={"policy": policy}), answer, feed_of, say=say)
 
 
 @app.command("user")

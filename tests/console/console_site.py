@@ -14,7 +14,9 @@ from consumers.console.access import Access
 from consumers.console.city import City
 from consumers.console.pages import Pages
 from consumers.console.server import app_of
+from consumers.console.tiles import read_tiles
 from consumers.console.users import User, write_user
+from deploy.applies import answer
 from streams.errors import Unavailable
 from streams.registry.records import Vehicle
 from streams.settings import Settings
@@ -47,7 +49,7 @@ class Site:
 
     async def serve(self):
         self.pages = Pages(self.city, self)
-        runner = web.AppRunner(app_of(self.settings, self.access, self.pages), shutdown_timeout=0.2)
+        runner = web.AppRunner(app_of(self.settings, self.access, self.pages, answer, read_tiles(self.settings)), shutdown_timeout=0.2)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.settings.console_port).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"

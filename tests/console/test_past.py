@@ -16,12 +16,14 @@ from kafka import KafkaProducer
 from console.test_live import groups
 from console.test_server import ask
 from consumers.console import past
+from consumers.console.access import ACCESS, Access, log_in_first
 from consumers.console.city import City
 from consumers.console.replay import Hour, Point, Way
 from consumers.console.replay_pages import AT_ONCE, MOST_WAITING, ReplayPages
 from deploy.broker import free_port
 from streams.clock import HOUR_MS, MINUTE_MS, now_ms
 from streams.errors import Unavailable
+from streams.settings import Settings
 from streams.topics import DEAD, GPS, LATE
 
 NOON_MS = 1_782_446_400_000
@@ -114,9 +116,10 @@ class SlowFeed:
         return Hour(from_ms, [Way(name, None, [Point(from_ms, 111.65, 40.81, 0.0)]) for name in vehicle_ids], [])
 
 
-def test_others_are_answered_while_an_hour_is_read_and_what_was_read_is_not_read_again():
+def test_others_are_answered_while_an_hour_is_read_and_what_was_read_is_not_read_again(tmp_path):
     async def many():
-        feed, app = SlowFeed(), web.Application()
+        feed, app = SlowFeed(), web.Application(middlewares=[log_in_first])
+        app[ACCESS] = access = Access(Settings(state_dir=tmp_path))
         pages = ReplayPages(City("hohhot-2019"), feed, lambda: False)
         app.add_routes(pages.routes())
         async with asyncio.timeout(60), TestClient(TestServer(app)) as client:
@@ -130,6 +133,8 @@ def test_others_are_answered_while_an_hour_is_read_and_what_was_read_is_not_read
             assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * MOST_WAITING
             read = len(feed.read)
             assert (await get("export.gpx", v="v1")).status == 200 and len(feed.read) == read, "a file holds what the page shows"
+            (line,) = access.audit.path.read_text("utf-8").splitlines()
+            assert '"exported"' in line and "gpx of 2026-06-26T12:00" in line and '"v1"' in line
 
     asyncio.run(many())
 

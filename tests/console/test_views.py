@@ -70,8 +70,8 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     page.wait_for_function("() => document.querySelectorAll('#view tbody tr').length > 5 && document.querySelectorAll('#view svg.places circle').length > 5")
     assert "on file" in page.text_content("#view h2")
     page.click("[data-view=policy]")
-    page.wait_for_function("() => document.querySelectorAll('#view ol > li').length >= 10")
-    assert "Clause" in page.text_content("#view ol") and page.get_attribute("[data-view=policy]", "aria-current") == "page"
+    page.wait_for_function("() => document.querySelectorAll('#policy-panel ol > li').length >= 10")
+    assert "Clause" in page.text_content("#policy-panel ol") and page.get_attribute("[data-view=policy]", "aria-current") == "page"
     page.click("[data-view=live]")
     page.wait_for_function("() => document.querySelector('#view').hidden && !document.querySelector('main').hidden")
     page.click("#list [data-incident]")

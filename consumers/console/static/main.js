@@ -6,12 +6,16 @@ import { draw, filtered, lists, offerFilters, show } from './lists.js';
 import { hasWebgl, LiveMap, THEMES } from './map.js';
 import { close, incidentPanel, open, vehiclePanel } from './panels.js';
 import { Replay } from './replay.js';
+import { PolicyView } from './policy.js';
 import { follow, on, state } from './store.js';
+import { bringTiles } from './tiles.js';
 import { drawView } from './views.js';
 import { t, translate } from './words.js';
 
 const map = hasWebgl() ? new LiveMap(({ number, zone }) => (zone ? showZone(zone) : go({ vehicle: fleet.rows[number]?.[0] }))) : null;
 const replay = new Replay(map);
+new PolicyView(map);
+bringTiles(map);
 let chosen = {}; // {incident: id} or {vehicle: id}
 
 // --- what is chosen is in the address, so that it can be linked to ---

@@ -56,7 +56,7 @@ export class LiveMap {
     this.map.on('error', ({ error, sourceId }) => { if (!sourceId?.startsWith('basemap')) console.error(error); }); // of tiles: the header says that the connection is lost
     this.map.on('move', () => this.drawGrid());
     this.map.on('resize', () => this.drawGrid());
-    this.map.on('click', (event) => this.clicked(event));
+    this.map.on('click', (event) => (this.takes ? this.takes(event) : this.clicked(event)));
     this.map.on('mousemove', (event) => this.pointed(event));
     this.map.getCanvas().addEventListener('mouseleave', () => { $('tip').hidden = true; });
   }

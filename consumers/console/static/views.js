@@ -1,6 +1,6 @@
 // The views beside the map: rates by enterprise and day against their targets, the register of outlets, the pack in sentences.
 import { $, el, svg } from './dom.js';
-import { state } from './store.js';
+import { changed, state } from './store.js';
 import { lang, number, percent, say, t } from './words.js';
 
 function bar(share, target) {
@@ -71,7 +71,7 @@ function outletsView({ outlets, facilities, lines }) {
     lines.length ? [el('h3', {}, t('routes')), el('ul', {}, lines.map((line) => el('li', {}, `${line.id}: ${line.zones.join(' → ')}`)))] : null].flat().filter(Boolean);
 }
 
-function policyView(policy) {
+export function policyView(policy) {
   if (!policy) return [el('h2', {}, t('policy')), el('p.empty', {}, t('noPolicy'))];
   const [title, ...document] = policy.document[lang()];
   const rules = policy.rules.map((rule) => el('li', { id: `rule-${rule.id}` }, el('h4', {}, say(rule.title), ' ', el(`span.chip.${rule.severity}`, {}, t(rule.severity)), ' ', el('span.chip', {}, say(rule.basis))), rule.lines[lang()].map((line) => el('p', {}, line))));
@@ -79,14 +79,16 @@ function policyView(policy) {
   return [el('h2', {}, title), document.map((line) => el('p', {}, line)), el('h3', {}, t('rulesAre', rules.length)), el('ol', {}, rules), el('h3', {}, t('targetsAre')), targets];
 }
 
-const VIEWS = { rates: ratesView, outlets: outletsView, policy: policyView };
+const VIEWS = { rates: ratesView, outlets: outletsView };
+const BESIDE_THE_MAP = ['policy', 'replay'];
 let drawing = 0;
 /** Show a view in the place of the map and its lists; no name: the map. */
 export async function drawView(name) {
   const isView = name in VIEWS;
+  changed('view', name);
   $('view').hidden = !isView;
   document.querySelector('main').hidden = isView;
-  for (const link of document.querySelectorAll('[data-view]')) link.setAttribute('aria-current', link.dataset.view === (isView || name === 'replay' ? name : 'live') ? 'page' : 'false');
+  for (const link of document.querySelectorAll('[data-view]')) link.setAttribute('aria-current', link.dataset.view === (isView || BESIDE_THE_MAP.includes(name) ? name : 'live') ? 'page' : 'false');
   if (!isView) return;
   const turn = (drawing += 1);
   try {

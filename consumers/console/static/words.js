@@ -51,6 +51,8 @@ const WORDS = {
   'may-viewer': ['只能查看；车牌和驾驶人已隐去。', 'Viewers only look; plates and drivers are masked.'], 'may-officer': ['可以回复事件；驾驶人须说明原因才能显示。', 'Officers answer incidents, and see drivers once they say why.'], 'may-admin': ['可以使用全部功能；驾驶人须说明原因才能显示。', 'Admins may do everything, and see drivers once they say why.'],
   searchNumber: ['编号', 'Number'], unmask: ['显示 …', 'Show …'], unmaskNow: ['显示', 'Show'], unmaskReason: ['原因（将被记录）', 'Reason (is logged)'],
 };
+/** Words of a view of its own, in Chinese and English. */
+export const addWords = (words) => Object.assign(WORDS, words);
 const NUMBERS = { zh: 'zh-CN', en: 'en-GB' };
 let timezone = 'Asia/Shanghai';
 const formats = new Map();
@@ -79,6 +81,8 @@ export const day = (ms) => format('day', { month: 'short', day: 'numeric', weekd
 const date = (ms) => format('date', { year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms);
 export const moment = (ms, nowMs) => (date(ms) === date(nowMs) ? clock(ms) : `${format('md', { month: 'short', day: 'numeric' }).format(ms)} ${clock(ms)}`);
 export const instant = (ms) => `${date(ms)} ${clock(ms)}`;
+/** A local date and time as inputs have it: YYYY-MM-DDTHH:MM. */
+export const localInput = (ms) => new Intl.DateTimeFormat('sv-SE', { timeZone: timezone, dateStyle: 'short', timeStyle: 'short' }).format(ms).replace(' ', 'T');
 /** Until when something goes on, in words; null: no change is in sight. */
 export const until = (ms, nowMs) => {
   if (ms === null) return t('always');
