@@ -17,7 +17,9 @@ import orjson
 from consumers.console.basemap import Basemap
 from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
+from consumers.console.papers import papers_of
 from consumers.console.positions import Fleet, Leg
+from consumers.console.signs import Signs
 from consumers.console.tracks import Tracks
 from consumers.console.views import MEASURES, outlets_view, policy_view, rates_view
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
@@ -29,9 +31,8 @@ from streams.events import Fix, refuse_fix
 from streams.geo import to_wgs84
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy
-from streams.registry.records import Enterprise, Vehicle, decode_versions
+from streams.registry.records import Enterprise, decode_versions
 from streams.registry.registry import Registry
-from streams.terms import CLASSES, ENERGIES
 
 RATE_OVER_S = 10.0
 REDRAWN_EVERY_S = 20.0
@@ -54,6 +55,7 @@ class City:
         self.basemap = Basemap(basemap_file)
         self.status: dict[str, str] | None = {"zh": "正在连接 Kafka …", "en": "connecting to Kafka …"}
         self.replaying = False
+        self.signs = Signs()
         self.log = EventLog(secrets.randbits(31))
         self._redrawn_s = self._saved_s = time.monotonic()
         self.begin_anew()
@@ -93,6 +95,7 @@ class City:
                 else:
                     self._enter_fix(fix)
             self._fixes.append((time.monotonic(), len(fixes)))
+            self.signs.entered(len(values), refused, now_ms())
         return refused
 
     def _enter_fix(self, fix: Fix) -> None:
@@ -186,7 +189,7 @@ class City:
         """The figures above every page."""
         return {
             "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
-            "rates": {name: self._rate(name) for name in ABOVE}, "status": self._status(),
+            "rates": {name: self._rate(name) for name in ABOVE}, "status": self._status(), "lag": self.signs.lag(),
         }  # fmt: skip
 
     def _status(self) -> dict[str, str] | None:
@@ -197,7 +200,7 @@ class City:
         if self.policies is None:
             name = self.policy_name
             return {"zh": f"尚未发布政策包“{name}”，因此没有区域；请运行 ./yicheng policy publish {name}", "en": f"no pack “{name}” is published, so there are no zones; run ./yicheng policy publish {name}"}
-        return None
+        return self.signs.warning()
 
     def _fixes_per_s(self) -> float:
         since_s = time.monotonic() - RATE_OVER_S
@@ -222,14 +225,14 @@ class City:
     def state(self) -> dict[str, Any]:
         """All that a page begins with, and after which event it goes on."""
         with self.lock:
-            newest = sorted(self.incidents.standing(), key=lambda incident: -incident.opened_at_ms)[:MOST_LISTED]
+            ranked = sorted(self.incidents.standing(), key=lambda incident: -incident.opened_at_ms)
             pack = self.policies.newest.pack if self.policies else None
             return {
                 "after": self.log.newest_id, "epoch": self.log.epoch, "replaying": self.replaying,
                 "city": {"zh": pack.city.name_zh, "en": pack.city.name_en, "adcode": pack.city.adcode, "timezone": pack.city.timezone} if pack else None,
                 "document": {"title": pack.document.title, "number": pack.document.number} if pack else None,
                 "header": self.header(), "zones": self.zones(), "shapes": zone_shapes(self.policies, self._now_ms()) if self.policies else None,
-                "incidents": [self.incidents.summary(incident) for incident in newest],
+                "incidents": [self.incidents.summary(incident) for incident in ranked[:MOST_LISTED]], "older": len(ranked[MOST_LISTED:]),
                 "enterprises": {entry.id: {"zh": entry.name_zh or entry.id, "en": entry.name_en or entry.name_zh or entry.id} for entry in self.registry.each("enterprise") if isinstance(entry, Enterprise)},
                 "titles": rule_titles(), "basis": {name: words._asdict() for name, words in BASIS_WORDS.items()}, "duty": {name: words._asdict() for name, words in DUTY_WORDS.items()},
                 "figures": FIGURES_WORDS._asdict(), "basemap": self.basemap.version,
@@ -258,13 +261,9 @@ class City:
             found = self.incidents.of_vehicle(vehicle_id, now_ms - DAY_MS)
             if record is None and about is None and not found:
                 return None
-            papers = msgspec.to_builtins(record) if isinstance(record, Vehicle) else None
-            if papers:
-                papers["class_words"] = CLASSES[papers["vehicle_class"]]._asdict() if papers.get("vehicle_class") else None
-                papers["energy_words"] = ENERGIES[papers["energy"]]._asdict() if papers.get("energy") else None
             number = self.fleet.numbers.get(vehicle_id)
             track = self.tracks.of(number, now_ms) if number is not None else []
-            return {"vehicle_id": vehicle_id, "now": about, "record": papers, "incidents": found, "track": track, "hour_ms": HOUR_MS}
+            return {"vehicle_id": vehicle_id, "now": about, "record": papers_of(record, self.registry, now_ms), "incidents": found, "track": track, "hour_ms": HOUR_MS}
 
     def incident(self, incident_id: str) -> dict[str, Any] | None:
         """All that is known of an incident."""

@@ -15,6 +15,7 @@ import structlog
 from consumers.console.around import Past
 from consumers.console.city import City
 from consumers.console.replay import Hour, WayCollector
+from consumers.console.signs import REPLAYED
 from streams.clock import DAY_MS, HOUR_MS
 from streams.decode import Malformed
 from streams.errors import BadInput, YichengError
@@ -146,6 +147,7 @@ class DemoFeed:
         self.city.begin_anew()
         self.prepare(self.city)
         self.city.replaying = True
+        self.city.signs.not_counted(REPLAYED)
         for row in self.rates:
             self.city.enter_rate(row)
         self.city.say(None)

@@ -21,13 +21,14 @@ from kafka.errors import KafkaError
 
 from consumers.answer_topic import AnswerTopic
 from consumers.console.around import Past, read_past
+from consumers.console.backlog import Backlog
 from consumers.console.city import City
 from consumers.console.past import open_consumer, read_hour
 from consumers.console.replay import Hour
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
-from streams.topics import FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
+from streams.topics import BY_BROKER, FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
 from streams.unreadable import passed_over
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class KafkaFeed:
         self.bootstrap = settings.kafka_bootstrap
         self.city = city
         self._answer_topic = AnswerTopic(self.bootstrap)
+        self._backlog = Backlog(settings, city.signs)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="console-feed")
         self._enter_one: dict[str, Callable[[Any], None]] = {
@@ -60,10 +62,12 @@ class KafkaFeed:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._backlog.start()
 
     def stop(self) -> None:
         """End soon; from any thread."""
         self._stopping.set()
+        self._backlog.stop()
         self._answer_topic.close()
 
     def answer(self, key: bytes, value: bytes) -> None:
@@ -148,6 +152,8 @@ class KafkaFeed:
     def _enter(self, topic: str, records: list[Any]) -> None:
         if topic == GPS.name:
             self.city.enter_fixes([record.value for record in records], [record.timestamp for record in records])
+            if records[-1].timestamp_type == BY_BROKER:
+                self.city.signs.heard(records[-1].timestamp, now_ms())
             return
         for record in records:
             try:

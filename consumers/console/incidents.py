@@ -29,6 +29,7 @@ class Evidence(msgspec.Struct):
     """A fix or scan that an incident rests on."""
 
     event_time_ms: int
+    event_id: str | None = None
     lon: float | None = None
     lat: float | None = None
     speed_kmh: float | None = None
@@ -101,10 +102,13 @@ class Incidents:
         """Those that were not retracted."""
         return (incident for incident in self.latest.values() if incident.state != RETRACTED)
 
+    def upheld(self) -> list[Incident]:
+        """Those that were neither retracted nor dismissed."""
+        return [incident for incident in self.standing() if self.answer_to(incident.incident_id) != DISMISSED]
+
     def counts(self) -> dict[str, int]:
         """How many are open, and how many nobody has answered."""
-        is_open = [incident for incident in self.standing() if incident.state == OPEN and self.answer_to(incident.incident_id) != DISMISSED]
-        return {"open": len(is_open), "unanswered": sum(self.answer_to(incident.incident_id) is None for incident in self.standing())}
+        return {"open": sum(incident.state == OPEN for incident in self.upheld()), "unanswered": sum(self.answer_to(incident.incident_id) is None for incident in self.standing())}
 
     def summary(self, incident: Incident) -> dict[str, Any]:
         """A row of the list."""

@@ -34,6 +34,18 @@ def browser(launch):
     started.close()
 
 
+@pytest.fixture
+def modules(browser):
+    """A page that can import the console's modules, without a console behind it: for what they compute."""
+    from consumers.console.pages import STATIC
+
+    page = browser.new_page()
+    page.route("http://modules.test/static/*", lambda route: route.fulfill(path=STATIC / route.request.url.rpartition("/")[2], content_type="text/javascript"))
+    page.route("http://modules.test/", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    page.goto("http://modules.test/")
+    return page
+
+
 class Watched:
     """A page, with all that its browser asked for and complained of."""
 

@@ -48,6 +48,7 @@ def test_without_kafka_it_says_so_and_stops_when_told(console):
     child = console(YICHENG_KAFKA_BOOTSTRAP=f"127.0.0.1:{free_port()}")
     state = wait_for("a word about Kafka", lambda: (found := json.loads(ask(f"{child.url}/api/state")[2]))["header"]["status"]["en"].startswith("Kafka does not answer") and found)
     assert state["header"]["status"]["zh"].startswith("Kafka 没有应答") and state["incidents"] == []
+    wait_for("why the lag is not known", lambda: json.loads(ask(f"{child.url}/api/state")[2])["header"]["lag"]["unknown"]["en"] == "Kafka does not answer")
     child.terminate()
     assert child.wait(12) == 0 and "Traceback" not in child.log()
 

@@ -5,14 +5,30 @@ import { state } from './store.js';
 import { clock, day, number, percent, say, t } from './words.js';
 
 function rate(found) {
-  if (!found || found.rate === null || found.rate === undefined) return [el('span.quiet', {}, t('noRate'))];
+  if (!found || found.rate === null || found.rate === undefined) return [unknown(t('noRateYet')), el('small', {}, found ? notesOn(found) : '')];
   const isLow = found.target !== null && found.rate < found.target;
   const bar = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${isLow ? '.low' : ''}`), found.target === null ? null : el('b'));
   bar.firstChild.style.width = `${Math.min(100, found.rate * 100)}%`;
   if (found.target !== null) bar.lastChild.style.left = `${found.target * 100}%`;
-  const notes = [found.target === null ? null : t('target', percent(found.target, 0)), found.forecast === null || found.forecast === undefined ? null : t('forecast', percent(found.forecast))].filter(Boolean).join(' · ');
-  return [el(`span.value${isLow ? '.low' : ''}`, { title: notes }, percent(found.rate)), bar, el('small', {}, found.target === null ? '' : t('target', percent(found.target, 0)))];
+  return [el(`span.value${isLow ? '.low' : ''}`, {}, percent(found.rate)), bar, el('small', {}, notesOn(found))];
 }
+/** A figure that is not known, and why. */
+const unknown = (why) => el('span.quiet', { title: why }, '–');
+/** Its target and what the day is forecast to end with. */
+function notesOn({ target, forecast }) {
+  const isForecast = forecast !== null && forecast !== undefined, isLow = isForecast && target !== null && forecast < target;
+  return [target === null ? el('span', { title: t('noTarget') }, t('target', '–')) : t('target', percent(target, 0)), ' · ', el(`span${isLow ? '.low' : ''}`, { title: isForecast ? null : t('noForecast') }, t('forecast', isForecast ? percent(forecast) : '–'))];
+}
+function lag(found) {
+  if (!found || found.records === null) return unknown(say(found?.unknown));
+  return el(`span${found.is_still ? '.low' : ''}`, { title: found.is_still ? t('lagStill') : t('lagOf') }, number(found.records));
+}
+
+const STILL_MS = 60_000;
+const moved = { streamMs: null, atMs: Date.now() };
+/** Since when (ms, this machine's clock) stream time has not gone on, if that is long; else null. */
+export const standsStillSince = () => (Date.now() - moved.atMs > STILL_MS ? moved.atMs : null);
+setInterval(() => drawHeader(), 10_000);
 
 let freshUntil = 0;
 export const sayFresh = () => { freshUntil = Date.now() + 6000; setTimeout(drawHeader, 6100); drawHeader(); };
@@ -23,7 +39,12 @@ export function drawHeader() {
   $('product').textContent = state.replaying ? t('replaying') : city ? '驿程 Yicheng' : 'Yicheng';
   document.title = `${say(city) || 'Yicheng'} · 驿程 Yicheng`;
   if (header) {
-    $('stream-time').replaceChildren(...(header.stream_ms ? [clock(header.stream_ms), el('small', {}, day(header.stream_ms))] : ['–']));
+    if (header.stream_ms !== moved.streamMs) Object.assign(moved, { streamMs: header.stream_ms, atMs: Date.now() });
+    const still = standsStillSince();
+    $('stream-time').replaceChildren(...(header.stream_ms ? [clock(header.stream_ms), el('small', {}, day(header.stream_ms))] : [unknown(t('noFixYet'))]));
+    $('stream-time').classList.toggle('low', still !== null && header.stream_ms > 0);
+    $('stream-time').title = still !== null && header.stream_ms ? t('standsStill', clock(still)) : '';
+    $('lag').replaceChildren(lag(header.lag));
     $('fixes').textContent = number(header.fixes_per_s >= 10 ? Math.round(header.fixes_per_s) : header.fixes_per_s);
     $('vehicle-count').textContent = number(Math.max(header.vehicles, fleet.count));
     $('open').textContent = number(header.open);

@@ -1,42 +1,15 @@
 // The lists beside the map: incidents with their filters, vehicles and zones as tables. What the map shows stands here in words.
 import { $, el } from './dom.js';
+import { filtered, nameOf, sayCount, searched } from './filters.js';
 import { fleet, STATES } from './fleet.js';
+import { heatTable, holdsHeat } from './heat.js';
 import { state } from './store.js';
-import { lang, moment, number, say, span, t, until, zoneName } from './words.js';
+import { lang, moment, number, span, t, until, zoneName } from './words.js';
 
 const SHOWN_FIRST = 150;
+export const TABS = ['incidents', 'vehicles', 'zones', 'heat'];
 export const lists = { tab: 'incidents', shown: SHOWN_FIRST, chosen: null };
-const FILTERS = { rule: ['allRules', 'f-rule'], severity: ['allSeverities', 'f-severity'], basis: ['allBases', 'f-basis'], enterprise_id: ['allEnterprises', 'f-enterprise'] };
 const nowMs = () => state.header?.stream_ms || Date.now();
-const searched = () => $('search').value.trim().toLowerCase();
-const nameOf = {
-  rule: (rule) => say(state.titles[rule]) || rule, severity: (severity) => t(severity), basis: (basis) => t(basis), enterprise_id: (name) => say(state.enterprises[name]) || name,
-};
-
-/** The choices of each filter: what the incidents at hand have, and what is chosen already. */
-export function offerFilters() {
-  for (const [key, [all, id]] of Object.entries(FILTERS)) {
-    const select = $(id), chosen = select.value;
-    const values = new Set([...state.incidents.values()].map((row) => row[key]).filter(Boolean));
-    if (chosen) values.add(chosen);
-    const options = [...values].map((value) => [value, nameOf[key](value)]).sort((a, b) => a[1].localeCompare(b[1], lang()));
-    const wanted = [['', t(all)], ...options];
-    if ([...select.options].map((option) => option.text).join('\n') === wanted.map(([, text]) => text).join('\n')) continue;
-    select.replaceChildren(...wanted.map(([value, text]) => el('option', { value }, text)));
-    select.value = chosen;
-  }
-}
-
-/** The incidents that the filters leave, the newest first. */
-export function filtered() {
-  const wanted = Object.entries(FILTERS).map(([key, [, id]]) => [key, $(id).value]).filter(([, value]) => value);
-  const text = searched(), unanswered = $('f-unanswered').checked;
-  return [...state.incidents.values()]
-    .filter((row) => wanted.every(([key, value]) => row[key] === value) && (!unanswered || !row.answer))
-    .filter((row) => !text || [row.vehicle_id, row.plate, row.outlet_id, row.line_id, row.enterprise_id].some((name) => name?.toLowerCase().includes(text)))
-    .sort((a, b) => b.opened_at_ms - a.opened_at_ms || (a.incident_id < b.incident_id ? -1 : 1));
-}
-
 export const subjectOf = (row) => row.plate || row.vehicle_id || row.line_id || row.outlet_id || nameOf.enterprise_id(row.enterprise_id ?? '') || '–';
 
 function incidentRow(row) {
@@ -56,6 +29,7 @@ function more(total) {
 
 function incidents() {
   const rows = filtered();
+  sayCount(rows.length);
   if (!rows.length) return [el('p.empty', {}, t(state.incidents.size ? 'noMatch' : 'noIncidents'))];
   return [el('ol.incidents', {}, rows.slice(0, lists.shown).map(incidentRow)), more(rows.length)];
 }
@@ -94,7 +68,7 @@ function zones() {
 export function draw() {
   const list = $('list'), focused = list.contains(document.activeElement) ? document.activeElement.dataset : null;
   const scroll = list.scrollTop;
-  list.replaceChildren(...{ incidents, vehicles, zones }[lists.tab]().filter(Boolean));
+  if (lists.tab !== 'heat' || !holdsHeat(list)) list.replaceChildren(...{ incidents, vehicles, zones, heat: heatTable }[lists.tab]().filter(Boolean));
   list.scrollTop = scroll;
   if (focused) for (const key of ['incident', 'vehicle']) if (focused[key]) list.querySelector(`[data-${key}="${CSS.escape(focused[key])}"]`)?.focus({ preventScroll: true });
   for (const row of state.incidents.values()) row.isNew = false;
@@ -105,7 +79,7 @@ export function draw() {
 
 export function show(tab) {
   Object.assign(lists, { tab, shown: SHOWN_FIRST });
-  for (const name of ['incidents', 'vehicles', 'zones']) {
+  for (const name of TABS) {
     $(`tab-${name}`).setAttribute('aria-selected', String(name === tab));
     $(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
   }

@@ -1,8 +1,10 @@
 // The Live page: brings state, positions, map, lists and panels together; keys and links.
 import { $, el } from './dom.js';
 import { fleet, followPositions, renewIds, numberOf, STATES } from './fleet.js';
+import { clearFilters, filtered, keepFilters, keepInAddress, offerFilters, restoreFilters } from './filters.js';
 import { drawHeader, sayFresh } from './header.js';
-import { draw, filtered, lists, offerFilters, show } from './lists.js';
+import { attachHeat, drawHeatLayer, loadHeat, prepareHeat } from './heat.js';
+import { draw, lists, show, TABS } from './lists.js';
 import { hasWebgl, LiveMap, THEMES } from './map.js';
 import { close, incidentPanel, open, vehiclePanel } from './panels.js';
 import { Replay } from './replay.js';
@@ -10,6 +12,7 @@ import { PolicyView } from './policy.js';
 import { follow, on, state } from './store.js';
 import { bringTiles } from './tiles.js';
 import { drawView } from './views.js';
+import { isWall, startWall } from './wall.js';
 import { t, translate } from './words.js';
 
 const map = hasWebgl() ? new LiveMap(({ number, zone }) => (zone ? showZone(zone) : go({ vehicle: fleet.rows[number]?.[0] }))) : null;
@@ -50,7 +53,7 @@ const isWriting = () => $('panel').contains(document.activeElement) && ['TEXTARE
 
 function showZone(zone) {
   if (chosen.incident || chosen.vehicle) leave();
-  show('zones');
+  showTab('zones');
   const section = $(`zone-${zone}`);
   section?.scrollIntoView({ block: 'nearest' });
   section?.focus({ preventScroll: true });
@@ -58,7 +61,7 @@ function showZone(zone) {
 
 // --- what changes is drawn: lists at most so often ---
 let later = null;
-const drawSoon = () => { later ??= setTimeout(() => { later = null; offerFilters(); draw(); }, 150); };
+const drawSoon = () => { later ??= setTimeout(() => { later = null; if (isBusy($('list'))) { drawSoon(); return; } offerFilters(); draw(); }, 150); };
 on('loaded', () => { renewIds(); drawHeader(); offerFilters(); draw(); map?.drawZones(); map?.drawBasemap(); if (chosen.incident || chosen.vehicle) { if (!isWriting()) refresh(); } else if (location.hash) choose(); });
 on('header', drawHeader);
 setInterval(() => drawView(asked().view), 10000);
@@ -87,7 +90,7 @@ function drawLegend() {
   const key = (kind, name, colour) => { const mark = el(`i.${kind}.${name}`); mark.style.setProperty('--c', colour); return el('li', {}, mark, t(name)); };
   const levels = new Set(state.zones.map((zone) => zone.level));
   $('legend').replaceChildren(...STATES.map((name, place) => key('mark', name, theme.states[place])), ...Object.entries(theme.zones).filter(([level]) => levels.has(level)).map(([level, colour]) => key('area', level, colour)),
-    el('li', {}, el('button.link', { type: 'button', onclick: () => map?.fit() }, t('fit'))));
+    el('li', {}, el('button.link', { type: 'button', onclick: () => map?.fit() }, t('fit'))), el('li', {}, el('a', { href: '?wall' }, t('wall'))));
 }
 on('loaded zones', drawLegend);
 
@@ -108,9 +111,16 @@ document.addEventListener('click', (event) => {
   if ('close' in target.dataset) leave();
   else go(target.dataset.incident ? { incident: target.dataset.incident } : { vehicle: target.dataset.vehicle });
 });
-const TABS = ['incidents', 'vehicles', 'zones'];
-for (const name of TABS) $(`tab-${name}`).addEventListener('click', () => { if (chosen.incident || chosen.vehicle) leave(); show(name); });
-$('filters').addEventListener('input', () => { lists.shown = 150; draw(); });
+const showTab = (name) => {
+  show(name);
+  keepInAddress({ tab: name === 'heat' ? name : '' });
+  drawHeatLayer(name === 'heat');
+  if (name === 'heat') loadHeat().then(draw);
+};
+setInterval(() => { if (lists.tab === 'heat') loadHeat().then(draw); }, 15000);
+for (const name of TABS) $(`tab-${name}`).addEventListener('click', () => { if (chosen.incident || chosen.vehicle) leave(); showTab(name); });
+$('filters').addEventListener('input', () => { lists.shown = 150; keepFilters(); draw(); });
+$('clear').addEventListener('click', () => { clearFilters(); draw(); $('search').focus(); });
 $('filters').addEventListener('submit', (event) => event.preventDefault());
 addEventListener('hashchange', () => choose());
 addEventListener('popstate', () => { if (!location.hash) choose(); });
@@ -118,7 +128,7 @@ addEventListener('popstate', () => { if (!location.hash) choose(); });
 function move(step) {
   if (document.activeElement?.role === 'tab') {
     const next = TABS[(TABS.indexOf(lists.tab) + step + TABS.length) % TABS.length];
-    show(next);
+    showTab(next);
     $(`tab-${next}`).focus();
     return true;
   }
@@ -142,9 +152,13 @@ document.addEventListener('keydown', (event) => {
 translate();
 $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中';
 sayNoMap();
-show('incidents');
+restoreFilters();
+prepareHeat();
+if (map) attachHeat(map);
+showTab(new URLSearchParams(location.search).get('tab') === 'heat' ? 'heat' : 'incidents');
 drawView(asked().view);
 drawHeader();
 follow();
 followPositions();
+if (isWall()) startWall(map);
 window.yicheng = { fleet, numberOf, filtered, state, map, replay };

@@ -102,8 +102,8 @@ export class LiveMap {
   label(feature, zone) {
     if (!zone) return null;
     const box = boxOf(feature.geometry), isSmall = box[2] - box[0] < SMALL_DEG;
-    const isGrave = ['closed', 'no_stopping'].includes(zone.level);
-    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), isGrave ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, this.then?.atMs ?? (state.header?.stream_ms || Date.now()))}`) : null);
+    const changes = zone.level !== 'free' || zone.until_ms !== null;
+    const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), changes ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, this.then?.atMs ?? (state.header?.stream_ms || Date.now()))}`) : null);
     return new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([(box[0] + box[2]) / 2, isSmall ? box[1] : box[3]]).addTo(this.map);
   }
 

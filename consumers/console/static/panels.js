@@ -2,6 +2,7 @@
 import { $, el, facts, svg } from './dom.js';
 import { fleet, numberOf } from './fleet.js';
 import { cityMinute, replayHref } from './replay_link.js';
+import { evidenceList, notifiedSection, printButton } from './incident_parts.js';
 import { ask, state } from './store.js';
 import { driversOf } from './unmask.js';
 import { clock, instant, lang, moment, number, say, span, t, zoneName } from './words.js';
@@ -15,7 +16,7 @@ const kept = (key) => { try { return localStorage.getItem(key) ?? ''; } catch { 
 const head = (title, ...chips) => el('div.panel-head', {}, el('button.back', { type: 'button', 'data-close': '', title: t('back'), 'aria-label': t('back') }, '←'), el('div', {}, el('h2', {}, title), el('p.chips', {}, chips)));
 
 export async function incidentPanel(id) {
-  const found = await ask(`/api/incident?id=${encodeURIComponent(id)}`);
+  const [found, notified] = await Promise.all([ask(`/api/incident?id=${encodeURIComponent(id)}`), notifiedSection(id)]);
   const isOpen = found.state === 'open';
   const evidence = found.evidence.filter((one) => one.lon !== null && one.lat !== null);
   const clause = found.clause_text ? el('blockquote', { lang: 'zh-CN' }, found.clause_text) : null;
@@ -25,7 +26,7 @@ export async function incidentPanel(id) {
       found.answer ? el(`span.chip.${found.answer}`, {}, t(found.answer)) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
     el('p.reason', {}, found[`reason_${lang()}`]),
     facts([
-      [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
+      [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
       [t('from'), instant(found.opened_at_ms)], [t('lastSeen'), moment(found.last_seen_ms, found.opened_at_ms)], [t('ended'), found.closed_at_ms && moment(found.closed_at_ms, found.opened_at_ms)], [t('fixes'), number(found.fix_count)],
     ]),
     el('section', {}, el('h3', {}, t('clause')), clause,
@@ -33,9 +34,10 @@ export async function incidentPanel(id) {
         [t('clause'), found.clause], [t('document'), found.document && [found.document, found.document_number].filter(Boolean).join(' · ')], [t('basis'), say(state.basis[found.basis]) + (found.figures ? `${lang() === 'zh' ? '；' : '; '}${say(state.figures)}` : '')],
         [t('duty'), say(state.duty[found.duty_of])], [t('responsible'), found.responsible.join('、') || (found.basis ? t('nobody') : null)], [t('continuedBy'), found.continued_by],
       ])),
-    evidence.length ? el('section', {}, el('h3', {}, t('evidence')), el('ol.evidence', {}, evidence.map((one) => el('li', {}, el('time', {}, clock(one.event_time_ms)), el('span.quiet', {}, `${one.lat.toFixed(5)}, ${one.lon.toFixed(5)}`), one.speed_kmh === null ? null : el('span', {}, t('kmh', one.speed_kmh.toFixed(0))))))) : null,
+    found.evidence.length ? evidenceList(found.evidence) : null,
+    notified,
     el('section', {}, el('h3', {}, t('answers')), answers(found.answers), state.replaying ? el('p.empty', {}, t('replayNote')) : form(found)),
-    el('p', {}, el('a', { href: `#incident=${encodeURIComponent(id)}` }, t('link'))),
+    el('p.links', {}, el('a', { href: `#incident=${encodeURIComponent(id)}` }, t('link')), printButton()),
     found.vehicle_id ? el('p', {}, el('a', { href: replayHref({ hour: cityMinute(found.opened_at_ms - 900000), vehicles: [found.vehicle_id] }) }, t('replayIncident'))) : null,
   ];
   return { panel, mark: { number: found.vehicle_id ? numberOf(found.vehicle_id) : null, evidence: evidence.length ? evidence.map((one) => [one.lon, one.lat]) : found.lon === null ? [] : [[found.lon, found.lat]] } };
@@ -74,13 +76,23 @@ export async function vehiclePanel(id) {
     head(id, current ? el(`span.chip.state-${current}`, {}, t(current)) : null, record ? null : el('span.chip.violation', {}, t('notOnFile'))),
     facts([
       [t('plate'), record?.plate ?? now?.plate], [t('enterprise'), enterpriseOf(record?.enterprise_id)], [t('vehicleClass'), say(record?.class_words)], [t('energy'), say(record?.energy_words)],
-      [t('insured'), record?.insured_until], [t('drivers'), driversOf(id, record)], [t('speed'), now && t('kmh', now.speed_kmh)],
+      [t('registered'), record && record.status !== 'active' && record.status ? el('span.chip.violation', {}, t(record.status)) : null], [t('insured'), record && goodUntil(record.insured_until, record.lapsed, 'insured_until')], [t('drivers'), driversOf(id, record)], [t('speed'), now && t('kmh', now.speed_kmh)],
       [t('lastFix'), now && `${clock(now.time_ms)} (${t('ago', span(Math.max(0, (nowMs() - now.time_ms) / 1000)))})`],
     ]),
+    record ? drivers(record.drivers) : null,
     el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
     el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null))) : el('p.empty', {}, t('noneToday'))),
   ];
   return { panel, mark: { number: n >= 0 ? n : null, track: found.track } };
+}
+
+/** A date until when something is good, and whether that is over. */
+const goodUntil = (until, lapsed, key) => until && el('span', {}, until, lapsed.includes(key) ? el('span.chip.violation', {}, t('lapsed')) : null);
+
+function drivers(named) {
+  const paper = (papers, key, word, none) => el('span', {}, papers[key] ? t(word, papers[key]) : t(none), papers.lapsed.includes(key) ? el('span.chip.violation', {}, t('lapsed')) : null);
+  const driver = ({ driver_id: id, papers }) => el('li', {}, el('b', {}, id), ' ', papers ? el('span.papers', {}, paper(papers, 'trained_until', 'trainedUntil', 'notTrained'), paper(papers, 'insured_until', 'insuredUntil', 'notInsured')) : el('span.chip.violation', {}, t('driverUnknown')));
+  return el('section', {}, el('h3', {}, t('driverPapers')), named.length ? el('ul.plain.drivers', {}, named.map(driver)) : el('p.empty', {}, t('noDrivers')));
 }
 
 const WIDTH = 340, HEIGHT = 90, FOOT = 16;

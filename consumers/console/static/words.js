@@ -1,7 +1,9 @@
 // What the page says, in Chinese and English, and how it writes numbers and times: those of the city, whatever the browser's timezone.
+import { LIVE_WORDS } from './live_words.js';
 import { REPLAY_WORDS } from './replay_words.js';
 
 const WORDS = {
+  ...LIVE_WORDS,
   ...REPLAY_WORDS,
   skip: ['跳到列表', 'Skip to the list'], streamTime: ['数据时间', 'Stream time'], vehicles: ['车辆', 'Vehicles'], fixesPerS: ['定位/秒', 'Fixes/s'],
   electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open'], unanswered: ['未回复', 'Unanswered'],
