@@ -254,6 +254,7 @@ def test_a_zone_is_drawn_named_exported_and_taken_by_policy_check(demo, watch, y
     watched.check()
 
 
+@pytest.mark.long
 def test_points_are_dragged_inserted_removed_and_holes_are_kept(demo, watch):
     watched, page = opened(watch, demo, reduced_motion="reduce")
     page.select_option(".draw select", label="Saihan residential area (illustrative)")

@@ -68,6 +68,7 @@ def several(route):
     route.fulfill(response=answer, json=found)
 
 
+@pytest.mark.long
 def test_where_several_cities_are_there_one_can_be_chosen(console, recorded_day, watch):
     demo = console("--demo", recorded_day, "--speedup", 1200)
     watched = watch(demo.url)

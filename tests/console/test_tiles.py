@@ -132,6 +132,7 @@ def pixel(lon, lat, zoom):
     return (lon + 180) / 360 * size, (1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2 * size
 
 
+@pytest.mark.long
 def test_a_server_s_tiles_in_gcj02_are_moved_to_where_they_belong(console, recorded_day, tile_server, watch):
     address, asked = tile_server
     demo = console("--demo", recorded_day, "--speedup", 600, YICHENG_CONSOLE_TILES=f"{address}/{{z}}/{{x}}/{{y}}.png", YICHENG_CONSOLE_GCJ02="1")

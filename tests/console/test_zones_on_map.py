@@ -25,6 +25,7 @@ def ragged(centre_lon, centre_lat):
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
 
 
+@pytest.mark.long
 def test_a_zone_of_5000_points_is_drawn_within_a_second(console, recorded_day, watch):
     demo = console("--demo", recorded_day, "--speedup", 3600)
     watched = watch(demo.url, reduced_motion="reduce")
