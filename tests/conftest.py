@@ -42,7 +42,7 @@ def pytest_configure(config):
 
 LONGEST = (
     "simulation/test_histories", "chaos/", "monitoring/test_alerts_fire", "street/test_alarms_stand", "integration/", "street/test_stopping", "street/test_poison",
-    "simulation/", "property/", "monitoring/", "unit/test_contributing", "unit/test_report", "golden/", "unit/test_producers", "street/test_clients",
+    "simulation/", "property/", "monitoring/", "unit/test_contributing", "unit/test_report", "console/", "golden/", "unit/test_producers", "street/test_clients",
 )  # fmt: skip
 """What takes longest, by the beginnings of paths: it begins first, so that all processes end together."""
 APART = (
