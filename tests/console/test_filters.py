@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from consumers.console import city as cities
 from consumers.console.city import City
 

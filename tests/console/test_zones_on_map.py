@@ -3,6 +3,8 @@
 import math
 import os
 
+import pytest
+
 READY = "() => window.yicheng?.map?.map.isStyleLoaded() && window.yicheng.state.zones.length > 0"
 POINTS = 5_000
 LONGEST_MS = 1_000 if "PYTEST_XDIST_WORKER" not in os.environ else 10_000
