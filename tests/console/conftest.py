@@ -101,9 +101,8 @@ def console(yicheng):
     return started
 
 
-@pytest.fixture(scope="session")
-def recorded_day(tmp_path_factory):
-    """What ``judge`` makes of the recorded day of Hohhot, its fixes and its registry beside it."""
+def day_of(folder):
+    """Write what ``judge`` makes of the recorded day of Hohhot into a folder, its fixes and its registry beside it."""
     import zstandard
     from make_day import SEED, VEHICLES
 
@@ -112,10 +111,16 @@ def recorded_day(tmp_path_factory):
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
 
-    folder, policy = tmp_path_factory.mktemp("day"), load_policy("hohhot-2019")
-    day = ROOT / "tests" / "golden" / "hohhot-2019"
+    policy, day = load_policy("hohhot-2019"), ROOT / "tests" / "golden" / "hohhot-2019"
     write_sample_registry(policy, VEHICLES, SEED, folder / "registry.jsonl")
     (folder / "gps.jsonl").write_bytes(zstandard.ZstdDecompressor().stream_reader((day / "gps.jsonl.zst").open("rb")).read())
     registry = load_registry(folder / "registry.jsonl", policy.timezone, policy.zone_kinds)
     judge_files(policy, registry, [str(folder / "gps.jsonl")], [str(day / "scans.jsonl.zst")], folder)
+
+
+@pytest.fixture(scope="session")
+def recorded_day(tmp_path_factory):
+    """The recorded day of Hohhot, judged."""
+    folder = tmp_path_factory.mktemp("day")
+    day_of(folder)
     return folder
