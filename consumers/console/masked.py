@@ -19,8 +19,9 @@ from consumers.console.users import Role
 from consumers.masking import KEYS, Masked, instead_of, masked
 
 MASKED_FOR: Mapping[Role, frozenset[Masked]] = {"viewer": frozenset({"plate", "driver"}), "officer": frozenset({"driver"}), "admin": frozenset({"driver"})}
-OPEN_KINDS = frozenset({"text/html", "text/javascript", "text/css", "image/svg+xml", "image/png", "application/octet-stream", "text/event-stream", "text/plain"})
-"""Of these the console makes pages, tiles, columns of positions and refusals; exports have kinds of their own."""
+OPEN_KINDS = frozenset({"text/html", "text/javascript", "text/css", "image/svg+xml", "application/octet-stream", "text/event-stream", "text/plain"})
+"""Of these the console makes pages, columns of positions and refusals; exports have kinds of their own."""
+TILES = frozenset({"image/png", "image/jpeg", "image/webp", "image/avif", "application/vnd.mapbox-vector-tile"})
 COLUMNS: Mapping[str, Mapping[int, Masked]] = {"/api/vehicles": {1: "plate"}}
 """Answers whose ``rows`` are lists: the columns that name somebody."""
 PLATE = re.compile(r"[京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新使][A-Z](?:[ ·•.\-]?[A-Z0-9]){4,5}[ ·•.\-]?[A-Z0-9挂学警港澳领]", re.IGNORECASE)
@@ -29,7 +30,7 @@ PLATE = re.compile(r"[京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤�
 
 def may_be_opened(kind: str) -> bool:
     """Whether an answer of a content type holds no plates, or can be looked through."""
-    return kind in OPEN_KINDS or kind.endswith("json")
+    return kind in OPEN_KINDS or kind in TILES or kind.endswith("json")
 
 
 def masked_json(body: bytes, path: str, what: frozenset[Masked]) -> bytes:
