@@ -37,7 +37,7 @@ def test(
     os.execve(sys.executable, python_command("-m", "pytest", *context.args), {**os.environ, "PYTHONPATH": str(ROOT)})
 
 
-def bench(names: Annotated[list[str] | None, typer.Argument(help="failover, growth, judge, latency, notifier, pipeline, recovery, scans, scrape, street; all without a name")] = None) -> None:
+def bench(names: Annotated[list[str] | None, typer.Argument(help="console, failover, growth, judge, latency, notifier, pipeline, recovery, scans, scrape, street; all without a name")] = None) -> None:
     """Run the benchmarks of tests/bench, one after the other, and print their figures as JSON."""
     import json
     import subprocess
