@@ -24,7 +24,7 @@ from consumers.outbox_file import FILE, prepare
 from consumers.routes import Destination
 from streams.clock import now_ms
 
-DELIVERIES = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+DELIVERIES = int(sys.argv[1]) if __name__ == "__main__" and len(sys.argv) > 1 else 1_000_000
 BATCH = 500
 """So many records does the notifier read at once."""
 DRAINED_S = 60.0

@@ -30,6 +30,7 @@ def test_a_recorded_day_comes_to_pass_on_the_page(demo, watch):
     watched.check()
 
 
+@pytest.mark.long
 def test_words_and_colours_change_at_once_and_are_kept(demo, watch):
     watched = watch(demo.url, color_scheme="dark")
     page = watched.open()

@@ -299,6 +299,7 @@ def test_points_are_dragged_inserted_removed_and_holes_are_kept(demo, watch):
     watched.check()
 
 
+@pytest.mark.long
 def test_a_zone_is_drawn_with_keys_alone(demo, watch):
     watched, page = opened(watch, demo, reduced_motion="reduce")
     button(page, "New zone").focus()

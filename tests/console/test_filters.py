@@ -20,6 +20,7 @@ def test_a_page_is_told_how_many_older_ones_it_does_not_list(monkeypatch):
     assert [row["incident_id"] for row in state["incidents"]] == ["i4", "i3"] and state["older"] == 3
 
 
+@pytest.mark.long
 def test_a_link_shows_what_was_filtered(console, recorded_day, watch):
     demo = console("--demo", recorded_day, "--speedup", 1200)
     watched = watch(demo.url)

@@ -63,6 +63,7 @@ def test_what_was_dismissed_or_taken_back_does_not_count():
 SHOWN = "() => { const { map } = window.yicheng.map; return map.getSource('heat-dots') && map.queryRenderedFeatures({ layers: ['heat-dots', 'heat-cells'] }).length; }"
 
 
+@pytest.mark.long
 def test_the_map_the_table_and_the_address_say_the_same(console, recorded_day, watch):
     demo = console("--demo", recorded_day, "--speedup", 1200)
     cells = lambda: json.loads(urllib.request.urlopen(f"{demo.url}/api/heat", timeout=30).read())["cells"]  # noqa: E731

@@ -248,6 +248,7 @@ def test_an_hour_is_replayed_as_the_data_say(demo, watch, recorded_day):
     watched.check()
 
 
+@pytest.mark.long
 def test_an_hour_is_chosen_by_hand_and_by_keys_and_the_address_keeps_it(demo, watch):
     watched = watch(demo.url)
     page = watched.open("/?lang=en&theme=dark#view=replay")

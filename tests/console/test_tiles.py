@@ -72,6 +72,7 @@ def test_a_server_is_one_origin(given, origin):
     assert tiles_of(given).origin == origin
 
 
+@pytest.mark.long
 def test_a_file_is_read_here_and_the_policy_stays_as_strict(console, recorded_day, tmp_path, watch):
     file = write_file(tmp_path / "city.pmtiles", tiles=[((0, 0, 0), image()), ((10, 829, 386), image())], attribution='<a href="https://x.example">© <b>X</b> &amp; Y</a>')
     demo = console("--demo", recorded_day, "--speedup", 600, YICHENG_CONSOLE_TILES=str(file))

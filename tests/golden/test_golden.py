@@ -43,17 +43,27 @@ def rejects(out):
     return counts
 
 
-@pytest.fixture(params=packs())
-def day(request, tmp_path):
-    policy = load_policy(request.param)
-    folder = GOLDEN / request.param
+def recorded(name, tmp_path):
+    policy = load_policy(name)
+    folder = GOLDEN / name
     write_sample_registry(policy, VEHICLES, SEED, tmp_path / "registry.jsonl")
     return policy, folder, [str(folder / "gps.jsonl.zst")], [str(folder / "scans.jsonl.zst")]
 
 
-def test_a_day_on_the_slow_path_alone_comes_to_the_same(day, tmp_path, monkeypatch):
+@pytest.fixture(params=packs())
+def day(request, tmp_path):
+    return recorded(request.param, tmp_path)
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name == packs()[0] else pytest.mark.long) for name in packs()])
+def one_day(request, tmp_path):
+    """Of one city; of all with ``--long``."""
+    return recorded(request.param, tmp_path)
+
+
+def test_a_day_on_the_slow_path_alone_comes_to_the_same(one_day, tmp_path, monkeypatch):
     """The quick path is an optimisation: without it every incident, rate and refusal is byte for byte the same."""
-    policy, _, gps, scans = day
+    policy, _, gps, scans = one_day
     registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
     for name in ("quiet", "slow"):
         monkeypatch.setattr("deploy.judge.Engine", functools.partial(Engine, quiet=name == "quiet"))
@@ -103,8 +113,8 @@ def test_every_rule_is_broken_on_the_recorded_day(name):
     assert {row[1] for row in committed["incidents"]} == {rule.id for rule in load_policy(name).fix_rules}
 
 
-def test_a_day_shuffled_within_the_lateness_and_duplicated_gives_the_same_incidents(day, tmp_path):
-    policy, folder, gps, _ = day
+def test_a_day_shuffled_within_the_lateness_and_duplicated_gives_the_same_incidents(one_day, tmp_path):
+    policy, folder, gps, _ = one_day
     oracle = Oracle(PACKS / f"{policy.name}.yaml", tmp_path / "registry.jsonl")
     accepted, _ = oracle.accept(line for line in open_lines(gps[0]) if line.strip())
     rng = random.Random(policy.name)
@@ -145,12 +155,12 @@ def test_real_traces_equal_the_oracle(shared, tmp_path, trace):
     assert rejects(tmp_path) == dict(refused)
 
 
-def test_gz_zst_and_stdin_are_understood(day, tmp_path, yicheng):
+def test_gz_zst_and_stdin_are_understood(one_day, tmp_path, yicheng):
     import gzip
     import subprocess
     import sys
 
-    policy, folder, gps, _ = day
+    policy, folder, gps, _ = one_day
     plain = b"".join(open_lines(gps[0]))
     (tmp_path / "gps.jsonl.gz").write_bytes(gzip.compress(plain))
     command = ["judge", "--policy", policy.name, "--registry", str(tmp_path / "registry.jsonl"), "--out"]

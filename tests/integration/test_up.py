@@ -67,7 +67,7 @@ def test_up_survives_a_killed_worker_and_two_workers_share_the_work(embedded, yi
     assert "injected violations found and nothing else" in text and "restarts" in text
 
 
-@pytest.mark.parametrize("trace", ["tdrive_taxi_1277.txt", "geolife"])
+@pytest.mark.parametrize("trace", [pytest.param("tdrive_taxi_1277.txt", marks=pytest.mark.long), "geolife"])
 def test_up_judges_recorded_traffic_as_the_oracle_does(embedded, yicheng, shared, trace):
     done = yicheng.run("up", "--policy", GOLDEN / "beijing.yaml", "--input", shared / "data" / trace)
     assert done.returncode == 0, done.stdout + done.stderr

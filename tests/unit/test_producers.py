@@ -54,8 +54,8 @@ def fleet(city, end_ms, seed, minutes=30, vehicles=80):
     return Fleet(*city, vehicles=vehicles, start_ms=end_ms - minutes * 60_000, end_ms=end_ms, interval_ms=10_000, seed=seed)
 
 
-LONG_SHIFTS = [pytest.param(pack, 90, marks=[] if pack == packs()[0] else pytest.mark.long) for pack in packs()]
-"""Of 90 minutes; what lasts longest and waits for others is met in them."""
+LONG_SHIFTS = [pytest.param(pack, 90, marks=pytest.mark.long) for pack in packs()]
+"""Of 90 minutes, with ``--long``."""
 
 
 @pytest.mark.parametrize(("pack", "minutes"), [*((pack, 30) for pack in packs()), *LONG_SHIFTS])

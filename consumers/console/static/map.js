@@ -68,16 +68,14 @@ export class LiveMap {
   /** Colours and words anew: the theme or the language has changed. */
   restyle() {
     this.layer = Object.assign(new VehiclesLayer(colours()), { shows: this.layer.shows });
-    Object.assign(this, { basemapUrl: null, basemaps: [] });
+    this.basemaps = [];
     this.map.setStyle(style(), { diff: false });
   }
 
   /** Newly drawn tracks take the old ones' place once they are here, so that nothing flickers. */
   drawBasemap() {
-    const url = basemapUrl();
-    if (url === this.basemapUrl || !this.map.getLayer('zones')) return;
-    this.basemapUrl = url;
-    const name = `basemap-${url}`, old = this.basemaps;
+    const name = `basemap-${basemapUrl()}`, old = this.basemaps.filter((one) => one !== name);
+    if (this.map.getSource(name) || !this.map.getLayer('zones')) return;
     this.map.addSource(name, basemapSource());
     this.map.addLayer(basemapLayer(name), 'zones');
     this.basemaps = [name];
