@@ -155,7 +155,7 @@ export class LiveMap {
   }
 }
 const point = (coordinates) => ({ type: 'Feature', properties: {}, geometry: { type: 'Point', coordinates } });
-const controlWords = () => (lang() === 'zh' ? { 'NavigationControl.ZoomIn': '放大', 'NavigationControl.ZoomOut': '缩小', 'Map.Title': '地图', 'ScaleControl.Meters': '米', 'ScaleControl.Kilometers': '公里' } : {});
+const controlWords = () => (lang() === 'zh' ? { 'NavigationControl.ZoomIn': '放大', 'NavigationControl.ZoomOut': '缩小', 'Map.Title': '可用方向键移动的地图', 'ScaleControl.Meters': '米', 'ScaleControl.Kilometers': '公里' } : { 'Map.Title': 'Map to move with the arrow keys' });
 
 function boxOf(geometry) {
   const places = geometry.coordinates.flat(geometry.type === 'MultiPolygon' ? 2 : 1);

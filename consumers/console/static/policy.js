@@ -25,7 +25,7 @@ export class PolicyView {
     this.pack = el('div.pack');
     this.panels = { pack: { element: this.pack, enter: () => this.drawPack(), leave() {}, clicked: (event) => this.askThere(event) }, applies: new AppliesPanel(this.live, this.panels?.applies), draw: new DrawPanel(this.live, this.panels?.draw) };
     const tab = (name) => el('button', { type: 'button', role: 'tab', id: `policy-tab-${name}`, 'aria-controls': 'policy-panel', onclick: () => this.choose(name) }, t(`${name}Tab`));
-    const panel = el('div', { id: 'policy-panel', role: 'tabpanel', tabIndex: -1 }, TABS.map((name) => this.panels[name].element));
+    const panel = el('div', { id: 'policy-panel', role: 'tabpanel', tabIndex: 0 }, TABS.map((name) => this.panels[name].element));
     this.side.replaceChildren(el('nav', { role: 'tablist', 'aria-label': t('policyTabs') }, TABS.map(tab)), panel);
   }
 

@@ -33,7 +33,7 @@ function ratesView({ date, measures, rows, days }) {
   const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, name(row.enterprise_id)), el('td.num', {}, number(row.accepted ?? 0)),
     shown.map(({ feature, target }) => el('td', {}, bar(row.rates[feature], target)))));
   const graphs = shown.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, measure), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
-  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', {}, el('table', {}, el('thead', {}, head), el('tbody', {}, body))), el('h3', {}, t('byDay')), el('div.graphs', {}, graphs)];
+  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0 }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))), el('h3', {}, t('byDay')), el('div.graphs', {}, graphs)];
 }
 
 const LEVEL = (level) => t(level === 'township' ? 'township-level' : level);
@@ -66,7 +66,7 @@ function outletsView({ outlets, facilities, lines }) {
     el('td', {}, one.township ?? '–'), el('td', {}, el(`span.chip.${filed(one)}`, {}, t(filed(one)))), el('td', {}, has(one.camera)), el('td', {}, has(one.recycling_container))));
   const head = el('tr', {}, ['outlet', 'enterprise', 'township', 'onFile', 'camera', 'container'].map((name) => el('th', { scope: 'col' }, t(name))));
   const of = (level) => facilities.filter((one) => one.level === level).length;
-  return [el('h2', {}, t('outletsAre', outlets.length, count('onFile'), count('notFiled'))), places(outlets, facilities), el('div.scroll', {}, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
+  return [el('h2', {}, t('outletsAre', outlets.length, count('onFile'), count('notFiled'))), places(outlets, facilities), el('div.scroll', { tabIndex: 0 }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
     facilities.length ? [el('h3', {}, t('facilities')), el('p', {}, ['hub', 'county', 'township', 'village', 'pickup_point'].filter(of).map((level) => `${LEVEL(level)} ${number(of(level))}`).join(' · '))] : null,
     lines.length ? [el('h3', {}, t('routes')), el('ul', {}, lines.map((line) => el('li', {}, `${line.id}: ${line.zones.join(' → ')}`)))] : null].flat().filter(Boolean);
 }
