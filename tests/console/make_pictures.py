@@ -16,7 +16,7 @@ from deploy.broker import free_port  # noqa: E402
 IMAGES = ROOT / "deploy" / "images"
 LARGEST_BYTES = 300_000
 READY = "() => window.yicheng?.state.incidents.size >= 40 && window.yicheng.fleet.count >= 10"
-PICTURES = {"console.png": ("desk", "en-GB", "incident"), "console-zh.png": ("desk", "zh-CN", "incident"), "console-phone.png": ("phone", "zh-CN", "")}
+PICTURES = {"console.png": ("desk", "en-GB", "incident")}
 
 
 def main() -> None:
