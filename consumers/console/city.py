@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from consumers.console.basemap import Basemap
+from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
 from consumers.console.papers import papers_of
@@ -26,9 +27,8 @@ from consumers.console.zones import rule_titles, zone_shapes, zone_states
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.counts import CITY_WIDE, is_of_day
-from streams.decode import FIXES, Malformed, decoded
-from streams.events import Fix, refuse_fix
-from streams.geo import to_wgs84
+from streams.decode import Malformed, decoded
+from streams.events import Fix
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy
 from streams.registry.records import Enterprise, decode_versions
@@ -85,22 +85,16 @@ class City:
     # --- what feeds enter ---
     def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> int:
         """Take over fixes as they travel; returns how many cannot be read or are implausible."""
-        fixes, wrong = FIXES.read(values)
-        arrivals = [moment for place, moment in enumerate(arrived_ms) if place not in wrong]
-        refused = len(wrong)
+        read = read_fixes(values, arrived_ms)
+        refused = read.unreadable + read.implausible
         with self.lock:
-            for fix, moment in zip(fixes, arrivals, strict=True):
-                if refuse_fix(fix, moment):
-                    refused += 1
-                else:
-                    self._enter_fix(fix)
-            self._fixes.append((time.monotonic(), len(fixes)))
+            for fix in read.plausible:
+                self._enter_fix(fix)
+            self._fixes.append((time.monotonic(), len(values) - read.unreadable))
             self.signs.entered(len(values), refused, now_ms())
         return refused
 
     def _enter_fix(self, fix: Fix) -> None:
-        if fix.coord_sys != "wgs84":
-            fix.lon, fix.lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
         self.stream_ms = max(self.stream_ms, fix.event_time_ms)
         leg = self.fleet.enter(fix)
         if leg is not None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 import structlog
 
-from consumers.console.around import Past
 from consumers.console.city import City
+from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour, WayCollector
 from consumers.console.signs import REPLAYED
 from streams.clock import DAY_MS, HOUR_MS
@@ -120,6 +120,7 @@ class DemoFeed:
             if is_stopping():
                 break
         return Hour(from_ms, collector.ways(), [])
+
     def past(self, from_ms: int, until_ms: int) -> Past:
         """The recorded fixes between two instants; before the record begins those of its first day at the same hour."""
         found, moved_ms, first_ms = Past(until_ms, [], [], is_whole=True), 0, 0

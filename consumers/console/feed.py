@@ -20,10 +20,11 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from consumers.answer_topic import AnswerTopic
-from consumers.console.around import Past, read_past
 from consumers.console.backlog import Backlog
 from consumers.console.city import City
-from consumers.console.past import open_consumer, read_hour
+from consumers.console.past_fixes import Past, read_past
+from consumers.console.past_hour import read_hour
+from consumers.console.past_records import open_consumer
 from consumers.console.replay import Hour
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
 from streams.errors import BadInput, Unavailable
@@ -86,6 +87,7 @@ class KafkaFeed:
         """The ways of vehicles in the hour from an instant on; ``Unavailable`` where Kafka does not answer."""
         policies = self.city.policies
         return read_hour(self.bootstrap, vehicle_ids, from_ms, policies.lateness_ms if policies else LATENESS_MS, is_stopping)
+
     def past(self, from_ms: int, until_ms: int) -> Past:
         """The fixes that Kafka took between two instants; ``Unavailable`` where it does not answer."""
         return read_past(self.bootstrap, from_ms, until_ms)

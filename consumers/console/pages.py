@@ -14,20 +14,17 @@ import orjson
 from aiohttp import web
 
 from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visitor_of
-from consumers.console.around import Past
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.incidents import answer_record
+from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour
-from consumers.console.replies import asked_of
-from consumers.console.replies import json_reply as _json
-from consumers.console.replies import refusal as _refusal
+from consumers.console.replies import asked_of, json_reply, refusal
 from streams.clock import now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
 
 STATIC = Path(__file__).with_name("static")
-VIEWS = ("index.html",)
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 VENDOR = ("maplibre-gl.js", "maplibre-gl.css")
 CSP = (
@@ -62,6 +59,7 @@ class Feed(Protocol):
 
     def hour(self, vehicle_ids: Collection[str], from_ms: int, is_stopping: Callable[[], bool]) -> Hour:
         """The ways of vehicles in the hour from an instant on; ``Unavailable`` where they cannot be read. Takes its time: not for the event loop."""
+
     def past(self, from_ms: int, until_ms: int) -> Past:
         """The fixes between two instants; ``Unavailable`` where they cannot be read."""
 
@@ -127,15 +125,15 @@ class Pages:
 
     async def state(self, request: web.Request) -> web.StreamResponse:
         """All that a page begins with."""
-        return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.state())))
+        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(self.city.state())))
 
     async def views(self, request: web.Request) -> web.StreamResponse:
         """The rates by enterprise and day, the register of outlets, and the pack in sentences."""
-        return _json(await asyncio.to_thread(lambda: orjson.dumps(self.city.views())))
+        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(self.city.views())))
 
     async def vehicles(self, request: web.Request) -> web.StreamResponse:
         """Ids and plates from a number on."""
-        return _json(orjson.dumps(self.city.vehicle_table(_number(request, "since"))))
+        return json_reply(orjson.dumps(self.city.vehicle_table(_number(request, "since"))))
 
     async def vehicle(self, request: web.Request) -> web.StreamResponse:
         """What there is to say of a vehicle."""
@@ -204,14 +202,14 @@ class Pages:
             asked = await asked_of(request)
             key, value = answer_record({**asked, "by": visitor.name or asked.get("by")}, now_ms())
         except Malformed as error:
-            return _refusal(400, str(error))
+            return refusal(400, str(error))
         if self.city.incident(key.decode()) is None:
-            return _refusal(404, "no such incident / 没有这个事件")
+            return refusal(404, "no such incident / 没有这个事件")
         try:
             await access.publish(value, lambda: self.feed.answer(key, value))
         except YichengError as error:
-            return _refusal(503 if isinstance(error, Unavailable) else 409, str(error))
-        return _json(value)
+            return refusal(503 if isinstance(error, Unavailable) else 409, str(error))
+        return json_reply(value)
 
 
 def _number(request: web.Request, name: str) -> int:
@@ -220,7 +218,7 @@ def _number(request: web.Request, name: str) -> int:
 
 
 def _found(data: dict[str, Any] | None) -> web.Response:
-    return _refusal(404, "nothing is known of this / 没有相关记录") if data is None else _json(orjson.dumps(data))
+    return refusal(404, "nothing is known of this / 没有相关记录") if data is None else json_reply(orjson.dumps(data))
 
 
 def _static_files() -> Iterator[tuple[str, tuple[str, str, bytes]]]:

@@ -17,6 +17,7 @@ from consumers.console.inside import Snapshot, snapshot_of_fixes, snapshot_of_fl
 from consumers.console.pages import Feed
 from consumers.console.places import Sentences, applies
 from consumers.console.positions import SILENT_MS
+from consumers.console.replies import json_reply, refusal
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
 from streams.errors import BadInput, Unavailable, YichengError
 from streams.policy.checks import MOST_PACK_BYTES
@@ -106,12 +107,9 @@ def _told(ask: Callable[[web.Request], Awaitable[dict[str, Any]]]) -> Callable[[
 
     async def answer(request: web.Request) -> web.Response:
         try:
-            status, found = 200, await ask(request)
+            return json_reply(orjson.dumps(await ask(request)))
         except YichengError as error:
-            status, found = 503 if isinstance(error, Unavailable) else 400, {"error": str(error)}
-        response = web.Response(status=status, body=orjson.dumps(found), content_type="application/json", headers={"Cache-Control": "no-store"})
-        response.enable_compression()
-        return response
+            return refusal(503 if isinstance(error, Unavailable) else 400, str(error))
 
     return answer
 

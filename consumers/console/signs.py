@@ -62,10 +62,10 @@ class Signs:
     def warning(self) -> Words | None:
         """What an operator has to know first; None: nothing."""
         if self._is_still:
-            count = f"{self.waiting:,}" if self.waiting is not None else ""
+            zh, en = ("记录", "all records") if self.waiting is None else (f"{self.waiting:,} 条记录", f"{self.waiting:,} records")
             return {
-                "zh": f"没有 worker 在处理数据：{count} 条记录在等待，定位仍在更新，但不会产生新的事件；请检查或运行 ./yicheng worker".replace("： 条", "："),
-                "en": f"No worker is judging: {count or 'all'} records wait; positions still move, but no new incidents come. Look after it, or run ./yicheng worker",
+                "zh": f"没有 worker 在处理数据：{zh}在等待，定位仍在更新，但不会产生新的事件；请检查或运行 ./yicheng worker",
+                "en": f"No worker is judging: {en} wait; positions still move, but no new incidents come. Look after it, or run ./yicheng worker",
             }
         if self._behind_ms > CLOCK_BEHIND_MS:
             seconds = round(self._behind_ms / 1000)

@@ -10,11 +10,12 @@ import shapely
 
 from console.conftest import Watched
 from console.test_server import ask
-from consumers.console.around import accepted_fixes, read_past
 from consumers.console.city import City
 from consumers.console.demo import DemoFeed
 from consumers.console.drafts import check_draft, zone_file_text
+from consumers.console.fixes import read_fixes
 from consumers.console.inside import MOST_LISTED, Snapshot, snapshot_of_fixes, snapshot_of_fleet, who_is_inside
+from consumers.console.past_fixes import read_past
 from consumers.console.positions import SILENT_MS, Fleet
 from deploy.broker import free_port
 from streams.clock import DAY_MS, HOUR_MS, now_ms
@@ -150,7 +151,8 @@ def test_a_recorded_day_has_a_yesterday_and_is_its_own_where_it_begins():
 def test_what_is_implausible_or_of_another_datum_is_treated_as_the_worker_does():
     good = {"event_id": "e", "event_time_ms": T, "vehicle_id": "a", "lon": 111.656, "lat": 40.8115, "coord_sys": "gcj02"}
     values = [json.dumps(good).encode(), b"rubbish", json.dumps({**good, "lat": 95}).encode(), None]
-    (fix,) = accepted_fixes(values, [T] * 4)
+    (fix,), unreadable, implausible = read_fixes(values, [T] * 4)
+    assert (unreadable, implausible) == (2, 1)
     assert fix.lon == pytest.approx(111.65, abs=1e-3)
 
 
@@ -161,7 +163,7 @@ def test_kafka_s_yesterday_is_read_by_offset_and_nothing_is_committed(kafka, yic
 
     site, now = Pipeline(kafka, yicheng, tmp_path), now_ms()
     before = groups(site.bootstrap)
-    monkeypatch.setattr("consumers.console.around.GPS", LATE)  # a topic whose records keep the producer's time, so that they can be of yesterday
+    monkeypatch.setattr("consumers.console.past_fixes.GPS", LATE)  # a topic whose records keep the producer's time, so that they can be of yesterday
     for minutes, vehicle in ((-20, "there"), (-4, "there"), (-1, "moved"), (0, "moved"), (1, "late"), (30, "there"), (30, "moved")):
         at_ms = now - DAY_MS + minutes * 60_000
         value = {"event_id": f"e{minutes}", "event_time_ms": at_ms - (90_000 if vehicle == "late" else 0), "vehicle_id": vehicle, "lon": 111.605, "lat": 40.805, "synthetic": True}
@@ -299,6 +301,15 @@ def test_points_are_dragged_inserted_removed_and_holes_are_kept(demo, watch):
     watched.check()
 
 
+def two_more_points(page):
+    """Move the map by two keys, and set a point after each."""
+    for key in ("ArrowRight", "ArrowDown"):
+        was = page.evaluate("yicheng.map.map.getCenter().toArray()")
+        page.keyboard.press(key)
+        page.wait_for_function("(was) => !yicheng.map.map.isMoving() && yicheng.map.map.getCenter().toArray().join() !== was.join()", arg=was)
+        page.keyboard.press("Space")
+
+
 @pytest.mark.long
 def test_a_zone_is_drawn_with_keys_alone(demo, watch):
     watched, page = opened(watch, demo, reduced_motion="reduce")
@@ -306,11 +317,7 @@ def test_a_zone_is_drawn_with_keys_alone(demo, watch):
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.tagName") == "CANVAS"
     page.keyboard.press("Space")
-    for key in ("ArrowRight", "ArrowDown"):
-        was = page.evaluate("yicheng.map.map.getCenter().toArray()")
-        page.keyboard.press(key)
-        page.wait_for_function("(was) => !yicheng.map.map.isMoving() && yicheng.map.map.getCenter().toArray().join() !== was.join()", arg=was)
-        page.keyboard.press("Space")
+    two_more_points(page)
     page.keyboard.press("Escape")
     assert len(drawn(page)) == 5, "Escape takes back what was begun"
     button(page, "New zone").focus()
@@ -318,11 +325,7 @@ def test_a_zone_is_drawn_with_keys_alone(demo, watch):
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
     assert page.text_content(".draw .outcome") == "It needs at least three points."
-    for key in ("ArrowRight", "ArrowDown"):
-        was = page.evaluate("yicheng.map.map.getCenter().toArray()")
-        page.keyboard.press(key)
-        page.wait_for_function("(was) => !yicheng.map.map.isMoving() && yicheng.map.map.getCenter().toArray().join() !== was.join()", arg=was)
-        page.keyboard.press("Space")
+    two_more_points(page)
     page.keyboard.press("Enter")
     page.wait_for_function("() => yicheng.draft.features.length === 6")
     assert len(drawn(page)[5]["geometry"]["coordinates"][0]) == 4

@@ -15,7 +15,7 @@ from kafka import KafkaProducer
 
 from console.test_live import groups
 from console.test_server import ask
-from consumers.console import past
+from consumers.console import past_hour, past_records
 from consumers.console.access import ACCESS, Access, log_in_first
 from consumers.console.city import City
 from consumers.console.replay import Hour, Point, Way
@@ -35,7 +35,7 @@ def fix(vehicle, at_ms, event=None, **more):
 
 
 def read(bootstrap, vehicles, from_ms, is_stopping=lambda: False):
-    hour = past.read_hour(bootstrap, vehicles, from_ms, LATENESS_MS, is_stopping)
+    hour = past_hour.read_hour(bootstrap, vehicles, from_ms, LATENESS_MS, is_stopping)
     return {way.vehicle_id: [point.time_ms - from_ms for point in way.points] for way in hour.ways}, [note["en"] for note in hour.notes]
 
 
@@ -88,8 +88,8 @@ def test_what_is_too_much_is_said(kafka, sender, monkeypatch):
     for after_s in range(50):
         sender.producer.send(GPS.name, fix("a", sender.from_ms + after_s * 1000), b"a")
     sender.producer.flush(30)
-    monkeypatch.setattr(past, "RECORDS_AT_ONCE", 10)
-    monkeypatch.setattr(past, "MOST_RECORDS", 20)
+    monkeypatch.setattr(past_records, "RECORDS_AT_ONCE", 10)
+    monkeypatch.setattr(past_hour, "MOST_RECORDS", 20)
     found, notes = read(kafka, ["a"], sender.from_ms)
     assert found["a"] == [second * 1000 for second in range(20)] and len(notes) == 1 and "choose fewer vehicles" in notes[0]
     began_s = time.monotonic()

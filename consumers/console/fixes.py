@@ -1,0 +1,29 @@
+"""Fixes as they travel, read as a worker reads each by itself: what can be read and is plausible, in WGS-84. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streams.decode import FIXES
+from streams.events import Fix, refuse_fix
+from streams.geo import to_wgs84
+
+
+class ReadFixes(NamedTuple):
+    """The plausible fixes among some records, in their order; how many records cannot be read, and how many fixes are implausible."""
+
+    plausible: list[Fix]
+    unreadable: int
+    implausible: int
+
+
+def read_fixes(values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> ReadFixes:
+    """Read records that arrived then (ms; None: it is not known when)."""
+    fixes, wrong = FIXES.read(values)
+    arrivals = [moment for place, moment in enumerate(arrived_ms) if place not in wrong]
+    plausible = [fix for fix, moment in zip(fixes, arrivals, strict=True) if not refuse_fix(fix, moment)]
+    for fix in plausible:
+        if fix.coord_sys != "wgs84":
+            fix.lon, fix.lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)
+    return ReadFixes(plausible, len(wrong), len(fixes) - len(plausible))
