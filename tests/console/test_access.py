@@ -9,7 +9,9 @@ import pytest
 from conftest import wait_for
 
 from console.console_site import DRIVER, ODD_PLATE, OTHER_PLATE, PASSWORD, PLATE, QUICK, ROLES, Site, filled, users_file
+from consumers.console import tiles
 from consumers.console.access import check_access
+from consumers.console.masked import may_be_opened
 from consumers.console.pages import Pages
 from consumers.console.sessions import IDLE_S, LONGEST_S
 from consumers.console.users import User, write_user
@@ -178,6 +180,10 @@ def site_cookie(site):
 def test_a_viewer_cannot_search_by_plate_and_takes_no_file_along(site, cookies):
     from urllib.parse import quote
 
+    for part in (PLATE, PLATE[2:], PLATE[2:4].lower()):
+        offered = {role: [found["vehicle_id"] for found in json.loads(site.ask(f"/api/replay/vehicles?q={quote(part)}", cookie=cookie)[2]) if isinstance(found, dict)] for role, cookie in cookies.items()}
+        assert offered == {"viewer": [], "officer": ["HH-1"], "admin": ["HH-1"]}, part
+    assert len(json.loads(site.ask("/api/replay/vehicles?q=hh-1", cookie=cookies["viewer"])[2])) == 1, "by number they do"
     for plate in (PLATE, "京B·D1234F", "沪A D12345"):
         assert site.ask(f"/api/vehicle?id={quote(plate)}", cookie=cookies["viewer"])[0] == 403 and site.ask(f"/api/vehicle?id={quote(plate)}", cookie=cookies["officer"])[0] == 404
 
@@ -339,3 +345,14 @@ def test_who_logs_in_beside_many_others_is_asked_to_wait(tmp_path, monkeypatch):
     finally:
         release.set()
         site.stop()
+
+
+def test_zones_are_drawn_by_admins(site, cookies):
+    for path in ("/api/policy/check", "/api/policy/inside"):
+        statuses = {role: site.ask(path, {"type": "FeatureCollection", "features": []}, cookie)[0] for role, cookie in cookies.items()}
+        assert (statuses["viewer"], statuses["officer"]) == (403, 403) and statuses["admin"] != 403, path
+
+
+def test_every_kind_of_base_map_is_shown_to_viewers_and_no_other_file():
+    kinds = [*tiles.RASTER.values(), *tiles.VECTOR.values(), "application/geo+json"]
+    assert all(map(may_be_opened, kinds)) and not any(map(may_be_opened, ("application/gpx+xml", "application/pdf", "text/csv", "application/zip")))

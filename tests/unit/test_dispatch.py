@@ -335,3 +335,15 @@ def test_a_budget_of_several_limits_keeps_them_all():
     for most, span_s in budget.limits:
         assert all(later - first >= span_s - 1e-9 for first, later in zip(sent, sent[most:], strict=False))
     assert sent[24] <= 121
+
+
+def test_what_waits_is_counted_while_the_sink_pauses(end, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(module, "COUNTED_EVERY_S", 0.02)
+    end.sink.answer = fails("A/1")
+    end.put("A/1")
+    end.start()
+    wait_for("the pause", lambda: end.sink.tries == ["A/1"] and end.dispatch.pending == 1)
+    end.put("B/1", "C/1")
+    wait_for("the count", lambda: end.dispatch.pending == 3, 20)
+    assert end.sink.tries == ["A/1"], "nothing was tried meanwhile"

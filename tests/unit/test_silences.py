@@ -1,6 +1,7 @@
 """Silences of cameras and feeds, black lists: what is an offence, from when, and what late news changes."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -16,6 +17,8 @@ from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.records import Standing, decode_entry
 from streams.registry.registry import Registry
+from streams.runtime.reference import Reference
+from streams.topics import CREDIT
 
 NOON = 1_700_020_800_000  # Wednesday 2023-11-15 12:00 in Shanghai
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -200,3 +203,12 @@ def test_the_ledger_withdraws_exemptions_from_the_day_it_says():
 def test_a_bad_ledger_is_refused(keys, message):
     with pytest.raises(BadInput, match=message):
         policies("blacklisted_enterprise", keys)
+
+
+def test_what_is_said_of_a_driver_is_about_no_enterprise_of_the_same_id():
+    reference, standing = Reference("nowhere:1", "p"), b'{"effective": [[100, "black"]]}'
+    reference._publish("p", policies("offline_camera").versions)
+    reference.registry.add([decode_entry(json.dumps(ENTERPRISE).encode())])
+    for kind, credit in (("driver", "normal"), ("enterprise", "black")):
+        said = SimpleNamespace(topic=CREDIT.name, partition=0, offset=0, key=f"{kind}/e".encode(), value=standing)
+        assert reference._apply(said) is (kind == "enterprise") and reference.registry.enterprise("e", 200).credit == credit
