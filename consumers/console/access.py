@@ -197,13 +197,13 @@ def check_access(settings: Settings) -> None:
     """``BadInput`` where others than this machine could look and nobody would have to log in; a warning where passwords would travel for all to read."""
     if is_loopback(settings.console_host):
         return
-    if not (settings.console_url or "").startswith("https://"):
-        log.warning("passwords travel unencrypted unless a proxy with https stands before the console; name its address in YICHENG_CONSOLE_URL", host=settings.console_host)
     if settings.console_users is None and settings.console_oidc_issuer is None:
         raise BadInput(
             f"YICHENG_CONSOLE_HOST={settings.console_host}: whoever reaches it would see plates and could answer; name users in a file: YICHENG_CONSOLE_USERS=users.yaml ./yicheng console user NAME"
             " --role admin makes it; or leave 127.0.0.1, and reach it from elsewhere through ssh -L 8080:127.0.0.1:8080"
         )
+    if not (settings.console_url or "").startswith("https://"):
+        log.warning("passwords travel unencrypted unless a proxy with https stands before the console; name its address in YICHENG_CONSOLE_URL", host=settings.console_host)
 
 
 def only_ours(settings: Settings) -> Middleware:

@@ -53,15 +53,15 @@ class YamlSource:
         try:
             return msgspec.convert(given, kind, strict=False, dec_hook=self.read_scalar)
         except msgspec.ValidationError as error:
-            raise self.explain(error, path) from None
+            raise self.explain(error, path, kind) from None
 
-    def explain(self, error: msgspec.ValidationError, prefix: Path = ()) -> BadInput:
-        """Turn msgspec's path into a line, and an unknown key into the nearest valid one."""
+    def explain(self, error: msgspec.ValidationError, prefix: Path, kind: Any) -> BadInput:
+        """Turn msgspec's path into a line, and an unknown key into the nearest valid one; ``kind``: the type of what stands at ``prefix``."""
         message, _, where = str(error).partition(" - at `$")
         steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where.rstrip("`"))
         path = prefix + tuple(int(i) if i.isdigit() else name or i for name, i in steps)
         if unknown := re.search(r"unknown field `(.+?)`", message):
-            known = keys_at(self.kind, path)
+            known = keys_at(kind, path[len(prefix) :])
             return self.bad((*path, unknown[1]), f"unknown key {unknown[1]!r}{nearest(unknown[1], known)}")
         if missing := re.search(r"missing required field `(.+?)`", message):
             place = ".".join(str(step) for step in path) or self.name

@@ -193,6 +193,7 @@ def test_the_ledger_withdraws_exemptions_from_the_day_it_says():
         ("points: {speeding: 0}, black_at: 5", "speeding must cost more than 0, not 0"),
         ("points: {blacklisted_enterprise: 1}, black_at: 5", "is no rule that incidents come of"),
         ("points: {speeding: 2}", "key 'black_at' is missing"),
+        ("points: {speeding: 2}, black_at: 5, drivers: {poins: {speeding: 2}, black_at: 2}", "unknown key 'poins'; did you mean 'points'"),
         ("points: {speeding: 2}, black_at: 5, drivers: {points: {speeding: 2}}", "key 'black_at' is missing"),
         ("points: {speeding: 2}, black_at: 5, drivers: {points: {unfiled_outlet: 2}, black_at: 2}", "drivers: points: unfiled_outlet is not about vehicles, so its incidents name no driver"),
         ("points: {speeding: 2}, black_at: 5, drivers: {points: {speedin: 2}, black_at: 2}", "drivers: points: 'speedin' is no rule.*speeding"),
