@@ -34,6 +34,8 @@ OFF_AFTER_S = 5 * 86_400.0
 """A sink that has failed for so long, without taking anything, is switched off."""
 PAGE = 200
 LARGEST_DIGEST = 500
+MOST_ALONE = 2
+"""When so many incidents at most were not taken before another was, they have failed by themselves; when more, the sink was away."""
 MARKED_EVERY_S = 0.05
 LOOKS_EVERY_S = 0.5
 COUNTED_EVERY_S = 2.0
@@ -65,6 +67,7 @@ class Dispatch:
         self._new = threading.Event()
         self._budget = Budget(sink.limits)
         self._tried: set[str] = set()
+        self._not_taken: set[str] = set()  # incidents, since the sink took something last
         self._aside: set[str] = set()
         self._held: list[tuple[int, float]] = []  # delivered, and not yet marked so: number and seconds it took
         self._held_since_s = 0.0
@@ -196,20 +199,24 @@ class Dispatch:
             self._well_again(outbox)
 
     def _well_again(self, outbox: Outbox) -> None:
-        """It takes again: what it would not take meanwhile has failed by itself, and is set aside."""
+        """It takes again: what it would not take meanwhile is set aside, and charged with it unless the sink was away for all."""
         self._failing_since_s, self._pause_s = None, 0.0
         metrics.SINK_FAILING.labels(self.sink.name).set(0)
         outbox.failing(self.sink.name, None)
+        charged = len(self._not_taken) <= MOST_ALONE
+        self._not_taken.clear()
         tried, self._tried = self._tried, set()
         failed = {delivery.incident_id: delivery for delivery in reversed(outbox.due(self.sink.name, now_ms(), PAGE)) if delivery.incident_id in tried}
         for delivery in failed.values():
-            self._set_aside(outbox, [delivery], "not taken while others were")
+            self._set_aside(outbox, [delivery], "not taken while others were", charged=charged)
 
     def _unwell(self, outbox: Outbox, batch: Sequence[Delivery], error: Unavailable) -> None:
         """The sink takes nothing now: all of it pauses, and what was tried stays where it is."""
         self._count("retried", len(batch))
         metrics.SINK_FAILING.labels(self.sink.name).set(1)
-        self._tried |= {delivery.incident_id for delivery in batch}
+        incidents = {delivery.incident_id for delivery in batch}
+        self._tried |= incidents
+        self._not_taken |= incidents
         now_s = time.monotonic()
         since_s, self._failing_since_s = self._failing_since_s, now_s
         if outbox.failing(self.sink.name, now_s - (since_s or now_s)) > OFF_AFTER_S:
@@ -232,12 +239,13 @@ class Dispatch:
         if time.monotonic() > self._counted_s + COUNTED_EVERY_S:
             self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
 
-    def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str) -> None:
+    def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str, *, charged: bool = True) -> None:
         """Try these again later, or no more; nothing else of their incidents meanwhile."""
         self._aside |= {delivery.incident_id for delivery in batch}
         for delivery in batch:
-            if delivery.attempts < len(LATER_S):
-                outbox.set_aside(delivery, now_ms() + int(LATER_S[delivery.attempts] * 1000 * random.uniform(1.0, 1.2)), reason)
+            step = delivery.attempts if charged else 0
+            if step < len(LATER_S):
+                outbox.set_aside(delivery, now_ms() + int(LATER_S[step] * 1000 * random.uniform(1.0, 1.2)), reason, charged=charged)
             else:
                 self._count("refused", 1)
                 log.error("sink did not take it for hours; given up", sink=self.sink.name, message=f"{delivery.incident_id}/{delivery.revision}", error=reason)

@@ -167,10 +167,10 @@ class Outbox:
         with self._transaction():
             self._db.executemany(statement, [(done_ms, round(took_s * 1000), no) for no, took_s in taken])
 
-    def set_aside(self, delivery: Delivery, due_ms: int, reason: str) -> None:
-        """Try this again at ``due_ms``, and nothing of the same incident before."""
+    def set_aside(self, delivery: Delivery, due_ms: int, reason: str, *, charged: bool = True) -> None:
+        """Try this again at ``due_ms``, and nothing of the same incident before; ``charged``: one more of its attempts has failed."""
         with self._transaction():
-            self._db.execute("UPDATE deliveries SET attempts = attempts + 1, reason = ? WHERE no = ?", (reason, delivery.no))
+            self._db.execute("UPDATE deliveries SET attempts = attempts + ?, reason = ? WHERE no = ?", (charged, reason, delivery.no))
             self._db.execute(
                 "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
                 (due_ms, delivery.sink, delivery.no),

@@ -179,6 +179,27 @@ def test_a_sink_that_takes_nothing_charges_nobody_and_gets_all_when_it_is_back(e
     down.clear()
     wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "A/2", "B/1", "C/1"], 20)
     assert end.sink.got.index("A/1") < end.sink.got.index("A/2")
+    assert {d.attempts for d in logged(end.path)} == {1}, "the one that was taken"
+
+
+def test_what_had_failed_by_itself_does_not_wait_longer_for_an_outage_of_the_sink(end):
+    end.sink.answer = fails("A/1", error=NotTaken("answered 422"), times=1)
+    end.put("A/1")
+    end.start()
+    wait_for("it to be set aside", lambda: [d.attempts for d in logged(end.path)] == [1], 10)
+    down = threading.Event()
+    down.set()
+
+    def answer(name):
+        if down.is_set():
+            raise Unavailable("does not answer")
+
+    end.sink.answer = answer
+    end.put("B/1", "C/1")
+    wait_for("tries of all", lambda: end.sink.tries.count("A/1") > 1 and len(end.sink.tries) > 5, 20)
+    end.put("D/1")
+    down.clear()
+    wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "B/1", "C/1", "D/1"], 20)
 
 
 def test_a_sink_that_asks_to_wait_is_let_alone_for_so_long(end):
