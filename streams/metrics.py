@@ -38,6 +38,10 @@ INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents that are open now", 
 VEHICLES_ACTIVE = Gauge("courier_vehicles_active", "Active registered vehicles, by energy", ["city", "energy"])
 NEV_RATIO = Gauge("courier_nev_ratio", "Share of new-energy vehicles among the active registered motor vehicles", ["city"])
 EMPTY_RUN = Gauge("courier_empty_run_ratio", "Share of the distance driven empty, of what was driven today with a load that is known", ["city"])
+NIGHT_RUN = Gauge("courier_night_run_ratio", "Share of the distance driven today that was driven at night", ["city"])
+LINES_RUN = Gauge("courier_delivery_lines_run", "Delivery lines that were driven today", ["city"])
+PARKING_STOPS = Gauge("courier_parking_stops", "Stops in a loading zone today", ["city", "zone"])
+PARKING_OCCUPIED = Gauge("courier_parking_occupied_seconds", "How long vehicles stood in a loading zone today, all together", ["city", "zone"])
 NETWORK = Gauge("courier_network", "Key figures of outlets, facilities, lines, townships, enterprises and the fleet, from the registry", ["city", "measure"])
 FIX_AGE = Histogram("courier_fix_age_seconds", "From a fix's event time to its judgement, oldest of each chunk", buckets=_AGE_BUCKETS_S)
 INCIDENT_LATENCY = Histogram(

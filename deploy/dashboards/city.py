@@ -51,7 +51,7 @@ def dashboard() -> Dashboard:
             boards.Section(("一览", "At a glance"), [_met_now(), _met_tonight(), _open(), _unanswered(), _alerts(), _traffic()]),
             boards.Section(("比率与目标", "Rates and targets"), [_rate(ELECTRONIC), _rate(GREEN), _distance(ELECTRONIC), _distance(GREEN)]),
             boards.Section(("违规事件", "Incidents"), [_by_hour(), _when(), _open_by_rule(), _by_city(), _per_thousand()]),
-            boards.Section(("车队与时限", "Fleet and delivery times"), [_fleet(), _new_energy(), _empty_runs(), _delivery()]),
+            boards.Section(("车队与时限", "Fleet and delivery times"), [_fleet(), _new_energy(), _empty_runs(), _delivery(), _loading_zones()]),
             boards.Section(("主要指标", "Key figures"), [_shares(), _counts()]),
         ],
     )  # fmt: skip
@@ -220,6 +220,18 @@ def _empty_runs() -> timeseries.Panel:
     return panels.lines(about, Query(named(latest(metrics.EMPTY_RUN, CITY)), "{{name}}")).min(0)
 
 
+def _loading_zones() -> table.Panel:
+    about = About(
+        ("装卸停车区", "Loading zones"),
+        ("每个装卸停车区今日的停车次数与合计占用小时（呼和浩特、贺州、绍兴、云南：停车设施）。",
+         "By loading zone: stops today, and how many hours vehicles stood there, all together (Hohhot, Hezhou, Shaoxing, Yunnan: parking places)."),
+        NUMBER, ("今日没有车辆在装卸停车区停留", "no vehicle has stood in a loading zone today"), 24, 8,
+    )  # fmt: skip
+    columns = {"name": CITY_HEADING, "zone": ("装卸停车区", "Loading zone"), "Value #A": ("停车次数", "Stops"), "Value #B": ("占用小时", "Hours occupied")}
+    stops, occupied_s = (latest(metric, CITY, by="city, zone") for metric in (metrics.PARKING_STOPS, metrics.PARKING_OCCUPIED))
+    return panels.grid(about, Query(named(f"({stops})")), Query(named(f"({occupied_s} / 3600)")), columns=columns)
+
+
 def _delivery() -> timeseries.Panel:
     about = About(
         ("收寄到投递用时", "From acceptance to delivery"),
@@ -253,7 +265,7 @@ def _shares() -> table.Panel:
 def _counts() -> table.Panel:
     about = About(
         ("主要指标：数量", "Key figures: numbers"),
-        ("登记资料中各级设施、配送专线、车辆、智能快件箱格口与快递公共服务站的数量。", "Facilities of each level, delivery lines, vehicles, smart-locker cells and public service stations on file."),
+        ("登记资料中各级设施、配送专线、车辆、智能快件箱格口与快递公共服务站的数量，以及今日运行的配送专线。", "Facilities of each level, delivery lines, vehicles, smart-locker cells and public service stations on file; the lines driven today."),
         NUMBER, ("登记资料中没有这些数量", "none of these on file"), 10, 13,
     )  # fmt: skip
     return _key_figures(about, key_counts(), key_targets(f'measure=~"{COUNTS}"'), f'measure=~"{COUNTS}"')

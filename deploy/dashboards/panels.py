@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.dashboards.clauses import Words
-from deploy.dashboards.queries import Query
+from deploy.dashboards.queries import LINES_RUN, Query
 from streams.registry.key_figures import TITLES
 from streams.rules import RULES
 
@@ -61,7 +61,7 @@ def shown_as(words: Mapping[str, tuple[str, str | None]]) -> dashboard.ValueMap:
 
 
 RULE_NAMES = {name: f"{module.TITLE_ZH} · {name}" for name, module in RULES.items()}
-MEASURE_NAMES = {name: both(words) for name, words in TITLES.items()}
+MEASURE_NAMES = {**{name: both(words) for name, words in TITLES.items()}, LINES_RUN: "今日运行的配送专线 · delivery lines driven today"}
 TRANSITION_NAMES = {"opened": "成立 · opened", "updated": "更新 · updated", "closed": "结束 · closed", "retracted": "撤回 · retracted"}
 
 

@@ -17,6 +17,8 @@ CITY, ENTERPRISE, RULE = 'city=~"$city"', 'enterprise=~"$enterprise"', 'rule=~"$
 """What is chosen on top of a dashboard."""
 WHOLE_CITY, EACH_ENTERPRISE = f'enterprise="{CITY_WIDE}"', f'enterprise!="{CITY_WIDE}"'
 COUNTS = "|".join(measure for measure in TITLES if not is_share(measure))
+LINES_RUN = "delivery_lines_run"
+"""What the lines that were driven today are called among the numbers."""
 """The key figures that are numbers of things; all others are shares."""
 PROCESSES, WORKERS = 'job=~"yicheng-.*"', 'job="yicheng-worker"'
 """By the jobs of ``deploy/prometheus``. Every process shows every gauge without labels, as zero where it is none of its business."""
@@ -121,12 +123,14 @@ def key_shares() -> str:
         latest(metrics.MEASURE_RATIO, CITY, WHOLE_CITY, by="city, measure"),
         *(_measured(rate.metric, rate.target, WHOLE_CITY, 'window="day"') for rate in (ELECTRONIC, GREEN)),
         _measured(metrics.EMPTY_RUN, "empty_run_ratio"),
+        _measured(metrics.NIGHT_RUN, "night_run_ratio"),
     ])  # fmt: skip
 
 
 def key_counts() -> str:
     """Every key figure that is a number of things, by city and measure."""
-    return latest(metrics.NETWORK, CITY, f'measure=~"{COUNTS}"', by="city, measure")
+    on_file = latest(metrics.NETWORK, CITY, f'measure=~"{COUNTS}"', by="city, measure")
+    return f"{on_file} or {_measured(metrics.LINES_RUN, LINES_RUN)}"
 
 
 def key_targets(which: str) -> str:

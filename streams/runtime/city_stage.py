@@ -70,12 +70,16 @@ class CityStage(StatefulStage[CityLedger]):
         for rate in changed_rates(ledger, touched, policies.newest.days):
             await self._publish_rate(ledger, rate, enterprise_label(registry, rate.day.enterprise_id))
         for city, date in sorted(ledger.drove):
-            await self._publish_driven(ledger, city, date)
+            row = driven_row(city, date, total(driven for _, driven in ledger.driven[date].values()))
+            await self._publish_row(ledger, row)
+            self.gauges.show_driven(row, ledger.month_until)
         for city, outlet_id in sorted(ledger.saw):
             await self._publish_row(ledger, outlet_row(city, outlet_id, ledger.seen[outlet_id]))
         for city, date in sorted(ledger.fleet_changed):
-            for row in fleet_rows(ledger, policies, registry, city, date):
+            rows = fleet_rows(ledger, policies, registry, city, date)
+            for row in rows:
                 await self._publish_row(ledger, row)
+            self.gauges.show_fleet(city, date, rows, ledger.month_until)
         for published in (ledger.drove, ledger.saw, ledger.fleet_changed):
             published.clear()
 
@@ -98,13 +102,6 @@ class CityStage(StatefulStage[CityLedger]):
         await self._publish_row(ledger, {**rate_row(rate.day, rate.counts), **rate.ahead, "window": rate.window})
         if label != OTHER:
             self.gauges.show(rate, label, ledger.month_until)
-
-    async def _publish_driven(self, ledger: CityLedger, city: str, date: str) -> None:
-        """How far a city's vehicles drove empty on a day; the gauge is about the newest day."""
-        row = driven_row(city, date, total(driven for _, driven in ledger.driven[date].values()))
-        await self._publish_row(ledger, row)
-        if row["empty_run_ratio"] is not None and date == max(ledger.driven):
-            metrics.EMPTY_RUN.labels(city).set(row["empty_run_ratio"])
 
     async def _publish_row(self, ledger: CityLedger, row: dict[str, Any]) -> None:
         """The greatest ``revision`` counts: a worker that was suspended may send an older one later."""

@@ -1,6 +1,9 @@
-"""The gauges of rates: each window's as it is now, and nothing of windows that have no parcels any more."""
+"""The gauges of rates: each window's as it is now, and nothing of windows that have no parcels any more; of the fleet's days, today's."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prometheus_client import Gauge
 
@@ -21,13 +24,38 @@ class RateGauges:
 
     def show(self, rate: Rate, label: str, today: str) -> None:
         """Show a rate; of days only the present one's."""
+        self._turn_to(today)
+        is_day = rate.window == rate.day.date
+        if not is_day or rate.day.date == self._today:
+            self._replace((rate.day.city, label, DAY if is_day else rate.window), _values(rate, label))
+
+    def show_driven(self, row: Mapping[str, Any], today: str) -> None:
+        """Show how far vehicles drove empty and by night (``driven_row``), if that is today."""
+        self._turn_to(today)
+        if row["date"] == self._today:
+            of_city = {metrics.EMPTY_RUN: row["empty_run_ratio"], metrics.NIGHT_RUN: row["night_run_ratio"]}
+            self._replace((row["city"], "driven", DAY), {(gauge, (row["city"],)): value for gauge, value in of_city.items() if value is not None})
+
+    def show_fleet(self, city: str, date: str, rows: Iterable[Mapping[str, Any]], today: str) -> None:
+        """Show the lines driven and the stays in loading zones (``fleet_rows``), if they are of today."""
+        self._turn_to(today)
+        if date != self._today:
+            return
+        values: dict[Series, float] = {}
+        for row in rows:
+            if "zone_id" in row:
+                labels = city, row["zone_id"]
+                values |= {(metrics.PARKING_STOPS, labels): row["stops"], (metrics.PARKING_OCCUPIED, labels): row["occupied_ms"] / 1000}
+            else:
+                values[metrics.LINES_RUN, (city,)] = row["lines_run"]
+        self._replace((city, "fleet", DAY), values)
+
+    def _turn_to(self, today: str) -> None:
+        """Once a new day has begun, show nothing more of the one before."""
         if today > self._today:
             self._today = today
             for key in [key for key in self._shown if key[2] == DAY]:
                 self._replace(key, {})
-        is_day = rate.window == rate.day.date
-        if not is_day or rate.day.date == self._today:
-            self._replace((rate.day.city, label, DAY if is_day else rate.window), _values(rate, label))
 
     def clear(self) -> None:
         """The partitions are given up: whoever has them next shows theirs."""

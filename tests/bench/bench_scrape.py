@@ -38,7 +38,7 @@ def fill() -> None:
             metrics.TARGET_RATIO.labels(city, measure).set(0.9)
         for energy in ("electric", "hybrid", "fuel"):
             metrics.VEHICLES_ACTIVE.labels(city, energy).set(1_000)
-        for gauge in (metrics.NEV_RATIO, metrics.EMPTY_RUN):
+        for gauge in (metrics.NEV_RATIO, metrics.EMPTY_RUN, metrics.NIGHT_RUN, metrics.LINES_RUN):
             gauge.labels(city).set(0.61803)
         metrics.DELIVERY.labels(city).observe(36_000)
     for city, enterprise in product(cities, enterprises):

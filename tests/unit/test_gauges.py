@@ -11,6 +11,8 @@ from streams.parcels.days import DayIncident
 from streams.parcels.violations import ScanViolation, ViolationKey
 from streams.runtime.open_incidents import OpenIncidents
 from streams.runtime.rate_gauges import RateGauges
+from streams.vehicles.empty_run import Millimetres, driven_row
+from streams.vehicles.fleet_day import Stays, lines_row, stays_row
 
 GAUGES = (metrics.ELECTRONIC_RATIO, metrics.GREEN_RATIO, metrics.MEASURE_RATIO, metrics.FORECAST)
 
@@ -37,6 +39,29 @@ def test_windows_without_parcels_and_days_that_are_over_disappear():
     assert shown() == {("electronic_waybill_ratio", "e", "30d"): 1.0, ("green_packaging_ratio", "e", "30d"): 0.0}
     gauges.clear()
     assert not shown()
+
+
+def of_fleet(city="c"):
+    gauges = (metrics.EMPTY_RUN, metrics.NIGHT_RUN, metrics.LINES_RUN, metrics.PARKING_STOPS, metrics.PARKING_OCCUPIED)
+    samples = [sample for gauge in gauges for sample in gauge.collect()[0].samples]
+    return {(s.name.removeprefix("courier_"), *list(s.labels.values())[1:]): s.value for s in samples if s.labels["city"] == city}
+
+
+def test_the_fleet_s_gauges_are_about_today():
+    """Driving, lines, loading zones (H Z S Y: parking places; W: five lines run each day; H 11: night)."""
+    gauges, first, second = RateGauges(), "2026-01-01", "2026-01-02"
+    lines, stays = lines_row("c", first, ["l1", "l2"], {"l1": None, "l3": None}), stays_row("c", first, "z", Stays(3, 5_400_000))
+    gauges.show_driven(driven_row("c", first, Millimetres(empty=1, known=4, night=2, run=10)), first)
+    gauges.show_fleet("c", first, [lines, stays], first)
+    today = {("empty_run_ratio",): 0.25, ("night_run_ratio",): 0.2, ("delivery_lines_run",): 1, ("parking_stops", "z"): 3, ("parking_occupied_seconds", "z"): 5_400}
+    assert of_fleet() == today
+    gauges.show_driven(driven_row("c", "2025-12-31", Millimetres(1, 1, 1, 1)), first)  # late fixes of yesterday
+    gauges.show_fleet("c", "2025-12-31", [stays_row("c", "2025-12-31", "z", Stays(9, 9))], first)
+    assert of_fleet() == today
+    gauges.show_driven(driven_row("c", second, Millimetres(run=10)), second)
+    assert of_fleet() == {("night_run_ratio",): 0.0}, "no load is known, and nothing stood anywhere"
+    gauges.clear()
+    assert not of_fleet()
 
 
 def count(rule):
