@@ -66,7 +66,7 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
         "listed": {credit: [row for row in report["standings"] if row["credit"] == credit] for credit in ("black", "red", "normal")},
         "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
         "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
-        "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report),
+        "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report, "days", "date"), "monthly": _series(t, report, "months", "month"),
         "maps": atlas.maps(t, report["network"]), "outside": atlas.outside(report["network"]), "place_kinds": [kind for kind in atlas.PLACES if kind in kinds],
     }  # fmt: skip
 
@@ -111,11 +111,11 @@ def _totals(report: Row) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _series(t: Writer, report: Row) -> list[plots.Series]:
-    """Electronic waybills and green packaging day by day."""
+def _series(t: Writer, report: Row, section: str, time: str) -> list[plots.Series]:
+    """Electronic waybills and green packaging, day by day or month by month."""
     targets: Mapping[str, float | None] = {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}
     said = [(rate, SCANNED[rate]) for rate in PLOTTED]
-    return [(t.plain_pair(*TITLES[measure]), {row["date"]: row[rate] for row in report["days"]}, targets.get(measure)) for rate, measure in said]
+    return [(t.plain_pair(*TITLES[measure]), {row[time]: row[rate] for row in report[section]}, targets.get(measure)) for rate, measure in said]
 
 
 def write_report(bootstrap: str, policy: Policy, registry: Registry, path: Path) -> None:

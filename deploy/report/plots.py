@@ -54,11 +54,11 @@ def bar(part: float, most: float) -> Markup:
 Place = Callable[[float, float], tuple[float, float]]
 """Where in the picture a value (of a day, of a share), or a position (lon, lat), is."""
 Series = tuple[str, dict[str, float], float | None]
-"""A title, share by date, and the target."""
+"""A title, share by date or month, and the target."""
 
 
-def days_plot(t: Writer, dates: Sequence[str], series: Sequence[Series]) -> Markup:
-    """Shares day by day, lines with gaps where nobody reported, and their targets as dashed lines with their figures."""
+def shares_plot(t: Writer, name: str, dates: Sequence[str], series: Sequence[Series]) -> Markup:
+    """Shares day by day (``YYYY-MM-DD``) or month by month (``YYYY-MM``): lines with gaps where nobody reported, and their targets as dashed lines with their figures."""
     values = [value for _, by_date, target in series for value in (*by_date.values(), target) if value is not None]
     lowest = max(0.0, math.floor(min(values, default=0.0) * 10 - 0.5) / 10)
     height = _TOP + _PLOT_HEIGHT + _BOTTOM
@@ -74,12 +74,12 @@ def days_plot(t: Writer, dates: Sequence[str], series: Sequence[Series]) -> Mark
     parts += _target_lines(t, [target for *_, target in series if target is not None], at)
     for number, (title, by_date, _) in enumerate(series):
         parts += [*_line(dates, by_date, number, at), *_legend(title, number, series)]
-    return picture(WIDTH, height, t.plain("days"), *parts)
+    return picture(WIDTH, height, t.plain(name), *parts)
 
 
 def _labelled(dates: Sequence[str]) -> list[tuple[int, str]]:
-    """Which days are named below the plot, and how: some of the days, or of the months where there are many."""
-    named = [(n, day[5:]) for n, day in enumerate(dates)]
+    """Which days or months are named below the plot, and how: some of them, or months where there are many days."""
+    named = [(n, day[5:] if len(day) > len("YYYY-MM") else day) for n, day in enumerate(dates)]
     if len(dates) > _DAYS_NAMED:
         named = [(n, day[:7]) for n, day in enumerate(dates) if day.endswith("-01")]
     return named[:: max(1, math.ceil(len(named) / _MOST_LABELS))]

@@ -67,7 +67,8 @@ CLAUSES: dict[str, Clauses] = {
         HOHHOT: ("一（三）", "推动行政村快递综合服务站建设"), HEZHOU: ("二（二）5", "村级公共服务点"), SHAOXING: ("六", "推进村级农村物流服务点建设"),
         YUNNAN: ("二（八）", "村级综合服务站"), WULONG: ("二（一）3", "第三级为186个村级物流服务点"),
     },
-    "pickup_points": {WULONG: ("一", "城市末端公共取送点基本实现全覆盖")},
+    "pickup_points": {WULONG: ("二（一）3", "以快递实体门店、智能快件箱等为载体的城市末端公共取送点")},
+    "pickup_point_coverage": {WULONG: ("一", "城市末端公共取送点基本实现全覆盖")},
     "delivery_lines": {WULONG: ("二（一）3", "开通5条物流配送专线")},
     "locker_cells": {
         HOHHOT: ("四（十二）", "在2019年底实现智能快件箱格口达到13万个以上"), HEZHOU: ("二（四）11", "推广智能投递设施"), SHAOXING: ("六", "鼓励智能快件箱建设"),

@@ -58,6 +58,10 @@ def _unserved(valid: Valid) -> list[Any]:
     return [township for township in valid["township"] if township.id not in served]
 
 
+def _pickup_points(valid: Valid) -> list[Any]:
+    return [facility for facility in valid["facility"] if facility.level == "pickup_point"]
+
+
 def _villages(valid: Valid) -> list[Any]:
     return [facility for facility in valid["facility"] if facility.level == "village"]
 
@@ -83,6 +87,8 @@ NEEDS = (
     Need("locker_cells", "智能快件箱格口数", "how many locker cells they have", _all("township"), "township", ("locker_cells",)),
     Need("service_stations", "公共服务站数", "how many service stations they have", _all("township"), "township", ("service_stations",)),
     Need("villages", "行政村数", "how many villages they have", _all("township"), "township", ("village_coverage",)),
+    Need("urban", "是否属于城区", "whether they are urban", _all("township"), "township", ("pickup_point_coverage",)),
+    Need("township", "所在乡镇（街道）", "in which township they stand", _pickup_points, "facility", ("pickup_point_coverage",)),
     Need("village", "所服务的行政村", "which village they serve", _villages, "facility", ("village_coverage",)),
 )  # fmt: skip
 REFERENCES = (

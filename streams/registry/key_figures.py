@@ -45,6 +45,7 @@ TITLES = {
     "township_stations": ("乡镇级站点", "township stations"),
     "village_points": ("村级服务点", "village points"),
     "pickup_points": ("末端公共取送点", "public pick-up points"),
+    "pickup_point_coverage": ("城区设末端公共取送点的乡镇（街道）占比", "urban townships and subdistricts with a public pick-up point"),
     "delivery_lines": ("配送专线", "delivery lines"),
     "locker_cells": ("智能快件箱格口", "smart-locker cells"),
     "service_stations": ("公共服务站", "public service stations"),
@@ -96,6 +97,7 @@ def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str
         "reusable_box_outlet_share": _share([o for o in standardised_outlets(valid) if o.reusable_boxes is not None], "reusable_boxes"),
         "township_coverage": _township_coverage(townships, outlets),
         "village_coverage": _village_coverage(townships, valid["facility"]),
+        "pickup_point_coverage": _pickup_point_coverage(townships, valid["facility"]),
         **_numbers(LEVELS[facility.level] for facility in valid["facility"]),
         "delivery_lines": len(valid["line"]) or None,
         "locker_cells": _sum(townships, "locker_cells"),
@@ -158,6 +160,13 @@ def _village_coverage(townships: Sequence[Township], facilities: Sequence[Facili
     served = Counter(township for township, _ in {(f.township, f.village) for f in facilities if f.village})
     known = {township.id: township.villages for township in townships if township.villages is not None}
     return share(sum(min(served[name], villages) for name, villages in known.items()), sum(known.values())) if served else None
+
+
+def _pickup_point_coverage(townships: Sequence[Township], facilities: Sequence[Facility]) -> float | None:
+    """The share of urban townships in which a pick-up point stands; None where no pick-up point says where it stands, or no township is urban."""
+    served = {f.township for f in facilities if f.level == "pickup_point" and f.township}
+    urban = [township.id for township in townships if township.urban]
+    return share(sum(name in served for name in urban), len(urban)) if served else None
 
 
 def _in_subsidy_window(registry: Registry, vehicles: Iterable[Vehicle], city: str | None) -> int | None:

@@ -106,9 +106,10 @@ class Standing(msgspec.Struct):
 
 
 class Township(Entry, tag="township", kw_only=True):
-    """Coverage figures of one township, and the number of its villages."""
+    """Coverage figures of one township or subdistrict, whether it is ``urban``, and the number of its villages."""
 
     covered: bool | None = None
+    urban: bool | None = None
     locker_cells: Number | None = None
     service_stations: Number | None = None
     villages: Number | None = None

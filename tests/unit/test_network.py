@@ -126,6 +126,8 @@ def recount(rows, today, window):
     reached = {t["id"] for t in of["township"] if t.get("covered")} | {o["township"] for o in outlets if o["filed"] and "township" in o}
     found["township_coverage"] = len(reached & {t["id"] for t in of["township"]}) / len(of["township"])
     found["village_coverage"] = len({(f["township"], f["village"]) for f in of["facility"] if "village" in f}) / sum(t["villages"] for t in of["township"])
+    town = {t["id"] for t in of["township"] if t.get("urban")}
+    found["pickup_point_coverage"] = len(town & {f.get("township") for f in of["facility"] if f["level"] == "pickup_point"}) / len(town)
     levels = [f["level"] for f in of["facility"]]
     names = {"hubs": "hub", "county_centres": "county", "township_stations": "township", "village_points": "village", "pickup_points": "pickup_point"}
     found |= {name: levels.count(level) for name, level in names.items() if level in levels}
@@ -150,7 +152,7 @@ def test_every_key_figure_of_a_sample_equals_a_plain_recount(sample):
 def test_a_sample_has_what_the_document_counts(sample):
     policy, known, _ = sample
     found = network(known, NOON_2026)
-    wanted = {"wulong-2019": {"hubs": 1, "township_stations": 10, "village_points": 186, "delivery_lines": 5, "village_coverage": 1.0}, "hohhot-2019": {"hubs": 2, "county_centres": 5}}
+    wanted = {"wulong-2019": {"hubs": 1, "township_stations": 10, "village_points": 186, "delivery_lines": 5, "village_coverage": 1.0, "pickup_point_coverage": 1.0}, "hohhot-2019": {"hubs": 2, "county_centres": 5}}
     assert wanted.get(policy.name, {}).items() <= found.items()
     assert ("county_centres" in found) is (policy.name != "wulong-2019") and ("delivery_lines" in found) is (policy.name == "wulong-2019")
 
@@ -224,6 +226,16 @@ def test_two_points_in_one_village_are_one_village():
     assert figures(*points, *towns)["village_coverage"] == 3 / 5
     assert figures(*points, {"kind": "township", "id": "t", "villages": 1})["village_coverage"] == 1.0  # more named than there are: never more than all
     assert "village_coverage" not in figures(*towns) and "village_coverage" not in figures(*points)
+
+
+def test_a_pick_up_point_covers_the_urban_township_that_it_stands_in():
+    """Wulong 一: 城市末端公共取送点基本实现全覆盖."""
+    towns = [{"kind": "township", "id": name, "urban": name in "ab"} for name in "abc"]
+    point = lambda name, **where: {"kind": "facility", "id": name, "level": "pickup_point", **where}  # noqa: E731
+    assert figures(*towns, point("1", township="a"), point("2", township="a"), point("3", township="c"))["pickup_point_coverage"] == 0.5
+    assert figures(*towns, point("1", township="c"))["pickup_point_coverage"] == 0.0
+    assert figures(*towns, {"kind": "facility", "id": "1", "level": "village", "township": "a", "village": "v"}, point("2")).get("pickup_point_coverage") is None
+    assert figures({"kind": "township", "id": "a"}, point("1", township="a")).get("pickup_point_coverage") is None
 
 
 def test_the_first_registration_decides_about_the_subsidy_window():

@@ -128,6 +128,8 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
         ([entry("township", "t"), entry("township", "u"), entry("outlet", "o", filed=True, township="u")], "1 of 1 township does not say whether they are covered, and no outlet on file serves them (covered): they count as no in “townships covered”"),
         ([entry("township", "t")], "1 of 1 township does not say whether they are covered, and no outlet on file serves them (covered): “townships covered” unknown (–)"),
         ([entry("facility", "f", level="village")], "1 of 1 facility does not say which village they serve (village): “villages with a delivery point” unknown (–)"),
+        ([entry("facility", "f", level="pickup_point")], "1 of 1 facility does not say in which township they stand (township): “urban townships and subdistricts with a public pick-up point” unknown (–)"),
+        ([entry("township", "t")], "1 of 1 township does not say whether they are urban (urban): “urban townships and subdistricts with a public pick-up point” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck", energy="fuel")], "1 of 1 vehicle does not say which emission standard they meet (emission_standard): “vehicles by emission standard” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say whether they are boxed (body): rule nonstandard_vehicle counts them as offending"),
         ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say who drives them (driver_ids): rule untrained_driver cannot judge them"),
@@ -148,7 +150,7 @@ def test_what_is_said_is_not_missing_and_old_records_do_not_count():
         entry("outlet", "o", camera=False, filed=True, recycling_container=False, standardised=False), entry("outlet", "old", valid_until="2020-12-31"),
         entry("vehicle", "v", vehicle_class="e_bike", body="open", driver_ids=["d"], joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
     ]  # fmt: skip
-    full += [entry("township", "t", locker_cells=0, service_stations=0, villages=0), entry("outlet", "serves", camera=True, filed=True, recycling_container=True, standardised=False, township="t")]
+    full += [entry("township", "t", urban=False, locker_cells=0, service_stations=0, villages=0), entry("outlet", "serves", camera=True, filed=True, recycling_container=True, standardised=False, township="t")]
     assert not [sentence for sentence in said(missing(registry(*full), NOW, SAMPLE_RULES, TITLES)) if "say" in sentence.split(":")[0]]
 
 

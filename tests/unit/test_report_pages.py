@@ -497,3 +497,14 @@ def test_the_command_needs_nothing_but_the_folder_and_the_registry(yicheng, wulo
     draw_ = ("report", "draw", "--seed", "s", "--count", "3", "--on", "2026-06-26", "--registry", out / "registry.jsonl", "--policy", "wulong-2019")
     drawn = yicheng.run(*draw_, "--inspectors", tmp_path / "names", "--publish", tmp_path / "draw.json")
     assert drawn.returncode == 0 and json.loads(drawn.stdout) == json.loads((tmp_path / "draw.json").read_text())
+
+
+def test_months_have_a_plot_once_there_are_two(policy):
+    """Month on month (Hohhot 六（十七）: 不断提高), with the targets; a single month is no course."""
+    rows = [rates_of("150100", day, "*", 100, electronic=electronic, green=green) for day, electronic, green in (("2026-04-30", 80, 70), ("2026-05-01", 95, 85), ("2026-06-01", 97, 91))]
+    page = lambda rows: as_html(gather(policy, Registry(policy.timezone), Published(rows, []), date(2026, 6, 1), date(2026, 6, 8)), "zh")  # noqa: E731
+    plots = re.findall(r'<svg [^>]*class="plot">.*?</svg>', page(rows), re.DOTALL)
+    assert [re.findall(r"<title>(.{7}) (\d+\.\d)%", plot) for plot in plots] == [
+        [], [("2026-04", "80.0"), ("2026-05", "95.0"), ("2026-06", "97.0"), ("2026-04", "70.0"), ("2026-05", "85.0"), ("2026-06", "91.0")],
+    ]  # fmt: skip
+    assert all("目标 90%" in plot for plot in plots) and len(re.findall('class="plot">', page(rows[-1:]))) == 1
