@@ -18,7 +18,7 @@ _ANSWER_BUCKETS_S = (60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 8
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, which no rule and no panel reads
 
-CITY = Info("courier_city", "City that this worker judges: its names and the name of its policy pack", ["city"])
+CITY = Info("courier_city", "City that this worker judges: its names, its policy pack and, where the document has ended, who goes on judging by it (continued_by)", ["city"])
 FIXES = Counter("courier_fixes", "Fixes judged, by what became of them", ["city", "outcome"])
 SCANS = Counter("courier_scans", "Parcel scans counted, by kind and outcome", ["city", "kind", "outcome"])
 PARCELS_ACCEPTED = Counter("courier_parcels_accepted", "Parcels accepted, by kind of waybill", ["city", "enterprise", "waybill"])

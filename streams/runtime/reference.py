@@ -154,7 +154,7 @@ def _watermark_ms(value: bytes) -> int:
 def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     """Set the gauges that follow from the registry and the policy alone; what no record says any more is no series any more."""
     city, named = policy.pack.city.adcode, policy.pack.city
-    metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name})
+    metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name, "continued_by": policy.continued_by(now_ms) or ""})
     fleet = active_vehicles(registry.valid(now_ms))
     for energy in get_args(Energy):
         metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))

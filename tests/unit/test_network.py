@@ -262,6 +262,17 @@ def test_gauges_say_what_the_registry_says_and_nothing_that_it_does_not_say_any_
     assert shown() == {} and not [s for m in metrics.NEV_RATIO.collect() for s in m.samples if s.labels["city"] == "451100"]
 
 
+def test_metrics_say_who_goes_on_judging_by_a_document_that_has_ended():
+    policy = load_policy("hohhot-2019")
+
+    def said(at_ms):
+        measure_network(policy, Registry(policy.timezone), at_ms)
+        return {s.labels["continued_by"] for m in metrics.CITY.collect() for s in m.samples if s.labels["city"] == "150100"}
+
+    assert said(NOON_2026) == {policy.pack.continued.by}
+    assert said(policy.days.bounds_ms(policy.pack.document.in_force.until)[0]) == {""}
+
+
 def test_measures_are_bounded_whatever_the_records_say():
     many = [vehicle(n, emission_standard=f"E{n}") for n in range(200)]
     assert figures(*many).keys() == {"emission_other"}
