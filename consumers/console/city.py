@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from consumers.console.basemap import Basemap
+from consumers.console.course import DayCourse
 from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
@@ -67,6 +68,7 @@ class City:
             self.log.begin_anew(secrets.randbits(31))
             self.fleet, self.tracks = Fleet(self.log.epoch), Tracks()
             self.incidents, self.rates = Incidents(), dict[tuple[str, str], dict[str, Any]]()
+            self.course = DayCourse()
             self.policies: Policies | None = None
             self.registry = Registry(ZoneInfo("Asia/Shanghai"))
             self.stream_ms = 0
@@ -114,8 +116,8 @@ class City:
             answer = self.incidents.enter_answer(value)
             self._tell("answer", {**msgspec.to_builtins(answer), "answer": self.incidents.answer_to(answer.incident_id)})
 
-    def enter_rate(self, value: bytes | None) -> None:
-        """Take over a row of a local day's rates; others are passed over. ``Malformed`` where the record is no row."""
+    def enter_rate(self, value: bytes | None, sent_ms: int | None = None) -> None:
+        """Take over a row of a local day's rates that was ``sent_ms``; others are passed over. ``Malformed`` where the record is no row."""
         row = decoded(value or b"", _decode_rate)
         named = [row.get(name) for name in ("city", "enterprise_id", "date")]
         if not all(isinstance(name, str) for name in named):
@@ -126,6 +128,9 @@ class City:
             known = self.rates.get((row["enterprise_id"], row["date"]))
             if known is None or known.get("revision", 0) <= row.get("revision", 0):
                 self.rates[row["enterprise_id"], row["date"]] = row
+                at_ms = self.stream_ms or sent_ms
+                if self.policies and at_ms:
+                    self.course.enter(row, at_ms, self.policies.newest.days)
 
     def enter_registry(self, key: bytes | None, value: bytes | None) -> None:
         """Take over all versions of a registry record; ``BadInput`` or ``ValueError`` where it cannot be read."""
@@ -232,12 +237,18 @@ class City:
                 "figures": FIGURES_WORDS._asdict(), "basemap": self.basemap.version,
             }  # fmt: skip
 
-    def views(self) -> dict[str, Any]:
-        """What the views of rates, outlets and the policy show."""
+    def views(self, enterprise_id: str = CITY_WIDE) -> dict[str, Any]:
+        """What the views of rates (with the day's course of one enterprise, or the city's), outlets and the policy show."""
         with self.lock:
             policy = self.policies.newest if self.policies else None
             unfiled = [(one.outlet_id, one.enterprise_id) for one in self.incidents.standing() if one.rule == "unfiled_outlet" and one.outlet_id]
-            return {"rates": rates_view(self.rates, policy), "outlets": outlets_view(self.registry, unfiled, self._now_ms()), "policy": policy_view(policy)}
+            return {"rates": {**rates_view(self.rates, policy), "course": self._course(enterprise_id)}, "outlets": outlets_view(self.registry, unfiled, self._now_ms()), "policy": policy_view(policy)}
+
+    def _course(self, enterprise_id: str) -> dict[str, Any] | None:
+        if self.policies is None:
+            return None
+        opened_ms = (one.opened_at_ms for one in self.incidents.standing() if enterprise_id in (CITY_WIDE, one.enterprise_id))
+        return self.course.of(enterprise_id, self.rates.get((enterprise_id, self.course.date), {}), opened_ms, self.policies.newest.days)
 
     def vehicle_table(self, since: int) -> dict[str, Any]:
         """Ids, plates and enterprises of the vehicles from a number on."""

@@ -57,7 +57,7 @@ class KafkaFeed:
             POLICY.name: lambda record: city.enter_policy(record.key, record.value),
             INCIDENTS.name: lambda record: city.enter_incident(record.value),
             FEEDBACK.name: lambda record: city.enter_answer(record.value),
-            RATES.name: lambda record: city.enter_rate(record.value),
+            RATES.name: lambda record: city.enter_rate(record.value, record.timestamp),
         }
 
     def start(self) -> None:

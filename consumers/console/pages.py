@@ -21,6 +21,7 @@ from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour
 from consumers.console.replies import asked_of, json_reply, refusal
 from streams.clock import now_ms
+from streams.counts import CITY_WIDE
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
 
@@ -128,8 +129,9 @@ class Pages:
         return json_reply(await asyncio.to_thread(lambda: orjson.dumps(self.city.state())))
 
     async def views(self, request: web.Request) -> web.StreamResponse:
-        """The rates by enterprise and day, the register of outlets, and the pack in sentences."""
-        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(self.city.views())))
+        """The rates by enterprise and day, the course of an ``enterprise`` (else the city's), the register of outlets, and the pack in sentences."""
+        enterprise_id = request.query.get("enterprise", CITY_WIDE)
+        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(self.city.views(enterprise_id))))
 
     async def vehicles(self, request: web.Request) -> web.StreamResponse:
         """Ids and plates from a number on."""

@@ -5,6 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from console.console_site import Site, filled
+from consumers.console.course import DayCourse
 from consumers.console.views import outlets_view, policy_view, rates_view
 from deploy.explain import explain
 from streams.policy.reader import load_policy
@@ -46,6 +48,22 @@ def test_the_register_is_as_of_now_and_strangers_are_on_no_file():
     assert [one["level"] for one in view["facilities"]] == ["hub"] and view["lines"] == [{"id": "l", "zones": ["z"], "vehicle_ids": ["v"]}]
 
 
+def test_the_course_of_a_day_is_by_minute_with_its_forecast_and_incidents():
+    days, course = load_policy("hohhot-2019").days, DayCourse()
+    from_ms = days.bounds_ms("2026-11-30")[0]
+    at = lambda hour, minute=0: from_ms + (60 * hour + minute) * 60_000  # noqa: E731
+    course.enter(row(0.1, enterprise_id="*", date="2026-11-29"), from_ms - 1, days)
+    for hour, minute, share in ((9, 0, 0.8), (9, 1, 0.85), (9, 1, 0.86), (12, 0, 0.9)):
+        course.enter(row(share, None if hour < 12 else 0.5, enterprise_id="*", date="2026-11-30"), at(hour, minute), days)
+    course.enter(row(0.2, enterprise_id="a", date="2026-11-30"), at(12), days)
+    course.enter(row(0.3, enterprise_id="*", date="2026-11-29"), at(12), days)  # late scans of yesterday
+    found = course.of("*", {"electronic_forecast": 0.95}, [from_ms - 1, at(9, 4), at(9, 9), at(9, 10), at(24)], days)
+    assert found["date"] == "2026-11-30" and found["minutes"] == [540, 541, 720] and found["day_minutes"] == 1_440
+    assert found["rates"] == {"electronic": [0.8, 0.86, 0.9], "green": [None, None, 0.5]} and found["forecast"] == {"electronic": 0.95, "green": None}
+    assert found["incidents"] == [(540, 2), (550, 1)]
+    assert course.of("a", {}, [], days)["rates"]["electronic"] == [0.2] and course.of("nobody", {}, [], days) is None
+
+
 @pytest.mark.parametrize("name", ["hohhot-2019", "hezhou-2018", "shaoxing-2019", "wulong-2019", "yunnan-2018"])
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_pack_is_said_in_the_sentences_of_policy_check(name, lang):
@@ -77,3 +95,28 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     page.click("#list [data-incident]")
     page.wait_for_function("() => !document.querySelector('#panel').hidden")
     watched.check()
+
+
+def test_the_rates_show_the_day_minute_by_minute_of_the_city_and_of_an_enterprise(tmp_path, watch):
+    """Console.md, Rates: the day's curve by minute with forecast, incidents drawn on it."""
+    site = filled(Site(tmp_path))
+    policy = load_policy("hohhot-2019")
+    site.city.enter_policy(b"hohhot-2019", json.dumps([policy.pack.source]).encode())
+    from_ms = policy.days.bounds_ms("2026-06-26")[0]
+    site.city.stream_ms = 0
+    for minute in range(8 * 60, 15 * 60, 5):
+        for name, share in (("*", 0.8 + minute / 6_000), ("swift", 0.7)):
+            said = row(share, 0.9 - minute / 9_000, 100 + minute, city="150100", enterprise_id=name, date="2026-06-26", window="2026-06-26", revision=minute, electronic_forecast=0.97, green_forecast=None)
+            site.city.enter_rate(json.dumps(said).encode(), from_ms + 60_000 * minute)
+    site.city.tick()
+    watched = watch(site.url)
+    page = watched.open("/?lang=en#view=rates")
+    page.wait_for_function("() => document.querySelectorAll('#view svg.course').length === 2")
+    assert page.text_content("#course") == "Minute by minute on 2026-06-26: The whole city" and page.get_attribute("#view svg.course", "aria-label") == "now 94.9 %, forecast 97.0 %"
+    assert page.locator("#view svg.course path.ahead").count() == 1 and page.locator("#view svg.course rect.opened").count() >= 1
+    page.screenshot(path=tmp_path / "course.png", full_page=True)
+    page.click("#view tbody tr:not(.city) button")
+    page.wait_for_function("() => document.querySelector('#course').textContent.endsWith('swift') && document.querySelector('#view button[aria-pressed=true]').textContent === 'swift'")
+    assert page.get_attribute("#view svg.course", "aria-label").startswith("now 70.0 %")
+    watched.check()
+    site.stop()

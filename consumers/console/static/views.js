@@ -24,16 +24,53 @@ function curve(days, { feature, target }) {
   return drawn;
 }
 
-function ratesView({ date, measures, rows, days }) {
+const LEFT = 34, RIGHT = 596, TOP = 14, BOTTOM = 128, LINES = 20;
+/** A day so far, minute by minute: the share, its target, its forecast for the end of the day, and the incidents opened meanwhile. */
+function course({ minutes, rates, forecast, incidents, day_minutes: whole, bin_minutes: bin }, { feature, target }) {
+  const points = minutes.map((minute, place) => [minute, rates[feature][place]]).filter(([, share]) => share !== null);
+  const ahead = forecast[feature];
+  if (!points.length) return el('p.empty', {}, t('noRates'));
+  const known = [...points.map(([, share]) => share), target, ahead].filter((share) => share !== null && share !== undefined);
+  const [least, most] = [Math.max(0, Math.min(...known) - 0.02), Math.min(1, Math.max(...known) + 0.02)];
+  const at = (minute) => LEFT + (minute / whole) * (RIGHT - LEFT);
+  const height = (share) => BOTTOM - LINES - ((share - least) / (most - least || 1)) * (BOTTOM - LINES - TOP);
+  const words = (text, place) => { const said = svg('text', place); said.append(text); return said; };
+  const clock = (minute) => `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;
+  const [last, now] = points.at(-1);
+  const drawn = svg('svg', { viewBox: `0 0 640 ${BOTTOM + 16}`, class: 'curve course', role: 'img', 'aria-label': [t('shareNow', percent(now)), ahead === null || ahead === undefined ? '' : t('forecastOf', percent(ahead))].filter(Boolean).join(', ') });
+  for (const share of [least, most]) drawn.append(svg('path', { class: 'rule', d: `M${LEFT} ${height(share)}H${RIGHT}` }), words(percent(share, 0), { x: LEFT - 4, y: height(share) + 3, 'text-anchor': 'end' }));
+  for (let hour = 0; hour <= whole / 60; hour += 6) drawn.append(words(clock(hour * 60), { x: at(hour * 60), y: BOTTOM + 13, 'text-anchor': 'middle' }));
+  const tallest = Math.max(1, ...incidents.map(([, count]) => count));
+  for (const [minute, count] of incidents) {
+    const tall = Math.max(2, (count / tallest) * (LINES - 4));
+    const one = svg('rect', { class: 'opened', x: at(minute), y: BOTTOM - tall, width: Math.max(1.5, at(minute + bin) - at(minute) - 0.5), height: tall });
+    one.append(svg('title', {}, t('openedFrom', clock(minute), count)));
+    drawn.append(one);
+  }
+  if (target !== null) drawn.append(svg('path', { class: 'target', d: `M${LEFT} ${height(target)}H${RIGHT}` }));
+  drawn.append(svg('path', { d: points.map(([minute, share], place) => `${place ? 'L' : 'M'}${at(minute).toFixed(1)} ${height(share).toFixed(1)}`).join('') }), svg('circle', { cx: at(last), cy: height(now), r: 2.5 }));
+  if (ahead !== null && ahead !== undefined) drawn.append(svg('path', { class: 'ahead', d: `M${at(last)} ${height(now)}L${RIGHT} ${height(ahead)}` }), words(percent(ahead), { x: RIGHT + 3, y: height(ahead) + 3 }));
+  return drawn;
+}
+
+let ofEnterprise = '*';
+function choose(id) {
+  ofEnterprise = id;
+  drawView('rates');
+}
+
+function ratesView({ date, measures, rows, days, course: ofDay }) {
   if (!rows.length) return [el('h2', {}, t('rates')), el('p.empty', {}, t('noRates'))];
   const shown = measures.filter(({ feature }) => rows.some((row) => row.rates[feature] !== null && row.rates[feature] !== undefined));
   const name = (id) => (id === '*' ? t('wholeCity') : say(state.enterprises[id]) || id);
   const head = el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), el('th.num', { scope: 'col' }, t('acceptedCount')),
     shown.map((measure) => el('th', { scope: 'col', title: say(measure.words) }, say(measure), measure.target === null ? null : el('small', {}, t('target', percent(measure.target, 0))))));
-  const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, name(row.enterprise_id)), el('td.num', {}, number(row.accepted ?? 0)),
+  const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, el('button.plain', { type: 'button', 'aria-pressed': String(row.enterprise_id === ofEnterprise), onclick: () => choose(row.enterprise_id) }, name(row.enterprise_id))), el('td.num', {}, number(row.accepted ?? 0)),
     shown.map(({ feature, target }) => el('td', {}, bar(row.rates[feature], target)))));
   const graphs = shown.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, measure), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
-  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0 }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))), el('h3', {}, t('byDay')), el('div.graphs', {}, graphs)];
+  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0 }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))), 
+    ofDay ? [el('h3', { id: 'course' }, t('courseOf', name(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, measure))))] : null,
+    el('h3', {}, t('byDay')), el('div.graphs', {}, graphs)].flat().filter(Boolean);
 }
 
 const LEVEL = (level) => t(level === 'township' ? 'township-level' : level);
@@ -92,7 +129,7 @@ export async function drawView(name) {
   if (!isView) return;
   const turn = (drawing += 1);
   try {
-    const found = await (await fetch('/api/views')).json();
+    const found = await (await fetch(`/api/views?enterprise=${encodeURIComponent(ofEnterprise)}`)).json();
     if (turn === drawing) $('view').replaceChildren(...VIEWS[name](found[name]).flat());
   } catch {
     if (!$('view').firstChild) $('view').replaceChildren(el('p.empty', {}, t('loading')));
