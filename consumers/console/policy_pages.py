@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from consumers.console.access import require
+from consumers.console.access import require, write_export
 from consumers.console.city import City
 from consumers.console.drafts import check_draft, zone_file_text
 from consumers.console.inside import Snapshot, snapshot_of_fixes, snapshot_of_fleet, who_is_inside
@@ -42,7 +42,8 @@ class PolicyPages:
         """What is asked where."""
         return [
             web.get("/api/policy/applies", _told(self.applies)), web.get("/api/policy/zones", _told(self.zones)),
-            web.post("/api/policy/check", _told(self.check)), web.post("/api/policy/inside", _told(self.inside)),
+            web.post("/api/policy/check", _told(self.check)), web.post("/api/policy/export", _told(self.export)),
+            web.post("/api/policy/inside", _told(self.inside)),
         ]  # fmt: skip
 
     def _policies(self) -> Policies:
@@ -71,7 +72,17 @@ class PolicyPages:
         }  # fmt: skip
 
     async def check(self, request: web.Request) -> dict[str, Any]:
-        """What is wrong with drawn zones; else the file's text. For admins."""
+        """What is wrong with drawn zones, and how large each is. For admins."""
+        return {**await self._checked(request), "text": None}
+
+    async def export(self, request: web.Request) -> dict[str, Any]:
+        """The same, and the file's text where nothing is wrong, which is written down. For admins."""
+        found = await self._checked(request)
+        if found["text"] is not None:
+            await write_export(request, f"zones of {self._policies().newest.name}", zones=len(found["areas_m2"]))
+        return found
+
+    async def _checked(self, request: web.Request) -> dict[str, Any]:
         require(request, "admin")
         return await asyncio.to_thread(check_draft, self._policies().newest, await _collection(request))
 

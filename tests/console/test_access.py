@@ -16,6 +16,7 @@ from consumers.console.pages import Pages
 from consumers.console.sessions import IDLE_S, LONGEST_S
 from consumers.console.users import User, write_user
 from streams.errors import BadInput
+from streams.policy.reader import load_policy
 from streams.settings import Settings
 
 
@@ -348,9 +349,22 @@ def test_who_logs_in_beside_many_others_is_asked_to_wait(tmp_path, monkeypatch):
 
 
 def test_zones_are_drawn_by_admins(site, cookies):
-    for path in ("/api/policy/check", "/api/policy/inside"):
+    for path in ("/api/policy/check", "/api/policy/export", "/api/policy/inside"):
         statuses = {role: site.ask(path, {"type": "FeatureCollection", "features": []}, cookie)[0] for role, cookie in cookies.items()}
         assert (statuses["viewer"], statuses["officer"]) == (403, 403) and statuses["admin"] != 403, path
+
+
+def test_a_zone_file_that_is_taken_along_is_written_down(site, cookies):
+    policy = load_policy("hohhot-2019")
+    site.city.enter_policy(b"hohhot-2019", json.dumps([policy.pack.source]).encode())
+    drawn, crossed = json.loads(policy.pack.source["geojson"]), json.loads(policy.pack.source["geojson"])
+    ring = crossed["features"][0]["geometry"]["coordinates"][0]
+    ring[1], ring[2] = ring[2], ring[1]
+    before = len(site.audit())
+    tell = lambda path, body: json.loads(site.ask(path, body, cookies["admin"])[2])  # noqa: E731
+    assert tell("/api/policy/check", drawn)["text"] is None and tell("/api/policy/export", crossed)["text"] is None and len(site.audit()) == before
+    assert json.loads(tell("/api/policy/export", drawn)["text"])["features"] == drawn["features"]
+    assert site.audit()[before:] == [("exported", "anna", {"what": "zones of hohhot-2019", "zones": len(drawn["features"]), "through": "console"})]
 
 
 def test_every_kind_of_base_map_is_shown_to_viewers_and_no_other_file():

@@ -192,9 +192,9 @@ export class DrawPanel {
     clearTimeout(this.later);
     this.later = setTimeout(() => this.check().catch((error) => this.tell(error.message)), CHECKED_AFTER_MS);
   }
-  async check() {
+  async check(what = 'check') {
     const { features } = this.draft;
-    const found = await ask('/api/policy/check', this.draft.collection);
+    const found = await ask(`/api/policy/${what}`, this.draft.collection);
     if (features === this.draft.features) { this.checked = found; this.drawJudged(); }
     return found;
   }
@@ -214,7 +214,7 @@ export class DrawPanel {
 
   async export() {
     try {
-      const { problems, name, text } = await this.check();
+      const { problems, name, text } = await this.check('export');
       if (problems.length) { this.tell(t('notExported', this.sentence(problems[0]))); return; }
       const link = el('a', { href: URL.createObjectURL(new Blob([text], { type: 'application/geo+json' })), download: name.split('/').at(-1) });
       document.body.append(link);
