@@ -75,7 +75,7 @@ def test_the_pack_is_said_in_the_sentences_of_policy_check(name, lang):
 
 
 def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_day, watch):
-    demo = console("--demo", recorded_day, "--speedup", 3600)
+    demo = console("--demo", recorded_day, "--speedup", 1200)
     watched = watch(demo.url)
     page = watched.open("/?lang=zh&theme=light#view=rates")
     page.wait_for_function(READY)

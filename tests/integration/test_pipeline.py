@@ -54,7 +54,7 @@ def test_a_recorded_day_reaches_the_sink_as_the_oracle_says(pipeline, day):
         assert child.wait(20) == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_kill_9_and_a_rebalance_change_nothing(pipeline, day, seed):
     """One worker is killed, a second joins and leaves, a third goes on; the sink still equals the oracle."""
     rng = random.Random(seed)
@@ -87,6 +87,7 @@ def test_kill_9_and_a_rebalance_change_nothing(pipeline, day, seed):
     pipeline.check_revisions()
 
 
+@pytest.mark.long  # tests/street/test_alarms_stand.py has a backlog of a day in one city
 def test_a_days_backlog_is_worked_off_without_taking_anything_back(pipeline, day):
     """The worker was away while a whole day came in, and reads its inputs at different paces."""
     pipeline.send_rows(in_order(day["gps"], day["scans"]))

@@ -48,13 +48,15 @@ def test_up_finds_every_injected_violation_and_nothing_else(embedded, yicheng):
     assert left == [], "processes are left over"
 
 
+@pytest.mark.long
 def test_a_full_day_in_half_a_minute_is_found_whole(embedded, yicheng):
-    done = yicheng.run("up", "--city", "yunnan", "--scenario", "full-day", "--speedup", "3600", "--rate", "1500")
+    done = yicheng.run("up", "--city", "yunnan", "--scenario", "full-day", "--speedup", "3600", "--rate", "1500", timeout=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "injected violations found and nothing else" in done.stdout
     assert {d["rule"] for d in incidents(yicheng.home)} >= {"offline_camera", "interrupted_feed", "blacklisted_enterprise", "unfiled_outlet", "silent_vehicle"}
 
 
+@pytest.mark.long  # tests/street/test_alarms_stand.py kills a worker in one city
 def test_up_survives_a_killed_worker_and_two_workers_share_the_work(embedded, yicheng):
     child = yicheng.start("up", "--rate", "300", "--duration", "25s", "--workers", "2", "--seed", "5")
     sink = yicheng.home / "up" / "incidents.jsonl"
