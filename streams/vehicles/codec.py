@@ -96,11 +96,11 @@ def _offended(vehicle: VehicleState, engine: Engine) -> Offended:
 
 
 def _late(vehicle: VehicleState, engine: Engine) -> tuple[Any, ...] | None:
-    """The late fixes of a vehicle that wait, with their offences, and since when."""
+    """The late fixes of a vehicle that wait, with their offences, and until when."""
     if vehicle.waiting is None:
         return None
     said = [(*late.fix[:6], late.fix.load, [_packed(o) for o in engine.offence_sets[late.fix.offence_set]], late.report) for late in vehicle.waiting.fixes.values()]
-    return vehicle.waiting.since_ms, said
+    return vehicle.waiting.until_ms, said
 
 
 def _lines(vehicle: VehicleState) -> Iterator[list[Any]]:
@@ -118,13 +118,13 @@ def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
     """What ``_late`` said."""
     if late is None:
         return None
-    since_ms, said = late
+    until_ms, said = late
     found = {}
     for at_ms, name, lon, lat, speed_kmh, ignition, load, offences, report in said:
         offence_set = engine.offence_sets.number(tuple(engine.compiler.offence(*offence) for offence in offences))
         fix = StoredFix(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
         found[at_ms, name] = Late(fix, *row_of(fix), Report(*report))
-    return Waiting(since_ms, found)
+    return Waiting(until_ms, found)
 
 
 def _packed(offence: Offence) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import CompiledRules, Offence, RuleCompiler, pair_offences
 from streams.vehicles.incidents import IncidentTracker, Transition
-from streams.vehicles.late import FEW, Late, Opened, Waiting
+from streams.vehicles.late import FEW, Late, Opened, Waiting, longest_wait_ms
 from streams.vehicles.offence_sets import OffenceSets
 from streams.vehicles.parking import Parking
 from streams.vehicles.partition import FixPartition
@@ -27,7 +27,7 @@ class LateInsertion:
         if vehicle.waiting is None:
             if fresh <= FEW:
                 return self.insert(partition, vehicle, [late])
-            vehicle.waiting = Waiting(partition.stream_time_ms, {})
+            vehicle.waiting = Waiting(partition.stream_time_ms + longest_wait_ms(fresh), {})
         vehicle.waiting.fixes[late.key] = late
         return self.catch_up(partition, vehicle) if vehicle.waiting.is_over(fresh) else []
 

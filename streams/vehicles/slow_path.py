@@ -80,7 +80,7 @@ class SlowPath:
             found = self.insertion.add(partition, vehicle, self._late(suspect, offences), self._fresh(partition, vehicle, history))
         transitions.extend(found)
         may_fall_silent = rule_set.silences and fix.ignition and vehicle.due_ms > fix.event_time_ms + self.tracker.shortest_silence_ms
-        waits = vehicle.waiting is not None and vehicle.due_ms > vehicle.waiting.due_ms
+        waits = vehicle.waiting is not None and vehicle.due_ms > vehicle.waiting.until_ms
         if found or may_fall_silent or waits:
             self.timers.schedule(partition, vehicle)
             self.timers.pass_time(partition, partition.stream_time_ms, transitions)

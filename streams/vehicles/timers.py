@@ -29,7 +29,7 @@ class Timers:
         history = partition.store.history(vehicle)
         deadlines = [deadline_ms(incident) for incident in vehicle.open.values()] if vehicle.open else []
         if vehicle.waiting is not None:
-            deadlines.append(vehicle.waiting.due_ms)
+            deadlines.append(vehicle.waiting.until_ms)
         earliest_ms = history.ends() + self.tracker.shortest_silence_ms if history.ignition() else END_MS
         if vehicle.compiled is None and partition.stream_time_ms < earliest_ms < END_MS:
             deadlines.append(earliest_ms)  # just restored: what the rules say is looked up when it may matter
@@ -60,7 +60,7 @@ class Timers:
     def _fall(self, partition: FixPartition, vehicle: VehicleState) -> list[Transition]:
         """A vehicle's timer falls."""
         stream_time_ms, transitions = partition.stream_time_ms, list[Transition]()
-        if vehicle.waiting is not None and vehicle.waiting.due_ms < stream_time_ms:
+        if vehicle.waiting is not None and vehicle.waiting.until_ms < stream_time_ms:
             transitions += self.insertion.catch_up(partition, vehicle)
         history = partition.store.check_out(vehicle)
         transitions += self.tracker.close_due(vehicle, stream_time_ms)

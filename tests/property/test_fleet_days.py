@@ -130,7 +130,8 @@ def test_days_of_the_fleet_equal_the_oracle(folder, registry, sent, split, block
         patch.setattr(quiet, "FEWEST_A_ROUND", 1)
         for module in (slow_path, insertion):
             patch.setattr(module, "FEW", few)
-        patch.setattr(late, "LONGEST_MS", waits)
+        for name in ("EACH_MS", "LONGEST_MS"):
+            patch.setattr(late, name, waits)
         compare(folder, registry, sent, split, more, chosen)
 
 
