@@ -1,6 +1,6 @@
 """The text of a metrics page. The library writes 60,000 series a second; counters and gauges, of which there can be as many, are written here in a fifth of the time.
 
-What a series is called is made once and kept; only values are written anew. Everything else, headers and histograms among it, is the library's.
+What a series is called is made once and kept, and so is its line while its value stays what it is. Everything else, headers and histograms among it, is the library's.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def is_plain(collector: Collector) -> bool:
 
 
 class PlainFamily:
-    """A counter or gauge with labels; of each series the beginning of its line."""
+    """A counter or gauge with labels; of each series the beginning of its line, its value and its line as last written."""
 
     def __init__(self, metric: Any) -> None:
         self._metric = metric
         self._name = metric._name + ("_total" if isinstance(metric, Counter) else "")  # noqa: SLF001
-        self._known: dict[MetricWrapperBase, str] = {}
+        self._known: dict[MetricWrapperBase, tuple[str, float, str]] = {}
 
     def header(self) -> Metric:
         """The family without its series."""
@@ -70,15 +70,17 @@ class PlainFamily:
             self._known.clear()
         lines = []
         for labels, child in series:
-            beginning = self._known.get(child) or self._enter(labels, child)
             value = child._value.get() if "_child_samples" not in child.__dict__ else _by_function(child)  # noqa: SLF001
-            lines.append(f"{beginning}{value!r}\n" if isfinite(value) else f"{beginning}{_words(value)}\n")
+            known = self._known.get(child)
+            if known is None or known[1] != value or not value:  # 0.0 and -0.0 are equal, and differ
+                beginning = self._beginning(labels) if known is None else known[0]
+                known = self._known[child] = beginning, value, f"{beginning}{value!r}\n" if isfinite(value) else f"{beginning}{_words(value)}\n"
+            lines.append(known[2])
         return "".join(lines).encode()
 
-    def _enter(self, labels: Sequence[str], child: MetricWrapperBase) -> str:
+    def _beginning(self, labels: Sequence[str]) -> str:
         said = ",".join(f'{name}="{value.translate(_ESCAPED)}"' for name, value in sorted(zip(self._metric._labelnames, labels, strict=True)))  # noqa: SLF001
-        self._known[child] = f"{self._name}{{{said}}} "
-        return self._known[child]
+        return f"{self._name}{{{said}}} "
 
 
 def _by_function(child: Any) -> float:
