@@ -18,6 +18,8 @@ from streams.pages import is_loopback
 from streams.settings import Settings
 
 Audience = Literal["police", "enterprise"]
+LinkMaker = Callable[[str, Audience], str]
+"""Makes the address at which an audience can look at an incident, by its id, and answer."""
 VALID_DAYS: Mapping[Audience, int] = {"police": 7, "enterprise": 30}
 """So long does a link show its incident. An enterprise reads the outcome of its objection there; until when it may object is another matter."""
 LONGEST_TOKEN = 320

@@ -65,6 +65,7 @@ def problems(entry: RouteEntry, within_ms: int, known: Mapping[str, bool], calen
         yield Problem(("text",), f"text: {problem}")
     yield from _held(entry)
     yield from _escalated(entry, within_ms)
+    yield from _of_enterprise(entry)
 
 
 def _wanted(entry: RouteEntry) -> Iterator[Problem]:
@@ -129,6 +130,17 @@ def _escalated(entry: RouteEntry, within_ms: int) -> Iterator[Problem]:
             yield Problem(("acknowledgement_lasts",), problem)
         elif entry.acknowledgement_lasts >= within_ms:
             yield Problem(("acknowledgement_lasts",), f"no reminder ever comes: incidents escalate within {duration_words(within_ms, 'en')} (escalate_within)")
+
+
+def _of_enterprise(entry: RouteEntry) -> Iterator[Problem]:
+    """An enterprise is told of its own incidents alone, and an objection is no answer."""
+    if entry.audience == "police":
+        return
+    if entry.match.enterprise is None or len(several(entry.match.enterprise)) != 1:
+        yield Problem(("audience",), "audience: enterprise needs match: {enterprise: ID}, one enterprise, which is told of its own incidents alone")
+    for key in ("escalate", "acknowledgement_lasts"):
+        if getattr(entry, key):
+            yield Problem((key,), f"{key} waits for an answer of police; a route with audience: enterprise gets none")
 
 
 def always_muted(route: Route, now_ms: int, timezone: ZoneInfo) -> str | None:

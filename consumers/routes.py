@@ -5,10 +5,11 @@ The first route that matches decides, unless it says ``continue``. What an incid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from consumers.answer_links import LinkMaker
 from consumers.facts import REMINDER
 from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
@@ -57,13 +58,13 @@ class Routing:
 
     def __init__(
         self, sinks: dict[str, SinkConfig], routes: Sequence[Route], rosters: dict[str, Roster] | None = None, *,
-        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: Callable[[str], str] | None = None,
+        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None,
     ) -> None:  # fmt: skip
         self.sinks, self.routes, self.rosters = sinks, tuple(routes), rosters or {}
         self.timezone, self.oldest_ms = timezone, oldest_ms
         self.writer = Writer(timezone, link)
         self._styles = {route.name: route.style for route in routes}
-        self._of_one_gone = Style(mask=frozenset().union(*(route.style.mask for route in routes)))
+        self._of_one_gone = Style(mask=frozenset().union(*(route.style.mask for route in routes)), audience="enterprise")
 
     def matching(self, incident: Reported) -> Iterator[Route]:
         """The routes that decide about an incident, in order."""
@@ -133,7 +134,7 @@ class Routing:
         return list(explained(self, event, now_ms))
 
     def message(self, event: IncidentEvent, route: str, step: int) -> Message:
-        """An event in a route's words. A route that is gone since: in both languages, masked as strictly as any."""
+        """An event in a route's words. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
         return self.writer.message(event, self._styles.get(route, self._of_one_gone), step)
 
     def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
@@ -141,6 +142,6 @@ class Routing:
         return self.writer.digest(messages, self._styles.get(route, self._of_one_gone), route, now_ms)
 
 
-def simple_routing(sinks: dict[str, SinkConfig], link: Callable[[str], str] | None = None) -> Routing:
+def simple_routing(sinks: dict[str, SinkConfig], link: LinkMaker | None = None) -> Routing:
     """Every revision of every incident to each sink, at once, its body as it was published: what holds without a file of routes."""
     return Routing(sinks, [Route(name=EVERY, to=tuple(sinks), transitions=TRANSITIONS)], link=link)

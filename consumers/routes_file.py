@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from consumers.answer_links import LinkMaker
 from consumers.calendars import Calendar, read_icalendar, weekly_hours
 from consumers.masking import MASKED
 from consumers.route import FIELDS, TRANSITIONS, Escalation, Roster, Route
@@ -43,7 +44,7 @@ State = tuple[int, int, int, int] | None
 """Of a file: when it was written and changed (ns), its size and number; None where it is not there."""
 
 
-def load_routing(path: Path, link: Callable[[str], str] | None = None) -> Routing:
+def load_routing(path: Path, link: LinkMaker | None = None) -> Routing:
     """The routes of a file; ``BadInput`` says in one line what is wrong, where, and what was meant."""
     return _Reader(path, link).routing()
 
@@ -55,7 +56,7 @@ def refuse_two_ways(settings: Settings) -> None:
         raise BadInput(f"YICHENG_ROUTES and {', '.join(given)} are both set; name all sinks in {settings.routes}, and leave the others out")
 
 
-def configured(settings: Settings, link: Callable[[str], str] | None = None) -> Routing:
+def configured(settings: Settings, link: LinkMaker | None = None) -> Routing:
     """The routing that settings ask for: that of their file of routes, else every incident to the sinks that they name."""
     refuse_two_ways(settings)
     if settings.routes is not None:
@@ -73,7 +74,7 @@ def configured(settings: Settings, link: Callable[[str], str] | None = None) -> 
     return simple_routing(sinks, link)
 
 
-def in_force(settings: Settings, link: Callable[[str], str] | None = None) -> Callable[[], Routing]:
+def in_force(settings: Settings, link: LinkMaker | None = None) -> Callable[[], Routing]:
     """Gives the routing that counts now; ``BadInput`` where the settings, or the file as it is at first, are wrong."""
     if settings.routes is not None:
         refuse_two_ways(settings)
@@ -85,7 +86,7 @@ def in_force(settings: Settings, link: Callable[[str], str] | None = None) -> Ca
 class RoutesFile:
     """A file of routes that is read again when it, or a file that it names, has changed. What is wrong then is logged once, and the old routes stay."""
 
-    def __init__(self, path: Path, link: Callable[[str], str] | None = None) -> None:
+    def __init__(self, path: Path, link: LinkMaker | None = None) -> None:
         self.path, self.link = path, link
         reader = _Reader(path, link)
         self._routing = reader.routing()
@@ -120,7 +121,7 @@ def _state(path: Path) -> State:
 class _Reader:
     """One reading of a file; ``states``: each file that was looked at, as it was just before that."""
 
-    def __init__(self, path: Path, link: Callable[[str], str] | None) -> None:
+    def __init__(self, path: Path, link: LinkMaker | None) -> None:
         self.path, self.link, self.states = path, link, dict[Path, State]()
 
     def routing(self) -> Routing:
@@ -279,7 +280,7 @@ def _route(entry: RouteEntry, calendars: Mapping[str, Calendar]) -> Route:
     return Route(
         name=entry.name,
         to=tuple(several(entry.to)),
-        style=Style(entry.language, frozenset(entry.mask), entry.title, entry.text),
+        style=Style(entry.language, frozenset(entry.mask), entry.title, entry.text, entry.audience),
         wanted={field: frozenset([str(given).lower()] if isinstance(given, bool) else several(given)) for field, given in wanted.items()},
         transitions=tuple(entry.transitions),
         debounce_ms=entry.debounce or 0,

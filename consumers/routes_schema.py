@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from consumers.answer_links import Audience
 from consumers.masking import Masked
 from consumers.route import TOLD, Field
 from consumers.wording import Language
@@ -43,11 +44,12 @@ class EscalationEntry(Strict, frozen=True):
 
 
 class RouteEntry(Strict, frozen=True):
-    """One route; ``to`` names sinks or rosters of ``on_call``."""
+    """One route; ``to`` names sinks or rosters of ``on_call``; an ``audience`` of ``enterprise`` gets links by which it can object."""
 
     name: str
     to: Values
     match: MatchEntry = MatchEntry()
+    audience: Audience = "police"
     language: Language = "both"
     mask: list[Masked] = []
     title: str | None = None

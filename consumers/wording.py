@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 import msgspec
 
+from consumers.answer_links import Audience, LinkMaker
 from consumers.facts import TITLE_FIELDS, facts, marks, text_fields
 from consumers.incident_events import IncidentEvent, Reported
 from consumers.masking import Masked, masked
@@ -43,16 +44,21 @@ _LIVE = re.compile(f"[{re.escape(_LIVE_CHARACTERS)}]|://")
 _WIDE = str.maketrans({character: chr(ord(character) + _FULL_WIDTH) for character in _LIVE_CHARACTERS})
 _AT_START = re.compile(r"^(\d{0,9})((?<!\d)[-+=]|(?<=\d)[.)](?=\s|$))")
 """What makes a line a list, a heading or a rule."""
+LINK_WORDS: dict[Audience, Words] = {
+    "police": Words("查看并答复", "Look at it and answer"),
+    "enterprise": Words("查看；如有异议，可在该页面所示期限内申诉", "Look at it; an objection is made there, until the day that it says"),
+}
 _TEST = Words("这是一条测试消息，不涉及任何车辆或企业。", "This is a test message; it is about no vehicle and no enterprise.")
 
 
 class Style(NamedTuple):
-    """How a route says things: its language, what it masks, and its own title and text, if it has some."""
+    """How a route says things: its language, what it masks, its own title and text, if it has some, and for whom its links are."""
 
     language: Language = "both"
     mask: frozenset[Masked] = frozenset()
     title: str | None = None
     text: str | None = None
+    audience: Audience = "police"
 
 
 class _Markdown(str):
@@ -126,7 +132,7 @@ _MD = _environment(
 class Writer:
     """Writes messages; ``timezone`` is the city's, ``link`` makes the address at which an incident, by its id, can be looked at and answered."""
 
-    def __init__(self, timezone: ZoneInfo, link: Callable[[str], str] | None = None) -> None:
+    def __init__(self, timezone: ZoneInfo, link: LinkMaker | None = None) -> None:
         self.timezone, self.link = timezone, link
 
     def message(self, event: IncidentEvent, style: Style, step: int) -> Message:
@@ -139,12 +145,12 @@ class Writer:
             incident, body = msgspec.convert(document["data"], Reported), json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
         kind = event.kind
         said = facts(incident, document["data"], kind, self.timezone)
-        url = self.link(incident.incident_id) if self.link else None
+        url = self.link(incident.incident_id, style.audience) if self.link else None
         fields = text_fields(incident, said, url)
         title = self._title(said, style, fields, marks(incident, kind, step))
         if style.text is not None:
-            return _message(message_id, body, title, _own_text(style.text, fields), incident.severity or "info")
-        parts = [(f"incident.{lang}.j2", {**said[lang], "link": url}) for lang in LANGUAGES if style.language in {lang, "both"}]
+            return _message(message_id, body, title, _own_text(style.text, fields, style.audience), incident.severity or "info")
+        parts = [(f"incident.{lang}.j2", {**said[lang], "link": url, "link_words": getattr(LINK_WORDS[style.audience], lang)}) for lang in LANGUAGES if style.language in {lang, "both"}]
         return _message(message_id, body, title, _rendered(parts), incident.severity or "info")
 
     def _title(self, said: dict[Lang, dict[str, Any]], style: Style, fields: dict[str, str], marked: str) -> str:
@@ -197,9 +203,9 @@ def _rendered(parts: Sequence[tuple[str, dict[str, Any]]]) -> _Parts:
     return _Parts(*([environment.get_template(name).render(said).rstrip("\n") for name, said in parts] for environment in (_TEXT, _MD)))
 
 
-def _own_text(wording: str, fields: dict[str, str]) -> _Parts:
+def _own_text(wording: str, fields: dict[str, str], audience: Audience) -> _Parts:
     """A route's own text; the values in it stay on their lines."""
-    link = _MD.filters["linked"](fields["link"], "查看并答复 look and answer") if fields["link"] else ""
+    link = _MD.filters["linked"](fields["link"], " ".join(LINK_WORDS[audience])) if fields["link"] else ""
     plain, marked_up = ({name: said(value) for name, value in fields.items()} for said in (shown, markdown))
     return _Parts([wording.rstrip("\n").format_map(plain)], [wording.rstrip("\n").format_map(marked_up | {"link": link})])
 

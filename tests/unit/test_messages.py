@@ -121,7 +121,7 @@ def test_a_text_of_ones_own_stands_below_the_title_and_what_it_names_stays_on_it
     title, reason, when, link = message.text.splitlines()
     assert (title, reason, link) == (message.title, "- 甲\\n**乙** [去](https://evil.example)", LINK.format("INCIDENT1")) and when.endswith("（UTC+08:00）")
     assert message.markdown.split("\n\n")[1].splitlines() == [
-        "－ 甲＼n＊＊乙＊＊ ［去］（https：//evil.example）  ", f"{markdown(when)}  ", "[查看并答复 look and answer](https://console.example/i/INCIDENT1?s=%281%29&t=2)",
+        "－ 甲＼n＊＊乙＊＊ ［去］（https：//evil.example）  ", f"{markdown(when)}  ", "[查看并答复 Look at it and answer](https://console.example/i/INCIDENT1?s=%281%29&t=2)",
     ]  # fmt: skip
     assert "{" not in written(text="{link}|{driver_id}", link=None).text, "what is not known is empty"
 
@@ -192,7 +192,7 @@ def test_nothing_from_outside_begins_a_line_or_steers_a_terminal(attack):
 
 
 def test_a_link_cannot_be_left_by_its_address():
-    assert "(https://x/a%29%5Bb%5D%28https://evil.example%29%20c)  \n" in written(link=lambda _: "https://x/a)[b](https://evil.example) c").markdown
+    assert "(https://x/a%29%5Bb%5D%28https://evil.example%29%20c)  \n" in written(link=lambda *_: "https://x/a)[b](https://evil.example) c").markdown
 
 
 def test_a_template_is_no_program_of_whoever_reports():
@@ -265,3 +265,11 @@ def test_rules_are_called_as_the_rules_themselves_say():
 
 def test_markdown_of_any_text_has_no_live_character():
     assert not set(markdown("".join(map(chr, range(32, 127))))) & set("*`_[]()<>#|~!\\@&$^{}")
+
+
+def test_an_enterprise_s_own_notice_has_a_link_by_which_it_can_only_object():
+    asked = []
+    message = written(link=lambda *given: asked.append(given) or "https://x/i", audience="enterprise")
+    assert asked == [("INCIDENT1", "enterprise")] and "Look at it; an objection is made there, until the day that it says: https://x/i" in message.text
+    assert "查看；如有异议，可在该页面所示期限内申诉：https://x/i" in message.text and "查看并答复" not in message.text
+    assert "[查看；如有异议，可在该页面所示期限内申诉 Look" in written(link=lambda *_: "https://x/i", audience="enterprise", text="{link}").markdown

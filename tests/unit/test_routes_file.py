@@ -105,9 +105,10 @@ def test_every_key_of_a_route_has_its_effect(folder):
 
 def test_the_example_is_read(folder, monkeypatch):
     monkeypatch.setenv("WECOM_KEY", "k")
-    (folder / "secrets" / "chief-mail").write_text("mailto://x")
+    for name in ("chief-mail", "swift-mail"):
+        (folder / "secrets" / name).write_text("mailto://x")
     routing = load_routing(write(folder, (ROOT / "deploy" / "routes.example.yaml").read_text("utf-8")))
-    assert [route.name for route in routing.routes] == ["everything", "rehearsal", "speeding", "parking", "rest"]
+    assert [route.name for route in routing.routes] == ["everything", "rehearsal", "notice-swift", "speeding", "parking", "rest"]
 
 
 ROUTE = "- name: x"
@@ -149,6 +150,11 @@ MISTAKES = {
     "an unknown basis": (with_route(ROUTE, "  match: {basis: state}", "  to: duty"), 22, "unknown basis 'state'; did you mean 'stated'?"),
     "a city that is no code": (with_route(ROUTE, "  match: {city: hohhot}", "  to: duty"), 22, "city 'hohhot' is not the six digits of its code"),
     "an unknown language": (with_route(ROUTE, "  to: duty", "  language: cn"), 23, "language: invalid enum value 'cn'"),
+    "an audience that is none": (with_route(ROUTE, "  to: duty", "  audience: enterprises"), 23, "did you mean 'enterprise'?"),
+    "an enterprise that is told of others": (with_route(ROUTE, "  match: {enterprise: [a, b]}", "  to: duty", "  audience: enterprise"), 24, "which is told of its own incidents alone"),
+    "an enterprise that is told of all": (with_route(ROUTE, "  to: duty", "  audience: enterprise"), 23, "audience: enterprise needs match: {enterprise: ID}"),
+    "an enterprise whose answer is waited for": (
+        with_route(ROUTE, "  match: {enterprise: a}", "  to: duty", "  audience: enterprise", "  escalate: [{after: 1h, to: chief}]"), 25, "escalate waits for an answer of police"),
     "an unknown mask": (with_route(ROUTE, "  to: duty", "  mask: [plates]"), 23, "did you mean 'plate'?"),
     "an unknown transition": (with_route(ROUTE, "  to: duty", "  transitions: [open]"), 23, "did you mean 'opened'?"),
     "an unknown field to group by": (with_route(ROUTE, "  to: duty", "  group_by: [zones]", "  group_wait: 1m"), 23, "did you mean 'zone'?"),
