@@ -8,8 +8,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.admin import read_topic
 from streams.clock import now_ms
-from streams.topics import CLOCK, GPS, HEARTBEAT, PARTIALS, SCAN
-from streams.watermark import CLOCK_KEY, DISORDER_MS, Clock, decode_clock
+from streams.topics import CLOCK, PARTIALS
+from streams.watermark import CLOCK_KEY, DISORDER_MS, INPUTS, Clock, decode_clock
 
 Ends = dict[TopicPartition, int]
 
@@ -32,7 +32,7 @@ class Ending:
         clock = read_clock(self.bootstrap)
         if clock.read_until_ms <= self.sent_ms + DISORDER_MS + 1_000 or clock.settled_ms < clock.watermark_ms - 1:
             return False
-        return all(committed_to(self.bootstrap, self.group, ends(self.bootstrap, topic.name)) for topic in (GPS, SCAN, HEARTBEAT))
+        return all(committed_to(self.bootstrap, self.group, ends(self.bootstrap, topic)) for topic in INPUTS)
 
 
 def read_clock(bootstrap: str) -> Clock:

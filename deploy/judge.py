@@ -20,18 +20,21 @@ from streams.city.ledger import CityLedger
 from streams.city.rates import fleet_rows
 from streams.clock import END_MS
 from streams.counts import CITY_WIDE, outlet_row, rate_row
+from streams.decode import Malformed
+from streams.enterprises.confirmations import Answered, answered
 from streams.enterprises.credit import charge_of
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput
 from streams.events import Reject
 from streams.files.record_files import How
+from streams.files.text_files import open_lines
 from streams.incident import IncidentData
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
-from streams.topics import GPS
+from streams.topics import FEEDBACK, GPS
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition, as_transition
@@ -43,12 +46,12 @@ Taken = tuple[Counter[str], list[Reject]]
 
 
 def judge_files(
-    policy: Policy, registry: Registry, gps: Sequence[str], scans: Sequence[str], out: Path, *, heartbeats: Sequence[str] = (),
+    policy: Policy, registry: Registry, gps: Sequence[str], scans: Sequence[str], out: Path, *, heartbeats: Sequence[str] = (), answers: str | None = None,
     identity_key: bytes = IDENTITY_KEY, how: How | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Judge fixes, scans and heartbeats (whatever ``record_files`` reads; ``-`` is stdin) into four files in ``out``.
 
-    ``how``: an encoding, a mapping of columns. Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot
+    ``answers``: lines as of ``courier.feedback.v1``. ``how``: an encoding, a mapping of columns. Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot
     be read, or ``out`` is no folder.
     """
     try:
@@ -56,7 +59,7 @@ def judge_files(
     except OSError as error:
         raise BadInput(f"--out {out}: {error.strerror}; give the name of a folder") from None
     started, cpu_started = time.perf_counter(), time.process_time()
-    judging = _Judging(policy, registry, identity_key)
+    judging = _Judging(policy, registry, identity_key, list(read_answers(answers)) if answers else [])
     with (out / "rejects.jsonl").open("wb") as rejects_file, progress_bar() as progress:
         intake = Intake(rejects_file, progress, how or How())
         intake.read("gps", gps, judging.take_fixes)
@@ -86,7 +89,8 @@ def judge_files(
 class _Judging:
     """One partition of each input, judged chunk by chunk; and the city's ledger, which is judged once, when all has been read."""
 
-    def __init__(self, policy: Policy, registry: Registry, identity_key: bytes) -> None:
+    def __init__(self, policy: Policy, registry: Registry, identity_key: bytes, answers: Sequence[Answered]) -> None:
+        self.answers = answers
         self.policies = Policies([policy])
         self.registry = registry
         self.identity_key = identity_key
@@ -140,6 +144,8 @@ class _Judging:
         for data in of_vehicles:
             if charge := charge_of(data, self.policies):
                 yield Contribution(self.city, GPS.name, charge=charge)
+        for answer in self.answers:
+            yield Contribution(self.city, FEEDBACK.name, answer=answer)
         for date, day in self.fixes.fleet_days.by_date.items():
             yield Contribution(self.city, GPS.name, CITY_WIDE, date, 0, fleet=day)
 
@@ -173,6 +179,16 @@ class _Judging:
         known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, period.last.isoformat()) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
         return {"document": document, **others, "credit": list(self.standings.values()), "key_figures": known}
+
+
+def read_answers(name: str) -> Iterator[Answered]:
+    """The answers in a file, one a line, each as if it had arrived at its own time; ``BadInput`` names the first line that is none."""
+    for number, line in enumerate(open_lines(name), 1):
+        try:
+            if line.strip():
+                yield answered(line, None, number)
+        except Malformed as error:
+            raise BadInput(f"{name}:{number}: {error}") from None
 
 
 def _row(data: IncidentData) -> dict[str, Any]:

@@ -53,6 +53,7 @@ CONTENT = {
     topics.PARCEL_STATE: Content("", _STATE),
     topics.HEARTBEAT_STATE: Content("", _STATE),
     topics.RATE_STATE: Content("", _STATE),
+    topics.FEEDBACK_STATE: Content("", _STATE),
     topics.CLOCK: Content("", "internal: how far all inputs have been read, for partitions without traffic"),
     topics.INCIDENTS: Content("subject", "CloudEvents 1.0 of type `yicheng.incident.opened.v1`, `updated`, `closed`, `retracted`, each with clause, its words and what they are worth, evidence and the reason in words"),
     topics.RATES: Content(

@@ -231,6 +231,8 @@ def heartbeats(policy: Policy, registry: Registry, truth: Truth, scans: list[Sca
 def note_credit(policy: Policy, registry: Registry, truth: Truth, watermark_ms: int) -> None:
     """Write down who gets on the black list, and what drivers are charged, for what else the truth says, when time has come so far; to be called when that is complete."""
     for rule in policy.credit_rules:
+        if rule.parameters.confirmed_only:
+            continue  # nobody answers in made-up traffic
         if rule.parameters.drivers is not None:
             _note_drivers(policy, registry, truth, rule.parameters.drivers, watermark_ms)
         costs: dict[str, list[tuple[int, float]]] = {}

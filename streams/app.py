@@ -3,6 +3,7 @@
     courier.gps.v1 ──▶ judge_fixes ──▶ courier.incidents.v1, courier.late.v1, courier.dead.v1
     courier.scan.v1 ─▶ count_scans ──────▶ courier.partials.v1 ──▶ sum_rates ──▶ courier.rates.v1, courier.credit.v1,
     courier.heartbeat.v1 ▶ hear_heartbeats ▶ courier.partials.v1                 courier.incidents.v1, courier.clock.v1
+    courier.feedback.v1 ▶ hear_answers ────▶ courier.partials.v1 (which incidents police have confirmed, where the policy asks)
     every closed incident ─▶ courier.partials.v1 (what it costs its enterprise)
     every checkpoint ──────▶ courier.partials.v1 (how far the inputs have been read: the watermark, watermark.py)
     courier.registry.v1, courier.policy.v1, courier.credit.v1, courier.clock.v1 ──▶ reference (read whole before anything is judged, then tailed)
@@ -25,6 +26,7 @@ from yarl import URL
 
 from streams import metrics
 from streams.runtime import patches
+from streams.runtime.answer_stage import AnswerStage
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
@@ -40,7 +42,7 @@ from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, fail_fast
 from streams.settings import Settings
 from streams.stopping import stopping
-from streams.topics import GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
+from streams.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
@@ -68,6 +70,7 @@ class Stages(NamedTuple):
     fixes: FixStage
     scans: ScanStage
     heartbeats: HeartbeatStage
+    answers: AnswerStage
     city: CityStage
 
 
@@ -77,6 +80,7 @@ def build_stages(checkpoint: Checkpoint, reference: Reference, identity_key: byt
         FixStage(checkpoint, reference, identity_key, refused),
         ScanStage(checkpoint, reference, refused),
         HeartbeatStage(checkpoint, reference, refused),
+        AnswerStage(checkpoint, reference),
         CityStage(checkpoint, reference, identity_key),
     )
 
@@ -94,6 +98,23 @@ def build_app(settings: Settings, web_port: int) -> App:
     refused = RefusedShare(settings.refused_share, settings.refused_share_records, stops=settings.refused_share_stops)
     stages = build_stages(checkpoint, reference, key, refused)
 
+    _add_agents(app, stages)
+
+    @app.task
+    async def _checkpoints() -> None:
+        await _save_now_and_then(app, stages.fixes, settings)
+
+    @app.on_before_shutdown.connect
+    async def _drain(*_: Any, **__: Any) -> None:
+        stopping.count_down()  # that is all the time it has, also where a failure is what stops it
+        await checkpoint.close()
+
+    return app
+
+
+def _add_agents(app: App, stages: Stages) -> None:
+    """One for each input, and for what these come to."""
+
     @app.agent(_topic(app, GPS), name="judge_fixes")
     async def judge_fixes(stream: Any) -> None:
         await _each_chunk(app, stream, stages.fixes)
@@ -106,20 +127,13 @@ def build_app(settings: Settings, web_port: int) -> App:
     async def hear_heartbeats(stream: Any) -> None:
         await _each_chunk(app, stream, stages.heartbeats)
 
+    @app.agent(_topic(app, FEEDBACK), name="hear_answers")
+    async def hear_answers(stream: Any) -> None:
+        await _each_chunk(app, stream, stages.answers)
+
     @app.agent(_topic(app, PARTIALS), name="sum_rates")
     async def sum_rates(stream: Any) -> None:
         await _each_chunk(app, stream, stages.city)
-
-    @app.task
-    async def _checkpoints() -> None:
-        await _save_now_and_then(app, stages.fixes, settings)
-
-    @app.on_before_shutdown.connect
-    async def _drain(*_: Any, **__: Any) -> None:
-        stopping.count_down()  # that is all the time it has, also where a failure is what stops it
-        await checkpoint.close()
-
-    return app
 
 
 def _faust_app(settings: Settings, web_port: int) -> App:

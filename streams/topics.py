@@ -33,20 +33,22 @@ VEHICLE_STATE = Topic("courier.vehicle-state.v1", compacted=True, state=True, st
 PARCEL_STATE = Topic("courier.parcel-state.v1", compacted=True, state=True, stamped=True)
 HEARTBEAT_STATE = Topic("courier.heartbeat-state.v1", compacted=True, state=True, stamped=True)
 RATE_STATE = Topic("courier.rate-state.v1", compacted=True, state=True, stamped=True)
+FEEDBACK_STATE = Topic("courier.feedback-state.v1", compacted=True, state=True, stamped=True)
 """Internal: the stages' state, partitioned as their input is; read back by whoever is assigned the partition next."""
 CLOCK = Topic("courier.clock.v1", partitioned=False, compacted=True)
 """Internal: how far each fix partition's stream time has come, for those that have no traffic of their own."""
 INCIDENTS = Topic("courier.incidents.v1", retention_ms=90 * DAY_MS)
 RATES = Topic("courier.rates.v1", compacted=True)
-FEEDBACK = Topic("courier.feedback.v1", retention_ms=90 * DAY_MS)
+FEEDBACK = Topic("courier.feedback.v1", retention_ms=90 * DAY_MS, stamped=True)
 CREDIT = Topic("courier.credit.v1", compacted=True)
 DEAD = Topic("courier.dead.v1", retention_ms=30 * DAY_MS)
 LATE = Topic("courier.late.v1", retention_ms=30 * DAY_MS)
 
 ALL = (
-    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, HEARTBEAT_STATE, RATE_STATE, CLOCK, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD, LATE,
+    GPS, SCAN, HEARTBEAT, REGISTRY, POLICY, PARTIALS, VEHICLE_STATE, PARCEL_STATE, HEARTBEAT_STATE, RATE_STATE, FEEDBACK_STATE, CLOCK, INCIDENTS, RATES, FEEDBACK, CREDIT, DEAD,
+    LATE,
 )  # fmt: skip
-STATE_OF = {GPS: VEHICLE_STATE, SCAN: PARCEL_STATE, HEARTBEAT: HEARTBEAT_STATE, PARTIALS: RATE_STATE}
+STATE_OF = {GPS: VEHICLE_STATE, SCAN: PARCEL_STATE, HEARTBEAT: HEARTBEAT_STATE, FEEDBACK: FEEDBACK_STATE, PARTIALS: RATE_STATE}
 """The topics that workers judge, and where the state of each is kept: in the partition of the same number."""
 DERIVED = (*STATE_OF.values(), PARTIALS, CLOCK)
 """What workers make again of what the other topics hold, should they have to begin anew."""

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import BEGINNING_MS, END_MS
-from streams.topics import GPS, HEARTBEAT, SCAN
+from streams.topics import FEEDBACK, GPS, HEARTBEAT, SCAN
 
 DISORDER_MS = 3_000
 """F: so much later than a record of later event time a record may arrive in ordered traffic."""
@@ -28,7 +28,7 @@ SECONDS_KEPT = 2_048
 """Seconds of arrival that are told apart while a backlog is worked off; beyond, neighbours are joined, as of the later one."""
 CLOCKS_APART_MS = 10_000
 """The clocks of two brokers differ by no more."""
-INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name)
+INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, FEEDBACK.name)
 """The topics that feed the city's judgements; each of their partitions must be read for time to go on."""
 
 CLOCK_KEY = b"watermark"

@@ -853,25 +853,49 @@ class Oracle:
         own_gap = 0 if rule in OTHER_RULES or rule.startswith("low_") else _duration(entry.get("merge_gap", "2m"))
         return closed + max(self.lateness, own_gap)
 
-    def black(self, incidents, stream_time, live=False):
+    def costing(self, ledger, settled, answers):
+        """When an incident costs points, (from, until): for a year; where only confirmed ones do, of that what lies after "acknowledged" or "fined" and not after "dismissed" or an objection that was upheld.
+
+        ``answers``: (arrival, offset, action, answer's id, id of the objection that it decides), in any order.
+        """
+        year = 365 * 86_400_000
+        if ledger.get("confirmed_only") != "true":
+            return [(settled, settled + year)]
+        heard, waiting, turns = set(), [], [(float("-inf"), False)]
+        for t, _, action, name, about in sorted(answers, key=lambda row: row[:2]):
+            if name is not None and name in heard:
+                continue
+            heard.add(name)
+            if action == "objected":
+                waiting = waiting or [name]
+            elif action in ("upheld", "rejected"):
+                if waiting and about in (None, *waiting):
+                    waiting, turns = [], turns + [(t, False)] * (action == "upheld")
+            elif action in ("acknowledged", "fined", "dismissed"):
+                turns.append((t, action != "dismissed"))
+        ends = [t for t, _ in turns[1:]] + [float("inf")]
+        spans = [(max(settled, t), min(settled + year, end)) for (t, right), end in zip(turns, ends, strict=True) if right]
+        return [(start, end) for start, end in spans if start < end]
+
+    def black(self, incidents, stream_time, live=False, answers=None):
         """Times on the black list, (rule id, enterprise, from, until or None): of incidents as published; costs count once settled before now.
 
-        A worker (``live``) keeps accounts only of enterprises that some record of the registry names.
+        A worker (``live``) keeps accounts only of enterprises that some record of the registry names. ``answers``: as in ``costing``, by incident.
         """
         closed = [d for d in incidents if d["state"] == "closed"]
-        incidents = [(d["rule"], d["enterprise_id"], self.settled(d["rule"], d["rule_id"], d["opened_at_ms"], d["closed_at_ms"])) for d in closed]
+        incidents = [(d["rule"], d["enterprise_id"], self.settled(d["rule"], d["rule_id"], d["opened_at_ms"], d["closed_at_ms"]), (answers or {}).get(d["incident_id"], ())) for d in closed]
         found = set()
         named = {r["id"] for r in self.records["enterprise"]} | {r.get("enterprise_id") for rs in self.records.values() for r in rs}
         incidents = [incident for incident in incidents if not live or incident[1] in named]
         for rule in self.pack["rules"]:
             if rule["rule"] != "blacklisted_enterprise":
                 continue
-            costs = [(e, t, float(rule["points"][r])) for r, e, t in incidents if r in rule["points"] and e not in (None, "*")]
-            for enterprise in {e for e, _, _ in costs}:
-                own = [(t, points) for e, t, points in costs if e == enterprise]
+            costs = [(e, t, end, float(rule["points"][r])) for r, e, settled, said in incidents if r in rule["points"] and e not in (None, "*") for t, end in self.costing(rule, settled, said)]
+            for enterprise in {e for e, *_ in costs}:
+                own = [cost[1:] for cost in costs if cost[0] == enterprise]
                 now, since = stream_time - 1, None
-                for moment in sorted({turn for t, _ in own for turn in (t, t + 365 * 86_400_000) if turn <= now}):
-                    black = sum(points for t, points in own if t <= moment < t + 365 * 86_400_000) >= float(rule["black_at"])
+                for moment in sorted({turn for t, end, _ in own for turn in (t, end) if turn <= now}):
+                    black = sum(points for t, end, points in own if t <= moment < end) >= float(rule["black_at"])
                     if black and since is None:
                         since = moment
                     elif not black and since is not None:
@@ -881,15 +905,18 @@ class Oracle:
                     found.add((rule["id"], enterprise, since, None))
         return found
 
-    def driver_credit(self, driven_by, stream_time):
-        """Each driver on record who has points: (standing, points), by the closed incidents of vehicles that had settled before now; who drove is who the first fix that says so names."""
+    def driver_credit(self, driven_by, stream_time, answers_to=lambda *_: ()):
+        """Each driver on record who has points: (standing, points), by the closed incidents of vehicles that had settled before now; who drove is who the first fix that says so names.
+
+        ``answers_to``: those to an incident, as in ``costing``, by its rule instance, vehicle, zone and beginning.
+        """
         found = Counter()
         (ledger,) = [rule for rule in self.pack["rules"] if rule["rule"] == "blacklisted_enterprise"]
         for incident, own in (each for lines in driven_by for each in self.incidents(lines, stream_time)[0]):
-            rule, rule_id, _, _, opened, last, _, state = incident
+            rule, rule_id, vehicle, zone, opened, last, _, state = incident
             driver, cost = self.words(own)[-1], float(ledger["drivers"]["points"].get(rule, 0))
-            settled = self.settled(rule, rule_id, opened, last)
-            if cost and state == "closed" and driver in {r["id"] for r in self.records["driver"]} and settled <= stream_time - 1 < settled + 365 * 86_400_000:
+            spans = self.costing(ledger, self.settled(rule, rule_id, opened, last), answers_to(rule_id, vehicle, zone, opened))
+            if cost and state == "closed" and driver in {r["id"] for r in self.records["driver"]} and any(start <= stream_time - 1 < end for start, end in spans):
                 found[driver] += cost
         return {driver: ("black" if points >= float(ledger["drivers"]["black_at"]) else "normal", points) for driver, points in found.items()}
 

@@ -13,12 +13,12 @@ from kafka.errors import KafkaError
 from consumers.console.signs import NO_ANSWER, Signs
 from streams.clock import now_ms
 from streams.settings import Settings
-from streams.topics import ANSWERS_WITHIN_MS, GPS, HEARTBEAT, SCAN
+from streams.topics import ANSWERS_WITHIN_MS
+from streams.watermark import INPUTS
 
 log = structlog.get_logger()
 
 ASKED_EVERY_S = 5.0
-INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name)
 
 
 class Backlog:

@@ -19,6 +19,7 @@ def judge(
     gps: Annotated[list[str] | None, typer.Option(help="fixes: JSONL, CSV, GeoLife, T-Drive, packed or not, a folder of them, - for stdin; may be repeated")] = None,
     scans: Annotated[list[str] | None, typer.Option(help="parcel scans, likewise")] = None,
     heartbeats: Annotated[list[str] | None, typer.Option(help="heartbeats of cameras and feeds, likewise")] = None,
+    answers: Annotated[str | None, typer.Option(help="answers to incidents, JSONL as in courier.feedback.v1, for packs that count only what police confirm")] = None,
     encoding: Encoding = None,
     columns: ColumnsFile = None,
 ) -> None:
@@ -39,7 +40,7 @@ def judge(
     name_by = key.get_secret_value().encode() if key and key.get_secret_value() else IDENTITY_KEY
     how = how_to_read(encoding, columns)
     try:
-        summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], identity_key=name_by, how=how)
+        summary = judge_files(pack, known, gps or [], scans or [], out, heartbeats=heartbeats or [], answers=answers, identity_key=name_by, how=how)
     except OSError as error:
         raise YichengError(f"{error.filename or out}: {error.strerror or error}") from None
     read, incidents = sum(sum(summary[name].values()) for name in NAMES.values()), sum(summary["incidents"].values())

@@ -98,6 +98,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "enterprises": [_rates(counts, **named(name, registry, at_ms)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
         "standings": standings(policy, registry, found.credit, within, at_ms),
         "keeps_credit": bool(policy.credit_rules),
+        "confirmed_only": any(rule.parameters.confirmed_only for rule in policy.credit_rules),
         "drivers": drivers(registry, within, at_ms),
         "days": [_rates(by_date[day], date=day) for day in sorted(by_date) if by_date[day].accepted],
         "months": _months(of_city, last),

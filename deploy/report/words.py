@@ -81,6 +81,7 @@ WORDS = {
     "credit_points": Words("扣分", "points"),
     "reasons": Words("事由", "reasons"),
     "lists_note": Words("信用状态以本报告生成时所掌握的最新记录为准。", "Standings are the latest known when the report was made."),
+    "confirmed_only": Words("仅对公安机关已确认或已处罚的事件计分。", "Only incidents that police have acknowledged or fined cost points."),
     "no_ledger": Words("本规则包不计信用分，名单只列登记信息中载明的企业。", "This pack keeps no points; the lists hold enterprises as they are registered."),
     "registered_so": Words("登记信息载明", "registered so"),
     "reason": Words("{title}：{count} 起，{points} 分", "{title}: {count}, {points} points"),

@@ -11,6 +11,7 @@ import msgspec
 from streams.clock import BEGINNING_MS
 from streams.counts import Counts, MinuteCounts
 from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
+from streams.enterprises.confirmations import Answered
 from streams.enterprises.credit import Charge
 from streams.enterprises.liveness import HeartbeatPartition, Span, in_parts
 from streams.ids import RESERVED, is_id
@@ -25,7 +26,7 @@ from streams.watermark import Mark, Newest
 class Contribution(msgspec.Struct, omit_defaults=True):
     """What one partition of an input ``topic`` has come to as of an offset; whole, so that a repeat changes nothing.
 
-    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident,
+    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident, an ``answer`` to one,
     how far vehicles have ``driven`` on a day, what else the ``fleet`` came to on it, or the last local date on which outlets and facilities were ``seen``.
     Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
     """
@@ -42,6 +43,7 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     extent: ViolationSummary | None = None
     signs: dict[str, list[Span]] | None = None
     charge: Charge | None = None
+    answer: Answered | None = None
     driven: Millimetres | None = None
     fleet: FleetDay | None = None
     seen: dict[str, str] | None = None
@@ -93,7 +95,7 @@ def decode_contribution(value: bytes | None) -> Contribution:
     if any(mark.partitions > MOST_PARTITIONS for mark in partial.marks or ()):
         raise Malformed("no topic has so many partitions")
     if not all(is_id(name) or name in RESERVED for name in _names(partial)):
-        raise Malformed("a city, an enterprise, a line or a zone is not an id")
+        raise Malformed("a city, an enterprise, an incident, an answer, a line or a zone is not an id")
     if not all(_is_date(text) for text in _dates(partial)):
         raise Malformed("a date is none, or beyond calendars")
     subjects = [*(partial.signs or ()), *([partial.finding.subject] if partial.finding else ())]
@@ -110,6 +112,9 @@ def _names(partial: Contribution) -> Iterator[str]:
     yield from partial.seen or ()
     if partial.charge is not None:
         yield from filter(None, (partial.charge.enterprise_id, partial.charge.driver_id))
+    if partial.answer is not None:
+        yield partial.answer.incident_id
+        yield from (name for name in (partial.answer.answer_id, partial.answer.objection) if name is not None)
     if partial.fleet is not None:
         yield from (*partial.fleet.lines, *partial.fleet.stays)
 

@@ -10,6 +10,7 @@ from streams.city.contributions import Contribution
 from streams.city.line_days import DAYS_HEARD, LineDay, days_around
 from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
+from streams.enterprises.confirmations import Answered, with_answer
 from streams.enterprises.credit import EXPIRE_MS, Account, Charge
 from streams.enterprises.liveness import SETTLED_MS, Liveness, Span
 from streams.lifecycle import Announced
@@ -86,7 +87,7 @@ class CityLedger(msgspec.Struct):
     ``closing_ms``: when the next of its days closes; ``due``: after which watermark each watched subject may be silent, the
     first of them ``first_due_ms``. ``month_until``, ``told_minute``: up to when windows were published. ``dirty``: the keys of
     what changed since the last checkpoint, ``restored``: the days whose rates are to be published anew after a restart.
-    ``accounts``: by ``enterprise/<id>`` and ``driver/<id>``. ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish;
+    ``accounts``: by ``enterprise/<id>`` and ``driver/<id>``. ``answers``: to incidents, by their ids. ``active``: each enterprise's dates with acceptances. ``driven``: how far vehicles drove, by date and fix partition, and what of it to publish;
     ``fleet``: what else they came to, so as well; ``line_days``: the days whose lines were judged; ``seen``: the last date of each outlet and facility with a scan, ``saw``: what of it to publish.
     """
 
@@ -98,6 +99,7 @@ class CityLedger(msgspec.Struct):
     watched: dict[str, Liveness] = {}
     accounts: dict[str, Account] = {}
     charges: dict[str, Charge] = {}
+    answers: dict[str, list[Answered]] = {}
     next_offset: int = 0
     saved_offset: int = 0
     stream_time_ms: int = BEGINNING_MS
@@ -213,12 +215,9 @@ class CityLedger(msgspec.Struct):
         return counts
 
     def forget(self, days: LocalDays, city: str) -> None:
-        """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges."""
+        """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges, answers as old."""
         now_ms = self.stream_time_ms
-        old_days = [day for day in self.days if days.bounds_ms(day.date)[1] + DAYS_KEPT_MS < now_ms]
-        old_findings = [key for key in self.findings if days.bounds_ms(key.date)[1] + SETTLED_MS < now_ms]
-        old_charges = [charge for charge in self.charges.values() if charge.at_ms + EXPIRE_MS + SETTLED_MS < now_ms]
-        for day in old_days:
+        for day in [day for day in self.days if days.bounds_ms(day.date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.days[day]
             self.active.get(day.enterprise_id, set()).discard(day.date)
             self.dirty["day", *day] = None
@@ -235,11 +234,14 @@ class CityLedger(msgspec.Struct):
         for month in [month for month in self.months if days.bounds_ms(month.date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.months[month]
             self.dirty["month", *month] = None
-        for key in old_findings:
+        for key in [key for key in self.findings if days.bounds_ms(key.date)[1] + SETTLED_MS < now_ms]:
             del self.findings[key]
             self.dirty["finding", *key] = None
-        for charge in old_charges:
+        for charge in [charge for charge in self.charges.values() if charge.at_ms + EXPIRE_MS + SETTLED_MS < now_ms]:
             self._drop(charge)
+        for name in [name for name, said in self.answers.items() if name not in self.charges and said[-1].at_ms + EXPIRE_MS + SETTLED_MS < now_ms]:
+            del self.answers[name]
+            self.dirty["answers", name] = None
 
     def put_day(self, day: DayKey, partials: dict[str, tuple[int, Counts]], incidents: dict[str, DayIncident]) -> None:
         """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
@@ -268,6 +270,12 @@ class CityLedger(msgspec.Struct):
             self.charges[charge.incident_id] = self.accounts.setdefault(holder, Account()).charges[charge.incident_id] = entered
             self.dirty["charge", charge.incident_id] = None
         return [*entered.holders, *(known.holders if known is not None else ())]
+
+    def enter_answer(self, answer: Answered) -> list[str]:
+        """Enter what police said to an incident, whether or not it costs anybody anything yet; the accounts that it concerns."""
+        self.answers[answer.incident_id] = with_answer(self.answers.get(answer.incident_id, ()), answer)
+        self.dirty["answers", answer.incident_id] = None
+        return self.charges[answer.incident_id].holders if answer.incident_id in self.charges else []
 
     def _drop(self, charge: Charge) -> None:
         """Forget a charge."""

@@ -9,6 +9,7 @@ from streams.city.ledger import ACCOUNT_RECORDS, CityLedger, ViolationState
 from streams.city.line_days import LineDay
 from streams.clock import BEGINNING_MS
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
+from streams.enterprises.confirmations import Answered
 from streams.enterprises.credit import Account, Charge
 from streams.enterprises.intervals import AnnouncedInterval
 from streams.enterprises.liveness import Liveness
@@ -44,16 +45,15 @@ def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
         (charge,) = decode_fields(value, tuple[Charge])
         ledger.charge(charge)
         ledger.dirty.clear()
+    elif kind == "answers":
+        (answers,) = decode_fields(value, tuple[list[Answered]])
+        ledger.answers[answers[0].incident_id] = answers
     elif kind == "driven":
         city, date, by_partition = decode_fields(value, tuple[str, str, dict[int, tuple[int, Millimetres]]])
         ledger.driven[date] = by_partition
         ledger.drove.add((city, date))
     elif kind == "fleet":
-        city, date, of_fleet, line_day = decode_fields(value, tuple[str, str, dict[int, tuple[int, FleetDay]], LineDay | None])
-        ledger.fleet[date] = of_fleet
-        ledger.fleet_changed.add((city, date))
-        if line_day is not None:
-            ledger.line_days[date] = line_day
+        _put_fleet(ledger, value)
     elif kind == "seen":
         _, outlet_id, date = decode_fields(value, tuple[str, str, str])
         ledger.seen[outlet_id] = date
@@ -62,6 +62,14 @@ def put_record(ledger: CityLedger, key: str, value: bytes) -> None:
     else:
         finding, state = decode_fields(value, tuple[ViolationKey, ViolationState])
         ledger.findings[finding] = state
+
+
+def _put_fleet(ledger: CityLedger, value: bytes) -> None:
+    city, date, of_fleet, line_day = decode_fields(value, tuple[str, str, dict[int, tuple[int, FleetDay]], LineDay | None])
+    ledger.fleet[date] = of_fleet
+    ledger.fleet_changed.add((city, date))
+    if line_day is not None:
+        ledger.line_days[date] = line_day
 
 
 def _put_account(ledger: CityLedger, holder: str, value: bytes) -> None:
@@ -95,6 +103,8 @@ def record_fields(ledger: CityLedger, kind: str, names: Sequence[str]) -> tuple[
     if kind == "charge":
         charge = ledger.charges.get(names[0])
         return None if charge is None else (charge,)
+    if kind == "answers":
+        return (ledger.answers[names[0]],) if names[0] in ledger.answers else None
     if kind in HOLDERS:
         account = ledger.accounts[f"{HOLDERS[kind]}/{names[0]}"]
         return names[0], account.announced, account.published, account.history

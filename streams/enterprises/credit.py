@@ -1,18 +1,19 @@
 """The credit ledger: what closed incidents cost enterprises and drivers, for how long, and what standing follows (red and black lists).
 
 Points and thresholds are the policy's (``blacklisted_enterprise``). A driver is who the vehicle reports at the incident's first fix that names one; points expire after 365 days. Pure: an account is a
-function of its charges, whatever the order in which they arrive.
+function of its charges and of the answers to their incidents, whatever the order in which they arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS
 from streams.counts import CITY_WIDE
+from streams.enterprises.confirmations import Answered, confirmed
 from streams.enterprises.intervals import AnnouncedInterval, Interval
 from streams.incident import IncidentData
 from streams.lifecycle import CLOSED, MAX_EVIDENCE
@@ -23,6 +24,8 @@ from streams.rules.blacklisted_enterprise import Terms
 from streams.rules.blacklisted_enterprise import standing as credit_of
 
 EXPIRE_MS = 365 * DAY_MS
+Answers = Mapping[str, Sequence[Answered]]
+"""What police said to incidents, by their ids."""
 BLACK = "black"
 ENTERPRISE, DRIVER = "enterprise/", "driver/"
 """How the names of accounts begin."""
@@ -56,7 +59,7 @@ class Charge(msgspec.Struct, array_like=True, frozen=True):
 class Account(msgspec.Struct):
     """The charges of an enterprise or a driver by incident, an enterprise's times on the black list as announced, and what was published of its standing.
 
-    ``history``: (ms, standing): since when exemptions go by which standing. ``due_ms``: when the next of the points expire.
+    ``history``: (ms, standing): since when exemptions go by which standing. ``due_ms``: when points next begin or end.
     """
 
     charges: dict[str, Charge] = {}
@@ -70,13 +73,9 @@ class Cost(NamedTuple):
     """What a closed incident costs, from when until when."""
 
     at_ms: int
+    until_ms: int
     points: float
     charge: Charge
-
-    @property
-    def until_ms(self) -> int:
-        """When it is forgotten."""
-        return self.at_ms + EXPIRE_MS
 
 
 def credit_rule(policies: Policies) -> Rule | None:
@@ -115,15 +114,26 @@ def settled_at_ms(data: IncidentData, policies: Policies) -> int:
     return closed_ms + grace_ms
 
 
-def costs(account: Account, terms: Terms) -> list[Cost]:
-    """What the closed incidents of an account cost, in order of time."""
+def hears_answers(policies: Policies) -> bool:
+    """Whether any version keeps accounts: a later one may have what incidents cost depend on what police have answered to them."""
+    return any(policy.credit_rules for policy in policies.versions)
+
+
+def costs(account: Account, terms: Terms, answers: Answers | None = None) -> list[Cost]:
+    """What the closed incidents of an account cost, in order of time; where ``answers`` are given, while these confirm them."""
     points = terms.points
-    found = (Cost(charge.at_ms, points[charge.rule], charge) for charge in account.charges.values() if charge.state == CLOSED and charge.rule in points)
+    found = []
+    for charge in account.charges.values():
+        if charge.state == CLOSED and charge.rule in points:
+            for from_ms, until_ms in [(charge.at_ms, END_MS)] if answers is None else confirmed(answers.get(charge.incident_id, ())):
+                begins_ms, ends_ms = max(charge.at_ms, from_ms), min(charge.at_ms + EXPIRE_MS, until_ms)
+                if begins_ms < ends_ms:
+                    found.append(Cost(begins_ms, ends_ms, points[charge.rule], charge))
     return sorted(found, key=lambda cost: (cost.at_ms, cost.charge.incident_id))
 
 
 def black_intervals(charged: list[Cost], terms: Terms, now_ms: int) -> tuple[list[Interval], int]:
-    """The times on the black list up to an instant, and when the next of the points expire."""
+    """The times on the black list up to an instant, and when points next begin or end."""
     turns = sorted({ms for cost in charged for ms in (cost.at_ms, cost.until_ms)})
     spells: list[Interval] = []
     for at_ms in turns:
@@ -141,12 +151,12 @@ def black_intervals(charged: list[Cost], terms: Terms, now_ms: int) -> tuple[lis
     return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
 
 
-def standing(account: Account, terms: Terms, now_ms: int, active_days: int, tomorrow_ms: int) -> dict[str, Any] | None:
+def standing(account: Account, terms: Terms, now_ms: int, active_days: int, tomorrow_ms: int, answers: Answers | None = None) -> dict[str, Any] | None:
     """What ``courier.credit.v1`` is to say of an account at an instant, unless it has said so already.
 
     ``effective``: (ms, standing) pairs; exemptions go by a standing from the start of the day after it was found (``tomorrow_ms``).
     """
-    held = [cost for cost in costs(account, terms) if cost.at_ms <= now_ms < cost.until_ms]
+    held = [cost for cost in costs(account, terms, answers) if cost.at_ms <= now_ms < cost.until_ms]
     points = sum(cost.points for cost in held)
     credit = credit_of(terms, points, active_days)
     if account.published == (credit, points):

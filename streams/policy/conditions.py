@@ -43,6 +43,13 @@ _FLAGS = {
         True: Words("，且每月须高于上月（已达100%的除外）", ", and the share of each month must be above that of the month before (unless it is 100%)"),
         False: NOTHING,
     },
+    "confirmed_only": {
+        True: Words(
+            "仅对公安机关已确认或已处罚的事件计分；被驳回或申诉成立的，自答复之时起不再计分。",
+            " Only incidents that police have acknowledged or fined cost points; one that is dismissed, or an objection to which is upheld, costs none from then on.",
+        ),
+        False: NOTHING,
+    },
 }
 """What parameters that are on or off add to a sentence."""
 _DRIVERS: dict[Lang, str] = {

@@ -6,6 +6,8 @@ What
     points and with 30 days on which it accepted parcels it is on the red list; else its credit is normal. From the start of
     the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list. Where the
     policy says so (``drivers``), whoever drove has an account too: points of his own, no red list, no exemptions that go by it.
+    With ``confirmed_only`` an incident costs points only while police have confirmed it: from when ``acknowledged`` or ``fined`` arrives, until it is
+    dismissed or an objection to it is upheld.
 
 Clause
     将快递企业和快递服务车辆驾驶人是否存在相关严重失信行为纳入征信评价体系 (Hezhou 二（三）9);
@@ -13,7 +15,8 @@ Clause
     建立企业诚信评价机制和奖惩制度，定期发布企业诚信“红黑榜” (Wulong 三（七）).
 
 Parameters
-    ``points``: points by rule; ``black_at``. ``drivers``: the same for drivers, by rules about vehicles.
+    ``points``: points by rule; ``black_at``. ``drivers``: the same for drivers, by rules about vehicles. ``confirmed_only`` (false): only what police have confirmed
+    costs points, enterprises and drivers alike.
 
 Example
     >>> p = Parameters(points={"speeding": 2.0}, black_at=6.0)
@@ -26,8 +29,8 @@ from __future__ import annotations
 import msgspec
 
 TITLE_ZH = "企业被列入黑名单"
-ASKS_ZH = "企业的违规事件结案后按规则计分（{points}），365天内累计达到{black_at}分的，列入黑名单。{drivers}"
-ASKS_EN = "An enterprise's closed incidents cost points by rule ({points}); with {black_at} points within 365 days it is on the black list.{drivers}"
+ASKS_ZH = "企业的违规事件结案后按规则计分（{points}），365天内累计达到{black_at}分的，列入黑名单。{drivers}{confirmed_only}"
+ASKS_EN = "An enterprise's closed incidents cost points by rule ({points}); with {black_at} points within 365 days it is on the black list.{drivers}{confirmed_only}"
 REASON_ZH = "{subject_zh} 因 {count} 起违规被列入黑名单"
 REASON_EN = "{subject_en} is on the black list after {count} incidents"
 RED_AFTER_DAYS = 30
@@ -41,9 +44,10 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parameters(Terms, frozen=True, forbid_unknown_fields=True):
-    """The terms of enterprises' accounts, and those of drivers' where these have any."""
+    """The terms of enterprises' accounts, and those of drivers' where these have any; whether only what police have confirmed costs points."""
 
     drivers: Terms | None = None
+    confirmed_only: bool = False
 
 
 def standing(terms: Terms, points: float, active_days: int) -> str:

@@ -15,7 +15,7 @@ from streams import metrics
 from streams.counts import CITY_WIDE, FEATURES, RATES_OF
 from streams.policy.checks import SHARES
 from streams.rules import RULES
-from streams.topics import GPS, HEARTBEAT, PARTIALS, SCAN
+from streams.topics import FEEDBACK, GPS, HEARTBEAT, PARTIALS, SCAN
 
 CITIES, ENTERPRISES, PARTITIONS, TIMES = 50, 20, 12, 20
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -43,7 +43,7 @@ def fill() -> None:
         metrics.DELIVERY.labels(city).observe(36_000)
     for city, enterprise in product(cities, enterprises):
         _fill_rates(city, enterprise)
-    for topic, partition in product((GPS, SCAN, HEARTBEAT, PARTIALS), range(PARTITIONS)):
+    for topic, partition in product((GPS, SCAN, HEARTBEAT, FEEDBACK, PARTIALS), range(PARTITIONS)):
         metrics.CONSUMER_LAG.labels(topic.name, str(partition)).set(17)
         metrics.RECORDS_HELD_BACK.labels(topic.name, str(partition)).set(0)
     metrics.INCIDENT_LATENCY.observe(0.023, {"incident_id": "AAAAAAAAAAAAAAAAAAAAAAAAAA"})

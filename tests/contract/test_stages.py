@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from simulation.cluster import STARTED_MS, Logged
-from simulation.history import BASE_MS, city, day_events
+from simulation.history import BASE_MS, CONFIRMED_ONLY, PACK, answered, city, day_events
 from street.poison import raw_kinds
 from time_passing import inputs_hold
 
@@ -16,16 +16,17 @@ from streams.clock import DAY_MS
 from streams.counts import HOUR, MONTH
 from streams.enterprises.credit import Charge
 from streams.parcels.violations import ViolationKey, ViolationSummary
+from streams.runtime.answer_stage import AnswerStage
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
 from streams.state_records import COMMIT_MARKER
-from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
+from streams.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 from streams.watermark import INPUTS, Mark
 
-STAGES = {GPS.name: FixStage, SCAN.name: ScanStage, HEARTBEAT.name: HeartbeatStage, PARTIALS.name: CityStage}
+STAGES = {GPS.name: FixStage, SCAN.name: ScanStage, HEARTBEAT.name: HeartbeatStage, FEEDBACK.name: AnswerStage, PARTIALS.name: CityStage}
 ENDED_MS = BASE_MS + 20 * DAY_MS
 POISON = [*sorted({value for value in raw_kinds(random.Random(1)).values() if value and len(value) < 20_000}), b"", None]
 MOMENTARY = {"revision", "next_offset", "minutes"}
@@ -38,7 +39,7 @@ class Room:
         self.topic, self.sent, self.saved = topic, [], dict(saved or {})
         checkpoint = inputs_hold(Checkpoint(""))
         checkpoint.send, checkpoint.restore = self._send, self._restore
-        reference = SimpleNamespace(**vars(city()[0]))
+        reference = SimpleNamespace(**vars(city(CONFIRMED_ONLY if topic == FEEDBACK.name else PACK)[0]))
         keyed = STAGES[topic] in (FixStage, CityStage)
         self.stage = STAGES[topic](checkpoint, reference, *([b"key"] if keyed else []))
         if reference.on_change:
@@ -89,8 +90,9 @@ class Room:
         for topic, key, value, _ in self.sent:
             row = json.loads(value) if topic not in {INCIDENTS.name, DEAD.name, LATE.name} else {"window": HOUR}
             signs |= row.pop("signs", {}).keys()
+            row["answer"] = row.get("answer", [])[2:]  # without its place
             if row.get("window") not in {HOUR, MONTH}:
-                what = [row.get(name) for name in ("window", "enterprise_id", "date", "finding")]
+                what = [row.get(name) for name in ("window", "enterprise_id", "date", "finding", "answer")]
                 rest[topic, key, *map(json.dumps, what)] = {name: given for name, given in row.items() if name not in MOMENTARY and not name.endswith("_forecast")}
         return self.incidents(), sorted(self.letters()), signs, rest
 
@@ -101,7 +103,8 @@ def logged(topic, values, keys=()):
 
 def inputs(topic):
     """A history's records of an input topic: some late, repeated or broken."""
-    found = [event for seed in (3, 4, 7) for event in day_events(random.Random(seed)) if event[0] == topic]
+    events = [event for seed in (3, 4, 7) for event in (*day_events(random.Random(seed)), *answered(random.Random(seed), ["i", "j"]))]
+    found = [event for event in events if event[0] == topic]
     return [value for _, _, value in found]
 
 
@@ -115,7 +118,7 @@ def history(topic):
     if topic != PARTIALS.name:
         return logged(topic, inputs(topic))
     sent = []
-    for source in (GPS.name, SCAN.name, HEARTBEAT.name):
+    for source in INPUTS:
         sent += [value for to, _, value, _ in Room(source).take(history(source), 7).sent if to == PARTIALS.name]
     steps = [encode_contribution(time_comes_to(BASE_MS + days * DAY_MS)) for days in (-4, -1, 1, 20)]
     third = len(sent) // 3 + 1
@@ -187,7 +190,7 @@ def test_poison_is_refused_and_all_else_judged_as_if_it_were_not_there(topic):
     incidents, letters, *rest = room.said()
     expected, refused, *expected_rest = clean.said()
     assert incidents == expected and rest == expected_rest
-    assert len(letters) == len(refused) + (len(POISON) if topic != PARTIALS.name else 0)  # of contributions only the log tells
+    assert len(letters) == len(refused) + (len(POISON) if topic not in {FEEDBACK.name, PARTIALS.name} else 0)  # of answers and contributions only the log tells
 
 
 def scan(number, minutes, *, verified):
@@ -209,6 +212,7 @@ TAKEN_BACK = {
     GPS.name: [fix(1, 0, 70.0), fix(2, 10, 70.0), fix(3, 5, 70.0), fix(4, 7, 10.0), fix(5, 30, 10.0)],  # too fast for 15 s, but for a late fix that says otherwise
     SCAN.name: [scan(1, 10, verified=False), scan(2, 5, verified=True)],  # the earlier of two acceptances is what counts
     HEARTBEAT.name: [beat(0), beat(40), beat(20)],
+    FEEDBACK.name: [json.dumps({"incident_id": "i", "action": action, "time_ms": 1}).encode() for action in ("fined", "dismissed")],
     PARTIALS.name: [
         encode_contribution(contribution)
         for contribution in (

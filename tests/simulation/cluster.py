@@ -27,7 +27,7 @@ from streams.runtime.preflight import refuse_made_anew
 from streams.runtime.reference import Reference
 from streams.runtime.transport import ChunkConsumer
 from streams.runtime.watchdog import Watchdog, fail_fast
-from streams.topics import CLOCK, CREDIT, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
+from streams.topics import CLOCK, CREDIT, FEEDBACK, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
 from streams.watermark import Clock, decode_clock
 
 PARTITIONS = 2
@@ -35,7 +35,7 @@ SESSION_S = 10.0
 STARTED_MS = 1_702_000_000_000  # when the brokers' clocks show this, weeks after all events
 FULL = 0.1
 """How often a send has to wait, since the producer's buffer is full."""
-INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, PARTIALS.name)
+INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, FEEDBACK.name, PARTIALS.name)
 REFERENCE = (POLICY.name, REGISTRY.name, CREDIT.name, CLOCK.name)
 TAIL_S = 0.2
 """So soon at the latest does a worker hear what is new of these."""
@@ -84,7 +84,8 @@ class Died(BaseException):
 class World:
     """Broker, group coordinator and scheduler of one history."""
 
-    def __init__(self, seed, failing_sends=0.0):
+    def __init__(self, seed, failing_sends=0.0, started_ms=STARTED_MS):
+        self.started_ms = started_ms
         self.rng = random.Random(seed)
         self.quiet = seed % 4 != 3  # in one history of four every fix takes the slow path
         self.logs = defaultdict(list)
@@ -117,7 +118,7 @@ class World:
 
     def now_ms(self):
         """The brokers' clock."""
-        return STARTED_MS + round(self.loop.time() * 1000)
+        return self.started_ms + round(self.loop.time() * 1000)
 
     def clock(self):
         """How far time has come, as the workers last said."""

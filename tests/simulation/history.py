@@ -1,7 +1,7 @@
 """One history: events, workers and faults drawn from a seed; and what must hold at its end (reliability, invariants).
 
-Of every eight, two have a policy and a registry that change meanwhile, and one goes on the next day, when enterprises that came on
-the black list have lost their exemptions.
+Of every eight, two have a policy and a registry that change meanwhile, and two go on the next day: one when enterprises that came on
+the black list have lost their exemptions, one after police have answered, where only what they have confirmed costs points.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
 from streams.runtime import pieces, watchdog
 from streams.runtime import reference as reference_module
-from streams.topics import CREDIT, DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
+from streams.topics import CREDIT, DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
 from streams.watermark import DISORDER_MS
 
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
@@ -69,6 +69,7 @@ rules:
 PRIVILEGE = """\
   - {rule: restricted_hours, id: privilege, clause: "1", severity: violation, zones: [z], permitted: [], vehicles: {energy: [electric]}, exempt: {energy: [electric], unless_credit: black}}
 """
+CONFIRMED_ONLY = PACK.replace("black_at: 4, points", "black_at: 4, confirmed_only: true, points")
 CHANGE = "2023-11-15T12:06:00"
 LATER = PACK.replace("limit_kmh: 60", "limit_kmh: 5").replace("policy: p", f'policy: p\nvalid_from: "{CHANGE}+08:00"')
 """The version that is valid from then on."""
@@ -91,12 +92,14 @@ NEWS = [
     {"kind": "outlet", "id": "p", "filed": True, "valid_from": CHANGE}, {"kind": "notice", "id": "n3", "subject": "outlet/o", "from": CHANGE, "until": "2023-11-15T14:00"},
 ]  # fmt: skip
 """Records and versions that the registry gets meanwhile."""
+COSTLY = ("unfiled_outlet", "speeding", "low_electronic_waybill_rate", "restricted_hours")
 DRIVERS = {"v1": "d1", "v2": "nobody on record", "v3": None}
 """Who drives first; then another takes over."""
 CONTROL = 0.1
 """How often something stands in an input that is no record."""
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NEXT_DAY_MS = BASE_MS + DAY_MS
+DAY_HOURS_MS = 11 * HOUR_MS
 FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 
 
@@ -127,9 +130,9 @@ def oracle_of(pack=PACK, *, news=False):
 
 
 @cache
-def city():
+def city(pack=PACK):
     """Reference data as a worker has them that nothing changes, and the oracle."""
-    policy, registry = parse_policy(PACK, "pack", lambda _: ZONES), Registry(ZoneInfo("Asia/Shanghai"))
+    policy, registry = parse_policy(pack, "pack", lambda _: ZONES), Registry(ZoneInfo("Asia/Shanghai"))
     for name, versions in grouped(REGISTRY):
         registry.put(*name.split("/"), decode_versions(json.dumps(versions).encode()))
     return SimpleNamespace(policies=Policies([policy]), registry=registry, watermark_ms=BEGINNING_MS, on_change=None), oracle_of()
@@ -178,6 +181,27 @@ def day_events(rng, *, ordered=False, within_ms=None, from_ms=BASE_MS):
     return [event[1:] for event in sorted(sent)]
 
 
+def answered(rng, incident_ids):
+    """Answers of all kinds to incidents, some repeated or broken."""
+    sent = []
+    for number in range(rng.randrange(6, 40)):
+        incident_id = rng.choice([*incident_ids * 4, "unheard of"])
+        answer = {"incident_id": incident_id, "action": rng.choice(["acknowledged", "acknowledged", "fined", "dismissed", "dismissed", "objected", "upheld", "rejected", "noted", "?"]), "time_ms": number, "by": None,
+                  "reason": None, "answer_id": rng.choice([None, None, f"answer-{number}", "answer-1"]), "objection": rng.choice([None, None, "answer-1"])}  # fmt: skip
+        value = json.dumps(answer).encode()
+        sent.append((FEEDBACK.name, incident_id, value if rng.random() < 0.9 else value[:-1]))
+    return sent
+
+
+def with_answers(rng, sent, answers):
+    """A day's events as they happen, each after the instant (ms) that clocks show by then, with answers in their midst, some from the evening before."""
+    happening = [each for event in sent for each in (time_of(event), event)]
+    places = sorted(rng.randrange(-5, len(happening)) for _ in answers)
+    for place, answer in reversed(list(zip(places, answers, strict=True))):
+        happening.insert(max(0, place), answer)
+    return happening
+
+
 def time_of(event):
     """When an event says that it was; long ago where it is broken."""
     try:
@@ -221,7 +245,7 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
 
 
 _decode_policy = cache(decode_policy)
-KINDS = ("as it was", "news", "as it was", "next day", "as it was", "news", "as it was", "as it was")
+KINDS = ("as it was", "news", "as it was", "next day", "as it was", "news", "answers", "as it was")
 
 
 def _exit(code):
@@ -230,9 +254,11 @@ def _exit(code):
 
 async def _play(seed, faults, failing_sends, *, ordered, kind):
     rng = random.Random(seed)
-    world = World(seed, failing_sends)
+    two_days = kind in {"next day", "answers"}
+    world = World(seed, failing_sends, *([BASE_MS + DAY_HOURS_MS] if kind == "answers" else []))
     world.faults, world.kind, names = Counter(), kind, iter(range(1_000))
-    pack = PACK.replace("black_at: 4", "black_at: 2").replace("min_duration: 15s", "min_duration: 5s") + PRIVILEGE if kind == "next day" else PACK
+    pack = CONFIRMED_ONLY if kind == "answers" else PACK + PRIVILEGE * (kind == "next day")
+    pack = pack.replace("black_at: 4", "black_at: 2").replace("min_duration: 15s", "min_duration: 5s") if two_days else pack
     world.publish([(pack, ZONES)], grouped(REGISTRY))
     world.oracle = oracle_of(pack, news=kind == "news")
 
@@ -242,12 +268,12 @@ async def _play(seed, faults, failing_sends, *, ordered, kind):
     for _ in range(rng.randrange(1, 3)):
         new_worker()
     await world.rebalance()
-    if kind == "next day":
-        hours_ms = 11 * 3_600_000
-        await _pass(world, rng, day_events(rng, ordered=ordered, within_ms=hours_ms), faults, new_worker)
+    if two_days:
+        await _pass(world, rng, day_events(rng, ordered=ordered, within_ms=DAY_HOURS_MS), faults, new_worker)
         world.failing_sends, world.night_ms = failing_sends, world.clock().settled_ms
         await asyncio.sleep(3 * TAIL_S)
-        await _pass(world, rng, day_events(rng, ordered=ordered, within_ms=hours_ms, from_ms=NEXT_DAY_MS), faults, new_worker)
+        sent = day_events(rng, ordered=ordered, within_ms=DAY_HOURS_MS, from_ms=NEXT_DAY_MS)
+        await _pass(world, rng, with_answers(rng, sent, answered(rng, costly(world))) if kind == "answers" else sent, faults, new_worker)
     else:
         sent = day_events(rng, ordered=ordered)
         await _pass(world, rng, with_news(rng, sent, world.oracle.changes_ms) if kind == "news" else sent, faults, new_worker)
@@ -305,6 +331,9 @@ async def _all_judged(world):
 
 async def _feed(world, sent):
     for event in sent:
+        if isinstance(event, int):
+            world.started_ms += max(0, event - world.now_ms())
+            continue
         await asyncio.sleep(world.rng.random() * 0.4)
         if event is None:
             world.publish([(PACK, ZONES), (LATER, ZONES)], [(name, [r for r in (*REGISTRY, *NEWS) if f"{r['kind']}/{r['id']}" == name]) for name, _ in grouped(NEWS)])
@@ -316,17 +345,38 @@ async def _feed(world, sent):
                 world.append_control(topic, world.rng.randrange(PARTITIONS))
 
 
+def announced(world):
+    """All revisions of incidents that were published."""
+    return [record.value for n in range(PARTITIONS) for record in world.logs[INCIDENTS.name, n]]
+
+
+def costly(world):
+    """The incidents so far that cost somebody points."""
+    said = [json.loads(value)["data"] for value in announced(world)]
+    return sorted({data["incident_id"] for data in said if data["rule"] in COSTLY})
+
+
+def answers_in(world):
+    """What can be read of the answers, by incident: arrival, offset, action, id, objection that is decided."""
+    found = defaultdict(list)
+    for record in (record for n in range(PARTITIONS) for record in world.logs[FEEDBACK.name, n]):
+        if record.value.endswith(b"}"):
+            said = json.loads(record.value)
+            found[said["incident_id"]].append((record.timestamp, record.offset, said["action"], said["answer_id"], said["objection"]))
+    return found
+
+
 def check(world, name):
     """Completeness, no phantoms, revisions that say one thing, rates, balance of input."""
     oracle = world.oracle
-    said, announced = defaultdict(set), [record.value for n in range(PARTITIONS) for record in world.logs[INCIDENTS.name, n]]
-    for value in announced:
+    said = defaultdict(set)
+    for value in announced(world):
         data = json.loads(value)["data"]
         said[data["incident_id"], data["revision"]].add(value)
     for (incident_id, revision), texts in said.items():
         assert len(texts) == 1, f"{name}: revision {revision} of {incident_id} says {len(texts)} things: {texts}"
         assert revision == 1 or (incident_id, revision - 1) in said, f"{name}: {incident_id} has no revision {revision - 1}"
-    left = standing([json.loads(value) for value in announced])
+    left = standing([json.loads(value) for value in announced(world)])
     oracle.black_since = {}
     if world.kind == "next day":
         lists = oracle.black(left, world.night_ms + 1, live=True)
@@ -363,13 +413,16 @@ def check(world, name):
     assert low_days(left) == oracle.low_bounds(low), f"{name}: {low_days(left)} are not the low days {low}"
     spells = oracle.spells(signs, stream_time_ms)
     assert silences(left) == spells, f"{name}: silences {silences(left) ^ spells}"
-    black = oracle.black(left, stream_time_ms, live=True)
+    answers = answers_in(world)
+    black = oracle.black(left, stream_time_ms, live=True, answers=answers)
     assert black_lists(left) == black, f"{name}: black lists {black_lists(left) ^ black}"
     accounts = {key: (row["credit"], row["points"]) for key, row in newest((r.key.decode(), json.loads(r.value)) for n in range(PARTITIONS) for r in world.logs[CREDIT.name, n]).items()}
     drivers = {key.partition("/")[2]: row for key, row in accounts.items() if key.startswith("driver/") and row[1]}
-    driven = oracle.driver_credit(driven_by, stream_time_ms)
+    names = {(d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"]): d["incident_id"] for d in left}
+    driven = oracle.driver_credit(driven_by, stream_time_ms, lambda *incident: answers[names[incident]])
     assert drivers == driven, f"{name}: drivers' credit {drivers}, not {driven}"
     check_findings(left, oracle.findings(*scanned), oracle, name)
+    world.confirmed = len(black) + len(driven) if world.kind == "answers" else 0
 
 
 def check_fleet(oracle, rows, left, driven_by, stream_time_ms, name):

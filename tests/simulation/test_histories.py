@@ -15,7 +15,7 @@ HISTORIES = int(os.environ.get("YICHENG_HISTORIES") or 400)
 
 def faults_met(seed):
     world = run(seed, failing_sends=0.01 * (seed % 3 == 0))
-    return world.faults + Counter(black=len(world.oracle.black_since))
+    return world.faults + Counter(black=len(world.oracle.black_since), confirmed=world.confirmed)
 
 
 @pytest.mark.timeout(1_200)
@@ -24,3 +24,4 @@ def test_every_history_ends_as_the_oracle_says():
         faults = sum(cores.map(faults_met, range(HISTORIES), chunksize=20), Counter())
     assert min(faults[name] for name in ("kill", "suspend", "leave")) > HISTORIES / 20, f"too few faults met work in flight: {faults}"
     assert faults["black"] > HISTORIES / 100, "too few enterprises came on the black list before the next day"
+    assert faults["confirmed"] > HISTORIES / 20, "too little cost anybody points after police had confirmed it"

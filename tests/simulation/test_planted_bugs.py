@@ -12,7 +12,7 @@ from simulation.history import run
 
 from streams.city import city_judge
 from streams.city.ledger import CityLedger
-from streams.clock import BEGINNING_MS, DAY_MS
+from streams.clock import BEGINNING_MS, DAY_MS, END_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
 from streams.parcels.days import DayJudge
@@ -356,6 +356,25 @@ def what_drivers_were_charged_is_not_restored(patch):
         return enter(self, charge if has_account else replace(charge, driver_id=None), *has_account)
 
     patch.setattr(CityLedger, "charge", charge)
+
+
+@bug
+def a_dismissal_does_not_end_the_points(patch):
+    """Who was once confirmed to be wrong stays so."""
+    spans = credit.confirmed
+    patch.setattr(credit, "confirmed", lambda answers: [(from_ms, END_MS) for from_ms, _ in list(spans(answers))[:1]])
+
+
+@bug
+def answers_are_not_restored(patch):
+    """After a restart nothing is confirmed that was before."""
+    put = CityStage.put
+
+    def forgetful(self, partition, key, value):
+        if not key.startswith("answers"):
+            put(self, partition, key, value)
+
+    patch.setattr(CityStage, "put", forgetful)
 
 
 @bug

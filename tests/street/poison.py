@@ -20,6 +20,7 @@ TEMPLATES = {
     "finding": {"city": "poison", "partition": 0, "next_offset": 1, "finding": ["poison", "outlet/poison", "2026-06-25"], "extent": [1, T, [[T, "p", "poison"]]]},
     "signs": {"city": "poison", "partition": 0, "next_offset": 1, "signs": {"outlet/poison": [[T, T]]}},
     "charge": {"city": "poison", "charge": ["poison", "poison", 1, "closed", "speeding", "poison", T]},
+    "answered": {"city": "poison", "answer": [T, 0, "poison", "upheld", "poison", "poison"]},
     "driven": {"city": "poison", "date": "1999-06-25", "partition": 0, "next_offset": 1, "driven": [1, 1]},
     "fleet": {"city": "poison", "topic": "courier.gps.v1", "date": "1999-06-25", "partition": 0, "next_offset": 1, "fleet": [["poison"], {"poison": [1, 1]}]},
     "seen": {"city": "poison", "partition": 0, "next_offset": 1, "seen": {"poison": "1999-06-25"}},

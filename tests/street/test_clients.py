@@ -19,9 +19,9 @@ from deploy.doctor import _arrival
 from deploy.topic_admin import create_topics, delete_topics
 from streams.settings import Settings
 
-GPS, SCAN, HEARTBEAT, STATE = "courier.gps.v1", "courier.scan.v1", "courier.heartbeat.v1", "courier.vehicle-state.v1"
-SIZES = {GPS: 3, SCAN: 2, HEARTBEAT: 1, STATE: 1}
-OTHERS = ("courier.parcel-state.v1", "courier.heartbeat-state.v1", "courier.partials.v1", "courier.rate-state.v1")
+GPS, SCAN, HEARTBEAT, FEEDBACK, STATE = "courier.gps.v1", "courier.scan.v1", "courier.heartbeat.v1", "courier.feedback.v1", "courier.vehicle-state.v1"
+SIZES = {GPS: 3, SCAN: 2, HEARTBEAT: 1, FEEDBACK: 2, STATE: 1}
+OTHERS = ("courier.parcel-state.v1", "courier.heartbeat-state.v1", "courier.feedback-state.v1", "courier.partials.v1", "courier.rate-state.v1")
 BASE_MS = 1_782_446_400_000
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 
@@ -84,9 +84,9 @@ def drained(street):
     """Whether nothing is behind: neither by the worker's own account nor by what its group has committed."""
     consumer = KafkaConsumer(bootstrap_servers=street.bootstrap, group_id="yicheng", enable_auto_commit=False, isolation_level="read_committed")
     try:
-        ends = consumer.end_offsets([TopicPartition(topic, number) for topic in (GPS, SCAN, HEARTBEAT) for number in range(SIZES[topic])])
+        ends = consumer.end_offsets([TopicPartition(topic, number) for topic in (GPS, SCAN, HEARTBEAT, FEEDBACK) for number in range(SIZES[topic])])
         return all((consumer.committed(tp) or 0) == end for tp, end in ends.items()) and not any(
-            metric(street, "courier_consumer_lag", topic=topic) for topic in (GPS, SCAN, HEARTBEAT)
+            metric(street, "courier_consumer_lag", topic=topic) for topic in (GPS, SCAN, HEARTBEAT, FEEDBACK)
         )
     finally:
         consumer.close()
@@ -116,10 +116,10 @@ def test_a_state_topic_that_is_too_small_is_refused_at_start_in_one_line(street)
 def test_topics_of_others_are_brought_up_to_date_and_the_doctor_says_what_they_lack(street):
     settings = Settings(kafka_bootstrap=street.bootstrap)
     check, _, fine, found, remedy = _arrival(settings)
-    assert not fine and "unknown on courier.gps.v1, " in found and remedy == "./yicheng topics create"
+    assert not fine and found.startswith("unknown on ") and all(f"{topic}, " in found for topic in (GPS, FEEDBACK)) and remedy == "./yicheng topics create"
     done = street.yicheng.run("topics", "create", YICHENG_KAFKA_BOOTSTRAP=street.bootstrap, YICHENG_PARTITIONS="3").stdout.splitlines()
     assert f"{STATE}: 3 partitions, as {GPS} has (before: 1)" in done
-    assert {f"{topic}: message.timestamp.type=LogAppendTime (before: CreateTime)" for topic in (GPS, SCAN, HEARTBEAT, "courier.partials.v1")} <= set(done)
+    assert {f"{topic}: message.timestamp.type=LogAppendTime (before: CreateTime)" for topic in (GPS, SCAN, HEARTBEAT, FEEDBACK, "courier.partials.v1")} <= set(done)
     assert create_topics(street.bootstrap, 3) == []
     assert _arrival(settings)[2]
 

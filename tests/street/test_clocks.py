@@ -17,12 +17,13 @@ from time_passing import said
 
 from streams.city.contributions import Contribution, decode_contribution
 from streams.clock import BEGINNING_MS
+from streams.runtime.answer_stage import AnswerStage
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
-from streams.topics import DEAD, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
+from streams.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 from streams.watermark import DISORDER_MS, Arrivals, Mark, Watermark, rising
 
 EVENING_MS = 1_700_062_800_000  # 2023-11-15 23:40 in Shanghai
@@ -77,7 +78,7 @@ class City:
         reference = SimpleNamespace(**vars(city()[0]))
         self.fixes = FixStage(checkpoint, reference, b"key")
         reference.on_change()
-        self.stages = {GPS.name: self.fixes, SCAN.name: ScanStage(checkpoint, reference), HEARTBEAT.name: HeartbeatStage(checkpoint, reference)}
+        self.stages = {GPS.name: self.fixes, SCAN.name: ScanStage(checkpoint, reference), HEARTBEAT.name: HeartbeatStage(checkpoint, reference), FEEDBACK.name: AnswerStage(checkpoint, reference)}
         self.sums = CityStage(checkpoint, reference, b"key")
         self.reference, self.offsets = reference, defaultdict(int)
 
@@ -92,7 +93,7 @@ class City:
 
     @staticmethod
     async def _partition_counts():
-        return dict.fromkeys((GPS.name, SCAN.name, HEARTBEAT.name), 1)
+        return dict.fromkeys((GPS.name, SCAN.name, HEARTBEAT.name, FEEDBACK.name), 1)
 
     async def run(self, rows):
         by_second = defaultdict(lambda: defaultdict(list))
@@ -172,14 +173,14 @@ def test_the_watermark_waits_for_all_and_for_as_long_as_records_may_be_late():
         watermark.enter([Mark(topic, partition, partitions, 1, read_until_ms, t)], newest, t + 3_600_000)
         return watermark.ms
 
-    for topic in (GPS.name, SCAN.name):
-        assert say(topic, t + 100_000, {t // 1_000: t}) == BEGINNING_MS  # nothing is known of the third input
+    for topic in (GPS.name, SCAN.name, FEEDBACK.name):
+        assert say(topic, t + 100_000, {t // 1_000: t}) == BEGINNING_MS  # nothing is known of the fourth input
     assert say(HEARTBEAT.name, t + DISORDER_MS + 999, {}) == BEGINNING_MS  # that second is not over yet
     assert say(HEARTBEAT.name, t + DISORDER_MS + 1_000, {}) == t
     assert say(HEARTBEAT.name, t + DISORDER_MS - 10_000, {}) == t  # a late repeat
     assert say(GPS.name, t + 200_000, {t // 1_000 + 9: t + 9_000}, partition=1, partitions=2) == t
     assert say(HEARTBEAT.name, t + 100_000, {}) == t + 9_000
-    assert watermark.behind in {f"{GPS.name}/0", f"{SCAN.name}/0", f"{HEARTBEAT.name}/0"} and watermark.read_until_ms == t + 100_000
+    assert watermark.behind in {f"{GPS.name}/0", f"{SCAN.name}/0", f"{HEARTBEAT.name}/0", f"{FEEDBACK.name}/0"} and watermark.read_until_ms == t + 100_000
     assert say("courier.made-up.v1", t + 200_000, {t // 1_000 + 20: t + 30_000}) == t + 9_000  # no input; later than it arrived
     watermark.enter([Mark(GPS.name, 7, 2, 1, t + 900_000, t)], {t // 1_000 + 7_200: t}, t + 100_000)
     assert f"{GPS.name}/7" not in watermark.marks and not watermark.newest

@@ -21,6 +21,7 @@ from deploy.admin import read_topic
 from deploy.published import _answer, _rate, incident_in
 from streams.city.contributions import decode_contribution
 from streams.decode import FIXES, HEARTBEATS, SCANS
+from streams.enterprises.confirmations import answered
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
 from streams.policy.reader import decode_policy
@@ -40,6 +41,7 @@ READERS = {
     "fixes": FIXES.read_one, "scans": SCANS.read_one, "heartbeats": HEARTBEATS.read_one, "partials": decode_contribution, "policy": decode_policy, "clock": decode_clock, "incidents for sinks": read_event, "incidents for people": incident_in,
     "registry": lambda value: Registry(ZoneInfo("Asia/Shanghai")).put("vehicle", "poison", decode_versions(value)),
     "rates": lambda value: _rate(SimpleNamespace(key=value, value=value)), "answers": lambda value: _answer(SimpleNamespace(key=value, value=value)),
+    "answers for accounts": lambda value: answered(value, None, 0),
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_an_enterprise_that_nobody_has_registered_is_counted_as_other():
 
 def test_no_label_could_name_a_vehicle_or_a_waybill():
     allowed = {"city", "enterprise", "rule", "severity", "reason", "sink", "outcome", "kind", "waybill", "packaging", "window", "measure", "energy"}
-    allowed |= {"transition", "topic", "partition", "status", "action", "age"}
+    allowed |= {"transition", "topic", "partition", "status", "action", "age", "zone"}
     for value in vars(metrics).values():
         assert set(getattr(value, "_labelnames", ())) <= allowed
 
