@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from consumers.console.basemap import Basemap
-from consumers.console.course import DayCourse
+from consumers.console.course import FEATURES, DayCourse
 from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
@@ -42,8 +42,6 @@ FIRST_REDRAWN_S = 3.0
 SAVED_EVERY_S = 60.0
 MOST_LISTED = 5_000
 """So many incidents, the newest, are handed to a page at first."""
-ABOVE = ("electronic", "green")
-"""The rates above every page."""
 _decode_rate = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -188,7 +186,7 @@ class City:
         """The figures above every page."""
         return {
             "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
-            "rates": {name: self._rate(name) for name in ABOVE}, "status": self._status(), "lag": self.signs.lag(),
+            "rates": {name: self._rate(name) for name in FEATURES}, "status": self._status(), "lag": self.signs.lag(),
         }  # fmt: skip
 
     def _status(self) -> dict[str, str] | None:

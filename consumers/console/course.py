@@ -9,7 +9,7 @@ from typing import Any
 from streams.clock import MINUTE_MS, LocalDays
 
 FEATURES = ("electronic", "green")
-"""The rates that have a course."""
+"""The rates that have a course, and stand above every page."""
 MOST_ENTERPRISES = 1_000
 BIN_MINUTES = 10
 """Incidents are counted over so many minutes."""

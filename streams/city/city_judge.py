@@ -231,12 +231,13 @@ class CityJudge:
         kind, _, name = holder.partition("/")
         ledger.dirty[ACCOUNT_RECORDS[kind], name] = None
         now_ms, answers = ledger.settled_ms, ledger.answers if rule.parameters.confirmed_only else None
-        found, account.due_ms = black_intervals(costs(account, terms, answers), terms, now_ms)
+        charged = costs(account, terms, answers)
+        found, account.due_ms = black_intervals(charged, terms, now_ms)
         if kind == "enterprise":  # of drivers only the standing is published
             transitions = judge_intervals(self.policies, self.identity_key, rule.id, holder, found, account.announced)
             self._announce(ledger, ((t.kind, interval_data(t, self.registry)) for t in transitions), result)
         city, days = self.policies.newest.pack.city.adcode, self.policies.newest.days
         active_days = len(ledger.active.get(name, ())) if kind == "enterprise" else 0
         tomorrow_ms = days.bounds_ms(days.date_of(max(0, now_ms)))[1]
-        if row := standing(account, terms, now_ms, active_days, tomorrow_ms, answers):
+        if row := standing(account, charged, terms, now_ms, active_days, tomorrow_ms):
             result.standings.append({"subject": holder, "city": city, **row, "revision": ledger.next_offset})

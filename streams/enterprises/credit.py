@@ -151,12 +151,12 @@ def black_intervals(charged: list[Cost], terms: Terms, now_ms: int) -> tuple[lis
     return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
 
 
-def standing(account: Account, terms: Terms, now_ms: int, active_days: int, tomorrow_ms: int, answers: Answers | None = None) -> dict[str, Any] | None:
-    """What ``courier.credit.v1`` is to say of an account at an instant, unless it has said so already.
+def standing(account: Account, charged: list[Cost], terms: Terms, now_ms: int, active_days: int, tomorrow_ms: int) -> dict[str, Any] | None:
+    """What ``courier.credit.v1`` is to say of an account, whose ``costs`` are ``charged``, at an instant, unless it has said so already.
 
     ``effective``: (ms, standing) pairs; exemptions go by a standing from the start of the day after it was found (``tomorrow_ms``).
     """
-    held = [cost for cost in costs(account, terms, answers) if cost.at_ms <= now_ms < cost.until_ms]
+    held = [cost for cost in charged if cost.at_ms <= now_ms < cost.until_ms]
     points = sum(cost.points for cost in held)
     credit = credit_of(terms, points, active_days)
     if account.published == (credit, points):

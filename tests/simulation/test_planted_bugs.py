@@ -249,16 +249,21 @@ def findings_are_not_restored(patch):
     patch.setattr(ScanStage, "_load", forgiving)
 
 
-@bug
-def silences_are_not_restored(patch):
-    """What was said of a camera begins anew after a restart."""
+def forget(patch, kind):
+    """State records of a city of one kind are not read back."""
     put = CityStage.put
 
     def forgetful(self, partition, key, value):
-        if not key.startswith("watched"):
+        if not key.startswith(kind):
             put(self, partition, key, value)
 
     patch.setattr(CityStage, "put", forgetful)
+
+
+@bug
+def silences_are_not_restored(patch):
+    """What was said of a camera begins anew after a restart."""
+    forget(patch, "watched")
 
 
 @bug
@@ -368,13 +373,7 @@ def a_dismissal_does_not_end_the_points(patch):
 @bug
 def answers_are_not_restored(patch):
     """After a restart nothing is confirmed that was before."""
-    put = CityStage.put
-
-    def forgetful(self, partition, key, value):
-        if not key.startswith("answers"):
-            put(self, partition, key, value)
-
-    patch.setattr(CityStage, "put", forgetful)
+    forget(patch, "answers")
 
 
 @bug
@@ -402,13 +401,7 @@ def partitions_without_traffic_go_by_their_own_time(patch):
 @bug
 def the_marks_of_others_are_forgotten_in_a_restart(patch):
     """Event times that were said before are lost with them."""
-    put = CityStage.put
-
-    def forgetful(self, partition, key, value):
-        if not key.startswith("watermark"):
-            put(self, partition, key, value)
-
-    patch.setattr(CityStage, "put", forgetful)
+    forget(patch, "watermark")
 
 
 @bug

@@ -108,7 +108,7 @@ def test_black_list_and_standing_follow_the_answers():
     assert black_intervals(charged, terms, NOON + 4) == ([], NOON + 5)
     assert black_intervals(charged, terms, NOON + 8) == ([Interval(NOON + 5, None, 1)], NOON + 9)
     assert black_intervals(charged, terms, NOON + 20) == ([Interval(NOON + 5, NOON + 9, 1), Interval(NOON + 20, None, 1)], NOON + EXPIRE_MS)
-    told = [standing(account, terms, NOON + at_ms, 0, 1, said) for at_ms in (0, 5, 9)]
+    told = [standing(account, costs(account, terms, said), terms, NOON + at_ms, 0, 1) for at_ms in (0, 5, 9)]
     assert [(row["credit"], row["points"], [(each["at_ms"], each["expires_ms"]) for each in row["reasons"]]) for row in told] == [
         ("normal", 0, []), ("black", 2, [(NOON + 5, NOON + 9)]), ("normal", 0, []),
     ]  # fmt: skip

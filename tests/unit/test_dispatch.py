@@ -108,6 +108,19 @@ def fails(*names, error=None, times=10**9):
     return answer
 
 
+def down(end):
+    """The sink takes nothing until this is cleared."""
+    is_down = threading.Event()
+    is_down.set()
+
+    def answer(name):
+        if is_down.is_set():
+            raise Unavailable("does not answer")
+
+    end.sink.answer = answer
+    return is_down
+
+
 def test_all_that_is_due_arrives_in_order_and_is_marked(end):
     end.put("A/1", "B/1", "A/2")
     end.start()
@@ -164,19 +177,12 @@ def test_the_schedule_is_that_of_the_design():
 
 
 def test_a_sink_that_takes_nothing_charges_nobody_and_gets_all_when_it_is_back(end):
-    down = threading.Event()
-    down.set()
-
-    def answer(name):
-        if down.is_set():
-            raise Unavailable("does not answer")
-
-    end.sink.answer = answer
+    outage = down(end)
     end.put("A/1", "B/1", "A/2", "C/1")
     end.start()
     wait_for("many tries", lambda: len(end.sink.tries) > 5, 20)
     assert {d.attempts for d in logged(end.path)} == {0}
-    down.clear()
+    outage.clear()
     wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "A/2", "B/1", "C/1"], 20)
     assert end.sink.got.index("A/1") < end.sink.got.index("A/2")
     assert {d.attempts for d in logged(end.path)} == {1}, "the one that was taken"
@@ -187,18 +193,11 @@ def test_what_had_failed_by_itself_does_not_wait_longer_for_an_outage_of_the_sin
     end.put("A/1")
     end.start()
     wait_for("it to be set aside", lambda: [d.attempts for d in logged(end.path)] == [1], 10)
-    down = threading.Event()
-    down.set()
-
-    def answer(name):
-        if down.is_set():
-            raise Unavailable("does not answer")
-
-    end.sink.answer = answer
+    outage = down(end)
     end.put("B/1", "C/1")
     wait_for("tries of all", lambda: end.sink.tries.count("A/1") > 1 and len(end.sink.tries) > 5, 20)
     end.put("D/1")
-    down.clear()
+    outage.clear()
     wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "B/1", "C/1", "D/1"], 20)
 
 

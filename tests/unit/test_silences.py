@@ -135,11 +135,11 @@ def test_points_add_up_expire_and_are_published_once():
     assert black_intervals(charged, rule, 150) == ([], 200)
     assert black_intervals(charged, rule, 200) == ([Interval(200, None, 2)], 100 + year)
     assert black_intervals(charged, rule, 100 + year) == ([Interval(200, 100 + year, 2)], 200 + year)
-    said = standing(account, rule, 150, 40, 1_000)
+    said = standing(account, costs(account, rule), rule, 150, 40, 1_000)
     assert (said["credit"], said["points"], said["effective"], [r["incident_id"] for r in said["reasons"]]) == ("normal", 2, [], ["a"])
-    assert standing(account, rule, 160, 40, 1_000) is None
-    assert standing(account, rule, 200, 40, 1_000)["effective"] == [(1_000, "black")]
-    assert standing(account, rule, 200 + year, 40, 2_000)["effective"] == [(1_000, "black"), (2_000, "red")]
+    assert standing(account, costs(account, rule), rule, 160, 40, 1_000) is None
+    assert standing(account, costs(account, rule), rule, 200, 40, 1_000)["effective"] == [(1_000, "black")]
+    assert standing(account, costs(account, rule), rule, 200 + year, 40, 2_000)["effective"] == [(1_000, "black"), (2_000, "red")]
     account.charges["b"] = Charge("e", "b", 3, "retracted", "unfiled_outlet", "u", 200)
     assert black_intervals(costs(account, rule), rule, 300) == ([], 100 + year)
 
@@ -156,10 +156,10 @@ def test_drivers_have_accounts_of_their_own_where_the_pack_says_so():
     assert charge_of(replace(data, rule="unfiled_outlet"), own).holders == ["enterprise/e"]
     ledger, terms = CityLedger(), terms_of("driver/d", own)
     assert ledger.charge(charge, lambda holder: holder == "driver/d") == ["driver/d"] and ledger.charge(replace(charge, incident_id="j"), lambda holder: False) == []
-    said = standing(ledger.accounts["driver/d"], terms, charge.at_ms, 0, 1)
+    said = standing(ledger.accounts["driver/d"], costs(ledger.accounts["driver/d"], terms), terms, charge.at_ms, 0, 1)
     assert (said["credit"], said["points"], [reason["incident_id"] for reason in said["reasons"]]) == ("black", 4, ["i"]) and ledger.charges.keys() == {"i"}
     assert ledger.charge(replace(charge, revision=3, driver_id="other", enterprise_id="e")) == ["enterprise/e", "driver/other", "driver/d"]
-    assert standing(ledger.accounts["driver/d"], terms, charge.at_ms, 0, 1)["credit"] == "normal", "there is no red list of drivers who took no parcels"
+    assert standing(ledger.accounts["driver/d"], costs(ledger.accounts["driver/d"], terms), terms, charge.at_ms, 0, 1)["credit"] == "normal", "there is no red list of drivers who took no parcels"
 
 
 def test_what_an_incident_costs_nobody():
