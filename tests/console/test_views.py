@@ -57,6 +57,7 @@ def test_the_course_of_a_day_is_by_minute_with_its_forecast_and_incidents():
         course.enter(row(share, None if hour < 12 else 0.5, enterprise_id="*", date="2026-11-30"), at(hour, minute), days)
     course.enter(row(0.2, enterprise_id="a", date="2026-11-30"), at(12), days)
     course.enter(row(0.3, enterprise_id="*", date="2026-11-29"), at(12), days)  # late scans of yesterday
+    course.enter(row(0.4, enterprise_id="*", date="2026-11-30"), at(25), days)  # and of today tomorrow
     found = course.of("*", {"electronic_forecast": 0.95}, [from_ms - 1, at(9, 4), at(9, 9), at(9, 10), at(24)], days)
     assert found["date"] == "2026-11-30" and found["minutes"] == [540, 541, 720] and found["day_minutes"] == 1_440
     assert found["rates"] == {"electronic": [0.8, 0.86, 0.9], "green": [None, None, 0.5]} and found["forecast"] == {"electronic": 0.95, "green": None}

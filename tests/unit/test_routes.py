@@ -230,3 +230,11 @@ def test_explain_agrees_with_what_is_decided():
     every = routing(route("a", ("duty", "chief"), group_wait_ms=MINUTE_MS, continues=True), route("b", ("police", "duty"), escalate=(Escalation(HOUR_MS, ("chief",)),)))
     lines = [line for line in every.explain(event(), NOW_MS) if " to " in line and "so not again" not in line and line.startswith("    ")]
     assert len(lines) == len(every.destinations(event(), NOW_MS)) == 4
+
+
+def test_a_route_that_is_gone_since_has_links_that_decide_nothing():
+    asked = []
+    made = routing(route(), link=lambda *given: asked.append(given) or "https://x/i")
+    made.message(event(), "r", 0)
+    made.message(event(), "of before", 0)
+    assert [audience for _, audience in asked] == ["police", "enterprise"]
