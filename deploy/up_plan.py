@@ -39,7 +39,7 @@ class UpPlan(msgspec.Struct):
         """The registry given; the sample; or an empty one, where recorded traffic is judged by a pack of one's own."""
         if self.registry_file:
             return self.registry_file
-        path = folder / "registry.jsonl"
+        path = folder / f"registry-{self.policy.name}.jsonl"
         if self.inputs:
             path.touch()
         elif not path.exists():
