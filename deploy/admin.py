@@ -159,12 +159,12 @@ def read_records(bootstrap: str, topic: str) -> Iterator[Any]:
         consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
 
 
-def reader(bootstrap: str, group: str | None = None) -> KafkaConsumer:
-    """A reader of committed records, to the first open transaction."""
+def reader(bootstrap: str, group: str | None = None, **options: Any) -> KafkaConsumer:
+    """A reader of committed records, to the first open transaction; ``options``: others of the client's."""
     try:
         return KafkaConsumer(
             bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False, isolation_level="read_committed",
-            bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS,
+            bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS, **options,
         )  # fmt: skip
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error

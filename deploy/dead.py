@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import OffsetOutOfRangeError
 
-from deploy.admin import CLOSE_TIMEOUT_MS, readable, send_records, unreachable
+from deploy.admin import CLOSE_TIMEOUT_MS, readable, reader, send_records
 from streams.clock import local_datetime
 from streams.events import FIRST_MS, LAST_MS
 from streams.policy.policy import Policy
@@ -56,7 +56,7 @@ def refused(bootstrap: str, reason: str | None = None, *, late: bool = True) -> 
 
 
 def _read(record: Any) -> Refused:
-    headers = {name: text.decode() for name, text in record.headers}
+    headers = {name: (text or b"").decode() for name, text in record.headers}
     if missing := {"reason", "topic", "partition", "offset", "sha256", "length"} - headers.keys():
         raise ValueError(f"header {min(missing)} is missing")
     if headers["topic"] not in KINDS:
@@ -70,10 +70,7 @@ def _read(record: Any) -> Refused:
 
 def originals(bootstrap: str, records: Iterable[Refused]) -> Iterator[tuple[Refused, Any]]:
     """Each refused record with what stands in its place, or None where that is no longer retained, or another record."""
-    try:
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False, auto_offset_reset="none", max_poll_records=1)
-    except (KafkaError, OSError):
-        raise unreachable(bootstrap) from None
+    consumer = reader(bootstrap, auto_offset_reset="none", max_poll_records=1)
     try:
         for record in records:
             found = _at(consumer, TopicPartition(record.topic, record.partition), record.offset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,7 +11,8 @@ from deploy.admin import readable
 from deploy.verdict import newest
 from streams.answers import Answer, once, read_answer
 from streams.basis import Basis, Duty, Figures
-from streams.counts import FEATURES, is_of_day
+from streams.clock import is_local_date
+from streams.counts import CITY_WIDE, FEATURES, HANDLING, SAID_OR_NOT, is_of_day
 from streams.decode import AnyId, Malformed, decoded
 from streams.events import LAST_MS
 from streams.ids import id_of, is_id
@@ -51,17 +52,39 @@ class _Event(msgspec.Struct):
     data: _Data
 
 
-class _Rate(msgspec.Struct):
-    """What is made use of in a row of rates."""
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+_Metres = Annotated[float, msgspec.Meta(ge=0, lt=2**53)]
+_Hours = Annotated[str, msgspec.Meta(pattern=r"^\d{1,5}\Z")]
+
+
+class _Row(msgspec.Struct):
+    """What is made use of in every row of rates, if it is there."""
 
     city: str
-    enterprise_id: str
-    date: str
+    enterprise_id: AnyId
+    date: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d\Z")]
     window: str
-    revision: int
+    revision: _Number
+    transit_hours: dict[_Hours, _Number] = {}
+    outlet_id: AnyId | None = None
+    zone_id: AnyId | None = None
+    stops: _Number | None = None
+    occupied_ms: _Number | None = None
+    lines: _Number | None = None
+    lines_run: _Number | None = None
+    night_run_m: _Metres = 0.0
+    run_m: _Metres = 0.0
 
 
-_decode_event, _decode_rate = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Rate).decode
+_LATER = (*HANDLING, "screened", *(f"{measure}_known" for measure in SAID_OR_NOT))
+"""Numbers of a day that rows of before do not have."""
+_Rate = msgspec.defstruct("_Rate", [(name, _Number, 0) for name in _LATER], bases=(_Row,))
+_Day = msgspec.defstruct("_Day", [(name, _Number) for name in ("accepted", *FEATURES[:8])], bases=(_Rate,), kw_only=True)
+_Driving = msgspec.defstruct("_Driving", [(name, _Metres) for name in ("empty_run_m", "known_run_m")], bases=(_Rate,), kw_only=True)
+
+
+_decode_event, _decode_data = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Data).decode
+_decode_rate, _decode_day, _decode_driving = (msgspec.json.Decoder(kind).decode for kind in (_Rate, _Day, _Driving))
 
 
 class _Cost(msgspec.Struct):
@@ -86,12 +109,21 @@ _decode_row = msgspec.json.Decoder(dict[str, Any]).decode
 
 def incident_in(value: bytes | None) -> dict[str, Any]:
     """The ``data`` of an incident's revision; ``Malformed`` where there is none."""
-    event = decoded(value or b"", _decode_event)
-    data = event.data
-    if not is_id(data.incident_id) or data.rule not in RULES or not 0 <= data.opened_at_ms < LAST_MS:
-        raise Malformed("no incident of ours")
+    _check(decoded(value or b"", _decode_event).data)
     found: dict[str, Any] = decoded(value or b"", _decode_row)["data"]
     return found
+
+
+def judged_incident_in(line: bytes) -> dict[str, Any]:
+    """The same of a line that ``judge`` wrote, which is the ``data`` alone."""
+    _check(decoded(line, _decode_data))
+    found: dict[str, Any] = decoded(line, _decode_row)
+    return found
+
+
+def _check(data: _Data) -> None:
+    if not is_id(data.incident_id) or data.rule not in RULES or not 0 <= data.opened_at_ms < LAST_MS:
+        raise Malformed("no incident of ours")
 
 
 def incidents(bootstrap: str) -> dict[str, dict[str, Any]]:
@@ -129,9 +161,14 @@ def _answer(record: Any) -> Answer:
 
 
 def _rate(record: Any) -> tuple[str, dict[str, Any]]:
-    decoded(record.value or b"", _decode_rate)
-    row = decoded(record.value, _decode_row)
-    numbers = ("accepted", *FEATURES[:8]) if is_of_day(row) else ("empty_run_m", "known_run_m") if is_about_driving(row) else ()
-    if not all(type(row.get(name)) in {int, float} and 0 <= row[name] < 2**53 for name in numbers):
-        raise Malformed("a count is no number")
-    return (record.key or b"").decode("utf-8", "backslashreplace"), row
+    return (record.key or b"").decode("utf-8", "backslashreplace"), rate_in(record.value)
+
+
+def rate_in(value: bytes | None) -> dict[str, Any]:
+    """A row of rates, of whose fields each that is made use of is what it should be; ``Malformed`` where one is not."""
+    said: Any = decoded(value or b"", _decode_rate)
+    row: dict[str, Any] = decoded(value or b"", _decode_row)
+    decoded(value or b"", _decode_day if is_of_day(row) else _decode_driving if is_about_driving(row) else _decode_rate)
+    if not (said.enterprise_id == CITY_WIDE or is_id(said.enterprise_id)) or not is_local_date(said.date):
+        raise Malformed("no row of an enterprise's day")
+    return row

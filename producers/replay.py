@@ -7,17 +7,23 @@ from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import orjson
 
 from producers.faults import Sent
+from streams.clock import DAY_MS
+from streams.events import LAST_MS
 from streams.files.record_columns import KEYS
 from streams.files.record_files import MOST_LINE_BYTES, How, RecordFile, Records, open_records
 from streams.files.text_files import size_of
+from streams.ids import is_id
 
 MOST_OPEN = 200
 """So many files are read at once; a file that begins while so many others last waits until one of them has ended."""
+LOOKED_AHEAD = 100
+"""Records of a file. A time more than a day ahead of what comes before it and of most of so many after it is that of a wrong clock."""
 
 
 class Noted(msgspec.Struct):
@@ -37,8 +43,8 @@ class Noted(msgspec.Struct):
 def read_records(paths: Sequence[str | Path], how: How | None = None, noted: Noted | None = None) -> Iterator[Sent]:
     """Records of files and folders in order of event time across files; within each file they stay in its own order.
 
-    Broken ones go out as they are, so that they reach the dead letters: after the record before them in their file, and
-    with its time (0 where there is none). Raises ``BadInput`` for what is no file of records, or ends too early.
+    Broken ones go out as they are, so that they reach the dead letters, and so do those of a wrong clock: after the record
+    before them in their file, and as if of its time (0 where there is none; a wrong clock has that of the next). Raises ``BadInput`` for what is no file of records, or ends too early.
     """
     noted = noted if noted is not None else Noted()
 
@@ -69,6 +75,16 @@ def read_records(paths: Sequence[str | Path], how: How | None = None, noted: Not
             heappush(heap, (file.next[0], number, file))
 
 
+class _Read(NamedTuple):
+    """A record that was read ahead: its line, itself (None: too long), its event time (None: it has none that can be), its key, what is wrong with it."""
+
+    line: int
+    value: bytes | None
+    time_ms: int | None
+    key: str
+    problem: str
+
+
 class _File:
     """A file and its ``next`` record (None: it has no more).
 
@@ -77,11 +93,13 @@ class _File:
 
     def __init__(self, file: RecordFile, how: How, noted: Noted) -> None:
         self.name, self.kind, self.how, self.noted = file.name, file.kind, how, noted
-        self.read, self.reached_ms = 0, 0
+        self.taken, self.due_ms, self.reached_ms = 0, 0, 0
         self.next: Sent | None = None
         self._records: Records | None = file.records
+        self._ahead: deque[_Read] = deque()
         if self.advance() and size_of(self.name) is not None:
             self._records = None
+            self._ahead.clear()
 
     @property
     def is_open(self) -> bool:
@@ -92,30 +110,46 @@ class _File:
         """Go on to the next record; False where there is none."""
         if self._records is None:
             (file,) = open_records([self.name], self.how)
-            self._records = islice(file.records, self.read, None)
-        for line, value in self._records:
-            self.read += 1
-            if value is None:
+            self._records = islice(file.records, self.taken, None)
+        while True:
+            self._ahead.extend(_read(line, value, KEYS[self.kind]) for line, value in islice(self._records, LOOKED_AHEAD + 1 - len(self._ahead)))
+            if not self._ahead:
+                self.next, self._records = None, None
+                return False
+            record = self._ahead.popleft()
+            self.taken += 1
+            if record.problem:
+                self.noted.note(self.name, record.line, record.problem)
+            if record.value is None:
                 self.noted.too_long += 1
-                self.noted.note(self.name, line, f"a line of more than {MOST_LINE_BYTES:,} bytes, which is not sent")
                 continue
-            due, key, problem = _time_and_key(value, KEYS[self.kind])
-            if problem:
-                self.noted.broken += 1
-                self.noted.note(self.name, line, problem)
-                due = self.reached_ms
-            self.next, self.reached_ms = (due, self.kind, key, value), due
+            self.noted.broken += bool(record.problem)
+            self.due_ms = self._due(record)
+            self.reached_ms = max(self.reached_ms, self.due_ms)
+            self.next = self.due_ms, self.kind, record.key, record.value
             return True
-        self.next, self._records = None, None
-        return False
+
+    def _due(self, record: _Read) -> int:
+        if record.time_ms is None:
+            return self.due_ms
+        if record.time_ms <= self.reached_ms + DAY_MS:
+            return record.time_ms
+        later_ms = sorted(later.time_ms for later in self._ahead if later.time_ms is not None)
+        usual_ms = later_ms[len(later_ms) // 2] if later_ms else self.reached_ms or record.time_ms
+        if record.time_ms <= usual_ms + DAY_MS:
+            return record.time_ms
+        return self.reached_ms or next(time_ms for time_ms in later_ms if time_ms > usual_ms - DAY_MS)
 
 
-def _time_and_key(value: bytes, key_name: str) -> tuple[int, str, str]:
-    """When a record is due, its key, and why it has neither."""
+def _read(line: int, value: bytes | None, key_name: str) -> _Read:
+    """A line as it is to be sent. What has no id that may be one has no key, either."""
+    if value is None:
+        return _Read(line, None, None, "", f"a line of more than {MOST_LINE_BYTES:,} bytes, which is not sent")
     try:
         event = orjson.loads(value)
-        return int(event["event_time_ms"]), str(event[key_name]), ""
+        time_ms, key = int(event["event_time_ms"]), str(event[key_name])
     except (orjson.JSONDecodeError, TypeError, ValueError, OverflowError) as error:
-        return 0, "", f"not a record: {error}"
+        return _Read(line, value, None, "", f"not a record: {error}")
     except KeyError as error:
-        return 0, "", f"a record without {error}"
+        return _Read(line, value, None, "", f"a record without {error}")
+    return _Read(line, value, time_ms if 0 <= time_ms < LAST_MS else None, key if is_id(key) else "", "")

@@ -113,6 +113,18 @@ def _as_date(match: re.Match[str]) -> date:
     return date(year, month, day)
 
 
+def is_local_date(text: str) -> bool:
+    """Whether a text is the local date (``YYYY-MM-DD``) of an instant that a record may have.
+
+    >>> [is_local_date(text) for text in ("2026-11-30", "2026-11-31", "20261130", "1999-12-31")]
+    [True, False, False, False]
+    """
+    try:
+        return date.fromisoformat(text).isoformat() == text and "2000" <= text < "6429"
+    except ValueError:
+        return False
+
+
 def bound_ms(text: str, timezone: ZoneInfo, *, end: bool) -> int:
     """A validity bound in ms: a bare date is a whole local day (``end``: until its end), else an ISO instant."""
     text = text.strip()

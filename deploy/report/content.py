@@ -53,12 +53,19 @@ def judged_files(folder: Path) -> Published:
     """What a folder holds that ``judge`` wrote (no feedback)."""
     try:
         summary = orjson.loads((folder / "summary.json").read_bytes())
-        rates, incidents = ([orjson.loads(line) for line in (folder / name).read_bytes().splitlines()] for name in ("rates.jsonl", "incidents.jsonl"))
-        return Published([*rates, *(row for name in ("driven", "handled", "outlets", "fleet") for row in summary.get(name, ()))], incidents, credit=summary.get("credit", []))
+        rates = [orjson.loads(line) for line in (folder / "rates.jsonl").read_bytes().splitlines()]
+        rows = [*rates, *(row for name in ("driven", "handled", "outlets", "fleet") for row in summary.get(name, ()))]
+        incidents = [published.judged_incident_in(_as_published(orjson.loads(line))) for line in (folder / "incidents.jsonl").read_bytes().splitlines()]
+        return Published([published.rate_in(_as_published(row)) for row in rows], incidents, credit=summary.get("credit", []))
     except OSError as error:
         raise BadInput(f"{error.filename}: {error.strerror}; --judged takes the folder given to ./yicheng judge --out") from None
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{folder}: rates.jsonl, incidents.jsonl or summary.json is not what ./yicheng judge writes: {error}") from None
+
+
+def _as_published(row: Row) -> bytes:
+    """A row that ``judge`` wrote as it would stand in its topic: files hold the last revision alone, and of a day no other window."""
+    return orjson.dumps({"revision": 1, "window": row.get("date"), **row})
 
 
 def judged_policy(folder: Path) -> str:

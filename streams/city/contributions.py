@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
 
 import msgspec
 
-from streams.clock import BEGINNING_MS
+from streams.clock import BEGINNING_MS, is_local_date
 from streams.counts import Counts, MinuteCounts
 from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
 from streams.enterprises.confirmations import Answered
@@ -96,7 +95,7 @@ def decode_contribution(value: bytes | None) -> Contribution:
         raise Malformed("no topic has so many partitions")
     if not all(is_id(name) or name in RESERVED for name in _names(partial)):
         raise Malformed("a city, an enterprise, an incident, an answer, a line or a zone is not an id")
-    if not all(_is_date(text) for text in _dates(partial)):
+    if not all(is_local_date(text) for text in _dates(partial)):
         raise Malformed("a date is none, or beyond calendars")
     subjects = [*(partial.signs or ()), *([partial.finding.subject] if partial.finding else ())]
     if not all(is_subject(subject) for subject in subjects):
@@ -125,10 +124,3 @@ def _dates(partial: Contribution) -> Iterator[str]:
     if partial.finding is not None:
         yield partial.finding.date
     yield from (partial.seen or {}).values()
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text and "2000" <= text < "6429"
-    except ValueError:
-        return False

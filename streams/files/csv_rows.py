@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from streams.errors import BadInput
 SEPARATORS = (",", ";", "\t", "|")
 NULLS = {"", "null", "Null", "NULL", "~"}
 """What stands for an absent value in a cell."""
+_BLANK = "".join(SEPARATORS) + ' "\ufeff'
+_SEPARATOR_NAMED = re.compile(r"sep=.?", re.IGNORECASE)
 
 
 class Row(NamedTuple):
@@ -20,9 +23,20 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def separator_of(heading: str, known: Collection[str]) -> str:
-    """The separator by which most of a heading's words are known ones (else the comma)."""
+def separator_of(text: str, known: Collection[str]) -> str:
+    r"""The separator by which most words of a table's heading are known ones (else the comma).
+
+    >>> separator_of("sep=;\n;;\nlat;lon\n", {"lat", "lon"})
+    ';'
+    """
+    heading = first_words(text)
     return max(SEPARATORS, key=lambda separator: sum(cell.strip(' "\r\n\ufeff') in known for cell in heading.split(separator)))
+
+
+def first_words(text: str) -> str:
+    """The first line that says something: blank rows and Excel's ``sep=;`` say nothing."""
+    lines = (found[0] for found in re.finditer(r"[^\r\n]+", text))
+    return next((line for line in lines if line.strip(_BLANK) and not _SEPARATOR_NAMED.fullmatch(line.strip(_BLANK))), "")
 
 
 def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
@@ -35,6 +49,8 @@ def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]
     for row in _rows(lines, where, separator):
         cells = [cell.strip() for cell in row.cells]
         if not any(cells):
+            continue
+        if heading is None and _SEPARATOR_NAMED.fullmatch(separator.join(cells).strip(_BLANK)):
             continue
         if heading is None:
             heading = cells

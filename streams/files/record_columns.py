@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ NAMES = {"gps": "fixes", "scan": "scans", "heartbeat": "heartbeats"}
 """What several of each kind are called."""
 _TRUE, _FALSE = {"true", "1", "yes", "y", "t", "是"}, {"false", "0", "no", "n", "f", "否"}
 _WHOLE = re.compile(r"[+-]?\d{1,19}(\.0*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_MOST_WHOLE = 2**62
 Cell = Callable[[str], Any]
 
 
@@ -87,16 +90,16 @@ def typed_fields(kind: Any, prefix: str = "") -> dict[str, Cell]:
 
 
 def _whole(cell: str) -> Any:
-    return int(cell.partition(".")[0]) if _WHOLE.fullmatch(cell) else cell
+    value = int(cell.partition(".")[0]) if _WHOLE.fullmatch(cell) else cell
+    return value if isinstance(value, int) and abs(value) <= _MOST_WHOLE else cell
 
 
 def _number(cell: str) -> Any:
+    """A finite number, nothing for ``nan``, or the text that it is: an infinite one would be no value in JSON."""
     if cell.lower() == "nan":
         return None
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+    value = float(cell) if _NUMBER.fullmatch(cell) else math.inf
+    return value if math.isfinite(value) else cell
 
 
 def _truth(cell: str) -> Any:
@@ -115,9 +118,9 @@ _CELLS: dict[type, Cell] = {msgspec.inspect.IntType: _whole, msgspec.inspect.Flo
 
 
 class Columns:
-    """Makes records of one kind of the rows of one table."""
+    """Makes records of one kind of the rows of one table; ``for_all``: a required field without a column is a mistake of the table's heading."""
 
-    def __init__(self, heading: Sequence[str], kind: str, where: str, mapping: Mapping_ | None = None) -> None:
+    def __init__(self, heading: Sequence[str], kind: str, where: str, mapping: Mapping_ | None = None, *, for_all: bool = True) -> None:
         fields = typed_fields(KINDS[kind])
         self._values: list[tuple[list[str], Any]] = []
         self._cells: list[tuple[list[str], int, Cell]] = []
@@ -136,7 +139,7 @@ class Columns:
         self.numbered = bool(mapping) and "event_id" not in sources
         given = {path[0] for path, _ in self._values} | {path[0] for path, _, _ in self._cells}
         missing = sorted(required - given - ({"event_id"} if self.numbered else set()))
-        if missing:
+        if missing and for_all:
             raise BadInput(f"{where}: the header lacks {', '.join(missing)}; its first line names the fields of a record, or --columns FILE maps them")
 
     def record(self, cells: Sequence[str], number: str) -> dict[str, Any]:
@@ -151,8 +154,12 @@ class Columns:
 
 
 def _put(record: dict[str, Any], path: list[str], value: Any) -> None:
+    """Enter a value; a field within one that another column fills with no object stays out, and the record is refused for that one."""
     for name in path[:-1]:
-        record = record.setdefault(name, {})
+        inner = record.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return
+        record = inner
     record[path[-1]] = value
 
 
@@ -161,28 +168,33 @@ def _reader(typed: Cell, field: str, source: Source) -> Cell:
         return lambda cell: _moment_ms(cell, source)
     if source.times is not None:
         factor = source.times
-        return lambda cell: value * factor if isinstance(value := _number(cell), float) else value
+        return lambda cell: _times(_number(cell), factor, cell)
     return typed
+
+
+def _times(value: Any, factor: float, cell: str) -> Any:
+    product = value * factor if isinstance(value, float) else value
+    return cell if isinstance(product, float) and not math.isfinite(product) else product
 
 
 def _moment_ms(cell: str, source: Source) -> Any:
     """Milliseconds of a time as a table writes it; what is no such time stays text."""
     try:
         if source.format == "s":
-            return round(float(cell) * 1000)
+            return _whole(str(round(float(cell) * 1000))) if _NUMBER.fullmatch(cell) else cell
         moment = dt.datetime.fromisoformat(cell) if source.format == "iso" else dt.datetime.strptime(cell, source.format)  # noqa: DTZ007
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(source.timezone))).timestamp() * 1000)
     except (ValueError, OverflowError):
         return cell
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(source.timezone))).timestamp() * 1000)
 
 
 def remapped(record: Any, columns: dict[tuple[str, ...], Columns], kind: str, mapping: Mapping_, where: str, number: str) -> Any:
-    """A JSON record of other names by the same mapping; ``columns`` remembers those of each set of keys."""
+    """A JSON record of other names by the same mapping; ``columns`` remembers those of each set of keys. One that lacks a field is refused alone."""
     if not isinstance(record, Mapping):
         return record
     heading = tuple(record)
     known = columns.get(heading)
     if known is None:
         wanted = {field: source for field, source in mapping.items() if source.column is None or source.column in record}
-        known = columns[heading] = Columns(heading, kind, where, wanted)
+        known = columns[heading] = Columns(heading, kind, where, wanted, for_all=False)
     return known.record([value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode() for value in record.values()], number)

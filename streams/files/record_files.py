@@ -20,7 +20,7 @@ import orjson
 
 from streams.errors import BadInput
 from streams.events import Fix
-from streams.files.csv_rows import read_rows, separator_of
+from streams.files.csv_rows import first_words, read_rows, separator_of
 from streams.files.json_array import elements
 from streams.files.record_columns import KEYS, KINDS, NAMES, Columns, Mapping_, remapped, typed_fields
 from streams.files.text_files import PACKED_SUFFIXES, STDIN, Heard, Pieces, Stream, not_utf8, open_text, read_pieces
@@ -121,7 +121,7 @@ def _format(name: str, sample: bytes, how: How, *, in_folder: bool) -> str | Non
         return "geolife"
     if first.startswith(b"["):
         return "array"
-    if any(line.startswith(b"{") for line in lines):
+    if first.startswith(b"{") or (promised != "csv" and any(line.startswith(b"{") for line in lines)):
         return "jsonl"
     heading = _heading(sample)
     if in_folder and promised in {"csv", "tdrive"} and lines and not _TDRIVE.match(first) and not _names_a_key(heading, how):
@@ -134,7 +134,7 @@ def _format(name: str, sample: bytes, how: How, *, in_folder: bool) -> str | Non
 
 
 def _heading(sample: bytes) -> list[str]:
-    text = sample.partition(b"\n")[0].decode(errors="replace")
+    text = first_words(sample.decode(errors="replace"))
     return [cell.strip(' "\r') for cell in text.split(separator_of(text, _known()))]
 
 
@@ -189,7 +189,7 @@ def _jsonl(name: str, pieces: Pieces, kind: str, how: How) -> Records:
 def _mapped(line: bytes, columns: dict[tuple[str, ...], Columns], kind: str, mapping: Mapping_, name: str, number: int) -> bytes:
     try:
         return orjson.dumps(remapped(orjson.loads(line), columns, kind, mapping, name, f"{Path(name).stem}-{number}"))
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return line
 
 
@@ -225,14 +225,15 @@ def _array(name: str, pieces: Pieces, kind: str, how: How) -> Records:
 
 def _csv(name: str, sample: bytes, pieces: Pieces, kind: str, how: How) -> Records:
     known = {str(source.column) for source in how.mapping.values()} if how.mapping else set(typed_fields(KINDS[kind]))
-    separator = separator_of(sample.partition(b"\n")[0].decode(errors="replace"), known)
+    separator = separator_of(sample.decode(errors="replace"), known)
     rows = read_rows(_text_lines(name, pieces), name, separator)
     heading = next(rows, None)
     if heading is None:
         return
     columns = Columns(heading.cells, kind, f"{name}:{heading.line}", how.mapping)
     for row in rows:
-        yield row.line, orjson.dumps(columns.record(row.cells, f"{Path(name).stem}-{row.line}"))
+        value = orjson.dumps(columns.record(row.cells, f"{Path(name).stem}-{row.line}"))
+        yield row.line, value if len(value) <= MOST_LINE_BYTES else None
 
 
 def _text_lines(name: str, pieces: Pieces) -> Iterator[str]:

@@ -124,7 +124,7 @@ def _yaml(text: str, name: str) -> Rows:
 
 
 def _csv(text: str, name: str) -> Rows:
-    separator = separator_of(text.lstrip().partition("\n")[0], _known())
+    separator = separator_of(text, _known())
     rows = read_rows(io.StringIO(text, newline=""), name, separator)
     heading = next(rows, None)
     if heading is None:

@@ -12,6 +12,13 @@ T = 1_782_403_214_386  # on the golden day
 MARK = "FORGED"
 KEYS = [None, b"", b"\x00", b"\xff\xfe", "键".encode(), b"a" * 5_000, b"vehicle/", b"/", b"vehicle/poison", b"enterprise/poison", b"poison", b"watermark", b"0", b"hohhot-2019/", b'{"a":1}', b"\x1f", b"*", b"other"]
 HEADERS = [[], [("x", b"\xff" * 100)], [("", b"")], [("头", b"1")], [("reason", b"malformed"), ("reason", b"again"), ("offset", b"-1")], [("y", b"")]]
+RATE = {"city": "150100", "enterprise_id": "poison", "date": "2026-06-25", "revision": 1}
+OF_ACCEPTED = ("electronic", "green", "taped", "narrow_tape", "not_repackaged", "reusable_bag", "real_name_verified", "inspected", "screened")
+ON_THEIR_WAY = ("delivered", "method_known", "locker", "night_delivered", "mode_known", "rail", "air", "vehicle_known", "joint")
+LETTER = {"reason": b"malformed", "topic": b"courier.gps.v1", "partition": b"0", "offset": b"0", "sha256": b"0", "length": b"1", "error": MARK.encode()}
+"""The headers of a dead letter."""
+ODD_HEADERS = [b"", b"-1", b"x", b"\xff", b"9" * 5_000, b"courier.none.v1", "京".encode(), b"\0"]
+LETTERS = [list(LETTER.items()), *([(name, odd) if name == field else (name, value) for name, value in LETTER.items()] for field in list(LETTER)[:-1] for odd in ODD_HEADERS), *([(name, value) for name, value in LETTER.items() if name != field] for field in list(LETTER)[:-1])]
 TEMPLATES = {
     "fix": {"event_id": "p", "event_time_ms": T, "vehicle_id": "poison", "lon": 111.6, "lat": 40.8, "plate": "京A1", "driver_id": "poison", "speed_kmh": 1.0, "source": "poison"},
     "scan": {"event_id": "p", "event_time_ms": T, "waybill_id": "poison", "enterprise_id": "poison", "city": "poison", "kind": "departed", "outlet_id": "poison", "packaging": {"tape_mm": 1}},
@@ -34,9 +41,22 @@ TEMPLATES = {
     "pack": {"yaml": "policy: poison", "geojson": "{}"},
     "standing": {"subject": "enterprise/poison", "credit": "black", "effective": [[T, "black"]]},
     "clock": {"watermark_ms": 0, "read_until_ms": 0, "settled_ms": 0},
-    "incident": {"id": f"{MARK}/1", "type": "yicheng.incident.opened.v1", "subject": "vehicle/poison", "data": {"incident_id": MARK, "revision": 1, "state": "open", "synthetic": True, "rule": "speeding"}},
+    "incident": {
+        "id": f"{MARK}/1", "type": "yicheng.incident.opened.v1", "subject": "vehicle/poison", "specversion": "1.0",
+        "data": {
+            "incident_id": MARK, "revision": 1, "state": "open", "rule": "speeding", "rule_id": "poison", "clause": "p", "severity": "warning", "city": "poison", "vehicle_id": "poison", "enterprise_id": "poison",
+            "outlet_id": None, "zone_id": None, "opened_at_ms": T, "closed_at_ms": None, "last_seen_ms": T, "fix_count": 1, "reason_zh": "p", "reason_en": "p", "synthetic": True, "responsible": ["p"], "basis": "stated",
+        },
+    },
     "answer": {"incident_id": MARK, "action": "acknowledged", "time_ms": T},
-    "rate": {"city": "poison", "enterprise_id": "poison", "date": "2026-06-25", "window": "2026-06-25", "revision": 1, "accepted": 1},
+    "day of rates": {
+        **RATE, "window": "2026-06-25", **dict.fromkeys(("accepted", *OF_ACCEPTED, *ON_THEIR_WAY), 1), "transit_known": 2, "transit_hours": {"5": 1, "30": 1}, "transit_median_hours": 5, "transit_p90_hours": 30,
+        **{f"{name}_known": 1 for name in OF_ACCEPTED}, "electronic_rate": 1.0, "green_rate": 0.5, "locker_rate": None, "electronic_forecast": 0.9,
+    },
+    "day of driving": {**RATE, "window": "empty run 2026-06-25", "empty_run_m": 1.5, "known_run_m": 2.5, "empty_run_ratio": 0.6, "night_run_m": 0.5, "run_m": 4.0, "night_run_ratio": 0.125},
+    "day of lines": {**RATE, "window": "lines 2026-06-25", "lines_run": 1, "lines": 2},
+    "day of a loading zone": {**RATE, "window": "parking 2026-06-25 poison", "zone_id": "poison", "stops": 3, "occupied_ms": 60_000},
+    "day of an outlet": {**RATE, "window": "outlet poison", "outlet_id": "poison"},
 }  # fmt: skip
 ODD_VALUES = {
     "null": "null", "true": "true", "nothing": '""', "space": '" "', "star": '"*"', "other": '"other"', "zero": "0", "minus": "-1", "float": "1.5", "huge": "1" + "0" * 30, "huge below": "-1" + "0" * 30,
@@ -72,7 +92,7 @@ def kinds(seed):
         text = json.dumps(record, ensure_ascii=False)
         fields = [*record, *(("data." + name) for name in record.get("data", ()))]
         chosen = [(field, name) for field in fields for name in ODD_VALUES]
-        for field, name in rng.sample(chosen, min(len(chosen), 45)):
+        for field, name in rng.sample(chosen, min(len(chosen), max(45, 6 * len(fields)))):
             found[template, f"{field} {name}"] = _with(record, field, ODD_VALUES[name])
         for field in fields:
             found[template, f"without {field}"] = json.dumps(_without(record, field)).encode()
@@ -102,7 +122,7 @@ def _without(record, field):
 
 TOPICS = {
     "courier.gps.v1": 12, "courier.scan.v1": 12, "courier.heartbeat.v1": 12, "courier.partials.v1": 12, "courier.registry.v1": 1, "courier.policy.v1": 1, "courier.credit.v1": 1, "courier.clock.v1": 1, "courier.incidents.v1": 12,
-    "courier.feedback.v1": 12, "courier.rates.v1": 12,
+    "courier.feedback.v1": 12, "courier.rates.v1": 12, "courier.dead.v1": 1, "courier.late.v1": 1,
 }  # fmt: skip
 COMPACTED = {"courier.registry.v1", "courier.policy.v1", "courier.credit.v1", "courier.clock.v1", "courier.rates.v1"}
 """Kafka takes no record without a key there."""
@@ -119,7 +139,7 @@ def records(seed):
             key = rng.choice(KEYS[topic in COMPACTED or value is None :])
             if topic in HONEST_KEYS and template == "anything" and value and value[:1] not in b"{[ \n0123456789" and rng.random() < 0.3:
                 key = rng.choice(HONEST_KEYS[topic])
-            yield topic, rng.randrange(partitions), key, value, rng.choice(HEADERS)
+            yield topic, rng.randrange(partitions), key, value, rng.choice(HEADERS if topic not in {"courier.dead.v1", "courier.late.v1"} else LETTERS)
         for value in rng.sample(list(found.values()), 60):
             if value is None or len(value) < 100_000:
                 yield topic, rng.randrange(partitions), value or b"", rng.choice([None, b"{}", b"[]", b"0", json.dumps(TEMPLATES["vehicle"]).encode()]), []

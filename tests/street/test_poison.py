@@ -14,10 +14,11 @@ import pipeline as pipeline_module
 import pytest
 from conftest import get, wait_for
 from pipeline import Pipeline
-from poison import MARK, kinds, records
+from poison import LETTER, LETTERS, MARK, kinds, records
 
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
+from deploy.dead import _read
 from deploy.published import _answer, _rate, incident_in
 from streams.city.contributions import decode_contribution
 from streams.decode import FIXES, HEARTBEATS, SCANS
@@ -41,6 +42,7 @@ READERS = {
     "fixes": FIXES.read_one, "scans": SCANS.read_one, "heartbeats": HEARTBEATS.read_one, "partials": decode_contribution, "policy": decode_policy, "clock": decode_clock, "incidents for sinks": read_event, "incidents for people": incident_in,
     "registry": lambda value: Registry(ZoneInfo("Asia/Shanghai")).put("vehicle", "poison", decode_versions(value)),
     "rates": lambda value: _rate(SimpleNamespace(key=value, value=value)), "answers": lambda value: _answer(SimpleNamespace(key=value, value=value)),
+    "dead letters": lambda value: [_read(SimpleNamespace(headers=headers, value=value)) for headers in (list(LETTER.items()), [*LETTER.items(), ("x", None)])],
     "answers for accounts": lambda value: answered(value, None, 0),
 }  # fmt: skip
 
@@ -51,6 +53,13 @@ def test_every_reader_reads_it_or_says_that_it_cannot(name):
         for value in kinds(seed).values():
             with suppress(ValueError, BadInput, RecursionError):
                 READERS[name](value or b"")
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"[", b"\xff", None])
+def test_a_dead_letter_is_read_or_said_to_be_none(value):
+    for headers in [*LETTERS, *([(name, None if name == field else text) for name, text in LETTER.items()] for field in LETTER)]:
+        with suppress(ValueError):
+            _read(SimpleNamespace(headers=headers, value=value))
 
 
 def honest(bootstrap, topic):

@@ -9,6 +9,8 @@ import lzma
 import os
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 import deploy.cli
 from producers import traffic
 from producers.replay import Noted, read_records
+from streams.decode import FIXES, HEARTBEATS, SCANS
 from streams.errors import BadInput
 from streams.events import Fix, Heartbeat, Scan
 from streams.files.record_columns import read_mapping, typed_fields
@@ -275,6 +278,66 @@ def test_blank_rows_are_skipped(blank, tmp_path):
     assert len(read(tmp_path / "a.csv")) == 1
 
 
+@pytest.mark.parametrize("before", [";;;;\n", "sep=;\n", '"sep=;"\n', "\ufeffsep=;\r\n;;;;\r\n", "\n ; ;\n"])
+def test_what_stands_before_a_heading_does_not_hide_it(before, tmp_path, judge):
+    (tmp_path / "a.csv").write_text(before + (HEADING + ROW).replace(",", ";"), newline="")
+    code, text, summary = judge("--gps", tmp_path / "a.csv")
+    assert (code, summary["fixes"]) == (0, {"accepted": 1}), text
+    assert len(read(tmp_path / "a.csv")) == 1
+
+
+CELLS = [
+    "9" * 19, "-" + "9" * 19, str(2**63), "1e300", "1e999", "-1e999", "inf", "-Infinity", "1_0", "nan", "0x10", "１２", "1.0", "1.5", ".5", "5.", "+5", "--5", "1e5", "true", "是", "null", "{}", "[]", "[1,2]",
+    '{"green": 1}', '{"type": "box"}', "[" * 900 + "]" * 900, "9999-12-31T23:59:59", "0001-01-01T00:00:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "=1+1", "\x1b[2J", "京" * 200, "box", "5",
+]  # fmt: skip
+
+
+@given(data=st.data(), kind=st.sampled_from(["gps", "scan", "heartbeat"]), form=st.sampled_from(["csv", "jsonl"]))
+@settings(max_examples=300, deadline=None)
+def test_any_cell_in_any_column_is_a_record_as_it_is_or_refused(data, kind, form, tmp_path_factory):
+    """Whatever a cell holds: the table is read, each row is a record, and its decoder takes it or says why not."""
+    folder, fields = tmp_path_factory.mktemp("cells"), list(typed_fields({"gps": Fix, "scan": Scan, "heartbeat": Heartbeat}[kind]))
+    times = [name for name in fields if name.endswith("_time_ms")]
+    chosen = data.draw(st.lists(st.sampled_from(fields), unique=True)) + times
+    formats = {name: data.draw(st.sampled_from(["ms", "s", "iso", "%Y-%m-%d"])) for name in times}
+    mapping = [f"{name}: {{column: {name}{f', format: {formats[name]!r}' if name in formats else ''}}}" for name in dict.fromkeys([*fields[:4], *chosen])]
+    if form == "csv":
+        mapping = [f"{name}: {{column: {name}{f', format: {formats[name]!r}' if name in formats else ''}}}" for name in fields]
+    (folder / "c.yaml").write_text("\n".join(mapping))
+    rows = data.draw(st.lists(st.fixed_dictionaries({name: st.sampled_from(CELLS) for name in dict.fromkeys([*fields, *chosen])}), min_size=1, max_size=3))
+    if form == "csv":
+        (folder / "a.csv").write_text(as_csv(rows), newline="")
+    else:
+        (folder / "a.jsonl").write_text("".join(json.dumps({name: value for name, value in row.items() if data.draw(st.booleans())}) + "\n" for row in rows))
+    (found,) = open_records([folder / f"a.{form}"], How(kind=kind, mapping=read_mapping(folder / "c.yaml")))
+    values = [value for _, value in found.records]
+    assert len(values) == len(rows)
+    for value in values:
+        with suppress(ValueError):
+            DECODED[kind].read_one(value)
+
+
+DECODED = {"gps": FIXES, "scan": SCANS, "heartbeat": HEARTBEATS}
+
+
+@pytest.mark.parametrize(("cell", "outcome"), [("inf", "malformed"), ("-Infinity", "malformed"), ("1e999", "malformed"), ("1_0", "malformed"), ("nan", "accepted"), ("NaN", "accepted"), ("12.5", "accepted"), (".5e1", "accepted")])
+def test_a_number_that_is_none_is_refused_and_not_left_out(cell, outcome, tmp_path, judge):
+    (tmp_path / "a.csv").write_text(HEADING.replace("\n", ",speed_kmh\n") + ROW.replace("\n", f",{cell}\n"))
+    code, text, summary = judge("--gps", tmp_path / "a.csv")
+    assert code == (outcome != "accepted") and +Counter(summary["fixes"]) == {outcome: 1}, text
+
+
+@pytest.mark.parametrize("form", [as_jsonl, json.dumps], ids=["jsonl", "array"])
+def test_a_record_that_lacks_a_mapped_field_is_refused_alone(form, tmp_path, judge):
+    (tmp_path / "c.yaml").write_text("vehicle_id: v\nevent_time_ms: t\nlon: x\nlat: y\n")
+    rows = [{"v": "a", "t": NOON_MS + n, "x": 116.3, "y": 39.9} for n in range(3)]
+    del rows[0]["y"]
+    (tmp_path / "a.json").write_text(form(rows))
+    code, text, summary = judge("--gps", tmp_path / "a.json", "--columns", tmp_path / "c.yaml")
+    assert (code, summary["fixes"]) == (0, {"malformed": 1, "accepted": 2}), text
+    assert f"first refusal: {tmp_path / 'a.json'}:1: malformed" in text and "lat" in text
+
+
 MAPPING = """\
 vehicle_id: 车牌号
 event_time_ms: {column: 定位时间, format: "%Y-%m-%d %H:%M:%S"}
@@ -467,6 +530,38 @@ def test_replay_says_what_it_sent_and_fails_where_there_was_nothing(tmp_path, cl
     (tmp_path / "none.jsonl").touch()
     code, _, err = cli("produce", "replay", tmp_path / "none.jsonl")
     assert code == 1 and "no record was found" in err
+
+
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 30 * 86_400_000, 10**18, -3 * 365 * 86_400_000])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_wrong_clock_in_a_file_holds_up_nobody_and_is_not_the_time_of_the_traffic(ahead_ms, first, tmp_path):
+    """Honest rows of both files go out in order of time, each wrong one where it stands in its file; time never goes further than theirs."""
+    one, two = fixes(300), fixes(300, vehicle_id="other")
+    wrong = range(0 if first else 10, 290, 7)
+    for n in wrong:
+        one[n]["event_time_ms"] += ahead_ms
+    (tmp_path / "one.jsonl").write_text(as_jsonl(one))
+    (tmp_path / "two.jsonl").write_text(as_jsonl(two))
+    sent = list(read_records([tmp_path / "one.jsonl", tmp_path / "two.jsonl"]))
+    dues = [due for due, *_ in sent]
+    assert len(sent) == 600 and max(dues) <= max(two[-1]["event_time_ms"], NOON_MS + 3_600_000 + 2_870_000) and min(filter(None, dues)) > NOON_MS - 4 * 365 * 86_400_000
+    honest = [record["event_time_ms"] for record in (json.loads(value) for *_, value in sent) if NOON_MS <= record["event_time_ms"] <= two[-1]["event_time_ms"] + 1]
+    if abs(ahead_ms) > 86_400_000:
+        assert honest == sorted(honest)
+    assert [json.loads(value)["event_id"] for *_, value in sent if b"other" not in value] == [record["event_id"] for record in one]
+
+
+def test_a_gap_of_weeks_in_a_file_is_a_gap(tmp_path):
+    rows = fixes(200)
+    for row in rows[100:]:
+        row["event_time_ms"] += 30 * 86_400_000
+    (tmp_path / "a.jsonl").write_text(as_jsonl(rows))
+    assert [due for due, *_ in read_records([tmp_path / "a.jsonl"])] == [row["event_time_ms"] for row in rows]
+
+
+def test_what_has_no_id_has_no_key(tmp_path):
+    (tmp_path / "a.jsonl").write_text(as_jsonl([*fixes(1), *fixes(1, vehicle_id="x" * 600_000), *fixes(1, vehicle_id="*")]))
+    assert [key for _, _, key, _ in read_records([tmp_path / "a.jsonl"])] == ["BJ-0", "", ""]
 
 
 # --- the cases ---
