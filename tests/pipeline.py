@@ -107,10 +107,24 @@ class Pipeline:
         self.producer.flush()
 
     def check_alarms_stood(self, share=0.0):
-        """No more than such a share of what was announced was ever taken back; returns how many were announced."""
-        announced, rules = taken_back(events_of(self.sink))
+        """No more than such a share of what was announced was ever taken back, and of vehicles only for a late fix of theirs; returns how many were announced."""
+        events = events_of(self.sink)
+        announced, rules = taken_back(events)
         assert len(rules) <= share * announced, rules
+        vehicles = {event["data"]["vehicle_id"] for event in events if event["type"] == "yicheng.incident.retracted.v1"} - {None}
+        assert not vehicles or vehicles <= set(self.overtaken()), rules
         return announced
+
+    def overtaken(self):
+        """The vehicles of fixes that arrived after a later one of theirs."""
+        reached_ms = {}
+        for record in records_of(self.bootstrap, "courier.gps.v1"):
+            with suppress(ValueError, KeyError, TypeError):
+                fix = json.loads(record.value)
+                vehicle_id, time_ms = fix["vehicle_id"], int(fix["event_time_ms"])
+                if time_ms < reached_ms.get(vehicle_id, 0):
+                    yield vehicle_id
+                reached_ms[vehicle_id] = max(reached_ms.get(vehicle_id, 0), time_ms)
 
     def check_fixes(self):
         """The sink's incidents equal the oracle's over each partition; returns how many there are."""

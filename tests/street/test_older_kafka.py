@@ -1,5 +1,8 @@
-"""The whole way through on Kafka 3.9, the last of version 3. (``YICHENG_TEST_KAFKA=embedded-3.9`` runs every test on it.)"""
+"""The whole way through on Kafka 3.9, the last of version 3, and what clients of every kind send to it. (``YICHENG_TEST_KAFKA=embedded-3.9`` runs every test on it.)"""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,11 @@ def test_a_day_sent_in_transactions_to_kafka_3_9_reaches_the_sink_as_the_oracle_
         producer.close()
     finally:
         broker.stop()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_clients_of_every_kind_on_kafka_3_9():
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_clients.py"))]
+    done = subprocess.run(command, env={**os.environ, "YICHENG_TEST_KAFKA": "embedded-3.9"}, capture_output=True, text=True, timeout=880, check=False)
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout[-3_000:]
