@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from consumers.message import Message
-from consumers.outbox import Entry
+from consumers.outbox_rows import Entry
 from streams import metrics
 from streams.cloudevents import structured
 from streams.decode import Malformed, decoded

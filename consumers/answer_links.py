@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from consumers.masking import MASKED, Masked
 from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput
 from streams.files.key_files import read_key_file
@@ -18,23 +19,29 @@ from streams.pages import is_loopback
 from streams.settings import Settings
 
 Audience = Literal["police", "enterprise"]
-LinkMaker = Callable[[str, Audience], str]
-"""Makes the address at which an audience can look at an incident, by its id, and answer."""
+LinkMaker = Callable[[str, Audience, frozenset[Masked]], str]
+"""Makes the address at which an audience can look at an incident, by its id, and answer; what is masked in the message is masked there."""
 VALID_DAYS: Mapping[Audience, int] = {"police": 7, "enterprise": 30}
 """So long does a link show its incident. An enterprise reads the outcome of its objection there; until when it may object is another matter."""
 LONGEST_TOKEN = 320
 """Characters; an id of 128 bytes makes one of 257."""
 SHORTEST_KEY_BYTES = 32
 PATH = "/incidents"
-_TOKEN = re.compile(r"([a-z]{1,10})\.([0-9]{1,15})\.([A-Za-z0-9_-]{2,172})\.[A-Za-z0-9_-]{43}")
+_TOKEN = re.compile(r"([a-z]{1,10})\.([0-9]{1,15})\.(?:([pvd]{1,3})\.)?([A-Za-z0-9_-]{2,172})\.[A-Za-z0-9_-]{43}")
 
 
 class Link(NamedTuple):
-    """What a token stands for; ``expires_ms``: from then on for nothing."""
+    """What a token stands for; ``expires_ms``: from then on for nothing; ``mask``: what its reader is not shown."""
 
     incident_id: str
     audience: Audience
     expires_ms: int
+    mask: frozenset[Masked] = frozenset()
+
+    @property
+    def mask_letters(self) -> str:
+        """The first letters of what is masked: of each kind another."""
+        return "".join(kind[0] for kind in MASKED if kind in self.mask)
 
 
 class Links:
@@ -48,29 +55,32 @@ class Links:
             raise BadInput(f"YICHENG_ANSWERS_KEY: the key has fewer than {SHORTEST_KEY_BYTES} characters; ./yicheng secrets new makes one")
         self._key, self._base, self._now_ms = key, checked_base(base_url), now_ms
 
-    def url(self, incident_id: str, audience: Audience = "police") -> str:
+    def url(self, incident_id: str, audience: Audience = "police", mask: frozenset[Masked] = frozenset()) -> str:
         """The link to an incident for an audience."""
-        return f"{self._base}{PATH}?token={self.token(Link(incident_id, audience, self._now_ms() + VALID_DAYS[audience] * DAY_MS))}"
+        return f"{self._base}{PATH}?token={self.token(Link(incident_id, audience, self._now_ms() + VALID_DAYS[audience] * DAY_MS, mask))}"
 
     def token(self, link: Link) -> str:
         """What stands for a link: letters, digits, dots, - and _."""
-        return f"{link.audience}.{link.expires_ms}.{_text(link.incident_id.encode())}.{_text(self._signature(link))}"
+        mask = [link.mask_letters] if link.mask else []
+        return ".".join([link.audience, str(link.expires_ms), *mask, _text(link.incident_id.encode()), _text(self._signature(link))])
 
     def read(self, token: str) -> Link | None:
         """What a token stands for now; None where it is forged, foreign, expired or none, and nobody learns which."""
         found = _TOKEN.fullmatch(token) if len(token) <= LONGEST_TOKEN else None
         if found is None:
             return None
-        audience, expires_ms, name = found.groups()
+        audience, expires_ms, letters, name = found.groups()
+        mask = frozenset(kind for kind in MASKED if kind[0] in (letters or ""))
         try:
-            link = Link(_bytes(name).decode(), "enterprise" if audience == "enterprise" else "police", int(expires_ms))
+            link = Link(_bytes(name).decode(), "enterprise" if audience == "enterprise" else "police", int(expires_ms), mask)
         except ValueError:
             return None
         genuine = hmac.compare_digest(self.token(link).encode(), token.encode())
         return link if genuine and link.expires_ms > self._now_ms() and is_id(link.incident_id) else None
 
     def _signature(self, link: Link) -> bytes:
-        text = "\x1f".join(("yicheng answer link 1", link.audience, str(link.expires_ms), link.incident_id))
+        version = ("yicheng answer link 2", link.mask_letters) if link.mask else ("yicheng answer link 1",)
+        text = "\x1f".join((*version, link.audience, str(link.expires_ms), link.incident_id))
         return hmac.digest(self._key, text.encode(), "sha256")
 
 

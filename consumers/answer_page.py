@@ -24,13 +24,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from consumers.answer_links import PATH, Link, Links
-from consumers.answering import Answering, Detailed, Refused
+from consumers.answering import Answering, Refused
 from consumers.audit import Audit
 from consumers.feedback_api import FEEDBACK_PATH, FeedbackApi
 from streams import pages
 from streams.answers import ACTION_WORDS, LONGEST_BY, LONGEST_REASON, NEED_OBJECTION, Answer, made_answer
 from streams.basis import Words, basis_words
-from streams.clock import DAY_MS, now_ms
+from streams.clock import now_ms
 from streams.errors import BadInput
 from streams.pages import Page, Request
 from streams.terms import STATES
@@ -45,7 +45,6 @@ TOLD = NEED_OBJECTION | {"objected"}
 NO_LINK = Words("链接无效或已过期，请使用最新消息中的链接。", "This link is not valid or no longer valid; use the one in the latest message.")
 NO_FORM = Words("不是本页面的表单。", "This is no form of this page.")
 NOT_YOURS = Words("此链接不能作此答复。", "This link is not for such an answer.")
-TOO_LATE = Words("申诉期限已过。", "The time for objections is over.")
 UNFIT = Words("答复未记录：请填写姓名；驳回、备注、申诉及申诉不成立须写明理由。", "The answer was not recorded: give your name, and for a dismissal, a note, an objection or its rejection the reason.")
 RECORDED = Words("答复已记录。", "The answer is recorded.")
 VOID = Words("答复已保存；事件已撤回，不再改变任何状态。", "The answer is kept. The incident was taken back, so it changes nothing.")
@@ -66,11 +65,11 @@ def answer_pages(
 
     ``lookup``: the last CloudEvent of an incident; ``publish`` raises ``Unavailable``; ``earlier``: the answers that Kafka has.
     """
-    answering = Answering(lookup, publish, audit, earlier)
+    answering = Answering(lookup, publish, audit, earlier, objection_days)
     gets: dict[str, Page] = {}
     posts: dict[str, Page] = {}
     if links is not None:
-        page = _IncidentPage(links, answering, objection_days)
+        page = _IncidentPage(links, answering)
         gets[PATH], posts[ANSWERS_PATH] = page.show, page.answer
     if feedback_token is not None:
         posts[FEEDBACK_PATH] = FeedbackApi(answering, feedback_token).receive
@@ -96,8 +95,8 @@ def _template() -> Any:
 
 
 class _IncidentPage:
-    def __init__(self, links: Links, answering: Answering, objection_days: int) -> None:
-        self.links, self.answering, self.objection_days = links, answering, objection_days
+    def __init__(self, links: Links, answering: Answering) -> None:
+        self.links, self.answering = links, answering
         self.render = partial(_template().render, css=Markup(_CSS))  # noqa: S704 (a file of ours)
 
     def show(self, request: Request) -> pages.Answer:
@@ -107,7 +106,7 @@ class _IncidentPage:
         if link is None:
             return self._message(403, NO_LINK)
         try:
-            return self._page(200, link, token, self.answering.incident(link.incident_id))
+            return self._page(200, link, token)
         except Refused as refused:
             return self._message(refused.status, refused.words)
 
@@ -123,30 +122,23 @@ class _IncidentPage:
         link = self.links.read(token)
         if link is None:
             return self._message(403, NO_LINK)
+        if said.get("action", "") not in ACTIONS[link.audience]:
+            return self._message(403, NOT_YOURS, token)
         try:
-            self._refuse_foreign(link, said.get("action", ""))
             answer = self.answering.take(_answer_of(link, said))
-            incident = self.answering.incident(link.incident_id)
+            void = answer.revision in self.answering.incident(link.incident_id).retracted
+            return self._page(200, link, token, VOID if void else RECORDED, posts_to="../v1/answers")
         except Refused as refused:
             return self._message(refused.status, refused.words, token)
         except BadInput:
             return self._message(400, UNFIT, token)
-        return self._page(200, link, token, incident, VOID if answer.revision in incident.retracted else RECORDED, posts_to="../v1/answers")
 
-    def _refuse_foreign(self, link: Link, action: str) -> None:
-        if action not in ACTIONS[link.audience]:
-            raise Refused(403, NOT_YOURS)
-        if action == "objected" and now_ms() > self._objection_until_ms(self.answering.incident(link.incident_id)):
-            raise Refused(403, TOO_LATE)
-
-    def _objection_until_ms(self, incident: Detailed) -> int:
-        return (incident.closed_at_ms or incident.last_seen_ms) + self.objection_days * DAY_MS
-
-    def _page(self, status: int, link: Link, token: str, incident: Detailed, said: Words | None = None, posts_to: str = "v1/answers") -> pages.Answer:
-        standing, until_ms = self.answering.standing(incident), self._objection_until_ms(incident)
+    def _page(self, status: int, link: Link, token: str, said: Words | None = None, posts_to: str = "v1/answers") -> pages.Answer:
+        incident, given = self.answering.shown(link.incident_id, link.mask)
+        standing, until_ms = self.answering.standing(incident), self.answering.objection_until_ms(incident)
         objection = ACTION_WORDS[standing.objection] if standing.objection else None
         police = link.audience == "police"
-        answers = [answer for answer in self.answering.answers_to(link.incident_id) if police or answer.action != "noted"]
+        answers = [answer for answer in given if police or answer.action != "noted"]
         return self._rendered(
             status, f"{incident.reason_zh} {incident.reason_en}", said, it=incident, taken=True, posts_to=posts_to, token=token, answer_id=secrets.token_urlsafe(16),
             state_words=STATES.get(incident.state, Words(incident.state, incident.state)), answer_words=ACTION_WORDS[standing.state] if standing.state else Words("尚未答复", "not answered"),

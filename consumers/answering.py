@@ -11,8 +11,10 @@ import structlog
 
 from consumers.audit import Audit
 from consumers.incident_events import Reported, read_event
+from consumers.masking import Masked, masked
 from streams.answers import NEED_OBJECTION, Answer, Standing, standing
 from streams.basis import Basis, Duty, Figures, Words
+from streams.clock import DAY_MS
 from streams.decode import Malformed, decoded
 from streams.errors import Unavailable, YichengError
 from streams.incident import Evidence
@@ -37,6 +39,7 @@ UNKNOWN = (404, Words("没有这一事件，或其记录已过保存期。", "Th
 ANOTHER = (409, Words("此表单已用于另一答复，请重新打开链接。", "This answer_id was used for another answer; load the page again, or take a new one."))
 NOT_PENDING = (409, Words("没有待处理的申诉。", "No objection waits for a decision."))
 OBJECTED_BEFORE = (409, Words("此事件已提出过申诉。", "There has been an objection to this incident already."))
+TOO_LATE = (403, Words("申诉期限已过。", "The time for objections is over."))
 NOT_NOW = (503, Words("暂时无法记录答复，请稍后再试；重复提交不会重复记录。", "The answer cannot be recorded now; try again later. Sending it twice records it once."))
 
 
@@ -65,8 +68,10 @@ class Answering:
     """Takes answers to the incidents that ``lookup`` knows the last event of. ``earlier``: the answers that Kafka has, as far as they have been read."""
 
     def __init__(
-        self, lookup: Callable[[str], bytes | None], publish: Callable[[Answer], None], audit: Audit, earlier: Callable[[str], Sequence[Answer]] = lambda _: ()
-    ) -> None:
+        self, lookup: Callable[[str], bytes | None], publish: Callable[[Answer], None], audit: Audit,
+        earlier: Callable[[str], Sequence[Answer]] = lambda _: (), objection_days: int = 15,
+    ) -> None:  # fmt: skip
+        self._objection_days = objection_days
         self._lookup, self._publish, self._audit, self._earlier = lookup, publish, audit, earlier
         self._taken: OrderedDict[tuple[str, str], Answer] = OrderedDict()
         self._lock = threading.Lock()
@@ -74,12 +79,28 @@ class Answering:
 
     def incident(self, incident_id: str) -> Detailed:
         """An incident as last revised; ``UNKNOWN`` is raised where it is not known."""
-        body = self._lookup(incident_id)
+        return self._detailed(self._lookup(incident_id))
+
+    def shown(self, incident_id: str, mask: frozenset[Masked]) -> tuple[Detailed, list[Answer]]:
+        """An incident and the answers to it, as somebody may see them from whom something is masked."""
+        body, answers = self._lookup(incident_id), self.answers_to(incident_id)
+        incident = self._detailed(body)
+        if not mask:
+            return incident, answers
+        hidden = masked({"event": msgspec.json.decode(body or b""), "reasons": [answer.reason for answer in answers]}, mask)
+        said = [msgspec.structs.replace(answer, reason=reason) for answer, reason in zip(answers, hidden["reasons"], strict=True)]
+        return self._detailed(msgspec.json.encode(hidden["event"])), said
+
+    def _detailed(self, body: bytes | None) -> Detailed:
         try:
             read_event(body)
             return decoded(body or b"", _decode).data
         except Malformed:
             raise Refused(*UNKNOWN) from None
+
+    def objection_until_ms(self, incident: Detailed) -> int:
+        """Until when its enterprise may object to an incident."""
+        return (incident.closed_at_ms or incident.last_seen_ms) + self._objection_days * DAY_MS
 
     def answers_to(self, incident_id: str) -> list[Answer]:
         """The answers to an incident in order of time: those that Kafka has, and those just taken."""
@@ -116,6 +137,8 @@ class Answering:
         now = self.standing(incident)
         if answer.action == "objected" and now.objection is not None:
             raise Refused(*OBJECTED_BEFORE)
+        if answer.action == "objected" and answer.time_ms > self.objection_until_ms(incident):
+            raise Refused(*TOO_LATE)
         if answer.action in NEED_OBJECTION:
             if now.objection != "objected":
                 raise Refused(*NOT_PENDING)

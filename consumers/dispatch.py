@@ -11,16 +11,18 @@ from __future__ import annotations
 import random
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
+from consumers.batches import Batches
 from consumers.budget import Budget
-from consumers.message import Message, Sink
-from consumers.outbox import Delivery, Outbox
+from consumers.message import Message, Sink, Words
+from consumers.outbox import Outbox
+from consumers.outbox_rows import Delivery
 from streams import metrics
 from streams.clock import now_ms
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
@@ -33,26 +35,11 @@ LATER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 OFF_AFTER_S = 5 * 86_400.0
 """A sink that has failed for so long, without taking anything, is switched off."""
 PAGE = 200
-LARGEST_DIGEST = 500
 MOST_ALONE = 2
 """When so many incidents at most were not taken before another was, they have failed by themselves; when more, the sink was away."""
 MARKED_EVERY_S = 0.05
 LOOKS_EVERY_S = 0.5
 COUNTED_EVERY_S = 2.0
-
-
-class Words(Protocol):
-    """What says deliveries in words (routes.py, alerts.py); nothing older than ``oldest_ms`` escalates."""
-
-    @property
-    def oldest_ms(self) -> int:
-        """How old an incident may be."""
-
-    def message(self, body: bytes, route: str, step: int) -> Message:
-        """One delivery's message."""
-
-    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
-        """One message for several."""
 
 
 class Dispatch:
@@ -66,6 +53,7 @@ class Dispatch:
         self._path = path
         self._new = threading.Event()
         self._budget = Budget(sink.limits)
+        self._batches = Batches()
         self._tried: set[str] = set()
         self._not_taken: set[str] = set()  # incidents, since the sink took something last
         self._aside: set[str] = set()
@@ -90,6 +78,8 @@ class Dispatch:
         """Deliver; returns after ``stop``."""
         outbox = Outbox(self._path)
         try:
+            with suppress(Unavailable):
+                self._recall_what_was_sent(outbox)
             while not self.stopping.is_set():
                 self._new.clear()
                 try:
@@ -119,46 +109,54 @@ class Dispatch:
         page = [] if off else outbox.due(self.sink.name, now_ms(), PAGE)
         busy = bool(page)
         while page and not self.stopping.is_set():
-            batch = self._next(page)
-            chosen = {delivery.no for delivery in batch}
             self._aside.clear()
-            if not self._hand_over(outbox, batch):
+            settled = self._hand_over(outbox, self._next(outbox, page))
+            if settled is None:
                 break
-            page = [delivery for delivery in page if delivery.no not in chosen and delivery.incident_id not in self._aside]
+            page = [delivery for delivery in page if delivery.no not in settled and delivery.incident_id not in self._aside]
         self._mark(outbox)
         return busy
 
-    def _next(self, page: Sequence[Delivery]) -> list[Delivery]:
+    def _recall_what_was_sent(self, outbox: Outbox) -> None:
+        """What was sent shortly before this dispatch began counts for its budget."""
+        if self._budget.limits:
+            at_ms, at_s = now_ms(), time.monotonic()
+            for sent_ms in outbox.sent(self.sink.name, at_ms - int(1000 * max(span_s for _, span_s in self._budget.limits))):
+                self._budget.sent(at_s - max(0, at_ms - sent_ms) / 1000)
+
+    def _next(self, outbox: Outbox, page: Sequence[Delivery]) -> list[Delivery]:
         """What goes out as one message: the first delivery of no incident that was just tried in vain, and what belongs into a digest with it."""
         untried = [delivery for delivery in page if delivery.incident_id not in self._tried]
         if not untried:
             self._tried.clear()
             untried = list(page)
-        first = untried[0]
-        if self.sink.folds and len(untried) > self._budget.left(time.monotonic()):
-            return [delivery for delivery in untried if delivery.route == first.route][:LARGEST_DIGEST]
-        if first.fold is None:
-            return [first]
-        return [delivery for delivery in untried if (delivery.route, delivery.fold) == (first.route, first.fold)]
+        if numbers := self._batches.kept(untried[0]):
+            again = outbox.waiting(numbers)
+            if len(again) == len(numbers):
+                return again
+            self._batches.release(numbers)  # something of it is not to be sent any more: what is left is another message
+        return self._batches.next(untried, all_of_route=self.sink.folds and len(untried) > self._budget.left(time.monotonic()))
 
-    def _hand_over(self, outbox: Outbox, batch: Sequence[Delivery]) -> bool:
-        """Hand over one message; whether to go on with the page."""
+    def _hand_over(self, outbox: Outbox, batch: list[Delivery]) -> set[int] | None:
+        """Hand over one message; the numbers of what is done with now, None: leave the page."""
         if (wait_s := self._budget.wait_s(time.monotonic())) > 0:
             self._mark(outbox)
             self.stopping.wait(min(wait_s, LOOKS_EVERY_S))
-            return False
-        if any(delivery.until_answered for delivery in batch) and self._comes_too_late(outbox, batch):
-            return True
+            return None
         started_s = time.monotonic()
         try:
-            self.sink.deliver(self._message(batch))
+            if unfit := self._unfit(outbox, batch):
+                return unfit
+            batch, message = self._message(batch)
+            self.sink.deliver(message)
         except NotTaken as error:
             self._count("retried", len(batch))
+            self._batches.keep(batch)
             self._set_aside(outbox, batch, str(error))
         except Unavailable as error:
             if not self.stopping.is_set():
                 self._unwell(outbox, batch, error)
-            return False
+            return None
         except BadInput as error:
             self._count("refused", len(batch))
             log.error("sink refused for good", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=str(error))
@@ -166,34 +164,54 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - whatever one message does to a sink, it ends nobody
             self._count("retried", len(batch))
             log.error("a message broke its sink", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=type(error).__name__)
+            self._batches.keep(batch)
             self._set_aside(outbox, batch, f"broke the sink: {type(error).__name__}")
         else:
             self._taken(outbox, batch, time.monotonic() - started_s)
-        return True
+        return {delivery.no for delivery in batch}
 
-    def _comes_too_late(self, outbox: Outbox, batch: Sequence[Delivery]) -> bool:
-        """Whether a step of an escalation was answered since the page was read, or is about something old."""
-        if not all(outbox.is_pending(delivery.no) for delivery in batch):
-            return True
-        old = any(now_ms() - delivery.made_ms > self.words.oldest_ms for delivery in batch)
-        if old:
-            outbox.drop([delivery.no for delivery in batch], now_ms(), "too old to escalate")
-        return old
+    def _unfit(self, outbox: Outbox, batch: Sequence[Delivery]) -> set[int]:
+        """What is not to be sent: to real police nothing synthetic; no step of an escalation that was answered since the page was read, or is about something old."""
+        found = set()
+        for delivery in batch:
+            if delivery.until_answered and not outbox.is_pending(delivery.no):
+                found.add(delivery.no)
+                continue
+            reason = self.words.withheld(delivery.body, delivery.route) if self.sink.real else None
+            if reason:
+                self._count(reason, 1)
+            elif delivery.until_answered and now_ms() - delivery.made_ms > self.words.oldest_ms:
+                reason = "too old to escalate"
+            if reason:
+                outbox.drop([delivery.no], now_ms(), reason)
+                found.add(delivery.no)
+        return found
 
-    def _message(self, batch: Sequence[Delivery]) -> Message:
+    def _message(self, batch: list[Delivery]) -> tuple[list[Delivery], Message]:
+        """The message for a batch, or, where the sink has no room for all that it says, for as much of it as has room."""
         messages = [self.words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
-        return messages[0] if len(messages) == 1 else self.words.digest(messages, batch[0].route, now_ms())
+        at_ms = now_ms()
+
+        def written(number: int) -> Message:
+            return messages[0] if number == 1 else self.words.digest(messages[:number], batch[0].route, at_ms)
+
+        whole = written(len(batch))
+        if len(batch) == 1 or self.sink.fits(whole):
+            return batch, whole
+        number = bisect_left(range(2, len(batch)), True, key=lambda number: not self.sink.fits(written(number))) + 1
+        return batch[:number], written(number)
 
     def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
         at_s = time.monotonic()
         self._budget.sent(at_s)
+        self._batches.release([delivery.no for delivery in batch])
         self._count("delivered", 1)
         self._count("folded", len(batch) - 1)
         metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(took_s)
         if not self._held:
             self._held_since_s = at_s
         self._held += [(delivery.no, took_s) for delivery in batch]
-        if at_s - self._held_since_s > MARKED_EVERY_S or len(batch) > 1:
+        if at_s - self._held_since_s > MARKED_EVERY_S or len(batch) > 1 or self._budget.limits:  # then the time of each message is known after a restart
             self._mark(outbox)
         if self._failing_since_s is not None:
             self._well_again(outbox)
@@ -207,12 +225,12 @@ class Dispatch:
         self._not_taken.clear()
         tried, self._tried = self._tried, set()
         failed = {delivery.incident_id: delivery for delivery in reversed(outbox.due(self.sink.name, now_ms(), PAGE)) if delivery.incident_id in tried}
-        for delivery in failed.values():
-            self._set_aside(outbox, [delivery], "not taken while others were", charged=charged)
+        self._set_aside(outbox, list(failed.values()), "not taken while others were", charged=charged)
 
     def _unwell(self, outbox: Outbox, batch: Sequence[Delivery], error: Unavailable) -> None:
         """The sink takes nothing now: all of it pauses, and what was tried stays where it is."""
         self._count("retried", len(batch))
+        self._batches.keep(batch)
         metrics.SINK_FAILING.labels(self.sink.name).set(1)
         incidents = {delivery.incident_id for delivery in batch}
         self._tried |= incidents
@@ -240,21 +258,26 @@ class Dispatch:
             self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
 
     def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str, *, charged: bool = True) -> None:
-        """Try these again later, or no more; nothing else of their incidents meanwhile."""
+        """Try these again later, what was tried together at one time, or no more; nothing else of their incidents meanwhile."""
         self._aside |= {delivery.incident_id for delivery in batch}
+        spread = random.uniform(1.0, 1.2)
         for delivery in batch:
             step = delivery.attempts if charged else 0
             if step < len(LATER_S):
-                outbox.set_aside(delivery, now_ms() + int(LATER_S[step] * 1000 * random.uniform(1.0, 1.2)), reason, charged=charged)
+                outbox.set_aside(delivery, now_ms() + int(LATER_S[step] * 1000 * spread), reason, charged=charged)
             else:
                 self._count("refused", 1)
                 log.error("sink did not take it for hours; given up", sink=self.sink.name, message=f"{delivery.incident_id}/{delivery.revision}", error=reason)
                 outbox.fail([delivery.no], now_ms(), reason)
 
     def _mark(self, outbox: Outbox) -> None:
-        """Mark what the sink has taken, after it has made that durable."""
+        """Mark what the sink has taken, after it has made that durable; what it could not make durable is delivered again."""
         if self._held:
-            self.sink.flush()
+            try:
+                self.sink.flush()
+            except Unavailable:
+                self._held.clear()
+                raise
             outbox.delivered(self._held, now_ms())
             self._held.clear()
 

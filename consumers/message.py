@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """``message_id`` is the same on every repeat; ``body`` is a structured CloudEvent on one line (JSON, UTF-8).
 
-    ``title`` is one line; ``text`` and ``markdown`` say the same for people, in the route's language.
+    ``title`` is one line; ``text`` and ``markdown`` say the same for people, in the route's language; ``link``: where one incident can be looked at.
     """
 
     message_id: str
@@ -19,6 +20,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     markdown: str = ""
     severity: str = "info"
+    link: str = ""
 
 
 class Sink(Protocol):
@@ -35,11 +37,31 @@ class Sink(Protocol):
     def deliver(self, message: Message) -> None:
         """Take one message. Raise ``Unavailable`` where the sink is not well (``AskedToWait``: later), ``NotTaken`` where it does not take this one now, ``BadInput`` where it never will."""
 
+    def fits(self, message: Message) -> bool:
+        """Whether there is room for all that a message says in words."""
+
     def flush(self) -> None:
-        """Make everything delivered durable."""
+        """Make everything delivered durable. ``Unavailable`` where that is not so: all of it since the last flush is to be delivered again."""
 
     def give_up(self) -> None:
         """End a delivery that is under way; may be called from any thread."""
 
     def close(self) -> None:
         """Release what is held."""
+
+
+class Words(Protocol):
+    """What says deliveries in words (routes.py, alerts.py); nothing older than ``oldest_ms`` escalates."""
+
+    @property
+    def oldest_ms(self) -> int:
+        """How old an incident may be."""
+
+    def message(self, body: bytes, route: str, step: int) -> Message:
+        """One delivery's message."""
+
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
+        """One message for several."""
+
+    def withheld(self, body: bytes, route: str) -> str | None:
+        """Why a sink that reaches real police is not to have something; None: it may."""

@@ -25,7 +25,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from consumers.alerts import ALERTS_PATH, AlertReceiver
-from consumers.answer_links import links_of
+from consumers.answer_links import VALID_DAYS, links_of
 from consumers.answer_page import answer_pages
 from consumers.answer_topic import AnswerTopic
 from consumers.answers import AnswersReader, pending
@@ -33,18 +33,19 @@ from consumers.audit import FILE as AUDIT_FILE
 from consumers.audit import Audit
 from consumers.incident_events import IncidentEvent, read_event
 from consumers.incident_log import IncidentLog
-from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Entry, Outbox
+from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Outbox
 from consumers.outbox_file import FILE, prepare
+from consumers.outbox_rows import Entry
 from consumers.routes import Destination, Routing
 from consumers.routes_file import in_force
 from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.answers import ACTIONS, NO_ANSWERS, read_answer
-from streams.clock import now_ms
+from streams.clock import DAY_MS, now_ms
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
 from streams.ids import is_id
-from streams.lifecycle import RETRACTED
+from streams.lifecycle import OPEN, RETRACTED
 from streams.logs import configure_logs
 from streams.pages import Page, is_loopback
 from streams.settings import Settings
@@ -58,6 +59,8 @@ COMMIT_EVERY_S = 5.0
 """Where nothing comes in: what has been delivered meanwhile is committed, too."""
 FORGET_EVERY_S = 600.0
 RETRY_S = 1.0
+ANSWERABLE_FURTHER_DAYS = 15
+"""An incident can be looked at and answered while a link to it may be valid or its enterprise may object, and so many days longer."""
 
 
 class Notifier:
@@ -75,8 +78,10 @@ class Notifier:
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self.ways = WaysOut(self.file, self.current(), self._lag, self._fail)
+        self.ways.count_left(self.outbox, anew=True)
         self.log = IncidentLog(settings, self.outbox.place)
         self._past_no = 0
+        self._answerable_ms = (max(*VALID_DAYS.values(), settings.objection_days) + ANSWERABLE_FURTHER_DAYS) * DAY_MS
         self._clock_s = time.time() - time.monotonic()
         self._committed_s = self._forgot_s = float("-inf")
         self.audit, self.answer_topic = Audit(settings.state_dir / AUDIT_FILE), AnswerTopic(settings.kafka_bootstrap)
@@ -136,6 +141,7 @@ class Notifier:
     def _step(self) -> None:
         if self.ways.follow(self.current()):
             self.audit.append("routes changed", None, file=str(self.settings.routes))
+            self.ways.count_left(self.outbox, anew=True)
         self._follow_clock()
         records = self.log.read()
         at_ms = now_ms()
@@ -143,16 +149,14 @@ class Notifier:
         if records:
             read = {(self.log.topic, record.partition): record.offset + 1 for record in records if record.topic == INCIDENTS.name}
             self.ways.notice(self.outbox.put(entries, at_ms, read))
-        for entry, _ in entries:
-            if entry.takes_back:
-                self.outbox.drop_waiting(entry.incident_id, entry.topic, "taken back", at_ms)
         for record in records:
             if record.topic != INCIDENTS.name:
                 self._enter_answer(record, at_ms)
         if records or time.monotonic() > self._committed_s + COMMIT_EVERY_S:
             self.log.commit(self._settled)
+            self.ways.count_left(self.outbox)
             self._committed_s = time.monotonic()
-        if time.monotonic() > self._forgot_s + FORGET_EVERY_S and not self.outbox.forget(at_ms - KEPT_MS):
+        if time.monotonic() > self._forgot_s + FORGET_EVERY_S and not self.outbox.forget(at_ms - KEPT_MS, at_ms - self._answerable_ms):
             self._forgot_s = time.monotonic()
 
     def _routed(self, record: Any, at_ms: int) -> list[tuple[Entry, list[Destination]]]:
@@ -172,10 +176,11 @@ class Notifier:
                 metrics.NOTIFICATIONS.labels(destination.sink, "synthetic").inc()
             else:
                 to.append(destination)
-        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED, self.log.topic, _name(event)), to)]
+        over = incident.state not in {OPEN, RETRACTED}
+        return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED, self.log.topic, _name(event), over), to)]
 
     def _enter_answer(self, record: Any, at_ms: int) -> None:
-        """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder."""
+        """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder. One to what was taken back changes nothing."""
         try:
             answer = read_answer(record.value or b"")
         except Malformed as error:
@@ -183,12 +188,20 @@ class Notifier:
             return
         if answer.action in NO_ANSWERS or answer.action not in ACTIONS or not is_id(answer.incident_id):
             return
+        about, event = self._kept(answer.incident_id, answer.revision), self._kept(answer.incident_id)
+        if about and about.incident.state == RETRACTED:
+            return
         answered_ms = record.timestamp if record.timestamp > 0 else at_ms
         self.outbox.drop_waiting(answer.incident_id, self.log.topic, answer.action, at_ms, answered_ms=answered_ms)
-        body = self.outbox.event(answer.incident_id)
-        event = read_event(body) if body and answer.action == "acknowledged" else None
-        if event and event.incident.state != RETRACTED:
+        if event and answer.action == "acknowledged":
             self._remind(event, answered_ms, at_ms)
+
+    def _kept(self, incident_id: str, revision: int | None = None) -> IncidentEvent | None:
+        """A revision of an incident as far as the outbox has it: an answer may name anything."""
+        try:
+            return read_event(self.outbox.event(incident_id, revision))
+        except (Malformed, OverflowError):
+            return None
 
     def _remind(self, event: IncidentEvent, answered_ms: int, at_ms: int) -> None:
         incident = event.incident

@@ -11,66 +11,38 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
 from consumers.facts import REMINDER
 from consumers.outbox_codec import SAMPLES, Codec
 from consumers.outbox_file import connect
+from consumers.outbox_rows import DELIVERY, PENDING, Delivery, Entry, delivery_of
 from consumers.routes import Destination
 from streams.errors import Unavailable
 
 log = structlog.get_logger()
 
-PENDING, DELIVERED, FAILED, DROPPED = range(4)
-STATES = ("pending", "delivered", "failed", "dropped")
 KEPT_MS = 7 * 86_400_000
 """So long is what has been delivered remembered, for the delivery log and against repeats."""
 CLOCK_JUMP_MS = 60_000
 _NOWHERE: Mapping[tuple[str, int], int] = MappingProxyType({})
 _INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT(event_no, sink, step) DO """
-DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, e.made_ms, e.body
-  FROM deliveries d JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no"""
-
-
-class Entry(NamedTuple):
-    """One revision of an incident, or an alert: what is to be delivered, where it stood in Kafka (None: nowhere), and whether it takes back all before it.
-
-    ``topic`` tells a topic from one of the same name that was there before: what is said again in another is another thing. ``name``: the event's
-    id where that is not made of incident and revision, as ours are: whoever may write to the topic cannot take an incident's place.
-    """
-
-    incident_id: str
-    revision: int
-    body: bytes
-    partition: int | None = None
-    offset: int | None = None
-    takes_back: bool = False
-    topic: str = ""
-    name: str = ""
-
-
-class Delivery(NamedTuple):
-    """A delivery as it stands in the outbox."""
-
-    no: int
-    incident_id: str
-    revision: int
-    sink: str
-    route: str
-    step: int
-    due_ms: int
-    fold: str | None
-    until_answered: int
-    state: int
-    attempts: int
-    done_ms: int | None
-    took_ms: int | None
-    reason: str | None
-    made_ms: int
-    body: bytes
+_FORGOTTEN = (
+    ("SELECT no FROM deliveries WHERE state IN (1, 3) AND done_ms < :before LIMIT :most", "DELETE FROM deliveries WHERE no = ? AND state IN (1, 3)"),
+    (
+        """SELECT event_no FROM events e WHERE made_ms < :before AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_no = e.event_no)
+        AND (made_ms < :answerable OR EXISTS (SELECT 1 FROM events later WHERE later.incident_no = e.incident_no AND later.revision > e.revision)) LIMIT :most""",
+        "DELETE FROM events WHERE event_no = ? AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_no = events.event_no)",
+    ),
+    (
+        "SELECT incident_no FROM incidents i WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.incident_no = i.incident_no) AND coalesce(answered_ms, 0) < :before LIMIT :most",
+        "DELETE FROM incidents WHERE incident_no = ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.incident_no = incidents.incident_no)",
+    ),
+)
+"""What is forgotten, in this order; looking for it takes a while and keeps nobody from writing."""
 
 
 class Outbox:
@@ -93,13 +65,19 @@ class Outbox:
             for entry, destinations in entries:
                 incident_no = self._incident_no(entry.incident_id, entry.topic)
                 values = (incident_no, entry.revision, entry.partition, entry.offset, made_ms, self._codec.compressed(entry.body), entry.name)
-                self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body, name) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                known = not self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body, name) VALUES (?, ?, ?, ?, ?, ?, ?)", values).rowcount
                 event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ? AND name = ?", (incident_no, entry.revision, entry.name)).fetchone()[0]
                 for to in destinations:
                     if entry.takes_back and self._take_back(incident_no, to.sink, made_ms):
                         continue
                     if not self._is_superfluous(incident_no, to) and self._enter(event_no, incident_no, to, made_ms):
                         new.append(to)
+                if known:
+                    continue
+                if entry.takes_back:
+                    self._drop_steps(incident_no, "taken back", made_ms, given_up_too=True)
+                elif entry.over:
+                    self._drop_steps(incident_no, "over", made_ms, given_up_too=True, from_step=REMINDER)
             self._learn()
         return new
 
@@ -156,10 +134,23 @@ class Outbox:
         rows = self._read(f"{DELIVERY} WHERE d.sink = ? AND d.state = 0 AND d.due_ms <= ? ORDER BY d.due_ms, d.no LIMIT ?", (sink, at_ms, most))
         return [delivery_of(row, self._codec) for row in rows]
 
+    def waiting(self, numbers: Sequence[int]) -> list[Delivery]:
+        """Those of some deliveries that have still to be made, in the order given."""
+        rows = [row for number in numbers for row in self._read(f"{DELIVERY} WHERE d.no = ? AND d.state = 0", (number,))]
+        return [delivery_of(row, self._codec) for row in rows]
+
+    def sent(self, sink: str, since_ms: int) -> list[int]:
+        """When a sink took a message since then, in order."""
+        return [done_ms for (done_ms,) in self._read("SELECT DISTINCT done_ms FROM deliveries WHERE sink = ? AND state = 1 AND done_ms >= ? ORDER BY done_ms", (sink, since_ms))]
+
     def pending(self, sink: str) -> int:
         """How many deliveries a sink has still to take, those included that are not due yet."""
         found: int = self._read("SELECT count(*) FROM deliveries WHERE sink = ? AND state = 0", (sink,))[0][0]
         return found
+
+    def sinks_waited_for(self) -> set[str]:
+        """The sinks that have still to take something."""
+        return {sink for (sink,) in self._read("SELECT DISTINCT sink FROM deliveries WHERE state = 0")}
 
     def delivered(self, taken: Sequence[tuple[int, float]], done_ms: int) -> None:
         """A sink has taken these: their numbers, and how many seconds each took."""
@@ -181,14 +172,17 @@ class Outbox:
         with self._transaction():
             self._db.executemany("UPDATE deliveries SET state = 2, attempts = attempts + 1, done_ms = ?, reason = ? WHERE no = ?", [(done_ms, reason, no) for no in numbers])
 
-    def drop_waiting(self, incident_id: str, topic: str, reason: str, done_ms: int, *, answered_ms: int | None = None) -> int:
-        """Somebody has answered (``answered_ms``), or an incident was taken back: no further step of its escalation and no reminder goes out."""
+    def drop_waiting(self, incident_id: str, topic: str, reason: str, done_ms: int, *, answered_ms: int) -> int:
+        """Somebody has answered: no further step of the incident's escalation and no reminder goes out."""
         with self._transaction():
             incident_no = self._incident_no(incident_id, topic)
-            if answered_ms is not None:
-                self._db.execute("UPDATE incidents SET answered_ms = coalesce(answered_ms, ?) WHERE incident_no = ?", (answered_ms, incident_no))
-            statement = "UPDATE deliveries INDEXED BY of_incident SET state = 3, done_ms = ?, reason = ? WHERE incident_no = ? AND state = 0 AND until_answered = 1"
-            return self._db.execute(statement, (done_ms, reason, incident_no)).rowcount
+            self._db.execute("UPDATE incidents SET answered_ms = max(coalesce(answered_ms, 0), ?) WHERE incident_no = ?", (answered_ms, incident_no))
+            return self._drop_steps(incident_no, reason, done_ms, given_up_too=False)
+
+    def _drop_steps(self, incident_no: int, reason: str, done_ms: int, *, given_up_too: bool, from_step: int = 0) -> int:
+        statement = """UPDATE deliveries INDEXED BY of_incident SET state = 3, done_ms = ?, reason = ?
+          WHERE incident_no = ? AND until_answered = 1 AND step >= ? AND (state = 0 OR (state = 2 AND ?))"""
+        return self._db.execute(statement, (done_ms, reason, incident_no, from_step, given_up_too)).rowcount
 
     def is_pending(self, no: int) -> bool:
         """Whether a delivery has still to be made."""
@@ -199,9 +193,10 @@ class Outbox:
         with self._transaction():
             self._db.executemany("UPDATE deliveries SET state = 3, done_ms = ?, reason = ? WHERE no = ?", [(done_ms, reason, no) for no in numbers])
 
-    def event(self, incident_id: str) -> bytes | None:
-        """The newest revision of an incident that is kept."""
-        rows = self._read("SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? ORDER BY i.incident_no DESC, e.revision DESC LIMIT 1", (incident_id,))
+    def event(self, incident_id: str, revision: int | None = None) -> bytes | None:
+        """A revision of an incident, or the newest that is kept."""
+        statement = "SELECT e.body FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? AND e.revision = coalesce(?, e.revision)"
+        rows = self._read(f"{statement} ORDER BY i.incident_no DESC, e.revision DESC LIMIT 1", (incident_id, revision))
         return self._codec.decompressed(rows[0][0]) if rows else None
 
     def place(self, topic: str, partition: int) -> int | None:
@@ -248,16 +243,16 @@ class Outbox:
         with self._transaction():
             self._db.execute("INSERT INTO sinks(sink, off) VALUES (?, ?) ON CONFLICT(sink) DO UPDATE SET off = excluded.off, failing_s = 0", (sink, off))
 
-    def forget(self, before_ms: int, most: int = 5_000) -> int:
-        """Delete what was delivered or dropped before; failed deliveries stay. Returns how many went."""
-        with self._transaction():
-            gone = self._db.execute("DELETE FROM deliveries WHERE no IN (SELECT no FROM deliveries WHERE state IN (1, 3) AND done_ms < ? LIMIT ?)", (before_ms, most)).rowcount
-            if gone:
-                self._db.execute("DELETE FROM events WHERE made_ms < ? AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_no = events.event_no)", (before_ms,))
-                self._db.execute("DELETE FROM incidents WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.incident_no = incidents.incident_no) AND coalesce(answered_ms, 0) < ?", (before_ms,))
-            return gone
+    def forget(self, before_ms: int, answerable_ms: int, most: int = 5_000) -> int:
+        """Delete what was delivered or dropped before; failed deliveries stay, and an incident's newest revision if it was made since ``answerable_ms``. Returns how many went."""
+        for found_by, forgotten_by in _FORGOTTEN:
+            if found := self._read(found_by, {"before": before_ms, "answerable": answerable_ms, "most": most}):
+                with self._transaction():
+                    self._db.executemany(forgotten_by, found)
+                return len(found)
+        return 0
 
-    def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    def _read(self, statement: str, values: tuple[object, ...] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
@@ -281,8 +276,3 @@ class Outbox:
 
     def _unavailable(self, error: sqlite3.OperationalError) -> Unavailable:
         return Unavailable(f"outbox {self.path}: {error}; mend that, it goes on by itself and nothing is lost")
-
-
-def delivery_of(row: tuple[Any, ...], codec: Codec) -> Delivery:
-    """A row of ``DELIVERY``."""
-    return Delivery._make((*row[:-1], codec.decompressed(row[-1])))

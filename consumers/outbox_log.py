@@ -6,15 +6,20 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from consumers.outbox import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
+from consumers.facts import REMINDER
 from consumers.outbox_codec import Codec
 from consumers.outbox_file import connect
+from consumers.outbox_rows import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
 from streams.clock import now_ms
 from streams.errors import BadInput
 
 MOST_SHOWN = 100_000
+_NUMBERS = "SELECT d.no FROM deliveries d JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no"
+_ANSWERED = """SELECT 1 FROM deliveries d JOIN incidents i USING(incident_no)
+  WHERE d.no = ? AND d.state <> ? AND d.until_answered = 1 AND i.answered_ms IS NOT NULL AND (d.step < ? OR i.answered_ms >= d.done_ms)"""
+"""A step of an escalation that was answered, or a reminder after which there was another answer."""
 
 
 def logged(path: Path, *, sink: str | None = None, incident_id: str | None = None, since_ms: int = 0, until_ms: int | None = None, most: int = MOST_SHOWN) -> list[Delivery]:
@@ -23,20 +28,36 @@ def logged(path: Path, *, sink: str | None = None, incident_id: str | None = Non
     return _chosen(path, _narrowed(conditions, values, sink, incident_id, until_ms), values, f"ORDER BY d.done_ms IS NULL, d.done_ms, d.no LIMIT {most:d}")
 
 
+def numbers(path: Path, *, sink: str | None = None, incident_id: str | None = None, since_ms: int = 0, until_ms: int | None = None) -> list[int]:
+    """The numbers of all first notices, without what escalated: of an incident, or of a span of time."""
+    conditions, values = ["d.step = 0", "e.made_ms >= ?"], [since_ms]
+    where = " AND ".join(_narrowed(conditions, values, sink, incident_id, until_ms))
+    with closing(_existing(path)) as db:
+        return [number for (number,) in db.execute(f"{_NUMBERS} WHERE {where} ORDER BY d.no", values)]
+
+
 def failed(path: Path, *, sink: str | None = None, incident_id: str | None = None) -> list[Delivery]:
     """Deliveries that were given up, in order."""
     conditions, values = ["d.state = ?"], [FAILED]
     return _chosen(path, _narrowed(conditions, values, sink, incident_id, None), values, "ORDER BY d.no")
 
 
-def again(path: Path, numbers: Sequence[int]) -> int:
-    """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Returns how many."""
+class Again(NamedTuple):
+    """How many deliveries are to be made again, and how many are not, since somebody has answered what they would ask for."""
+
+    again: int
+    answered: int
+
+
+def again(path: Path, numbers: Sequence[int]) -> Again:
+    """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Of an escalation only what nobody has answered."""
     statement = "UPDATE deliveries SET state = ?, attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
     with closing(_existing(path)) as db, db:
-        count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers)
+        answered = {number for number in numbers if db.execute(_ANSWERED, (number, PENDING, REMINDER)).fetchone()}
+        count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers if number not in answered)
         for number in numbers:
             db.execute("UPDATE sinks SET off = 0, failing_s = 0 WHERE sink = (SELECT sink FROM deliveries WHERE no = ?)", (number,))
-        return count
+        return Again(count, len(answered))
 
 
 def switch_on(path: Path, sink: str) -> None:
@@ -50,6 +71,12 @@ def drop(path: Path, numbers: Sequence[int], reason: str) -> int:
     with closing(_existing(path)) as db, db:
         statement = "UPDATE deliveries SET state = ?, done_ms = ?, reason = ? WHERE no = ? AND state IN (?, ?)"
         return sum(db.execute(statement, (DROPPED, now_ms(), reason, number, PENDING, FAILED)).rowcount for number in numbers)
+
+
+def drop_waiting(path: Path, sink: str, reason: str) -> int:
+    """Give up for good what waits for a sink. Returns how many."""
+    with closing(_existing(path)) as db, db:
+        return db.execute("UPDATE deliveries SET state = ?, done_ms = ?, reason = ? WHERE sink = ? AND state = ?", (DROPPED, now_ms(), reason, sink, PENDING)).rowcount
 
 
 def _narrowed(conditions: list[str], values: list[Any], sink: str | None, incident_id: str | None, until_ms: int | None) -> list[str]:

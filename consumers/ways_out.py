@@ -12,6 +12,7 @@ from consumers.alerts import alert_message
 from consumers.dispatch import Dispatch
 from consumers.incident_events import read_event
 from consumers.message import Message, Sink
+from consumers.outbox import Outbox
 from consumers.routes import Destination, Routing, SinkConfig
 from consumers.sinks import open_sink
 from streams import metrics
@@ -35,6 +36,7 @@ class WaysOut:
         self._outbox, self._lag, self._failed = outbox, lag, failed
         self._dispatches: dict[str, Dispatch] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._left: set[str] = set()  # sinks that are gone and for which something waits
         self._replace(routing)
 
     def _replace(self, routing: Routing) -> None:
@@ -85,6 +87,19 @@ class WaysOut:
         log.info("other routes are in force", sinks=sorted(routing.sinks))
         return True
 
+    def count_left(self, outbox: Outbox, *, anew: bool = False) -> None:
+        """What waits for sinks that are gone stays in sight, by its metric; ``anew``: look for such sinks, and say it in the log."""
+        if anew:
+            self._left = outbox.sinks_waited_for() - self._dispatches.keys()
+        for name in sorted(self._left):
+            number = outbox.pending(name)
+            metrics.OUTBOX_PENDING.labels(name).set(number)
+            if anew:
+                log.warning("some wait for a sink that no route names; name it again, or ./yicheng notifier failed drop --sink NAME --waiting", sink=name, waiting=number)
+            elif not number:
+                self._left.remove(name)
+                metrics.OUTBOX_PENDING.remove(name)
+
     @property
     def oldest_ms(self) -> int:
         """Nothing older escalates."""
@@ -105,6 +120,12 @@ class WaysOut:
     def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
         """Several deliveries in words."""
         return self.routing.digest(messages, route, now_ms)
+
+    def withheld(self, body: bytes, route: str) -> str | None:
+        """Real police get nothing that is synthetic, nor alerts about the system, also where a sink was made real while these waited."""
+        if route == ALERTS_ROUTE:
+            return "alert"
+        return "synthetic" if read_event(body).synthetic else None
 
     def notice(self, destinations: Iterable[Destination]) -> None:
         """These were put into the outbox."""

@@ -36,7 +36,6 @@ from streams.terms import LANGUAGES, Lang
 
 Language = Literal["zh", "en", "both"]
 LONGEST_TITLE = 200
-LINES_OF_A_DIGEST = 30
 LARGEST_DIGEST_BYTES = 900_000
 _FULL_WIDTH = 0xFEE0
 _LIVE_CHARACTERS = "\\`*_{}[]()<>#|~!@^$&"
@@ -48,6 +47,7 @@ LINK_WORDS: dict[Audience, Words] = {
     "police": Words("查看并答复", "Look at it and answer"),
     "enterprise": Words("查看；如有异议，可在该页面所示期限内申诉", "Look at it; an objection is made there, until the day that it says"),
 }
+LOOK = Words("查看", "view")
 _TEST = Words("这是一条测试消息，不涉及任何车辆或企业。", "This is a test message; it is about no vehicle and no enterprise.")
 
 
@@ -145,13 +145,13 @@ class Writer:
             incident, body = msgspec.convert(document["data"], Reported), json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
         kind = event.kind
         said = facts(incident, document["data"], kind, self.timezone)
-        url = self.link(incident.incident_id, style.audience) if self.link else None
+        url = self.link(incident.incident_id, style.audience, style.mask) if self.link else None
         fields = text_fields(incident, said, url)
         title = self._title(said, style, fields, marks(incident, kind, step))
         if style.text is not None:
-            return _message(message_id, body, title, _own_text(style.text, fields, style.audience), incident.severity or "info")
+            return _message(message_id, body, title, _own_text(style.text, fields, style.audience), incident.severity or "info", url or "")
         parts = [(f"incident.{lang}.j2", {**said[lang], "link": url, "link_words": getattr(LINK_WORDS[style.audience], lang)}) for lang in LANGUAGES if style.language in {lang, "both"}]
-        return _message(message_id, body, title, _rendered(parts), incident.severity or "info")
+        return _message(message_id, body, title, _rendered(parts), incident.severity or "info", url or "")
 
     def _title(self, said: dict[Lang, dict[str, Any]], style: Style, fields: dict[str, str], marked: str) -> str:
         if style.title is not None:
@@ -165,7 +165,7 @@ class Writer:
         return marked + _cut(markdown(own))
 
     def digest(self, messages: Sequence[Message], style: Style, route: str, now_ms: int) -> Message:
-        """Several messages as one: a CloudEvent that lists theirs; its title says how many incidents, by rule."""
+        """Several messages as one: a CloudEvent that lists theirs; its title says how many incidents, by rule, and its lines have a link each."""
         events = [json.loads(message.body) for message in messages]
         incidents = {str(data.get("incident_id", number)): data for number, event in enumerate(events) if isinstance(data := event.get("data"), dict)}
         by_rule = Counter(str(data.get("rule") or "other") for data in incidents.values())
@@ -173,7 +173,7 @@ class Writer:
         title = _rehearsal(incidents.values()) + _cut(markdown(_counted(by_rule, style.language)))
         whole = list(_that_fit(messages))
         data = _Digest(route, len(messages), dict(by_rule), [events[number] for number in whole], [each.message_id for each in messages[len(whole) :]])
-        lines = {"lines": [message.title for message in messages[:LINES_OF_A_DIGEST]], "more": max(0, len(messages) - LINES_OF_A_DIGEST)}
+        lines = {"messages": messages, "look": {"zh": LOOK.zh, "en": LOOK.en}.get(style.language, " ".join(LOOK))}
         body = structured(message_id, "notifier", "digest", f"route/{route}", datetime.fromtimestamp(now_ms / 1000, UTC), data)
         severity = next((word for word in ("violation", "warning") if any(message.severity == word for message in messages)), "info")
         return _message(message_id, body, title, _rendered([("digest.j2", lines)]), severity)
@@ -210,11 +210,11 @@ def _own_text(wording: str, fields: dict[str, str], audience: Audience) -> _Part
     return _Parts([wording.rstrip("\n").format_map(plain)], [wording.rstrip("\n").format_map(marked_up | {"link": link})])
 
 
-def _message(message_id: str, body: bytes, title: str, parts: _Parts, severity: str) -> Message:
+def _message(message_id: str, body: bytes, title: str, parts: _Parts, severity: str, link: str = "") -> Message:
     """A message whose title stands above what else it says."""
     strong = str(_MD.filters["strong"](title))
     return Message(
-        message_id=message_id, body=body, title=title, severity=severity,
+        message_id=message_id, body=body, title=title, severity=severity, link=link,
         text="\n".join([shown(title), *parts.text]), markdown="\n\n".join(map(_markdown_lines, [strong, *parts.marked_up])),
     )  # fmt: skip
 

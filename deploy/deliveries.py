@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from consumers.outbox import DELIVERED, STATES, Delivery
 from consumers.outbox_file import FILE
-from consumers.outbox_log import again, failed, logged
+from consumers.outbox_log import MOST_SHOWN, Again, again, failed, logged, numbers
+from consumers.outbox_rows import DELIVERED, STATES, Delivery
 from streams.errors import BadInput
 from streams.settings import Settings
 from streams.shown import shown
@@ -41,20 +41,33 @@ def since_ms(text: str | None) -> int | None:
         raise BadInput(f"{text!r} is no time such as 2026-11-30T08:00") from None
 
 
-def chosen(path: Path, numbers: Sequence[int], *, every: bool, sink: str | None) -> list[int]:
-    """The failed deliveries that are meant: those of the numbers, or all of them, or of one sink. ``BadInput`` where one is not among them."""
+def chosen(path: Path, named: Sequence[int], *, every: bool, sink: str | None) -> list[int]:
+    """The failed deliveries that are meant: those of some numbers, or all of them, or of one sink. ``BadInput`` where one is not among them."""
     known = {one.no: one for one in failed(path, sink=sink)}
-    if bool(numbers) == (every or sink is not None):
+    if bool(named) == (every or sink is not None):
         raise BadInput("name deliveries by their numbers (./yicheng notifier failed list shows them), or all of them by --all or --sink")
-    for number in numbers:
+    for number in named:
         if number not in known:
             raise BadInput(f"{number} is no failed delivery; ./yicheng notifier failed list shows them")
-    return list(numbers) or list(known)
+    return list(named) or list(known)
 
 
-def replayed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: int | None, until_ms: int | None) -> int:
-    """Deliver again what was delivered, dropped or given up: of an incident, or of a span of time. Returns how many."""
+def said(done: Again) -> str:
+    """What was set to be delivered again, and what was not, in words."""
+    left_out = f"; {done.answered} left out, since somebody has answered / 条已有答复，未重新投递" if done.answered else ""
+    return f"{done.again} to be delivered again / 条将重新投递{left_out}"
+
+
+def replayed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: int | None, until_ms: int | None) -> Again:
+    """Deliver again what was delivered, dropped or given up: of an incident, or of a span of time."""
     if incident_id is None and from_ms is None:
         raise BadInput("say what is to be delivered again: --incident, or --since (and --until)")
-    found = logged(path, sink=sink, incident_id=incident_id, since_ms=from_ms or 0, until_ms=until_ms)
-    return again(path, [one.no for one in found if one.step == 0])
+    return again(path, numbers(path, sink=sink, incident_id=incident_id, since_ms=from_ms or 0, until_ms=until_ms))
+
+
+def listed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: int | None, until_ms: int | None) -> Iterator[str]:
+    """The delivery log, and at its end how much of it is not listed, if there is more."""
+    found = logged(path, sink=sink, incident_id=incident_id, since_ms=from_ms or 0, until_ms=until_ms, most=MOST_SHOWN + 1)
+    yield from lines(found[:MOST_SHOWN])
+    if len(found) > MOST_SHOWN:
+        yield f"only the first {MOST_SHOWN:,} are listed; --sink, --incident, --since and --until narrow it / 仅列出前 {MOST_SHOWN:,} 条，请用上述选项缩小范围"

@@ -6,9 +6,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from consumers.outbox import DELIVERED, STATES, Delivery
 from consumers.outbox_file import FILE
 from consumers.outbox_log import logged
+from consumers.outbox_rows import DELIVERED, STATES, Delivery
 from streams.errors import BadInput
 from streams.shown import shown
 

@@ -22,7 +22,7 @@ TIMEOUT_S = 10.0
 """For all of it: looking up the name, connecting, sending, and the answer as far as it is read."""
 CONNECT_TIMEOUT_S = 5.0
 """For looking up the name, connecting and agreeing on keys."""
-LONGEST_WAIT_S = 900.0
+LONGEST_WAIT_S = 7_200.0
 """Longer than that no receiver is obeyed that asks to wait."""
 NOT_TAKEN = {400, 409, 413, 415, 422}
 """What says something about the message itself; other answers may pass, as a wrong key or path does when it is mended."""

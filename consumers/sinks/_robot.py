@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import orjson
 
 from consumers.message import Message
-from consumers.sinks._addresses import is_this_machine
-from consumers.sinks._fitting import fitted, words_of
+from consumers.sinks._fitting import fitted, json_bytes, words_of
 from consumers.sinks._https import Answer, HttpsClient
 from consumers.sinks._options import Reach
+from consumers.sinks._public import is_this_machine
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 from streams.shown import shown
 
@@ -32,7 +32,7 @@ class RobotOptions(Reach, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Robot:
     """Posts messages to a group's robot, at most as many as the platform allows; above that a digest stands for many.
 
-    ``code_names``: where the answer has its code, 0 if the message is taken, ``said_name``: and its words. ``too_fast``: codes that ask to wait, and
+    ``titled``: the words begin with the title; ``line_end``: what ends a line. ``code_names``: where the answer has its code, 0 if the message is taken, ``said_name``: and its words. ``too_fast``: codes that ask to wait, and
     how many seconds. ``not_taken``: codes that are about this message. ``to_mend``: codes that are about the settings, and what to do.
     """
 
@@ -40,6 +40,8 @@ class Robot:
     folds = True
     platform_url: ClassVar[str]
     most_bytes: ClassVar[int]
+    titled: ClassVar[bool] = True
+    line_end: ClassVar[str] = "\n"
     code_names: ClassVar[tuple[str, ...]] = ("errcode",)
     said_name: ClassVar[str] = "errmsg"
     too_fast: ClassVar[Mapping[int, float]]
@@ -63,9 +65,16 @@ class Robot:
         """What is added to the address."""
         return {}
 
-    def words(self, message: Message, *, titled: bool = True, line_end: str = "\n") -> str:
+    def words(self, message: Message) -> str:
         """What is said of a message, in the Markdown of the platform and no longer than it takes."""
-        return fitted(self.mentioning_nobody(words_of(message, message.markdown, titled=titled)), self.most_bytes, line_end)
+        return fitted(self._all_words(message), self.most_bytes, self.line_end)
+
+    def fits(self, message: Message) -> bool:
+        """Whether the platform takes all that is said of a message."""
+        return json_bytes(self._all_words(message).replace("\n", self.line_end)) <= self.most_bytes
+
+    def _all_words(self, message: Message) -> str:
+        return self.mentioning_nobody(words_of(message, message.markdown, titled=self.titled))
 
     def mentioning_nobody(self, text: str) -> str:
         """The text, in which data that reads like the mention of a member is none."""

@@ -48,6 +48,10 @@ class AlertmanagerSink:
             raise BadInput(f"{self._client.where} takes incidents only, and {shown(message.message_id)} is none: {error}") from None
         self._client.check_taken(self._client.post(orjson.dumps([alert(event, message, time.time())]), self._headers))
 
+    def fits(self, message: Message) -> bool:
+        """There is room for any."""
+        return True
+
     def flush(self) -> None:
         """Nothing is held back."""
 

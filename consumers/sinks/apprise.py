@@ -21,7 +21,7 @@ import orjson
 
 from consumers.message import Message
 from consumers.sinks._fitting import words_of
-from consumers.sinks._options import SinkOptions, read_options
+from consumers.sinks._options import Reach, read_options
 from streams.errors import BadInput, Unavailable
 
 TIMEOUT_S = 30.0
@@ -29,14 +29,20 @@ TIMEOUT_S = 30.0
 STARTED_WITHIN_S = 60.0
 """Importing apprise takes a second, and more where the machine is busy."""
 _PROGRAM = Path(__file__).with_name("_apprise_process.py")
+_WRONG = {
+    "unknown": "url is none that apprise knows; see https://github.com/caronc/apprise/wiki",
+    "plain": "url is not encrypted, or does not verify certificates; incidents name vehicles, and go unencrypted to this machine only",
+    "private": "url is a private address; set private: true if it is meant (link-local ones never are)",
+    "hosts": "the host of url is none of hosts",
+}
+_NOT_REACHED = {"private": "its name stands for addresses that are not public", "hosts": "it looks up a host that is none of hosts"}
 _TYPES = {"violation": "failure", "warning": "warning"}
 
 
-class AppriseOptions(SinkOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``url``: an apprise URL. ``ca_file``: certificates in PEM of authorities that are trusted beside the public ones."""
+class AppriseOptions(Reach, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``url``: an apprise URL. ``hosts``: the only hosts that anything in it may look up, also those of the service that it names."""
 
     url: str
-    ca_file: str | None = None
 
 
 class AppriseSink:
@@ -53,7 +59,7 @@ class AppriseSink:
         self.where = f"sink {name}: apprise {scheme[0] if scheme else ''}".rstrip()
         if read.ca_file is not None and not os.access(read.ca_file, os.R_OK):
             raise BadInput(f"sink {name}: ca_file {read.ca_file} cannot be read")
-        self._first = {"url": read.url, "ca_file": read.ca_file}
+        self._first = {"url": read.url, "ca_file": read.ca_file, "private": read.private, "hosts": read.hosts}
         self._lock = threading.Lock()
         self._given_up = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,11 +70,14 @@ class AppriseSink:
         if self._process is None:
             self._start()
         words = {"title": message.title, "body": words_of(message, message.text, titled=False), "type": _TYPES.get(message.severity, "info")}
-        if not self._ask({**words, "timeout_s": TIMEOUT_S}, TIMEOUT_S):
+        taken = self._ask({**words, "timeout_s": TIMEOUT_S}, TIMEOUT_S)
+        if isinstance(taken, str):
+            raise Unavailable(f"{self.where}: {_NOT_REACHED[taken]}")
+        if not taken:
             raise Unavailable(f"{self.where} did not take the message; apprise does not say why")
 
     def _start(self) -> None:
-        """Start the process; ``BadInput`` where apprise knows no such URL."""
+        """Start the process; ``BadInput`` where apprise knows no such URL, or the sink may not reach what it names."""
         with self._lock:
             if self._given_up:
                 raise Unavailable(f"{self.where}: given up, as the notifier stops")
@@ -81,11 +90,11 @@ class AppriseSink:
                     stderr=subprocess.DEVNULL,
                     env=_environment(),
                 )
-        apart_s = self._ask(self._first, STARTED_WITHIN_S)
-        if apart_s is None:
+        said = self._ask(self._first, STARTED_WITHIN_S)
+        if "wrong" in said:
             self._end()
-            raise BadInput(f"sink {self.name}: url is none that apprise knows; see https://github.com/caronc/apprise/wiki")
-        self.limits = ((1, apart_s),) if apart_s else ()
+            raise BadInput(f"sink {self.name}: {_WRONG[said['wrong']]}")
+        self.limits = ((1, said["apart_s"]),) if said["apart_s"] else ()
 
     def _ask(self, request: Mapping[str, Any], timeout_s: float) -> Any:
         """What the process answers; where it does not, it is ended."""
@@ -114,6 +123,10 @@ class AppriseSink:
                 self._process.wait()
                 self._socket.close()
                 self._process = None
+
+    def fits(self, message: Message) -> bool:
+        """There is room for any."""
+        return True
 
     def flush(self) -> None:
         """Nothing is held back."""

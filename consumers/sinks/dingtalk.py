@@ -30,6 +30,8 @@ class DingTalkSink(Robot):
     limits: tuple[tuple[int, float], ...] = ((20, 60.0),)
     platform_url = "https://oapi.dingtalk.com"
     most_bytes = 20_000
+    line_end = "\n\n"
+    """Of lines with one end between them DingTalk makes one."""
     too_fast: ClassVar[Mapping[int, float]] = {130101: _BLOCKED_S, 410100: _BLOCKED_S, 90030: _BLOCKED_S}
     not_taken = frozenset({40035, 400105, 430101, 430102, 430103, 430104, 460101})
     to_mend: ClassVar[Mapping[int, str]] = {
@@ -46,8 +48,7 @@ class DingTalkSink(Robot):
     def content(self, message: Message, now_s: float) -> dict[str, Any]:
         """A Markdown message; it mentions nobody."""
         title = cut(message.title or message.message_id, TITLE_BYTES)
-        words = self.words(message, line_end="\n\n")  # of lines with one end between them DingTalk makes one
-        return {"msgtype": "markdown", "markdown": {"title": title, "text": words}, "at": {"isAtAll": False}}
+        return {"msgtype": "markdown", "markdown": {"title": title, "text": self.words(message)}, "at": {"isAtAll": False}}
 
     def query(self, now_s: float) -> dict[str, str]:
         """The time, and its signature."""

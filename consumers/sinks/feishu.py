@@ -32,6 +32,7 @@ class FeishuSink(Robot):
     platform_url = "https://open.feishu.cn"
     most_bytes = 18_000
     """The whole of a request may take 20 KB."""
+    titled = False
     code_names = ("code", "StatusCode")
     said_name = "msg"
     too_fast: ClassVar[Mapping[int, float]] = {9499: 60.0, 11232: 60.0, 11233: 60.0, 11247: 60.0}
@@ -49,7 +50,7 @@ class FeishuSink(Robot):
     def content(self, message: Message, now_s: float) -> dict[str, Any]:
         """A card in the colour of the severity."""
         title = {"tag": "plain_text", "content": cut(message.title or message.message_id, TITLE_BYTES)}
-        words = {"tag": "markdown", "content": self.words(message, titled=False)}
+        words = {"tag": "markdown", "content": self.words(message)}
         card = {
             "config": {"wide_screen_mode": True},
             "header": {"template": _COLOURS.get(message.severity, "blue"), "title": title},

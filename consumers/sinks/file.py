@@ -48,6 +48,7 @@ class FileSink:
             raise BadInput(f"sink {name}: path {self.path}: {error.strerror}; set it to a file that can be written") from None
         self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
         self._whole = not self._regular  # whether the last line is
+        self._lost = False  # whether the disk did not take something since the last flush
 
     def _open(self) -> int:
         return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -110,7 +111,7 @@ class FileSink:
         size = os.fstat(self._file).st_size
         if self._most_bytes is None or not self._regular or not size or size + len(line) <= self._most_bytes:
             return
-        os.fsync(self._file)
+        self._sync()
         for number in range(self._options.keep - 1, 0, -1):
             with suppress(FileNotFoundError):
                 self._aside(number).replace(self._aside(number + 1))
@@ -130,13 +131,32 @@ class FileSink:
         finally:
             os.close(folder)
 
+    def fits(self, message: Message) -> bool:
+        """There is room for any."""
+        return True
+
     def flush(self) -> None:
-        """Have what was delivered survive a power failure. ``Unavailable`` where the disk does not take it."""
+        """Have what was delivered survive a power failure. ``Unavailable`` where the disk did not take it, now or at a change of files before."""
+        if self._lost:
+            self._lost = False
+            raise Unavailable(f"sink {self.name}: {self.path}: the disk did not take what was written; it is written again")
         if self._regular:
             try:
-                os.fsync(self._file)
+                self._sync()
             except OSError as error:
+                self._lost = False
                 raise self._failing(error) from None
+
+    def _sync(self) -> None:
+        """A disk tells a failure once, and what it did not take is gone: it has to be written again, to the file opened anew."""
+        try:
+            os.fsync(self._file)
+        except OSError:
+            self._lost = True
+            failed, self._file = self._file, self._open()
+            self._whole = False
+            os.close(failed)
+            raise
 
     def give_up(self) -> None:
         """Nothing here takes long."""

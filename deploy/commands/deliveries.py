@@ -8,6 +8,7 @@ import typer
 
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
+from streams.errors import BadInput
 
 failed_app = typer.Typer(help="Deliveries that a sink refused for good, or did not take for hours.", no_args_is_help=True)
 
@@ -33,37 +34,41 @@ def failed_list(sink: OfSink = None) -> None:
 def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None) -> None:
     """Deliver again what failed; with --sink, one that was switched off is switched on."""
     from consumers.outbox_log import again, switch_on
-    from deploy.deliveries import chosen, outbox_of
+    from deploy.deliveries import chosen, outbox_of, said
 
     path = outbox_of(current_settings())
     if sink is not None:
         switch_on(path, sink)
-    say(f"{again(path, chosen(path, numbers or [], every=every, sink=sink))} to be delivered again / 条将重新投递")
+    say(said(again(path, chosen(path, numbers or [], every=every, sink=sink))))
 
 
 @failed_app.command("drop")
-def failed_drop(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None, reason: Annotated[str, typer.Option(help="why")] = "dropped by hand") -> None:
-    """Give up for good what failed."""
-    from consumers.outbox_log import drop
+def failed_drop(
+    numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None, reason: Annotated[str, typer.Option(help="why")] = "dropped by hand",
+    waiting: Annotated[bool, typer.Option("--waiting", help="with --sink: also all that still waits for it, as for a sink that is gone")] = False,
+) -> None:  # fmt: skip
+    """Give up for good what failed; with --sink and --waiting also what waits."""
+    from consumers.outbox_log import drop, drop_waiting
     from deploy.deliveries import chosen, outbox_of
 
+    if waiting and sink is None:
+        raise BadInput("--waiting is about one sink; name it by --sink")
     path = outbox_of(current_settings())
-    say(f"{drop(path, chosen(path, numbers or [], every=every, sink=sink), reason)} dropped / 条已放弃")
+    dropped = drop(path, chosen(path, numbers or [], every=every, sink=sink), reason)
+    say(f"{dropped + (drop_waiting(path, sink, reason) if waiting and sink else 0)} dropped / 条已放弃")
 
 
 def log(sink: OfSink = None, incident: OfIncident = None, since: Since = None, until: Until = None) -> None:
     """Print the delivery log: what went where, when, after how many tries, with what answer; what waits comes last."""
-    from consumers.outbox_log import logged
-    from deploy.deliveries import lines, outbox_of, since_ms
+    from deploy.deliveries import listed, outbox_of, since_ms
 
-    found = logged(outbox_of(current_settings()), sink=sink, incident_id=incident, since_ms=since_ms(since) or 0, until_ms=since_ms(until))
-    for line in lines(found):
+    for line in listed(outbox_of(current_settings()), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until)):
         say(line)
 
 
 def replay(incident: OfIncident = None, sink: OfSink = None, since: Since = None, until: Until = None) -> None:
     """Deliver again, under the same ids, what has been delivered: of one incident, or of a span of time."""
-    from deploy.deliveries import outbox_of, replayed, since_ms
+    from deploy.deliveries import outbox_of, replayed, said, since_ms
 
-    count = replayed(outbox_of(current_settings()), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until))
-    say(f"{count} to be delivered again / 条将重新投递")
+    done = replayed(outbox_of(current_settings()), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until))
+    say(said(done))

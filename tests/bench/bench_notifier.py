@@ -19,8 +19,9 @@ import orjson
 
 from consumers.dispatch import Dispatch
 from consumers.message import Message
-from consumers.outbox import Entry, Outbox
+from consumers.outbox import Outbox
 from consumers.outbox_file import FILE, prepare
+from consumers.outbox_rows import Entry
 from consumers.routes import Destination
 from streams.clock import now_ms
 
@@ -61,6 +62,10 @@ class FastSink:
         """Count it."""
         self.taken += 1
 
+    def fits(self, message: Message) -> bool:
+        """There is room for any."""
+        return True
+
     def flush(self) -> None:
         """Nothing is held."""
 
@@ -77,6 +82,10 @@ class Words:
         return Message(message_id="", body=body)
 
     def digest(self, messages: list[Message], route: str, now_ms: int) -> Message:
+        """Never asked for."""
+        raise NotImplementedError
+
+    def withheld(self, body: bytes, route: str) -> str | None:
         """Never asked for."""
         raise NotImplementedError
 

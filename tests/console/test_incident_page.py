@@ -5,8 +5,9 @@ from zoneinfo import ZoneInfo
 
 from consumers.console.deliveries import deliveries_of, outbox_near
 from consumers.console.papers import papers_of
-from consumers.outbox import Entry, Outbox
+from consumers.outbox import Outbox
 from consumers.outbox_file import FILE, prepare
+from consumers.outbox_rows import Entry
 from consumers.routes import Destination
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry

@@ -270,12 +270,12 @@ class MailEnd:
                 end.shutdown(socket.SHUT_RDWR)
 
     def open(self, host="127.0.0.1", **more):
-        scheme, mode = ("mailtos", "ssl") if self.tls else ("mailto", "insecure")
+        scheme, mode = ("mailtos", "ssl") if self.tls or host != "127.0.0.1" else ("mailto", "insecure")
         url = f"{scheme}://{host}:{self.wire.port}/?from=yicheng@city.example&to=duty@police.example&mode={mode}&name={PASSWORD}"
         return open_sink("apprise", NAME, {"url": url, **more})
 
     def slow(self):
-        return self.open("slow.example")
+        return self.open("slow.example", private=True)
 
     def got(self):
         return list(self._taken)
@@ -673,6 +673,51 @@ def test_of_an_answer_without_an_end_only_the_beginning_is_read(end_of, opened, 
     assert time.monotonic() - started < 5
 
 
+# --- apprise: what its plugins may reach ---
+
+
+@pytest.fixture
+def names(monkeypatch, tmp_path):
+    """In processes that are started ``inside.example`` is this machine."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\nreal = socket.getaddrinfo\nsocket.getaddrinfo = lambda host, *rest, **more: real('127.0.0.1' if host == 'inside.example' else host, *rest, **more)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.fixture
+def receiver(request):
+    """Takes what is posted to it."""
+    made = Receiver(answers(200))
+    yield made
+    made.close()
+
+
+def test_apprise_reaches_no_address_inside_by_a_public_name(opened, names, receiver):
+    sink = opened(open_sink("apprise", NAME, {"url": f"jsons://inside.example:{urlsplit(receiver.url).port}/x", "private": True}))
+    with pytest.raises(Unavailable, match="its name stands for addresses that are not public"):
+        sink.deliver(message(1))
+    assert receiver.got == []
+
+
+def test_apprise_looks_up_no_host_but_those_of_the_list(opened):
+    """Of a plugin whose URL names no host, too."""
+    sink = opened(open_sink("apprise", NAME, {"url": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#duty", "hosts": ["*.police.example"]}))
+    with pytest.raises(Unavailable, match="it looks up a host that is none of hosts"):
+        sink.deliver(message(1))
+
+
+def test_apprise_follows_no_redirect(opened, receiver):
+    first = Receiver(answers(302, f"Location: {receiver.url}"))
+    try:
+        sink = opened(open_sink("apprise", NAME, {"url": f"json://127.0.0.1:{urlsplit(first.url).port}/x"}))
+        with pytest.raises(Unavailable, match="did not take the message"):
+            sink.deliver(message(1))
+        assert len(first.got) == 1 and receiver.got == []
+    finally:
+        first.close()
+
+
 # --- settings ---
 
 MISTAKES = {
@@ -687,7 +732,13 @@ MISTAKES = {
     "wecom": [({"key": 1}, "option key: expected str"), ({"base_url": "https://wecom.example"}, "base_url is another address than https://qyapi.weixin.qq.com; set private: true"), ({"kye": KEY}, "did you mean 'key'?")],
     "dingtalk": [({"acces_token": KEY}, "did you mean 'access_token'?"), ({"base_url": "http://ding.example"}, "base_url is not https")],
     "feishu": [({"tokens": KEY}, "did you mean 'token'?"), ({"base_url": "https://feishu.example"}, "base_url is another address than https://open.feishu.cn")],
-    "apprise": [({"url": f"nosuch://{PASSWORD}@x"}, "url is none that apprise knows"), ({"ca_file": "/nowhere"}, "ca_file /nowhere cannot be read"), ({"ulr": PASSWORD}, "did you mean 'url'?")],
+    "apprise": [
+        ({"url": f"nosuch://{PASSWORD}@x"}, "url is none that apprise knows"), ({"ca_file": "/nowhere"}, "ca_file /nowhere cannot be read"), ({"ulr": PASSWORD}, "did you mean 'url'?"),
+        ({"url": "json://169.254.169.254"}, "url is not encrypted"), ({"url": f"mailto://me:{PASSWORD}@mail.example?mode=insecure"}, "url is not encrypted"), ({"url": "jsons://police.example/?verify=no"}, "does not verify certificates"),
+        ({"url": "jsons://10.0.0.1/x"}, "url is a private address; set private: true"), ({"url": "jsons://169.254.169.254/x", "private": True}, "url is a private address"),
+        ({"url": f"mailtos://me:{PASSWORD}@police.example?smtp=10.0.0.1"}, "url is a private address"), ({"url": "jsons://elsewhere.example/x", "hosts": ["*.police.example"]}, "the host of url is none of hosts"),
+        ({"url": "json://127.0.0.1, json://10.0.0.1"}, "url is not encrypted"),
+    ],
     "file": [
         ({"path": "/proc/nowhere/file"}, "path /proc/nowhere/file: No such file or directory; set it to a file that can be written"), ({"format": "xml"}, "option format: invalid enum value"),
         ({"rotate_mb": 0}, "option rotate_mb: expected"), ({"keep": 0}, "option keep: expected"), ({"rotate": 5}, "did you mean 'rotate_mb'?"),

@@ -80,13 +80,13 @@ def site(yicheng, kafka, ends, tmp_path):
 
 
 def test_an_incident_escalates_until_somebody_answers(site, ends):
-    site.write("routes:\n  - {name: all, match: {}, to: [police], escalate: [{after: 5s, to: [chief]}, {after: 600s, to: [desk]}]}\n")
+    site.write("routes:\n  - {name: all, match: {}, to: [police], escalate: [{after: 20s, to: [chief]}, {after: 600s, to: [desk]}]}\n")
     site.start()
     site.publish(transition("A", "opened"), transition("B", "opened"))
     wait_for("both", lambda: set(ends.got["police"]) == {"A/1", "B/1"}, 30)
     done = site.run("incidents", "ack", "B", "--by", "王警官")
     assert done.returncode == 0, done.stderr
-    wait_for("the chief to hear of the other", lambda: ends.got["chief"], 30)
+    wait_for("the chief to hear of the other", lambda: ends.got["chief"], 60)
     log = site.run("notifier", "log", "--incident", "B").stdout
     assert "acknowledged" in log and log.count("dropped") == 2, log
     assert not any(name.startswith("B") for name in ends.got["chief"]) and not ends.got["desk"]

@@ -24,8 +24,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from consumers.dispatch import Dispatch
 from consumers.incident_events import read_event
 from consumers.message import Message
-from consumers.outbox import Entry, Outbox
+from consumers.outbox import Outbox
 from consumers.outbox_file import prepare
+from consumers.outbox_rows import Entry
 from consumers.routes import Destination, simple_routing
 from consumers.sinks import _https, open_sink
 from consumers.sinks._addresses import allowed
@@ -65,7 +66,7 @@ def sink_at(answer, **options):
 
 
 def test_the_limits_are_those_of_the_design():
-    assert (_https.TIMEOUT_S, _https.CONNECT_TIMEOUT_S, _https.LONGEST_WAIT_S) == (10.0, 5.0, 900.0)
+    assert (_https.TIMEOUT_S, _https.CONNECT_TIMEOUT_S, _https.LONGEST_WAIT_S) == (10.0, 5.0, 7_200.0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_connection_is_used_again_where_the_answer_has_no_body():
         assert len(receiver.got) == 5 and len(connections) == 1
 
 
-@pytest.mark.parametrize(("status", "header", "wait_s"), [(401, None, None), (404, "3", 3), (408, "0", 0), (425, "120", 120), (429, "99999999999999999999", 900), (503, "x", None), (500, "-1", None), (429, "1.5", None), (403, None, None), (407, None, None), (418, None, None)])
+@pytest.mark.parametrize(("status", "header", "wait_s"), [(401, None, None), (404, "3", 3), (408, "0", 0), (425, "120", 120), (429, "99999999999999999999", 7_200), (503, "x", None), (500, "-1", None), (429, "1.5", None), (403, None, None), (407, None, None), (418, None, None)])
 def test_what_may_pass_is_tried_again_when_the_receiver_asks(status, header, wait_s):
     with sink_at(says(status, *([f"Retry-After: {header}"] if header else []))) as (sink, _), pytest.raises(Unavailable) as caught:
         sink.deliver(some("I/1"))
@@ -401,6 +402,39 @@ def test_a_power_failure_is_provided_for(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(Unavailable, match=r"^sink file: .*sink\.jsonl: input/output error; mend that"):
         sink.flush()
+    sink.close()
+
+
+def test_what_a_disk_did_not_take_is_said_once_and_written_to_the_file_opened_anew(tmp_path, monkeypatch):
+    """A disk tells a failure once: the next fsync of the same file says that all is well."""
+    sink, path, fsync = file_at(tmp_path / "sink.jsonl", rotate_mb=0.001), tmp_path / "sink.jsonl", os.fsync
+    failing = []
+
+    def sync(descriptor):
+        if failing:
+            raise OSError(errno.EIO, failing.pop())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    before = sink._file
+    other = os.dup(before)  # so that the number is not used again
+    failing.append("Input/output error")
+    sink.deliver(some("I1/1", event(1)))
+    with pytest.raises(Unavailable):
+        sink.flush()
+    sink.deliver(some("I1/1", event(1)))
+    sink.flush()
+    assert path.read_bytes() == (event(1) + b"\n") * 2
+    failing.append("Input/output error")  # at the change of files
+    sink.deliver(some("I2/1", event(2)))
+    while path.stat().st_size + len(event(2)) < 1_000:
+        sink.deliver(some("I2/1", event(2)))
+    with pytest.raises(Unavailable):
+        sink.deliver(some("I2/1", event(2)))
+    with pytest.raises(Unavailable, match="did not take what was written"):
+        sink.flush()
+    sink.flush()
+    os.close(other)
     sink.close()
 
 

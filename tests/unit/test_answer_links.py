@@ -1,5 +1,7 @@
 """Links to incidents: for one incident, one audience and a time; anything else stands for nothing. Where they may lead, and whose key signs them."""
 
+import base64
+import hmac
 import os
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,6 +34,23 @@ def test_a_link_stands_for_its_incident_and_audience_until_it_expires(audience, 
     assert len(token) <= LONGEST_TOKEN and token.isascii()
     assert links().read(token) == links(now_ms=expires_ms - 1).read(token) == Link(incident, audience, expires_ms)
     assert links(now_ms=expires_ms).read(token) is None
+
+
+@pytest.mark.parametrize("mask", [{"plate"}, {"vehicle"}, {"driver"}, {"vehicle", "plate"}, {"plate", "vehicle", "driver"}], ids=sorted)
+def test_a_link_says_what_is_masked_and_nobody_can_take_that_out(mask):
+    token = token_of(links().url("I" * 26, "police", frozenset(mask)))
+    assert links().read(token).mask == mask and len(token) <= LONGEST_TOKEN
+    letters = token.split(".")[2]
+    for other in ("", "p.", "v.", "d.", "pv.", "vp.", "pvd.", "pp."):
+        changed = token.replace(f".{letters}.", f".{other}")
+        assert changed == token or links().read(changed) is None, other
+
+
+def test_links_of_before_stay_valid():
+    expires_ms = NOW_MS + 1
+    signature = hmac.digest(KEY, f"yicheng answer link 1\x1fpolice\x1f{expires_ms}\x1fI1".encode(), "sha256")
+    token = f"police.{expires_ms}.{base64.urlsafe_b64encode(b'I1').decode().rstrip('=')}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+    assert links().read(token) == Link("I1", "police", expires_ms)
 
 
 def test_every_change_of_a_token_makes_it_stand_for_nothing():

@@ -44,6 +44,7 @@ class Site:
     def __init__(self, folder, monkeypatch):
         self.now_ms = NOW_MS
         monkeypatch.setattr("consumers.answer_page.now_ms", lambda: self.now_ms)
+        monkeypatch.setattr("consumers.feedback_api.now_ms", lambda: self.now_ms)
         self.links = Links(b"k" * 32, "http://127.0.0.1:1", lambda: self.now_ms)
         self.audit = Audit(folder / "audit.jsonl")
         self.events, self.published, self.followed, self.down = {}, [], [], False
@@ -128,6 +129,24 @@ def test_the_page_says_what_where_when_by_which_words_and_on_what_evidence(site)
         assert said.replace("》 ", "》") in text, said
     assert set(Forms(page).found) == {"acknowledged", "dismissed", "fined", "noted"}
     assert "<script" not in page and "http://" not in page and "https://" not in page
+
+
+PERSONAL = {"plate": "蒙A12345", "vehicle": "HH-100001", "driver": "D-778899"}
+
+
+@pytest.mark.parametrize("mask", [{"plate"}, {"vehicle"}, {"driver"}, set(PERSONAL)], ids=lambda mask: "+".join(sorted(mask)))
+def test_what_a_route_masks_is_masked_on_the_page_in_facts_and_sentences(site, mask):
+    sentence = "".join(PERSONAL.values())
+    site.put(incident(vehicle_id="HH-100001", driver_id="D-778899", reason_zh=f"车辆 {sentence} 驶入", reason_en=f"Vehicle {sentence} drove", evidence=(Evidence("HH-100001/7", OPENED_MS, 1.0, 1.0, 1.0),)))
+    site.followed = [Answer(incident_id=NAME, action="dismissed", time_ms=1, by="a", reason=f"救援 {sentence}", answer_id="12345678")]
+    token = site.links.url(NAME, "police", frozenset(mask)).partition("token=")[2]
+    form = {"token": token, "answer_id": "87654321", "revision": "1", "by": "b", "reason": sentence, "action": "noted"}
+    pages = [site.request(f"/incidents?token={token}"), site.post(form)]
+    for status, _, page in pages:
+        assert status == 200 and "救援" in page and "drove" in page
+        assert {kind for kind, text in PERSONAL.items() if text not in page} == mask
+        assert "***" in page
+    assert all(text in site.show()[2] for text in PERSONAL.values()), "a link without a mask shows it"
 
 
 def test_looking_never_answers_whoever_looks_and_however_often(site):
@@ -289,6 +308,17 @@ def test_after_the_deadline_an_enterprise_reads_and_no_longer_objects(site):
     assert status == 200 and not Forms(page).found and "申诉期限已过" in page
     status, _, page = site.post(form)
     assert status == 403 and "申诉期限已过" in page and not site.published
+
+
+def test_after_the_deadline_another_system_cannot_object_either(site):
+    said = {**SAID, "action": "objected", "reason": "车辆已报停"}
+    site.now_ms = OPENED_MS + 5_000 + 15 * DAY_MS + 1
+    status, refusal = site.feedback(said)
+    assert status == 403 and "申诉期限已过" in refusal["error_zh"] and not site.published
+    site.now_ms -= 1
+    assert site.feedback(said)[0] == 200
+    site.now_ms += DAY_MS
+    assert site.feedback(said)[0] == 200 and len(site.published) == 1, "what was taken in time is the same when it is sent again"
 
 
 def test_an_enterprise_reads_neither_names_nor_notes_of_the_police(site):

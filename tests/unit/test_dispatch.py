@@ -12,9 +12,10 @@ import consumers.dispatch as module
 from consumers.budget import Budget
 from consumers.dispatch import LATER_S, Dispatch
 from consumers.message import Message
-from consumers.outbox import Entry, Outbox
+from consumers.outbox import Outbox
 from consumers.outbox_file import prepare
 from consumers.outbox_log import failed, logged
+from consumers.outbox_rows import Entry
 from consumers.routes import Destination
 from streams.clock import now_ms
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
@@ -31,6 +32,9 @@ class Words:
     def digest(self, messages, route, now_ms):
         return Message(message_id="+".join(message.message_id for message in messages), body=b"{}")
 
+    def withheld(self, body, route):
+        return None
+
 
 class Sink:
     """Takes what it is handed, unless ``answer(message_id)`` raises."""
@@ -39,12 +43,15 @@ class Sink:
 
     def __init__(self):
         self.got, self.tries, self.flushed, self.closed = [], [], 0, False
-        self.answer = lambda message_id: None
+        self.answer, self.most = lambda message_id: None, 10**9
 
     def deliver(self, message):
         self.tries.append(message.message_id)
         self.answer(message.message_id)
         self.got.append(message.message_id)
+
+    def fits(self, message):
+        return len(message.message_id) <= self.most
 
     def flush(self):
         self.flushed = len(self.got)
@@ -183,7 +190,7 @@ def test_a_sink_that_takes_nothing_charges_nobody_and_gets_all_when_it_is_back(e
     wait_for("many tries", lambda: len(end.sink.tries) > 5, 20)
     assert {d.attempts for d in logged(end.path)} == {0}
     outage.clear()
-    wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "A/2", "B/1", "C/1"], 20)
+    wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "A/2", "B/1", "C/1"] and end.outbox.pending("sink") == 0, 20)
     assert end.sink.got.index("A/1") < end.sink.got.index("A/2")
     assert {d.attempts for d in logged(end.path)} == {1}, "the one that was taken"
 
@@ -315,6 +322,91 @@ def test_a_sink_that_failed_for_days_is_switched_off_and_keeps_what_it_has_to_ge
     wait_for("it", lambda: end.sink.got == ["A/1"], 10)
 
 
+def test_a_digest_overtakes_nothing_of_an_incident_that_goes_another_way(end):
+    """Neither by route, where the budget is used up, nor by fold."""
+    end.sink.limits, end.sink.folds = ((1, 0.3),), True
+    end.put("X/1", route="b")
+    end.put("A/1")
+    end.put("A/2", "B/1", route="b")
+    due_ms = now_ms() + 400
+    end.put("Y/1", due_ms=due_ms, fold="f")
+    end.put("C/1", due_ms=due_ms)
+    end.put("C/2", "D/1", due_ms=due_ms, fold="f")
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    arrived = [part for name in end.sink.got for part in name.split("+")]
+    assert len(arrived) == 8 and arrived.index("A/1") < arrived.index("A/2") and arrived.index("C/1") < arrived.index("C/2")
+    assert "X/1+B/1" in end.sink.got
+
+
+@pytest.mark.parametrize("error", [Unavailable("took longer than 10 s"), NotTaken("answered 422"), KeyError("a bug")], ids=lambda error: type(error).__name__)
+def test_a_digest_that_was_not_taken_is_tried_again_as_it_was(end, error, monkeypatch):
+    """What is due meanwhile and has the same fold is another message, so that repeats have the same id."""
+    monkeypatch.setattr(module, "LATER_S", (0.05,) * 9)
+    end.put("A/1", "B/1", fold="f")
+
+    def answer(name):
+        if len(end.sink.tries) == 1:
+            end.put("C/1", "A/2", fold="f", due_ms=now_ms() - 1)
+            raise error
+
+    end.sink.answer = answer
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    assert end.sink.tries.count("A/1+B/1") == 2 and sorted(end.sink.got) in (["A/1+B/1", "A/2", "C/1"], ["A/1+B/1", "C/1+A/2"])
+    assert end.sink.got.index("A/1+B/1") < next(number for number, name in enumerate(end.sink.got) if "A/2" in name)
+
+
+def test_what_is_answered_leaves_a_digest_that_was_not_taken(end, monkeypatch):
+    end.put("A/1", "B/1", "C/1", fold="f", step=1)
+
+    def answer(name):
+        if len(end.sink.tries) == 1:
+            end.outbox.drop_waiting("B", "", "acknowledged", now_ms(), answered_ms=now_ms())
+            raise Unavailable("answered 500")
+
+    end.sink.answer = answer
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    assert end.sink.got == ["A/1+C/1"]
+
+
+def test_a_digest_is_no_longer_than_the_sink_has_room_for_and_nothing_is_left_out(end):
+    end.sink.most = len("I10/1+I11/1+I12/1")
+    end.put(*(f"I{number}/1" for number in range(10, 20)), fold="f")
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    assert end.sink.got == ["I10/1+I11/1+I12/1", "I13/1+I14/1+I15/1", "I16/1+I17/1+I18/1", "I19/1"]
+
+
+def test_the_budget_counts_what_was_sent_before_a_restart(end):
+    end.sink.limits = ((3, 2.0),)
+    end.put("A/1", "B/1", "C/1")
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    end.stop()
+    began_s = time.monotonic()
+    end.put("D/1")
+    end.start()
+    wait_for("the next", lambda: end.sink.got[3:] == ["D/1"], 10)
+    assert time.monotonic() - began_s > 1.0
+
+
+def test_what_could_not_be_made_durable_is_delivered_again(end):
+    """A disk says once that it has lost something; after that it says that all is well."""
+    failures = [Unavailable("input/output error")]
+
+    def flush():
+        if failures:
+            raise failures.pop()
+
+    end.sink.flush = flush
+    end.put("A/1", "B/1")
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    assert end.sink.got[-2:] == ["A/1", "B/1"] and len(end.sink.got) in (3, 4), "what was marked in vain was delivered once more"
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_each_incident_arrives_whole_and_in_order(end, seed, monkeypatch):
     """Random refusals, outages and crashes: at the end every revision has arrived, first arrivals in order per incident."""
@@ -330,12 +422,18 @@ def test_whatever_happens_each_incident_arrives_whole_and_in_order(end, seed, mo
 
     end.sink.answer = answer
     end.sink.limits, end.sink.folds = (((20, 0.1),), True) if seed % 3 == 0 else ((), False)
+    end.sink.most = 40 if seed % 2 else 10**9
     names = [f"I{incident}/{revision}" for revision in range(1, 5) for incident in range(8)]
     end.start()
     for name in names:
-        end.put(name)
-        if rng.random() < 0.1:
+        end.put(name, route=rng.choice("ab"), fold=rng.choice([None, "f", "g"]), due_ms=now_ms() + rng.choice([0, 0, 5]))
+        kind = rng.random()
+        if kind < 0.1:
             end.kill()
+            end.start()
+        elif kind < 0.2:  # a reload
+            end.stop()
+            end.sink.folds = not end.sink.folds
             end.start()
     wait_for(f"all (seed {seed})", lambda: end.outbox.pending("sink") == 0, 60)
     arrived = list(dict.fromkeys(part for name in end.sink.got for part in name.split("+")))

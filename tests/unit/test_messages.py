@@ -3,6 +3,7 @@
 import json
 import re
 
+import orjson
 import pytest
 from notices import OPENED_MS, SHANGHAI, at_ms, event
 
@@ -10,7 +11,8 @@ from consumers.facts import TEXT_FIELDS, TITLE_FIELDS
 from consumers.masking import MASKED
 from consumers.routes import REMINDER, Route, Routing, SinkConfig
 from consumers.rule_names import RULE_NAMES
-from consumers.wording import LARGEST_DIGEST_BYTES, LINES_OF_A_DIGEST, LONGEST_TITLE, Style, Writer, markdown
+from consumers.sinks import open_sink
+from consumers.wording import LARGEST_DIGEST_BYTES, LONGEST_TITLE, Style, Writer, markdown
 from streams.rules import RULES
 
 LINK = "https://console.example/i/{}?s=(1)&t=2"
@@ -200,8 +202,8 @@ def test_a_template_is_no_program_of_whoever_reports():
     assert "{{ 7*7 }}{% raw %}" in text and "49" not in text and "{plate.__class__}" in text
 
 
-def routing(**style):
-    return Routing({"duty": SinkConfig("file", {})}, [Route(name="r", to=("duty",), style=Style(**style))])
+def routing(link=LINK.format, **style):
+    return Routing({"duty": SinkConfig("file", {})}, [Route(name="r", to=("duty",), style=Style(**style))], link=link)
 
 
 def messages(*made, **style):
@@ -212,7 +214,10 @@ def test_a_digest_says_how_many_by_rule_and_lists_its_events():
     made = messages(event(), event("closed", revision=2), event(incident_id="I2"), event(incident_id="I3", rule="forbidden_stop"))
     digest = routing().digest(made, "r", at_ms("2026-11-12T08:00"))
     assert digest.title == "3 起事件：超速 2、违规停车 1 / 3 incidents: speeding 2, forbidden stop 1"
-    assert digest.text.splitlines() == [digest.title, *(f"• {each.title}" for each in made)] and digest.severity == "violation"
+    assert digest.text.splitlines() == [digest.title, *(f"• {each.title} 查看 view：{each.link}" for each in made)] and digest.severity == "violation"
+    assert all(each.link and f"[查看 view]({each.link.replace('(1)', '%281%29')})" in digest.markdown for each in made)
+    unlinked = [routing(link=None).message(event(), "r", 0)] * 2
+    assert routing().digest(unlinked, "r", 1).text.splitlines()[1] == f"• {unlinked[0].title} · INCIDENT1/1"
     body = json.loads(digest.body)
     assert (body["type"], body["id"], body["time"], body["specversion"]) == ("yicheng.digest.v1", digest.message_id, "2026-11-12T00:00:00.000Z", "1.0")
     assert body["data"] == {"route": "r", "count": 4, "by_rule": {"speeding": 2, "forbidden_stop": 1}, "events": [json.loads(each.body) for each in made], "further": []}
@@ -238,7 +243,21 @@ def test_a_large_digest_loses_nothing():
     data = json.loads(digest.body)["data"]
     assert len(digest.body) < LARGEST_DIGEST_BYTES + 50_000 and data["count"] == 60 and 20 < len(data["events"]) < 60
     assert [each["id"] for each in data["events"]] + data["further"] == [each.message_id for each in made]
-    assert len(digest.text.splitlines()) == LINES_OF_A_DIGEST + 2 and digest.text.endswith("另有 30 条 / and 30 more")
+    assert len(digest.text.splitlines()) == 61 and all(f"I{number}" in digest.text for number in range(60))
+
+
+@pytest.mark.parametrize(("kind", "options"), [("wecom", {"key": "k"}), ("dingtalk", {"access_token": "k"}), ("feishu", {"token": "k"})])
+def test_a_robot_says_whether_it_has_room_for_all_lines_of_a_digest(kind, options):
+    sink = open_sink(kind, "robot", options)
+    made = messages(*(event(incident_id=f"I{number}") for number in range(200)))
+    fitting = 0
+    for number in range(2, 200):
+        digest = routing().digest(made[:number], "r", 1)
+        left_out = "未列出" in orjson.dumps(sink.content(digest, 1.0)).decode()
+        assert sink.fits(digest) == (not left_out), number
+        fitting = number if sink.fits(digest) else fitting
+    sink.close()
+    assert {"wecom": 5, "dingtalk": 30, "feishu": 30}[kind] < fitting < 199
 
 
 def test_a_masked_digest_is_masked():
@@ -270,6 +289,6 @@ def test_markdown_of_any_text_has_no_live_character():
 def test_an_enterprise_s_own_notice_has_a_link_by_which_it_can_only_object():
     asked = []
     message = written(link=lambda *given: asked.append(given) or "https://x/i", audience="enterprise")
-    assert asked == [("INCIDENT1", "enterprise")] and "Look at it; an objection is made there, until the day that it says: https://x/i" in message.text
+    assert asked == [("INCIDENT1", "enterprise", frozenset())] and "Look at it; an objection is made there, until the day that it says: https://x/i" in message.text
     assert "查看；如有异议，可在该页面所示期限内申诉：https://x/i" in message.text and "查看并答复" not in message.text
     assert "[查看；如有异议，可在该页面所示期限内申诉 Look" in written(link=lambda *_: "https://x/i", audience="enterprise", text="{link}").markdown

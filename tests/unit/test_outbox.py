@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from consumers import outbox_codec, outbox_log
-from consumers.outbox import KEPT_MS, Entry, Outbox
+from consumers.outbox import KEPT_MS, Outbox
 from consumers.outbox_file import connect, prepare
+from consumers.outbox_rows import Entry
 from consumers.routes import REMINDER, Destination
 from streams.errors import BadInput, Unavailable
 
@@ -152,7 +153,7 @@ def test_a_sink_is_off_until_it_is_switched_on(outbox, path):
     assert outbox.is_off("file") and not outbox.is_off("webhook")
     number = outbox.due("file", NOW_MS, 1)[0].no
     outbox.fail([number], NOW_MS, "410")
-    assert outbox_log.again(path, [number]) == 1 and not outbox.is_off("file")
+    assert outbox_log.again(path, [number]) == (1, 0) and not outbox.is_off("file")
 
 
 def test_an_operator_sees_what_failed_and_has_it_again_or_drops_it(outbox, path):
@@ -162,7 +163,7 @@ def test_an_operator_sees_what_failed_and_has_it_again_or_drops_it(outbox, path)
     outbox.delivered([(c.no, 0.1)], NOW_MS + 1)
     assert [(d.incident_id, d.reason) for d in outbox_log.failed(path)] == [("A", "answered 410"), ("B", "answered 410")]
     assert names(outbox_log.failed(path, incident_id="B")) == ["B/1"] and outbox_log.failed(path, sink="other") == []
-    assert outbox_log.drop(path, [b.no], "by hand") == 1 and outbox_log.again(path, [a.no]) == 1 and outbox_log.failed(path) == []
+    assert outbox_log.drop(path, [b.no], "by hand") == 1 and outbox_log.again(path, [a.no]) == (1, 0) and outbox_log.failed(path) == []
     assert [(d.incident_id, d.took_ms) for d in outbox_log.logged(path)] == [("C", 100), ("B", None), ("A", None)]
     assert outbox_log.logged(path, since_ms=NOW_MS + 1) == [] and len(outbox_log.logged(path, until_ms=NOW_MS + 1)) == 3
     with pytest.raises(BadInput, match="no outbox at"):
@@ -174,8 +175,45 @@ def test_what_was_delivered_long_ago_is_forgotten_and_what_failed_is_not(outbox,
     a, b, _ = outbox.due("file", NOW_MS, 3)
     outbox.delivered([(a.no, 0.1)], NOW_MS)
     outbox.fail([b.no], NOW_MS, "410")
-    assert outbox.forget(NOW_MS) == 0 and outbox.forget(NOW_MS + KEPT_MS) == 1
+    assert outbox.forget(NOW_MS, NOW_MS) == 0 and outbox.forget(NOW_MS + KEPT_MS, NOW_MS + 1) == 1 and outbox.forget(NOW_MS + KEPT_MS, NOW_MS + 1) == 1
     assert names(outbox_log.logged(path)) == ["B/1", "C/1"] and outbox.event("A") is None and outbox.event("C") == entry("C").body
+
+
+def test_the_newest_revision_of_an_incident_is_kept_as_long_as_it_may_be_answered(outbox, path):
+    outbox.put([(entry("A"), [to()]), (entry("A", 2), []), (entry("B"), [to()])], NOW_MS)
+    outbox.put([(entry("A", 3), [to()])], NOW_MS + 1)
+    outbox.delivered([(delivery.no, 0.1) for delivery in outbox.due("file", NOW_MS, 9)], NOW_MS + 1)
+    while outbox.forget(NOW_MS + KEPT_MS, NOW_MS):
+        pass
+    assert outbox_log.logged(path) == [] and outbox.event("A") == entry("A", 3).body and outbox.event("B") == entry("B").body
+    assert outbox.event("A", 1) is outbox.event("A", 2) is None
+    while outbox.forget(NOW_MS + 2 * KEPT_MS, NOW_MS + 1):
+        pass
+    assert outbox.event("A") == entry("A", 3).body and outbox.event("B") is None
+
+
+def test_nobody_is_reminded_of_what_is_over_and_nothing_of_what_was_taken_back_is_asked(outbox):
+    outbox.put([(entry("A"), [to(step=1), to(step=REMINDER), to("chief", step=REMINDER + 1)])], NOW_MS)
+    step, reminder = outbox.due("file", NOW_MS, 2)
+    outbox.fail([reminder.no], NOW_MS, "410")
+    outbox.put([(entry("A", 2, over=True), [])], NOW_MS + 1)
+    assert outbox.due("file", NOW_MS, 9) == [step] and outbox.due("chief", NOW_MS, 9) == [] and outbox_log.failed(outbox.path) == []
+    outbox.put([(entry("A", 3, takes_back=True), [])], NOW_MS + 2)
+    assert outbox.due("file", NOW_MS, 9) == []
+    outbox.put([(entry("A", 4), [to(step=2)]), (entry("A", 3, takes_back=True), [])], NOW_MS + 3)
+    assert [each.step for each in outbox.due("file", NOW_MS, 9)] == [2], "what is read again takes back nothing that came after it"
+
+
+def test_what_failed_and_was_answered_since_is_not_delivered_again(outbox, path):
+    outbox.put([(entry("A"), [to(), to(step=1), to(step=REMINDER)]), (entry("B"), [to(step=1)])], NOW_MS)
+    numbers = [delivery.no for delivery in outbox.due("file", NOW_MS, 9)]
+    outbox.drop_waiting("C", "", "acknowledged", NOW_MS, answered_ms=NOW_MS)
+    outbox.fail(numbers, NOW_MS + 5, "410")
+    outbox.drop_waiting("A", "", "acknowledged", NOW_MS, answered_ms=NOW_MS + 1)
+    assert outbox_log.again(path, numbers) == (3, 1), "the reminder came after the answer"
+    outbox.fail(numbers, NOW_MS + 5, "410")
+    outbox.drop_waiting("A", "", "acknowledged", NOW_MS, answered_ms=NOW_MS + 5)
+    assert outbox_log.again(path, numbers) == (2, 2)
 
 
 def test_a_damaged_file_is_put_aside_and_a_new_one_made(path):
@@ -276,7 +314,7 @@ def test_numbers_are_not_used_again(outbox):
     outbox.put([(entry("A"), [to()])], NOW_MS)
     first = outbox.due("file", NOW_MS, 1)[0].no
     outbox.delivered([(first, 0.1)], NOW_MS)
-    assert outbox.forget(NOW_MS + 1) == 1
+    assert outbox.forget(NOW_MS + 1, NOW_MS + 1) == 1
     outbox.put([(entry("B"), [to()])], NOW_MS)
     assert outbox.due("file", NOW_MS, 1)[0].no > first
 

@@ -237,4 +237,4 @@ def test_a_route_that_is_gone_since_has_links_that_decide_nothing():
     made = routing(route(), link=lambda *given: asked.append(given) or "https://x/i")
     made.message(event(), "r", 0)
     made.message(event(), "of before", 0)
-    assert [audience for _, audience in asked] == ["police", "enterprise"]
+    assert [audience for _, audience, _ in asked] == ["police", "enterprise"]

@@ -7,11 +7,15 @@ import orjson
 import pytest
 from conftest import wait_for, written_lines
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from consumers.outbox import Entry, Outbox
+from consumers.outbox import Outbox
 from consumers.outbox_file import prepare
+from consumers.outbox_log import drop_waiting, logged
+from consumers.outbox_rows import Entry
 from consumers.routes import Destination, SinkConfig, simple_routing
 from consumers.ways_out import WaysOut
+from deploy.deliveries import replayed
 from streams.clock import now_ms
 from streams.errors import BadInput
 
@@ -29,8 +33,8 @@ class Site:
         self.ways = WaysOut(self.folder / "outbox.db", routing, lambda: 0, self.failures.append)
         return self.ways
 
-    def put(self, name, *sinks):
-        body = orjson.dumps({"id": f"{name}/1", "type": "yicheng.incident.opened.v1", "data": {"incident_id": name, "revision": 1, "synthetic": False}})
+    def put(self, name, *sinks, synthetic=False):
+        body = orjson.dumps({"id": f"{name}/1", "type": "yicheng.incident.opened.v1", "data": {"incident_id": name, "revision": 1, "synthetic": synthetic}})
         to = [Destination(sink, "every incident", 0, now_ms(), None, until_answered=False) for sink in sinks]
         self.outbox.put([(Entry(name, 1, body), to)], now_ms())
         self.ways.notice(to)
@@ -73,6 +77,27 @@ def test_a_sink_that_is_gone_has_no_series_and_keeps_what_waits_for_it(site):
     wait_for("what waited", lambda: site.got("two") == ["A/1", "B/1"], 10)
 
 
+def test_what_waits_for_a_sink_that_is_gone_stays_in_sight(site):
+    ways = site.open(site.routing("one", "two"))
+    site.outbox.switch("two", off=True)
+    site.put("A", "two")
+    site.put("B", "two")
+    assert ways.follow(site.routing("one"))
+    with capture_logs() as said:
+        ways.count_left(site.outbox, anew=True)
+    assert [(line["sink"], line["waiting"], "no route names" in line["event"]) for line in said] == [("two", 2, True)]
+    assert shown("courier_outbox_pending", "two") == 2
+    assert drop_waiting(site.folder / "outbox.db", "two", "gone") == 2
+    ways.count_left(site.outbox)
+    assert shown("courier_outbox_pending", "two") is None
+    site.put("C", "two")
+    ways.count_left(site.outbox, anew=True)
+    site.outbox.switch("two", off=False)
+    assert ways.follow(site.routing("one", "two"))
+    ways.count_left(site.outbox, anew=True)
+    wait_for("what waited", lambda: site.got("two") == ["C/1"] and shown("courier_outbox_pending", "two") == 0, 10)
+
+
 def test_routes_with_a_sink_that_cannot_be_opened_change_nothing(site):
     ways = site.open(site.routing("one"))
     before = ways.routing
@@ -95,6 +120,44 @@ def test_a_sink_whose_options_change_is_opened_anew(site):
 def test_alerts_go_to_all_but_real_police(site):
     ways = site.open(site.routing("one", real=SinkConfig("file", {"path": str(site.folder / "real"), "real": True})))
     assert [to.sink for to in ways.for_alerts(now_ms())] == ["one"] and ways.is_real("real")
+
+
+def counted(sink):
+    return REGISTRY.get_sample_value("courier_notifications_total", {"sink": sink, "outcome": "synthetic"}) or 0
+
+
+def test_nothing_synthetic_that_waits_reaches_a_sink_that_is_made_real(site):
+    ways = site.open(site.routing("one"))
+    site.outbox.switch("one", off=True)
+    site.put("A", "one", synthetic=True)
+    site.put("B", "one")
+    before = counted("one")
+    assert ways.follow(site.routing(one=SinkConfig("file", {"path": str(site.folder / "one"), "real": True})))
+    site.outbox.switch("one", off=False)
+    wait_for("the rest", lambda: site.outbox.pending("one") == 0, 10)
+    assert site.got("one") == ["B/1"] and counted("one") == before + 1
+    assert [each.reason for each in logged(site.folder / "outbox.db", incident_id="A")] == ["synthetic"]
+
+
+def test_nothing_synthetic_is_replayed_to_a_sink_that_was_made_real(site):
+    ways = site.open(site.routing("one"))
+    site.put("A", "one", synthetic=True)
+    site.put("B", "one")
+    wait_for("both", lambda: site.got("one") == ["A/1", "B/1"] and site.outbox.pending("one") == 0, 10)
+    assert ways.follow(site.routing(one=SinkConfig("file", {"path": str(site.folder / "one"), "real": True})))
+    assert replayed(site.folder / "outbox.db", incident_id=None, sink=None, from_ms=0, until_ms=None).again == 2
+    wait_for("the rest", lambda: site.outbox.pending("one") == 0, 10)
+    assert site.got("one") == ["A/1", "B/1", "B/1"]
+
+
+def test_alerts_that_wait_do_not_reach_a_sink_that_is_made_real(site):
+    ways = site.open(site.routing("one"))
+    site.outbox.switch("one", off=True)
+    site.outbox.put([(Entry("alert", 1, b"{}"), ways.for_alerts(now_ms()))], now_ms())
+    assert ways.follow(site.routing(one=SinkConfig("file", {"path": str(site.folder / "one"), "real": True})))
+    site.outbox.switch("one", off=False)
+    wait_for("it", lambda: site.outbox.pending("one") == 0, 10)
+    assert site.got("one") == [] and [each.reason for each in logged(site.folder / "outbox.db")] == ["alert"]
 
 
 def test_a_dispatch_that_cannot_go_on_says_so(site):
