@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LONGEST_ID_BYTES = 128
@@ -9,6 +10,8 @@ RESERVED = frozenset({"*", "other"})
 """The whole city in rates and passes, and in metrics whoever is not registered."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that no id has: controls, formats, surrogates, separators of lines and paragraphs."""
+NO_TEXT = re.compile("[\\0\ud800-\udfff]")
+"""A NUL, or half a character: escapes can write them, and no text holds them."""
 
 
 def is_id(text: str) -> bool:

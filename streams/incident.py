@@ -6,6 +6,11 @@ import msgspec
 
 from streams.basis import Basis, Duty, Figures
 
+LONGEST_BEGINNING = 500
+MOST_RESPONSIBLE = 20
+MOST_EVIDENCE = 20
+"""Of these many characters and entries an incident consists where it would be too large."""
+
 
 class Evidence(msgspec.Struct, frozen=True):
     """A fix or scan that an incident rests on; degrees, km/h, milliseconds UTC."""
@@ -66,6 +71,16 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """Whom it is about."""
         return subject_name(self.vehicle_id, self.outlet_id, self.enterprise_id, self.line_id)
+
+
+def shortened(data: IncidentData) -> IncidentData:
+    """The same with the beginnings of its texts, for a message that would be too large: ids and figures are short, and stay."""
+    texts = {name: _begin(text) for name in IncidentData.__struct_fields__ if isinstance(text := getattr(data, name), str)}
+    return msgspec.structs.replace(data, **texts, responsible=tuple(map(_begin, data.responsible[:MOST_RESPONSIBLE])), evidence=data.evidence[:MOST_EVIDENCE])
+
+
+def _begin(text: str) -> str:
+    return text if len(text) <= LONGEST_BEGINNING else f"{text[:LONGEST_BEGINNING]}…"
 
 
 def subject_name(vehicle_id: str | None, outlet_id: str | None, enterprise_id: str | None, line_id: str | None = None) -> str:

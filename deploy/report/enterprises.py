@@ -9,8 +9,9 @@ from typing import Any
 from streams.clock import HOUR_MS
 from streams.counts import CITY_WIDE, share
 from streams.policy.policy import Policy
+from streams.registry.interruptions import NoticeTimes
 from streams.registry.records import Driver, Enterprise, Notice
-from streams.registry.registry import NoticeTimes, Registry
+from streams.registry.registry import Registry
 
 Row = dict[str, Any]
 SILENCES = {"interrupted_feed": "enterprise", "silent_vehicle": "vehicle", "offline_camera": "outlet"}

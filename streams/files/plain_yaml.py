@@ -1,4 +1,4 @@
-"""YAML as people write it: no aliases (a few lines of them can stand for gigabytes), no keys but words, no deep nesting."""
+"""YAML as people write it: no aliases (a few lines of them can stand for gigabytes), no keys but words, no deep nesting, no NUL and no half characters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from streams.errors import BadInput
+from streams.ids import NO_TEXT
 
 Path = tuple[Any, ...]
 """The keys and positions that lead to a value."""
@@ -26,6 +27,8 @@ class _PlainLoader(yaml.BaseLoader):
             raise _refused(f"the alias *{event.anchor} is not followed here; write the value out", event.start_mark)
         if isinstance(parent, yaml.MappingNode) and index is None and not isinstance(event, yaml.ScalarEvent):
             raise _refused("a key is a word, not a list or a mapping", event.start_mark)
+        if isinstance(event, yaml.ScalarEvent) and (wrong := NO_TEXT.search(event.value)):
+            raise _refused(f"a text with the character U+{ord(wrong[0]):04X} cannot be read", event.start_mark)
         if self.depth >= DEEPEST:
             raise _refused(f"nested more than {DEEPEST} levels deep", event.start_mark)
         self.depth += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -13,12 +14,14 @@ from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_beside, read_small
 from streams.files.typed_yaml import YamlSource
+from streams.ids import LONGEST_ID_BYTES, is_id
 from streams.patterns import compile_pattern
 from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
 from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
 from streams.policy.pack import Pack, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
 from streams.policy.scalars import read_scalar
+from streams.policy.zone_file import LONGEST_TEXT_BYTES
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES, judged
@@ -62,6 +65,7 @@ def decode_policy(value: bytes) -> list[Policy]:
 def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None = None) -> Policy:
     """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text or raises ``ValueError``; ``where`` names it in errors."""
     source, warnings = _Source(text, where), list[str]()
+    source.check_texts()
     raw = source.data
     for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
         if isinstance(entry, dict):
@@ -70,6 +74,7 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
         if isinstance(target, dict):  # alone, so that its line is known
             source.converted(target, Target, ("targets", measure))
     pack: Pack = source.converted(raw, Pack)
+    source.check_names(pack)
     if pack.zones is not None:
         try:
             zones_text = read_zones(pack.zones)
@@ -101,16 +106,23 @@ class _Source(YamlSource):
     def __init__(self, text: str, where: str) -> None:
         super().__init__(text, where, Pack, "a policy pack", read_scalar, words=_ENUM_WORDS, hints=_HINTS)
 
+    def check_texts(self) -> None:
+        """Whether all that quotes the pack stays small: each text, and whom a rule names as ``responsible`` together."""
+        for path, text in _texts(self.data):
+            if (size := len(text.encode())) > LONGEST_TEXT_BYTES:
+                named = next(step for step in reversed(path) if isinstance(step, str))
+                raise self.bad(path, f"{named[:80]} is {size:,} bytes long; the longest text of a pack has {LONGEST_TEXT_BYTES:,}")
+
     def split_rule(self, entry: dict[str, Any], index: int) -> dict[str, Any]:
         """Move a rule's own keys into ``parameters``, typed by its module."""
         name = entry.get("rule")
-        if name not in RULES:
-            raise self.bad(("rules", index, "rule"), f"unknown rule {name!r}{nearest(str(name), RULES)}")
-        module = RULES[str(name)]
+        if not isinstance(name, str) or name not in RULES:
+            raise self.bad(("rules", index, "rule"), f"unknown rule {repr(name)[:80]}{nearest(str(name)[:80], RULES)}")
+        module = RULES[name]
         common = {field for field in Rule.__struct_encode_fields__ if field != "parameters"}
         uses = {key: getattr(module, key.upper(), "none") for key in ("zones", "permitted")}
         common -= {key for key, use in uses.items() if use == "none"}
-        if judged(str(name)) != "fix":
+        if judged(name) != "fix":
             common -= {"vehicles", "exempt", "min_duration", "merge_gap"}
         own = set(module.Parameters.__struct_encode_fields__)
         for key in entry:
@@ -122,6 +134,13 @@ class _Source(YamlSource):
         given = {key: value for key, value in entry.items() if key in own}
         parameters = self.converted(given, module.Parameters, ("rules", index))
         return {**{key: value for key, value in entry.items() if key in common}, "parameters": parameters}
+
+    def check_names(self, pack: Pack) -> None:
+        """Whether the pack, its city and its rules have ids."""
+        rules: list[tuple[tuple[Any, ...], str]] = [(("rules", index, "id"), rule.id) for index, rule in enumerate(pack.rules)]
+        for path, name in [(("policy",), pack.policy), (("city", "adcode"), pack.city.adcode), *rules]:
+            if not is_id(name):
+                raise self.bad(path, f"{path[-1]} {name[:80]!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
 
     def check(self, pack: Pack) -> None:
         """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
@@ -209,3 +228,16 @@ class _Source(YamlSource):
         except ValueError as error:
             shortened = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"
             raise self.bad(path, f"{path[-1]} {shortened!r} is {error}") from None
+
+
+def _texts(held: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Every text and key of a pack as it was read, with the path to it."""
+    if isinstance(held, str):
+        yield path, held
+        return
+    if path[-1:] == ("responsible",):
+        yield path, "、".join(map(str, held))
+    for key, value in held.items() if isinstance(held, dict) else enumerate(held):
+        if isinstance(key, str):
+            yield (*path, key), key
+        yield from _texts(value, (*path, key))

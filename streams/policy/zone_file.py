@@ -11,10 +11,15 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from streams.errors import BadInput
+from streams.ids import LONGEST_ID_BYTES, NO_TEXT, is_id
 
 _WGS84 = re.compile(r"(.*[:/])?(CRS84|EPSG[:/]+([\d.]+[:/])?4326|WGS ?84)", re.IGNORECASE)
 _CGCS2000 = re.compile(r".*EPSG[:/]+([\d.]+[:/])?(4490|4479|4480)", re.IGNORECASE)
 _MERCATOR_RADIUS_M = 6_378_137.0
+
+
+LONGEST_TEXT_BYTES = 2_000
+"""Of every text of a pack and its zones that is no id: incidents quote several."""
 
 
 class Zones(msgspec.Struct):
@@ -39,7 +44,10 @@ def read_zones(text: str, where: str) -> Zones:
         raise BadInput(f"{where}: not a GeoJSON FeatureCollection") from None
     found = Zones({}, {}, {}, set(), warnings=[])
     if "adcode" in collection:
-        found.adcode = str(collection["adcode"])
+        try:
+            found.adcode = _text(collection, "adcode") or None
+        except ValueError as error:
+            raise BadInput(f"{where}: {error}") from None
     _check_crs(collection, where, found)
     if not features:
         raise BadInput(f"{where}: holds no zone; its features are polygons")
@@ -52,10 +60,11 @@ def _add(found: Zones, feature: Any, number: int, text: str, where: str) -> None
     zone_id = "?"
     try:
         properties = feature["properties"]
-        given = properties["id"]
-        if not isinstance(given, str | int) or given == "":
-            raise ValueError(f"id {given!r}")
-        zone_id = str(given)
+        if not is_id(given := _text(properties, "id")):
+            raise ValueError(f"id {given[:80]!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
+        zone_id = given
+        names = tuple(_text(properties, key) or zone_id for key in ("name_zh", "name_en"))
+        kind = _text(properties, "kind")
         if feature["geometry"] is None:
             raise ValueError("its geometry is null")
         geometry = shapely.force_2d(shapely.from_geojson(msgspec.json.encode(feature["geometry"])))
@@ -73,10 +82,19 @@ def _add(found: Zones, feature: Any, number: int, text: str, where: str) -> None
         problem = shapely.is_valid_reason(geometry) if geometry.geom_type.endswith("Polygon") else geometry.geom_type
         raise BadInput(f"{at}: {what} is not a valid polygon: {problem}")
     found.geometries[zone_id] = geometry
-    found.names[zone_id] = (str(properties.get("name_zh") or zone_id), str(properties.get("name_en") or zone_id))
-    found.kinds[zone_id] = str(properties.get("kind") or "")
+    found.names[zone_id] = (names[0], names[1])
+    found.kinds[zone_id] = kind
     if properties.get("illustrative") is True:
         found.illustrative.add(zone_id)
+
+
+def _text(held: dict[str, Any], key: str) -> str:
+    """A text, or a number as one ("" where there is none); ``ValueError`` where it is anything else, or too long."""
+    given = held.get(key)
+    text = str(given) if isinstance(given, str | int) and not isinstance(given, bool) else "" if given is None else None
+    if text is None or NO_TEXT.search(text) or len(text.encode()) > LONGEST_TEXT_BYTES:
+        raise ValueError(f"{key} {repr(given)[:80]} is no text of at most {LONGEST_TEXT_BYTES:,} bytes")
+    return text
 
 
 def _line_of(text: str, zone_id: str, occurrence: int = 1) -> int:
@@ -91,7 +109,7 @@ def _check_crs(held: dict[str, Any], where: str, found: Zones) -> None:
     if crs is None:
         return
     properties = crs.get("properties") if isinstance(crs, dict) else None
-    name = str(properties.get("name", "")) if isinstance(properties, dict) else str(crs)
+    name = (str(properties.get("name", "")) if isinstance(properties, dict) else str(crs))[:80]
     if _CGCS2000.fullmatch(name):
         found.warnings.append(f"{where}: CRS {name} (CGCS2000) is taken for WGS-84; they differ by less than a metre")
     elif not _WGS84.fullmatch(name):

@@ -22,7 +22,11 @@ from streams.registry.records import KINDS, AnyEntry, Facility, Line, Outlet, Pa
 from streams.registry.registry import Registry, validity_ms
 
 MOST_BYTES = 256_000_000
+MOST_SAID = 1_000
+"""So many characters are said of a record that is wrong, which may quote it."""
 _LIST_SEPARATORS = re.compile(r"[;；、,，\s]+")
+_NO_SEPARATORS = re.compile(r"[|/\\｜／]|^[({\"']")
+_LISTS = 'lists are separated by ; ； 、 , ， or spaces, and names in which such characters, | or / stand are written as ["D/1", "D/2"]'
 _WORDS = {"yes": "true", "y": "true", "是": "true", "no": "false", "n": "false", "否": "false"}
 Rows = Iterator[tuple[str, Callable[[], AnyEntry]]]
 """Where each record stands (a line, or a sheet and its row), and how to read it."""
@@ -32,7 +36,7 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
     """Read a registry file, packed or not, its format told by its name and content; ``encoding`` if it is not UTF-8.
 
     ``BadInput`` names the file, the line, the key and the nearest valid key. In text formats an empty cell, null and ``~``
-    are absent; in a cell, lists are separated by ``;``, ``；``, ``、``, ``,`` or spaces. The same kind and id with the same
+    are absent; in a cell, lists are separated by ``;``, ``；``, ``、``, ``,`` or spaces, or written as JSON. The same kind and id with the same
     ``valid_from`` may stand there once. Where the policy's ``zones`` are given, passes for others and lines through others are refused.
     """
     registry = Registry(timezone)
@@ -51,7 +55,7 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
                 raise BadInput(f"{kind} {entry.id} with {since} stood in {'line ' if first.isdigit() else ''}{first} already; versions of one id differ in valid_from")
             registry.add([entry])
         except BadInput as error:
-            raise BadInput(f"{path}:{place}: {error}") from None
+            raise BadInput(f"{path}:{place}: {str(error)[:MOST_SAID]}") from None
     return registry
 
 
@@ -171,8 +175,21 @@ def _value(value: Any, shape: str) -> Any:
     if not isinstance(value, str):
         return value
     if shape == "list":
-        return [part for part in _LIST_SEPARATORS.split(value) if part] or None
+        return _parts(value) or None
     return _WORDS.get(value.lower(), value) if shape == "bool" else value
+
+
+def _parts(text: str) -> list[str]:
+    """The list that a text is: one of JSON, or names between separators. What is neither is refused, for it would be one strange name."""
+    if text.lstrip().startswith("["):
+        try:
+            return msgspec.json.decode(text, type=list[str])
+        except (msgspec.DecodeError, RecursionError):
+            raise BadInput(f"{text[:80]!r} begins with [ and is no list of JSON texts; {_LISTS}") from None
+    parts = [part for part in _LIST_SEPARATORS.split(text) if part]
+    if wrong := next((part for part in parts if _NO_SEPARATORS.search(part)), None):
+        raise BadInput(f"{wrong[:80]!r} is not taken for one name nor for several; {_LISTS}")
+    return parts
 
 
 def _shapes(kind: type[AnyEntry]) -> dict[str, str]:

@@ -19,11 +19,18 @@ PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross
 
 
 class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every record has. A bare date means the whole local day (semantics 1)."""
+    """What every record has. A bare date means the whole local day (semantics 1); an optional text that is "" is absent (semantics 2)."""
 
     id: Id
     valid_from: str | None = None
     valid_until: str | None = None
+
+    def __post_init__(self) -> None:
+        """Whatever it was made from."""
+        if "" in msgspec.structs.astuple(self):
+            for field in msgspec.structs.fields(self):
+                if field.default is None and getattr(self, field.name) == "":
+                    setattr(self, field.name, None)
 
 
 class Vehicle(Entry, tag="vehicle", kw_only=True):
@@ -144,7 +151,7 @@ KINDS: dict[str, type[AnyEntry]] = {
     "pass": Pass, "notice": Notice, "township": Township, "facility": Facility, "line": Line,
 }  # fmt: skip
 _decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
-_list_decoder: msgspec.json.Decoder[list[AnyEntry]] = msgspec.json.Decoder(list[AnyEntry])
+_list_decoder: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def decode_entry(line: bytes) -> AnyEntry:
@@ -174,8 +181,14 @@ def _without_nulls(line: bytes, error: msgspec.ValidationError) -> AnyEntry:
 
 
 def decode_versions(value: bytes) -> list[AnyEntry]:
-    """The versions of one record as the registry topic holds them: a list, or a single record."""
-    return _list_decoder.decode(value) if value.lstrip().startswith(b"[") else [decode_entry(value)]
+    """The versions of one record as the registry topic holds them: a list, or a single record; ``BadInput`` as of ``decode_entry``."""
+    if not value.lstrip().startswith(b"["):
+        return [decode_entry(value)]
+    try:
+        versions = _list_decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInput(f"not a JSON list of records: {error}") from None
+    return [decode_entry(bytes(version)) for version in versions]
 
 
 def entry_from_text(row: dict[str, Any]) -> AnyEntry:
@@ -188,11 +201,11 @@ def entry_from_text(row: dict[str, Any]) -> AnyEntry:
 
 
 def _explain(message: str, raw: dict[str, Any]) -> str:
-    kind = raw.get("kind")
+    kind, said = raw.get("kind"), str(raw.get("id", "?"))[:80]
     if not isinstance(kind, str) or kind not in KINDS:
-        return f"kind {kind!r} is not a registry kind{nearest(str(kind), KINDS)}"
+        return f"kind {repr(kind)[:80]} is not a registry kind{nearest(str(kind)[:80], KINDS)}"
     if "unknown field" in message:
         known = KINDS[kind].__struct_encode_fields__
         unknown = next((key for key in raw if key != "kind" and key not in known), "?")
-        return f"{kind} {raw.get('id', '?')}: unknown key {unknown!r}{nearest(unknown, known)}"
-    return f"{kind} {raw.get('id', '?')}: {message.replace(' - at `$.', ' at key `')}"
+        return f"{kind} {said}: unknown key {unknown[:80]!r}{nearest(unknown[:80], known)}"
+    return f"{kind} {said}: {message.replace(' - at `$.', ' at key `')}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput
-from streams.ids import LONGEST_ID_BYTES, is_id
+from streams.ids import is_id
+from streams.registry.interruptions import Interruption, NoticeTimes, first_uncovered, holding, interruptions
 from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Line, Notice, Outlet, Pass, Standing, Vehicle
+from streams.registry.texts import text_problem
 
 
 class Subject(msgspec.Struct, gc=False):
@@ -41,14 +44,6 @@ class Subject(msgspec.Struct, gc=False):
         return until is not None and self.registry is not None and event_time_ms < self.registry.bound_ms(until)
 
 
-class NoticeTimes(NamedTuple):
-    """When an interruption of data was announced (if nothing is said of it, when it begins), when it begins and ends (ms)."""
-
-    filed_ms: int
-    from_ms: int
-    until_ms: int
-
-
 class Registry:
     """Every version of every record; answers by validity at an instant. Later records of one id add versions."""
 
@@ -57,6 +52,7 @@ class Registry:
         self._versions: dict[tuple[str, str], list[tuple[int, int, AnyEntry]]] = {}
         self._passes_of: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._notices_of: dict[str, set[str]] = defaultdict(set)
+        self._interruptions_of: dict[str, list[Interruption]] = {}
         self._line_ids: set[str] = set()
         self._credit: dict[str, list[tuple[int, str]]] = {}
         self._bounds_ms: dict[str, int] = {}
@@ -64,9 +60,8 @@ class Registry:
 
     def put(self, kind: str, entry_id: str, entries: Iterable[AnyEntry]) -> None:
         """Replace all versions of one record (none: it is deleted); ``BadInput``, and nothing changes, where one is wrong or another's."""
-        key, entries = (kind, entry_id), list(entries)
-        for entry in entries:
-            validity_ms(entry, self.timezone)
+        key, entered = (kind, entry_id), [(entry, *validity_ms(entry, self.timezone)) for entry in entries]
+        for entry, _, _ in entered:
             if (entry.__struct_config__.tag, entry.id) != key:
                 raise BadInput(f"the record says that it is {entry.__struct_config__.tag}/{entry.id}, its key {kind}/{entry_id}")
         for _, _, old in self._versions.pop(key, ()):
@@ -75,23 +70,28 @@ class Registry:
                 self._passes_of[owner].discard(entry_id)
             if isinstance(old, Notice):
                 self._notices_of[old.subject].discard(entry_id)
-        self.add(entries)
+                self._interruptions_of.pop(old.subject, None)
+        for entry, from_ms, until_ms in entered:
+            self._enter(entry, from_ms, until_ms)
 
     def add(self, entries: Iterable[AnyEntry]) -> None:
         """Add versions; ``BadInput`` where a validity bound is no date."""
         for entry in entries:
-            kind = type(entry).__struct_config__.tag
-            versions = self._versions.setdefault((str(kind), entry.id), [])
-            from_ms, until_ms = validity_ms(entry, self.timezone)
-            versions.append((from_ms, until_ms, entry))
-            versions.sort(key=lambda version: version[0])
-            self._named.update(_names(entry))
-            for owner in _owners(entry):
-                self._passes_of[owner].add(entry.id)
-            if isinstance(entry, Notice):
-                self._notices_of[entry.subject].add(entry.id)
-            if isinstance(entry, Line):
-                self._line_ids.add(entry.id)
+            self._enter(entry, *validity_ms(entry, self.timezone))
+
+    def _enter(self, entry: AnyEntry, from_ms: int, until_ms: int) -> None:
+        versions = self._versions.setdefault((str(type(entry).__struct_config__.tag), entry.id), [])
+        versions.append((from_ms, until_ms, entry))
+        versions.sort(key=lambda version: version[0])
+        self._named.update(_names(entry))
+        for owner in _owners(entry):
+            self._passes_of[owner].add(entry.id)
+        if isinstance(entry, Notice):
+            self._notices_of[entry.subject].add(entry.id)
+            for _, _, version in versions:  # a version ends the one before it, which may be about another subject
+                self._interruptions_of.pop(getattr(version, "subject", ""), None)
+        if isinstance(entry, Line):
+            self._line_ids.add(entry.id)
 
     def at(self, kind: str, entry_id: str | None, event_time_ms: int) -> AnyEntry | None:
         """The record valid then; of several, the one with the latest ``valid_from``."""
@@ -171,16 +171,17 @@ class Registry:
 
     def after_notices(self, subjects: Collection[str], event_time_ms: int, last_sign_ms: int) -> int:
         """The first instant from this one on (ms) that no interruption of one of the subjects (``kind/id``) covers which was filed by the last sign."""
-        names = {name for subject in subjects for name in self._notices_of.get(subject, ())}
-        moved = True
-        while moved:
-            moved = False
-            for notice in (self.at("notice", name, event_time_ms) for name in names):
-                if isinstance(notice, Notice) and notice.subject in subjects:
-                    filed_ms, from_ms, until_ms = self.notice_times(notice)
-                    if filed_ms <= last_sign_ms and from_ms <= event_time_ms < until_ms:
-                        event_time_ms, moved = until_ms, True
-        return event_time_ms
+        found = [self._interruptions(subject) for subject in set(subjects) if subject in self._notices_of]
+        return first_uncovered(heapq.merge(*found) if len(found) > 1 else found[0], event_time_ms, last_sign_ms) if found else event_time_ms
+
+    def _interruptions(self, subject: str) -> list[Interruption]:
+        """What notices announce of a subject, in order of their beginnings; remembered until one of them changes."""
+        known = self._interruptions_of.get(subject)
+        if known is None:
+            held = (version for name in self._notices_of[subject] for version in holding(self._versions["notice", name]))
+            own = ((from_ms, until_ms, self.notice_times(notice)) for from_ms, until_ms, notice in held if isinstance(notice, Notice) and notice.subject == subject)
+            known = self._interruptions_of[subject] = sorted(interruptions(own))
+        return known
 
     def subjects_of(self, kind: str, entry_id: str, event_time_ms: int) -> tuple[str, str]:
         """Whose notices count for a vehicle or an outlet at an instant: its own and its enterprise's."""
@@ -247,14 +248,14 @@ def _covers(held: Pass, vehicle_id: str, enterprise_id: str | None) -> bool:
 
 
 def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
-    """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date, they are reversed, or its id is none."""
-    if not is_id(entry.id):
-        raise BadInput(f"{type(entry).__name__.lower()}: id {entry.id!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
+    """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date, they are reversed, or one of its texts cannot be."""
+    if problem := text_problem(entry):
+        raise BadInput(f"{type(entry).__name__.lower()}{f' {entry.id}' if is_id(entry.id) else ''}: {problem}")
     try:
         from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
         until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
         for name in (*_LAPSING, "licensed_until", "from_", "until", "filed_at"):
-            if text := getattr(entry, name, None):
+            if (text := getattr(entry, name, None)) is not None:
                 bound_ms(text, timezone, end=True)
     except ValueError as error:
         raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: {error}") from None

@@ -6,7 +6,9 @@ A Faust ``GlobalTable`` over a topic that others write hangs its assignor, so th
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import msgspec
@@ -18,6 +20,7 @@ from streams import metrics
 from streams.clock import BEGINNING_MS, now_ms
 from streams.errors import BadInput
 from streams.events import LAST_MS
+from streams.ids import UNSEEN
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
 from streams.registry.key_figures import TITLES, active_vehicles, network
@@ -130,15 +133,21 @@ class Reference(Service):
         self._changed()
 
     def _changed(self) -> None:
-        if self.policies is not None and self.registry is not None:
-            measure_network(self.policies.newest, self.registry, now_ms())
-            self.on_change()
+        """Let everybody know. What cannot be made of reference data ends nobody, either."""
+        if self.policies is None or self.registry is None:
+            return
+        for take_over in (partial(measure_network, self.policies.newest, self.registry, now_ms()), self.on_change):
+            try:
+                take_over()
+            except Exception:
+                metrics.UNREADABLE.labels(POLICY.name).inc()
+                log.exception("reference data that cannot be taken over: what was made of those before stays", policy=self.policy_name)
 
 
 def _key_of(key: bytes | None) -> str:
     """A key of reference data; ``ValueError`` where it is none."""
     text = (key or b"").decode()
-    if not text or not text.isprintable():
+    if not text or not UNSEEN.isdisjoint(map(unicodedata.category, text)):
         raise ValueError("the key is no name")
     return text
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
+import structlog
 
 from streams import metrics
 from streams.clock import now_ms
@@ -16,7 +17,7 @@ from streams.counts import CITY_WIDE, OTHER
 from streams.errors import LostState, YichengError, unreadable_state
 from streams.events import DUPLICATE, Reject
 from streams.events import LATE as LATE_REASON
-from streams.incident import IncidentData
+from streams.incident import IncidentData, shortened
 from streams.lifecycle import OPEN
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
@@ -39,6 +40,9 @@ class Stateful(Protocol):
     stream_time_ms: int
 
 
+log = structlog.get_logger()
+LARGEST_EVENT_BYTES = 256_000
+"""Of a message about an incident (reliability, *Whatever Kafka can hold*)."""
 KEPT_S = 60.0
 """So long is the state of a lost partition kept in memory, in case that it comes back before anybody else has had it."""
 P = TypeVar("P", bound=Stateful)
@@ -198,6 +202,10 @@ class StatefulStage(Generic[P]):
         if self.checkpoint.origin.rehearsal:
             data = msgspec.structs.replace(data, synthetic=True)
         subject, value = cloudevent(kind, data)
+        if len(value) > LARGEST_EVENT_BYTES:
+            data = shortened(data)
+            subject, value = cloudevent(kind, data)
+            log.warning("an incident is told with the beginnings of its texts only, since it is too large for a message", incident=data.incident_id, rule=data.rule)
         await self.checkpoint.send(INCIDENTS.name, subject.encode(), value)
         metrics.INCIDENTS.labels(data.city, data.rule, data.severity, kind).inc()
         self.open.note(data.incident_id, data.city, data.rule, data.state)

@@ -1,4 +1,4 @@
-"""A vehicle's state as bytes and back; states of versions 2 to 6 are read as well."""
+"""A vehicle's state as bytes and back; states of versions 2 to 7 are read as well."""
 
 from __future__ import annotations
 

@@ -65,6 +65,8 @@ ODD_VALUES = {
     "long": '"' + "x" * 129 + '"', "longer": '"' + "x" * 20_000 + '"', "wide": '"' + "京" * 100 + '"', "last date": '"9999-12-31"', "first date": '"0001-01-01"', "no date": '"2024-02-30"', "list": "[]", "lists": "[[[[]]]]",
     "deep": "[" * 500 + "]" * 500, "deeper": "[" * 5_000 + "]" * 5_000, "object": "{}", "objects": '{"a":' * 400 + "1" + "}" * 400, "many": "[" + ",".join("1" * 5_000) + "]",
 }  # fmt: skip
+LONG_TEXTS = [("vehicle", "plate", 300_000), ("vehicle", "enterprise_id", 800_000), ("licence", "name_zh", 300_000), ("pack", "yaml", 800_000), ("fix", "plate", 300_000), ("scan", "enterprise_id", 300_000)]
+"""(template, field, bytes): what incidents would quote, and no message could carry."""
 
 
 def raw_kinds(rng):
@@ -88,6 +90,8 @@ def kinds(seed):
     """Name → bytes: raw ones, and every template with odd values in its fields, whole or cut off, or with a byte changed."""
     rng = random.Random(seed)
     found = {("anything", name): value for name, value in raw_kinds(rng).items()}
+    for template, field, length in LONG_TEXTS:
+        found[template, f"{field} of {length}"] = _with(TEMPLATES[template], field, json.dumps("京" * (length // 3), ensure_ascii=False))
     for template, record in TEMPLATES.items():
         text = json.dumps(record, ensure_ascii=False)
         fields = [*record, *(("data." + name) for name in record.get("data", ()))]

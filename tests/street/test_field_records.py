@@ -1,20 +1,26 @@
 """Records of ../shared/field, and what else registries and clients hold: null, nothing, reserved words, seconds, dates at the ends of the calendar."""
 
 import json
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from deploy.applies import answer
 from deploy.judge import judge_files
+from streams import metrics
 from streams.clock import DAY_MS, bound_ms
 from streams.errors import BadInput
 from streams.events import Record
+from streams.ids import is_id
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
 from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
+from streams.runtime import reference as reference_module
+from streams.runtime.reference import Reference
+from streams.topics import POLICY, REGISTRY
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
 
@@ -140,3 +146,83 @@ def test_a_record_under_anothers_key_is_refused():
 @pytest.mark.parametrize("moment", ["0001-01-01", "9999-12-31", "9999-12-31T23:59:59-12:00"])
 def test_what_applies_at_the_ends_of_the_calendar_can_be_asked(moment):
     assert answer(load_policy("hohhot-2019"), moment, None).startswith("Hohhot (policy pack hohhot-2019), ")
+
+
+ODD_REFERENCES = ["*", "other", "a\u0000", "a\u001b[2J", "\u202eb", "a\nb", "x" * 129, "京" * 43]
+
+
+@pytest.mark.parametrize("name", ODD_REFERENCES)
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("vehicle", "enterprise_id"), ("vehicle", "plate"), ("vehicle", "city"), ("vehicle", "device_id"), ("vehicle", "driver_ids"), ("driver", "enterprise_id"), ("enterprise", "cities"), ("outlet", "enterprise_id"), ("outlet", "city"),
+     ("outlet", "township"), ("pass", "vehicle_id"), ("pass", "enterprise_id"), ("pass", "zones"), ("facility", "enterprise_id"), ("line", "vehicle_ids"), ("line", "zones"), ("line", "city")],
+)  # fmt: skip
+def test_what_a_registry_record_names_is_an_id(kind, field, name):
+    """``*`` and ``other`` mean something to us, except where a pass is for all zones."""
+    record = {"kind": kind, "id": "v", **{"pass": {"pass_kind": "green"}, "facility": {"level": "hub"}, "line": {"zones": ["z"], "vehicle_ids": ["v"]}}.get(kind, {})}
+    record[field] = ["usual", name] if field.endswith("s") else name
+    if (kind, field, name) == ("pass", "zones", "*"):
+        assert decode_and_add(record).at("pass", "v", T).zones == ["usual", "*"]
+        return
+    with pytest.raises(BadInput, match=f"{kind} v: {field} .* is not an id"):
+        decode_and_add(record)
+
+
+@pytest.mark.parametrize("text", ["a\u0000b", "\u0000"])
+def test_no_text_of_a_registry_holds_a_nul(text):
+    for record in ({"kind": "enterprise", "id": "e", "name_zh": text}, {"kind": "notice", "id": "n", "subject": "vehicle/v", "from": "2024-01-01", "until": "2024-01-02", "reason": text}):
+        with pytest.raises(BadInput, match="holds a character that no text has"):
+            decode_and_add(record)
+
+
+def test_what_is_empty_in_a_registry_record_is_absent():
+    vehicle = {"kind": "vehicle", "id": "HH-12345", "plate": "", "enterprise_id": "", "device_id": "", "city": "", "insured_until": "", "valid_until": ""}
+    assert decode_and_add(vehicle).at("vehicle", "HH-12345", T) == decode_entry(b'{"kind": "vehicle", "id": "HH-12345"}')
+    with pytest.raises(BadInput, match="neither a date"):
+        decode_and_add({"kind": "notice", "id": "n", "subject": "vehicle/v", "from": "2024-01-01", "until": ""})
+
+
+def test_null_is_absent_in_a_list_of_versions_too():
+    versions = [{"kind": "vehicle", "id": "v", "marked": None, "plate": None, "driver_ids": None}, {"kind": "vehicle", "id": "v", "valid_from": "2024-01-02", "plate": "A"}]
+    usual = [{"kind": "vehicle", "id": "v"}, versions[1]]
+    assert decode_versions(json.dumps(versions).encode()) == [decode_entry(json.dumps(version).encode()) for version in usual]
+    for wrong in (b"[", b"[1]", b"[{}]", b'[{"kind":"vehicle","id":"v","marked":7}]', b"[" * 5_000 + b"]" * 5_000, b'[{"kind":"vehicle","id":"\\ud800"}]'):
+        with pytest.raises(BadInput):
+            decode_versions(wrong)
+
+
+def test_every_id_may_be_a_key_of_reference_data():
+    """What may be published may come into force: spaces of other scripts, characters of private use and of tomorrow."""
+    reference = Reference("nowhere:1", "hohhot-2019")
+    reference._publish("hohhot-2019", [load_policy("hohhot-2019")])
+    for name in ("京\u3000A/1", "a\u00a0b", "\ue000", "\U0003fffd"):
+        record = SimpleNamespace(topic=REGISTRY.name, partition=0, offset=0, key=f"vehicle/{name}".encode(), value=json.dumps([{"kind": "vehicle", "id": name}]).encode())
+        assert is_id(name) and reference._apply(record) and reference.registry.at("vehicle", name, T) is not None
+    for wrong in (b"", None, b"\xff", b"vehicle/a\n", "vehicle/\u202e".encode()):
+        assert not reference._apply(SimpleNamespace(topic=REGISTRY.name, partition=0, offset=0, key=wrong, value=None))
+
+
+def test_reference_data_that_cannot_be_taken_over_end_nobody(monkeypatch):
+    """Neither the tail of their topics nor those who come after it: it is counted, and the next change is taken over."""
+    reference, told = Reference("nowhere:1", "hohhot-2019"), []
+    reference._publish("hohhot-2019", [load_policy("hohhot-2019")])
+
+    def refuse():
+        told.append(1)
+        raise KeyError("whatever")
+
+    reference.on_change = refuse
+    before = unreadable()
+    reference._become_ready()
+    assert reference.ready.is_set() and told == [1] and unreadable() == before + 1
+    monkeypatch.setattr(reference_module, "measure_network", lambda *_: 1 / 0)
+    reference._changed()
+    assert told == [1, 1] and unreadable() == before + 3
+    monkeypatch.undo()
+    reference.on_change = lambda: told.append(2)
+    reference._changed()
+    assert told == [1, 1, 2] and unreadable() == before + 3
+
+
+def unreadable():
+    return metrics.UNREADABLE.labels(POLICY.name)._value.get()

@@ -229,6 +229,25 @@ def test_lists_in_a_cell(separator, name, form, tmp_path):
     assert entry.driver_ids == ["D01", "D02", "D03"]
 
 
+CELLS = ['["D/1", "D 2"]', ' ["D/1","D 2"]']
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_list_in_a_cell_may_be_one_of_json(cell, tmp_path):
+    quoted = '"' + cell.replace('"', '""') + '"'
+    assert next(registry_of(tmp_path, f"kind,id,driver_ids\nvehicle,v,{quoted}\n").each("vehicle")).driver_ids == ["D/1", "D 2"]
+    assert next(registry_of(tmp_path, f"- kind: vehicle\n  id: v\n  driver_ids: '{cell}'\n", "r.yaml").each("vehicle")).driver_ids == ["D/1", "D 2"]
+
+
+@pytest.mark.parametrize("cell", ["['D1', 'D2']", "[D1,D2]", "[D1", '["D1"', "[1, 2]", '[["D1"]]', '["D1", null]', "[" * 5_000, "D1|D2", "D1/D2", "D1; D2/D3", "D1｜D2", "D1／D2", "D1\\D2", "('D1', 'D2')", "{D1}", '"D1";"D2"', "'D1' 'D2'"])
+def test_a_list_in_a_cell_that_is_none_is_refused_and_what_separates_is_said(cell, tmp_path):
+    """Taken for one name it would accuse of drivers that nobody knows."""
+    quoted = '"' + cell.replace('"', '""') + '"'
+    for text, name in ((f"kind,id,driver_ids\nvehicle,v,{quoted}\n", "r.csv"), (f"- kind: vehicle\n  id: v\n  driver_ids: {json.dumps(cell)}\n", "r.yaml")):
+        said = refusal(registry_of, tmp_path, text, name)
+        assert "lists are separated by ; ； 、 , ， or spaces" in said and name in said and len(said) < 500
+
+
 @pytest.mark.parametrize("null", ["", "null", "~", "NULL", "Null"])
 def test_null_is_absent_in_every_format(null, tmp_path):
     as_yaml = registry_of(tmp_path, f"- kind: vehicle\n  id: v\n  plate: {null}\n  marked: {null}\n  driver_ids: {null}\n  valid_until: {null}\n", "r.yaml")

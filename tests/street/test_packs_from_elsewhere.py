@@ -1,5 +1,6 @@
 """Packs that do not come from us: small, plain, inside their folder, and with patterns that cost no more than the text they are held against."""
 
+import json
 import os
 import time
 
@@ -8,7 +9,7 @@ from conftest import ROOT
 
 from streams.errors import BadInput
 from streams.patterns import compile_pattern
-from streams.policy.reader import load_policy, parse_policy
+from streams.policy.reader import decode_policy, load_policy, parse_policy
 from streams.registry.files import load_registry
 
 PACK = load_policy("hohhot-2019").pack.source
@@ -38,6 +39,13 @@ def one_line(caught):
         ("? [a, b]\n: c\n", "a key is a word"),
         ("{{}: 1}", "a key is a word"),
         ("policy: \x00", "the character U+0000 is not allowed"),
+        (PACK["yaml"].replace("id: number-on-file", r'id: "\ud800"', 1), "pack.yaml:21: not YAML: a text with the character U+D800 cannot be read"),
+        (PACK["yaml"].replace("clause: 三（十）", r'clause: "a\udfffb"', 1), "a text with the character U+DFFF cannot be read"),
+        (PACK["yaml"].replace("severity: violation", r'severity: "\ud800"', 1), "the character U+D800"),
+        (PACK["yaml"].replace("policy: hohhot-2019", r'policy: "a\0/b"', 1), "pack.yaml:4: not YAML: a text with the character U+0000"),
+        (PACK["yaml"].replace("green_packaging: 0.90", r'green_packaging: "\ud800"', 1), "the character U+D800"),
+        (PACK["yaml"].replace("valid_from:", '"\\ud800": 1\nvalid_from:', 1), "the character U+D800"),
+        (PACK["yaml"].replace("rules:\n", 'rules:\n  - "\\ud800"\n', 1), "the character U+D800"),
     ],
 )  # fmt: skip
 def test_yaml_that_grows_nests_or_names_keys_strangely_is_one_line_at_once(text, message):
@@ -53,6 +61,59 @@ def test_a_registry_of_aliases_is_refused_too(tmp_path):
     path.write_text("- &a {kind: vehicle, id: v1}\n- *a\n")
     with pytest.raises(BadInput, match=r"registry.yaml:2: .*the alias \*a"):
         load_registry(path, load_policy("hohhot-2019").timezone)
+
+
+@pytest.mark.parametrize("field", ["plate", "status", "kind", "id", "driver_ids"])
+@pytest.mark.parametrize("text", [r"\ud800", r"a\udc00", r"\0", r"a\x00b"])
+def test_a_registry_with_half_a_character_or_nul_is_refused(tmp_path, field, text):
+    path = tmp_path / "registry.yaml"
+    record = {"kind": "vehicle", "id": "v", field: "STANDS HERE"}
+    path.write_text("\n- {kind: vehicle, id: w}\n- " + json.dumps(record).replace("STANDS HERE", text) + "\n")
+    with pytest.raises(BadInput, match=r"registry.yaml:3: not YAML: a text with the character U\+"):
+        load_registry(path, load_policy("hohhot-2019").timezone)
+
+
+NO_NAMES = ["*", "other", r"a/../b\n", r"\e[2J", r"\u202e", "x" * 129, "京" * 43]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+@pytest.mark.parametrize(("key", "old"), [("policy", "policy: hohhot-2019"), ("adcode", 'adcode: "150100"'), ("id", "id: number-on-file")])
+def test_what_names_a_pack_a_city_or_a_rule_is_an_id(key, old, name):
+    """Under other names it would be published and never be in force."""
+    text = PACK["yaml"].replace(old, f'{key}: "{name}"', 1)
+    for read in (parse, lambda text: decode_policy(json.dumps([{**PACK, "yaml": text}]).encode())):
+        with pytest.raises(BadInput) as caught:
+            read(text)
+        assert f": {key} " in one_line(caught) and "is not an id" in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["[speeding]", "{}", "[~]", "{speeding: 1}", "~", '""', "[[]]", "no_rule"])
+def test_a_rule_whose_name_is_no_name_is_refused(rule):
+    with pytest.raises(BadInput) as caught:
+        parse(PACK["yaml"].replace("rule: unregistered_vehicle", f"rule: {rule}", 1))
+    assert str(caught.value).startswith(("pack.yaml:20: unknown rule", "pack.yaml:21: unknown rule"))
+
+
+def zones_with(**changes):
+    zones = json.loads(PACK["geojson"])
+    zones["features"][0]["properties"].update(changes)
+    return json.dumps(zones)
+
+
+ODD_ZONES = [{"id": True}, {"id": False}, {"id": None}, {"id": 1.5}, {"id": [1]}, {"id": {}}, {"id": "*"}, {"id": "other"}, {"id": "a\0"}, {"id": "a\nb"}, {"id": "x" * 129}, {"id": ""}]
+ODD_ZONES += [{key: value} for key in ("name_zh", "name_en", "kind") for value in ({"a": 1}, [1], True, 1.5, "a\0", "x" * 2_001)]
+
+
+@pytest.mark.parametrize("changes", ODD_ZONES, ids=str)
+def test_what_a_zone_is_called_is_a_text(changes):
+    with pytest.raises(BadInput) as caught:
+        parse_policy(PACK["yaml"], "pack.yaml", lambda _: zones_with(**changes))
+    assert "zones/hohhot.geojson:" in one_line(caught) and "feature 1" in str(caught.value) and next(iter(changes)) in str(caught.value)
+
+
+def test_a_zone_may_have_a_number_for_a_name_and_none():
+    zones = parse_policy(PACK["yaml"].partition("rules:")[0] + "rules: []\n", "pack.yaml", lambda _: zones_with(id=7, name_zh=8, name_en=None, kind=None)).pack
+    assert zones.zone_names["7"] == ("8", "7") and zones.zone_kinds["7"] == ""
 
 
 def pack_in(folder, zones="zones/hohhot.geojson"):

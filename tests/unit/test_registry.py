@@ -1,7 +1,9 @@
 """The registry: validity, versions, passes, and mistakes with file and line."""
 
+import datetime as dt
 import json
 import random
+import time
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -286,3 +288,49 @@ def test_a_notice_counts_if_filed_by_the_last_sign_else_if_it_begins_by_then(fil
     known.add([decode_entry(json.dumps(row).encode())])
     due_ms = EIGHT + 30 * MINUTE
     assert known.after_notices(("vehicle/v", "enterprise/None"), due_ms, EIGHT) == (EIGHT + 60 * MINUTE if counts else due_ms)
+
+
+def covered_until(known, subjects, due_ms, last_sign_ms):
+    """By asking every notice again and again, as the oracle does."""
+    while True:
+        counting = [notice for name in "abc" if (notice := known.at("notice", name, due_ms)) and notice.subject in subjects]
+        times = [known.notice_times(notice) for notice in counting]
+        reached = [until_ms for filed_ms, from_ms, until_ms in times if filed_ms <= last_sign_ms and from_ms <= due_ms < until_ms]
+        if not reached:
+            return due_ms
+        due_ms = max(reached)
+
+
+def test_versions_of_notices_count_while_they_are_valid_and_changes_count_at_once():
+    rng, subjects, differed = random.Random(5), ("vehicle/x", "enterprise/e"), 0
+    for _ in range(600):
+        known = Registry(ZONE)
+        for _ in range(rng.randrange(1, 4)):
+            versions, name = [], rng.choice("abc")
+            for _ in range(rng.randrange(4)):
+                begins, since = rng.randrange(50), rng.randrange(60)
+                row = {"kind": "notice", "id": name, "subject": rng.choice([*subjects, "vehicle/y"]), "from": clock(begins), "until": clock(begins + rng.randrange(1, 40)), "filed_at": clock(rng.randrange(60))}
+                row |= rng.choice([{}, {"valid_from": clock(since)}, {"valid_from": clock(since), "valid_until": clock(since + rng.randrange(1, 40))}])
+                versions.append(decode_entry(json.dumps(row).encode()))
+            if rng.random() < 0.5:
+                known.put("notice", name, versions)
+            else:
+                known.add(versions)
+            for _ in range(5):
+                last_sign_ms = EIGHT + rng.randrange(60) * MINUTE
+                due_ms = last_sign_ms + rng.randrange(20) * MINUTE
+                found = known.after_notices(subjects, due_ms, last_sign_ms)
+                assert found == covered_until(known, subjects, due_ms, last_sign_ms)
+                differed += found != due_ms
+    assert differed > 300
+
+
+def test_a_long_chain_of_notices_of_one_enterprise_costs_one_look_at_each():
+    """Asked again for each of its vehicles; by trying them in turn each question would take minutes."""
+    known, length = Registry(ZONE), 2_000
+    moment = dt.datetime(2026, 6, 26, 8, tzinfo=ZONE)
+    ends = [(moment + dt.timedelta(minutes=10 * n)).isoformat() for n in range(length + 1)]
+    known.add(decode_entry(json.dumps({"kind": "notice", "id": f"n{n}", "subject": "enterprise/e", "from": ends[n], "until": ends[n + 1], "filed_at": "2026-01-01"}).encode()) for n in reversed(range(length)))
+    started = time.monotonic()
+    found = {known.after_notices((f"vehicle/{n}", "enterprise/e"), EIGHT, EIGHT) for n in range(200)}
+    assert found == {EIGHT + 10 * length * MINUTE} and time.monotonic() - started < 30
