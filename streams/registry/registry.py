@@ -75,7 +75,7 @@ class Registry:
             self._enter(entry, from_ms, until_ms)
 
     def add(self, entries: Iterable[AnyEntry]) -> None:
-        """Add versions; ``BadInput`` where a validity bound is no date."""
+        """Add versions; ``BadInput`` as of ``validity_ms``."""
         for entry in entries:
             self._enter(entry, *validity_ms(entry, self.timezone))
 
