@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -19,6 +19,7 @@ import structlog
 from consumers.message import Message
 from consumers.outbox_rows import Entry
 from streams import metrics
+from streams.clock import now_ms
 from streams.cloudevents import structured
 from streams.decode import Malformed, decoded
 from streams.errors import Unavailable
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 ALERTS_PATH = "/v1/alerts"
 MOST_ALERTS = 1_000
+SIGN_OF_LIFE = "DeadMansSwitch"
+"""The alert that always fires. Sinks get it each time that it comes: whoever expects it would miss it else."""
 _UNFIT = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
@@ -70,7 +73,7 @@ class AlertReceiver:
         except Malformed as error:
             return 400, PLAIN, f"no message of Alertmanager (webhook, version 4): {error}\n".encode()
         try:
-            if not self.put([alert_entry(alert) for alert in alerts]):
+            if not self.put([alert_entry(alert, now_ms()) for alert in alerts]):
                 return 503, PLAIN, b"no sink takes alerts: those that reach real police do not; set YICHENG_SINK_FILE\n"
         except Unavailable as error:
             log.error("alerts are not taken", error=str(error))
@@ -88,10 +91,12 @@ def read_alerts(body: bytes) -> list[Alert]:
     return alerts
 
 
-def alert_entry(alert: Alert) -> Entry:
-    """The alert for the outbox; the same alert is the same entry each time that it is sent, and its end follows its beginning."""
+def alert_entry(alert: Alert, came_ms: int) -> Entry:
+    """The alert for the outbox; the same alert is the same entry each time that it is sent, and its end follows its beginning. A sign of life is another each time."""
     moment = alert.starts_at if alert.status == "firing" else alert.ends_at
     name = f"alert/{_UNFIT.sub('_', alert.fingerprint)[:40]}/{int(alert.starts_at.timestamp() * 1000)}"
+    if alert.status == "firing" and alert.labels.get("alertname") == SIGN_OF_LIFE:
+        moment, name = datetime.fromtimestamp(came_ms / 1000, UTC), f"{name}/{came_ms}"
     body = structured(f"{name}/{alert.status}", "alertmanager", f"alert.{alert.status}", f"alert/{alert.labels.get('alertname', '')}", moment, alert)
     return Entry(name, 1 if alert.status == "firing" else 2, body)
 

@@ -120,7 +120,7 @@ class Answers:
             return
         metrics.ANSWERS.labels(incident.city, incident.rule, answer.action if answer.action in ACTIONS else OTHER).inc()
         if first:
-            metrics.ACKNOWLEDGE_SECONDS.labels(incident.rule).observe(max(0, at_ms - incident.since_ms) / 1000)
+            metrics.ACKNOWLEDGE_SECONDS.labels(incident.city, incident.rule).observe(max(0, at_ms - incident.since_ms) / 1000)
 
     def _keep(self, answer: Answer) -> bool:
         """Whether an answer is no repeat."""

@@ -16,7 +16,7 @@ from deploy.admin import publish_policy, publish_registry, read_topic, unreachab
 from deploy.broker import EmbeddedKafka, answers, free_port
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
-from deploy.monitoring import NOTIFIERS, WORKERS, Prometheus, available
+from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from deploy.progress import Progress
 from deploy.report.page import write_report
 from deploy.screen import Screen, plain_console
@@ -158,7 +158,8 @@ class Local:
         port = free_port(self.settings.console_port)
         self._say_where("the console", self.settings.console_port, port, "YICHENG_CONSOLE_PORT")
         self.map_url = f"http://127.0.0.1:{port}"
-        self.live_map = self._process("console", ["console"], 0, YICHENG_CONSOLE_HOST="127.0.0.1", YICHENG_CONSOLE_PORT=str(port))
+        metrics_port = (self.settings.metrics_port or metrics.WORKER_PORT) + metrics.CONSOLE_PORT - metrics.WORKER_PORT
+        self.live_map = self._process("console", ["console"], metrics_port, YICHENG_CONSOLE_HOST="127.0.0.1", YICHENG_CONSOLE_PORT=str(port))
         self.console.print(f"live map 实时地图: {self.map_url}")
 
     def _start_judging(self) -> None:
@@ -187,7 +188,8 @@ class Local:
     def _point_monitoring(self) -> None:
         """Tell Prometheus where the processes are: one that was started again may have another port."""
         if self.prometheus is not None and self.notifier is not None:
-            self.prometheus.watch({WORKERS: [worker.port for worker in self.workers], NOTIFIERS: [self.notifier.port]})
+            consoles = [self.live_map.port] if self.live_map is not None else []
+            self.prometheus.watch({WORKERS: [worker.port for worker in self.workers], NOTIFIERS: [self.notifier.port], CONSOLES: consoles})
 
     def _is_ready(self, worker: Process) -> bool:
         if worker.get("readyz") is not None:

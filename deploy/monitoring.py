@@ -26,7 +26,7 @@ RULES = Path(__file__).parent / "prometheus"
 READY_WITHIN_S = 20.0
 SCRAPED_EVERY_S = 2
 """A run may be short."""
-WORKERS, NOTIFIERS = "yicheng-worker", "yicheng-notifier"
+WORKERS, NOTIFIERS, CONSOLES = "yicheng-worker", "yicheng-notifier", "yicheng-console"
 """The jobs that the rules know."""
 
 
@@ -83,7 +83,7 @@ class Prometheus:
     def _configuration(self) -> dict[str, Any]:
         """That of ``deploy/prometheus``, with the addresses of this machine."""
         known = yaml.safe_load((RULES / "prometheus.yml").read_text("utf-8"))
-        jobs = [{"job_name": job, "file_sd_configs": [{"files": [str(self.folder / f"{job}.json")]}]} for job in (WORKERS, NOTIFIERS)]
+        jobs = [{"job_name": job, "file_sd_configs": [{"files": [str(self.folder / f"{job}.json")]}]} for job in (WORKERS, NOTIFIERS, CONSOLES)]
         alertmanagers = [{"static_configs": [{"targets": [f"127.0.0.1:{self.alertmanager_port}"]}]}] if self.alertmanager_port else []
         every = f"{self.scraped_every_s}s"
         return {

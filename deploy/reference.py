@@ -203,7 +203,7 @@ def _reasons() -> Iterator[str]:
 def _metrics() -> Iterator[str]:
     yield "## Metrics 指标"
     yield (
-        f"Each process serves `/metrics`, `/healthz` (it lives) and `/readyz` (it works): a worker on port {metrics.WORKER_PORT}, the notifier on {metrics.NOTIFIER_PORT},"
+        f"Each process serves `/metrics`, `/healthz` (it lives) and `/readyz` (it works): a worker on port {metrics.WORKER_PORT}, the notifier on {metrics.NOTIFIER_PORT}, the console on {metrics.CONSOLE_PORT},"
         " unless `YICHENG_METRICS_PORT` says otherwise. Enterprises and cities that no registry record names count as `other`."
     )
     families = [value for value in vars(metrics).values() if hasattr(value, "_documentation")]

@@ -19,7 +19,7 @@ _ANSWER_BUCKETS_S = (60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 8
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, which no rule and no panel reads
 
 CITY = Info("courier_city", "City that this worker judges: its names, its policy pack and, where the document has ended, who goes on judging by it (continued_by)", ["city"])
-FIXES = Counter("courier_fixes", "Fixes judged, by what became of them", ["city", "outcome"])
+FIXES = Counter("courier_fixes", "Position reports of vehicles (fixes) judged, by what became of them", ["city", "outcome"])
 SCANS = Counter("courier_scans", "Parcel scans counted, by kind and outcome", ["city", "kind", "outcome"])
 PARCELS_ACCEPTED = Counter("courier_parcels_accepted", "Parcels accepted, by kind of waybill", ["city", "enterprise", "waybill"])
 PARCELS_PACKAGED = Counter("courier_parcels_packaged", "Parcels accepted, by packaging", ["city", "enterprise", "packaging"])
@@ -41,42 +41,51 @@ EMPTY_RUN = Gauge("courier_empty_run_ratio", "Share of the distance driven empty
 NIGHT_RUN = Gauge("courier_night_run_ratio", "Share of the distance driven today that was driven at night", ["city"])
 LINES_RUN = Gauge("courier_delivery_lines_run", "Delivery lines that were driven today", ["city"])
 PARKING_STOPS = Gauge("courier_parking_stops", "Stops in a loading zone today", ["city", "zone"])
-PARKING_OCCUPIED = Gauge("courier_parking_occupied_seconds", "How long vehicles stood in a loading zone today, all together", ["city", "zone"])
+PARKING_OCCUPIED = Gauge("courier_parking_occupied_seconds", "Seconds that vehicles stood in a loading zone today, all together", ["city", "zone"])
 NETWORK = Gauge("courier_network", "Key figures of outlets, facilities, lines, townships, enterprises and the fleet, from the registry", ["city", "measure"])
-FIX_AGE = Histogram("courier_fix_age_seconds", "From a fix's event time to its judgement, oldest of each chunk", buckets=_AGE_BUCKETS_S)
+FIX_AGE = Histogram("courier_fix_age_seconds", "Seconds from when a vehicle measured its position (a fix) until that was judged, for the oldest of the fixes that are judged together", buckets=_AGE_BUCKETS_S)
 INCIDENT_LATENCY = Histogram(
-    "courier_incident_latency_seconds", "From a record's arrival in Kafka to the incident it caused", buckets=_LATENCY_BUCKETS_S
+    "courier_incident_latency_seconds",
+    "Seconds from a fix's arrival in Kafka until what it changed of a vehicle's incidents was published, one for each change; of fixes that are judged together the first one's arrival counts. "
+    "Incidents that come of scans, days and silences are not measured",
+    buckets=_LATENCY_BUCKETS_S,
 )
-DELIVERY = Histogram("courier_delivery_seconds", "From a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
-CHECKPOINT = Histogram("courier_checkpoint_seconds", "Duration of a checkpoint")
-CHECKPOINT_AGE = Gauge("courier_checkpoint_age_seconds", "Since this worker's last checkpoint was complete; what came after it is judged again after a crash")
+DELIVERY = Histogram("courier_delivery_seconds", "Seconds from a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
+CHECKPOINT = Histogram("courier_checkpoint_seconds", "Seconds that a checkpoint took: the worker writes its state and how far it has read to Kafka, all or nothing, and goes on from there after a crash")
+CHECKPOINT_AGE = Gauge("courier_checkpoint_age_seconds", "Seconds since this worker's last checkpoint (its state, written to Kafka) was complete; what came after it is judged again after a crash")
 PARTITIONS = Gauge("courier_partitions", "Partitions of an input topic, as this worker knows them", ["topic"])
 PARTITIONS_OWNED = Gauge("courier_partitions_owned", "Partitions of an input topic that this worker judges", ["topic"])
-WATERMARK_AGE = Gauge("courier_watermark_age_seconds", "Since what arrived was last judged in every input partition; while it grows, alarms that go by time wait")
+WATERMARK_AGE = Gauge("courier_watermark_age_seconds", "Seconds since what arrived was last judged in every input partition; while it grows, incidents that go by time wait")
 STATE_VEHICLES = Gauge("courier_state_vehicles", "Vehicles whose state this worker holds")
 VEHICLES_FORGOTTEN = Counter("courier_vehicles_forgotten", "Vehicles that no registry record knows and that were forgotten: idle for seven days, or too many (crowded)", ["city", "reason"])
 REFUSED_RATIO = Gauge("courier_refused_ratio", "Share of the last records of an input (YICHENG_REFUSED_SHARE_RECORDS) that were refused, late and repeated ones not counted", ["topic"])
-CONSUMER_LAG = Gauge("courier_consumer_lag", "Records not yet judged", ["topic", "partition"])
+CONSUMER_LAG = Gauge("courier_consumer_lag", "Records of an input (position reports, scans, signs of life) not yet judged", ["topic", "partition"])
 RECORDS_HELD_BACK = Gauge("courier_records_held_back", "Records behind an open transaction, which can be read when it ends", ["topic", "partition"])
 ARRIVAL_UNKNOWN = Counter("courier_arrival_unknown", "Records that say no time of arrival, since their topic keeps the producers' time", ["topic"])
 DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", "reason"])
 UNREADABLE = Counter("courier_unreadable", "Records of other topics than those of fixes, scans and heartbeats that could not be read, and were passed over", ["topic"])
 NOTIFICATIONS = Counter("courier_notifications", "Incident transitions handed to a sink", ["sink", "outcome"])
-NOTIFICATION_SECONDS = Histogram("courier_notification_seconds", "Time one hand-over took", ["sink"])
+NOTIFICATION_SECONDS = Histogram("courier_notification_seconds", "Seconds that one hand-over to a sink took", ["sink"])
 OUTBOX_PENDING = Gauge("courier_outbox_pending", "Incident transitions published that a sink has still to take", ["sink"])
 SINK_FAILING = Gauge("courier_sink_failing", "1 while a sink does not take what it is handed, else 0", ["sink"])
 SINK_OFF = Gauge("courier_sink_off", "1 while a sink is switched off, since it took nothing for five days, else 0", ["sink"])
 ALERTS_RECEIVED = Counter("courier_alerts_received", "Alerts that Alertmanager handed to this notifier", ["status"])
 ANSWERS = Counter("courier_answers", "Answers given to incidents, by what was answered (acknowledged, dismissed, fined, noted, objected, upheld, rejected); an answer to what was taken back is none", ["city", "rule", "action"])
-ACKNOWLEDGE_SECONDS = Histogram("courier_acknowledge_seconds", "From an incident's opening to its first answer", ["rule"], buckets=_ANSWER_BUCKETS_S)
+ACKNOWLEDGE_SECONDS = Histogram("courier_acknowledge_seconds", "Seconds from an incident's opening to its first answer", ["city", "rule"], buckets=_ANSWER_BUCKETS_S)
 UNANSWERED = Gauge("courier_incidents_unanswered", "Incidents that stand and that nobody has answered, by the time since they were opened", ["city", "rule", "age"])
+CONSOLE_VIEWERS = Gauge("courier_console_viewers", "Browsers that the console tells of what happens now")
+CONSOLE_ANSWERS = Counter("courier_console_answers", "Answers to incidents that were given in the console, by what became of them: accepted, refused, or failed where Kafka did not take one", ["outcome"])
+CONSOLE_LOGINS = Counter("courier_console_logins", "Attempts to log in to the console: accepted, refused, delayed after too many, or failed where they could not be checked", ["outcome"])
+CONSOLE_LAG = Gauge("courier_console_lag", "Records of a topic that the console has not read yet", ["topic"])
 
 OF_NOTIFIER = (UNREADABLE, NOTIFICATIONS, NOTIFICATION_SECONDS, OUTBOX_PENDING, SINK_FAILING, SINK_OFF, ALERTS_RECEIVED, ANSWERS, ACKNOWLEDGE_SECONDS, UNANSWERED)
-OF_WORKER = tuple(metric for metric in list(globals().values()) if isinstance(metric, MetricWrapperBase) and metric not in OF_NOTIFIER[1:])
+OF_CONSOLE = (UNREADABLE, CONSOLE_VIEWERS, CONSOLE_ANSWERS, CONSOLE_LOGINS, CONSOLE_LAG)
+OF_WORKER = tuple(metric for metric in list(globals().values()) if isinstance(metric, MetricWrapperBase) and metric not in (*OF_NOTIFIER[1:], *OF_CONSOLE[1:]))
 """Which metrics are on which process's page, beside those of the process itself."""
 
 WORKER_PORT = 9108
 NOTIFIER_PORT = 9109
+CONSOLE_PORT = 9110
 
 
 def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:

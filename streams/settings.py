@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     identity_key: SecretStr | None = Field(None, description="key of the HMAC that names incidents, one for a whole group; ./yicheng secrets new makes one")
     rehearsal: bool = Field(False, description="a worker for test traffic: all it says is marked synthetic; others refuse synthetic records")
     metrics_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
-    metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: the process's own default (worker 9108, notifier 9109)")
+    metrics_port: int = Field(0, ge=0, le=65535, description="their port; 0: the process's own default (worker 9108, notifier 9109, console 9110)")
     console_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:-]{1,253}$", description="address that the console listens on; another than this machine's wants users")
     console_port: int = Field(8080, ge=0, le=65535, description="its port; 0: any free one, which it prints")
     console_users: Path | None = Field(None, description="the console's users, a YAML file that is its owner's alone and that ./yicheng console user writes: with it everybody logs in, on this machine, too")

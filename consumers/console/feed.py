@@ -26,6 +26,7 @@ from consumers.console.past_fixes import Past, read_past
 from consumers.console.past_hour import read_hour
 from consumers.console.past_records import open_consumer
 from consumers.console.replay import Hour
+from streams import metrics
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
@@ -146,6 +147,7 @@ class KafkaFeed:
                     self.city.history_is_read()
             if now_s - asked_s > ASKED_EVERY_S:
                 asked_s = now_s
+                _show_lag(consumer, partitions)
                 if now_s - heard_s > ASKED_EVERY_S and not _answers(self.bootstrap):
                     return
                 if _partitions(consumer) != partitions:
@@ -166,6 +168,14 @@ class KafkaFeed:
 
 def _partitions(consumer: KafkaConsumer) -> list[TopicPartition]:
     return [TopicPartition(topic.name, number) for topic in TOPICS for number in sorted(consumer.partitions_for_topic(topic.name) or ())]
+
+
+def _show_lag(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> None:
+    """Set the gauge by what the last fetch of each partition said of its end."""
+    behind = dict.fromkeys((topic.name for topic in TOPICS), 0)
+    for partition in partitions:
+        behind[partition.topic] += max(0, (consumer.highwater(partition) or 0) - consumer.position(partition))
+    metrics.show_only(metrics.CONSOLE_LAG, {(topic,): lag for topic, lag in behind.items()})
 
 
 def _answers(bootstrap: str) -> bool:

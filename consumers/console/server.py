@@ -16,12 +16,14 @@ from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
 from consumers.console.live_pages import LivePages
 from consumers.console.login import LogIn, Unmask
+from consumers.console.measured import measured
 from consumers.console.oidc import OidcLogIn, check_oidc
 from consumers.console.pages import Feed, Pages, add_headers
 from consumers.console.places import Sentences
 from consumers.console.policy_pages import PolicyPages
 from consumers.console.replay_pages import ReplayPages
 from consumers.console.tiles import Tiles, read_tiles
+from streams import metrics
 from streams.errors import Unavailable
 from streams.logs import configure_logs
 from streams.settings import Settings
@@ -41,7 +43,7 @@ def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[Cit
     feed: Feed = feed_of(city) if feed_of else KafkaFeed(settings, city)
     try:
         pages = Pages(city, feed)
-        asyncio.run(_serve(settings, app_of(settings, access, pages, sentences, tiles), pages, say))
+        asyncio.run(_serve(settings, app_of(settings, access, pages, sentences, tiles), pages, say, with_metrics=feed_of is None))
     finally:
         feed.stop()
         city.basemap.save()
@@ -49,7 +51,7 @@ def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[Cit
 
 def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentences, tiles: Tiles) -> web.Application:
     """All that is asked of the console, behind the login."""
-    app = web.Application(middlewares=[only_ours(settings), log_in_first], client_max_size=10_000)
+    app = web.Application(middlewares=[measured, only_ours(settings), log_in_first], client_max_size=10_000)
     app[ACCESS] = access
     app.on_response_prepare.extend([refuse_streams, add_headers, tiles.allow()])
     log_in, city, feed = LogIn(access), pages.city, pages.feed
@@ -60,7 +62,7 @@ def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentence
     return app
 
 
-async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Callable[[str], None]) -> None:
+async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Callable[[str], None], *, with_metrics: bool) -> None:
     loop, feed = asyncio.get_running_loop(), pages.feed
     stopping.when_asked(lambda: loop.call_soon_threadsafe(pages.stopping.set), PROCESS_GRACE_S, late_code=1)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -70,6 +72,8 @@ async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Ca
     except OSError as error:
         await runner.cleanup()
         raise Unavailable(f"the console cannot listen on {settings.console_host}:{settings.console_port} ({error.strerror}); YICHENG_CONSOLE_PORT chooses another port") from None
+    if with_metrics:
+        metrics.serve(settings.metrics_host, settings.metrics_port or metrics.CONSOLE_PORT, lambda: not pages.city.reading_history, metrics.OF_CONSOLE)
     say(f"console 控制台: http://{_in_url(settings.console_host)}:{runner.addresses[0][1]}")
     feed.start()
     try:

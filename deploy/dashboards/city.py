@@ -30,6 +30,7 @@ from deploy.dashboards.queries import (
     rate_of,
     series,
     target_of,
+    unanswered,
 )
 from streams import metrics
 
@@ -91,7 +92,7 @@ def _unanswered() -> stat.Panel:
         ("成立一小时以上而无人确认或驳回的事件数。详见“执法”看板。", "Incidents that stand, were opened over an hour ago, and that nobody has acknowledged or dismissed. More on Enforcement."),
         NUMBER, ("通知进程未运行", "no notifier is running"), 3, 6,
     )  # fmt: skip
-    panel = panels.tiles(about, Query(f"sum({series(metrics.UNANSWERED, CITY, RULE, OLDER_THAN_AN_HOUR)})"), thresholds=WORSE_FROM_ONE)
+    panel = panels.tiles(about, Query(unanswered(OLDER_THAN_AN_HOUR)), thresholds=WORSE_FROM_ONE)
     return panels.linked(panel, boards.ENFORCEMENT_BOARD, ("执法", "Enforcement"))
 
 
@@ -177,7 +178,7 @@ def _by_city() -> table.Panel:
     panel = panels.grid(
         about,
         Query(named(f"(sum by (city, rule) ({series(metrics.INCIDENTS_OPEN, CITY, RULE)}) > 0)")),
-        Query(named(f"(sum by (city, rule) ({series(metrics.UNANSWERED, CITY, RULE)}) > 0)")),
+        Query(named(f"({unanswered(by='city, rule')} > 0)")),
         Query(named(f"({_hourly('city, rule')} > 0)")),
         columns=columns,
     )

@@ -7,8 +7,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
 from deploy.dashboards.panels import GREEN, NUMBER, ORANGE, RED, SECONDS, SHARE, WORSE_FROM_ONE, About
-from deploy.dashboards.queries import CITY, RULE, Query, chosen, latest, number_in, quantile, series
+from deploy.dashboards.queries import CITY, RULE, Query, chosen, latest, number_in, pending, quantile, series, unanswered
 from streams import metrics
+from streams.answers import ACTION_WORDS, NO_ANSWERS
+from streams.counts import OTHER
 
 NO_ANSWER = ("尚无答复", "no answers yet")
 NO_NOTIFIER = ("通知进程未运行", "no notifier is running")
@@ -19,6 +21,9 @@ AGES = {
 }  # fmt: skip
 """The labels by which unanswered incidents are told apart, youngest first."""
 OLDEST, DISMISSED = 'age="over_1d"', 'action="dismissed"'
+ANSWERED = f'action!~"{"|".join([*sorted(NO_ANSWERS), OTHER])}"'
+"""Notes and objections are counted with the answers; the incident still waits."""
+ACTION_NAMES = {action: panels.both(words) for action, words in ACTION_WORDS.items()} | {OTHER: "其他 · other"}
 
 
 def dashboard() -> Dashboard:
@@ -38,12 +43,12 @@ def dashboard() -> Dashboard:
 
 def _unanswered() -> stat.Panel:
     about = About(("未答复", "Unanswered"), ("成立而无人确认或驳回的事件。", "Incidents that stand and that nobody has acknowledged or dismissed."), NUMBER, NO_NOTIFIER, 4, 5)
-    return panels.tiles(about, Query(f"sum({series(metrics.UNANSWERED, CITY, RULE)})"))
+    return panels.tiles(about, Query(unanswered()))
 
 
 def _oldest() -> stat.Panel:
     about = About(("超过一天未答复", "Unanswered for over a day"), ("成立超过一天而仍未答复的事件。", "Incidents that were opened over a day ago and are still unanswered."), NUMBER, NO_NOTIFIER, 4, 5)
-    return panels.tiles(about, Query(f"sum({series(metrics.UNANSWERED, CITY, RULE, OLDEST)})"), thresholds=WORSE_FROM_ONE)
+    return panels.tiles(about, Query(unanswered(OLDEST)), thresholds=WORSE_FROM_ONE)
 
 
 def _time_now(share: float) -> stat.Panel:
@@ -52,20 +57,20 @@ def _time_now(share: float) -> stat.Panel:
         (f"答复用时：{chinese}", f"Time to answer: {english}"),
         ("最近一天内得到首次答复的事件，从成立到答复的用时。", "From an incident's opening to its first answer, of those answered in the last day."), SECONDS, NO_ANSWER, 3, 5,
     )  # fmt: skip
-    return panels.tiles(about, Query(quantile(share, metrics.ACKNOWLEDGE_SECONDS, RULE, over="1d")))
+    return panels.tiles(about, Query(quantile(share, metrics.ACKNOWLEDGE_SECONDS, CITY, RULE, over="1d")))
 
 
 def _dismissed_now() -> stat.Panel:
     about = About(
         ("驳回占比", "Dismissed"), ("所选时间内的答复中驳回的占比：高则规则或数据有误。", "Share of dismissals among the answers of the time shown: where it is high, rules or data are wrong."), SHARE, NO_ANSWER, 4, 5,
     )  # fmt: skip
-    answers = f"increase({series(metrics.ANSWERS, CITY, RULE)}[$__range])"
+    answers = f"increase({series(metrics.ANSWERS, CITY, RULE, ANSWERED)}[$__range])"
     return panels.tiles(about, Query(f"sum(increase({series(metrics.ANSWERS, CITY, RULE, DISMISSED)}[$__range])) / (sum({answers}) > 0)"))
 
 
 def _pending_now() -> stat.Panel:
     about = About(("待通知", "Pending"), ("已发布而接收方尚未取走的事件变更。", "Incident transitions published that a sink has still to take."), NUMBER, NO_NOTIFIER, 3, 5)
-    return panels.tiles(about, Query(f"sum({latest(metrics.OUTBOX_PENDING, by='sink')})"), graph=True)
+    return panels.tiles(about, Query(f"sum({pending()})"), graph=True)
 
 
 def _failing_now() -> stat.Panel:
@@ -75,14 +80,14 @@ def _failing_now() -> stat.Panel:
 
 def _by_age() -> timeseries.Panel:
     about = About(("未答复，按时长", "Unanswered by age"), ("未答复的事件，按成立至今的时长叠加。", "Unanswered incidents, stacked by the time since they were opened."), NUMBER, NO_NOTIFIER, 9, 10)
-    panel = panels.lines(about, Query(f"sum by (age) ({series(metrics.UNANSWERED, CITY, RULE)})", "{{age}}"), stacked=True)
+    panel = panels.lines(about, Query(unanswered(by="age"), "{{age}}"), stacked=True)
     return panels.renamed(panel, {age: panels.both(words) for age, words in AGES.items()})
 
 
 def _by_rule_and_age() -> table.Panel:
     about = About(("未答复，按规则与时长", "Unanswered by rule and age"), ("每条规则未答复的事件，按成立至今的时长。", "Unanswered incidents of each rule, by the time since they were opened."), NUMBER, NO_NOTIFIER, 9, 10)
     columns = {"rule\\age": ("规则", "Rule"), **AGES}
-    panel = panels.grid(about, Query(f"sum by (rule, age) ({series(metrics.UNANSWERED, CITY, RULE)})"), columns=columns, rows="rule", across="age")
+    panel = panels.grid(about, Query(unanswered(by="rule, age")), columns=columns, rows="rule", across="age")
     return panels.mapped(panel, ("规则", "Rule"), panels.RULE_NAMES)
 
 
@@ -93,34 +98,36 @@ def _opened_and_answered() -> timeseries.Panel:
     return panels.lines(
         about,
         Query(f"sum({chosen('city_rule:courier_incidents_opened:increase1h', CITY, RULE)})", "新增 · opened"),
-        Query(f"sum(increase({series(metrics.ANSWERS, CITY, RULE)}[1h]))", "答复 · answers"),
+        Query(f"sum(increase({series(metrics.ANSWERS, CITY, RULE, ANSWERED)}[1h]))", "答复 · answers"),
     )
 
 
 def _time_by_rule(recorded: str, words: tuple[str, str]) -> timeseries.Panel:
     about = About(
         (f"答复用时，按规则：{words[0]}", f"Time to answer by rule: {words[1]}"),
-        ("最近一天内得到首次答复的事件，从成立到答复的用时。", "From an incident's opening to its first answer, of those answered in the last day."), SECONDS, NO_ANSWER, 12, 9,
+        ("最近一天内得到首次答复的事件，从成立到答复的用时；选择多个城市时取最慢者。", "From an incident's opening to its first answer, of those answered in the last day; of several cities that of the slowest."), SECONDS, NO_ANSWER, 12, 9,
     )  # fmt: skip
-    return panels.renamed(panels.lines(about, Query(f"max by (rule) ({chosen(f'rule:courier_acknowledge_seconds:{recorded}', RULE)})", "{{rule}}")), panels.RULE_NAMES)
+    return panels.renamed(panels.lines(about, Query(f"max by (rule) ({chosen(f'rule:courier_acknowledge_seconds:{recorded}', CITY, RULE)})", "{{rule}}")), panels.RULE_NAMES)
 
 
 def _times() -> heatmap.Panel:
     about = About(("答复用时分布", "How long answers took"), ("每小时得到首次答复的事件，按用时分格。", "Incidents answered first in each hour, by how long that took."), NUMBER, NO_ANSWER, 8, 9)
-    return panels.heat(about, Query(number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, RULE, by="le", part="_bucket"), "{{le}}"), each="1h", of=SECONDS)
+    return panels.heat(about, Query(number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, CITY, RULE, by="le", part="_bucket"), "{{le}}"), each="1h", of=SECONDS)
 
 
 def _answers() -> timeseries.Panel:
-    about = About(("答复", "Answers"), ("每小时的答复，按种类：确认或驳回。", "Answers in each hour, by kind: acknowledged or dismissed."), NUMBER, NO_ANSWER, 8, 9)
+    about = About(
+        ("答复", "Answers"), ("每小时的答复，按种类；备注与企业申诉不算答复，事件仍待处理。", "Answers in each hour, by kind. A note or an enterprise's objection is shown, too, but the incident still waits."), NUMBER, NO_ANSWER, 8, 9,
+    )  # fmt: skip
     panel = panels.bars(about, Query(number_in("$__interval", metrics.ANSWERS, CITY, RULE, by="action"), "{{action}}"), each="1h")
-    return panels.renamed(panel, {"acknowledged": "确认 · acknowledged", "dismissed": "驳回 · dismissed"})
+    return panels.renamed(panel, ACTION_NAMES)
 
 
 def _dismissals() -> bargauge.Panel:
     about = About(
         ("驳回占比，按规则", "Dismissed by rule"), ("所选时间内每条规则的答复中驳回的占比，高者在前。", "Share of dismissals among the answers to each rule in the time shown, greatest first."), SHARE, NO_ANSWER, 8, 9,
     )  # fmt: skip
-    dismissed, answers = (number_in("$__range", metrics.ANSWERS, CITY, RULE, *of, by="rule") for of in ([DISMISSED], []))
+    dismissed, answers = (number_in("$__range", metrics.ANSWERS, CITY, RULE, *of, by="rule") for of in ([DISMISSED], [ANSWERED]))
     return panels.renamed(panels.gauges(about, Query(f"sort_desc({dismissed} / ({answers} > 0))", "{{rule}}")), panels.RULE_NAMES)
 
 
@@ -153,7 +160,7 @@ def _hand_over_time() -> timeseries.Panel:
 
 def _outbox() -> timeseries.Panel:
     about = About(("待通知，按接收方", "Pending by sink"), ("已发布而接收方尚未取走的事件变更：持续增长即有故障。", "Transitions published that a sink has still to take: something is wrong while it grows."), NUMBER, NO_NOTIFIER, 8, 8)
-    return panels.lines(about, Query(latest(metrics.OUTBOX_PENDING, by="sink"), "{{sink}}"))
+    return panels.lines(about, Query(pending(), "{{sink}}"))
 
 
 def _failing() -> statetimeline.Panel:

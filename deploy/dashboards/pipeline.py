@@ -12,6 +12,7 @@ from streams import metrics
 from streams.events import EXPLAINED
 
 NO_WORKER = ("没有工作进程在运行", "no worker is running")
+NO_CONSOLE = ("没有控制台在运行", "no console is running")
 NO_FIX = ("没有轨迹点", "no fixes")
 NONE_REFUSED = ("没有拒收的记录", "no records refused")
 NOT_TAKEN = 'outcome!~"accepted|counted"'
@@ -32,6 +33,7 @@ def dashboard() -> Dashboard:
             boards.Section(("检查点", "Checkpoints"), [_checkpoint_time(), _checkpoint_age(), _checkpoints()]),
             boards.Section(("拒收与迟到", "Dead and late records"), [_dead_share(), _dead(), _not_accepted(), _refused(), _unknown()]),
             boards.Section(("状态与进程", "State and processes"), [_vehicles(), _forgotten(), _memory(), _cpu(), _up(), _restarts(), _partitions()]),
+            boards.Section(("控制台", "Console"), [_viewers(), _console_requests(), _console_lag()]),
         ],
         since="now-3h",
     )  # fmt: skip
@@ -61,7 +63,8 @@ def _age_now() -> stat.Panel:
 
 def _unowned() -> stat.Panel:
     about = About(("无主分区", "Partitions without owner"), ("没有工作进程判定的输入分区。", "Input partitions that no worker judges."), NUMBER, NO_WORKER, 3, 5)
-    return panels.tiles(about, Query(f"sum({latest(metrics.PARTITIONS, by='topic')} - on (topic) sum by (topic) ({series(metrics.PARTITIONS_OWNED)}))"), thresholds=WORSE_FROM_ONE)
+    of = "namespace, topic"  # on Kubernetes there may be several systems, each in its namespace; while partitions change hands two workers may show one
+    return panels.tiles(about, Query(f"sum(clamp_min({latest(metrics.PARTITIONS, by=of)} - on ({of}) sum by ({of}) ({series(metrics.PARTITIONS_OWNED)}), 0))"), thresholds=WORSE_FROM_ONE)
 
 
 def _restarted() -> stat.Panel:
@@ -114,7 +117,7 @@ def _watermark() -> timeseries.Panel:
 
 def _latency() -> timeseries.Panel:
     about = About(
-        ("事件时延", "Incident latency"), ("从记录到达 Kafka 到其引起的事件，最近五分钟；点为实例。", "From a record's arrival in Kafka to the incident it caused, last five minutes; the dots are examples."), SECONDS, ("没有违规事件", "no incidents"), 6, 9,
+        ("事件时延", "Incident latency"), ("从轨迹点到达 Kafka 到其引起的事件，最近五分钟；点为实例。同批判定的轨迹点以最先到达者计。", "From a fix's arrival in Kafka to the incident it caused, last five minutes; the dots are examples. Of fixes judged together the first one's arrival counts."), SECONDS, ("没有违规事件", "no incidents"), 6, 9,
     )  # fmt: skip
     return panels.lines(about, *(Query(quantile(share, metrics.INCIDENT_LATENCY, over="5m"), f"{share:.0%}", exemplar=share == 0.99) for share in (0.5, 0.9, 0.99)))
 
@@ -230,6 +233,27 @@ def _up() -> statetimeline.Panel:
 def _restarts() -> timeseries.Panel:
     about = About(("重启", "Restarts"), ("各进程最近十五分钟内重启的次数；两次及以上即告警。", "How often each process was restarted in the last fifteen minutes; from two on an alert fires."), NUMBER, ("没有抓取目标", "no targets to scrape"), 8, 8)
     return panels.lines(about, Query(f"changes(process_start_time_seconds{{{PROCESSES}}}[15m])", "{{job}} {{instance}}")).min(0)
+
+
+def _viewers() -> timeseries.Panel:
+    about = About(("查看者", "Viewers"), ("正在查看控制台的浏览器数。", "Browsers that follow the console now."), NUMBER, NO_CONSOLE, 8, 8)
+    return panels.lines(about, Query(f"sum({series(metrics.CONSOLE_VIEWERS)})", "查看者 · viewers"))
+
+
+def _console_requests() -> timeseries.Panel:
+    about = About(
+        ("答复与登录", "Answers and logins"), ("控制台中的答复与登录及其结果：accepted 接受、refused 拒绝、delayed 尝试过多、failed 未能完成。", "Answers given in the console and attempts to log in, by what became of them."), NUMBER, NO_CONSOLE, 8, 8,
+    )  # fmt: skip
+    return panels.bars(
+        about,
+        Query(number_in("$__interval", metrics.CONSOLE_ANSWERS, by="outcome"), "答复 · answers {{outcome}}"),
+        Query(number_in("$__interval", metrics.CONSOLE_LOGINS, by="outcome"), "登录 · logins {{outcome}}"), each="5m",
+    )  # fmt: skip
+
+
+def _console_lag() -> timeseries.Panel:
+    about = About(("控制台积压", "Lag of the console"), ("控制台尚未读取的记录，按主题，取最滞后的控制台。", "Records that the console has not read yet, by topic, of the one furthest behind."), NUMBER, NO_CONSOLE, 8, 8)
+    return panels.lines(about, Query(latest(metrics.CONSOLE_LAG, by="topic"), "{{topic}}"))
 
 
 def _partitions() -> table.Panel:

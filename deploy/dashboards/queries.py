@@ -77,6 +77,16 @@ def latest(metric: MetricWrapperBase, *matchers: str, by: str = "city") -> str:
     return f"max by ({by}) ({series(metric, *matchers)})"
 
 
+def unanswered(*matchers: str, by: str = "") -> str:
+    """Incidents that nobody has answered; every notifier knows all of them, so of several one counts."""
+    return f"sum{f' by ({by}) ' if by else ''}({latest(metrics.UNANSWERED, CITY, RULE, *matchers, by='city, rule, age')})"
+
+
+def pending() -> str:
+    """What each sink has still to take; each notifier shows what waits in its own outbox and partitions."""
+    return f"sum by (sink) ({series(metrics.OUTBOX_PENDING)})"
+
+
 def rate_of(rate: Rate, *matchers: str, window: str = "day", by: str = "city") -> str:
     """What a rate has come to in a window."""
     return latest(rate.metric, CITY, *matchers, f'window="{window}"', by=by)

@@ -1,10 +1,11 @@
-"""Makes the manifests that follow from the code: topics for Strimzi, rules for the Prometheus Operator.
+"""Makes the manifests that follow from the code: topics for Strimzi, rules and routes of alerts for the Prometheus Operator.
 
-Run ``.venv/bin/python -m deploy.kubernetes.generate`` when topics or rules have changed.
+Run ``.venv/bin/python -m deploy.kubernetes.generate`` when topics, rules or routes have changed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from streams.topics import ALL, Topic, kafka_config
 HERE = Path(__file__).resolve().parent
 RULES = (HERE.parent / "prometheus" / "recording.yml", HERE.parent / "prometheus" / "alerts.yml")
 """Prometheus's own rule files; those that are there."""
+ROUTES = HERE.parent / "prometheus" / "alertmanager.yml"
+NAMESPACE = "yicheng"
+ALERTS_TOKEN = {"name": "yicheng-alerts", "key": "token"}
+"""The Secret that holds what the notifier knows as YICHENG_ALERTS_TOKEN."""
 CLUSTER = "yicheng"
 """The Kafka cluster's name in Strimzi."""
 REPLICAS = 3
@@ -56,11 +61,54 @@ def prometheus_rule(files: tuple[Path, ...] = RULES) -> dict[str, Any]:
     }
 
 
+def alertmanager_config(file: Path = ROUTES) -> dict[str, Any]:
+    """Alertmanager's own configuration in the words of the operator, which keeps it to the alerts of its namespace."""
+    given = yaml.safe_load(file.read_text("utf-8"))
+    return {
+        "apiVersion": "monitoring.coreos.com/v1alpha1",
+        "kind": "AlertmanagerConfig",
+        "metadata": {"name": "yicheng", "labels": dict(_LABELS)},
+        "spec": {
+            "route": _route(given["route"]),
+            "inhibitRules": [
+                {"sourceMatch": _matchers(rule["source_matchers"]), "targetMatch": _matchers(rule["target_matchers"]), "equal": rule["equal"]} for rule in given["inhibit_rules"]
+            ],
+            "receivers": [{"name": receiver["name"], "webhookConfigs": [_webhook(hook) for hook in receiver["webhook_configs"]]} for receiver in given["receivers"]],
+        },
+    }
+
+
+def _route(route: dict[str, Any]) -> dict[str, Any]:
+    """A route and those below it."""
+    made = {_camel(key): value for key, value in route.items() if key not in {"routes", "matchers"}}
+    if "matchers" in route:
+        made["matchers"] = _matchers(route["matchers"])
+    return made | ({"routes": [_route(below) for below in route["routes"]]} if "routes" in route else {})
+
+
+def _matchers(texts: list[str]) -> list[dict[str, str]]:
+    """Without a type it is ``=``, which some readers of YAML take for a special value."""
+    found = [re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', text) for text in texts]
+    return [{"name": match[1], "value": match[3]} | ({} if match[2] == "=" else {"matchType": match[2]}) for match in found if match]
+
+
+def _webhook(hook: dict[str, Any]) -> dict[str, Any]:
+    """A receiver; the notifier is found by its Service, and the token in a Secret instead of a file."""
+    url = hook["url"].replace("//notifier:", f"//yicheng-notifier.{NAMESPACE}.svc:")
+    return {"url": url, "sendResolved": hook["send_resolved"], "httpConfig": {"authorization": {"type": "Bearer", "credentials": dict(ALERTS_TOKEN)}}}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 def manifests() -> Iterator[tuple[Path, str]]:
     """Each file and its text."""
     partitions = Settings.model_fields["partitions"].default
     yield HERE / "components" / "topics" / "topics.yaml", _as_text([kafka_topic(topic, partitions) for topic in ALL])
     yield HERE / "components" / "monitoring" / "prometheusrule.yaml", _as_text([prometheus_rule()])
+    yield HERE / "components" / "monitoring" / "alertmanagerconfig.yaml", _as_text([alertmanager_config()])
 
 
 def _as_text(documents: list[dict[str, Any]]) -> str:

@@ -59,9 +59,10 @@ class FixStage(StatefulStage[FixPartition]):
         verdict = engine.judge(partition, chunk)
         partition.arrivals.read_until(chunk[-1].arrived_ms)
         await self._publish(engine, verdict.transitions)
-        if verdict.transitions and chunk[-1].timestamp is not None:
-            latency_s = max(0.0, time.time() - chunk[-1].timestamp / 1000)
-            metrics.INCIDENT_LATENCY.observe(latency_s, {"incident_id": verdict.transitions[-1].incident_id})
+        if verdict.transitions and chunk[0].arrived_ms is not None:  # of the chunk's records the first has waited longest
+            latency_s = max(0.0, time.time() - chunk[0].arrived_ms / 1000)
+            for transition in verdict.transitions:
+                metrics.INCIDENT_LATENCY.observe(latency_s, {"incident_id": transition.incident_id})
         await self.refuse(verdict.rejects, chunk)
         city = self.city
         for reason, count in verdict.forgotten.items():

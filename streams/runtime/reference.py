@@ -47,6 +47,7 @@ class Reference(Service):
         self.on_change: Callable[[], None] = lambda: None
         self._packs: dict[str, list[Policy]] = {}
         self._missing_logged = False
+        self._measured_on = ""
         self._waiting: list[Any] = []
 
     @Service.task
@@ -72,6 +73,8 @@ class Reference(Service):
                         self._become_ready()
                 elif changed:
                     self._changed()
+                else:
+                    self._measure_daily(now_ms())
         finally:
             await consumer.stop()
 
@@ -133,15 +136,28 @@ class Reference(Service):
         self._changed()
 
     def _changed(self) -> None:
-        """Let everybody know. What cannot be made of reference data ends nobody, either."""
-        if self.policies is None or self.registry is None:
-            return
-        for take_over in (partial(measure_network, self.policies.newest, self.registry, now_ms()), self.on_change):
-            try:
-                take_over()
-            except Exception:
-                metrics.UNREADABLE.labels(POLICY.name).inc()
-                log.exception("reference data that cannot be taken over: what was made of those before stays", policy=self.policy_name)
+        """Let everybody know."""
+        if self.policies is not None and self.registry is not None:
+            self._take_over(partial(self._measure, now_ms()))
+            self._take_over(self.on_change)
+
+    def _measure_daily(self, at_ms: int) -> None:
+        """Set the gauges again where the city's date is another than when they were set: validities begin and end with days."""
+        if self.policies is not None and self.policies.newest.days.date_of(at_ms) != self._measured_on:
+            self._take_over(partial(self._measure, at_ms))
+
+    def _take_over(self, step: Callable[[], None]) -> None:
+        """What cannot be made of reference data ends nobody."""
+        try:
+            step()
+        except Exception:
+            metrics.UNREADABLE.labels(POLICY.name).inc()
+            log.exception("reference data that cannot be taken over: what was made of those before stays", policy=self.policy_name)
+
+    def _measure(self, at_ms: int) -> None:
+        assert self.policies is not None and self.registry is not None
+        self._measured_on = self.policies.newest.days.date_of(at_ms)
+        measure_network(self.policies.at(at_ms) or self.policies.newest, self.registry, at_ms)
 
 
 def _key_of(key: bytes | None) -> str:
@@ -161,21 +177,12 @@ def _watermark_ms(value: bytes) -> int:
 
 
 def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
-    """Set the gauges that follow from the registry and the policy alone; what no record says any more is no series any more."""
+    """Set the gauges that follow from the registry and the policy alone; what neither says any more is no series any more."""
     city, named = policy.pack.city.adcode, policy.pack.city
     metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name, "continued_by": policy.continued_by(now_ms) or ""})
     fleet = active_vehicles(registry.valid(now_ms))
-    for energy in get_args(Energy):
-        metrics.VEHICLES_ACTIVE.labels(city, energy).set(sum(v.energy == energy for v in fleet))
+    metrics.show_only(metrics.VEHICLES_ACTIVE, {(city, energy): sum(v.energy == energy for v in fleet) for energy in get_args(Energy)})
     found = network(registry, now_ms, city)
-    for measure in TITLES:
-        if measure in found:
-            metrics.NETWORK.labels(city, measure).set(found[measure])
-        else:
-            metrics.NETWORK.remove(city, measure)
-    if "nev_share" in found:
-        metrics.NEV_RATIO.labels(city).set(found["nev_share"])
-    else:
-        metrics.NEV_RATIO.remove(city)
-    for measure, target in policy.pack.targets.items():
-        metrics.TARGET_RATIO.labels(city, measure).set(target.value)
+    metrics.show_only(metrics.NETWORK, {(city, measure): found[measure] for measure in TITLES if measure in found})
+    metrics.show_only(metrics.NEV_RATIO, {(city,): found["nev_share"]} if "nev_share" in found else {})
+    metrics.show_only(metrics.TARGET_RATIO, {(city, measure): target.value for measure, target in policy.pack.targets.items()})

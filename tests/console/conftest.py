@@ -92,7 +92,7 @@ def console(yicheng):
 
     def started(*arguments, port=None, **environment):
         port = port or free_port()
-        child = yicheng.start("console", *arguments, YICHENG_CONSOLE_PORT=str(port), **environment)
+        child = yicheng.start("console", *arguments, YICHENG_CONSOLE_PORT=str(port), **{"YICHENG_METRICS_PORT": str(free_port()), **environment})
         child.url = f"http://127.0.0.1:{port}"
         wait_for(lambda: f"the console to listen: {child.log()}", lambda: child.url in child.log() or child.poll() is not None)
         assert child.poll() is None, child.log()

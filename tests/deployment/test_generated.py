@@ -12,7 +12,7 @@ from streams.settings import Settings
 from streams.topics import ALL
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["topics", "rules"])
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["topics", "rules", "routes"])
 def test_what_is_committed_is_what_is_made(number):
     path, text = list(generate.manifests())[number]
     assert path.read_text("utf-8") == text, "run .venv/bin/python -m deploy.kubernetes.generate"
@@ -55,6 +55,39 @@ def test_rules_are_those_of_prometheus_in_their_order(tmp_path):
     made = generate.prometheus_rule((first, tmp_path / "missing.yml", second))
     assert [group["name"] for group in made["spec"]["groups"]] == ["one", "two"] and made["spec"]["groups"][1]["rules"] == [rule]
     assert generate.RULES == (DEPLOY / "prometheus" / "recording.yml", DEPLOY / "prometheus" / "alerts.yml")
+
+
+def matched(matchers):
+    return [f'{m["name"]}{m.get("matchType", "=")}"{m["value"]}"' for m in matchers]
+
+
+def flat(route, key):
+    """A route and those below it, one after the other."""
+    return [route, *(inner for below in route.get(key, ()) for inner in flat(below, key))]
+
+
+def test_routes_are_those_of_alertmanager():
+    given, made = yaml.safe_load(generate.ROUTES.read_text("utf-8")), generate.alertmanager_config()["spec"]
+    keys = {"receiver": "receiver", "group_by": "groupBy", "group_wait": "groupWait", "group_interval": "groupInterval", "repeat_interval": "repeatInterval"}
+    ours, theirs = flat(given["route"], "routes"), flat(made["route"], "routes")
+    assert [[route.get(key) for key in keys] for route in ours] == [[route.get(key) for key in keys.values()] for route in theirs]
+    assert [route.get("matchers", []) for route in ours] == [matched(route.get("matchers", [])) for route in theirs]
+    assert {key for route in ours for key in route} <= {*keys, "matchers", "routes"}, "nothing is left out"
+    muted = [(rule["source_matchers"], rule["target_matchers"], rule["equal"]) for rule in given["inhibit_rules"]]
+    assert muted == [(matched(rule["sourceMatch"]), matched(rule["targetMatch"]), rule["equal"]) for rule in made["inhibitRules"]]
+    dead_man = theirs[1]
+    assert matched(dead_man["matchers"]) == ['alertname="DeadMansSwitch"'] and dead_man["repeatInterval"] == "5m"
+
+
+def test_alertmanager_finds_the_notifier_and_shows_it_the_token():
+    (receiver,) = generate.alertmanager_config()["spec"]["receivers"]
+    (hook,) = receiver["webhookConfigs"]
+    readme, service = (HERE / "README.md").read_text("utf-8"), next(o for o in OBJECTS if o["kind"] == "Service" and o["metadata"]["name"] == "yicheng-notifier")
+    assert hook["url"] == f"http://{service['metadata']['name']}.{generate.NAMESPACE}.svc:{service['spec']['ports'][0]['port']}/v1/alerts" and hook["url"] in readme and hook["sendResolved"]
+    token = hook["httpConfig"]["authorization"]["credentials"]
+    assert f"create secret generic {token['name']} --from-literal={token['key']}=" in readme
+    for needed in ("enforcedNamespaceLabel: namespace", "alertmanagerConfigSelector", "alertmanagerConfigNamespaceSelector"):
+        assert readme.count(needed) == 2, "in both languages: without them no alert comes through"
 
 
 def test_text_stays_readable():

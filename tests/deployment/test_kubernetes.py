@@ -20,7 +20,7 @@ HERE = DEPLOY / "kubernetes"
 OVERLAYS = ["dev", "city", "province"]
 VERSIONS = ["1.30", "1.37"]
 """The oldest Kubernetes that the objects are meant for, and the newest that the validator knows."""
-CUSTOM = ["KafkaTopic", "PrometheusRule", "ScaledObject", "ServiceMonitor"]
+CUSTOM = ["AlertmanagerConfig", "KafkaTopic", "PrometheusRule", "ScaledObject", "ServiceMonitor"]
 PORTS = {"yicheng-worker": metrics.WORKER_PORT, "yicheng-notifier": metrics.NOTIFIER_PORT}
 KUSTOMIZE = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"] if shutil.which("kubectl") else None
 needs_kustomize = pytest.mark.skipif(KUSTOMIZE is None, reason="neither kustomize nor kubectl is installed: overlays are not built")
@@ -54,6 +54,8 @@ def check(document):
     if document["kind"] in CUSTOM:
         schema = json.loads((DEPLOY / "schemas" / f"{document['kind']}.json").read_text("utf-8"))
         jsonschema.Draft202012Validator(schema).validate(document)
+        for route in document["spec"].get("route", {}).get("routes", ()):  # of these the schema says nothing, but they are as the first one
+            jsonschema.Draft202012Validator(schema["properties"]["spec"]["properties"]["route"]).validate(route)
     else:
         for version in VERSIONS:
             kubernetes_validate.validate(document, version, strict=True)
@@ -145,7 +147,18 @@ class TestDeployment:
         assert [(e["port"], is_served(e["path"])) for e in monitored["endpoints"]] == [("metrics", True)]
 
     def test_a_successor_comes_when_its_predecessor_has_gone(self, deployment):
-        assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+        strategy = deployment["spec"]["strategy"]
+        assert strategy == {"type": "Recreate"} or strategy["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_there_is_one_notifier_and_its_outbox_is_on_a_volume_that_stays():
+    notifier, worker = (only(OBJECTS, "Deployment", f"yicheng-{name}")["spec"] for name in ("notifier", "worker"))
+    claim = only(OBJECTS, "PersistentVolumeClaim")
+    states = [next(volume for volume in spec["template"]["spec"]["volumes"] if volume["name"] == "state") for spec in (notifier, worker)]
+    assert states[0] == {"name": "state", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}} and "emptyDir" in states[1]
+    assert (notifier["replicas"], notifier["strategy"]["type"], claim["spec"]["accessModes"]) == (1, "Recreate", ["ReadWriteOnce"])
+    scaled = {replicas["name"] for overlay in OVERLAYS for replicas in documents(HERE / "overlays" / overlay / "kustomization.yaml")[0].get("replicas", [])}
+    assert scaled == set(), "no overlay has another number"
 
 
 def literals(path):

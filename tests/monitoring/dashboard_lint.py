@@ -16,8 +16,10 @@ RECORDED = [
     "job:courier_incident_latency_seconds:p99_5m", "job:courier_fix_age_seconds:p99_5m", "rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d",
 ]  # fmt: skip
 """What recording rules make. The labels stand before the first colon."""
+BY_CITY_TOO = dict.fromkeys(("rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d"), ("city",))
+"""Whose names are older than the label."""
 INFO = {"name_zh", "name_en", "policy"}
-SCRAPED = {"instance", "job"}
+SCRAPED = {"instance", "job", "namespace"}
 OTHERS = {
     "up": ("gauge", SCRAPED), "ALERTS": ("gauge", {"alertname", "alertstate", "severity"}), "process_cpu_seconds_total": ("counter", SCRAPED),
     "process_resident_memory_bytes": ("gauge", SCRAPED), "process_start_time_seconds": ("gauge", SCRAPED),
@@ -39,7 +41,7 @@ def known_series():
             known |= {f"{name}_bucket": ("counter", labels | {"le"}), f"{name}_sum": ("counter", labels), f"{name}_count": ("counter", labels)}
         else:
             known[name] = ("gauge", labels | INFO) if family._type == "info" else (family._type, labels)
-    return known | {name: ("gauge", set(name.split(":")[0].split("_"))) for name in RECORDED}
+    return known | {name: ("gauge", {*name.split(":")[0].split("_"), *BY_CITY_TOO.get(name, ())}) for name in RECORDED}
 
 
 KNOWN = known_series()

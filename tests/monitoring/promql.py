@@ -11,6 +11,28 @@ AGGREGATIONS = {"sum", "min", "max", "avg", "count", "group", "topk", "bottomk",
 LABEL_MAKERS = {"label_replace", "label_join"}
 
 
+def in_namespace(expr, namespace):
+    """The same with one more matcher in every selector, as the Prometheus Operator puts it there (``enforcedNamespaceLabel``).
+
+    >>> in_namespace('sum by (city) (rate(a_total{kind!="x"}[5m] offset 1h)) > on (city) max(b) or vector(0)', "n")
+    'sum by (city) (rate(a_total{namespace="n", kind!="x"}[5m] offset 1h)) > on (city) max(b{namespace="n"}) or vector(0)'
+    """
+    found, made, last, skip_to = list(TOKEN.finditer(expr)), [], 0, ""
+    for place, token in enumerate(found):
+        word, following = token[0], found[place + 1][0] if place + 1 < len(found) else ""
+        if skip_to:
+            skip_to = "" if word == skip_to else skip_to
+        elif word in GROUPINGS and following == "(":
+            skip_to = ")"
+        elif word in {"{", "["}:
+            skip_to = {"{": "}", "[": "]"}[word]
+        elif Reader.is_name(word) and following != "(" and word not in WORDS | GROUPINGS | AGGREGATIONS:
+            end = found[place + 1].end() if following == "{" else token.end()
+            made += [expr[last:end], f'namespace="{namespace}", ' if following == "{" else f'{{namespace="{namespace}"}}']
+            last = end
+    return "".join(made) + expr[last:]
+
+
 class Selector(NamedTuple):
     """A metric, the labels by which its series are chosen, and the function right around it."""
 

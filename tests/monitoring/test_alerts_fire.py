@@ -61,7 +61,7 @@ def test_in_ordinary_traffic_only_the_dead_mans_switch_fires(site, ordinary, req
         return bool(counts) and float(counts[0]["value"][1]) >= 40
 
     wait_for("forty scrapes, as if of twenty minutes", scraped, 120)
-    slow = set() if request.config.getoption("--long") else {"WorkerDown", "NoWorker", "NotifierDown"}
+    slow = set() if request.config.getoption("--long") else {"WorkerDown", "NoWorker", "NotifierDown", "ConsoleDown"}
     assert found - slow == {"DeadMansSwitch"}
     wait_for("the sink to hear of it", lambda: "DeadMansSwitch" in site.delivered("firing"), 30)
     SEEN.add("DeadMansSwitch")
@@ -202,6 +202,15 @@ def test_a_worker_that_starts_again_and_again(site, ordinary):
 
 
 @pytest.mark.long
+def test_a_console_that_is_gone(site, ordinary):
+    site.kill("console")
+    site.until_firing("ConsoleDown")
+    site.launch("console")
+    site.until_ready("console")
+    SEEN.update(["ConsoleDown"])
+
+
+@pytest.mark.long
 def test_a_notifier_that_is_gone(site, ordinary):
     site.kill("notifier")
     site.until_firing("NotifierDown")
@@ -246,8 +255,22 @@ def test_every_query_of_every_dashboard_has_an_answer(site, ordinary):
         site.scan(event_id="twice", waybill_id="twice")
     site.fix(ago_ms=2 * HOUR_MS)
     empty = lambda: [row for row in answers_of_dashboards(site) if not row[-1]]  # noqa: E731
-    with Traffic(1, lambda: site.answer("dismissed")):
+    with Traffic(1, lambda: site.answer("dismissed"), site.knock):
         wait_for(lambda: f"answers to {empty()}", lambda: not empty(), 60)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["alertmanager", "notifier", "prometheus"])
+def test_whoever_expects_the_dead_mans_switch_misses_it_when_a_part_has_stopped(site, part):
+    """It comes every ten seconds here; a sink that waits for four times as long notes that it stays away, and that it is back."""
+    child = {"alertmanager": site.alertmanager, "notifier": site.processes["notifier"], "prometheus": site.prometheus.process}[part]
+    site.until_heard_again()
+    child.send_signal(signal.SIGSTOP)
+    try:
+        site.until_missed(40)
+    finally:
+        child.send_signal(signal.SIGCONT)
+    site.until_heard_again()
 
 
 def test_when_prometheus_has_stopped_the_dead_mans_switch_ends(site):

@@ -23,6 +23,8 @@ from monitoring import dashboard_lint as lint
 from monitoring.promql import parsed
 from monitoring.queries import Refused, ask, panels, queries, variables
 from streams import metrics
+from streams.answers import ACTIONS, NO_ANSWERS
+from streams.counts import OTHER
 
 GRAFANA = ROOT / "deploy" / "grafana"
 FILES = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -220,3 +222,14 @@ def test_a_query_that_prometheus_refuses_is_told():
 
 def test_ages_are_those_that_the_notifier_shows():
     assert list(enforcement.AGES) == [*answers.AGES_S, answers.OLDEST]
+
+
+def test_every_kind_of_answer_has_its_name_and_only_answers_of_the_police_are_counted_as_such():
+    assert list(enforcement.ACTION_NAMES) == [*ACTIONS, OTHER]
+    panel = next(panel for panel in panels(DASHBOARDS["enforcement"]) if panel["title"] == "答复 · Answers")
+    assert [override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]] == [*ACTIONS, OTHER]
+    none = f'action!~"{"|".join([*sorted(NO_ANSWERS), OTHER])}"'
+    (alert,) = (rule for group in yaml.safe_load(RULES_FILE.with_name("alerts.yml").read_text("utf-8"))["groups"] for rule in group["rules"] if rule["alert"] == "NobodyAnswers")
+    assert alert["expr"].count("courier_answers_total") == alert["expr"].count(none) == 3
+    shown = [expr for dashboard in DASHBOARDS.values() for title, expr, _ in lint.expressions(dashboard) if "courier_answers_total" in expr and "sum by (action)" not in expr]
+    assert len(shown) == 3 and all(none in expr for expr in shown)

@@ -52,6 +52,15 @@ def test_every_section_says_what_it_means_where_to_look_and_what_to_do_in_both_l
     assert commands_of(section[places[1] : places[2]]), "somewhere to look"
 
 
+def test_processes_have_one_chinese_name_in_alerts_runbooks_and_dashboards():
+    chinese = [rule["annotations"][f"{what}_zh"] for rule in ALERTS for what in ("summary", "description")]
+    chinese += [re.sub(r"`[^`]*`", "", line) for line in TEXT.splitlines() if line.startswith(PARTS[1::2])]
+    boards = "".join(path.read_text("utf-8") for path in (FOLDER.parent / "grafana" / "dashboards").glob("*.json"))
+    chinese += re.findall(r"(?<=[\u4e00-\u9fff]) ?(?:worker|notifier)\b[^\"]*", boards)
+    assert [text for text in chinese if re.search(r"\b(worker|notifier)\b", text)] == []
+    assert "工作进程 (worker)" in HEAD and "通知进程 (notifier)" in HEAD and "工作进程" in boards and "通知进程" in boards
+
+
 def anchors(page):
     """As GitHub makes them of headings."""
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)}
@@ -120,8 +129,8 @@ class System:
             config = re.sub(rf'"\w+:{port}"', f'"127.0.0.1:{found}"', config)
         config = yaml.safe_load(config) | {"rule_files": [str(FOLDER / name) for name in ("recording.yml", "alerts.yml")]}
         for job in config["scrape_configs"]:
-            if job.pop("dns_sd_configs", None):  # names are known among containers only
-                job["static_configs"] = [{"targets": [f"127.0.0.1:{self.ports[WORKER_PORT]}"]}]
+            for found in job.pop("dns_sd_configs", ()):  # names are known among containers only
+                job["static_configs"] = [{"targets": [f"127.0.0.1:{self.ports[found['port']]}"] if found["port"] in self.ports else []}]
         (self.home / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
         for program, file, port in (("prometheus", self.home / "prometheus.yml", PROMETHEUS_PORT), ("prometheus-alertmanager", FOLDER / "alertmanager.yml", ALERTMANAGER_PORT)):
             if shutil.which(program):

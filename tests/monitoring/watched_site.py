@@ -22,7 +22,7 @@ from kafka import KafkaProducer
 from deploy import leash
 from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
-from deploy.monitoring import NOTIFIERS, RULES, WORKERS, Prometheus
+from deploy.monitoring import CONSOLES, NOTIFIERS, RULES, WORKERS, Prometheus
 from deploy.topic_admin import create_topics
 from producers.traffic import write_sample_registry
 from streams.policy.reader import load_policy
@@ -68,7 +68,8 @@ class Site:
         self.sink = home / "sink.jsonl"
         self.webhook_answers = 204
         self.server, self.webhook = receiver.serve(lambda headers, body: self.webhook_answers)
-        self.ports = {"worker-1": free_port(), "worker-2": free_port(), "notifier": free_port()}
+        self.ports = {"worker-1": free_port(), "worker-2": free_port(), "notifier": free_port(), "console": free_port()}
+        self.console_port = free_port()
         self.processes = {}
         self.sent = 0
         self.lock = threading.Lock()
@@ -105,6 +106,7 @@ class Site:
         own = {
             "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_METRICS_PORT": str(self.ports[name]), "YICHENG_STATE_DIR": str(self.home / name),
             "YICHENG_ALERTS_TOKEN": TOKEN, "YICHENG_SINK_FILE": str(self.sink), "YICHENG_WEBHOOK_URL": self.webhook, "YICHENG_WEBHOOK_SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0",
+            "YICHENG_CONSOLE_PORT": str(self.console_port),
         }  # fmt: skip
         self.processes[name] = self.yicheng.start(name.partition("-")[0], **{**own, **FAST, **more})
 
@@ -162,7 +164,7 @@ class Site:
         for name in ("recording.yml", "alerts.yml"):
             (rules / name).write_text(sooner((RULES / name).read_text("utf-8")), "utf-8")
         self.prometheus = Prometheus(self.home / "prometheus", free_port(), rules, self.alertmanager_port, scraped_every_s=1, flags=["--rules.alert.resend-delay=2s"])
-        self.prometheus.watch({WORKERS: [self.ports["worker-1"], self.ports["worker-2"]], NOTIFIERS: [self.ports["notifier"]]})
+        self.prometheus.watch({WORKERS: [self.ports["worker-1"], self.ports["worker-2"]], NOTIFIERS: [self.ports["notifier"]], CONSOLES: [self.ports["console"]]})
         self.prometheus.start()
         wait_for("Prometheus to know all processes", lambda: len(self.query("up == 1")) == len(self.ports) and self.firing() <= {"DeadMansSwitch"})
 
@@ -219,6 +221,12 @@ class Site:
     def answer(self, action="acknowledged"):
         self.send(FEEDBACK, "OLD", {"incident_id": "OLD", "action": action, "time_ms": now_ms(), "by": None, "reason": None})
 
+    def knock(self):
+        """A login and an answer that the console refuses."""
+        url = f"http://127.0.0.1:{self.console_port}"
+        for page in ("login", "answer"):
+            requests.post(f"{url}/api/{page}", json={}, headers={"Origin": url}, timeout=10)
+
     # --- what Prometheus says, and what was delivered ---
     def query(self, expression):
         answer = requests.get(f"{self.prometheus.url}/api/v1/query", params={"query": expression}, timeout=10).json()
@@ -249,6 +257,27 @@ class Site:
         """The names of the alerts that a sink has been told of."""
         events = [json.loads(line) for line in written_lines(self.sink)]
         return {event["data"]["labels"]["alertname"] for event in events if event["type"] == f"yicheng.alert.{status}.v1"}
+
+    def heard(self):
+        """How often a sink has got the dead man's switch."""
+        events = [json.loads(line) for line in written_lines(self.sink)]
+        return sum(event["type"] == "yicheng.alert.firing.v1" and event["data"]["labels"]["alertname"] == "DeadMansSwitch" for event in events)
+
+    def until_heard_again(self):
+        before = self.heard()
+        wait_for("the dead man's switch to come again", lambda: self.heard() > before, 60)
+
+    def until_missed(self, patience_s):
+        """Wait until it has stayed away for so long."""
+        last, since_s = self.heard(), time.monotonic()
+
+        def stayed_away():
+            nonlocal last, since_s
+            if (now := self.heard()) != last:
+                last, since_s = now, time.monotonic()
+            return time.monotonic() - since_s > patience_s
+
+        wait_for("the dead man's switch to be missed", stayed_away, 3 * patience_s)
 
     def deliveries(self):
         """How often the notifier has taken an alert."""

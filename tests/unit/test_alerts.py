@@ -62,17 +62,27 @@ def test_an_alert_and_its_end_are_events_with_ids_that_stay():
     assert (ended["type"], ended["time"], ended["data"]["labels"]["severity"]) == ("yicheng.alert.resolved.v1", "2026-11-29T10:05:00.000Z", "critical")
 
 
+def test_the_dead_mans_switch_is_told_each_time_that_it_comes():
+    """Its repeats would be no news else, and whoever expects it every few minutes would have it once."""
+    always = read_alerts(message("firing", labels={"alertname": "DeadMansSwitch", "severity": "info"}))[0]
+    first, second = (alert_entry(always, came_ms) for came_ms in (1_795_947_300_000, 1_795_947_600_000))
+    assert first.incident_id != second.incident_id and (first.revision, second.revision) == (1, 1)
+    assert [json.loads(entry.body)["time"] for entry in (first, second)] == ["2026-11-29T10:15:00.000Z", "2026-11-29T10:20:00.000Z"]
+    ended = read_alerts(message("resolved", labels={"alertname": "DeadMansSwitch"}))[0]
+    assert alert_entry(ended, 1) == alert_entry(ended, 2)
+
+
 def test_an_alert_that_is_not_on_disk_is_to_be_sent_again():
     assert post(served(AlertReceiver(full, None)), message("firing")) == (503, "the outbox cannot be used now; send them again\n")
     assert post(served(AlertReceiver(TakesAll(0), None)), message("firing")) == (503, "no sink takes alerts: those that reach real police do not; set YICHENG_SINK_FILE\n")
 
 
 def test_an_alert_is_told_in_the_words_of_its_rule_and_nothing_else():
-    body = alert_entry(read_alerts(message("firing", annotations={"summary_zh": "无 worker\n\x1b[31m", "summary_en": "No worker"}))[0]).body
+    body = alert_entry(read_alerts(message("firing", annotations={"summary_zh": "无 worker\n\x1b[31m", "summary_en": "No worker"}))[0], 0).body
     told = alert_message(body)
     assert told.title == "[告警 ALERT] NoWorker" and told.text.splitlines()[0] == told.title and "No worker" in told.text and "\x1b" not in told.text and len(told.text.splitlines()) == 3
     assert (told.message_id, told.body, told.severity) == (json.loads(body)["id"], body, "critical")
-    assert alert_message(alert_entry(read_alerts(message("resolved"))[0]).body).title == "[恢复 RESOLVED] NoWorker"
+    assert alert_message(alert_entry(read_alerts(message("resolved"))[0], 0).body).title == "[恢复 RESOLVED] NoWorker"
 
 
 @pytest.mark.parametrize("body", [

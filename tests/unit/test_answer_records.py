@@ -22,7 +22,7 @@ def count(action):
 
 
 def times():
-    return next(sample.value for sample in metrics.ACKNOWLEDGE_SECONDS.labels("waits")._samples() if sample.name == "_count")
+    return next(sample.value for sample in metrics.ACKNOWLEDGE_SECONDS.labels("150100", "waits")._samples() if sample.name == "_count")
 
 
 def test_a_late_answer_to_what_is_closed_counts_and_reopens_nothing():

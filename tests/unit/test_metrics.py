@@ -1,8 +1,11 @@
 """The metrics page, as Prometheus itself sees it."""
 
+import asyncio
 import math
 import re
 import subprocess
+import time
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +21,7 @@ from streams.errors import Unavailable
 from streams.exposition import Exposition
 from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
+from streams.runtime.fix_stage import FixStage
 from streams.runtime.stage import enterprise_label
 
 
@@ -49,6 +53,32 @@ def test_an_enterprise_that_nobody_has_registered_is_counted_as_other():
     registry = Registry(ZoneInfo("Asia/Shanghai"))
     registry.add([Enterprise(id="e")])
     assert [enterprise_label(registry, name) for name in ("e", "nobody", "*")] == ["e", "other", "*"]
+
+
+def test_each_incident_of_a_chunk_is_measured_from_the_arrival_of_the_chunks_first_record(monkeypatch):
+    """The last record's arrival would understate what the others waited."""
+    measured = []
+    monkeypatch.setattr(metrics.INCIDENT_LATENCY, "observe", lambda seconds, exemplar: measured.append((round(seconds), exemplar)))
+
+    async def nothing(*_):
+        return None
+
+    def judge(_, chunk):
+        return SimpleNamespace(transitions=[SimpleNamespace(incident_id=name) for name in chunk[0].value], rejects=[], forgotten={}, outcomes={}, chunk=None)
+
+    partition = SimpleNamespace(arrivals=SimpleNamespace(read_until=lambda _: None))
+    stage = SimpleNamespace(engine=SimpleNamespace(judge=judge), partition=lambda _: asyncio.sleep(0, partition), _publish=nothing, refuse=nothing, city="150100", partitions={})
+    now_ms = int(time.time() * 1000)
+    for age_ms, names in ((9_000, ["I1", "I2"]), (None, ["I3"]), (9_000, [])):
+        first = SimpleNamespace(partition=0, value=names, arrived_ms=age_ms and now_ms - age_ms, timestamp=now_ms)
+        asyncio.run(FixStage.process(stage, [first, SimpleNamespace(arrived_ms=now_ms, timestamp=now_ms)]))
+    assert measured == [(9, {"incident_id": "I1"}), (9, {"incident_id": "I2"})]
+
+
+def test_durations_and_ages_say_that_they_are_seconds_and_rare_words_are_explained():
+    said = {metric._name: metric._documentation for metric in vars(metrics).values() if hasattr(metric, "_documentation")}
+    assert [text for name, text in said.items() if name.endswith("_seconds") and not text.startswith("Seconds ")] == []
+    assert "vehicles (fixes)" in said["courier_fixes"] and "state" in said["courier_checkpoint_seconds"] and "state" in said["courier_checkpoint_age_seconds"]
 
 
 def test_no_label_could_name_a_vehicle_or_a_waybill():

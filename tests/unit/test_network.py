@@ -10,12 +10,13 @@ import pytest
 from producers.sample_registry import sample_registry
 from streams import metrics
 from streams.policy.checks import is_share
+from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
 from streams.registry.figure_clauses import CLAUSES
 from streams.registry.key_figures import LEVELS, TITLES, network
-from streams.registry.records import decode_entry
+from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
-from streams.runtime.reference import measure_network
+from streams.runtime.reference import Reference, measure_network
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON_2026 = 1_782_446_400_000
@@ -276,3 +277,40 @@ def test_metrics_say_who_goes_on_judging_by_a_document_that_has_ended():
 def test_measures_are_bounded_whatever_the_records_say():
     many = [vehicle(n, emission_standard=f"E{n}") for n in range(200)]
     assert figures(*many).keys() == {"emission_other"}
+
+
+def targets():
+    return {s.labels["measure"]: s.value for m in metrics.TARGET_RATIO.collect() for s in m.samples if s.labels["city"] == "150100"}
+
+
+def version(valid_from, **targets):
+    return Policy(msgspec.structs.replace(load_policy("hohhot-2019").pack, valid_from=valid_from, stated_targets=targets))
+
+
+def test_a_target_that_a_new_version_has_not_any_more_is_gone():
+    before, after = version("2019-01-01", green_packaging=0.9, electronic_waybill=0.8), version("2026-01-01", electronic_waybill=0.7)
+    known = Registry(before.timezone)
+    measure_network(before, known, NOON_2026)
+    assert targets() == {"green_packaging": 0.9, "electronic_waybill": 0.8}
+    measure_network(after, known, NOON_2026)
+    assert targets() == {"electronic_waybill": 0.7}
+
+
+def test_what_follows_dates_is_set_again_on_a_new_day_and_a_version_counts_from_its_day_on():
+    before, after = version("2019-01-01", electronic_waybill=0.8), version("2026-06-27", electronic_waybill=0.9)
+    reference = Reference("nowhere:1", before.name)
+    reference._publish(before.name, [before, after])
+    reference.registry.put("vehicle", "1", decode_versions(json.dumps([vehicle(1, energy="electric", valid_until="2026-06-26")]).encode()))
+    measured = []
+    reference.on_change = lambda: measured.append("on change")
+
+    def shown():
+        return targets()["electronic_waybill"], sum(s.value for m in metrics.VEHICLES_ACTIVE.collect() for s in m.samples if s.labels["city"] == "150100")
+
+    reference._measure_daily(NOON_2026)
+    assert shown() == (0.8, 1)
+    midnight_ms = after.valid_from_ms
+    reference._measure_daily(midnight_ms - 1)
+    assert shown() == (0.8, 1)
+    reference._measure_daily(midnight_ms)
+    assert shown() == (0.9, 0) and measured == [], "no stage has to change for it"
