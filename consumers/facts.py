@@ -22,7 +22,7 @@ _SUBJECTS = {
 }  # fmt: skip
 REMINDER = 100
 """The step of the first reminder; the escalation that follows it has the steps after."""
-_WHOLE_CITY = Words("全市", "the whole city")
+_WHOLE_CITY = Words("全部企业", "all enterprises together")
 TITLE_FIELDS = (
     "city", "rule", "rule_id", "rule_zh", "rule_en", "severity", "transition_zh", "transition_en", "who", "plate", "vehicle_id", "line_id", "outlet_id",
     "enterprise_id", "zone_id", "reason_zh", "reason_en", "clause", "document", "document_number", "opened_at",
@@ -131,6 +131,6 @@ def _basis(incident: Reported, data: Mapping[str, Any], lang: Lang) -> str | Non
     if basis not in BASIS_WORDS:
         return f"依据：{MARKS[None].zh}" if lang == "zh" else f"Basis: {MARKS[None].en}"
     figures: Any = data.get("figures") if data.get("figures") == "illustrative" else None
-    words = basis_words(basis, figures, duty_of if isinstance(duty_of, str) and duty_of in DUTY_WORDS else None, incident.responsible)  # type: ignore[arg-type]
+    words = basis_words(basis, figures, duty_of if isinstance(duty_of, str) and duty_of in DUTY_WORDS else None, incident.responsible, incident.lead, incident.reading)  # type: ignore[arg-type]
     said = str(getattr(words, lang))
     return said[0].upper() + said[1:]

@@ -53,6 +53,8 @@ class Reported(msgspec.Struct):
     responsible: list[str] = []
     continued_by: str | None = None
     driver_id: str | None = None
+    lead: str | None = None
+    reading: str | None = None
 
 
 class _Event(msgspec.Struct):

@@ -58,7 +58,7 @@ def read_vehicle(text: str) -> Asked:
             shown.append(words)
     if not shown:
         raise BadInput("--vehicle: nothing is said of it; say it as in light_van,electric,box,marked,pass:green")
-    vehicle = Vehicle(id="-", marked="marked" in facts, joint_delivery="joint_delivery" in facts, enterprise_id="-", **said)  # type: ignore[arg-type]
+    vehicle = Vehicle(id="-", marked="marked" in facts or None, joint_delivery="joint_delivery" in facts or None, enterprise_id="-", **said)  # type: ignore[arg-type]
     enterprise = Enterprise(id="-", key_enterprise="key_enterprise" in facts, credit="black" if "black" in facts else "normal")
     described = Words("、".join(words.zh for words in shown), ", ".join(words.en for words in shown))
     return Asked(Subject("-", vehicle, enterprise, tuple(passes), 0, 1), described)
@@ -110,6 +110,8 @@ def outcome_lines(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule,
     vehicle = getattr(asked.words, lang)
     always = any(finding.kind == "forbidden" and not finding.spans for finding in found)
     no = {"zh": "不可以" if always else "部分时段不可以", "en": "No" if always else "Not all day"}[lang]
+    if all(finding.rule.basis == "illustrative" for finding in found if finding.kind == "forbidden"):
+        no += {"zh": "（所依规则为示例）", "en": ", by rules that are illustrative"}[lang]
     yield {
         "no": {"zh": f"问：{vehicle}，可否通行？答：{no}。", "en": f"May this vehicle be there ({vehicle})? {no}."},
         "unless": {"zh": f"问：{vehicle}，可否通行？答：{no}，除非另有所列的豁免情形。", "en": f"May this vehicle be there ({vehicle})? {no}, unless it is exempt as said here."},
@@ -157,7 +159,7 @@ def _frees(alternative: Exemption, rule: Rule, when: Moment, subject: Subject) -
 def _reason(finding: _Finding, policy: Policy, lang: Lang) -> str:
     """Why, with the words by which."""
     rule = finding.rule
-    title, demand, clause, basis = (getattr(words, lang) for words in (title_words(rule.rule), rule_words(rule, policy).demand, clause_words(rule), rule_basis_words(rule)))
+    title, demand, clause, basis = (getattr(words, lang) for words in (title_words(rule.rule), rule_words(rule, policy).demand, clause_words(rule.clause, rule.quote), rule_basis_words(rule)))
     space = "" if lang == "zh" else " "
     if finding.kind == "other":
         return {"zh": f"不属于“{title}”所限的车辆：{demand}", "en": f"The vehicle is none of those that are concerned: {demand}"}[lang]

@@ -12,7 +12,9 @@ import msgspec
 import orjson
 
 from deploy.intake import Chunk, Intake, progress_bar
+from deploy.report.enterprises import interruptions
 from deploy.report.figures import document_facts, key_figures, measured, whole_period
+from deploy.report.network import active_numbers, transit
 from streams.city.city_judge import CityJudge, Due
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data
@@ -33,6 +35,7 @@ from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies, Policy
+from streams.registry.figure_clauses import clauses_of
 from streams.registry.registry import Registry
 from streams.topics import FEEDBACK, GPS
 from streams.vehicles.empty_run import driven_row
@@ -176,9 +179,12 @@ class _Judging:
         others = self.other_rows()
         rows = [*rates, *(row for found in others.values() for row in found)]
         period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
-        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, period.last.isoformat()) if period else []
+        clauses = clauses_of(policy.pack.city.adcode, policy.pack.document.title)
+        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses, period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
-        return {"document": document, **others, "credit": list(self.standings.values()), "key_figures": known}
+        bounds_ms = period.bounds_ms(policy.days) if period else (0, 0)
+        told = {"transit": transit(self.registry, rows, bounds_ms[1] - 1), "interruptions": interruptions(self.registry, msgspec.to_builtins(incidents), bounds_ms)} if period else {}
+        return {"document": document, **others, **told, "credit": list(self.standings.values()), "key_figures": known}
 
 
 def read_answers(name: str) -> Iterator[Answered]:

@@ -70,7 +70,7 @@ rules:
 $rules
 targets: # 目标 targets: source: document 须有 clause needs clause | operator 运营方的目标 the operator's own
   electronic_waybill: {value: 0.90, source: operator}
-  # locker_cells: {value: 1000, by: 2027-12-31, clause: 四（十二）, source: document, basis: stated}
+  # locker_cells: {value: 1000, by: 2027-12-31, clause: 四（十二）, source: document, basis: stated, quote: 待填}
 """)
 _ZONES = Template("""\
 {"type": "FeatureCollection", "adcode": "$adcode", "features": [

@@ -241,6 +241,7 @@ def _claims() -> Iterator[str]:
         ("`duty_of`", f"whom the words bind: {_values(DUTY_WORDS)}"),
         ("`responsible`", "the authorities that the document names after these words, as it names them, the leading one first"),
         ("`stands_in_for`", "rules that the document tells an authority to make, for which the entry stands in"),
+        ("`reading`", "how the words are read where they do not spell it out, and what of the judging is the pack's own: `中文 (English)`; said instead of the general words about `figures`"),
     ])  # fmt: skip
     yield (
         "`document` has `title` and `file`, and may have `number`, `published` (as much of the date as is known), `in_force` (`from`, `until`), `source` (from where the dates are known)"

@@ -72,7 +72,7 @@ class Pool:
         drivers = [d for name in vehicle.driver_ids if isinstance(d := self.registry.at("driver", name, self.at_ms), Driver)]
         found = {
             "suspended": vehicle.status != "active",
-            "unmarked": not vehicle.marked,
+            "unmarked": vehicle.marked is False,
             "malformed": pattern is not None and not pattern.fullmatch(vehicle.id),
             "open": vehicle.body == "open" and vehicle.vehicle_class in VANS,
             "untrained": any(d.trained_until == LAPSED for d in drivers),

@@ -109,7 +109,7 @@ def _is_in_order(vehicle: Vehicle, policy: Policy) -> bool:
     """Whether it is a van or a truck that nothing is wrong with."""
     numbered = policy.identifier is None or policy.identifier.fullmatch(vehicle.id) is not None
     at_home = str(vehicle.plate).startswith(plate_prefix(policy))
-    return vehicle.vehicle_class in MOTOR and numbered and at_home and vehicle.marked and vehicle.status == "active" and vehicle.body == "box" and vehicle.insured_until == GOOD
+    return vehicle.vehicle_class in MOTOR and numbered and at_home and vehicle.marked is True and vehicle.status == "active" and vehicle.body == "box" and vehicle.insured_until == GOOD
 
 
 def _vehicle(policy: Policy, rng: random.Random, number: int, unified_number: int) -> Iterator[AnyEntry]:

@@ -28,7 +28,8 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     ``closed_at_ms`` is None while it is open; ``lon`` and ``lat`` are those of its first evidence, or of the outlet;
     ``fix_count``: of how many fixes, scans, parcels or charges it is made. An id is None where it is about no such thing.
     ``clause_text`` and what follows it: what the pack says of its document, None and empty where it says nothing;
-    ``continued_by``: who goes on judging by the document where it was over when the incident began.
+    ``continued_by``: who goes on judging by the document where it was over when the incident began;
+    ``lead``: who of ``responsible`` leads, where the document says it; ``reading``: how its words are read where they do not spell it out.
     """
 
     incident_id: str
@@ -66,6 +67,8 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     continued_by: str | None = None
     line_id: str | None = None
     driver_id: str | None = None
+    lead: str | None = None
+    reading: str | None = None
 
     @property
     def subject(self) -> str:

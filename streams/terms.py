@@ -57,6 +57,7 @@ DAYS = (
     Words("周一", "Monday"), Words("周二", "Tuesday"), Words("周三", "Wednesday"), Words("周四", "Thursday"),
     Words("周五", "Friday"), Words("周六", "Saturday"), Words("周日", "Sunday"),
 )  # fmt: skip
+_INNER = str.maketrans("“”", "‘’")
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 _UNITS = (
     (86_400_000, Words("天", "day")), (3_600_000, Words("小时", "hour")), (60_000, Words("分钟", "minute")),
@@ -94,8 +95,12 @@ def listed(words: Iterable[str], lang: Lang, last: Literal["and", "or"] = "and")
 
 
 def quoted(text: str) -> str:
-    """A name or somebody's own words in quotation marks."""
-    return f"“{text}”"
+    """A name or somebody's own words in quotation marks; those inside become single ones.
+
+    >>> quoted("定期发布“红黑榜”")
+    '“定期发布‘红黑榜’”'
+    """
+    return f"“{text.translate(_INNER)}”"
 
 
 def either(words: str, terms: Mapping[str, Words]) -> str | None:

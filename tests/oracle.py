@@ -169,7 +169,7 @@ class Oracle:
             return True
         if vehicle and (vehicle.get("vehicle_class") in exempt.get("classes", ()) or vehicle.get("body") in exempt.get("body", ())):
             return True
-        if vehicle and exempt.get("marked") == "true" and vehicle.get("marked", True):
+        if vehicle and exempt.get("marked") == "true" and vehicle.get("marked") is True:
             return True
         if enterprise and exempt.get("key_enterprise") == "true" and enterprise.get("key_enterprise"):
             return True
@@ -200,7 +200,7 @@ class Oracle:
             if vehicle is None:
                 return False
             differs = fix.get("plate") and vehicle.get("plate") and fix["plate"] != vehicle["plate"]
-            return vehicle.get("marked", True) is False or bool(differs)
+            return vehicle.get("marked") is False or bool(differs)
         if kind in ("restricted_hours", "silent_vehicle"):
             return True
         if kind == "overstayed_stop":

@@ -63,7 +63,7 @@ def policy_check(
     checked = load_policy(pack, documents)
     if documents is None:
         checked = _checked_beside(pack, checked)
-    for warning in checked.warnings:
+    for warning in [*checked.warnings, *_unfilled(pack, checked)]:
         print(f"yicheng: warning: {shown(warning)}", file=sys.stderr)
     if date is None and at is None and asked is None:
         say(explain(checked, language))
@@ -127,13 +127,23 @@ def _checked_beside(pack: str, read: Policy) -> Policy:
     return read
 
 
+def _unfilled(pack: str, read: Policy) -> list[str]:
+    """That something in a pack is still to be filled in, where it is."""
+    from streams.policy.claims import TO_FILL_IN, unfilled
+
+    lines = unfilled(read.pack)
+    return [f"{pack}:{lines[0]}: {TO_FILL_IN} is still to be filled in (lines {', '.join(map(str, lines))})"] if lines else []
+
+
 @app.command("publish")
 def policy_publish(pack: Annotated[str, typer.Argument(help="pack by name or path")]) -> None:
-    """Publish a pack to Kafka, after checking it."""
+    """Publish a pack to Kafka, after checking it; where its document lies beside it, all quotes must stand there."""
     from deploy.admin import publish_policy
     from streams.policy.reader import load_policy
 
-    checked = load_policy(pack)
+    checked = _checked_beside(pack, load_policy(pack))
+    for problem in _unfilled(pack, checked):
+        raise BadInput(problem)
     versions = publish_policy(current_settings().kafka_bootstrap, checked)
     say(f"{checked.name} published{f'; it has {versions} versions now' if versions > 1 else ''}")
 

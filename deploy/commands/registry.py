@@ -10,6 +10,7 @@ import typer
 
 from deploy.commands.options import Encoding, Seed, current_settings, policy_named
 from deploy.commands.printed import say
+from streams.basis import Words
 from streams.errors import YichengError
 from streams.shown import shown_json
 
@@ -81,17 +82,26 @@ def registry_check(
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    found = findings(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets)
+    found = findings(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack))
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:
         raise YichengError(f"{file}: it names records that it does not hold; add them, or correct the names 引用了未登记的记录，请补充或更正")
 
 
-def _asking(pack: Pack) -> set[str]:
-    """The rules of a pack, and ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only."""
+def _asking(pack: Pack) -> dict[str, Words]:
+    """What the rules of a pack are called; ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only, ``exempt:marked`` where marking exempts."""
+    from streams.policy.conditions import title_words
+
+    titles = {rule.rule: title_words(rule.rule) for rule in pack.rules}
     allowed = {key for rule in pack.rules if rule.rule == "nonstandard_vehicle" for key in ("classes", "body", "energy") if getattr(rule.parameters.allow, key) is not None}
-    return {rule.rule for rule in pack.rules} | {f"nonstandard_vehicle:{key}" for key in allowed}
+    exempting = {f"exempt:{key}": titles[rule.rule] for rule in pack.rules for each in rule.alternatives for key in each.conditions}
+    return titles | {f"nonstandard_vehicle:{key}": titles["nonstandard_vehicle"] for key in allowed} | {key: Words(f"{zh}的豁免", f"exemptions from: {en}") for key, (zh, en) in exempting.items()}
+
+
+def _lines(pack: Pack) -> list[str]:
+    """The delivery lines that a pack names."""
+    return [line for rule in pack.rules if rule.rule == "missed_line" for line in rule.parameters.lines or ()]
 
 
 @app.command("export")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import statistics
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -18,17 +19,21 @@ from msgspec import structs
 from deploy import published
 from deploy.report.enterprises import drivers, interruptions, named, standings
 from deploy.report.figures import Period, document_facts, key_figures, measured, summed
-from deploy.report.network import lines_run, network_on_map, parking, transit
+from deploy.report.network import active_numbers, lines_run, network_on_map, parking, transit
 from streams.answers import NO_ANSWERS
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
 from streams.policy.conditions import title_words
 from streams.policy.policy import Policy
 from streams.policy.reader import packs
+from streams.registry.figure_clauses import SECTIONS, clauses_of
+from streams.registry.key_figures import network
 from streams.registry.registry import Registry
 
 GREEN_POINT_PARCELS = 100
 MONTHS_SHOWN = 12
+FLEET = ("nev_share", "emission_3", "emission_4", "emission_5", "emission_6", "emission_other")
+"""Figures of vehicles that are told month by month."""
 Row = dict[str, Any]
 
 
@@ -88,6 +93,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
     period = Period.checked(from_, until)
     city, pack, bounds_ms = policy.pack.city, policy.pack, period.bounds_ms(policy.days)
     at_ms, last = bounds_ms[1] - 1, period.last.isoformat()
+    spoken = (city.adcode, pack.document.title)
     of_city = [row for row in found.rates if row["city"] == city.adcode]
     of_period = [row for row in of_city if period.covers(row["date"])]
     days = [row for row in of_period if is_of_day(row)]
@@ -101,14 +107,15 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "from": period.first.isoformat(),
         "until": last,
         "before": {"from": period.before.first.isoformat(), "until": period.before.last.isoformat()},
-        "kpis": key_figures(measured(policy, registry, of_city, period), measured(policy, registry, of_city, period.before), pack.targets, last),
+        "kpis": key_figures(measured(policy, registry, of_city, period), measured(policy, registry, of_city, period.before), pack.targets, clauses_of(*spoken), last, active_numbers(policy, registry, of_city, period)),
+        "clauses": clauses_of(*spoken, SECTIONS),
         "enterprises": [_rates(counts, **named(name, registry, at_ms)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
         "standings": standings(policy, registry, found.credit, within, at_ms),
         "keeps_credit": bool(policy.credit_rules),
         "confirmed_only": any(rule.parameters.confirmed_only for rule in policy.credit_rules),
         "drivers": drivers(registry, within, at_ms),
         "days": [_rates(by_date[day], date=day) for day in sorted(by_date) if by_date[day].accepted],
-        "months": _months(of_city, last),
+        "months": _months(policy, registry, of_city, last),
         "incidents": _by_rule(policy, within),
         "interruptions": interruptions(registry, within, bounds_ms),
         "parking": parking(policy, of_period),
@@ -130,33 +137,41 @@ def _rates(counts: Counts, **of: str) -> Row:
     }
 
 
-def _months(rows: Iterable[Row], last: str) -> list[Row]:
-    """The last months up to a local date, each whole as far as it goes, and whether green packaging rose against the month before.
+def _months(policy: Policy, registry: Registry, rows: Iterable[Row], last: str) -> list[Row]:
+    """The last months up to a local date, each whole as far as it goes, whether green packaging rose against the month before, and the fleet on record at its end.
 
-    不断提高 (Hohhot 六（十七）); None for the first, and met at 100 %.
+    不断提高 (Hohhot 六（十七）); None for the first, and met at 100 %. 逐步提高新能源汽车使用比例 (all five).
     """
     city_wide = (row for row in rows if is_of_day(row) and row["enterprise_id"] == CITY_WIDE and row["date"] <= last)
     sums = {month: counts for month, counts in sorted(summed(city_wide, lambda row: row["date"][:7]).items()) if counts.accepted}
     months = [_rates(counts, month=month) for month, counts in sums.items()][-MONTHS_SHOWN:]
     before: list[Row | None] = [None, *months]
     rising = [month["green_rate"] > earlier["green_rate"] or month["green_rate"] == 1 if earlier else None for earlier, month in zip(before, months, strict=False)]
-    return [{**month, "green_rising": rose} for month, rose in zip(months, rising, strict=True)]
+    return [{**month, "green_rising": rose, **_fleet(policy, registry, min(f"{month['month']}-31", last))} for month, rose in zip(months, rising, strict=True)]
+
+
+def _fleet(policy: Policy, registry: Registry, day: str) -> Row:
+    """The share of new-energy vehicles and the emission standards on record at the end of a local date, or of its month where that has fewer days."""
+    year, month, number = map(int, day.split("-"))
+    known = network(registry, policy.days.bounds_ms(date(year, month, min(number, monthrange(year, month)[1])).isoformat())[1] - 1)
+    return {measure: known.get(measure) for measure in FLEET}
 
 
 def _by_rule(policy: Policy, incidents: Sequence[Row]) -> list[Row]:
     """A row for each rule of the pack, and for those of before that incidents name: how many, on what basis, by which words, who is responsible."""
+    pack = policy.pack
     count: Counter[str] = Counter(data["rule_id"] for data in incidents)
     still_open: Counter[str] = Counter(data["rule_id"] for data in incidents if data["state"] == "open")
     rules: dict[str, Mapping[str, Any]] = {
         rule.id: {"rule": rule.rule, "clause": rule.clause, "severity": rule.severity, "clause_text": rule.quote, "basis": rule.basis, "figures": rule.figures,
-                  "duty_of": rule.duty_of, "responsible": rule.responsible, "stands_in_for": rule.stands_in_for, "zones": rule.zone_ids}
-        for rule in policy.pack.rules
+                  "duty_of": rule.duty_of, "responsible": rule.responsible, "lead": pack.document.lead_of(rule.responsible), "reading": rule.reading, "stands_in_for": rule.stands_in_for, "zones": rule.zone_ids}
+        for rule in pack.rules
     }  # fmt: skip
     rules |= {data["rule_id"]: data for data in incidents if data["rule_id"] not in rules}
     return [
         {
             "rule_id": rule_id, **{key: said[key] for key in ("rule", "clause", "severity")}, "incidents": count[rule_id], "open": still_open[rule_id],
-            **{key: said.get(key) for key in ("basis", "figures", "duty_of", "stands_in_for")}, "clause_text": said.get("clause_text") or "",
+            **{key: said.get(key) or None for key in ("basis", "figures", "duty_of", "lead", "reading", "stands_in_for")}, "clause_text": said.get("clause_text") or "",
             "zones": [dict(zip(("name_zh", "name_en"), policy.zone_name(zone), strict=True)) for zone in said.get("zones") or ()],
             "responsible": list(said.get("responsible") or ()), **dict(zip(("title_zh", "title_en"), title_words(said["rule"]), strict=True)),
         }

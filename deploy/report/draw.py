@@ -1,7 +1,4 @@
-"""``yicheng report draw``: vehicles, outlets and inspectors drawn at random (双随机一公开), so that anyone can repeat it.
-
-Hohhot 二（五）, Hezhou 二（一）1, Shaoxing 十, Wulong 三（三）.
-"""
+"""``yicheng report draw``: vehicles, outlets and inspectors drawn at random (双随机、一公开), so that anyone can repeat it; the clauses are in ``figure_clauses``."""
 
 from __future__ import annotations
 
@@ -11,8 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from deploy.report.figures import document_facts
 from streams.errors import BadInput
 from streams.policy.policy import Policy
+from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.registry import Registry
 
 METHOD = {
@@ -30,7 +29,9 @@ def draw(policy: Policy, registry: Registry, *, seed: str, count: int, on: date,
     """
     at_ms = policy.days.bounds_ms(on.isoformat())[1] - 1
     valid = registry.valid(at_ms)
-    drawn: dict[str, Any] = {"city": policy.pack.city.adcode, "date": on.isoformat(), "seed": seed, "method": METHOD}
+    clause, words = clauses_of(policy.pack.city.adcode, policy.pack.document.title, SECTIONS).get("draw", (None, None))
+    drawn: dict[str, Any] = {"city": policy.pack.city.adcode, "date": on.isoformat(), "document": document_facts(policy, on.isoformat()), "clause": clause, "clause_text": words}
+    drawn |= {"seed": seed, "method": METHOD}
     for kind in ("vehicle", "outlet"):
         ids = sorted(entry.id for entry in valid[kind] if getattr(entry, "status", "active") == "active")
         if count > len(ids):

@@ -24,7 +24,7 @@ def named(enterprise_id: str, registry: Registry, at_ms: int) -> dict[str, str]:
     known = registry.at("enterprise", enterprise_id, at_ms)
     names = (known.name_zh, known.name_en) if isinstance(known, Enterprise) else (None, None)
     if enterprise_id == CITY_WIDE:
-        names = ("全市", "whole city")
+        names = ("全部企业合计", "all enterprises together")
     return {"enterprise_id": enterprise_id, "name_zh": names[0] or enterprise_id, "name_en": names[1] or enterprise_id}
 
 

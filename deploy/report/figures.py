@@ -14,6 +14,7 @@ from streams.errors import BadInput
 from streams.policy.checks import is_share
 from streams.policy.pack import Target
 from streams.policy.policy import Policy
+from streams.registry.figure_clauses import Clauses
 from streams.registry.key_figures import TITLES, network
 from streams.registry.registry import Registry
 from streams.shares import MOST_DIGITS
@@ -122,18 +123,24 @@ def is_a_share(measure: str) -> bool:
     return is_share(measure) or measure in SCANNED.values()
 
 
-def key_figures(measured: Measured, before: Measured, targets: Mapping[str, Target], until: str) -> list[dict[str, Any]]:
-    """A row for each measure that is measured or has a target, as of the last local day ``until``."""
+def key_figures(measured: Measured, before: Measured, targets: Mapping[str, Target], clauses: Clauses, until: str, active: Mapping[str, float] | None = None) -> list[dict[str, Any]]:
+    """A row for each measure that is measured or has a target, as of the last local day ``until``, with the clause that speaks of it (``clauses``).
+
+    ``active``: how many of what a measure counts are in use; a target is reached by these.
+    """
     names = [*TITLES, *(name for name in (*measured, *targets) if name not in TITLES)]
-    return [_key_figure(name, measured, before, targets.get(name), until) for name in dict.fromkeys(names) if name in measured or name in targets]
+    return [
+        _key_figure(name, measured, before, targets.get(name), until, (active or {}).get(name)) | dict(zip(("figure_clause", "figure_quote"), clauses.get(name, (None, None)), strict=True))
+        for name in dict.fromkeys(names) if name in measured or name in targets
+    ]  # fmt: skip
 
 
-def _key_figure(measure: str, measured: Measured, before: Measured, target: Target | None, until: str) -> dict[str, Any]:
+def _key_figure(measure: str, measured: Measured, before: Measured, target: Target | None, until: str, active: float | None) -> dict[str, Any]:
     value, earlier = measured.get(measure), before.get(measure)
-    standing = status(measure, value, target, until)
-    claims = {key: getattr(target, key, None) or None for key in ("by", "clause", "quote", "source", "scope", "basis")}
+    standing = status(measure, value if value is None or active is None else min(value, active), target, until)
+    claims = {key: getattr(target, key, None) or None for key in ("by", "clause", "quote", "source", "scope", "basis", "reading")}
     return {
-        "measure": measure, "value": value, "before": earlier, "change": None if value is None or earlier is None else value - earlier,
+        "measure": measure, "value": value, "active": active, "before": earlier, "change": None if value is None or earlier is None else value - earlier,
         "target": target.value if target else None, **claims, "status": standing, "met": {"met": True, "missed": False}.get(standing),
     }  # fmt: skip
 

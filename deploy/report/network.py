@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from typing import Any
 
 from deploy.report.enterprises import named
+from deploy.report.figures import Period
 from streams.clock import HOUR_MS
 from streams.counts import MONTH_DAYS, is_of_outlet
 from streams.policy.policy import Policy
+from streams.registry.key_figures import LEVELS as MEASURES
 from streams.registry.registry import Registry
 
 Row = dict[str, Any]
@@ -45,6 +47,13 @@ def network_on_map(policy: Policy, registry: Registry, rows: Iterable[Row], at_m
             *({"kind": "outlet" if record.filed else "unfiled_outlet", "id": record.id, "lon": record.lon, "lat": record.lat} for record in outlets if _placed(record)),
         ],
     }  # fmt: skip
+
+
+def active_numbers(policy: Policy, registry: Registry, rows: Sequence[Row], period: Period) -> dict[str, float]:
+    """Measure → how many of what it counts were in use in a period: facilities scanned at within the 30 days before its end, delivery lines run a day; what no row says is left out."""
+    network, run = network_on_map(policy, registry, rows, period.bounds_ms(policy.days)[1] - 1), lines_run(row for row in rows if period.covers(row["date"]))
+    found: dict[str, float] = {MEASURES[row["level"]]: row["active"] for row in network["levels"] if row["active"] is not None and row["number"]}
+    return found | ({"delivery_lines": run["run"] / run["days"]} if run else {})
 
 
 def _placed(record: Any) -> bool:

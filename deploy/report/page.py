@@ -20,13 +20,15 @@ from deploy.report.content import gather, published_now
 from deploy.report.enterprises import DRIVER_RULES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
-from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
+from streams.basis import OWN_WORDS, basis_words, reading_words
 from streams.errors import YichengError
 from streams.policy.conditions import title_words
 from streams.policy.policy import Policy
+from streams.policy.wording import clause_words, source_words, stands_in_words
 from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
 from streams.shares import figure, percent, target_percent
+from streams.terms import quoted
 
 Row = dict[str, Any]
 MEASURES_ABREAST = 7
@@ -60,7 +62,8 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
     kinds = {place["kind"] for place in report["network"]["places"]}
     return {
         "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
-        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "addressed": lambda row: t.words(DUTY_WORDS[row["duty_of"]]),
+        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"])), "clause": lambda spoken: t.words(clause_words(*spoken)),
+        "source": lambda kpi: t.words(source_words(kpi["source"], kpi["clause"])), "reading": lambda kpi: t.words(reading_words(kpi["reading"])), "quoted": quoted,
         "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
         "listed": {credit: [row for row in report["standings"] if row["credit"] == credit] for credit in ("black", "red", "normal")},
@@ -79,11 +82,8 @@ def _response(t: Writer, said: Row) -> Markup:
 
 
 def basis(t: Writer, row: Row) -> Markup:
-    """On what a rule rests, in words."""
-    if row["basis"] is None:
-        return t("no_basis")
-    said = [BASIS_WORDS[row["basis"]], *([FIGURES_WORDS] if row["figures"] else [])]
-    return t.pair("；".join(words.zh for words in said), "; ".join(words.en for words in said))
+    """On what a rule rests, in the words of packs and messages."""
+    return t.words(basis_words(row["basis"], row["figures"], row["duty_of"], row["responsible"], row["lead"], row["reading"]) or OWN_WORDS)
 
 
 def reasons(t: Writer, row: Row) -> Iterator[Markup]:

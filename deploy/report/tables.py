@@ -21,16 +21,19 @@ def as_csv(report: Row) -> str:
 
 
 def _figures(report: Row) -> Iterator[Sequence[Any]]:
-    yield "section", "subject", "measure", "value", "target"
-    yield from (("document", report["city"]["adcode"], key, value, None) for key, value in _document(report).items())
+    clauses = {section: clause for section, (clause, _) in report["clauses"].items()}
+    yield "section", "subject", "measure", "value", "target", "clause"
+    yield from (("document", report["city"]["adcode"], key, value, None, None) for key, value in _document(report).items())
     for kpi in report["kpis"]:
-        yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], kpi["target"]
+        yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], kpi["target"], kpi["figure_clause"]
+        if kpi["active"] is not None:
+            yield "kpi", report["city"]["adcode"], f"{kpi['measure']}_active", kpi["active"], kpi["target"], kpi["figure_clause"]
     for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("interruptions", "enterprise_id"), ("parking", "zone_id")):
         for row in report[section]:
-            yield from ((section, row[name], measure, value, None) for measure, value in row.items() if isinstance(value, int | float))
+            yield from ((section, row[name], measure, value, None, clauses.get(section)) for measure, value in row.items() if isinstance(value, int | float))
     for row in report["incidents"]:
-        yield "incidents", row["rule_id"], row["rule"], row["incidents"], None
-    yield "response", report["city"]["adcode"], "median_minutes", report["response"]["median_minutes"], None
+        yield "incidents", row["rule_id"], row["rule"], row["incidents"], None, row["clause"]
+    yield "response", report["city"]["adcode"], "median_minutes", report["response"]["median_minutes"], None, None
 
 
 def write_tables(report: Row, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from deploy.report.figures import is_a_share
 from streams.basis import Words
+from streams.policy.wording import source_words
 from streams.registry.key_figures import TITLES
 from streams.shares import figure, target_percent
 from streams.terms import is_chinese
@@ -33,7 +34,7 @@ WORDS = {
     "not_known": Words("原文未载", "not known"),
     "ended": Words("文件有效期已于 {until} 届满。", "The document ended on {until}."),
     "continued": Words("由{by}继续适用：{reason}。本报告全部内容均据此作出。", "It is applied beyond its end by {by}: {reason}. Everything in this report rests on that."),
-    "pack": Words("规则包", "policy pack"),
+    "pack": Words("政策包", "policy pack"),
     "synthetic": Words("其中 {count} 起事件来自测试数据。", "{count} of the incidents come from test traffic."),
     "parcels": Words("收寄快件", "parcels accepted"),
     "incidents": Words("事件", "incidents"),
@@ -45,11 +46,11 @@ WORDS = {
     "measure": Words("指标", "measure"),
     "value": Words("本期", "this period"),
     "change": Words("较上期", "change"),
+    "in_use": Words("近30天有扫描 {number}", "{number} scanned at within 30 days"),
+    "run_daily": Words("日均开行 {number}", "{number} run a day"),
     "target": Words("目标", "target"),
     "by": Words("期限", "due"),
     "standing": Words("状态", "status"),
-    "by_document": Words("文件{clause}", "document, clause {clause}"),
-    "by_operator": Words("运行方设定", "set by the operator"),
     "primary_brands": Words("主要品牌合计", "primary brands together"),
     "met": Words("达标", "met"),
     "missed": Words("未达标", "missed"),
@@ -59,8 +60,12 @@ WORDS = {
     "unknown": Words("无数据", "not reported"),
     "key_figures_note": Words(
         "“–”表示无人上报，不等于零。登记类指标取期末数；较上期：{from_} 至 {until}。期限之前不计未达标，未定期限的目标不计未达标。竖线为目标。",
-        "“–”means that nobody reports it; it is not zero. Figures of the registry are as of the period's end; change: against {from_} to {until}. "
+        "“–” means that nobody reports it; it is not zero. Figures of the registry are as of the period's end; change: against {from_} to {until}. "
         "Nothing is missed before its date, nor where no date is set. The upright line is the target.",
+    ),
+    "figure_clauses_note": Words(
+        "指标名称之下是文件提到它的条款和原文；没有的，文件未提及。",
+        "Below a figure's name stand the clause and the words by which the document speaks of it; of the others it does not speak.",
     ),
     "points": Words(" 个百分点", " pp"),
     "enterprises": Words("企业", "Enterprises"),
@@ -82,7 +87,7 @@ WORDS = {
     "reasons": Words("事由", "reasons"),
     "lists_note": Words("信用状态以本报告生成时所掌握的最新记录为准。", "Standings are the latest known when the report was made."),
     "confirmed_only": Words("仅对公安机关已确认或已处罚的事件计分。", "Only incidents that police have acknowledged or fined cost points."),
-    "no_ledger": Words("本规则包不计信用分，名单只列登记信息中载明的企业。", "This pack keeps no points; the lists hold enterprises as they are registered."),
+    "no_ledger": Words("本政策包不计信用分，名单只列登记信息中载明的企业。", "This pack keeps no points; the lists hold enterprises as they are registered."),
     "registered_so": Words("登记信息载明", "registered so"),
     "reason": Words("{title}：{count} 起，{points} 分", "{title}: {count}, {points} points"),
     "drivers": Words("驾驶人", "Drivers"),
@@ -93,8 +98,8 @@ WORDS = {
     "lapsed": Words("过期", "lapsed"),
     "missing": Words("无记录", "not on record"),
     "drivers_note": Words(
-        "事件记录到车辆，不记录到驾驶人，因此没有按驾驶人的统计。车辆统一投保的，驾驶人可以没有个人保险记录。",
-        "Incidents are about vehicles, not drivers, so they cannot be counted by driver. Where a vehicle is insured its drivers need no insurance of their own.",
+        "这里是登记在册的培训和保险。政策包对驾驶人计分的，其信用见“红黑榜”。车辆统一投保的，驾驶人可以没有个人保险记录。",
+        "These are training and insurance as they are on record. Where the pack keeps points of drivers, their credit stands under “Red and black lists”. Where a vehicle is insured its drivers need no insurance of their own.",
     ),
     "no_drivers": Words("登记信息中没有驾驶人。", "No drivers on record."),
     "rules": Words("事件与依据", "Incidents and their basis"),
@@ -102,11 +107,6 @@ WORDS = {
     "clause": Words("条款", "clause"),
     "number_of": Words("起数", "number"),
     "basis": Words("依据", "basis"),
-    "responsible": Words("责任单位", "responsible"),
-    "addressed": Words("条文对象", "addressed to"),
-    "none_named": Words("文件未列明", "the document names none"),
-    "no_basis": Words("规则包未说明依据", "the pack does not say"),
-    "stands_in": Words("暂代《{rules}》，该办法由主管部门制定", "stands in for rules that the authorities are to make: {rules}"),
     "violation": Words("违规", "violation"),
     "warning": Words("提醒", "warning"),
     "no_incidents": Words("此期间没有事件。", "No incidents in this period."),
@@ -126,7 +126,7 @@ WORDS = {
         "Announced: a notice filed before the interruption began. Those that are still open are counted; their hours are not.",
     ),
     "no_interruptions": Words("此期间没有数据中断，也没有报告。", "No interruptions and no notices in this period."),
-    "whole_city": Words("全市", "whole city"),
+    "in_all": Words("合计", "in all"),
     "not_named": Words("未登记企业", "no enterprise on record"),
     "parking": Words("停车设施", "Loading zones"),
     "zone": Words("区域", "zone"),
@@ -169,6 +169,7 @@ WORDS = {
     "months_note": Words("首末月份可能不完整。", "The first and the last month may be incomplete."),
     "made": Words("由驿程生成", "made by Yicheng"),
 }
+OPERATORS = source_words("operator", None)
 ZONE_KINDS = {
     "restricted": Words("限行区", "restricted"), "residential": Words("居住区", "residential"), "loading": Words("装卸停靠点", "loading"),
     "main_road": Words("主干道", "main road"), "road": Words("路段", "road"), "corridor": Words("通道", "corridor"), "operating": Words("运营区域", "operating area"),
@@ -194,7 +195,8 @@ def target_label(measure: str, target: float, clause: str | None, by: str | None
     'target 目标 130,000, 四（十二）, 2019-12-31'
     """
     value = target_percent(target) if is_a_share(measure) else figure(target, share=False)
-    return f"target 目标 {value}, {clause or 'set by the operator 运行方设定'}" + (f", {by}" if by else "")
+    whose = clause or f"{OPERATORS.en} {OPERATORS.zh}"
+    return f"target 目标 {value}, {whose}" + (f", {by}" if by else "")
 
 
 def own_language(environment: Mapping[str, str] = os.environ) -> Language:

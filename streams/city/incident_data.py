@@ -219,4 +219,6 @@ def _claims(rule: Rule, policy: Policy) -> dict[str, Any]:
         "figures": rule.figures,
         "duty_of": rule.duty_of,
         "responsible": tuple(rule.responsible),
+        "lead": document.lead_of(rule.responsible),
+        "reading": rule.reading or None,
     }

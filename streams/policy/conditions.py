@@ -37,7 +37,7 @@ COUNTED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
 _FLAGS = {
     "primary_brands_only": {
         True: Words("主要品牌快递企业（逐家及合计）", "the primary brands, each of them and all together,"),
-        False: Words("快递企业（逐家及全市合计）", "express enterprises, each of them and the whole city together,"),
+        False: Words("快递企业（逐家及合计）", "express enterprises, each of them and all together,"),
     },
     "rising": {
         True: Words("，且每月须高于上月（已达100%的除外）", ", and the share of each month must be above that of the month before (unless it is 100%)"),
@@ -53,7 +53,7 @@ _FLAGS = {
 }
 """What parameters that are on or off add to a sentence."""
 _DRIVERS: dict[Lang, str] = {
-    "zh": "车辆违规时报送的驾驶人另行计分（{points}），365天内累计达到{black_at}分的，其信用为黑。",
+    "zh": "事件发生时车辆报送的驾驶人另行计分（{points}），365天内累计达到{black_at}分的，其信用为黑。",
     "en": " The driver whom the vehicle reports has points of his own ({points}); with {black_at} points within 365 days his credit is black.",
 }
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import calendar
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -12,28 +10,11 @@ from shapely.geometry.base import BaseGeometry
 
 from streams.basis import Basis, Duty, Figures
 from streams.clock import Duration
+from streams.policy.dates import DateRange, LocalDate, PublishedDate
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.registry.registry import Subject
 from streams.rules import RULES
 from streams.windows import Window
-
-
-class LocalDate(str):
-    """A local date ``YYYY-MM-DD``."""
-
-    __slots__ = ()
-
-
-class PublishedDate(str):
-    """A local date, or only as much of it as is known: ``YYYY``, ``YYYY-MM``, ``YYYY-MM-DD``."""
-
-    __slots__ = ()
-
-
-class DaysOfYear(str):
-    """Days of any year ``MM-DD…MM-DD``, both included."""
-
-    __slots__ = ()
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -57,7 +38,10 @@ class InForce(Strict, kw_only=True):
 
 
 class Document(Strict, kw_only=True):
-    """The published document that the pack encodes; ``source``: from where its dates are known, ``assumed``: those that are not known for sure."""
+    """The published document that the pack encodes; ``source``: from where its dates are known, ``assumed``: those that are not known for sure.
+
+    ``lead_first``: whether the first of the authorities that it names after a sentence leads the others.
+    """
 
     title: str
     number: str | None = None
@@ -66,6 +50,11 @@ class Document(Strict, kw_only=True):
     in_force: InForce | None = None
     source: str = ""
     assumed: list[Literal["published", "in_force"]] = []
+    lead_first: bool = False
+
+    def lead_of(self, responsible: Sequence[str]) -> str | None:
+        """Who leads of the authorities that it names after a sentence; None where it does not say."""
+        return responsible[0] if self.lead_first and responsible else None
 
     def has_ended(self, day: str) -> bool:
         """Whether it is over on a local date (``YYYY-MM-DD``)."""
@@ -88,33 +77,6 @@ class Identifier(Strict, kw_only=True):
     """The scheme of the unified vehicle number: a regular expression (RE2 syntax) that must match all of it."""
 
     pattern: str
-
-
-class DateRange(Strict, kw_only=True):
-    """Local dates, both included: ``from`` and ``until``, or the same days of ``every_year``, which may go beyond the new year (``12-20…01-05``)."""
-
-    from_: LocalDate | None = msgspec.field(name="from", default=None)
-    until: LocalDate | None = None
-    every_year: DaysOfYear | None = None
-
-    def __post_init__(self) -> None:
-        """``ValueError`` where it is neither, or both."""
-        if (self.from_ is None) is not (self.until is None) or (self.from_ is None) is (self.every_year is None):
-            raise ValueError("a calendar has dates from and until, or the same days of every_year")
-
-    def days(self, around: date) -> Iterator[tuple[date, date]]:
-        """First and last day; of those of every year the ones that are nearest to a date. 29 February is the 28th where there is none."""
-        if self.from_ and self.until:
-            yield date.fromisoformat(self.from_), date.fromisoformat(self.until)
-        if self.every_year:
-            first, last = self.every_year.split("…")
-            for year in range(max(around.year - 1, date.min.year), min(around.year + 1, date.max.year - 1) + 1):
-                yield _day_of(year, first), _day_of(year + (last < first), last)
-
-
-def _day_of(year: int, text: str) -> date:
-    month, day = map(int, text.split("-"))
-    return date(year, month, min(day, calendar.monthrange(year, month)[1]))
 
 
 class Selector(Strict, kw_only=True):
@@ -190,7 +152,7 @@ CONDITIONS = tuple(name for name in Exemption.__struct_fields__ if name not in {
 class Target(Strict, kw_only=True):
     """A figure that is to be reached: a share from 0 to 1, or a number of things; ``by`` a local date, both of a ``document`` or of the ``operator`` (``source``).
 
-    Without ``by`` it is never missed. ``scope``: of which enterprises. A document's target names its ``clause``; ``quote`` holds the clause's words.
+    Without ``by`` it is never missed. ``scope``: of which enterprises. A document's target names its ``clause``; ``quote`` holds the clause's words, ``reading`` how they are read.
     """
 
     value: float
@@ -199,6 +161,7 @@ class Target(Strict, kw_only=True):
     clause: str | None = None
     quote: str = ""
     basis: Literal["stated", "encouraged"] | None = None
+    reading: str = ""
     scope: Literal["primary_brands"] | None = None
 
     def is_due(self, day: str) -> bool:
@@ -215,7 +178,8 @@ class ZoneKind(Strict, kw_only=True):
 class Rule(Strict, kw_only=True):
     """One rule instance of a pack; keys of its own are in ``parameters``.
 
-    ``basis``: what the document says (None: nothing is claimed); ``stands_in_for``: rules that the document tells an authority to make.
+    ``basis``: what the document says (None: nothing is claimed); ``reading``: how its words are read here, and what of the judging is the pack's own;
+    ``stands_in_for``: rules that the document tells an authority to make.
     """
 
     rule: str
@@ -226,6 +190,7 @@ class Rule(Strict, kw_only=True):
     basis: Basis | None = None
     illustrative: bool | None = None
     figures: Figures | None = None
+    reading: str = ""
     duty_of: Duty | None = None
     responsible: list[str] = []
     stands_in_for: str | None = None

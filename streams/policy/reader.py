@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -9,15 +10,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from streams.basis import Basis, Duty
+from streams.basis import Basis, Duty, Figures
 from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_beside, read_small
 from streams.files.typed_yaml import YamlSource
 from streams.ids import LONGEST_ID_BYTES, is_id
 from streams.patterns import compile_pattern
-from streams.policy.checks import is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
-from streams.policy.claims import claim_problem, document_problem, exemptions, misquotes, target_problem
+from streams.policy.checks import exempts_everybody, is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
+from streams.policy.claims import claim_problem, document_problem, exemptions, misplaced, misquotes, target_problem
+from streams.policy.doubts import doubts
 from streams.policy.pack import Pack, Rule, Target, ZoneKind
 from streams.policy.policy import Policy
 from streams.policy.scalars import read_scalar
@@ -28,7 +30,13 @@ from streams.rules import RULES, judged
 
 PACKS = Path(__file__).parent.parent / "policies"
 _HINTS = {"source": "; say source: document (with its clause) or source: operator"}
-_ENUM_WORDS = {"violation", "warning", "black", "document", "operator", "primary_brands", *(word for kind in (VehicleClass, Energy, Body, PassKind, Basis, Duty) for word in get_args(kind))}
+_WORDS_OF = {
+    "severity": {"violation", "warning"}, "unless_credit": {"black"}, "source": {"document", "operator"}, "scope": {"primary_brands"}, "assumed": {"published", "in_force"},
+    **{key: set(get_args(kind)) for key, kind in (("classes", VehicleClass), ("energy", Energy), ("body", Body), ("passes", PassKind), ("basis", Basis), ("duty_of", Duty), ("figures", Figures))},
+}  # fmt: skip
+"""The words that each key knows."""
+_ENUM_WORDS = set[str]().union(*_WORDS_OF.values())
+CLAIMS = ("basis", "figures", "duty_of", "quote", "clause", "by", "scope", "stands_in_for")
 
 
 def packs() -> list[str]:
@@ -66,6 +74,7 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     """A pack from its YAML text; ``read_zones(name)`` returns the GeoJSON text or raises ``ValueError``; ``where`` names it in errors."""
     source, warnings = _Source(text, where), list[str]()
     source.check_texts()
+    source.check_given()
     raw = source.data
     for index, entry in enumerate(raw["rules"] if isinstance(raw.get("rules"), list) else ()):
         if isinstance(entry, dict):
@@ -93,11 +102,21 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     except BadInput as error:
         raise source.bad(("zones",), str(error)) from None
     source.check(pack)
+    warnings = [*warnings, *doubts(pack)]
     if documents is not None:
-        source.check_quotes(pack, documents)
+        warnings = [*warnings, *source.check_quotes(pack, documents)]
     policy = Policy(pack)
     policy.warnings = tuple(warnings)
     return policy
+
+
+def _is_there(data: Any, path: tuple[Any, ...]) -> bool:
+    """Whether a path leads anywhere: a key whose value is null does not."""
+    for step in path:
+        if not (step in data if isinstance(data, dict) else isinstance(step, int) and step < len(data)):
+            return False
+        data = data[step]
+    return True
 
 
 class _Source(YamlSource):
@@ -112,6 +131,19 @@ class _Source(YamlSource):
             if (size := len(text.encode())) > LONGEST_TEXT_BYTES:
                 named = next(step for step in reversed(path) if isinstance(step, str))
                 raise self.bad(path, f"{named[:80]} is {size:,} bytes long; the longest text of a pack has {LONGEST_TEXT_BYTES:,}")
+
+    def explain(self, error: msgspec.ValidationError, prefix: tuple[Any, ...], kind: Any) -> BadInput:
+        """The same, with the words that this key knows, not those of all."""
+        key = next(iter(re.findall(r"[.`$]([a-z_]+)(?:\[[\d.]*\])?`?$", str(error))), "")
+        self.words = _WORDS_OF.get(key, _ENUM_WORDS) - ({"illustrative"} if kind is Target else set())
+        said = super().explain(error, prefix, kind)
+        return BadInput(f"{said}; or leave basis out") if key == "basis" else said
+
+    def check_given(self) -> None:
+        """Claims must not be left empty, as if they were not there."""
+        for path in self.lines:
+            if path[:1] in {("rules",), ("targets",)} and path[-1] in CLAIMS and not _is_there(self.data, path):
+                raise self.bad(path, f"{path[-1]} is empty; give it a value, or leave it out")
 
     def split_rule(self, entry: dict[str, Any], index: int) -> dict[str, Any]:
         """Move a rule's own keys into ``parameters``, typed by its module."""
@@ -148,11 +180,13 @@ class _Source(YamlSource):
         if pack.identifier:
             self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
         for name, ranges in pack.calendars.items():
+            if not ranges:
+                raise self.bad(("calendars", name), f"calendar {name} has no days; leave it out")
             for index, range_ in enumerate(ranges):
                 if range_.from_ and range_.until and range_.until < range_.from_:
                     raise self.bad(("calendars", name, index), f"calendar {name}: until {range_.until} is before from {range_.from_}")
         for key, target in pack.targets.items():
-            if problem := number_problem(f"target {key}", target.value, share=is_share(key)) or target_problem(key, target):
+            if problem := number_problem(f"target {key}", target.value, share=is_share(key)) or target_problem(key, target, pack.document):
                 raise self.bad(("targets", key), problem)
         lines: dict[str, int] = {}
         for index, rule in enumerate(pack.rules):
@@ -181,14 +215,15 @@ class _Source(YamlSource):
         if found := document_problem(pack, timezone):
             raise self.bad(*found)
 
-    def check_quotes(self, pack: Pack, documents: Path) -> None:
-        """Whether what the pack quotes stands in its document."""
+    def check_quotes(self, pack: Pack, documents: Path) -> Iterator[str]:
+        """Whether what the pack quotes and names stands in its document; warnings where it stands under another clause."""
         try:
             text = read_beside(documents / "-", pack.document.file)
         except ValueError as error:
             raise self.bad(("document", "file"), f"the document {pack.document.file} cannot be read in {documents} ({error})") from None
         for path, problem in misquotes(pack, text):
             raise self.bad(path, problem)
+        return misplaced(pack, text)
 
     def _check_lists(self, pack: Pack, rule: Rule, index: int) -> None:
         """The zones of a rule, and its other lists; a kind of zones becomes the list of those."""
@@ -213,6 +248,8 @@ class _Source(YamlSource):
             for name in exemption.calendars:
                 if name not in pack.calendars:
                     raise self.bad((*path, *keys, "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
+        if freeing := exempts_everybody(rule, pack.calendars):
+            raise self.bad((*path, "exempt"), f"rule {rule.id}: exempt: {freeing} together exempt everybody whom the rule is about; leave the rule out, or name whom it frees")
         if pattern := getattr(rule.parameters, "home_plate_pattern", None):
             self._check_pattern((*path, "home_plate_pattern"), pattern)
         if judged(rule.rule) == "credit" and (found := points_problem(rule.parameters)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.clock import local_date
 from streams.files import typed_yaml
-from streams.policy.pack import DaysOfYear, LocalDate, PublishedDate
+from streams.policy.dates import DaysOfYear, LocalDate, PublishedDate
 
 _DAY = r"((?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2\d|30(?<!02-30)|31(?<!0[2469]-31)(?<!11-31)))"
 """A month and a day that there is in some year."""

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from streams.basis import BASIS_WORDS, Words, basis_words
+from streams.basis import BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words
 from streams.policy.checks import is_share
 from streams.policy.conditions import (
     NOTHING,
@@ -25,9 +24,10 @@ from streams.policy.conditions import (
     whom_words,
     zones_words,
 )  # fmt: skip
-from streams.policy.pack import DateRange, Pack, Rule, Target
+from streams.policy.dates import DateRange
+from streams.policy.pack import Document, Pack, Rule, Target
 from streams.policy.policy import Policy
-from streams.registry.key_figures import TITLES
+from streams.registry.key_figures import TITLES, UNITS
 from streams.rules import RULES
 from streams.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
 
@@ -99,16 +99,16 @@ def rule_words(rule: Rule, policy: Policy) -> RuleWords:
         demand=demand_words(rule, policy),
         exempt=exempt_words(rule),
         figures=figures_words(rule),
-        clause=clause_words(rule),
+        clause=clause_words(rule.clause, rule.quote),
         basis=rule_basis_words(rule),
-        responsible=responsible_words(rule),
-        stands_in_for=stands_in_words(rule),
+        responsible=_responsible(rule, policy.pack.document),
+        stands_in_for=stands_in_words(rule.stands_in_for),
         severity=both(lambda lang: {"zh": "运营方{}。", "en": "The operator treats it as {}."}[lang].format(getattr(SEVERITIES[rule.severity], lang))),
     )
 
 
 def demand_words(rule: Rule, policy: Policy) -> Words:
-    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong.
+    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong; by the operator, where the document does not demand it.
 
     Of a rule that was withdrawn only its name is known: it is said by its title too.
     """
@@ -125,8 +125,8 @@ def demand_words(rule: Rule, policy: Policy) -> Words:
             f"This must not be: {title.en[:1].lower()}{title.en[1:]}{where.en}{unless.en}{f' ({figures.en})' if figures.en else ''}.",
         )
     zh = module.ASKS_ZH.format_map({name: words.zh for name, words in slots.items()})
-    en = module.ASKS_EN.format_map({name: words.en for name, words in slots.items()})
-    return Words(zh, _capital(en))
+    en = _capital(module.ASKS_EN.format_map({name: words.en for name, words in slots.items()}))
+    return Words(f"运营方要求：{zh}", f"The operator asks: {en}") if rule.basis in {"encouraged", "illustrative"} else Words(zh, en)
 
 
 def _capital(sentence: str) -> str:
@@ -148,50 +148,51 @@ def figures_words(rule: Rule) -> Words:
     return Words("".join(zh), " ".join(en))
 
 
-def clause_words(rule: Rule) -> Words:
+def clause_words(clause: str, quote: str) -> Words:
     """The clause and its own words; empty where there is none."""
-    if not rule.clause:
+    if not clause:
         return NOTHING
-    if not rule.quote:
-        return Words(f"条款：{rule.clause}。", f"Clause {rule.clause}.")
-    return Words(f"条款：{rule.clause}，原文：“{rule.quote}”。", f"Clause {rule.clause}: “{rule.quote}”.")
+    if not quote:
+        return Words(f"条款：{clause}。", f"Clause {clause}.")
+    return Words(f"条款：{clause}，原文：{quoted(quote)}。", f"Clause {clause}: {quoted(quote)}.")
 
 
 def rule_basis_words(rule: Rule) -> Words:
-    """What the document says of it, which figures are not the document's, whom the words bind."""
-    said = basis_words(rule.basis, rule.figures, rule.duty_of, None)
+    """What the document says of it, how it is read or which figures are not the document's, whom the words bind."""
+    said = basis_words(rule.basis, rule.figures, rule.duty_of, None, reading=rule.reading)
     if said is None:
-        return Words("依据：由运营方自行规定，未称出自文件。", "On the operator's own word; nothing is claimed of the document.")
+        return Words(f"依据：{OWN_WORDS.zh}。", f"{_capital(OWN_WORDS.en)}.")
     return Words(f"{said.zh}。", f"{_capital(said.en)}.")
 
 
-def responsible_words(rule: Rule) -> Words:
+def _responsible(rule: Rule, document: Document) -> Words:
     """The authorities that the document names; that it names none, where something is claimed of it."""
-    if rule.responsible:
-        return Words(f"责任单位：{'、'.join(rule.responsible)}。", f"Responsible: {', '.join(rule.responsible)}.")
-    return Words("责任单位：文件未列明。", "Responsible: the document names none.") if rule.basis in {"stated", "encouraged"} else NOTHING
+    if not rule.responsible and rule.basis not in {"stated", "encouraged"}:
+        return NOTHING
+    zh, en = responsible_words(rule.responsible, document.lead_of(rule.responsible))
+    return Words(f"{zh}。", f"{_capital(en)}.")
 
 
-def stands_in_words(rule: Rule) -> Words:
+def stands_in_words(rules: str | None) -> Words:
     """The rules that the document tells an authority to make, for which the pack stands in."""
-    if not rule.stands_in_for:
+    if not rules:
         return NOTHING
     return Words(
-        f"文件要求主管部门制定《{rule.stands_in_for}》，本包在其出台前暂代之。",
-        f"The document tells the authorities to make rules (《{rule.stands_in_for}》); the pack stands in for them.",
+        f"文件要求主管部门另行制定《{rules}》；本包以示例规则代之，不具有该办法的效力。",
+        f"The document tells the authorities to make rules (《{rules}》); the pack stands in for them by way of example, without their force.",
     )
 
 
 def target_words(measure: str, target: Target) -> TargetWords:
     """A target in words; which measure it is of is said as everywhere, one of somebody's own as it is written."""
     title = Words(*TITLES[measure]) if measure in TITLES else term({}, measure)
-    value = value_words(target.value, share=is_share(measure))
+    value = target_value_words(measure, target.value)
     return TargetWords(
         title=Words(title.zh, _capital(title.en)),
-        value=Words(value, value),
+        value=value,
         by=_by_words(target),
         scope=_scope_words(target),
-        source=_source_words(target),
+        source=_claims_words(target),
     )
 
 
@@ -205,15 +206,30 @@ def _scope_words(target: Target) -> Words:
     return Words(SCOPES[target.scope].zh, f"{SCOPES[target.scope].en}, ") if target.scope else NOTHING
 
 
-def _source_words(target: Target) -> Words:
-    if target.source == "operator":
-        return Words("这是运营方的目标，不是文件所定", "the operator's target, not the document's")
-    zh, en = f"文件所定，条款{target.clause or '未注明'}", f"the document's target, clause {target.clause or 'not given'}"
+def target_value_words(measure: str, value: float) -> Words:
+    """The value that is to be reached, at least: a share, or a number of things.
+
+    >>> target_value_words("locker_cells", 130_000), target_value_words("township_coverage", 1.0).zh
+    (Words(zh='130,000个以上', en='at least 130,000'), '100%')
+    """
+    said, share = value_words(value, share=is_share(measure)), is_share(measure)
+    return Words(said, said) if share and value == 1 else Words(f"{said}{'' if share else UNITS.get(measure, '')}以上", f"at least {said}")
+
+
+def source_words(source: str, clause: str | None) -> Words:
+    """Whose target it is."""
+    if source == "operator":
+        return Words("运营方的目标，不是文件所定", "the operator's target, not the document's")
+    return Words(f"文件所定，条款{clause or '未注明'}", f"the document's target, clause {clause or 'not given'}")
+
+
+def _claims_words(target: Target) -> Words:
+    zh, en = source_words(target.source, target.clause)
     if target.quote:
-        zh, en = f"{zh}，原文：“{target.quote}”", f"{en}: “{target.quote}”"
-    if target.basis:
-        zh, en = f"{zh}；{BASIS_WORDS[target.basis].zh}", f"{en}; {BASIS_WORDS[target.basis].en}"
-    return Words(zh, en)
+        zh, en = f"{zh}，原文：{quoted(target.quote)}", f"{en}: {quoted(target.quote)}"
+    said = [BASIS_WORDS[target.basis]] if target.basis else []
+    said += [reading_words(target.reading)] if target.reading else []
+    return Words("；".join([zh, *(words.zh for words in said)]), "; ".join([en, *(words.en for words in said)]))
 
 
 def document_words(pack: Pack) -> DocumentWords:
@@ -266,19 +282,6 @@ def dates_words(ranges: Iterable[DateRange], lang: Lang) -> str:
 def calendars_words(pack: Pack) -> Words:
     """All calendars of a pack, by name, with their days; empty where there are none."""
     return both(lambda lang: ("；" if lang == "zh" else "; ").join(f"{getattr(calendar_words(name), lang)}{'：' if lang == 'zh' else ': '}{dates_words(ranges, lang)}" for name, ranges in pack.calendars.items()))
-
-
-def in_language(text: str, lang: Lang) -> str:
-    """One language of somebody's text where it has both, Chinese first: ``中文 (English words)`` or ``中文 English words``; else all of it.
-
-    >>> in_language("修订中 (it is being revised)", "zh"), in_language("修订中 (it is being revised)", "en"), in_language("按 GB/T 2260", "en")
-    ('修订中', 'it is being revised', '按 GB/T 2260')
-    """
-    parts = re.fullmatch(r"(.*[\u3000-\u9fff\uff00-\uffef”])(?:\s+|\s*[（(]\s*)([A-Za-z][^\u4e00-\u9fff]*?)[)）]?", text)
-    if parts is None or not re.search(r"[a-z]{2,} [a-z]{2,}", parts[2]):
-        return text
-    zh = parts[1] if parts[1].count("（") <= parts[1].count("）") else parts[1].rstrip("（")
-    return zh if lang == "zh" else parts[2]
 
 
 def zone_list(policy: Policy, zones: Iterable[str], lang: Lang) -> str:

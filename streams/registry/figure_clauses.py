@@ -1,12 +1,13 @@
-"""Where the cities' documents speak of each key figure: measure → adcode → clause, and the clause's words.
+"""Where the cities' documents speak of each key figure, and of what the report has a section on: measure or section → adcode → clause, and the clause's words.
 
-A city that is not named under a measure has a document that does not speak of it. Shaoxing's document has two sections 六.
+A city that is not named under it has a document that does not speak of it. Shaoxing's document has two sections 六.
 """
 
 from __future__ import annotations
 
 HOHHOT, HEZHOU, SHAOXING, YUNNAN, WULONG = "150100", "451100", "330600", "530000", "500156"
 Clauses = dict[str, tuple[str, str]]
+"""Adcode → clause and its words; where one city is meant, measure or section → the same."""
 _CLEANER = "满足更高排放标准的燃油汽车"
 _EMISSIONS: Clauses = {
     HOHHOT: ("六（十八）", _CLEANER), HEZHOU: ("二（六）17", _CLEANER), SHAOXING: ("六", _CLEANER), YUNNAN: ("六（二十二）", _CLEANER), WULONG: ("二（五）3", _CLEANER),
@@ -88,3 +89,32 @@ CLAUSES: dict[str, Clauses] = {
     "inspected": {YUNNAN: ("一（四）", "收寄验视信息监管系统"), WULONG: ("三（七）", "督促企业落实好“三项制度”")},
 }  # fmt: skip
 """What is not in it (bags, repeated packaging) stands in no document."""
+_PARKING, _DRAWN, _INTERRUPTIONS = "进一步提高停车设施利用率", "全面推行“双随机、一公开”监管", "建立数据中断等风险评估、提前通知和事先报告制度"
+SECTIONS: dict[str, Clauses] = {
+    "parking": {HOHHOT: ("三（十一）", _PARKING), HEZHOU: ("二（三）10", _PARKING), SHAOXING: ("五", _PARKING), YUNNAN: ("三（十一）", _PARKING)},
+    "transit": CLAUSES["empty_run_ratio"],
+    "interruptions": {HOHHOT: ("二（八）", _INTERRUPTIONS), YUNNAN: ("一（四）", _INTERRUPTIONS), WULONG: ("二（四）2", _INTERRUPTIONS)},
+    "lists": {
+        HEZHOU: ("二（三）9", "将快递企业和快递服务车辆驾驶人是否存在相关严重失信行为纳入征信评价体系"), YUNNAN: ("一（五）", "建立快递物流企业诚信体系"),
+        WULONG: ("三（七）", "建立企业诚信评价机制和奖惩制度，定期发布企业诚信“红黑榜”"),
+    },
+    "draw": {
+        HOHHOT: ("二（五）", _DRAWN), HEZHOU: ("二（一）1", _DRAWN), SHAOXING: ("十", "推行“双随机、一公开”监管"), YUNNAN: ("一（一）", _DRAWN),
+        WULONG: ("三（三）", "全面推进“双随机、一公开”监管"),
+    },
+}  # fmt: skip
+"""The same of what is no single figure: loading zones, time in transit, interruptions of data, the red and the black list, the draw."""
+_TITLES = {
+    HOHHOT: "呼和浩特市人民政府办公室关于推进电子商务与快递物流协同发展的实施意见", HEZHOU: "贺州市推进电子商务与快递物流协同发展实施方案",
+    SHAOXING: "绍兴市人民政府办公室关于推进电子商务与快递物流协同发展的实施意见", YUNNAN: "云南省人民政府办公厅关于推进电子商务与快递物流协同发展的实施意见",
+    WULONG: "武隆区推进电子商务与快递物流协同发展实施方案",
+}  # fmt: skip
+
+
+def clauses_of(city: str, title: str, spoken: dict[str, Clauses] = CLAUSES) -> Clauses:
+    """Measure or section → clause and words, of a city (adcode) whose document has this title; empty for any other document.
+
+    >>> clauses_of("150100", _TITLES["150100"])["locker"], clauses_of("150100", "another document")
+    (('四（十二）', '提升箱递率'), {})
+    """
+    return {about: by_city[city] for about, by_city in spoken.items() if city in by_city} if title == _TITLES.get(city) else {}

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, NamedTuple
 
 from streams.errors import closest
+from streams.registry.doubts import Words, doubts, unknown_lines
 from streams.registry.figure_clauses import CLAUSES
 from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, standardised_outlets
 from streams.registry.records import Notice
 from streams.registry.registry import Registry
 
-Words = tuple[str, str]
-"""The same in Chinese and in English."""
 Valid = Mapping[str, Sequence[Any]]
 NAMES = {
     "vehicle": ("车辆", "辆", "vehicle", "vehicles"), "driver": ("驾驶人", "名", "driver", "drivers"), "enterprise": ("企业", "家", "enterprise", "enterprises"),
@@ -27,7 +26,7 @@ MOST_NAMED = 5
 class Need(NamedTuple):
     """A key that figures and rules need: of which records, in words, and what becomes of those that lack it.
 
-    ``rules`` cannot judge them, or hold it against them (``offends``); ``rule:key`` is a rule of which a parameter asks for it.
+    ``rules`` cannot judge them, or hold it against them (``offends``); ``rule:key`` is a rule of which a parameter asks for it, ``exempt:key`` the exemptions that do.
     """
 
     key: str
@@ -70,7 +69,7 @@ _EMISSIONS = ("emission_3", "emission_4", "emission_5", "emission_6", "emission_
 NEEDS = (
     Need("camera", "是否设有视频监控", "whether they have a camera", _all("outlet"), "outlet", ("camera_outlet_share",), ("unmonitored_outlet", "offline_camera")),
     Need("filed", "是否备案", "whether they are on file", _all("outlet"), "outlet", ("filed_outlet_share",), ("unfiled_outlet",), counts_as_no=True, offends=True),
-    Need("recycling_container", "是否设包装回收装置", "whether they have a recycling container", _all("outlet"), "outlet", ("recycling_outlet_share",), (), counts_as_no=True),
+    Need("recycling_container", "是否设包装回收装置", "whether they have a recycling container", _all("outlet"), "outlet", ("recycling_outlet_share",)),
     Need("standardised", "是否为标准化网点", "whether they are standardised", _all("outlet"), "outlet", ("reusable_box_outlet_share",)),
     Need("reusable_boxes", "是否配置可回收利用包装箱", "whether they have reusable boxes", standardised_outlets, "outlet", ("reusable_box_outlet_share",)),
     Need("vehicle_class", "车型", "of which class they are", active_vehicles, "vehicle", ("nev_share", "e_bikes", "e_tricycles"), ("nonstandard_vehicle:classes",), offends=True),
@@ -80,7 +79,8 @@ NEEDS = (
     Need("trained_until", "培训有效期", "until when they are trained", _all("driver"), "driver", (), ("untrained_driver",), offends=True),
     Need("emission_standard", "排放标准", "which emission standard they meet", _burning, "vehicle", _EMISSIONS),
     Need("valid_from", "首次登记日期", "since when they are registered", _motor, "vehicle", ("subsidy_window_vehicles",)),
-    Need("joint_delivery", "是否从事共同配送", "whether they deliver jointly", active_vehicles, "vehicle", ("joint_delivery_share",), (), counts_as_no=True),
+    Need("joint_delivery", "是否从事共同配送", "whether they deliver jointly", active_vehicles, "vehicle", ("joint_delivery_share",)),
+    Need("marked", "是否有统一标识", "whether they bear the unified marking", active_vehicles, "vehicle", (), ("unmarked_vehicle", "exempt:marked")),
     Need("plate", "号牌", "which plate they bear", _motor, "vehicle", (), ("unmarked_vehicle",)),
     Need("licensed_until", "经营许可有效期", "until when they are licensed", _all("enterprise"), "enterprise", ("licensed_enterprise_share",), ("unlicensed_enterprise",)),
     Need("covered", "是否覆盖（也没有已备案网点服务）", "whether they are covered, and no outlet on file serves them", _unserved, "township", ("township_coverage",), (), counts_as_no=True),
@@ -100,27 +100,29 @@ REFERENCES = (
 
 
 class Findings(NamedTuple):
-    """What there is, what is missing, which names lead nowhere, and which notices come too late: each a sentence in both languages."""
+    """What there is, what is missing, which names lead nowhere, which notices come too late, and what is most likely not meant: each a sentence in both languages."""
 
     counts: Words
     missing: list[Words]
     unknown: list[Words]
     late: list[Words]
+    doubtful: list[Words]
 
     def words(self) -> list[Words]:
         """All of it, the numbers of records first."""
-        said = [*self.unknown, *self.late, *self.missing]
+        said = [*self.unknown, *self.doubtful, *self.late, *self.missing]
         return [self.counts, *said] if said else [self.counts, ("没有缺项", "nothing is missing")]
 
 
-def findings(registry: Registry, at_ms: int, rules: Collection[str], city: str, targets: Collection[str] = ()) -> Findings:
-    """What a registry says at an instant (ms), for these rules and the key figures of a city (adcode) and its targets."""
+def findings(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = ()) -> Findings:
+    """What a registry says at an instant (ms), for these rules (what they and their exemptions are called) and delivery ``lines``, and the key figures of a city (adcode) and its targets."""
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
     counts = (
         "，".join(f"{NAMES[kind][0]} {number:,} {NAMES[kind][1]}" for kind, number in numbers.items() if number) or "没有记录",
         ", ".join(_number(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
-    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), list(unknown_references(registry)), list(late_notices(registry)))
+    unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
+    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), list(doubts(registry)))
 
 
 def figures_of(city: str, targets: Collection[str]) -> set[str]:
@@ -129,13 +131,13 @@ def figures_of(city: str, targets: Collection[str]) -> set[str]:
     return (spoken or TITLES.keys() - {"subsidy_window_vehicles"}) | set(targets)
 
 
-def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Collection[str], city: str | None = None) -> Iterator[Words]:
+def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures: Collection[str], city: str | None = None) -> Iterator[Words]:
     """What the records valid at an instant (ms) do not say, of what these figures and the ``rules`` of a pack need."""
     valid, known = registry.valid(at_ms), network(registry, at_ms, city)
     for need in NEEDS:
         records = need.records(valid)
         silent = sum(getattr(record, need.key) in (None, []) for record in records)
-        shown, broken = [f for f in need.figures if f in figures], [rule.partition(":")[0] for rule in need.rules if rule in rules]
+        shown, broken = [f for f in need.figures if f in figures], [rules[rule] for rule in need.rules if rule in rules]
         if silent and (shown or broken):
             yield _said(need, silent, len(records), shown, broken, is_known=any(figure in known for figure in need.figures))
     for kind, needing in (("vehicle", ("nev_share",)), ("outlet", ("filed_outlet_share", "camera_outlet_share")), ("facility", ("hubs", "village_points")),
@@ -145,7 +147,7 @@ def missing(registry: Registry, at_ms: int, rules: Collection[str], figures: Col
             yield f"没有任何{NAMES[kind][0]}记录：{_titles(wanting, 0)}未知（–）", f"there is no {NAMES[kind][2]} on record: {_titles(wanting, 1)} unknown (–)"
 
 
-def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[str], *, is_known: bool) -> Words:
+def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[Words], *, is_known: bool) -> Words:
     word = NAMES[need.kind][1]
     zh = f"{NAMES[need.kind][0]} {whole:,} {word}中有 {silent:,} {word}未填{need.zh}（{need.key}）"
     en = f"{silent:,} of {_number(need.kind, whole)} {'does' if silent == 1 else 'do'} not say {need.en} ({need.key})"
@@ -160,7 +162,7 @@ def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[s
             effects.append((f"{titles[0]}只涵盖 {whole - silent:,} {word}", f"{titles[1]} of {_number(need.kind, whole - silent)} only"))
     if rules:
         zh_effect, en_effect = ("将其按违规处理", "counts them as offending") if need.offends else ("无法判断它们", "cannot judge them")
-        effects.append((f"规则 {'、'.join(rules)} {zh_effect}", f"{'rule' if len(rules) == 1 else 'rules'} {', '.join(rules)} {en_effect}"))
+        effects.append((f"规则{'、'.join(f'“{rule[0]}”' for rule in rules)}{zh_effect}", f"{'rule' if len(rules) == 1 else 'rules'} {', '.join(f'“{rule[1]}”' for rule in rules)} {en_effect}"))
     return f"{zh}：{'；'.join(effect[0] for effect in effects)}", f"{en}: {'; '.join(effect[1] for effect in effects)}"
 
 

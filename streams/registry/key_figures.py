@@ -31,12 +31,12 @@ TITLES = {
     "emission_5": ("国五排放标准车辆", "vehicles of emission standard China V"),
     "emission_6": ("国六排放标准车辆", "vehicles of emission standard China VI"),
     "emission_other": ("其他排放标准车辆", "vehicles of another emission standard"),
-    "subsidy_window_vehicles": ("购车补贴期内首次登记的新能源机动车", "new-energy motor vehicles first registered while purchases are subsidised"),
-    "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery"),
+    "subsidy_window_vehicles": ("购车补贴期内首次登记的新能源机动车（“绿色环保型”按新能源计）", "new-energy motor vehicles first registered while purchases of green ones are subsidised, which are read as these"),
+    "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery, of those that say"),
     "empty_run_ratio": ("空驶率", "distance driven empty"),
     "filed_outlet_share": ("网点备案率", "outlets on file"),
     "camera_outlet_share": ("设视频监控网点占比", "outlets with a camera, of those that say"),
-    "recycling_outlet_share": ("设包装回收装置网点占比", "outlets with a recycling container"),
+    "recycling_outlet_share": ("设包装回收装置网点占比", "outlets with a recycling container, of those that say"),
     "reusable_box_outlet_share": ("主要品牌标准化网点配置可回收利用包装箱占比", "standardised outlets of primary brands with reusable boxes"),
     "township_coverage": ("乡镇网点覆盖率", "townships covered"),
     "village_coverage": ("村村通快递覆盖率", "villages with a delivery point"),
@@ -67,6 +67,11 @@ TITLES = {
     "air": ("航空运输快件占比", "carried by air"),
 }
 """What each measure and target is called, in Chinese and English."""
+UNITS = {
+    **dict.fromkeys(("hubs", "county_centres", "township_stations", "village_points", "pickup_points", "locker_cells"), "个"),
+    "delivery_lines": "条", "service_stations": "处", "served_parcels": "件",
+}  # fmt: skip
+"""Measure words of numbers in Chinese."""
 MOTOR = ("micro_van", "light_van", "truck")
 """The classes of vehicles that are motor vehicles, unless one's plate says that it is none."""
 LEVELS = {"hub": "hubs", "county": "county_centres", "township": "township_stations", "village": "village_points", "pickup_point": "pickup_points"}
@@ -91,10 +96,10 @@ def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str
         **_numbers(f"emission_{emission_standard(v.emission_standard)}" for v in vehicles if v.emission_standard),
         "subsidy_window_vehicles": _in_subsidy_window(registry, motor, city),
         "joint_delivery_share": _share(vehicles, "joint_delivery"),
-        "filed_outlet_share": _share(outlets, "filed"),
-        "camera_outlet_share": _share([o for o in outlets if o.camera is not None], "camera"),
+        "filed_outlet_share": _share(outlets, "filed", unknown_is_no=True),
+        "camera_outlet_share": _share(outlets, "camera"),
         "recycling_outlet_share": _share(outlets, "recycling_container"),
-        "reusable_box_outlet_share": _share([o for o in standardised_outlets(valid) if o.reusable_boxes is not None], "reusable_boxes"),
+        "reusable_box_outlet_share": _share(standardised_outlets(valid), "reusable_boxes"),
         "township_coverage": _township_coverage(townships, outlets),
         "village_coverage": _village_coverage(townships, valid["facility"]),
         "pickup_point_coverage": _pickup_point_coverage(townships, valid["facility"]),
@@ -137,10 +142,10 @@ def _numbers(measures: Iterable[str]) -> dict[str, int]:
     return dict(Counter(measures))
 
 
-def _share(records: Sequence[Any], key: str) -> float | None:
-    """The share of records for which a key is true; None where none says it."""
+def _share(records: Sequence[Any], key: str, *, unknown_is_no: bool = False) -> float | None:
+    """The share for which a key is true, of the records that say it, or of all; None where none says it."""
     said = [value for record in records if (value := getattr(record, key)) is not None]
-    return share(sum(said), len(records)) if said else None
+    return share(sum(said), len(records) if unknown_is_no else len(said)) if said else None
 
 
 def _sum(records: Sequence[Any], key: str) -> int | None:

@@ -34,7 +34,7 @@ class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_d
 
 
 class Vehicle(Entry, tag="vehicle", kw_only=True):
-    """A courier vehicle; ``id`` is its unified number."""
+    """A courier vehicle; ``id`` is its unified number. What it does not say is unknown."""
 
     plate: str | None = None
     device_id: str | None = None
@@ -45,7 +45,7 @@ class Vehicle(Entry, tag="vehicle", kw_only=True):
     plate_kind: Literal["motor", "non_motor"] | None = None
     emission_standard: str | None = None
     body: Body | None = None
-    marked: bool = True
+    marked: bool | None = None
     status: Literal["active", "suspended", "scrapped"] = "active"
     driver_ids: list[str] = msgspec.field(default_factory=list)
     insured_until: str | None = None

@@ -29,9 +29,9 @@ from __future__ import annotations
 import msgspec
 
 TITLE_ZH = "企业被列入黑名单"
-ASKS_ZH = "企业的违规事件结案后按规则计分（{points}），365天内累计达到{black_at}分的，列入黑名单。{drivers}{confirmed_only}"
+ASKS_ZH = "企业的事件结束后按规则计分（{points}），365天内累计达到{black_at}分的，列入黑名单。{drivers}{confirmed_only}"
 ASKS_EN = "An enterprise's closed incidents cost points by rule ({points}); with {black_at} points within 365 days it is on the black list.{drivers}{confirmed_only}"
-REASON_ZH = "{subject_zh} 因 {count} 起违规被列入黑名单"
+REASON_ZH = "{subject_zh} 因 {count} 起事件被列入黑名单"
 REASON_EN = "{subject_en} is on the black list after {count} incidents"
 RED_AFTER_DAYS = 30
 

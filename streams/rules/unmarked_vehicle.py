@@ -1,7 +1,7 @@
 """A registered vehicle without the unified marking, or driving with another plate than the registered one.
 
 What
-    The vehicle is registered (whatever its status) and ``marked`` is false, or the fix and the record both give a
+    The vehicle is registered (whatever its status) and ``marked`` is false (not said: unknown, which is no violation), or the fix and the record both give a
     plate and they differ.
 
 Clause
@@ -39,7 +39,7 @@ PERMITTED = "none"
 TITLE_ZH = "未喷涂统一标识或号牌不符"
 ASKS_ZH = "{whom}须有统一标识，上报的号牌须与登记的号牌一致。"
 ASKS_EN = "{whom} must bear the unified marking, and the plate that is reported must be the registered one."
-REASON_ZH = "车辆 {vehicle_id} 未按规定喷涂标识或号牌与登记不符"
+REASON_ZH = "车辆 {vehicle_id} 没有统一标识，或号牌与登记不符"
 REASON_EN = "vehicle {vehicle_id} lacks the unified marking or shows another plate than the registered one"
 
 
@@ -54,7 +54,7 @@ def prepare(
     vehicle = subject.vehicle
     if vehicle is None:
         return False
-    if not vehicle.marked:
+    if vehicle.marked is False:
         return True
     return _other_plate if vehicle.plate else False
 

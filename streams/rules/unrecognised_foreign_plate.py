@@ -40,8 +40,8 @@ PERMITTED = "optional"
 TITLE_ZH = "境外号牌未获互认"
 ASKS_ZH = "{whom}悬挂境外号牌（与{home_plate_pattern}这类国内号牌不同）{where}行驶的，须持有在所处区域有效的跨境运输通行证{unless}。"
 ASKS_EN = "{whom} with a foreign plate (one unlike a domestic plate such as {home_plate_pattern}) must hold a cross-border pass that is valid where they are{where}{unless}."
-REASON_ZH = "车辆 {vehicle_id} 的境外号牌 {plate} 未获互认或驶离指定线路"
-REASON_EN = "vehicle {vehicle_id} shows the foreign plate {plate}, not recognised here"
+REASON_ZH = "车辆 {vehicle_id} 的境外号牌 {plate} 在所处区域未获互认"
+REASON_EN = "vehicle {vehicle_id} shows the foreign plate {plate}, which is not recognised where it is"
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

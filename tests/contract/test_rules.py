@@ -55,6 +55,8 @@ CASES = [
     ("malformed_identifier", "", None, {"vehicle_id": "xHH-00001"}, [], True),
     ("malformed_identifier", "", {}, {}, [], False),
     ("unmarked_vehicle", "", {"marked": False}, {}, [], True),
+    ("restricted_hours", HOURS + ", exempt: {marked: true}", {"marked": True}, INSIDE, [], False),
+    ("restricted_hours", HOURS + ", exempt: {marked: true}", {}, INSIDE, [], True),
     ("unmarked_vehicle", "", {"marked": False, "status": "scrapped"}, {}, [], True),
     ("unmarked_vehicle", "", {}, {"plate": "蒙A2"}, [], True),
     ("unmarked_vehicle", "", {}, {"plate": "蒙A1"}, [], False),

@@ -89,18 +89,24 @@ selectors = st.fixed_dictionaries(
 )
 
 
+def exempts_not_all(entry):
+    """Exemptions of all whom a rule is about are refused."""
+    about, exempt = entry.get("vehicles", {}), entry.get("exempt", ())
+    return not any(set(about[key]) <= set(each.get(key, ())) for each in ([exempt] if isinstance(exempt, dict) else exempt) for key in about)
+
+
 def rule(name, own=None, *, zones=None, permitted=None):
     required = {"rule": st.just(name), **(own or {})}
     optional = {"min_duration": durations, "merge_gap": st.sampled_from(["0s", "10s", "2m", "10m"]), "vehicles": selectors, "exempt": exemptions}
     for key, use, values in (("zones", zones, zone_lists), ("permitted", permitted, windows)):
         if use:
             (required if use == "required" else optional)[key] = values
-    return st.fixed_dictionaries(required, optional=optional)
+    return st.fixed_dictionaries(required, optional=optional).filter(exempts_not_all)
 
 
 silence = st.fixed_dictionaries(
     {"rule": st.just("silent_vehicle"), "limit": st.sampled_from(["10s", "30s", "2m", "6m"])}, optional={"vehicles": selectors, "exempt": exemptions}
-)
+).filter(exempts_not_all)
 rules = st.one_of(
     rule("unregistered_vehicle"),
     rule("malformed_identifier"),

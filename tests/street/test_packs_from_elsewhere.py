@@ -28,6 +28,11 @@ def one_line(caught):
     return text
 
 
+def line_of(words):
+    """The line of the pack on which words stand first."""
+    return PACK["yaml"].partition(words)[0].count("\n") + 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -39,7 +44,7 @@ def one_line(caught):
         ("? [a, b]\n: c\n", "a key is a word"),
         ("{{}: 1}", "a key is a word"),
         ("policy: \x00", "the character U+0000 is not allowed"),
-        (PACK["yaml"].replace("id: number-on-file", r'id: "\ud800"', 1), "pack.yaml:21: not YAML: a text with the character U+D800 cannot be read"),
+        (PACK["yaml"].replace("id: number-on-file", r'id: "\ud800"', 1), f"pack.yaml:{line_of('id: number-on-file')}: not YAML: a text with the character U+D800 cannot be read"),
         (PACK["yaml"].replace("clause: 三（十）", r'clause: "a\udfffb"', 1), "a text with the character U+DFFF cannot be read"),
         (PACK["yaml"].replace("severity: violation", r'severity: "\ud800"', 1), "the character U+D800"),
         (PACK["yaml"].replace("policy: hohhot-2019", r'policy: "a\0/b"', 1), "pack.yaml:4: not YAML: a text with the character U+0000"),
@@ -91,7 +96,7 @@ def test_what_names_a_pack_a_city_or_a_rule_is_an_id(key, old, name):
 def test_a_rule_whose_name_is_no_name_is_refused(rule):
     with pytest.raises(BadInput) as caught:
         parse(PACK["yaml"].replace("rule: unregistered_vehicle", f"rule: {rule}", 1))
-    assert str(caught.value).startswith(("pack.yaml:20: unknown rule", "pack.yaml:21: unknown rule"))
+    assert str(caught.value).startswith((f"pack.yaml:{line_of('rule: ') - 1}: unknown rule", f"pack.yaml:{line_of('rule: ')}: unknown rule"))
 
 
 def zones_with(**changes):

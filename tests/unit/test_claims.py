@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 from deploy.commands.policy import app
 from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
+from streams.basis import in_language
 from streams.errors import BadInput
-from streams.policy.claims import exemptions, plain, stands_in
+from streams.policy.claims import exemptions
+from streams.policy.clauses import plain, stands_in
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy, packs, parse_policy
+from streams.policy.wording import demand_words
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -37,7 +40,7 @@ NEVER_ASKED_FOR = {
 }  # fmt: skip
 FRAME = """
 policy: p
-city: {adcode: "1", name_zh: 甲, name_en: A, timezone: Asia/Shanghai}
+city: {adcode: "430100", name_zh: 甲, name_en: A, timezone: Asia/Shanghai}
 document: {title: 办法, number: 甲〔2026〕1号, file: f.txt}
 valid_from: 2026-01-01
 rules:
@@ -48,6 +51,9 @@ rules:
 """
 CLAIM = "    basis: stated\n    quote: 实施统一编号\n    duty_of: authority\n    responsible: [市公安局]\n"
 IN_FORCE = "file: f.txt, in_force: {from: 2026-01-01, until: 2026-06-30}"
+
+
+HEAD = "办法（甲〔2026〕1号），市公安局负责。\n"
 
 
 def parse(text, where="pack.yaml", documents=None):
@@ -117,14 +123,14 @@ def test_packs_of_before_keep_their_meaning():
     [
         ("实施统一编号", True),
         ("实 施 统一编号，GPS（快递）", True),
-        ("实施……(快递)", True),
+        ("对车辆实施……GPS(快递)", True),
         ("实施统一标识", False),
-        ("(快递)……实施", False),
+        ("GPS(快递)……对车辆实施", False),
     ],
 )
 def test_a_quote_must_stand_in_the_document_where_that_is_at_hand(quote, stands, tmp_path):
     text = FRAME + CLAIM.replace("实施统一编号", quote)
-    (tmp_path / "f.txt").write_text("对车辆实施统一\n  编号, GPS (快递)。", "utf-8")
+    (tmp_path / "f.txt").write_text(HEAD + "对车辆实施统一\n  编号, GPS (快递)。", "utf-8")
     (tmp_path / "pack.yaml").write_text(text, "utf-8")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "pack.yaml").write_text(text, "utf-8")
@@ -141,11 +147,50 @@ def test_a_quote_must_stand_in_the_document_where_that_is_at_hand(quote, stands,
 
 
 def test_the_quote_of_an_exemption_must_stand_there_too(tmp_path):
-    (tmp_path / "f.txt").write_text("给予通行便利", "utf-8")
+    (tmp_path / "f.txt").write_text(HEAD + "给予通行便利", "utf-8")
     right = FRAME + "    exempt: {energy: [electric], basis: encouraged, quote: 通行便利}\n"
     parse(right, documents=tmp_path)
     with pytest.raises(BadInput, match=r"pack.yaml:11: rule r: “通行便捷” is not in f.txt"):
         parse(right.replace("便利", "便捷"), documents=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("of", "to", "line", "problem"),
+    [
+        ("quote: 实施统一编号", "quote: ……", 12, "rule r: “……” quotes too little: each part has at least 4 of the document's characters"),
+        ("quote: 实施统一编号", "quote: 。", 12, "quotes too little"),
+        ("quote: 实施统一编号", "quote: 实施……实施统一编号", 12, "quotes too little"),
+        ("title: 办法", "title: 另一办法", 4, "document: title “另一办法” is not in f.txt"),
+        ("title: 办法", 'title: " "', 4, "document: title is blank; leave it out where the document says nothing"),
+        ("甲〔2026〕1号", "甲〔2026〕2号", 4, "document: number “甲〔2026〕2号” is not in f.txt"),
+        ("[市公安局]", "[市公安局, 火星管理局]", 14, "rule r: responsible “火星管理局” is not in f.txt"),
+        ("[市公安局]", '[""]', 14, "rule r: responsible is blank"),
+        ("[市公安局]", "[市公安局]\n    stands_in_for: 月球办法", 15, "rule r: stands_in_for “月球办法” is not in f.txt"),
+        ("clause: 一", 'clause: " "', 11, "rule r: basis stated needs clause"),
+        ("quote: 实施统一编号", 'quote: " "', 11, "rule r: basis stated needs quote"),
+    ],
+)
+def test_what_quotes_nothing_or_nobody_is_refused(of, to, line, problem, tmp_path):
+    (tmp_path / "f.txt").write_text(HEAD + "一、实施统一编号。", "utf-8")
+    right = FRAME + CLAIM
+    assert parse(right, documents=tmp_path).warnings == () and right.count(of) == 1
+    with pytest.raises(BadInput) as caught:
+        parse(right.replace(of, to), documents=tmp_path)
+    assert str(caught.value).startswith(f"pack.yaml:{line}: ") and problem in str(caught.value)
+
+
+def test_a_quote_under_another_clause_is_warned_of(tmp_path):
+    (tmp_path / "f.txt").write_text(HEAD + "一、总则\n二、车辆\n（一）实施统一编号。", "utf-8")
+    assert parse(FRAME + CLAIM, documents=tmp_path).warnings == ("rule r: “实施统一编号” stands under 二（一）, not under 一",)
+    assert parse((FRAME + CLAIM).replace("clause: 一", "clause: 二"), documents=tmp_path).warnings == ()
+
+
+@pytest.mark.parametrize(("pack", "problem"), [(FRAME + CLAIM, "“实施统一编号” is not in f.txt"), (FRAME.replace("clause: 一", "clause: 待填"), "pack.yaml:9: 待填 is still to be filled in")])
+def test_what_is_not_in_its_document_or_not_filled_in_is_not_published(pack, problem, tmp_path):
+    (tmp_path / "f.txt").write_text(HEAD, "utf-8")
+    (tmp_path / "pack.yaml").write_text(pack, "utf-8")
+    result = CliRunner().invoke(app, ["publish", f"{tmp_path}/pack.yaml"])
+    assert isinstance(result.exception, BadInput) and problem in str(result.exception)
 
 
 def test_a_document_that_is_asked_for_must_be_there(tmp_path):
@@ -197,7 +242,9 @@ def documented(request, shared):
     folder = shared / "seeds"
     if not folder.exists():
         pytest.skip("no ../shared/seeds beside the checkout: the cities' documents are read from there")
-    pack = load_policy(request.param, folder).pack
+    policy = load_policy(request.param, folder)
+    assert policy.warnings == ()
+    pack = policy.pack
     return pack, (folder / pack.document.file).read_text("utf-8")
 
 
@@ -263,19 +310,19 @@ def test_numbers_and_insurance_are_claimed_where_the_document_speaks_of_them():
 def test_whose_rules_a_pack_stands_in_for():
     found = {(name, rule.id): rule.stands_in_for for name in packs() for rule in load_policy(name).pack.rules if rule.stands_in_for}
     assert set(found) == {(name, rule) for name in ("hohhot-2019", "wulong-2019") for rule in ("number-on-file", "unified-marking")}
-    assert "The document tells the authorities to make rules (《快递服务车辆管理办法》); the pack stands in for them." in explain(load_policy("wulong-2019"))
+    assert "The document tells the authorities to make rules (《快递服务车辆管理办法》); the pack stands in for them by way of example, without their force." in explain(load_policy("wulong-2019"))
 
 
 def test_the_documents_dates_are_facts_and_what_is_assumed_says_so():
     documents = {name: load_policy(name).pack.document for name in packs()}
     published = {name: (document.published, document.assumed) for name, document in documents.items()}
     assert published == {
-        "hohhot-2019": (None, []), "hezhou-2018": ("2018", ["published"]), "shaoxing-2019": ("2019", ["published"]),
+        "hohhot-2019": (None, ["in_force"]), "hezhou-2018": ("2018", ["published"]), "shaoxing-2019": ("2019", ["published"]),
         "yunnan-2018": ("2018-07-11", ["in_force"]), "wulong-2019": ("2019-07-15", ["in_force"]),
     }  # fmt: skip
     hohhot = documents["hohhot-2019"].in_force
     assert (hohhot.from_, hohhot.until) == ("2019-07-01", "2024-06-30") and all(document.source for document in documents.values())
-    assert "自2019年7月1日起施行，至2024年6月30日止" in explain(load_policy("hohhot-2019"), "zh") and "goes on being applied after its end" in explain(load_policy("hohhot-2019"))
+    assert "自2019年7月1日起施行，至2024年6月30日止（推定）" in explain(load_policy("hohhot-2019"), "zh") and "goes on being applied after its end" in explain(load_policy("hohhot-2019"))
     assert "Published 2018 (assumed)" in explain(load_policy("hezhou-2018")) and "2018年公布（推定）" in explain(load_policy("hezhou-2018"), "zh")
 
 
@@ -293,7 +340,7 @@ def test_a_pack_in_words_says_on_what_each_rule_rests():
 
 CITY = """
 policy: p
-city: {adcode: "1", name_zh: 甲, name_en: A, timezone: Asia/Shanghai}
+city: {adcode: "430100", name_zh: 甲, name_en: A, timezone: Asia/Shanghai}
 document: {title: 办法, number: 甲〔2026〕1号, file: f.txt}
 valid_from: 2026-01-01
 rules:
@@ -305,6 +352,7 @@ KINDS = {
     "interval": "rule: interrupted_feed, limit: 2h",
 }
 CLAIMED = {
+    "lead": "市邮政管理局", "reading": "逐日判定 (judged by the day)",
     "clause_text": "实施统一编号", "document": "办法", "document_number": "甲〔2026〕1号", "basis": "stated", "figures": "illustrative", "duty_of": "enterprise",
     "responsible": ["市邮政管理局", "商务局"],
 }  # fmt: skip
@@ -313,17 +361,17 @@ UNCLAIMED = {**dict.fromkeys(CLAIMED), "document": "办法", "document_number": 
 
 @pytest.mark.parametrize(
     ("claim", "expected"),
-    [("basis: stated, figures: illustrative, quote: 实施统一编号, duty_of: enterprise, responsible: [市邮政管理局, 商务局]", CLAIMED), ("", UNCLAIMED)],
+    [("basis: stated, figures: illustrative, quote: 实施统一编号, reading: 逐日判定 (judged by the day), duty_of: enterprise, responsible: [市邮政管理局, 商务局]", CLAIMED), ("", UNCLAIMED)],
     ids=["claimed", "nothing claimed"],
 )
 def test_incidents_of_every_kind_say_on_what_they_rest(claim, expected, tmp_path):
     rules = [f"  - {{{rule}, id: {kind}, clause: 一, severity: warning{claim and ', '}{claim}}}\n" for kind, rule in KINDS.items()]
-    policy = parse(CITY + "".join(rules))
+    policy = parse(CITY.replace("f.txt}", "f.txt, lead_first: true}") + "".join(rules))
     registry = Registry(policy.timezone)
     registry.add([decode_entry(b'{"kind": "enterprise", "id": "e"}')])
     noon = int(dt.datetime(2026, 6, 26, 12, tzinfo=policy.timezone).timestamp() * 1000)
     scans = [
-        {"event_id": str(hours), "event_time_ms": noon + hours * 3_600_000, "waybill_id": f"w{hours}", "enterprise_id": "e", "city": "1", "kind": "accepted", "outlet_id": "o", "waybill_kind": "paper"}
+        {"event_id": str(hours), "event_time_ms": noon + hours * 3_600_000, "waybill_id": f"w{hours}", "enterprise_id": "e", "city": "430100", "kind": "accepted", "outlet_id": "o", "waybill_kind": "paper"}
         for hours in (0, 6, 48)
     ]  # fmt: skip
     (tmp_path / "scans.jsonl").write_text("".join(json.dumps(scan) + "\n" for scan in scans), "utf-8")
@@ -358,6 +406,68 @@ def test_incidents_after_the_end_of_the_document_say_who_goes_on(until, by, tmp_
     judge_files(policy, Registry(policy.timezone), [str(tmp_path / "fixes.jsonl")], [], tmp_path / "out")
     rows = [json.loads(line) for line in (tmp_path / "out" / "incidents.jsonl").read_text("utf-8").splitlines()]
     assert [row["continued_by"] for row in rows] == [by]
+
+
+def test_who_leads_is_said_where_the_document_says_it():
+    leads = {name: {policy.pack.document.lead_of(rule.responsible) for rule in policy.pack.rules} for name in packs() for policy in [load_policy(name)]}
+    assert leads["hohhot-2019"] == leads["yunnan-2018"] == {None} and leads["hezhou-2018"] == {"各县（区）人民政府", "市邮政管理局"}
+    assert leads["shaoxing-2019"] == {"市邮政管理局", "市公安局"} and {"区交通局", "区公安局", None} <= leads["wulong-2019"]
+    wulong = load_policy("wulong-2019")
+    assert "牵头单位：区交通局；责任单位：区公安局、重庆市邮政管理局第三分局。" in explain(wulong, "zh") and "Lead: 区交通局; responsible: 区公安局, 重庆市邮政管理局第三分局." in explain(wulong)
+
+
+def test_a_ledger_that_the_document_asks_for_counts_nothing_that_it_only_encourages():
+    for name in packs():
+        pack = load_policy(name).pack
+        bases = {rule.rule: rule.basis for rule in pack.rules}
+        for rule in pack.rules:
+            if rule.rule == "blacklisted_enterprise" and rule.basis == "stated":
+                counted = {*rule.parameters.points, *(rule.parameters.drivers.points if rule.parameters.drivers else ())}
+                assert "encouraged" not in {bases[each] for each in counted}, name
+                assert rule.reading or {bases[each] for each in counted} == {"stated"}, name  # what is illustrative is said to be our reading
+
+
+@pytest.mark.parametrize(
+    ("words", "duty"),
+    [
+        ("备案管理", "enterprise"), ("提前通知和事先报告制度", "enterprise"), ("实名", "enterprise"), ("购买交通意外险", "enterprise"), ("统一编号", "authority"), ("交通安全教育", "authority"),
+        ("分时", "authority"), ("视频监控系统", "authority"), ("监控视频系统", "authority"), ("培训制度", "enterprise"), ("三项制度", "enterprise"),
+    ],
+)  # fmt: skip
+def test_the_same_words_bind_the_same_in_every_pack(words, duty):
+    found = {rule.duty_of for name in packs() for rule in load_policy(name).pack.rules if words in rule.quote}
+    assert found == {duty}
+
+
+READ = {
+    "hohhot-2019": {"electronic-waybill-90"}, "hezhou-2018": {"served_parcels"}, "yunnan-2018": {"mutual-recognition"},
+    "wulong-2019": {"real-names", "parcels-inspected", "parcels-screened", "pickup_point_coverage"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", packs())
+def test_what_the_words_do_not_spell_out_is_said_in_both_languages(name):
+    policy = load_policy(name)
+    readings = {rule.id: rule.reading for rule in policy.pack.rules if rule.reading} | {measure: target.reading for measure, target in policy.pack.targets.items() if target.reading}
+    assert readings.keys() >= READ.get(name, set())
+    zh, en = explain(policy, "zh"), explain(policy)
+    for reading in readings.values():
+        assert f"本包的理解：{in_language(reading, 'zh')}" in zh and f"as read here: {in_language(reading, 'en')}" in en and in_language(reading, "zh") != in_language(reading, "en")
+    assert ("含本包对文件的理解" in zh) is ("not spell out, as is said there" in en) is bool(readings)
+
+
+def test_what_the_document_does_not_demand_is_the_operators_wish():
+    for name in packs():
+        policy = load_policy(name)
+        for rule in policy.pack.rules:
+            zh, en = demand_words(rule, policy)
+            assert zh.startswith("运营方要求：") is en.startswith("The operator asks: ") is (rule.basis != "stated"), rule.id
+
+
+def test_a_pack_that_is_applied_before_its_document_is_told_so():
+    assert load_policy("hohhot-2019").valid_from_ms == int(dt.datetime(2019, 7, 1, tzinfo=load_policy("hohhot-2019").timezone).timestamp() * 1000)
+    text = FRAME.replace("file: f.txt", "file: f.txt, in_force: {from: 2026-02-01}")
+    assert parse(text).warnings == ("valid_from 2026-01-01: the pack is applied before its document is in force, 2026-02-01",) and not parse(text.replace("valid_from: 2026-01", "valid_from: 2026-02")).warnings
 
 
 CITIES = "Hohhot|Hezhou|Shaoxing|Yunnan|Wulong"

@@ -20,7 +20,7 @@ ZH = """\
 新事件：超速，蒙A12345
 车辆 蒙A12345 在环路以 48.5 公里/小时行驶
 查看并答复：https://console.example/i/INCIDENT1?s=(1)&t=2
-违规：超速（按违规处理）
+规则：超速（按违规处理）
 对象：号牌 蒙A12345；车辆 V-100001；企业 ent-1
 时间：2026-11-11 08:00:00–08:01:30，尚未结束（UTC+08:00）
 地点：ring，111.66000, 40.81000
@@ -71,7 +71,7 @@ def test_what_is_not_known_is_left_out():
                  evidence=(), enterprise_id="*", severity="")  # fmt: skip
     text = written(bare, link=None).text
     assert "None" not in text and "：\n" not in text and ": \n" not in text and "查看" not in text
-    assert "全市" in text and "the whole city" in text and "运营方自定" in text and "the operator's own" in text
+    assert "全部企业" in text and "all enterprises together" in text and "运营方自定" in text and "the operator's own" in text
 
 
 def test_an_evidence_of_another_type_is_no_mistake():

@@ -12,7 +12,7 @@ from streams import metrics
 from streams.policy.checks import is_share
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
-from streams.registry.figure_clauses import CLAUSES
+from streams.registry.figure_clauses import CLAUSES, SECTIONS, clauses_of
 from streams.registry.key_figures import LEVELS, TITLES, network
 from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
@@ -75,15 +75,16 @@ def test_every_clause_is_in_the_document_and_says_these_words(pack, shared):
         pytest.skip("no ../shared/seeds beside the checkout: the cities' documents are read from there")
     document = load_policy(pack).pack
     text = (shared / "seeds" / document.document.file).read_text("utf-8")
-    stated = {measure: by_city[document.city.adcode] for measure, by_city in CLAUSES.items() if document.city.adcode in by_city}
-    assert len(stated) > 8
+    of_document = document.city.adcode, document.document.title
+    stated = clauses_of(*of_document) | clauses_of(*of_document, SECTIONS)
+    assert len(stated) > 12 and not clauses_of(document.city.adcode, "another document of the city")
     wrong = {measure: (clause, found) for measure, (clause, words) in stated.items() if clause not in (found := [clause_at(text, place) for place in places(text, words)])}
     assert not wrong
 
 
 def test_every_measure_has_two_titles_and_every_clause_a_measure():
     assert all(zh and en and re.search("[\u4e00-\u9fff]", zh) and en.isascii() for zh, en in TITLES.values())
-    assert CLAUSES.keys() <= TITLES.keys() and {city for by_city in CLAUSES.values() for city in by_city} == {load_policy(pack).pack.city.adcode for pack in packs()}
+    assert CLAUSES.keys() <= TITLES.keys() and SECTIONS.keys().isdisjoint(CLAUSES) and {city for by_city in CLAUSES.values() for city in by_city} == {load_policy(pack).pack.city.adcode for pack in packs()}
     assert TITLES.keys() - CLAUSES.keys() == {"not_repackaged", "reusable_bag"}  # what no document speaks of
     assert {measure for measure in TITLES if is_share(measure)} >= {"camera_outlet_share", "village_coverage", "licensed_enterprise_share"}
     assert not any(is_share(measure) for measure in LEVELS.values())
@@ -197,6 +198,8 @@ def test_what_no_record_says_is_absent_and_never_zero():
         ([outlet(1, camera=True), outlet(2, camera=False), outlet(3)], "camera_outlet_share", 0.5),
         ([outlet(1, camera=False)], "camera_outlet_share", 0.0),
         ([outlet(1, filed=True), outlet(2)], "filed_outlet_share", 0.5),
+        ([outlet(1, recycling_container=True), outlet(2, recycling_container=False), outlet(3)], "recycling_outlet_share", 0.5),
+        ([vehicle(1, joint_delivery=True), vehicle(2, joint_delivery=False), vehicle(3)], "joint_delivery_share", 0.5),
         ([{"kind": "township", "id": "t", "covered": True}, {"kind": "township", "id": "u"}], "township_coverage", 0.5),
         ([{"kind": "township", "id": "t"}, {"kind": "township", "id": "u"}, outlet(1, filed=True, township="t"), outlet(2, township="u")], "township_coverage", 0.5),
         ([{"kind": "township", "id": "t", "covered": False}], "township_coverage", 0.0),

@@ -21,21 +21,21 @@ def at(text):
 
 
 MISTAKES = [
-    ("zones: [core]", "zonse: [core]", ":119: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
-    ("zones: [core]", "zones: [cor]", ":119: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
+    ("zones: [core]", "zonse: [core]", ":120: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
+    ("zones: [core]", "zones: [cor]", ":120: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
     ("    zones: [core]\n", "", ": rule restricted_hours needs the key 'zones'"),
     ("severity: violation", "severity: violatin", "did you mean 'violation'?"),
     ("rule: overstayed_stop", "rule: overstaid_stop", ": unknown rule 'overstaid_stop'; did you mean 'overstayed_stop'?"),
     ("limit: 10m", "limit: ten", ": limit: duration 'ten' is not a number with ms, s, m, h or d"),
     ("limit: 10m", "limt: 10m", "did you mean 'limit'?"),
-    ('from: "20:00"', 'from: "25:00"', ":121: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
-    ("lateness:", "latenes:", ":17: unknown key 'latenes'; did you mean 'lateness'?"),
+    ('from: "20:00"', 'from: "25:00"', ":122: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
+    ("lateness:", "latenes:", ":18: unknown key 'latenes'; did you mean 'lateness'?"),
     ("timezone: Asia/Shanghai", "timzone: Asia/Shanghai", "did you mean 'timezone'?"),
     ("timezone: Asia/Shanghai", "timezone: Asia/Shanghia", "timezone 'Asia/Shanghia' is unknown"),
-    ("id: number-scheme", "id: number-on-file", "rule id 'number-on-file' is used twice (first in line 21)"),
+    ("id: number-scheme", "id: number-on-file", "rule id 'number-on-file' is used twice (first in line 22)"),
     ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01, until: 2019-10-20}]}", "until 2019-10-20 is before from 2019-11-01"),
     ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01, until: 2019-11-31}]}", "date '2019-11-31' is not YYYY-MM-DD"),
-    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01}]}", ":18: calendars: a calendar has dates from and until, or the same days of every_year"),
+    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-11-01}]}", ":19: calendars: a calendar has dates from and until, or the same days of every_year"),
     ("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{every_year: 11-31…12-01}]}", "every_year '11-31…12-01' is not MM-DD…MM-DD, such as 11-01…11-20"),
     ("classes: [light_van, truck]", "classes: [light_vn, truck]", "did you mean 'light_van'?"),
     ("- passes: [green, temporary]", "- passes: [gren]", "did you mean 'green'?"),
@@ -55,7 +55,74 @@ MISTAKES = [
     ('"HH-[0-9]{5}"', '"HH-[0-9"', "pattern 'HH-[0-9' is no regular expression"),
     ("policy: hohhot-2019", "policy: a\npolicy: b", ":5: key 'policy' is given twice"),
     ("zones: zones/hohhot.geojson", "zones: zones/nowhere.geojson", "zones/nowhere.geojson"),
+    # claims
+    ("basis: stated", "basis: none", ":25: basis: invalid enum value 'none'; known: encouraged, illustrative, stated; or leave basis out"),
+    ("basis: stated", "basis: null", ":25: basis is empty; give it a value, or leave it out"),
+    ("duty_of: authority", "duty_of: nobody", ":26: duty_of: invalid enum value 'nobody'; known: authority, driver, enterprise, others"),
+    ("basis: encouraged, scope", "basis: illustrative, scope", "basis: invalid enum value 'illustrative'; known: encouraged, stated; or leave basis out"),
+    ("basis: stated, quote: 2019年底快递公共服务站要达到300处", "basis: stated", ": target service_stations: basis stated needs quote"),
+    ("value: 300, by: 2019-12-31", "value: 300, by: 2018-12-31", ": target service_stations: by 2018-12-31 is before the document, which is of 2019-07-01"),
+    ("hubs: {value: 2,", "hubs: {value: 1.5,", ": target hubs: it is a number of things, so 1.5 cannot be"),
+    ("hubs: {value: 2,", "hubs: {value: 2, scope: primary_brands,", ": target hubs: scope is said of "),
+    ("  by: 驿程示例 Yicheng, as an example", '  by: " "', ": continued: by and reason say who goes on and why; neither may be blank"),
+    ("  in_force: {", "  published: 2019-08-01\n  in_force: {", ": published 2019-08-01 is after in_force: from 2019-07-01"),
+    ("assumed: [in_force]", "assumed: [published]", ": assumed names published, which the document does not give"),
+    ("lateness: 10m", "lateness: 10m\ncalendars: {fair: []}", ":19: calendar fair has no days; leave it out"),
+    # numbers and lists that would judge all or nobody
+    ("limit: 10m", "limit: 0s", ": limit must be more than 0"),
+    ("limit_kmh: 15", "limit_kmh: 0", ": limit_kmh must be more than 0"),
+    ("target: 0.90", "target: 0", ": target must be more than 0"),
+    ('hours: [{days: mon-sun, from: "08:00", until: "20:00"}]', "hours: []", ": hours is empty; leave it out where it means always"),
+    ("allow: {body: [box]}", "allow: {}", ": allow is empty; say by classes, body or energy what is allowed"),
+    ("allow: {body: [box]}", "allow: {body: []}", ": allow.body is empty, so every vehicle would violate the rule"),
+    ("severity: violation\n\n  - rule: low_electronic", "severity: violation\n  - {rule: blacklisted_enterprise, id: c, clause: 一, severity: warning, points: {}, black_at: 6}\n  - rule: low_electronic", ": points is empty; nobody would"),
+    ("severity: violation\n\n  - rule: low_electronic", "severity: violation\n  - {rule: blacklisted_enterprise, id: c, clause: 一, severity: warning, points: {speeding: 1}, black_at: 0}\n  - rule: low_electronic", ": black_at must be more"),
 ]
+EVERYBODY = ": rule core-daytime: exempt: {} together exempt everybody whom the rule is about; leave the rule out, or name whom it frees"
+EXEMPTION = "      - passes: [green, temporary]\n        unless_credit: black\n        basis: illustrative\n        quote: 对快递服务车辆等城市配送车辆给予通行便利\n"
+FREES_ALL = [
+    ("[{classes: [e_tricycle, e_bike, micro_van, light_van, truck, other]}]", "classes"),
+    ("[{classes: [truck, light_van]}]", "classes"),
+    ("[{body: [box, open]}]", "body"),
+    ("[{body: [box]}, {body: [open]}]", "body"),
+    ("[{passes: [green]}, {energy: [electric, plug_in_hybrid, fuel_cell, hybrid, fuel], body: [box, open]}]", "energy, body"),
+    ("{body: [box, open]}", "body"),
+    ("[{calendars: [always]}]", "calendars"),
+]
+DOUBTS = [
+    (f"exempt:\n{EXEMPTION}", "exempt: {unless_credit: black}\n", "rule core-daytime: exempt has no condition, so nobody is exempt; leave it out"),
+    (f"exempt:\n{EXEMPTION}", "exempt: []\n", "exempt has no condition"),
+    (f"exempt:\n{EXEMPTION}", "exempt: [{classes: [e_bike]}]\n", "rule core-daytime: exempt: classes [e_bike] exempts nobody: the rule is about [light_van, truck] only"),
+    (f"exempt:\n{EXEMPTION}", "exempt: [{passes: [green]}, {passes: [green]}]\n", "exempt: passes: [green] is given twice"),
+    (f"exempt:\n{EXEMPTION}", "exempt: [{passes: [green, green]}]\n", "exempt: passes names 'green' twice"),
+    ('permitted: [{days: mon-sun, from: "20:00", until: "07:00"}]', 'permitted: [{from: "20:00", until: "07:00"}, {from: "07:00", until: "20:00"}]', "permitted covers the whole week, so it is never violated"),
+    ('adcode: "150100"', 'adcode: "15010"', "city: adcode '15010' is no division code of six digits (GB/T 2260)"),
+    ("  reusable_bag: 0.90", "  lokcer_cells: 90", "target lokcer_cells: no key figure is called so, and nobody reports it; did you mean 'locker_cells'?"),
+    ("electronic_waybill: {value: 0.90", "electronic_waybill: {value: 0.80", "rule electronic-waybill-90: target 0.9 is not that of targets: electronic_waybill: 0.8"),
+    ("severity: violation\n\n  - rule: low_electronic", "severity: violation\n  - {rule: blacklisted_enterprise, id: c, clause: 一, severity: warning, points: {forbidden_stop: 1}, black_at: 6}\n  - rule: low_electronic",
+     "rule c: points: forbidden_stop is no rule of this pack, so it costs nobody anything"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("exempt", "keys"), FREES_ALL)
+def test_exemptions_that_leave_nobody_are_refused(exempt, keys):
+    text = PACK["yaml"].replace(f"exempt:\n{EXEMPTION}", f"exempt: {exempt}\n").replace("lateness: 10m", "lateness: 10m\ncalendars: {always: [{every_year: 07-01…06-30}]}")
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    assert str(caught.value).endswith(EVERYBODY.format(keys))
+
+
+@pytest.mark.parametrize("exempt", ["[{classes: [truck]}]", "[{body: [box]}, {energy: [electric]}]", "{body: [box, open], unless_credit: black}", "[{body: [box, open], marked: true}]", "[{calendars: [long]}]"])
+def test_exemptions_that_leave_somebody_are_not(exempt):
+    text = PACK["yaml"].replace(f"exempt:\n{EXEMPTION}", f"exempt: {exempt}\n").replace("lateness: 10m", "lateness: 10m\ncalendars: {long: [{every_year: 07-01…06-20}]}")
+    assert parse(text).warnings == ()
+
+
+@pytest.mark.parametrize(("right", "doubtful", "warning"), DOUBTS, ids=[d[2][:30] for d in DOUBTS])
+def test_what_is_most_likely_not_meant_is_warned_of(right, doubtful, warning):
+    assert PACK["yaml"].count(right) >= 1 and parse(PACK["yaml"]).warnings == ()
+    said = parse_policy(PACK["yaml"].replace(right, doubtful, 1), "pack.yaml", lambda _: PACK["geojson"].replace("150100", "15010") if "adcode" in right else PACK["geojson"]).warnings
+    assert len(said) == 1 and warning in said[0]
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES, ids=[m[1][:30] for m in MISTAKES])
@@ -94,9 +161,9 @@ def test_mistakes_in_zones_name_the_line():
 @pytest.mark.parametrize(
     ("moment", "place", "present", "absent"),
     [
-        ("2026-06-26", (111.66, 40.81), ["26 June 2026 (Friday), at 111.66, 40.81", "[core-daytime]\n   On this day: 07:00–20:00.\n   Light vans and trucks must not be in"], ["all vehicles are exempt"]),
+        ("2026-06-26", (111.66, 40.81), ["26 June 2026 (Friday), at 111.66, 40.81", "[core-daytime]\n   On this day: 07:00–20:00.\n   The operator asks: Light vans and trucks must not be in"], ["all vehicles are exempt"]),
         ("2026-06-26T21:00", (111.66, 40.81), ["[number-on-file]", "it is permitted then (daily 20:00–07:00 the next day)"], ["[core-daytime]"]),
-        ("2018-12-31", None, ["Nothing applies: The pack is applied from 1 January 2019"], ["[core-daytime]", "Light vans"]),
+        ("2018-12-31", None, ["Nothing applies: The pack is applied from 1 July 2019"], ["[core-daytime]", "Light vans"]),
     ],
 )  # fmt: skip
 def test_a_pack_answers_what_applies_there_and_then(moment, place, present, absent):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from conftest import ROOT
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from deploy import admin
 from deploy.commands import registry as commands
 from streams.errors import BadInput, YichengError
+from streams.policy.conditions import title_words
 from streams.policy.reader import load_policy
 from streams.registry.changes import changes_of
 from streams.registry.gaps import NAMES, NEEDS, Findings, figures_of, findings, late_notices, missing, unknown_references
@@ -22,7 +24,14 @@ from streams.rules import RULES
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = 1_782_446_400_000  # 2026-06-26 12:00 in Shanghai
-SAMPLE_RULES = {"unmonitored_outlet", "unlicensed_enterprise", "offline_camera", "unmarked_vehicle", "unfiled_outlet", "untrained_driver", "nonstandard_vehicle", "nonstandard_vehicle:body"}
+
+
+def titles(*rules):
+    """What rules are called, as the commands pass them on."""
+    return {rule: title_words(rule.partition(":")[0]) for rule in rules}
+
+
+SAMPLE_RULES = titles("unmonitored_outlet", "unlicensed_enterprise", "offline_camera", "unmarked_vehicle", "unfiled_outlet", "untrained_driver", "nonstandard_vehicle", "nonstandard_vehicle:body")
 
 
 def entry(kind, name, **keys):
@@ -55,7 +64,7 @@ def test_new_records_are_counted_by_kind_with_some_of_their_names():
 def test_a_change_says_which_keys_from_what_to_what():
     held = [entry("vehicle", "v", plate="蒙A1", marked=False, driver_ids=["d"]), entry("vehicle", "same", plate="x")]
     found = changes(held, entry("vehicle", "v", plate="蒙A2", driver_ids=["d", "e"], city="150100"), entry("vehicle", "same", plate="x"))
-    assert list(found.lines()) == ['~ 变更 changed: vehicle/v: plate 蒙A1 → 蒙A2; city – → 150100; marked false → true; driver_ids ["d"] → ["d","e"]']
+    assert list(found.lines()) == ['~ 变更 changed: vehicle/v: plate 蒙A1 → 蒙A2; city – → 150100; marked false → –; driver_ids ["d"] → ["d","e"]']
     assert found.counts()[1] == "1 record published (0 new, 0 with a further version, 1 with versions replaced); 1 unchanged; 0 versions removed"
 
 
@@ -110,12 +119,12 @@ def said(found):
 def test_outlets_that_do_not_say_whether_they_have_a_camera():
     outlets = [entry("outlet", f"o{n}", camera=n < 50 if n < 63 else None, filed=True) for n in range(100)]
     known = registry(*outlets)
-    found = list(missing(known, NOW, {"unmonitored_outlet", "speeding"}, {"camera_outlet_share"}))
+    found = list(missing(known, NOW, titles("unmonitored_outlet", "speeding"), {"camera_outlet_share"}))
     assert found[0] == (
-        "网点 100 个中有 37 个未填是否设有视频监控（camera）：“设视频监控网点占比”只涵盖 63 个；规则 unmonitored_outlet 无法判断它们",
-        "37 of 100 outlets do not say whether they have a camera (camera): “outlets with a camera, of those that say” of 63 outlets only; rule unmonitored_outlet cannot judge them",
+        "网点 100 个中有 37 个未填是否设有视频监控（camera）：“设视频监控网点占比”只涵盖 63 个；规则“网点无监控”无法判断它们",
+        "37 of 100 outlets do not say whether they have a camera (camera): “outlets with a camera, of those that say” of 63 outlets only; rule “Parcels scanned at an outlet that has no monitoring camera” cannot judge them",
     )
-    assert len(found) == 1 and list(missing(known, NOW, {"speeding"}, {"nev_share"}))[0][1].startswith("there is no vehicle on record")
+    assert len(found) == 1 and list(missing(known, NOW, titles("speeding"), {"nev_share"}))[0][1].startswith("there is no vehicle on record")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +132,7 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
     [
         ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say on what they run (energy): “new-energy vehicles among motor vehicles” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck"), entry("vehicle", "w", vehicle_class="truck", energy="fuel")], "1 of 2 vehicles does not say on what they run (energy): they count as no in “new-energy vehicles among motor vehicles”"),
-        ([entry("enterprise", "e")], "1 of 1 enterprise does not say until when they are licensed (licensed_until): “enterprises with a valid licence, of those that say” unknown (–); rule unlicensed_enterprise cannot judge them"),
+        ([entry("enterprise", "e")], "1 of 1 enterprise does not say until when they are licensed (licensed_until): “enterprises with a valid licence, of those that say” unknown (–); rule “Parcels handled by an enterprise whose licence has ended” cannot judge them"),
         ([entry("township", "t", covered=True), entry("township", "u")], "1 of 2 townships does not say whether they are covered, and no outlet on file serves them (covered): they count as no in “townships covered”"),
         ([entry("township", "t"), entry("township", "u"), entry("outlet", "o", filed=True, township="u")], "1 of 1 township does not say whether they are covered, and no outlet on file serves them (covered): they count as no in “townships covered”"),
         ([entry("township", "t")], "1 of 1 township does not say whether they are covered, and no outlet on file serves them (covered): “townships covered” unknown (–)"),
@@ -131,12 +140,14 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
         ([entry("facility", "f", level="pickup_point")], "1 of 1 facility does not say in which township they stand (township): “urban townships and subdistricts with a public pick-up point” unknown (–)"),
         ([entry("township", "t")], "1 of 1 township does not say whether they are urban (urban): “urban townships and subdistricts with a public pick-up point” unknown (–)"),
         ([entry("vehicle", "v", vehicle_class="truck", energy="fuel")], "1 of 1 vehicle does not say which emission standard they meet (emission_standard): “vehicles by emission standard” unknown (–)"),
-        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say whether they are boxed (body): rule nonstandard_vehicle counts them as offending"),
-        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say who drives them (driver_ids): rule untrained_driver cannot judge them"),
+        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say whether they are boxed (body): rule “A vehicle of a class, body or energy that the city's standard does not allow” counts them as offending"),
+        ([entry("vehicle", "v", vehicle_class="truck")], "1 of 1 vehicle does not say who drives them (driver_ids): rule “A driver without valid safety training” cannot judge them"),
         ([entry("vehicle", "v")], "1 of 1 vehicle does not say of which class they are (vehicle_class): “new-energy vehicles among motor vehicles”, “e-bikes”, “e-tricycles” unknown (–)"),
-        ([entry("driver", "d")], "1 of 1 driver does not say until when they are trained (trained_until): rule untrained_driver counts them as offending"),
-        ([entry("outlet", "o")], "1 of 1 outlet does not say whether they are on file (filed): “outlets on file” unknown (–); rule unfiled_outlet counts them as offending"),
+        ([entry("driver", "d")], "1 of 1 driver does not say until when they are trained (trained_until): rule “A driver without valid safety training” counts them as offending"),
+        ([entry("outlet", "o")], "1 of 1 outlet does not say whether they are on file (filed): “outlets on file” unknown (–); rule “Parcels scanned at an outlet that is not on file” counts them as offending"),
         ([entry("vehicle", "v", vehicle_class="truck", energy="electric", valid_from="2019-01-01"), entry("vehicle", "w", vehicle_class="truck", energy="electric")], "1 of 2 vehicles does not say since when they are registered (valid_from): “new-energy motor vehicles first registered while purchases are subsidised” of 1 vehicle only"),
+        ([entry("vehicle", "v")], "1 of 1 vehicle does not say whether they bear the unified marking (marked): rule “A registered vehicle without the unified marking, or driving with another plate than the registered one” cannot judge them"),
+        ([entry("outlet", "o", recycling_container=True), entry("outlet", "p")], "1 of 2 outlets does not say whether they have a recycling container (recycling_container): “outlets with a recycling container, of those that say” of 1 outlet only"),
         ([], "there is no township on record: “townships covered”, “smart-locker cells” unknown (–)"),
     ],
 )  # fmt: skip
@@ -148,7 +159,7 @@ def test_what_is_missing_is_said_with_figure_and_rule(records, sentence):
 def test_what_is_said_is_not_missing_and_old_records_do_not_count():
     full = [
         entry("outlet", "o", camera=False, filed=True, recycling_container=False, standardised=False), entry("outlet", "old", valid_until="2020-12-31"),
-        entry("vehicle", "v", vehicle_class="e_bike", body="open", driver_ids=["d"], joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
+        entry("vehicle", "v", vehicle_class="e_bike", body="open", marked=False, driver_ids=["d"], joint_delivery=False, status="active"), entry("vehicle", "w", status="scrapped"),
     ]  # fmt: skip
     full += [entry("township", "t", urban=False, locker_cells=0, service_stations=0, villages=0), entry("outlet", "serves", camera=True, filed=True, recycling_container=True, standardised=False, township="t")]
     assert not [sentence for sentence in said(missing(registry(*full), NOW, SAMPLE_RULES, TITLES)) if "say" in sentence.split(":")[0]]
@@ -172,6 +183,33 @@ def test_names_that_lead_nowhere():
     assert not list(unknown_references(registry(entry("vehicle", "v", driver_ids=["d"]), entry("driver", "d", valid_until="2020-01-01")))) # whenever it is valid
 
 
+@pytest.mark.parametrize(
+    ("record", "sentence", "right"),
+    [
+        (entry("line", "L", zones=["a", "b"], vehicle_ids=[]), "line L has no vehicles (vehicle_ids), so it is missed every day", {"vehicle_ids": ["v"]}),
+        (entry("line", "L", zones=["a", "a"], vehicle_ids=["v"]), "line L names one zone twice in a row (zones)", {"zones": ["a", "b", "a"]}),
+        (entry("pass", "P", pass_kind="green"), "pass P names no vehicle (vehicle_id) and no enterprise (enterprise_id), so it frees nobody", {"enterprise_id": "e"}),
+        (entry("pass", "P", pass_kind="green", vehicle_id="v", zones=[]), "pass P names no zones (zones), so it frees nobody anywhere", {"zones": ["*"]}),
+        (entry("vehicle", "V", vehicle_class="truck", plate_kind="non_motor"), "vehicle V is of a motor vehicle's class (vehicle_class) and bears a plate of another kind (plate_kind)", {"vehicle_class": "e_tricycle"}),
+    ],
+)  # fmt: skip
+def test_records_that_are_most_likely_not_meant_are_said(record, sentence, right):
+    found = findings(registry(record), NOW, {}, "150100")
+    assert said(found.doubtful) == [sentence] and found.doubtful[0] in found.words() and not findings(registry(msgspec.structs.replace(record, **right)), NOW, {}, "150100").doubtful
+
+
+def test_a_line_that_the_pack_judges_must_be_on_record():
+    known = registry(entry("line", "L1", zones=["a"], vehicle_ids=[]))
+    assert said(findings(known, NOW, {}, "500156", lines=["L1", "Line-2"]).unknown) == ["line Line-2, which the pack judges, is not in the registry"]
+
+
+def test_what_exempts_by_marking_needs_it_said():
+    asking = {name: commands._asking(load_policy(name).pack) for name in ("yunnan-2018", "wulong-2019")}
+    assert "exempt:marked" in asking["yunnan-2018"] and "exempt:marked" not in asking["wulong-2019"]
+    sentence = said(missing(registry(entry("vehicle", "v")), NOW, {"exempt:marked": asking["yunnan-2018"]["exempt:marked"]}, {}))[0]
+    assert sentence.endswith("(marked): rule “exemptions from: Inside a restricted zone outside the permitted hours” cannot judge them")
+
+
 def test_a_notice_filed_after_it_began_is_said():
     def notice(name, filed_at, from_="2026-01-02T08:00", until="2026-01-03"):
         return entry("notice", name, subject="outlet/o", filed_at=filed_at, **{"from": from_}, until=until)
@@ -190,7 +228,7 @@ def test_the_tables_name_what_there_is():
     assert NAMES.keys() == KINDS.keys()
     assert {need.key for need in NEEDS} <= {key for kind in KINDS.values() for key in kind.__struct_encode_fields__}
     assert all(need.key in KINDS[need.kind].__struct_encode_fields__ for need in NEEDS) and {figure for need in NEEDS for figure in need.figures} <= TITLES.keys()
-    assert {rule.partition(":")[0] for need in NEEDS for rule in need.rules} - {"unmonitored_outlet", "unlicensed_enterprise"} <= RULES.keys()
+    assert {rule.partition(":")[0] for need in NEEDS for rule in need.rules} - {"exempt"} <= RULES.keys()
     assert "subsidy_window_vehicles" in figures_of("451100", ()) and "subsidy_window_vehicles" not in figures_of("150100", ()) | figures_of("110100", ())
     assert figures_of("150100", {"mine"}) >= {"mine", "reusable_box_outlet_share"} and "delivery_lines" not in figures_of("150100", ())
 
@@ -286,7 +324,7 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
     assert findings(registry(), NOW, (), "330600").words()[0] == ("没有记录", "no records")
     full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
     assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))
-    assert Findings(("a", "b"), [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
+    assert Findings(("a", "b"), [], [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
 
 
 def test_what_changes_nothing_is_not_sent(kafka, monkeypatch):

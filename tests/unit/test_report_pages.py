@@ -25,11 +25,13 @@ from deploy.report.tables import as_csv, tables, write_tables
 from deploy.report.words import WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
-from streams.counts import FEATURES
+from streams.counts import FEATURES, outlet_row
 from streams.errors import BadInput, YichengError
 from streams.geo import haversine_m
+from streams.lifecycle import MAX_EVIDENCE
 from streams.policy.pack import Target
-from streams.policy.reader import decode_policy, load_policy
+from streams.policy.reader import decode_policy, load_policy, packs
+from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.files import load_registry
 from streams.registry.key_figures import TITLES
 from streams.registry.records import decode_entry
@@ -71,6 +73,11 @@ def registry_of(policy, *records):
 
 def rates_of(city, day, enterprise, accepted, **features):
     return {"city": city, "enterprise_id": enterprise, "date": day, "accepted": accepted, **dict.fromkeys(FEATURES, 0), **features}
+
+
+def inside(words):
+    """Words as they stand in a quotation."""
+    return words.replace("“", "‘").replace("”", "’")
 
 
 def text_of(page):
@@ -122,10 +129,54 @@ def test_targets_name_their_clause_or_the_operator_and_of_whom_they_are(policy):
     assert kpis["locker_cells"]["status"] == "not_due" and kpis["locker_cells"]["by"] == "2026-06-27"
     assert kpis["green_packaging"]["source"] == "operator" and kpis["green_packaging"]["status"] == "undated"
     page = text_of(as_html(report, "en"))
-    assert all(words in page for words in ("document, clause 六（十六）", "primary brands together", "27 June 2026", "not yet due", "set by the operator", "+5.0 pp"))
+    assert all(words in page for words in ("the document's target, clause 六（十六）", "primary brands together", "27 June 2026", "not yet due", "the operator's target, not the document's", "+5.0 pp"))
     later = gather(pack, registry_of(pack, *records), Published(rows, []), DAY, date(2026, 6, 27))
     assert next(kpi["status"] for kpi in later["kpis"] if kpi["measure"] == "locker_cells") == "missed"
     assert "未达标" in text_of(as_html(later, "zh"))
+
+
+@pytest.mark.parametrize("name", packs())
+def test_every_key_figure_and_section_names_the_clause_that_speaks_of_it(name, tmp_path):
+    policy = load_policy(name)
+    document = policy.pack.city.adcode, policy.pack.document.title
+    row = {**rates_of(document[0], "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "transit_hours": {"5": 1}}
+    driven = driven_row(document[0], "2026-06-26", Millimetres(1_000, 2_000, 3_000, 4_000))
+    write_sample_registry(policy, 300, 1, tmp_path / "registry.jsonl")
+    registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
+    registry.add(decode_entry(json.dumps({"kind": "vehicle", "id": standard, "emission_standard": standard}).encode()) for standard in ("国三", "Euro 2"))
+    report = gather(policy, registry, Published([row, driven], []), DAY, DAY)
+    clauses, sections = clauses_of(*document), clauses_of(*document, SECTIONS)
+    assert {kpi["measure"]: (kpi["figure_clause"], kpi["figure_quote"]) for kpi in report["kpis"] if kpi["figure_clause"]} == clauses
+    assert report["clauses"] == sections and {"transit", "draw"} <= sections.keys()
+    page, table = text_of(as_html(report, "zh")), list(csv.DictReader(io.StringIO(as_csv(report))))
+    assert all(f"{clause} “{inside(words)}”" in page for clause, words in clauses.values())
+    assert all(f"条款：{clause}，原文：“{inside(words)}”。" in page for section, (clause, words) in sections.items() if section != "draw")
+    assert {line["measure"]: line["clause"] for line in table if line["section"] == "kpi" and line["clause"]} == {measure: clause for measure, (clause, _) in clauses.items()}
+    drawn = draw(policy, registry, seed="s", count=1, on=DAY)
+    assert (drawn["clause"], drawn["clause_text"]) == sections["draw"] and bool(drawn["document"]["continued"]) is (name == "hohhot-2019")
+
+
+def test_a_target_of_places_and_lines_is_reached_by_those_in_use(wulong):
+    policy, *_ = wulong
+    facilities = [{"kind": "facility", "id": f"T{n}", "level": "township"} for n in range(10)]
+    lines = [{"kind": "line", "id": f"L{n}", "zones": ["centre"], "vehicle_ids": ["v"]} for n in range(5)]
+    of_city = {"city": "500156", "enterprise_id": "*", "date": "2026-06-26"}
+    rows = [outlet_row("500156", f"T{n}", "2026-06-20" if n else "2026-01-01") for n in range(10)] + [{**of_city, "lines": 5, "lines_run": run, "date": day} for run, day in ((4, "2026-06-25"), (5, "2026-06-26"))]
+    report = gather(policy, registry_of(policy, *facilities, *lines), Published(rows, []), date(2026, 6, 25), DAY)
+    kpis = {kpi["measure"]: (kpi["value"], kpi["active"], kpi["status"]) for kpi in report["kpis"]}
+    assert kpis["township_stations"] == (10, 9, "undated") and kpis["delivery_lines"] == (5, 4.5, "undated")
+    page = text_of(as_html(report, "zh"))
+    assert "近30天有扫描 9" in page and "日均开行 4.5" in page
+    unknown = {kpi["measure"]: (kpi["active"], kpi["status"]) for kpi in gather(policy, registry_of(policy, *facilities), Published([], []), DAY, DAY)["kpis"]}
+    assert unknown["township_stations"] == (None, "met")
+
+
+def test_the_fleet_is_told_month_by_month(policy):
+    rows = [rates_of("150100", day, "*", 100) for day in ("2026-04-10", "2026-05-10", "2026-06-10")]
+    of = {"kind": "vehicle", "vehicle_class": "truck"}
+    records = [{**of, "id": "1", "energy": "fuel", "emission_standard": "V", "valid_until": "2026-05-30"}, {**of, "id": "2", "energy": "electric", "valid_from": "2026-05-01"}]
+    months = gather(policy, registry_of(policy, *records), Published(rows, []), DAY, DAY)["months"]
+    assert [(month["month"], month["nev_share"], month["emission_5"]) for month in months] == [("2026-04", 0.0, 1), ("2026-05", 1.0, None), ("2026-06", 1.0, None)]
 
 
 def test_a_share_just_below_its_target_is_seen_below_it(policy):
@@ -177,17 +228,20 @@ def test_figures_are_those_of_a_plain_recount(wulong, made):
     page = text_of(as_html(made, "zh"))
     for row in made["incidents"]:
         if row["incidents"]:
-            assert row["clause_text"] in page and row["title_zh"] in page and "、".join(row["responsible"]) in page
+            assert row["clause_text"] in page and row["title_zh"] in page and all(name in page for name in row["responsible"])
+            assert (row["lead"], f"牵头单位：{row['lead']}" in page) == (row["responsible"][0], True) if row["responsible"] else row["lead"] is None
     assert policy.pack.document.title in page and policy.pack.document.number in page
 
 
 def test_judge_says_the_key_figures_with_whose_targets_they_are(wulong, made):
     _, _, out = wulong
-    said = json.loads((out / "summary.json").read_text())["key_figures"]
+    summary = json.loads((out / "summary.json").read_text())
+    said = summary["key_figures"]
+    assert summary["transit"] == made["transit"] and [row["unannounced"] for row in summary["interruptions"]] == [row["unannounced"] for row in made["interruptions"]]
     assert [(row["measure"], row["value"], row["status"]) for row in said] == [(kpi["measure"], kpi["value"], kpi["status"]) for kpi in made["kpis"]]
     lines = list(key_figure_lines({"document": None, "key_figures": [{**said[0], "measure": "locker_cells", "value": 7, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}]}))
     assert lines == ["智能快件箱格口 smart-locker cells: 7 (target 目标 9, 四（十二）, 2019-12-31): 未达标 missed"]
-    assert sum("set by the operator 运行方设定" in line for line in key_figure_lines({"document": None, "key_figures": said})) == sum(row["source"] == "operator" and row["value"] is not None for row in said)
+    assert sum("the operator's target, not the document's 运营方的目标，不是文件所定" in line for line in key_figure_lines({"document": None, "key_figures": said})) == sum(row["source"] == "operator" and row["value"] is not None for row in said)
 
 
 def test_red_and_black_lists_have_reasons(wulong, made):
@@ -195,7 +249,7 @@ def test_red_and_black_lists_have_reasons(wulong, made):
     black = {row["id"] for row in made["standings"] if row["credit"] == "black"}
     charged = [json.loads(line) for line in (out / "incidents.jsonl").read_text().splitlines()]
     assert black == {data["enterprise_id"] for data in charged if data["rule"] == "blacklisted_enterprise" and data["state"] == "open"} and len(black) >= 3
-    assert all(row["reasons"] and sum(reason["points"] for reason in row["reasons"]) == row["points"] for row in made["standings"] if row["credit"] == "black")
+    assert all(row["reasons"] and (sum(reason["points"] for reason in row["reasons"]) == row["points"] or len(row["reasons"]) == MAX_EVIDENCE) for row in made["standings"] if row["credit"] == "black")
     section = as_html(made, "zh").partition('id="lists"')[2].partition("</section>")[0]
     listed = section.partition(">红名单<")[0]
     for row in made["standings"]:
@@ -272,6 +326,8 @@ def quoted(report):
     yield from (document["continued"] or {}).values()
     for row in (*report["incidents"], *report["kpis"]):
         yield from (row["clause"] or "", row.get("clause_text") or "", row.get("stands_in_for") or "", *row.get("responsible", ()))
+        yield from (row.get("figure_clause") or "", inside(row.get("figure_quote") or ""))
+    yield from (inside(words) for spoken in report["clauses"].values() for words in spoken)
     yield from (row["enterprise_id"] for row in report["enterprises"])
 
 

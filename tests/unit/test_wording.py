@@ -9,13 +9,14 @@ import pytest
 from deploy.applies import answer
 from deploy.asked_vehicle import read_vehicle
 from deploy.explain import explain
+from streams.basis import in_language
 from streams.errors import BadInput
 from streams.policy.checks import SHARES
 from streams.policy.conditions import HOME_PLATE, identifier_words, parameter_words
 from streams.policy.examples import example_of
 from streams.policy.pack import Exemption, Pack, Rule, Target
 from streams.policy.reader import load_policy, packs, parse_policy
-from streams.policy.wording import in_language, rule_words, target_words
+from streams.policy.wording import rule_words, target_words
 from streams.registry.key_figures import TITLES
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES
@@ -79,6 +80,11 @@ def parse(text=PACK):
     return parse_policy(text, "pack.yaml", lambda _: ZONES)
 
 
+def inside(words):
+    """Words as they stand in a quotation."""
+    return words.replace("“", "‘").replace("”", "’")
+
+
 def in_the_original(policy, lang):
     """Texts of a pack that stand in both languages as they are: titles, numbers, clauses, quotes, authorities, ids, what matches patterns."""
     pack = policy.pack
@@ -90,7 +96,7 @@ def in_the_original(policy, lang):
         found += [words.en for name, words in parameter_words(rule).items() if name.endswith("_pattern")]
     found += [text for target in pack.targets.values() for text in (target.quote, target.clause or "")]
     found += [name for name in pack.calendars if CHINESE.search(name)] + [name_zh for name_zh, _ in pack.zone_names.values() if lang == "zh"]
-    return found
+    return [*found, *map(inside, found)]
 
 
 def outputs(policy, lang):
@@ -129,8 +135,8 @@ def test_every_rule_has_its_clause_its_words_and_on_what_it_rests(policy, lang):
     assert len(parts) == len(policy.pack.rules)
     for rule, part in zip(policy.pack.rules, parts, strict=True):
         words = rule_words(rule, policy)
-        assert rule.id in part and rule.clause in part and rule.quote in part and all(name in part for name in rule.responsible)
-        assert all(alternative.quote in part for alternative in rule.alternatives) and (rule.stands_in_for or "") in part
+        assert rule.id in part and rule.clause in part and inside(rule.quote) in part and all(name in part for name in rule.responsible)
+        assert all(inside(alternative.quote) in part for alternative in rule.alternatives) and (rule.stands_in_for or "") in part
         assert getattr(words.demand, lang) in part and getattr(words.basis, lang) in part and getattr(words.when, lang) in part
         assert all(policy.zone_name(zone)[lang == "en"] in part for zone in rule.zone_ids or ())
     for measure, target in policy.pack.targets.items():
