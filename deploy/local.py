@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -14,6 +14,7 @@ from typing import IO
 from deploy import published
 from deploy.admin import publish_policy, publish_registry, read_topic, unreachable
 from deploy.broker import EmbeddedKafka, answers, free_port
+from deploy.browser import open_soon
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
@@ -65,6 +66,7 @@ class Local:
         self.prometheus: Prometheus | None = None
         self.registry = Registry(plan.policy.timezone)
         self.report = self.home / "report.html"
+        self.stayed = False
 
     def run(self) -> int:
         """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
@@ -77,7 +79,7 @@ class Local:
                 interrupted = True
                 self.console.print("stopping …")
             finally:
-                interrupted |= self._stop_all()
+                interrupted |= self._stop_all() and not self.stayed
         self.console.print(summary(self.plan.policy, self.progress, self.truth_file, sum(worker.restarts for worker in self.workers)))
         if self.report.exists() and not interrupted:
             self.console.print(f"report 报告: {shown(self.report)}", soft_wrap=True)
@@ -91,8 +93,10 @@ class Local:
         self._start()
         self._watch()
         produced = self._settle()
+        if self.plan.stay:
+            self._stay()
         self.progress.read(self.workers)
-        self._stop_processes(PATIENCE_S)
+        self._stop_processes(HURRIED_S if self.stayed else PATIENCE_S)
         self.progress.read_sink()
         write_report(self.bootstrap, self.plan.policy, self.registry, self.report)
         if produced.truth is None or self.plan.keep:
@@ -161,6 +165,8 @@ class Local:
         metrics_port = (self.settings.metrics_port or metrics.WORKER_PORT) + metrics.CONSOLE_PORT - metrics.WORKER_PORT
         self.live_map = self._process("console", ["console"], metrics_port, YICHENG_CONSOLE_HOST="127.0.0.1", YICHENG_CONSOLE_PORT=str(port))
         self.console.print(f"live map 实时地图: {self.map_url}")
+        if self.plan.open_map:
+            open_soon(self.map_url, self.console.print)
 
     def _start_judging(self) -> None:
         """Workers and the notifier; returns when the workers are ready."""
@@ -213,15 +219,28 @@ class Local:
     def _watch(self) -> None:
         """Show what happens until the producer has ended."""
         assert self.producer is not None
+        producer = self.producer
+        self._show_while(lambda: producer.running)
+        if self.producer.child.returncode:
+            last = self.producer.last_words()
+            raise YichengError(last) if self.producer.child.returncode != BadInput.exit_code else BadInput(last)
+
+    def _stay(self) -> None:
+        """Keep everything up, to be looked at, until somebody asks to stop: then the run ends as any other."""
+        self.console.print("all traffic is judged; everything stays up until Ctrl-C / 数据已全部处理；系统继续运行，按 Ctrl-C 停止", soft_wrap=True)
+        try:
+            self._show_while(lambda: True)
+        except KeyboardInterrupt:
+            self.stayed = True
+            self.console.print("stopping …")
+
+    def _show_while(self, goes_on: Callable[[], bool]) -> None:
         with Screen(self.console, self.plan.policy, self.progress).live() as show:
-            while self.producer.running:
+            while goes_on():
                 self.progress.read(self.workers)
                 show(self._addresses())
                 self._restart_dead()
                 time.sleep(REFRESH_S)
-        if self.producer.child.returncode:
-            last = self.producer.last_words()
-            raise YichengError(last) if self.producer.child.returncode != BadInput.exit_code else BadInput(last)
 
     def _addresses(self) -> str:
         urls = [process.page("metrics") for process in filter(None, (*self.workers, self.notifier))]

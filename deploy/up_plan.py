@@ -13,7 +13,11 @@ from streams.policy.policy import Policy
 
 
 class UpPlan(msgspec.Struct):
-    """What to run; ``monitoring``: with Prometheus, without, or as it is installed or not (None); ``live_map``: with the console."""
+    """What to run.
+
+    ``monitoring``: with Prometheus, without, or as it is installed or not (None); ``live_map``: with the console, ``open_map``: in a browser;
+    ``stay``: all stays up after the traffic has ended, until somebody stops it.
+    """
 
     policy: Policy
     policy_source: str
@@ -34,6 +38,8 @@ class UpPlan(msgspec.Struct):
     encoding: str | None = None
     columns: Path | None = None
     live_map: bool = True
+    open_map: bool = False
+    stay: bool = False
 
     def registry_in(self, folder: Path) -> Path:
         """The registry given; the sample; or an empty one, where recorded traffic is judged by a pack of one's own."""

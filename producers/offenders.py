@@ -21,6 +21,8 @@ TOO_SHORT = "the traffic is too short"
 UNSEEN_MS, LONGEST_STAY_MS = 900_000, 480_000
 """On the way between the zones of a delivery line, and in each of them."""
 PERMITTED = "permitted at this time"
+SOON = ("restricted_hours", "forbidden_stop", "outside_operating_area", "overstayed_stop")
+"""What a vehicle does from the beginning on: the first that is no matter of waiting."""
 
 
 class Report(NamedTuple):
@@ -115,8 +117,11 @@ class Offenders:
             self.skipped[rule.id] = PERMITTED
         else:
             for vehicle in self._drive_in(rule, vehicles):
-                self.by_vehicle[vehicle.id] = Offender(rule, rule.zone_ids, lambda r: not self.policy.permits(rule, r.event_time_ms))
+                self._note_intruder(rule, vehicle)
         self._drive_in(rule, self.pool.hire(self.share, wanted=lambda v: self.pool.is_van_of(rule, v) and self.pool.is_free(v, rule)))
+
+    def _note_intruder(self, rule: Rule, vehicle: Vehicle) -> None:
+        self.by_vehicle[vehicle.id] = Offender(rule, rule.zone_ids, lambda r: not self.policy.permits(rule, r.event_time_ms))
 
     def _drive_in(self, rule: Rule, vehicles: list[Vehicle]) -> list[Vehicle]:
         """Have vehicles wander in a rule's zones; returns those for which there is time."""
@@ -125,10 +130,12 @@ class Offenders:
             self.skipped[rule.id] = TOO_SHORT
             return []
         for vehicle in vehicles:
-            zone_id = self.rng.choice(rule.zone_ids or [])
-            latest_ms = span_ms // (2 if span_ms > 3_600_000 else 4)
-            self.journeys.visit(vehicle, self.streets.way_into(zone_id), span_ms // 6, latest_ms, self.streets.zones[zone_id], unless=rule)
+            self._wander_in(rule, vehicle, span_ms // (2 if span_ms > 3_600_000 else 4))
         return vehicles
+
+    def _wander_in(self, rule: Rule, vehicle: Vehicle, latest_ms: int) -> None:
+        zone_id = self.rng.choice(rule.zone_ids or [])
+        self.journeys.visit(vehicle, self.streets.way_into(zone_id), self.shift.for_offences_ms // 6, latest_ms, self.streets.zones[zone_id], unless=rule)
 
     def stop(self, rule: Rule) -> None:
         """Stand in a zone for longer than the limit, or where it must not stand at all."""
@@ -142,12 +149,13 @@ class Offenders:
             self.skipped[rule.id] = PERMITTED
             return
         for vehicle in vehicles:
-            zone_id = self.rng.choice(rule.zone_ids or [])
-            longer_ms = self.rng.randrange(min(room_ms // 2, 900_000) + 1)
-            self.journeys.visit(vehicle, self.streets.way_into(zone_id), stay_ms + longer_ms, room_ms // 2 + 1, unless=rule)
-            self.by_vehicle[vehicle.id] = Offender(
-                rule, [zone_id], lambda r: r.speed_kmh <= rule.parameters.stopped_below_kmh and not self.policy.permits(rule, r.event_time_ms)
-            )
+            self._stand_in(rule, vehicle, room_ms, room_ms // 2 + 1)
+
+    def _stand_in(self, rule: Rule, vehicle: Vehicle, room_ms: int, latest_ms: int) -> None:
+        zone_id, stay_ms = self.rng.choice(rule.zone_ids or []), rule.minimum_ms + 4 * self.shift.interval_ms
+        longer_ms = self.rng.randrange(min(room_ms // 2, 900_000) + 1)
+        self.journeys.visit(vehicle, self.streets.way_into(zone_id), stay_ms + longer_ms, latest_ms, unless=rule)
+        self.by_vehicle[vehicle.id] = Offender(rule, [zone_id], lambda r: r.speed_kmh <= rule.parameters.stopped_below_kmh and not self.policy.permits(rule, r.event_time_ms))
 
     def _is_always_permitted(self, rule: Rule) -> bool:
         return all(self.policy.permits(rule, moment_ms) for moment_ms in range(self.shift.start_ms, self.shift.end_ms, 600_000))
@@ -159,10 +167,30 @@ class Offenders:
         if span_ms < 3 * LONGEST_DRIVE_MS:
             self.skipped[rule.id] = TOO_SHORT
             return
-        areas = [self.streets.zones[zone] for zone in rule.zone_ids or ()]
         for vehicle in vehicles:
-            self.journeys.visit(vehicle, self.streets.way_out_of(areas), span_ms // 6 + 4 * self.shift.interval_ms, span_ms // 4)
-            self.by_vehicle[vehicle.id] = Offender(rule, None, lambda r: not any(a.intersects(Point(r.lon, r.lat)) for a in areas))
+            self._go_out(rule, vehicle, span_ms // 4)
+
+    def _go_out(self, rule: Rule, vehicle: Vehicle, latest_ms: int) -> None:
+        areas = [self.streets.zones[zone] for zone in rule.zone_ids or ()]
+        self.journeys.visit(vehicle, self.streets.way_out_of(areas), self.shift.for_offences_ms // 6 + 4 * self.shift.interval_ms, latest_ms)
+        self.by_vehicle[vehicle.id] = Offender(rule, None, lambda r: not any(a.intersects(Point(r.lon, r.lat)) for a in areas))
+
+    # --- from the beginning on ---
+    def offend_soon(self) -> None:
+        """One more vehicle is where it must not be, or stands there too long, as soon as can be: whoever begins to look sees what this is about."""
+        for rule in sorted((rule for rule in self.policy.fix_rules if rule.rule in SOON and rule.id not in self.skipped), key=lambda rule: SOON.index(rule.rule)):
+            seen_ms = LONGEST_DRIVE_MS + rule.minimum_ms + 4 * self.shift.interval_ms
+            if any(self.policy.permits(rule, self.shift.start_ms + after_ms) for after_ms in (0, seen_ms)):
+                continue
+            for vehicle in self.pool.hire(1, wanted=lambda v, rule=rule: self.pool.is_van_of(rule, v) and not self.pool.is_exempt(v, rule)):  # type: ignore[misc]
+                if rule.rule == "restricted_hours":
+                    self._wander_in(rule, vehicle, 1)
+                    self._note_intruder(rule, vehicle)
+                elif rule.rule == "outside_operating_area":
+                    self._go_out(rule, vehicle, 1)
+                else:
+                    self._stand_in(rule, vehicle, self.shift.for_offences_ms - seen_ms - LONGEST_DRIVE_MS, 1)
+                return
 
     def speed(self, rule: Rule) -> None:
         """Drive too fast, on every street or while crossing a zone."""

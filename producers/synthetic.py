@@ -31,9 +31,9 @@ _LOADS: tuple[Literal["full", "partial", "empty"], ...] = ("full", "partial", "e
 
 
 class Fleet:
-    """The vehicles on the road from ``start_ms`` to ``end_ms``, reporting every ``interval_ms``."""
+    """The vehicles on the road from ``start_ms`` to ``end_ms``, reporting every ``interval_ms``; ``soon``: one of them offends from the beginning on."""
 
-    def __init__(self, policy: Policy, registry: Registry, *, vehicles: int, start_ms: int, end_ms: int, interval_ms: int, seed: int) -> None:
+    def __init__(self, policy: Policy, registry: Registry, *, vehicles: int, start_ms: int, end_ms: int, interval_ms: int, seed: int, soon: bool = False) -> None:
         self.policy = policy
         self.shift = Shift(start_ms, end_ms, interval_ms)
         rng = random.Random(f"fleet/{seed}")
@@ -44,6 +44,8 @@ class Fleet:
         offenders.miss_lines()
         for rule in policy.fix_rules:
             offenders.break_rule(rule)
+        if soon:
+            offenders.offend_soon()
         for vehicle in pool.hire(max(1, vehicles - len(journeys.planned))):
             journeys.roam(vehicle)
         self._journeys, self._offenders = journeys.planned, offenders.by_vehicle

@@ -50,7 +50,7 @@ def produce_synthetic(
     else:
         registry = Registry(policy.timezone)
         registry.add(sample_registry(policy, max(SAMPLE_VEHICLES, round(vehicles * 1.4)), seed))
-    fleet = Fleet(policy, registry, vehicles=vehicles, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms, seed=seed)
+    fleet = Fleet(policy, registry, vehicles=vehicles, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms, seed=seed, soon=not full_day)
     scans = parcels(policy, registry, fleet.truth, scans=max(1, round(rate * SCANS_PER_FIX * duration_ms / 1000)), end_ms=end_ms, seed=seed)
     fixes = inject(fleet.fixes(), faults, seed, policy.lateness_ms)
     beats = heartbeats(policy, registry, fleet.truth, scans, seed)

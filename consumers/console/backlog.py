@@ -10,7 +10,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
-from consumers.console.signs import NO_ANSWER, Signs
+from consumers.console.signs import FAILED, NO_ANSWER, Signs
 from streams.clock import now_ms
 from streams.settings import Settings
 from streams.topics import ANSWERS_WITHIN_MS
@@ -43,6 +43,9 @@ class Backlog:
             except (KafkaError, OSError, ValueError) as error:
                 log.debug("how many records wait is not known", kafka=self.bootstrap, error=type(error).__name__)
                 self.signs.not_counted(NO_ANSWER)
+            except Exception:
+                log.exception("how many records wait is not known", kafka=self.bootstrap)
+                self.signs.not_counted(FAILED)
             self._stopping.wait(ASKED_EVERY_S)
 
     def _follow(self) -> None:

@@ -5,8 +5,10 @@ The grid is that of web-map tiles of zoom 14, 256 × 256 cells each (a cell is a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
+import threading
 import time
 import zipfile
 import zlib
@@ -16,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from consumers.console.mercator import cells_of
 from consumers.console.positions import STANDS_KMH, Leg
 from streams.clock import DAY_MS
 
 log = structlog.get_logger()
 
 ZOOM, LEAST_ZOOM, SIDE = 14, 9, 256
-_CELLS = 2**ZOOM * SIDE
 HALF_LIFE_S = 3 * DAY_MS / 1000
 LONGEST_LEG_MS, LONGEST_LEG_M = 90_000, 1_500.0
 """Between fixes further apart nobody knows which way was taken."""
@@ -37,7 +39,10 @@ _FULL = 12.0
 
 
 class Basemap:
-    """The density of one city's tracks; ``version`` grows with every change that is worth drawing."""
+    """The density of one city's tracks; ``version`` grows with every change that is worth drawing. Threads may draw and keep it while it grows.
+
+    ``problem``: why it is not kept on disk, in both languages; None: it is.
+    """
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file
@@ -45,7 +50,9 @@ class Basemap:
         self._tiles: dict[tuple[int, int], np.ndarray] = {}
         self._drawn: dict[tuple[str, int, int, int], bytes] = {}
         self._aged_s = time.time()
-        if file is not None and file.exists():
+        self.problem: dict[str, str] | None = None
+        self._lock, self._saving = threading.Lock(), threading.Lock()
+        if file is not None:
             self._load(file)
 
     def enter(self, legs: Sequence[Leg]) -> None:
@@ -54,7 +61,7 @@ class Basemap:
         ends = np.array([(leg.from_lon, leg.from_lat, leg.lon, leg.lat) for leg in driven], dtype=float)
         if not len(ends):
             return
-        from_x, from_y, x, y = (*_cells(ends[:, 0], ends[:, 1]), *_cells(ends[:, 2], ends[:, 3]))
+        from_x, from_y, x, y = (*cells_of(ends[:, 0], ends[:, 1]), *cells_of(ends[:, 2], ends[:, 3]))
         steps = np.maximum(np.abs(x - from_x), np.abs(y - from_y)).astype(int)
         near = (steps > 0) & (steps < LONGEST_LEG_M / 5)
         from_x, from_y, x, y, steps = from_x[near], from_y[near], x[near], y[near], steps[near]
@@ -69,10 +76,11 @@ class Basemap:
         tiles = (columns // SIDE) * 2**ZOOM + rows // SIDE
         for tile in np.unique(tiles).tolist():
             place = divmod(tile, 2**ZOOM)
-            if place not in self._tiles:
-                if len(self._tiles) >= MOST_TILES:
-                    continue
-                self._tiles[place] = np.zeros((SIDE, SIDE), np.float32)
+            with self._lock:
+                if place not in self._tiles:
+                    if len(self._tiles) >= MOST_TILES:
+                        continue
+                    self._tiles[place] = np.zeros((SIDE, SIDE), np.float32)
             inside = tiles == tile
             np.add.at(self._tiles[place], (rows[inside] % SIDE, columns[inside] % SIDE), 1.0)
 
@@ -81,25 +89,31 @@ class Basemap:
         now_s = time.time()
         if now_s - self._aged_s > AGED_EVERY_S:
             self._age(now_s)
-        self._drawn.clear()
-        self.version += 1
-        return self.version
+        with self._lock:
+            self._drawn = {}
+            self.version += 1
+            return self.version
 
     def tile(self, theme: str, zoom: int, column: int, row: int) -> bytes:
         """A tile as PNG, transparent where nobody drove."""
-        key = (theme, zoom, column, row)
-        if key not in self._drawn:
-            if len(self._drawn) > MOST_TILES:
-                self._drawn.clear()
-            self._drawn[key] = _png(self._density(zoom, column, row), INKS[theme])
-        return self._drawn[key]
+        key, drawn = (theme, zoom, column, row), self._drawn
+        if (image := drawn.get(key)) is None:
+            if len(drawn) > MOST_TILES:
+                drawn.clear()
+            image = drawn[key] = _png(self._density(zoom, column, row), INKS[theme])
+        return image
+
+    def _places(self) -> list[tuple[tuple[int, int], np.ndarray]]:
+        """The tiles that there are; their cells may grow meanwhile, which harms nobody who looks at them."""
+        with self._lock:
+            return list(self._tiles.items())
 
     def _density(self, zoom: int, column: int, row: int) -> np.ndarray:
         """Cells of a tile; of a smaller zoom the densest of those that one stands for."""
         factor = 2 ** (ZOOM - zoom)
         size = SIDE // factor
         found = np.zeros((SIDE, SIDE), np.float32)
-        for place, cells in self._tiles.items():
+        for place, cells in self._places():
             across, down = place[0] - column * factor, place[1] - row * factor
             if 0 <= across < factor and 0 <= down < factor:
                 found[down * size : (down + 1) * size, across * size : (across + 1) * size] = cells.reshape(size, factor, size, factor).max((1, 3))
@@ -108,22 +122,37 @@ class Basemap:
     def _age(self, now_s: float) -> None:
         kept = math.pow(0.5, max(0.0, now_s - self._aged_s) / HALF_LIFE_S)
         self._aged_s = now_s
-        for place in list(self._tiles):
-            cells = self._tiles[place] * np.float32(kept)
-            cells[cells < FORGOTTEN] = 0
-            self._tiles[place] = cells
-            if not cells.any():
-                del self._tiles[place]
+        for place, cells in self._places():
+            aged = cells * np.float32(kept)
+            aged[aged < FORGOTTEN] = 0
+            with self._lock:
+                self._tiles[place] = aged
+                if not aged.any():
+                    del self._tiles[place]
 
     def save(self) -> None:
-        """Keep it on disk: whole, or as it was before."""
+        """Keep it on disk: whole, or as it was before; where that cannot be, ``problem`` says so. Takes its time: not for the event loop, nor under a lock of others."""
         if self.file is None or not self._tiles:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         new = self.file.with_suffix(".new.npz")
-        places = np.array(list(self._tiles), dtype=np.int32)
-        np.savez_compressed(new, places=places, cells=np.array(list(self._tiles.values()), dtype=np.float16), aged_s=np.array(self._aged_s))
-        new.replace(self.file)
+        try:
+            with self._saving:
+                self._write(new)
+                new.replace(self.file)
+        except OSError as error:
+            if self.problem is None:
+                log.warning("the base map is not kept on disk", file=str(self.file), error=error.strerror)
+            why = error.strerror or type(error).__name__
+            self.problem = {"zh": f"底图未能保存到 {self.file}（{why}）；重启后将从上次保存的状态开始。", "en": f"The base map is not kept in {self.file} ({why}); after a restart it begins with what was kept last."}
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+        else:
+            self.problem = None
+
+    def _write(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tiles = self._places()
+        np.savez_compressed(file, places=np.array([place for place, _ in tiles], dtype=np.int32), cells=np.array([cells for _, cells in tiles], dtype=np.float16), aged_s=np.array(self._aged_s))
 
     def _load(self, file: Path) -> None:
         try:
@@ -131,18 +160,12 @@ class Basemap:
                 for place, cells in zip(held["places"].tolist(), held["cells"].astype(np.float32), strict=True):
                     self._tiles[place[0], place[1]] = cells.reshape(SIDE, SIDE)
                 self._aged_s = float(held["aged_s"])
+        except FileNotFoundError:
+            return
         except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             log.warning("the base map on disk cannot be read; it begins anew", file=str(file), error=type(error).__name__)
             self._tiles.clear()
         self._age(time.time())
-
-
-def _cells(lons: np.ndarray, lats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows of the grid, with fractions, of n places in degrees."""
-    columns = (lons + 180.0) / 360.0 * _CELLS
-    sines = np.sin(np.radians(np.clip(lats, -85.0, 85.0)))
-    rows = (0.5 - np.log((1 + sines) / (1 - sines)) / (4 * math.pi)) * _CELLS
-    return np.clip(columns, 0, _CELLS - 1), np.clip(rows, 0, _CELLS - 1)
 
 
 def _png(density: np.ndarray, ink: tuple[int, int, int]) -> bytes:

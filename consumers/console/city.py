@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +17,8 @@ import msgspec
 import orjson
 
 from consumers.console.basemap import Basemap
-from consumers.console.course import FEATURES, DayCourse
+from consumers.console.course import FEATURES, NO_COURSE, NO_MINUTES, DayCourse
+from consumers.console.day_rates import DayRates, read_rate
 from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
 from consumers.console.incidents import Incidents
@@ -27,22 +30,20 @@ from consumers.console.views import MEASURES, outlets_view, policy_view, rates_v
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
 from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.clock import DAY_MS, HOUR_MS, now_ms
-from streams.counts import CITY_WIDE, is_of_day
-from streams.decode import Malformed, decoded
+from streams.counts import CITY_WIDE
 from streams.events import Fix
-from streams.policy.policy import Policies
+from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
+from streams.registry.key_figures import network
 from streams.registry.records import Enterprise, decode_versions
 from streams.registry.registry import Registry
 
 RATE_OVER_S = 10.0
 REDRAWN_EVERY_S = 20.0
+REGISTRY_EVERY_S = 5.0
+"""While a registry is being published viewers are told so often, since each then asks for all plates."""
 FIRST_REDRAWN_S = 3.0
 """The base map of a console that has just begun is drawn sooner."""
-SAVED_EVERY_S = 60.0
-MOST_LISTED = 5_000
-"""So many incidents, the newest, are handed to a page at first."""
-_decode_rate = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class City:
@@ -56,7 +57,7 @@ class City:
         self.replaying = False
         self.signs = Signs()
         self.log = EventLog(secrets.randbits(31))
-        self._redrawn_s = self._saved_s = time.monotonic()
+        self._redrawn_s = time.monotonic()
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -65,7 +66,7 @@ class City:
             self.reading_history = True
             self.log.begin_anew(secrets.randbits(31))
             self.fleet, self.tracks = Fleet(self.log.epoch), Tracks()
-            self.incidents, self.rates = Incidents(), dict[tuple[str, str], dict[str, Any]]()
+            self.incidents, self.rates = Incidents(), DayRates()
             self.course = DayCourse()
             self.policies: Policies | None = None
             self.registry = Registry(ZoneInfo("Asia/Shanghai"))
@@ -74,6 +75,8 @@ class City:
             self._legs: list[Leg] = []
             self._fixes: deque[tuple[float, int]] = deque()
             self._told: dict[str, bytes] = {}
+            self._registry_records, self._registry_told_s = 0, -math.inf
+            self._key_figures: tuple[tuple[int, ...], dict[str, float]] = (), {}
 
     def history_is_read(self) -> None:
         """From now on viewers are told what comes; those who have looked meanwhile start afresh."""
@@ -108,6 +111,13 @@ class City:
             if incident is not None:
                 self._tell("incident", self.incidents.summary(incident))
 
+    def enter_past_incident(self, value: bytes) -> None:
+        """Take over a revision of long ago; viewers are told of an open one alone. ``Malformed`` where the record is none."""
+        with self.lock:
+            incident = self.incidents.enter(value)
+            if incident is not None and incident.is_open:
+                self._tell("incident", self.incidents.summary(incident))
+
     def enter_answer(self, value: bytes | None) -> None:
         """Take over an answer; ``Malformed`` where the record is none."""
         with self.lock:
@@ -116,19 +126,13 @@ class City:
 
     def enter_rate(self, value: bytes | None, sent_ms: int | None = None) -> None:
         """Take over a row of a local day's rates that was ``sent_ms``; others are passed over. ``Malformed`` where the record is no row."""
-        row = decoded(value or b"", _decode_rate)
-        named = [row.get(name) for name in ("city", "enterprise_id", "date")]
-        if not all(isinstance(name, str) for name in named):
-            raise Malformed("no row of rates")
-        if not is_of_day(row) or type(row.get("accepted")) is not int:
-            return
+        row = read_rate(value, sent_ms)
         with self.lock:
-            known = self.rates.get((row["enterprise_id"], row["date"]))
-            if known is None or known.get("revision", 0) <= row.get("revision", 0):
-                self.rates[row["enterprise_id"], row["date"]] = row
-                at_ms = self.stream_ms or sent_ms
-                if self.policies and at_ms:
-                    self.course.enter(row, at_ms, self.policies.newest.days)
+            if row is None or not self.rates.enter(row):
+                return
+            at_ms = self.stream_ms or sent_ms
+            if self.policies and at_ms:
+                self.course.enter(row, at_ms, self.policies.newest.days)
 
     def enter_registry(self, key: bytes | None, value: bytes | None) -> None:
         """Take over all versions of a registry record; ``BadInput`` or ``ValueError`` where it cannot be read."""
@@ -136,6 +140,7 @@ class City:
         entries = decode_versions(value) if value else []
         with self.lock:
             self.registry.put(kind, name, entries)
+            self._registry_records += 1
             self.version += kind in {"vehicle", "enterprise"}
 
     def enter_policy(self, key: bytes | None, value: bytes | None) -> None:
@@ -156,14 +161,12 @@ class City:
             frame = self.fleet.tick(self.stream_ms, self.incidents.open_of)
             self._tell_changed("header", self.header())
             self._tell_changed("zones", self.zones())
-            self._tell_changed("registry", {"version": self.version})
             now_s = time.monotonic()
+            if now_s - self._registry_told_s > REGISTRY_EVERY_S and self._tell_changed("registry", {"version": self.version}):
+                self._registry_told_s = now_s
             if legs and now_s - self._redrawn_s > (FIRST_REDRAWN_S if self.basemap.version < 3 else REDRAWN_EVERY_S):
                 self._redrawn_s = now_s
                 self._tell("basemap", {"version": self.basemap.redraw()})
-            if now_s - self._saved_s > SAVED_EVERY_S:
-                self._saved_s = now_s
-                self.basemap.save()
             return frame
 
     def say(self, status: dict[str, str] | None) -> None:
@@ -175,11 +178,14 @@ class City:
         if not self.reading_history:
             self.log.tell(kind, orjson.dumps(data))
 
-    def _tell_changed(self, kind: str, data: Any) -> None:
+    def _tell_changed(self, kind: str, data: Any) -> bool:
+        """Tell what was not told last; whether there was anything to tell."""
         encoded = orjson.dumps(data)
-        if self._told.get(kind) != encoded and not self.reading_history:
-            self._told[kind] = encoded
-            self.log.tell(kind, encoded)
+        if self.reading_history or self._told.get(kind) == encoded:
+            return False
+        self._told[kind] = encoded
+        self.log.tell(kind, encoded)
+        return True
 
     # --- what pages ask ---
     def header(self) -> dict[str, Any]:
@@ -197,7 +203,7 @@ class City:
         if self.policies is None:
             name = self.policy_name
             return {"zh": f"尚未发布政策包“{name}”，因此没有区域；请运行 ./yicheng policy publish {name}", "en": f"no pack “{name}” is published, so there are no zones; run ./yicheng policy publish {name}"}
-        return self.signs.warning()
+        return self.signs.warning() or self.basemap.problem
 
     def _fixes_per_s(self) -> float:
         since_s = time.monotonic() - RATE_OVER_S
@@ -207,8 +213,7 @@ class City:
 
     def _rate(self, name: str) -> dict[str, Any]:
         """The city's share of its newest local day, what the day is forecast to end with, and the target."""
-        dates = [date for enterprise_id, date in self.rates if enterprise_id == CITY_WIDE]
-        row = self.rates[CITY_WIDE, max(dates)] if dates else {}
+        row = self.rates.newest()
         target = self.policies.newest.pack.target_of(MEASURES[name]) if self.policies else None
         return {"date": row.get("date"), "rate": row.get(f"{name}_rate"), "forecast": row.get(f"{name}_forecast"), "target": target, "accepted": row.get("accepted")}
 
@@ -222,14 +227,14 @@ class City:
     def state(self) -> dict[str, Any]:
         """All that a page begins with, and after which event it goes on."""
         with self.lock:
-            ranked = sorted(self.incidents.standing(), key=lambda incident: -incident.opened_at_ms)
+            listed = self.incidents.listed()
             pack = self.policies.newest.pack if self.policies else None
             return {
                 "after": self.log.newest_id, "epoch": self.log.epoch, "replaying": self.replaying,
                 "city": {"zh": pack.city.name_zh, "en": pack.city.name_en, "adcode": pack.city.adcode, "timezone": pack.city.timezone} if pack else None,
                 "document": {"title": pack.document.title, "number": pack.document.number} if pack else None,
                 "header": self.header(), "zones": self.zones(), "shapes": zone_shapes(self.policies, self._now_ms()) if self.policies else None,
-                "incidents": [self.incidents.summary(incident) for incident in ranked[:MOST_LISTED]], "older": len(ranked[MOST_LISTED:]),
+                "incidents": [self.incidents.summary(incident) for incident in listed], "older": len(self.incidents.order) - len(listed),
                 "enterprises": {entry.id: {"zh": entry.name_zh or entry.id, "en": entry.name_en or entry.name_zh or entry.id} for entry in self.registry.each("enterprise") if isinstance(entry, Enterprise)},
                 "titles": rule_titles(), "basis": {name: words._asdict() for name, words in BASIS_WORDS.items()}, "duty": {name: words._asdict() for name, words in DUTY_WORDS.items()},
                 "figures": FIGURES_WORDS._asdict(), "basemap": self.basemap.version,
@@ -238,15 +243,26 @@ class City:
     def views(self, enterprise_id: str = CITY_WIDE) -> dict[str, Any]:
         """What the views of rates (with the day's course of one enterprise, or the city's), outlets and the policy show."""
         with self.lock:
-            policy = self.policies.newest if self.policies else None
-            unfiled = [(one.outlet_id, one.enterprise_id) for one in self.incidents.standing() if one.rule == "unfiled_outlet" and one.outlet_id]
-            return {"rates": {**rates_view(self.rates, policy), "course": self._course(enterprise_id)}, "outlets": outlets_view(self.registry, unfiled, self._now_ms()), "policy": policy_view(policy)}
+            policy, course = self.policies.newest if self.policies else None, self._course(enterprise_id)
+            rates = rates_view(self.rates.rows, policy, enterprise_id, self._network(policy))
+            note = None if course else NO_MINUTES if self.replaying else NO_COURSE
+            return {
+                "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), self._now_ms()),
+                "policy": policy_view(policy),
+            }  # fmt: skip
+
+    def _network(self, policy: Policy | None) -> dict[str, float]:
+        """The registry's key figures, counted anew where it or the hour is another."""
+        basis = (id(self.registry), id(policy), self._registry_records, self._now_ms() // HOUR_MS)
+        if self._key_figures[0] != basis:
+            self._key_figures = basis, network(self.registry, self._now_ms(), policy.pack.city.adcode if policy else None)
+        return self._key_figures[1]
 
     def _course(self, enterprise_id: str) -> dict[str, Any] | None:
         if self.policies is None:
             return None
-        opened_ms = (one.opened_at_ms for one in self.incidents.standing() if enterprise_id in (CITY_WIDE, one.enterprise_id))
-        return self.course.of(enterprise_id, self.rates.get((enterprise_id, self.course.date), {}), opened_ms, self.policies.newest.days)
+        opened = partial(self.incidents.opened, enterprise_id=None if enterprise_id == CITY_WIDE else enterprise_id)
+        return self.course.of(enterprise_id, self.rates.rows.get((enterprise_id, self.course.date), {}), opened, self.policies.newest.days)
 
     def vehicle_table(self, since: int) -> dict[str, Any]:
         """Ids, plates and enterprises of the vehicles from a number on."""
@@ -273,3 +289,11 @@ class City:
         with self.lock:
             incident = self.incidents.latest.get(incident_id)
             return self.incidents.details(incident) if incident is not None else None
+
+    def past_incident(self, value: bytes) -> dict[str, Any] | None:
+        """All that a revision of long ago says, and what was answered to it; ``Malformed`` where the record is none."""
+        with self.lock:
+            alone = Incidents()
+            alone.answers = self.incidents.answers
+            incident = alone.enter(value)
+            return alone.details(incident) if incident is not None else None

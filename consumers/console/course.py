@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from streams.clock import MINUTE_MS, LocalDays
@@ -13,6 +13,8 @@ FEATURES = ("electronic", "green")
 MOST_ENTERPRISES = 1_000
 BIN_MINUTES = 10
 """Incidents are counted over so many minutes."""
+NO_COURSE = {"zh": "今天还没有按分钟的数据。", "en": "Nothing is known by the minute yet today."}
+NO_MINUTES = {"zh": "回放的数据只含每日结果，因此没有按分钟的曲线。", "en": "A recorded day holds each day's result alone, so there is no curve by the minute."}
 
 
 class DayCourse:
@@ -33,16 +35,20 @@ class DayCourse:
             minute = (at_ms - days.bounds_ms(self.date)[0]) // MINUTE_MS
             self._shares.setdefault(row["enterprise_id"], {})[minute] = tuple(row.get(f"{feature}_rate") for feature in FEATURES)
 
-    def of(self, enterprise_id: str, row: Mapping[str, Any], opened_ms: Iterable[int], days: LocalDays) -> dict[str, Any] | None:
-        """One enterprise's (``*``: the city's) course: minutes of the day and shares, the forecasts of its newest ``row``, and how many incidents were opened in each ten minutes."""
+    def of(self, enterprise_id: str, row: Mapping[str, Any], opened: Callable[[int, int], Mapping[int, int]], days: LocalDays) -> dict[str, Any] | None:
+        """One enterprise's (``*``: the city's) course: minutes of the day and shares, the forecasts of its newest ``row``, and how many incidents were opened in each ten minutes.
+
+        ``opened``: how many were opened at which instants (ms) between two.
+        """
         known = self._shares.get(enterprise_id)
         if not known:
             return None
         from_ms, until_ms = days.bounds_ms(self.date)
-        minutes = sorted(known)
-        bins = Counter((ms - from_ms) // MINUTE_MS // BIN_MINUTES * BIN_MINUTES for ms in opened_ms if from_ms <= ms < until_ms)
+        minutes, bins = sorted(known), Counter[int]()
+        for at_ms, number in opened(from_ms, until_ms).items():
+            bins[(at_ms - from_ms) // MINUTE_MS // BIN_MINUTES * BIN_MINUTES] += number
         return {
             "enterprise_id": enterprise_id, "date": self.date, "day_minutes": (until_ms - from_ms) // MINUTE_MS, "minutes": minutes,
             "rates": {feature: [known[minute][place] for minute in minutes] for place, feature in enumerate(FEATURES)},
-            "forecast": {feature: row.get(f"{feature}_forecast") for feature in FEATURES}, "incidents": sorted(bins.items()), "bin_minutes": BIN_MINUTES,
+            "forecast": {feature: row.get(f"{feature}_forecast") for feature in FEATURES}, "incidents": sorted((+bins).items()), "bin_minutes": BIN_MINUTES,
         }  # fmt: skip

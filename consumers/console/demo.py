@@ -7,12 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import structlog
 
 from consumers.console.city import City
+from consumers.console.day_rates import read_rate
+from consumers.console.incidents import Incidents
 from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour, WayCollector
 from consumers.console.signs import REPLAYED
@@ -22,6 +24,7 @@ from streams.errors import BadInput, YichengError
 from streams.events import LATE, SYNTHETIC, TOO_MANY
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 STEP_S = 0.2
 SELDOM = 100
@@ -45,13 +48,35 @@ def read_folder(folder: Path) -> tuple[str, list[dict[str, Any]], list[bytes]]:
     if missing:
         raise BadInput(f"--demo {folder}: {missing[0]} is not there; give a folder that ./yicheng judge --out wrote")
     try:
-        summary = orjson.loads((folder / SUMMARY).read_bytes())
-        incidents = [orjson.loads(line) for line in (folder / INCIDENTS).read_bytes().splitlines()]
-        until_ms = max((max(row["opened_at_ms"], row["last_seen_ms"]) for row in incidents), default=0)
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadInput(f"--demo {folder}: not what ./yicheng judge writes ({type(error).__name__}); judge the day again") from None
-    log.info("a recorded day is replayed", folder=str(folder), incidents=len(incidents), until_ms=until_ms)
-    return str(summary["policy"]), incidents, (folder / RATES).read_bytes().splitlines()
+        name = str(orjson.loads((folder / SUMMARY).read_bytes())["policy"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"--demo {folder / SUMMARY}: not what ./yicheng judge writes ({type(error).__name__}); judge the day again") from None
+    incidents, rates = _each_line(folder / INCIDENTS, _incident), _each_line(folder / RATES, _rate)
+    log.info("a recorded day is replayed", folder=str(folder), incidents=len(incidents))
+    return name, incidents, rates
+
+
+def _each_line(file: Path, read: Callable[[bytes], T]) -> list[T]:
+    """What each line of a file says; ``BadInput`` names the first that cannot be read."""
+    found = list[T]()
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            found.append(read(line))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BadInput(f"--demo {file}, line {number}: not what ./yicheng judge writes ({type(error).__name__}: {error}); judge the day again") from None
+    return found
+
+
+def _incident(line: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = orjson.loads(line)
+    for happening in revisions([row]):
+        Incidents().enter(happening.value)
+    return row
+
+
+def _rate(line: bytes) -> bytes:
+    read_rate(line, None)
+    return line
 
 
 def refused_ids(folder: Path) -> frozenset[str]:
@@ -72,7 +97,7 @@ def revisions(incidents: Iterable[dict[str, Any]]) -> Iterator[Happening]:
         opened = {**row, "revision": 1, "state": "open", "closed_at_ms": None, "last_seen_ms": row["opened_at_ms"]} if is_closed else {**row, "revision": 1}
         yield Happening(row["opened_at_ms"], "incident", _event(f"{name}/1", "opened", opened))
         if is_closed:
-            yield Happening(row["closed_at_ms"] or row["last_seen_ms"], "incident", _event(f"{name}/2", "closed", {**row, "revision": 2}))
+            yield Happening(row.get("closed_at_ms") or row["last_seen_ms"], "incident", _event(f"{name}/2", "closed", {**row, "revision": 2}))
 
 
 def _event(event_id: str, kind: str, data: dict[str, Any]) -> bytes:
@@ -103,6 +128,10 @@ class DemoFeed:
     def answer(self, key: bytes, value: bytes) -> None:
         """Nobody would read it."""
         raise YichengError("this replays a recorded day; answers are not taken / 这是回放，不接受回复")
+
+    def past_incident(self, incident_id: str) -> bytes | None:
+        """There are none but those of the day."""
+        return None
 
     def span_ms(self) -> tuple[int, int]:
         """The hours of the day; a time that hardly any fix has is a clock that was wrong."""
@@ -143,6 +172,10 @@ class DemoFeed:
         except YichengError as error:
             log.error("the replay cannot go on", error=str(error))  # its file is not what it was
             self.city.say({"zh": f"回放中断：{error}", "en": f"the replay has stopped: {error}"})
+        except Exception as error:
+            log.exception("the replay cannot go on")
+            name = type(error).__name__
+            self.city.say({"zh": f"回放因程序错误中断（{name}），详情见控制台日志。", "en": f"The replay has stopped because of an error ({name}); the console's log says more."})
 
     def _replay(self) -> None:
         self.city.begin_anew()

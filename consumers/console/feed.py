@@ -1,6 +1,6 @@
 """Reads the city's topics from Kafka in a thread of its own: no group, no commits. Whatever a record holds, it goes on.
 
-    courier.gps.v1 from its end; courier.incidents.v1 of the last day ──▶ city.py
+    courier.gps.v1 from its end; courier.incidents.v1 of the last day, then backwards (past_incidents.py) ──▶ city.py
     courier.rates.v1, courier.feedback.v1, courier.policy.v1, courier.registry.v1 whole ──▶ city.py
 
 Answers of the pages go to courier.feedback.v1.
@@ -17,17 +17,19 @@ from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from consumers.answer_topic import AnswerTopic
 from consumers.console.backlog import Backlog
 from consumers.console.city import City
 from consumers.console.past_fixes import Past, read_past
 from consumers.console.past_hour import read_hour
-from consumers.console.past_records import open_consumer
+from consumers.console.past_incidents import each_past_incident, find_incident
+from consumers.console.past_records import end_offsets, open_consumer
 from consumers.console.replay import Hour
 from streams import metrics
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
+from streams.decode import Malformed
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings
 from streams.topics import BY_BROKER, FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
@@ -39,8 +41,13 @@ TOPICS = (REGISTRY, POLICY, INCIDENTS, FEEDBACK, RATES, GPS)
 ASKED_EVERY_S = 3.0
 """While nothing comes it is asked so often whether Kafka is there, and whether there are more topics or partitions."""
 RETRY_S = 1.0
+PAUSE_S = 0.1
+"""So long is waited between two readings of older incidents: nobody waits for those."""
 LATENESS_MS = 10 * MINUTE_MS
 """What packs allow if they say nothing else; counts where none is published."""
+
+
+LOST = {"zh": "Kafka 没有应答；页面显示的是中断前的情况，恢复后会自动继续。", "en": "Kafka does not answer; the page shows how things were before, and goes on by itself once it does."}
 
 
 class KafkaFeed:
@@ -93,17 +100,35 @@ class KafkaFeed:
         """The fixes that Kafka took between two instants; ``Unavailable`` where it does not answer."""
         return read_past(self.bootstrap, from_ms, until_ms)
 
+    def past_incident(self, incident_id: str) -> bytes | None:
+        """The last revision of an incident; ``Unavailable`` where it is not found in time."""
+        return find_incident(self.bootstrap, incident_id, self._stopping.is_set)
+
+    def _read_past(self, epoch: int, before_ms: int) -> None:
+        """Enter older incidents until as many are held as may be, or the city begins anew."""
+        try:
+            for value in each_past_incident(self.bootstrap, before_ms, lambda: self._stopping.is_set() or self.city.log.epoch != epoch, lambda: self._stopping.wait(PAUSE_S)):
+                with contextlib.suppress(Malformed):
+                    self.city.enter_past_incident(value)
+                if self.city.incidents.is_full:
+                    return
+        except Unavailable as error:
+            log.warning("incidents of before the last day are not known", error=str(error))
+        except Exception:
+            log.exception("incidents of before the last day are not known")
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._follow()
             except (KafkaError, OSError) as error:
                 log.warning("the topics are not followed, trying again", kafka=self.bootstrap, error=type(error).__name__)
-            self._say_lost()
+                self.city.say(LOST)
+            except Exception as error:
+                log.exception("the topics are not followed, trying again", kafka=self.bootstrap)
+                name = type(error).__name__
+                self.city.say({"zh": f"读取 Kafka 时出错（{name}），正在重试；详情见控制台日志。页面显示的是中断前的情况。", "en": f"Reading from Kafka failed ({name}) and is tried again; the console's log says more. The page shows how things were before."})
             self._stopping.wait(RETRY_S)
-
-    def _say_lost(self) -> None:
-        self.city.say({"zh": "Kafka 没有应答；页面显示的是中断前的情况，恢复后会自动继续。", "en": "Kafka does not answer; the page shows how things were before, and goes on by itself once it does."})
 
     def _follow(self) -> None:
         """Read until Kafka goes, or there are other topics or partitions than at first."""
@@ -115,23 +140,23 @@ class KafkaFeed:
                 self._stopping.wait(ASKED_EVERY_S)
                 return
             consumer.assign(partitions)
-            self._read(consumer, partitions, self._place(consumer, partitions))
+            since_ms = now_ms() - DAY_MS
+            self._read(consumer, partitions, self._place(consumer, partitions, since_ms), since_ms)
         finally:
             consumer.close(timeout_ms=1_000)
 
-    def _place(self, consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    def _place(self, consumer: KafkaConsumer, partitions: list[TopicPartition], since_ms: int) -> dict[TopicPartition, int]:
         """Go to where each partition is to be read from; returns how far the history goes that is to be read before anything is shown."""
         consumer.seek_to_beginning(*partitions)
         if live := [partition for partition in partitions if partition.topic == GPS.name]:
             consumer.seek_to_end(*live)
         dated = [partition for partition in partitions if partition.topic == INCIDENTS.name]
-        ends: dict[TopicPartition, int] = consumer.end_offsets([partition for partition in partitions if partition.topic != GPS.name])
-        since_ms = now_ms() - DAY_MS
+        ends = end_offsets(consumer, [partition for partition in partitions if partition.topic != GPS.name])
         for partition, found in (consumer.offsets_for_times(dict.fromkeys(dated, since_ms)) if dated else {}).items():
             consumer.seek(partition, found.offset if found is not None else ends[partition])
         return ends
 
-    def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition], behind: dict[TopicPartition, int]) -> None:
+    def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition], behind: dict[TopicPartition, int], since_ms: int) -> None:
         self.city.begin_anew()
         self.city.say(None)
         heard_s = asked_s = time.monotonic()
@@ -145,11 +170,12 @@ class KafkaFeed:
                 behind = {partition: end for partition, end in behind.items() if consumer.position(partition) < end}
                 if not behind:
                     self.city.history_is_read()
+                    threading.Thread(target=self._read_past, args=(self.city.log.epoch, since_ms), daemon=True, name="console-past").start()
             if now_s - asked_s > ASKED_EVERY_S:
                 asked_s = now_s
                 _show_lag(consumer, partitions)
                 if now_s - heard_s > ASKED_EVERY_S and not _answers(self.bootstrap):
-                    return
+                    raise KafkaConnectionError("no broker takes a connection")
                 if _partitions(consumer) != partitions:
                     return
 

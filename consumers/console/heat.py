@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from consumers.console.incidents import Incident
+from consumers.console.incidents import Held
 from streams.geo import METRES_PER_DEGREE
 
 SIDE_M = 75.0
@@ -17,7 +17,7 @@ SIDE_M = 75.0
 Key = tuple[int, int]
 
 
-def heat(incidents: Iterable[Incident], timezone: ZoneInfo, side_m: float = SIDE_M) -> dict[str, Any]:
+def heat(incidents: Iterable[Held], timezone: ZoneInfo, side_m: float = SIDE_M) -> dict[str, Any]:
     """Cells with [local hour, rule, number] of the incidents that began in them, the fullest first; ``placeless``: how many say no place.
 
     A cell has its middle (``lon``, ``lat``), its bounds (``box``: west, south, east, north; degrees) and the zone that most of its incidents name.

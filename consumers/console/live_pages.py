@@ -1,17 +1,24 @@
-"""What the Live view asks beyond its state: where and when incidents happen, and who was notified of one."""
+"""What the Live view asks beyond its state: incidents among all that are held, where and when they happen, and who was notified of one."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 from aiohttp import web
 
+from consumers.console.access import visitor_of
 from consumers.console.city import City
 from consumers.console.deliveries import deliveries_of
 from consumers.console.heat import heat
-from consumers.console.replies import json_reply
+from consumers.console.incident_search import Question, cursor, question_of, search
+from consumers.console.replies import json_reply, refusal
+from streams.decode import Malformed
+
+NAMED_BY = ("vehicle_id", "outlet_id", "line_id", "enterprise_id", "incident_id")
+"""In these, and in plates for those who see them, a text is looked for."""
 
 
 class LivePages:
@@ -22,7 +29,23 @@ class LivePages:
 
     def routes(self) -> list[web.RouteDef]:
         """What is asked where."""
-        return [web.get("/api/heat", self.heat), web.get("/api/deliveries", self.deliveries)]
+        return [web.get("/api/incidents", self.incidents), web.get("/api/heat", self.heat), web.get("/api/deliveries", self.deliveries)]
+
+    async def incidents(self, request: web.Request) -> web.StreamResponse:
+        """A page of the incidents that fit a question, the newest first, among all that are held."""
+        try:
+            question = question_of(request.query)
+        except Malformed as error:
+            return refusal(400, str(error))
+        named_by = NAMED_BY if "plate" in visitor_of(request).what else (*NAMED_BY, "plate")
+        return json_reply(await asyncio.to_thread(self._incidents, question, named_by))
+
+    def _incidents(self, question: Question, named_by: Sequence[str]) -> bytes:
+        with self.city.lock:
+            incidents, after = self.city.incidents, self.city.log.newest_id
+            order = incidents.order.copy()
+        found = search(order, incidents.latest.get, question, named_by)
+        return orjson.dumps({"after": after, "rows": [incidents.summary(one) for one in found.rows], "found": found.number, "held": len(order), "before": cursor(found.last)})
 
     async def heat(self, request: web.Request) -> web.StreamResponse:
         """Counts of the incidents that stand by cell, local hour and rule."""

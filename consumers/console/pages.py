@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import gzip
 import importlib.util
+import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
+import structlog
 from aiohttp import web
 
 from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visitor_of
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
+from consumers.console.clusters import BELOW_ZOOM, FROM_VEHICLES
 from consumers.console.incidents import answer_record
 from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour
@@ -24,6 +27,9 @@ from streams.clock import now_ms
 from streams.counts import CITY_WIDE
 from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
+from streams.ids import is_id
+
+log = structlog.get_logger()
 
 STATIC = Path(__file__).with_name("static")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -38,9 +44,12 @@ HEADERS = {
 }  # fmt: skip
 TICK_S, LOOK_S = 1.0, 0.2
 """So often are positions encoded, and looked whether there is something to tell."""
+SAVED_EVERY_S = 60.0
 WAITED_S = 20.0
 """So long is a request for positions kept waiting; after such a silence events send a sign of life."""
 MOST_VIEWERS = 200
+MOST_LOOKED_FOR = 2
+"""So many old incidents are looked for at once."""
 
 
 class Feed(Protocol):
@@ -64,6 +73,9 @@ class Feed(Protocol):
     def past(self, from_ms: int, until_ms: int) -> Past:
         """The fixes between two instants; ``Unavailable`` where they cannot be read."""
 
+    def past_incident(self, incident_id: str) -> bytes | None:
+        """The last revision of an incident that is not held; ``Unavailable`` where it cannot be looked for. Takes its time: not for the event loop."""
+
 
 class Pages:
     """Answers requests about a city until ``stop``; the viewers that wait are woken by ``run``."""
@@ -72,7 +84,8 @@ class Pages:
         self.city, self.feed = city, feed
         self.stopping = asyncio.Event()
         self._news = asyncio.Condition()
-        self._viewers = 0
+        self._viewers = self._looked_for = 0
+        self._failed = ""
         self._files = dict(_static_files())
 
     def routes(self) -> list[web.RouteDef]:
@@ -86,17 +99,34 @@ class Pages:
 
     async def run(self) -> None:
         """Have time go on: a tick a second, and news as soon as there are any."""
-        ticked_s, told = 0.0, ""
+        ticked_s, told, keeping = 0.0, "", asyncio.create_task(self._keep())
         while not self.stopping.is_set():
             now_s = time.monotonic()
             if is_due := now_s - ticked_s >= TICK_S:
                 ticked_s = now_s
-                await asyncio.to_thread(self.city.tick)
+                await asyncio.to_thread(self._tick)
             if is_due or self.city.log.newest_id != told:
                 told = self.city.log.newest_id
                 await self._wake()
             await asyncio.sleep(LOOK_S)
+        keeping.cancel()
         await self._wake()
+
+    async def _keep(self) -> None:
+        """Now and then keep the base map on disk, beside all else."""
+        while True:
+            await asyncio.sleep(SAVED_EVERY_S)
+            await asyncio.to_thread(self.city.basemap.save)
+
+    def _tick(self) -> None:
+        """Settle a second; whatever goes wrong in it is logged once, and the next second comes."""
+        try:
+            self.city.tick()
+            self._failed = ""
+        except Exception as error:
+            if self._failed != (failed := f"{type(error).__name__}: {error}"):
+                log.exception("a second could not be settled; the console goes on")
+            self._failed = failed
 
     async def _wake(self) -> None:
         async with self._news:
@@ -135,26 +165,49 @@ class Pages:
 
     async def vehicles(self, request: web.Request) -> web.StreamResponse:
         """Ids and plates from a number on."""
-        return json_reply(orjson.dumps(self.city.vehicle_table(_number(request, "since"))))
+        since = _number(request, "since")
+        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(self.city.vehicle_table(since))))
 
     async def vehicle(self, request: web.Request) -> web.StreamResponse:
         """What there is to say of a vehicle."""
-        return _found(self.city.vehicle(request.query.get("id", "")))
+        return _found(await asyncio.to_thread(self.city.vehicle, request.query.get("id", "")))
 
     async def incident(self, request: web.Request) -> web.StreamResponse:
-        """What there is to say of an incident."""
-        return _found(self.city.incident(request.query.get("id", "")))
+        """What there is to say of an incident; one that is not held is looked for."""
+        name = request.query.get("id", "")
+        found = await asyncio.to_thread(self.city.incident, name)
+        if found is not None or not is_id(name):
+            return _found(found)
+        if self._looked_for >= MOST_LOOKED_FOR:
+            return refusal(503, "too many old incidents are being looked for; try again in a moment / 正在查找的旧事件太多，请稍后再试")
+        self._looked_for += 1
+        try:
+            return _found(await asyncio.to_thread(self._look_for, name))
+        except YichengError as error:
+            return refusal(503, str(error))
+        finally:
+            self._looked_for -= 1
+
+    def _look_for(self, name: str) -> dict[str, Any] | None:
+        value = self.feed.past_incident(name)
+        if value is None:
+            return None
+        self.city.enter_past_incident(value)
+        return self.city.incident(name) or self.city.past_incident(value)
 
     async def positions(self, request: web.Request) -> web.StreamResponse:
-        """The frames of positions after one; waits for the next where there is none."""
-        since, epoch = _number(request, "since"), _number(request, "epoch")
-        with self.city.lock:
-            frames = self.city.fleet.since(since, epoch)
+        """The frames of positions after one, or, on a small scale (``zoom``) with very many vehicles, clusters; waits for the next where there is none."""
+        asked = _number(request, "since"), _number(request, "epoch"), _zoom(request)
+        frames = await asyncio.to_thread(self._frames, *asked)
         if not frames and not self.stopping.is_set():
             await self._wait()
-            with self.city.lock:
-                frames = self.city.fleet.since(since, epoch)
+            frames = await asyncio.to_thread(self._frames, *asked)
         return web.Response(body=frames, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+    def _frames(self, since: int, epoch: int, zoom: int) -> bytes:
+        with self.city.lock:
+            fleet = self.city.fleet
+            return fleet.clustered(since, epoch, zoom) if zoom < BELOW_ZOOM and len(fleet) > FROM_VEHICLES else fleet.since(since, epoch)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events after the one that the browser has; ``fresh`` where that is not known any more: then it asks for the state."""
@@ -193,8 +246,7 @@ class Pages:
         theme, (zoom, column, row) = request.match_info["theme"], (int(request.match_info[name]) for name in ("zoom", "column", "row"))
         if theme not in INKS or not LEAST_ZOOM <= zoom <= ZOOM or not (column < 2**zoom and row < 2**zoom):
             raise web.HTTPNotFound(text="no such tile\n")
-        with self.city.lock:
-            image = self.city.basemap.tile(theme, zoom, column, row)
+        image = await asyncio.to_thread(self.city.basemap.tile, theme, zoom, column, row)
         return web.Response(body=image, content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -217,6 +269,12 @@ class Pages:
 def _number(request: web.Request, name: str) -> int:
     text = request.query.get(name, "0")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+
+
+def _zoom(request: web.Request) -> int:
+    """The whole zoom of a map; that of points where it is not given."""
+    match = re.fullmatch(r"(\d{1,2})(\.\d*)?", request.query.get("zoom", ""), re.ASCII)
+    return int(match[1]) if match else BELOW_ZOOM
 
 
 def _found(data: dict[str, Any] | None) -> web.Response:

@@ -27,6 +27,15 @@ def open_consumer(bootstrap: str) -> KafkaConsumer:
     )  # fmt: skip
 
 
+def end_offsets(consumer: KafkaConsumer, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where partitions end; a ``KafkaError`` where one has no leader at the moment."""
+    try:
+        found: dict[TopicPartition, int] = consumer.end_offsets(list(partitions))
+    except KeyError:  # so kafka-python says it
+        raise LeaderNotAvailableError from None
+    return found
+
+
 @contextmanager
 def past_records(bootstrap: str, most: int, within_s: float, is_stopping: Callable[[], bool] = lambda: False) -> Iterator[PastRecords]:
     """One reading of so many records and seconds altogether; ``Unavailable`` where Kafka does not answer."""
@@ -60,10 +69,7 @@ class PastRecords:
         starts = {partition: first.offset for partition, first in found.items() if first is not None}
         if not starts:
             return {}
-        try:
-            ends = self.consumer.end_offsets(list(starts))
-        except KeyError:  # so kafka-python says that a partition has no leader at the moment
-            raise LeaderNotAvailableError from None
+        ends = end_offsets(self.consumer, starts)
         if until_ms is not None:
             ends |= {partition: after.offset for partition, after in self.consumer.offsets_for_times(dict.fromkeys(starts, until_ms)).items() if after is not None}
         return {partition: (start, ends[partition]) for partition, start in starts.items()}

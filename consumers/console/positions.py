@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from consumers.console import clusters
 from streams.clock import MINUTE_MS
 from streams.events import Fix
 from streams.geo import haversine_m
@@ -64,6 +65,7 @@ class Fleet:
         self._state = np.full(64, STANDING, np.uint8)
         self._changed = np.zeros(64, np.bool_)
         self._stream_ms = 0
+        self._clustered: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -99,6 +101,7 @@ class Fleet:
         chosen = np.flatnonzero(self._changed[:count])
         self._changed[:count] = False
         self.sequence += 1
+        self._clustered = {}
         self._frames.append((self.sequence, self._encode(chosen, self.sequence - 1)))
         return self.sequence
 
@@ -110,6 +113,16 @@ class Fleet:
         if epoch == self.epoch and 0 < sequence < self.sequence and len(missing) == self.sequence - sequence:
             return b"".join(missing)
         return self._encode(np.arange(len(self.ids)), 0)
+
+    def clustered(self, sequence: int, epoch: int, zoom: int) -> bytes:
+        """All vehicles as squares of a zoom's grid (clusters.py), for one who does not have this tick's; empty: nothing new. Made once a tick for all viewers."""
+        if epoch == self.epoch and sequence == self.sequence:
+            return b""
+        if zoom not in self._clustered:
+            (lon, lat, _), is_offending = self.places(), self._state[: len(self.ids)] == OFFENDING
+            found = clusters.squares(lon, lat, is_offending, zoom)
+            self._clustered[zoom] = clusters.frame(found, SCALE, epoch=self.epoch, sequence=self.sequence, zoom=zoom, vehicles=len(self.ids), stream_ms=self._stream_ms)
+        return self._clustered[zoom]
 
     def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Longitude, latitude (degrees) and time (ms) of every vehicle's newest fix, by number."""

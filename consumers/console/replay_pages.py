@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from consumers.console.access import visitor_of, write_export
+from consumers.console.access import require, visitor_of, write_export
 from consumers.console.city import City
 from consumers.console.pages import Feed
 from consumers.console.replay import MOST_VEHICLES, STOP_MS, STOP_RADIUS_M, Hour, Way, as_shown, geojson, gpx
@@ -93,6 +93,7 @@ class ReplayPages:
         return await self._file(request, "gpx", "application/gpx+xml", gpx)
 
     async def _file(self, request: web.Request, suffix: str, kind: str, made: Callable[[Hour], bytes]) -> web.StreamResponse:
+        require(request, "officer")
         try:
             hour = await self._hour(request)
             await write_export(request, f"{suffix} of {self._local(hour.from_ms)}", vehicles=", ".join(way.vehicle_id for way in hour.ways))

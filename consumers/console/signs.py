@@ -15,6 +15,7 @@ REFUSED_OVER_MS, REFUSED_LEAST, REFUSED_SHARE = 60_000, 20, 0.5
 NOT_ASKED: Words = {"zh": "尚未查询", "en": "not asked yet"}
 REPLAYED: Words = {"zh": "这是回放，没有需要处理的数据", "en": "a recorded day is replayed; nothing waits to be judged"}
 NO_ANSWER: Words = {"zh": "Kafka 没有应答", "en": "Kafka does not answer"}
+FAILED: Words = {"zh": "查询出错，详情见控制台日志", "en": "asking failed; the console's log says why"}
 
 
 class Signs:

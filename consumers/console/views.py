@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from consumers.console.day_rates import DAYS
+from consumers.console.figures import claims, figures_view
 from streams.basis import MARKS
 from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT
 from streams.policy.policy import Policy
@@ -15,30 +18,33 @@ from streams.registry.registry import Registry
 
 MEASURES = {feature: {"electronic": "electronic_waybill", "green": "green_packaging"}.get(feature, feature) for feature in (*RATES_OF, *SAID_OR_NOT)}
 """The rates that rows have, and what packs call them."""
-_OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "recycling_container")
+_OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "recycling_container", "standardised", "reusable_boxes")
 _FACILITY = ("id", "level", "enterprise_id", "township", "village", "lon", "lat")
-DAYS = 30
-"""So many days, the newest, are drawn."""
 
 
-def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None) -> dict[str, Any]:
-    """Each enterprise's shares of the newest local day, the city's of the last days, and the targets, those that have one first; rows are by (enterprise or ``*``, date)."""
-    dates = sorted({date for enterprise_id, date in rates if enterprise_id == CITY_WIDE})[-DAYS:]
+def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({})) -> dict[str, Any]:
+    """Each enterprise's shares of the newest local day, one's (or the city's) of the last days, the targets, those that have one first, and all other key figures.
+
+    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to.
+    """
+    dates = sorted({date for name, date in rates if name == CITY_WIDE})[-DAYS:]
     newest = dates[-1] if dates else None
     of_day = sorted((key[0], row) for key, row in rates.items() if key[1] == newest)
     targets = policy.pack.targets if policy else {}
     known = {feature for _, row in of_day for feature in MEASURES if row.get(f"{feature}_rate") is not None}
-    measures = [
-        {"feature": feature, "target": policy.pack.target_of(measure) if policy else None, **dict(zip(("zh", "en"), TITLES[measure], strict=True)),
-         "words": {lang: target_words(measure, targets[measure]).line(lang) for lang in ("zh", "en")} if measure in targets else None}
-        for feature, measure in MEASURES.items() if measure in TITLES and (feature in known or measure in targets)
-    ]  # fmt: skip
+    shown = {feature: measure for feature, measure in MEASURES.items() if measure in TITLES and (feature in known or measure in targets)}
+    measures = [{"feature": feature, **dict(zip(("zh", "en"), TITLES[measure], strict=True)), **claims(policy, measure)} for feature, measure in shown.items()]
     measures.sort(key=lambda measure: measure["target"] is None)
+    days = [(date, rates[enterprise_id, date]) for date in dates if (enterprise_id, date) in rates]
     return {
-        "date": newest, "measures": measures,
-        "rows": [{"enterprise_id": name, "accepted": row.get("accepted"), "rates": {feature: row.get(f"{feature}_rate") for feature in known}} for name, row in of_day],
-        "days": [{"date": date, "accepted": rates[CITY_WIDE, date].get("accepted"), "rates": {feature: rates[CITY_WIDE, date].get(f"{feature}_rate") for feature in known}} for date in dates],
+        "date": newest, "measures": measures, "figures": figures_view(policy, network, shown.values()),
+        "rows": [{"enterprise_id": name, **_shares(row, known)} for name, row in of_day],
+        "days_of": enterprise_id, "days": [{"date": date, **_shares(row, known)} for date, row in days],
     }  # fmt: skip
+
+
+def _shares(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    return {"accepted": row.get("accepted"), "rates": {feature: row.get(f"{feature}_rate") for feature in known}}
 
 
 def outlets_view(registry: Registry, unfiled: Iterable[tuple[str, str | None]], now_ms: int) -> dict[str, Any]:

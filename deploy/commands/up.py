@@ -31,6 +31,8 @@ def up(
     monitoring: Annotated[bool | None, typer.Option("--monitoring/--no-monitoring", help="with Prometheus and the alert rules; default: where it is installed")] = None,
     prometheus_port: Annotated[int, typer.Option(min=0, max=65535, help="port of Prometheus; another free one, which is named, if it is taken")] = 9090,
     live_map: Annotated[bool, typer.Option("--console/--no-console", help="with the console, a live map in the browser; its port is YICHENG_CONSOLE_PORT, or a free one")] = True,
+    open_map: Annotated[bool, typer.Option("--open", help="open the live map in a browser")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="keep everything up after the traffic has ended, to be looked at, until Ctrl-C")] = False,
     encoding: Encoding = None,
     columns: ColumnsFile = None,
 ) -> None:
@@ -40,26 +42,27 @@ def up(
     from streams.policy.reader import load_policy
 
     inputs, full_day = input_files or [], scenario is Scenario.FULL_DAY
-    _check_options(rate, speedup, faults, monitoring=monitoring)
+    _check_options(rate, speedup, faults, monitoring=monitoring, maps=(live_map, open_map))
     _check_inputs(inputs, encoding, columns, full_day=full_day)
-    if rate is None:
-        rate = 0.0 if inputs else FULL_DAY_VEHICLES * speedup / 60 if full_day else 200.0
+    usual_rate = 0.0 if inputs else FULL_DAY_VEHICLES * speedup / 60 if full_day else 200.0
     plan = UpPlan(
-        policy=load_policy(policy_named(city, policy_name)), policy_source=policy_named(city, policy_name), rate=rate, full_day=full_day,
+        policy=load_policy(policy_named(city, policy_name)), policy_source=policy_named(city, policy_name), rate=usual_rate if rate is None else rate, full_day=full_day,
         duration_ms=duration_ms(duration, "--duration"), seed=seed, speedup=speedup, inputs=inputs, registry_file=registry_file,
         workers=workers, faults=faults, keep=keep, wipe=wipe, kafka_port=kafka_port, encoding=encoding, columns=columns,
-        monitoring=monitoring, prometheus_port=prometheus_port, live_map=live_map,
+        monitoring=monitoring, prometheus_port=prometheus_port, live_map=live_map, open_map=open_map, stay=stay,
     )  # fmt: skip
     raise typer.Exit(Local(plan, current_settings()).run())
 
 
-def _check_options(rate: float | None, speedup: float, faults: str, *, monitoring: bool | None) -> None:
+def _check_options(rate: float | None, speedup: float, faults: str, *, monitoring: bool | None, maps: tuple[bool, bool]) -> None:
     from deploy.monitoring import need_prometheus
     from producers.faults import parse_faults
 
     parse_faults(faults)
     if monitoring:
         need_prometheus()
+    if maps == (False, True):
+        raise BadInput("--open opens the console; leave out --no-console")
     for name, value in (("--rate", rate), ("--speedup", speedup)):
         if value is not None and value <= 0:
             raise BadInput(f"{name}: {value} is not greater than 0")

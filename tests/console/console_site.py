@@ -47,6 +47,9 @@ class Site:
         self.sent.append(json.loads(value))
         self.city.enter_answer(value)
 
+    def past_incident(self, incident_id):
+        return None
+
     async def serve(self):
         self.pages = Pages(self.city, self)
         runner = web.AppRunner(app_of(self.settings, self.access, self.pages, answer, read_tiles(self.settings)), shutdown_timeout=0.2)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from console.console_site import Site, filled
+from consumers.console.city import City
 from consumers.console.course import DayCourse
 from consumers.console.views import outlets_view, policy_view, rates_view
 from deploy.explain import explain
@@ -32,8 +33,43 @@ def test_the_newest_day_is_shown_by_enterprise_and_the_city_by_day():
 
 
 def test_without_rates_or_a_pack_there_is_nothing_to_show():
-    assert rates_view({}, None) == {"date": None, "measures": [], "rows": [], "days": []} and policy_view(None) is None
+    assert rates_view({}, None) == {"date": None, "measures": [], "figures": [], "rows": [], "days_of": "*", "days": []} and policy_view(None) is None
     assert rates_view({("*", "2026-11-30"): row(1.0)}, None)["measures"][0]["target"] is None
+
+
+def test_the_last_days_are_those_of_one_enterprise_too():
+    rates = {("*", "2026-11-29"): row(1.0), ("*", "2026-11-30"): row(0.9), ("a", "2026-11-29"): row(0.5, accepted=3), ("b", "2026-11-30"): row(0.7)}
+    view = rates_view(rates, load_policy("hohhot-2019"), "a")
+    assert view["days_of"] == "a" and [(day["date"], day["accepted"], day["rates"]["electronic"]) for day in view["days"]] == [("2026-11-29", 3, 0.5)]
+    assert rates_view(rates, None, "nobody")["days"] == []
+
+
+def test_key_figures_stand_beside_their_targets_clauses_and_dates():
+    policy = load_policy("hohhot-2019")
+    view = rates_view({}, policy, network={"locker_cells": 130_000, "nev_share": 0.5, "hubs": 1})
+    found = {one["figure"]: one for one in view["figures"]}
+    cells, hubs, stations, vehicles = (found[name] for name in ("locker_cells", "hubs", "service_stations", "nev_share"))
+    assert (cells["value"], cells["target"], cells["is_met"], cells["by"], cells["clause"], cells["source"]) == (130_000, 130_000, True, "2019-12-31", "四（十二）", "document")
+    assert "13万个以上" in cells["quote"] and "格口" in cells["zh"] and "locker" in cells["en"] and "13万个以上" in cells["words"]["en"] and not cells["is_share"]
+    assert hubs["is_met"] is False and hubs["by"] is None
+    assert stations["value"] is None and stations["is_met"] is None and stations["target"] == 300, "a target without data stays"
+    assert vehicles["is_share"] and vehicles["target"] is None and vehicles["clause"] == "六（十八）" and vehicles["words"] is None
+    electronic = next(measure for measure in view["measures"] if measure["feature"] == "electronic")
+    assert "electronic_waybill" not in found and electronic["clause"] == "六（十六）" and "90%" in electronic["quote"]
+    assert set(policy.pack.targets) <= set(found) | {"electronic_waybill", "green_packaging", "narrow_tape", "not_repackaged", "reusable_bag"}
+
+
+def test_the_console_counts_the_registry_anew_when_it_changes(tmp_path):
+    city = City("hohhot-2019")
+    city.enter_policy(b"hohhot-2019", json.dumps([load_policy("hohhot-2019").pack.source]).encode())
+    of = lambda: {one["figure"]: one["value"] for one in city.views()["rates"]["figures"]}  # noqa: E731
+    assert of()["hubs"] is None
+    for number in (1, 2):
+        city.enter_registry(f"facility/h{number}".encode(), json.dumps([{"kind": "facility", "id": f"h{number}", "level": "hub"}]).encode())
+        assert of()["hubs"] == number
+    note = city.views()["rates"]["course_note"]
+    city.replaying = True
+    assert note["zh"] and "recorded day" in city.views()["rates"]["course_note"]["en"] != note["en"]
 
 
 def test_the_register_is_as_of_now_and_strangers_are_on_no_file():
@@ -58,11 +94,12 @@ def test_the_course_of_a_day_is_by_minute_with_its_forecast_and_incidents():
     course.enter(row(0.2, enterprise_id="a", date="2026-11-30"), at(12), days)
     course.enter(row(0.3, enterprise_id="*", date="2026-11-29"), at(12), days)  # late scans of yesterday
     course.enter(row(0.4, enterprise_id="*", date="2026-11-30"), at(25), days)  # and of today tomorrow
-    found = course.of("*", {"electronic_forecast": 0.95}, [from_ms - 1, at(9, 4), at(9, 9), at(9, 10), at(24)], days)
+    opened = lambda *_: {at(9, 0): 1, at(9, 5): 1, at(9, 10): 1}  # noqa: E731
+    found = course.of("*", {"electronic_forecast": 0.95}, opened, days)
     assert found["date"] == "2026-11-30" and found["minutes"] == [540, 541, 720] and found["day_minutes"] == 1_440
     assert found["rates"] == {"electronic": [0.8, 0.86, 0.9], "green": [None, None, 0.5]} and found["forecast"] == {"electronic": 0.95, "green": None}
     assert found["incidents"] == [(540, 2), (550, 1)]
-    assert course.of("a", {}, [], days)["rates"]["electronic"] == [0.2] and course.of("nobody", {}, [], days) is None
+    assert course.of("a", {}, lambda *_: {}, days)["rates"]["electronic"] == [0.2] and course.of("nobody", {}, opened, days) is None
 
 
 @pytest.mark.parametrize("name", ["hohhot-2019", "hezhou-2018", "shaoxing-2019", "wulong-2019", "yunnan-2018"])

@@ -144,7 +144,26 @@ def test_ctrl_c_stops_everything_with_a_summary(embedded, yicheng):
     assert subprocess.run(["pgrep", "-f", str(yicheng.home)], capture_output=True, check=False).stdout == b""
 
 
+@pytest.mark.long
+def test_all_stays_up_after_the_traffic_until_ctrl_c_and_the_map_is_opened(embedded, yicheng, tmp_path):
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    yicheng.environment["YICHENG_CONSOLE_PORT"] = "0"
+    child = yicheng.start("up", "--rate", "100", "--duration", "15s", "--stay", "--open", "--console", BROWSER=str(browser))
+    url = wait_for("the page that is opened", lambda: opened.exists() and opened.read_text().strip(), 120)
+    assert f"live map 实时地图: {url}" in child.log()
+    wait_for("the end of the traffic", lambda: "everything stays up until Ctrl-C" in child.log() or child.poll() is not None, 180)
+    state = orjson.loads(get(f"{url}/api/state"))
+    assert state["incidents"] and state["header"]["vehicles"] > 0, "it can be looked at"
+    child.send_signal(signal.SIGINT)
+    assert child.wait(30) == 0, child.log()
+    assert "injected violations found and nothing else" in child.log() and "report 报告" in child.log() and get(f"{url}/api/state") is None
+    assert subprocess.run(["pgrep", "-f", str(yicheng.home / "up")], capture_output=True, check=False).stdout == b""
+
+
 WRONG = [
+    (["up", "--open", "--no-console"], 2, "--open opens the console; leave out --no-console"),
     (["up", "--city", "hohot"], 2, "no pack for the city 'hohot'; did you mean 'hohhot'?"),
     (["up", "--policy", "nowhere.yaml"], 2, "nowhere.yaml"),
     (["up", "--duration", "30"], 2, "--duration: duration '30' is not a number with ms, s, m, h or d"),

@@ -4,6 +4,7 @@ import gzip
 import os
 import threading
 from functools import cache, reduce
+from itertools import takewhile
 
 import msgspec
 import psutil
@@ -13,6 +14,7 @@ from time_passing import counted
 from deploy.verdict import _handled
 from producers import replay
 from producers.faults import Faults, inject, parse_faults
+from producers.offenders import SOON
 from producers.parcels import parcels
 from producers.publish import Pace
 from producers.replay import read_records
@@ -50,8 +52,8 @@ def city():
     return of_pack("hohhot-2019")
 
 
-def fleet(city, end_ms, seed, minutes=30, vehicles=80):
-    return Fleet(*city, vehicles=vehicles, start_ms=end_ms - minutes * 60_000, end_ms=end_ms, interval_ms=10_000, seed=seed)
+def fleet(city, end_ms, seed, minutes=30, vehicles=80, soon=False):
+    return Fleet(*city, vehicles=vehicles, start_ms=end_ms - minutes * 60_000, end_ms=end_ms, interval_ms=10_000, seed=seed, soon=soon)
 
 
 LONG_SHIFTS = [pytest.param(pack, 90, marks=pytest.mark.long) for pack in packs()]
@@ -63,7 +65,7 @@ LONG_SHIFTS = [pytest.param(pack, 90, marks=pytest.mark.long) for pack in packs(
 def test_the_engine_finds_what_was_injected_and_nothing_else_in_spite_of_faults(pack, end_ms, minutes):
     policy, registry = of_pack(pack)
     seed = minutes + end_ms // 3_600_000
-    made = fleet((policy, registry), end_ms, seed, minutes)
+    made = fleet((policy, registry), end_ms, seed, minutes, soon=True)
     faults = Faults(dup=0.05, late=0.02, shuffle_ms=30_000, malformed=0.005)
     records = [Record(sent[3], n) for n, sent in enumerate(inject(made.fixes(), faults, seed, policy.lateness_ms))]
     partition = new_partition()
@@ -96,6 +98,21 @@ def test_a_line_is_driven_and_another_missed():
     assert partition.fleet_days.by_date["2026-06-26"].lines == ["L01", "L03", "L05"] and partition.fleet_days.by_date["2026-06-26"].stays
     on_lines = {vehicle_id for line in registry.lines() for vehicle_id in line.vehicle_ids}
     assert not on_lines & {t.vehicle_id for t in found.transitions}, "vehicles of lines keep to the rules"
+
+
+@pytest.mark.parametrize("pack", packs())
+@pytest.mark.parametrize("end_ms", [NOON, MIDNIGHT], ids=["noon", "midnight"])
+def test_a_vehicle_is_where_it_must_not_be_from_the_beginning_on(pack, end_ms):
+    """Whoever starts ``up`` (60 times as fast as the clock) sees within a minute of traffic, by day and by night, which vehicle is in a wrong place by which clause."""
+    policy, registry = of_pack(pack)
+    made = fleet((policy, registry), end_ms, 1, minutes=4 * 60, vehicles=30, soon=True)
+    until_ms = made.shift.start_ms + 40 * 60_000
+    values = [msgspec.json.encode(fix) for fix in takewhile(lambda fix: fix.event_time_ms < until_ms, made.fixes())]
+    verdict = Engine(Policies([policy]), registry, b"k").judge(new_partition(), [Record(value, n) for n, value in enumerate(values)])
+    zoned = {rule.id: rule for rule in policy.fix_rules if rule.rule in SOON}
+    found = [zoned[t.episode.offence.rule_id] for t in verdict.transitions if t.episode.offence.rule_id in zoned and t.episode.opened_at_ms < made.shift.start_ms + 300_000]
+    assert found
+    assert all(rule.clause for rule in found)
 
 
 def test_the_same_seed_gives_the_same_traffic(city):
