@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 ZOOM, LEAST_ZOOM, SIDE = 14, 9, 256
 HALF_LIFE_S = 3 * DAY_MS / 1000
-LONGEST_LEG_MS, LONGEST_LEG_M = 90_000, 1_500.0
+LONGEST_LEG_MS, LONGEST_LEG_M = 150_000, 1_500.0
 """Between fixes further apart nobody knows which way was taken."""
 MOST_TILES = 1_024
 AGED_EVERY_S = 3_600.0

@@ -182,7 +182,7 @@ class Incidents:
         if not is_id(answer.incident_id) or not 0 <= answer.time_ms < LAST_MS:
             raise Malformed("no answer to an incident")
         said = self.answers.setdefault(answer.incident_id, [])
-        if answer not in said:
+        if answer not in said and (answer.answer_id is None or all(known.answer_id != answer.answer_id for known in said)):
             said.append(answer)
             del said[:-MOST_ANSWERS]
         held = self.latest.get(answer.incident_id)
@@ -291,7 +291,10 @@ def answer_record(asked: Mapping[str, Any], now_ms: int) -> tuple[bytes, bytes]:
         raise Malformed("an answer is acknowledged, dismissed or noted")
     if action != "acknowledged" and reason is None:
         raise Malformed("a reason is needed / 请填写原因")
+    answer_id, revision = asked.get("answer_id"), asked.get("revision")
+    if not isinstance(answer_id, str | None) or not (revision is None or type(revision) is int):
+        raise Malformed("answer_id is a text, and revision a number")
     try:
-        return name.encode(), record_of(made_answer(name, str(action), now_ms, by=by, reason=reason))
+        return name.encode(), record_of(made_answer(name, str(action), now_ms, by=by, reason=reason, answer_id=answer_id, revision=revision))
     except BadInput as error:
         raise Malformed(str(error)) from None

@@ -1,9 +1,14 @@
 """The pages in a real browser over a recorded day, without Kafka: languages, themes, lists, filters, links, keys, a browser without WebGL."""
 
 import json
+import math
+import os
+import time
 import urllib.request
+import zlib
 
 import pytest
+from conftest import wait_for
 
 from console.conftest import Watched
 
@@ -22,12 +27,51 @@ def test_a_recorded_day_comes_to_pass_on_the_page(demo, watch):
     page.wait_for_function(READY)
     assert page.text_content("#city") == "Hohhot" and page.text_content("#product") == "Replay"
     assert page.locator("#status").is_hidden(), page.text_content("#status")
-    assert "%" in page.text_content("#electronic") and "target 90 %" in page.text_content("#electronic")
+    assert "%" in page.text_content("#electronic") and "target 90%" in page.text_content("#electronic")
     before = page.evaluate("[yicheng.fleet.streamMs, Array.from(yicheng.fleet.lon.slice(0, yicheng.fleet.count))]")
     page.wait_for_function("(before) => yicheng.fleet.streamMs > before[0] && before[1].some((lon, n) => lon !== yicheng.fleet.lon[n])", arg=before)
     page.wait_for_function("() => document.querySelectorAll('.zone-label').length === yicheng.state.zones.length && yicheng.map.map.loaded()")
     assert page.evaluate("yicheng.map.layer.count") > 0
     watched.check()
+
+
+BUDGET_BYTES, FIRST_PAINT_MS = 2_000_000, 1_000 if "PYTEST_XDIST_WORKER" not in os.environ else 10_000
+PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+
+
+def test_the_page_is_small_and_painted_soon(demo, launch):
+    """All that is sent until it is ready, as it travels; the first paint of a page that a browser has seen before, as those of a day's work have."""
+    browser = launch()
+    try:
+        watched, sizes = Watched(browser, demo.url), []
+        watched.page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
+        page = watched.open("/?lang=en")
+        page.wait_for_function(READY)
+        page.wait_for_function("() => yicheng.map.map.loaded()")
+        assert len(sizes) > 20 and sum(sizes) <= BUDGET_BYTES, f"{sum(sizes):,} bytes"
+        painted = []
+        for _ in range(3):
+            page.reload()
+            painted.append(page.wait_for_function(PAINTED).json_value())
+        assert min(painted) <= FIRST_PAINT_MS, painted
+    finally:
+        browser.close()
+
+
+def test_the_base_map_has_the_day_s_tracks(demo, watch):
+    page = watch(demo.url).open("/?lang=en")
+    page.wait_for_function(READY)
+
+    def inked():
+        """How many cells of the tile around a vehicle somebody has driven through."""
+        lon, lat = page.evaluate("[yicheng.fleet.lon[0] / 1e7, yicheng.fleet.lat[0] / 1e7]")
+        column, row = int((lon + 180) / 360 * 2**11), int((1 - math.log(math.tan(math.radians(lat)) + 1 / math.cos(math.radians(lat))) / math.pi) / 2 * 2**11)
+        with urllib.request.urlopen(f"{demo.url}/basemap/light/11/{column}/{row}.png?{time.time()}") as answer:
+            image = answer.read()
+        at = image.index(b"IDAT")
+        return sum(map(bool, zlib.decompress(image[at + 4 : at + 4 + int.from_bytes(image[at - 4 : at], "big")])))
+
+    wait_for("tracks", lambda: inked() > 500)
 
 
 @pytest.mark.long
@@ -109,6 +153,7 @@ def test_a_link_leads_to_an_incident_with_its_clause_and_its_vehicle(demo, watch
     other.open("/?lang=en#incident=nobody")
     page.reload()
     page.wait_for_function("() => document.querySelector('#panel').textContent.includes('Nothing is known')")
+    assert "./yicheng incidents list shows older ones" in page.text_content("#panel .reason")
     watched.check()
 
 

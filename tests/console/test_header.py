@@ -93,7 +93,7 @@ def test_lag_is_counted_from_kafka_without_joining_the_group(kafka, yicheng, tmp
 def told(route, rates):
     """The state, but with these rates."""
     answer = route.fetch()
-    route.fulfill(response=answer, json={**(found := answer.json()), "header": {**found["header"], "rates": rates, "lag": {"records": 1234, "is_still": True, "unknown": None}}})
+    route.fulfill(response=answer, json={**(found := answer.json()), "replaying": False, "header": {**found["header"], "rates": rates, "lag": {"records": 1234, "is_still": True, "unknown": None}}})
 
 
 def test_the_header_says_targets_and_forecasts_and_why_something_is_not_known(console, recorded_day, watch):
@@ -102,7 +102,8 @@ def test_the_header_says_targets_and_forecasts_and_why_something_is_not_known(co
     page = watched.open("/?lang=en")
     page.wait_for_function(READY)
     assert page.text_content("#lag") == "–" and "a recorded day is replayed" in page.get_attribute("#lag span", "title")
-    assert page.text_content("#electronic small") == "target 90 % · forecast –" and "parcels are accepted" in page.get_attribute("#electronic small span", "title")
+    assert page.text_content("#electronic small") == "target 90%", "the day is over: there is nothing to forecast"
+    assert page.locator("#lag").is_hidden(), "and nothing waits"
     assert page.evaluate("document.querySelector('#electronic small').offsetWidth") > 50, "it is to be seen"
     assert page.evaluate("document.querySelector('#figures').scrollWidth <= document.querySelector('#figures').clientWidth + 1")
     watched.check()
@@ -112,7 +113,7 @@ def test_the_header_says_targets_and_forecasts_and_why_something_is_not_known(co
     other.page.route("**/api/state", lambda route: told(route, rates))
     page = other.open("/?lang=zh")
     page.wait_for_function(READY)
-    assert page.text_content("#electronic") == "95.0 %目标 90 % · 预计 89.3 %" and page.text_content("#electronic small .low") == "预计 89.3 %", "it is ahead now, and will not be"
+    assert page.text_content("#electronic") == "95.0%目标 90% · 预计 89.3%" and page.text_content("#electronic small .low") == "预计 89.3%", "it is ahead now, and will not be"
     assert page.text_content("#green") == "–目标 – · 预计 –" and "收寄" in page.get_attribute("#green .quiet", "title")
     assert page.text_content("#lag .low") == "1,234" and "worker" in page.get_attribute("#lag .low", "title")
 

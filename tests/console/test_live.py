@@ -112,6 +112,7 @@ def test_from_a_fix_to_the_map_and_from_a_button_to_the_topic(site, console, wat
     (answer,) = wait_for("the answer in Kafka", lambda: list(records_of(site.bootstrap, FEEDBACK.name)))
     said = json.loads(answer.value)
     assert answer.key == row["incident_id"].encode() and abs(said.pop("time_ms") - time.time() * 1000) < 60_000
+    assert len(said.pop("answer_id")) == 32 and said.pop("revision") >= 1
     assert said == {"incident_id": row["incident_id"], "action": "acknowledged", "by": "Officer Wang 王", "reason": None}
     wait_for("the answer in the list", lambda: page.locator(f"[data-incident='{row['incident_id']}'] .chip.acknowledged").count() == 1)
     wait_for("one less to wait", lambda: page.text_content("#unanswered") == str(page.evaluate("yicheng.state.incidents.size") - 1))

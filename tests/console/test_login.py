@@ -3,8 +3,9 @@
 import pytest
 from conftest import wait_for
 
-from console.console_site import DRIVER, PASSWORD, PLATE, Site, filled, users_file
+from console.console_site import DRIVER, PASSWORD, PLATE, Site, filled, incident, users_file
 from consumers.console.sessions import LONGEST_S
+from streams.registry.records import Driver
 
 LOADED = "() => window.yicheng?.state.incidents.size >= 1 && window.yicheng.fleet.count >= 1"
 
@@ -104,3 +105,39 @@ def test_an_admin_reads_the_audit_log(site, watch):
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog.audit", state="detached")
     check(watched)
+
+
+def test_a_driver_who_was_unmasked_is_named_in_the_papers_and_in_an_incident(site, watch):
+    site.city.registry.add([Driver(id=DRIVER, trained_until="2030-01-01")])
+    site.city.enter_incident(incident("d", driver_id=DRIVER))
+    watched = watch(site.url)
+    page = watched.open("/?lang=en#vehicle=HH-1")
+    log_in(page, "olga")
+    page.wait_for_selector("#panel .drivers li")
+    assert DRIVER not in page.content()
+    for panel, seen in (("vehicle=HH-1", "#panel .drivers"), ("incident=d", "#panel .facts")):
+        page.evaluate("(panel) => { location.hash = panel; }", panel)
+        page.click("#unmask")
+        page.wait_for_selector("#unmask-reason:focus")
+        page.keyboard.type("an accident")
+        page.keyboard.press("Enter")
+        page.wait_for_function("([seen, driver]) => document.querySelector(seen).textContent.includes(driver)", arg=[seen, DRIVER])
+    assert [about for action, _, about in site.audit() if action == "unmasked"] == [{"vehicle_id": "HH-1", "reason": "an accident", "through": "console"}, {"incident_id": "d", "reason": "an accident", "through": "console"}]
+    check(watched)
+
+
+def test_a_wall_whose_session_has_ended_says_so_in_a_line_and_goes_on_once_somebody_logs_in(site, watch):
+    watched = watch(site.url)
+    page = watched.open("/?lang=en&wall=3600")
+    log_in(page, "vera")
+    page.wait_for_function(LOADED)
+    site.now_s += LONGEST_S + 1
+    page.wait_for_function("() => document.querySelector('#wall-note').textContent.startsWith('The session has ended')")
+    assert page.locator("dialog").count() == 0 and page.locator("#wall .page").is_visible()
+    other = watched.context.new_page()
+    other.goto(f"{site.url}/?lang=en")
+    log_in(other, "vera")
+    other.wait_for_function(LOADED)
+    page.wait_for_function("() => !document.querySelector('#wall-note').textContent.startsWith('The session has ended')")
+    site.city.enter_incident(incident("after"))
+    page.wait_for_function("() => yicheng.state.incidents.has('after')")

@@ -255,7 +255,8 @@ def test_what_is_no_incident_is_malformed(value):
 @pytest.mark.parametrize(
     "asked", [{}, {"incident_id": "", "action": "acknowledged"}, {"incident_id": 5, "action": "acknowledged"}, {"incident_id": "a", "action": "fined"},
               {"incident_id": "a", "action": "dismissed", "reason": " \n"}, {"incident_id": "a", "action": "noted"}, {"incident_id": "a", "action": "noted", "reason": "x" * 501},
-              {"incident_id": "a", "action": "acknowledged", "by": "x" * 501}, {"incident_id": "a", "action": []}],
+              {"incident_id": "a", "action": "acknowledged", "by": "x" * 501}, {"incident_id": "a", "action": []},
+              {"incident_id": "a", "action": "acknowledged", "answer_id": 5}, {"incident_id": "a", "action": "acknowledged", "answer_id": "short"}, {"incident_id": "a", "action": "acknowledged", "revision": "1"}],
 )  # fmt: skip
 def test_what_is_no_answer_is_refused(asked):
     with pytest.raises(Malformed):
@@ -265,6 +266,8 @@ def test_what_is_no_answer_is_refused(asked):
 def test_an_answer_is_what_the_command_line_publishes():
     key, value = answer_record({"incident_id": "a", "action": "dismissed", "by": " 王\n警官 ", "reason": "配送  许可", "time_ms": 1, "x": 2}, T)
     assert key == b"a" and json.loads(value) == {"incident_id": "a", "action": "dismissed", "time_ms": T, "by": "王 警官", "reason": "配送 许可"}
+    _, value = answer_record({"incident_id": "a", "action": "acknowledged", "answer_id": "0123456789abcdef", "revision": 3}, T)
+    assert json.loads(value) == {"incident_id": "a", "action": "acknowledged", "time_ms": T, "by": None, "reason": None, "answer_id": "0123456789abcdef", "revision": 3}, "a repeat has the same id"
 
 
 def test_a_city_takes_what_can_be_read_and_tells_it_to_viewers():

@@ -287,7 +287,7 @@ def test_an_hour_is_chosen_by_hand_and_by_keys_and_the_address_keeps_it(demo, wa
     page.locator("[data-way='<img src=x>'] .toggle").last.click()
     page.wait_for_function(SHOWN, arg=1)
     page.click("[data-view=live]")
-    page.wait_for_function("() => document.querySelector('#replay').hidden && yicheng.map.layer.shows(0)")
+    page.wait_for_function("() => document.querySelector('#replay').hidden && !yicheng.map.layer.isHidden")
     page.evaluate("location.hash = 'vehicle=HH-52190'")
     page.click("#panel a[href*='view=replay']")
     page.wait_for_function(SHOWN, arg=1)

@@ -123,8 +123,8 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     page.click("#lang")
     page.wait_for_function("() => document.querySelector('#view h2').textContent.startsWith('Rates of')")
     page.click("[data-view=outlets]")
-    page.wait_for_function("() => document.querySelectorAll('#view tbody tr').length > 5 && document.querySelectorAll('#view svg.places circle').length > 5")
-    assert "on file" in page.text_content("#view h2")
+    page.wait_for_function("() => document.querySelectorAll('#outlets-table tbody tr').length > 5")
+    assert "on file" in page.text_content("#outlets-side h2") and page.get_attribute("[data-view=outlets]", "aria-current") == "page"
     page.click("[data-view=policy]")
     page.wait_for_function("() => document.querySelectorAll('#policy-panel ol > li').length >= 10")
     assert "Clause" in page.text_content("#policy-panel ol") and page.get_attribute("[data-view=policy]", "aria-current") == "page"
@@ -146,15 +146,22 @@ def test_the_rates_show_the_day_minute_by_minute_of_the_city_and_of_an_enterpris
         for name, share in (("*", 0.8 + minute / 6_000), ("swift", 0.7)):
             said = row(share, 0.9 - minute / 9_000, 100 + minute, city="150100", enterprise_id=name, date="2026-06-26", window="2026-06-26", revision=minute, electronic_forecast=0.97, green_forecast=None)
             site.city.enter_rate(json.dumps(said).encode(), from_ms + 60_000 * minute)
+    site.city.enter_rate(json.dumps(row(0.75, city="150100", enterprise_id="*", date="2026-06-25", window="2026-06-25", revision=1)).encode(), from_ms)
     site.city.tick()
     watched = watch(site.url)
     page = watched.open("/?lang=en#view=rates")
     page.wait_for_function("() => document.querySelectorAll('#view svg.course').length === 2")
-    assert page.text_content("#course") == "Minute by minute on 2026-06-26: The whole city" and page.get_attribute("#view svg.course", "aria-label") == "now 94.9 %, forecast 97.0 %"
+    assert page.text_content("#course") == "Minute by minute on 2026-06-26: The whole city" and page.get_attribute("#view svg.course", "aria-label") == "now 94.9%, forecast 97.0%"
     assert page.locator("#view svg.course path.ahead").count() == 1 and page.locator("#view svg.course rect.opened").count() >= 1
     page.screenshot(path=tmp_path / "course.png", full_page=True)
+    figures = page.locator("#view .figures tbody tr").all_text_contents()
+    assert any("electronic waybills" in line and "met" in line and "90%" in line for line in figures), figures
+    page.click("#view summary")
+    assert page.locator("#view details tbody th").all_text_contents() == ["2026-06-26", "2026-06-25"] and "75.0%" in page.text_content("#view details tbody")
     page.click("#view tbody tr:not(.city) button")
     page.wait_for_function("() => document.querySelector('#course').textContent.endsWith('swift') && document.querySelector('#view button[aria-pressed=true]').textContent === 'swift'")
-    assert page.get_attribute("#view svg.course", "aria-label").startswith("now 70.0 %")
+    assert page.get_attribute("#view svg.course", "aria-label").startswith("now 70.0%") and page.evaluate("location.hash") == "#view=rates&enterprise=swift"
+    page.reload()
+    page.wait_for_function("() => document.querySelector('#course')?.textContent.endsWith('swift')")
     watched.check()
     site.stop()

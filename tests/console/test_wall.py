@@ -26,7 +26,7 @@ def test_the_pages_follow_each_other_through_an_outage(console, recorded_day, wa
     looked_over(page)
     page.clock.fast_forward(20_000)
     page.wait_for_function(ON_PAGE, arg="rates")
-    assert "%" in page.text_content("#wall .figure") and "target 90 %" in page.text_content("#wall .tile") and page.locator("#wall tbody tr").count() >= 3
+    assert "%" in page.text_content("#wall .figure") and "target 90%" in page.text_content("#wall .tile") and page.locator("#wall tbody tr").count() >= 3
     looked_over(page)
     page.clock.fast_forward(20_000)
     page.wait_for_function(ON_PAGE, arg="outlets")

@@ -6,7 +6,8 @@ import { goOn, waysIn } from './login_form.js';
 import { t, translate } from './words.js';
 
 const ask = window.fetch.bind(window);
-export const me = { login: false, name: null, role: 'admin', masked: [] };
+export const me = { login: false, name: null, role: 'admin', masked: [], isOut: false };
+const isWall = new URLSearchParams(location.search).has('wall'); // nobody is there to log in: the wall says so in a line, and goes on once somebody has
 let returning = null;
 
 /** Until whoever looks has logged in again; another user gets another page. */
@@ -30,7 +31,8 @@ function logInAgain() {
 
 window.fetch = async (...given) => {
   const answer = await ask(...given);
-  if (answer.status !== 401) return answer;
+  me.isOut = answer.status === 401;
+  if (!me.isOut || isWall) return answer;
   await logInAgain();
   return ask(...given);
 };

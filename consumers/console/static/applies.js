@@ -78,7 +78,7 @@ function sentences(lines) {
   let list = null, isHeading = false;
   for (const text of lines) {
     if (!text) { list = null; isHeading = true; continue; }
-    if (isHeading) { made.push(el('h3', {}, text)); isHeading = false; continue; }
+    if (isHeading) { made.push(el('h3', { 'aria-level': '2' }, text)); isHeading = false; continue; }
     if (text.startsWith('- ')) {
       if (!list) made.push(list = el('ul.ruled'));
       list.append(el('li', {}, el('b', {}, text.slice(2))));

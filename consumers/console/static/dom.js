@@ -22,5 +22,16 @@ export function svg(tag, given = {}, ...children) {
   element.append(...children);
   return element;
 }
+const KEYS = ['data-key', 'data-incident', 'data-vehicle', 'data-action', 'id', 'href'];
+const keyOf = (element) => { const name = KEYS.find((key) => element.hasAttribute(key)); return name && `[${name}="${CSS.escape(element.getAttribute(name))}"]`; };
+/** Draw anew what is in an element: the keyboard stays on what has the same key, what was folded open stays open, and nothing scrolls. */
+export function keepFocus(root, draw) {
+  const focused = root.contains(document.activeElement) && document.activeElement !== root ? document.activeElement : null;
+  const key = focused && keyOf(focused), opened = [...root.querySelectorAll('details[open]')].map(keyOf).filter(Boolean), { scrollTop } = root;
+  draw();
+  for (const one of opened) { const found = root.querySelector(one); if (found) found.open = true; }
+  root.scrollTop = scrollTop;
+  if (focused && !root.contains(document.activeElement)) ((key && root.querySelector(key)) ?? root).focus({ preventScroll: true });
+}
 /** Names and values as a description list; those without a value are left out. */
 export const facts = (rows) => el('dl.facts', {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== '').map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));

@@ -33,7 +33,7 @@ export class DrawPanel {
     this.inputs.kind.setAttribute('list', 'zone-kinds');
     this.kindList = el('datalist', { id: 'zone-kinds' });
     this.example = el('input', { type: 'checkbox', onchange: () => this.draft.name('illustrative', this.example.checked) });
-    this.points = el('details', {}, this.pointsOf = el('summary'), this.tables = el('div'));
+    this.points = el('details', {}, this.pointsOf = el('summary', {}, t('pointsOf', 0)), this.tables = el('div'));
     this.points.addEventListener('toggle', () => this.drawTable());
     this.judged = el('ul.judged');
     this.outcome = el('p.outcome', { role: 'status' });

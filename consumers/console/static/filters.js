@@ -19,10 +19,10 @@ export function keepInAddress(values) {
   const text = query.toString();
   history.replaceState(history.state, '', `${location.pathname}${text && `?${text}`}${location.hash}`);
 }
-export function keepFilters() {
-  const chosen = Object.entries(SELECTS).map(([key, [, id]]) => [NAME_IN_ADDRESS[key] ?? key, $(id).value]);
-  keepInAddress({ ...Object.fromEntries(chosen), unanswered: $('f-unanswered').checked ? '1' : '', q: $('search').value.trim() });
-}
+const chosen = () => ({ ...Object.fromEntries(Object.entries(SELECTS).map(([key, [, id]]) => [NAME_IN_ADDRESS[key] ?? key, $(id).value])), unanswered: $('f-unanswered').checked ? '1' : '', q: $('search').value.trim() });
+export const keepFilters = () => keepInAddress(chosen());
+/** What is filtered by, without what is left open. */
+export const filterValues = () => Object.fromEntries(Object.entries(chosen()).filter(([, value]) => value));
 /** Choose what the address says, even before there are incidents that have it. */
 export function restoreFilters() {
   for (const [key, [, id]] of Object.entries(SELECTS)) {
@@ -58,15 +58,14 @@ export function offerFilters() {
 export function filtered() {
   const wanted = Object.entries(SELECTS).map(([key, [, id]]) => [key, $(id).value]).filter(([, value]) => value);
   const text = searched(), unanswered = $('f-unanswered').checked;
-  return [...state.incidents.values()]
+  return state.newest
     .filter((row) => wanted.every(([key, value]) => row[key] === value) && (!unanswered || !row.answer))
-    .filter((row) => !text || [row.vehicle_id, row.plate, row.outlet_id, row.line_id, row.enterprise_id, row.incident_id].some((name) => name?.toLowerCase().includes(text)))
-    .sort((a, b) => b.opened_at_ms - a.opened_at_ms || (a.incident_id < b.incident_id ? -1 : 1));
+    .filter((row) => !text || [row.vehicle_id, row.plate, row.outlet_id, row.line_id, row.enterprise_id, row.incident_id].some((name) => name?.toLowerCase().includes(text)));
 }
 
 /** How many are shown of how many; and, where some are left out, the way to see all. */
-export function sayCount(shown) {
-  const isFiltered = shown < state.incidents.size || Boolean(searched());
-  $('count').textContent = t('shownOf', number(shown), number(state.incidents.size)) + (state.older ? t('olderOnes', number(state.older)) : '');
+export function sayCount(shown, older = 0) {
+  const isFiltered = Object.keys(filterValues()).length > 0;
+  $('count').textContent = t('shownOf', number(shown + older), number(state.incidents.size + (older ? state.older : 0))) + (state.older && !older ? t('olderOnes', number(state.older)) : '');
   $('clear').hidden = !isFiltered;
 }

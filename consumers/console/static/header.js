@@ -1,6 +1,6 @@
 // The figures above the page, and the line that says what is wrong.
 import { $, el } from './dom.js';
-import { fleet } from './fleet.js';
+import { vehicleCount } from './fleet.js';
 import { state } from './store.js';
 import { clock, day, number, percent, say, t } from './words.js';
 
@@ -17,7 +17,9 @@ const unknown = (why) => el('span.quiet', { title: why }, '–');
 /** Its target and what the day is forecast to end with. */
 function notesOn({ target, forecast }) {
   const isForecast = forecast !== null && forecast !== undefined, isLow = isForecast && target !== null && forecast < target;
-  return [target === null ? el('span', { title: t('noTarget') }, t('target', '–')) : t('target', percent(target, 0)), ' · ', el(`span${isLow ? '.low' : ''}`, { title: isForecast ? null : t('noForecast') }, t('forecast', isForecast ? percent(forecast) : '–'))];
+  const aim = target === null ? el('span', { title: t('noTarget') }, t('target', '–')) : t('target', percent(target, 0));
+  if (state.replaying && !isForecast) return [aim]; // the day is over
+  return [aim, ' · ', el(`span${isLow ? '.low' : ''}`, { title: isForecast ? null : t('noForecast') }, t('forecast', isForecast ? percent(forecast) : '–'))];
 }
 function lag(found) {
   if (!found || found.records === null) return unknown(say(found?.unknown));
@@ -35,6 +37,7 @@ export const sayFresh = () => { freshUntil = Date.now() + 6000; setTimeout(drawH
 
 export function drawHeader() {
   const { header, city } = state;
+  document.documentElement.classList.toggle('replayed', Boolean(state.replaying));
   $('city').textContent = say(city) || '驿程';
   $('product').textContent = state.replaying ? t('replaying') : city ? '驿程 Yicheng' : 'Yicheng';
   document.title = `${say(city) || 'Yicheng'} · 驿程 Yicheng`;
@@ -46,13 +49,13 @@ export function drawHeader() {
     $('stream-time').title = still !== null && header.stream_ms ? t('standsStill', clock(still)) : '';
     $('lag').replaceChildren(lag(header.lag));
     $('fixes').textContent = number(header.fixes_per_s >= 10 ? Math.round(header.fixes_per_s) : header.fixes_per_s);
-    $('vehicle-count').textContent = number(Math.max(header.vehicles, fleet.count));
+    $('vehicle-count').textContent = number(Math.max(header.vehicles, vehicleCount()));
     $('open').textContent = number(header.open);
     $('unanswered').textContent = number(header.unanswered);
     $('electronic').replaceChildren(...rate(header.rates.electronic));
     $('green').replaceChildren(...rate(header.rates.green));
   }
-  const problem = state.lostAtMs !== null ? t('lost', clock(state.lostAtMs)) : say(header?.status) || (Date.now() < freshUntil ? t('fresh') : '');
+  const problem = state.isFull ? t('tooManyViewers') : state.lostAtMs !== null ? t('lost', clock(state.lostAtMs)) : say(header?.status) || (Date.now() < freshUntil ? t('fresh') : '');
   $('status').textContent = problem;
   $('status').hidden = !problem;
   $('status').classList.toggle('bad', state.lostAtMs !== null || Boolean(header?.status));

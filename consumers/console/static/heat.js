@@ -54,7 +54,7 @@ export function drawHeatLayer(shows) {
   isShown = shows;
   if (!map?.getLayer('zones')) return;
   addLayers();
-  if (map.getLayer('vehicles')) map.setLayoutProperty('vehicles', 'visibility', shows ? 'none' : 'visible');
+  for (const name of ['vehicles', 'clusters']) if (map.getLayer(name)) map.setLayoutProperty(name, 'visibility', shows ? 'none' : 'visible');
   const cells = shows && found ? found.cells.map((cell) => ({ ...cell, n: sum(counted(cell)) })).filter((cell) => cell.n) : [];
   const colours = COLOURS[window.prefs.theme], classes = classesOf(Math.max(0, ...cells.map((cell) => cell.n)));
   const byCount = ['step', ['get', 'n'], 'transparent', ...classes.flatMap((least, place) => [least, colours[place]])];
@@ -86,9 +86,8 @@ function placeOf(cell) {
   return el('button.link', { type: 'button', title: t('locate'), onclick: show }, zone ? zoneName(zone) : where, zone ? el('small', {}, where) : null);
 }
 
-const contents = () => JSON.stringify([version, hour(), $('f-rule').value, window.prefs.lang, window.prefs.theme, state.zones.length]);
-/** Whether a list holds the table as it would be drawn: rows are not taken from under a pointer. */
-export const holdsHeat = (list) => list.firstChild?.dataset?.contents === contents();
+/** What the table's contents come from: as long as that is the same, rows are not taken from under a pointer. */
+export const heatContents = () => JSON.stringify(['heat', version, hour(), $('f-rule').value, window.prefs.lang, window.prefs.theme, state.zones.length]);
 
 /** The table of places, and the bar above it brought up to date. */
 export function heatTable() {
@@ -107,7 +106,7 @@ export function heatTable() {
   if (!rows.length) return [el('p.empty', {}, t(found.number ? 'noneThen' : 'noIncidents'))];
   const row = ({ cell, h, rule, n }) => el('tr', {}, el('th', { scope: 'row' }, placeOf(cell)), el('td', {}, clockOf(h).slice(0, 5)), el('td.num', {}, number(n)), el('td', {}, nameOf.rule(rule)));
   const heads = ['place', 'hour', 'countOf', 'rule'].map((key) => el('th', { scope: 'col' }, t(key)));
-  return [el('table.heat', { 'data-contents': contents() }, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, rows.slice(0, MOST_ROWS).map(row))), rows.length > MOST_ROWS ? el('p.empty', {}, t('newestRows', number(MOST_ROWS), number(rows.length))) : null];
+  return [el('table.heat', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, rows.slice(0, MOST_ROWS).map(row))), rows.length > MOST_ROWS ? el('p.empty', {}, t('newestRows', number(MOST_ROWS), number(rows.length))) : null];
 }
 
 /** Begin: the hour that the address says; it is kept there when it changes. */

@@ -11,7 +11,7 @@ export class InsideList {
   constructor(zone) {
     this.zone = zone;
     this.found = el('div', { 'aria-live': 'polite' });
-    this.element = el('section.inside', {}, el('h3', {}, t('whoInside')), el('div.buttons', {}, el('button.plain', { type: 'button', onclick: () => { this.isAsked = true; this.ask(); } }, t('count'))), this.found);
+    this.element = el('section.inside', {}, el('h3', { 'aria-level': '2' }, t('whoInside')), el('div.buttons', {}, el('button.plain', { type: 'button', onclick: () => { this.isAsked = true; this.ask(); } }, t('count'))), this.found);
   }
   /** The zone may be another one or have another shape; who has asked once is told again. */
   asked() {
@@ -43,7 +43,7 @@ export class InsideList {
     const enterprise = (id) => (id === null ? t('unknownEnterprise') : say(state.enterprises[id]) || id);
     const row = (one) => el('tr', {}, el('th', { scope: 'row' }, el('button.link', { type: 'button', 'data-vehicle': one.vehicle_id }, one.vehicle_id)), el('td', {}, one.plate ?? '–'), el('td.cut', {}, enterprise(one.enterprise_id)));
     const rows = found.vehicles.map(row), more = found.inside - rows.length;
-    return el('section.whom', {}, el('h4', {}, t(word, instant(found.at_ms))), el('p.count', {}, count), note ? el('p.quiet', {}, note) : null, found.is_whole ? null : el('p.quiet', {}, t('notWhole')),
+    return el('section.whom', {}, el('h4', { 'aria-level': '3' }, t(word, instant(found.at_ms))), el('p.count', {}, count), note ? el('p.quiet', {}, note) : null, found.is_whole ? null : el('p.quiet', {}, t('notWhole')),
       found.inside ? el('ul.by', {}, found.enterprises.map((one) => el('li', {}, enterprise(one.enterprise_id), ' ', el('b', {}, number(one.inside))))) : null,
       rows.length ? el('details', {}, el('summary', {}, `${t('vehicles')} ${number(found.inside)}`), el('table', {}, el('thead', {}, el('tr', {}, ['vehicle', 'plate', 'enterprise'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows)), more > 0 ? el('p.quiet', {}, t('moreVehicles', number(more))) : null) : null);
   }

@@ -1,10 +1,11 @@
 // The lists beside the map: incidents with their filters, vehicles and zones as tables. What the map shows stands here in words.
-import { $, el } from './dom.js';
+import { $, el, keepFocus } from './dom.js';
 import { filtered, nameOf, sayCount, searched } from './filters.js';
-import { fleet, STATES } from './fleet.js';
-import { heatTable, holdsHeat } from './heat.js';
+import { fleet, look, STATES, vehicleCount } from './fleet.js';
+import { askFurther, askServer, found, olderRows } from './found.js';
+import { heatContents, heatTable } from './heat.js';
 import { state } from './store.js';
-import { lang, moment, number, span, t, until, zoneName } from './words.js';
+import { day, lang, moment, number, span, t, until, zoneName } from './words.js';
 
 const SHOWN_FIRST = 150;
 export const TABS = ['incidents', 'vehicles', 'zones', 'heat'];
@@ -22,21 +23,29 @@ function incidentRow(row) {
     el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), row.basis ? el('span.chip', {}, t(row.basis)) : null, answer)));
 }
 
+function showMore() {
+  const before = $('list').querySelectorAll('[data-incident],[data-vehicle]').length;
+  lists.shown += SHOWN_FIRST;
+  draw();
+  $('list').querySelectorAll('[data-incident],[data-vehicle]')[before]?.focus({ preventScroll: true });
+}
 function more(total) {
   const left = total - lists.shown;
-  return left > 0 ? el('button.more', { type: 'button', onclick: () => { lists.shown += SHOWN_FIRST; draw(); } }, t('more', number(Math.min(left, SHOWN_FIRST)))) : null;
+  return left > 0 ? el('button.more', { type: 'button', 'data-key': 'more', onclick: showMore }, t('more', number(Math.min(left, SHOWN_FIRST)))) : null;
 }
 
 function incidents() {
-  const rows = filtered();
-  sayCount(rows.length);
+  askServer(draw);
+  const held = filtered(), older = olderRows(), rows = [...held, ...older];
+  sayCount(held.length, found.query ? Math.max(older.length, found.number - held.length) : 0);
   if (!rows.length) return [el('p.empty', {}, t(state.incidents.size ? 'noMatch' : 'noIncidents'))];
-  return [el('ol.incidents', {}, rows.slice(0, lists.shown).map(incidentRow)), more(rows.length)];
+  const further = found.before && lists.shown >= rows.length ? el('button.more', { type: 'button', 'data-key': 'more', onclick: () => askFurther(showMore) }, t('moreOlder')) : null;
+  return [el('ol.incidents', {}, rows.slice(0, lists.shown).map(incidentRow)), more(rows.length) ?? further];
 }
 
 const RANK_OF = Object.fromEntries([[2, 0], [0, 1], [3, 2], [1, 3]]);
 function vehicles() {
-  if (!fleet.count) return [el('p.empty', {}, t('noVehicles'))];
+  if (!fleet.count) return [el('p.empty', {}, t(vehicleCount() ? 'loading' : 'noVehicles'))];
   const text = searched(), found = [];
   for (let n = 0; n < Math.min(fleet.count, fleet.rows.length); n += 1) {
     const [id, plate] = fleet.rows[n];
@@ -57,34 +66,37 @@ function zones() {
   if (!state.zones.length) return [el('p.empty', {}, t('noZones'))];
   const rule = (found) => el('li', {}, el('span', {}, found[`demand_${lang()}`]), el('span.quiet', {}, [found.clause, found.basis && t(found.basis)].filter(Boolean).join(' · ')));
   const zone = (found) => el(`section.zone.${found.level}`, { id: `zone-${found.zone_id}`, tabindex: -1 },
-    el('h3', {}, zoneName(found), found.illustrative ? el('span.chip', {}, t('exampleZone')) : null),
+    el('h3', { 'aria-level': '2' }, zoneName(found), found.illustrative ? el('span.chip', {}, t('exampleZone')) : null),
     el('p', {}, el(`span.chip.level-${found.level}`, {}, t(found.level)), ' ', found.level === 'free' && found.until_ms === null ? '' : until(found.until_ms, nowMs())),
     found.rules.length ? el('ul', {}, found.rules.map(rule)) : null,
-    found.later.length ? el('details', {}, el('summary', {}, t('otherTimes')), el('ul', {}, found.later.map(rule))) : null);
+    found.later.length ? el('details', { 'data-key': `later ${found.zone_id}` }, el('summary', { 'data-key': `later of ${found.zone_id}` }, t('otherTimes')), el('ul', {}, found.later.map(rule))) : null);
   return state.zones.map(zone);
 }
 
+/** What a list that is not drawn anew as long as it says the same would say. */
+const CONTENTS = { heat: heatContents, zones: () => JSON.stringify([state.zones, lang(), day(nowMs())]) };
+
 /** Draw the list of the chosen tab anew; where the keyboard was it stays. */
 export function draw() {
-  const list = $('list'), focused = list.contains(document.activeElement) ? document.activeElement.dataset : null;
-  const scroll = list.scrollTop;
-  if (lists.tab !== 'heat' || !holdsHeat(list)) list.replaceChildren(...{ incidents, vehicles, zones, heat: heatTable }[lists.tab]().filter(Boolean));
-  list.scrollTop = scroll;
-  if (focused) for (const key of ['incident', 'vehicle']) if (focused[key]) list.querySelector(`[data-${key}="${CSS.escape(focused[key])}"]`)?.focus({ preventScroll: true });
+  const list = $('list'), contents = CONTENTS[lists.tab]?.() ?? '';
+  if (!contents || list.dataset.contents !== contents) keepFocus(list, () => list.replaceChildren(...{ incidents, vehicles, zones, heat: heatTable }[lists.tab]().filter(Boolean)));
+  list.dataset.contents = contents;
   for (const row of state.incidents.values()) row.isNew = false;
   $('n-incidents').textContent = number(state.incidents.size);
-  $('n-vehicles').textContent = number(fleet.count);
+  $('n-vehicles').textContent = number(vehicleCount());
   $('n-zones').textContent = number(state.zones.length);
 }
 
 export function show(tab) {
   Object.assign(lists, { tab, shown: SHOWN_FIRST });
+  look({ all: tab === 'vehicles' });
   for (const name of TABS) {
     $(`tab-${name}`).setAttribute('aria-selected', String(name === tab));
     $(`tab-${name}`).tabIndex = name === tab ? 0 : -1;
   }
   $('filters').dataset.tab = tab;
   $('list').setAttribute('aria-labelledby', `tab-${tab}`);
+  $('list').tabIndex = tab === 'zones' ? 0 : -1; // the others have rows that keys reach
   $('list').scrollTop = 0;
   draw();
 }

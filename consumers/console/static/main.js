@@ -1,23 +1,25 @@
 // The Live page: brings state, positions, map, lists and panels together; keys and links.
 import { $, el } from './dom.js';
-import { fleet, followPositions, renewIds, numberOf, STATES } from './fleet.js';
+import { fleet, followPositions, renewIds, numberOf, STATES, vehicleCount } from './fleet.js';
 import { clearFilters, filtered, keepFilters, keepInAddress, offerFilters, restoreFilters } from './filters.js';
 import { drawHeader, sayFresh } from './header.js';
 import { attachHeat, drawHeatLayer, loadHeat, prepareHeat } from './heat.js';
 import { draw, lists, show, TABS } from './lists.js';
 import { hasWebgl, LiveMap, THEMES } from './map.js';
-import { close, incidentPanel, open, vehiclePanel } from './panels.js';
+import { close, incidentPanel, nothingKnown, open, vehiclePanel } from './panels.js';
 import { Replay } from './replay.js';
+import { OutletsView } from './outlets.js';
 import { PolicyView } from './policy.js';
 import { follow, on, state } from './store.js';
 import { bringTiles } from './tiles.js';
 import { drawView } from './views.js';
 import { isWall, startWall } from './wall.js';
-import { t, translate } from './words.js';
+import { number, t, translate } from './words.js';
 
 const map = hasWebgl() ? new LiveMap(({ number, zone }) => (zone ? showZone(zone) : go({ vehicle: fleet.rows[number]?.[0] }))) : null;
 const replay = new Replay(map);
 new PolicyView(map);
+new OutletsView(map);
 bringTiles(map);
 let chosen = {}; // {incident: id} or {vehicle: id}
 
@@ -27,15 +29,21 @@ const go = (target) => { const [[key, value]] = Object.entries(target); if (valu
 const leave = () => { history.pushState(null, '', location.pathname + location.search); choose(); };
 
 async function choose(goes = true) {
-  const { incident, vehicle, view } = asked();
-  drawView(incident || vehicle ? null : view);
-  replay.show(!incident && !vehicle && view === 'replay');
+  const { incident, vehicle, view } = asked(), before = chosen, wasInPanel = $('panel').contains(document.activeElement);
   chosen = incident ? { incident } : vehicle ? { vehicle } : {};
   lists.chosen = incident ?? null;
+  drawView(incident || vehicle ? null : view);
+  replay.show(!incident && !vehicle && view === 'replay');
   draw();
-  if (!incident && !vehicle) { close(); map?.mark({}); return; }
+  if (!incident && !vehicle) { close(); map?.mark({}); if (wasInPanel) focusRow(before); return; }
   await refresh(goes);
+  $('panel').scrollTop = 0;
   $('panel').focus({ preventScroll: true });
+}
+/** Back in the list: on the row that was looked at. */
+function focusRow({ incident, vehicle }) {
+  const row = $('list').querySelector(incident ? `[data-incident="${CSS.escape(incident)}"]` : `[data-vehicle="${CSS.escape(vehicle ?? '')}"]`);
+  (row ?? $('list')).focus();
 }
 async function refresh(goes = false) {
   const { incident, vehicle } = chosen;
@@ -44,12 +52,14 @@ async function refresh(goes = false) {
     if (incident !== chosen.incident || vehicle !== chosen.vehicle) return;
     open(found);
     map?.mark(found.mark, goes);
-  } catch {
-    open({ panel: [el('div.panel-head', {}, el('button.back', { type: 'button', 'data-close': '', 'aria-label': t('back') }, '←'), el('h2', {}, t('unknown')))] });
+  } catch (error) {
+    const isOther = incident !== chosen.incident || vehicle !== chosen.vehicle;
+    if (isOther || (error instanceof TypeError && $('panel').firstChild)) return; // without a connection what is shown stays
+    open(nothingKnown(error.status === 404 ? t(incident ? 'unknownIncident' : 'unknownVehicle') : error.message));
   }
 }
-/** An answer that is being written is not taken away. */
-const isWriting = () => $('panel').contains(document.activeElement) && ['TEXTAREA', 'INPUT'].includes(document.activeElement.tagName);
+/** A reason that is being written is not taken away. */
+const isWriting = () => document.activeElement?.matches('#panel .told input');
 
 function showZone(zone) {
   if (chosen.incident || chosen.vehicle) leave();
@@ -73,6 +83,7 @@ on('incident', ({ detail }) => {
   if (detail.incident_id === chosen.incident) refreshAnswers(detail.incident_id);
 });
 const refreshAnswers = (id) => { if (!isWriting()) refresh(); else setTimeout(() => { if (chosen.incident === id && !isWriting()) refresh(); }, 3000); };
+on('unmasked', () => refresh());
 let ticks = 0;
 on('tick', () => {
   map?.tick();
@@ -80,7 +91,7 @@ on('tick', () => {
   document.documentElement.dataset.ticks = ticks;
   if (lists.tab === 'vehicles' && !isBusy($('list')) && ticks % 2 === 0) draw();
   if (chosen.vehicle && ticks % 5 === 0 && !isWriting()) refresh();
-  $('n-vehicles').textContent = fleet.count;
+  $('n-vehicles').textContent = number(vehicleCount());
 });
 on('vehicles', () => { if (lists.tab === 'vehicles') draw(); });
 const isBusy = (element) => element.matches(':active');
@@ -126,27 +137,42 @@ addEventListener('hashchange', () => choose());
 addEventListener('popstate', () => { if (!location.hash) choose(); });
 
 function move(step) {
-  if (document.activeElement?.role === 'tab') {
-    const next = TABS[(TABS.indexOf(lists.tab) + step + TABS.length) % TABS.length];
-    showTab(next);
-    $(`tab-${next}`).focus();
-    return true;
-  }
-  return false;
+  if (document.activeElement?.role !== 'tab') return false;
+  const next = TABS[(TABS.indexOf(lists.tab) + step + TABS.length) % TABS.length];
+  showTab(next);
+  $(`tab-${next}`).focus();
+  return true;
 }
 function moveInList(step) {
-  const rows = [...$('list').querySelectorAll('[data-incident],[data-vehicle]')];
-  const at = rows.indexOf(document.activeElement);
-  rows[at < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, at + step))]?.focus();
+  const { activeElement: focused } = document, rows = [...$('list').querySelectorAll('[data-incident],[data-vehicle]')];
+  if (!rows.length || !(focused === document.body || $('side').contains(focused)) || !$('list').checkVisibility() || !$('panel').hidden) return false;
+  const at = rows.indexOf(focused);
+  rows[at < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, at + step))].focus();
+  return true;
+}
+function search() {
+  if (!document.querySelector('main').checkVisibility() || !$('side').checkVisibility()) return false;
+  if (chosen.incident || chosen.vehicle) leave();
+  if (!$('search').checkVisibility()) showTab('incidents');
+  $('search').focus();
+  return true;
 }
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const isTyping = ['INPUT', 'TEXTAREA', 'SELECT'].includes(event.target.tagName);
-  if (event.key === 'Escape' && (chosen.incident || chosen.vehicle)) { const back = lists.chosen; leave(); $('list').querySelector(`[data-incident="${CSS.escape(back ?? '')}"]`)?.focus(); }
+  if (event.key === 'Escape' && (chosen.incident || chosen.vehicle)) leave();
   if (isTyping || replay.isOpen) return;
-  const keys = { '/': () => $('search').focus(), ArrowDown: () => moveInList(1), ArrowUp: () => moveInList(-1), j: () => moveInList(1), k: () => moveInList(-1), ArrowLeft: () => move(-1), ArrowRight: () => move(1) };
+  const keys = { '/': search, ArrowDown: () => moveInList(1), ArrowUp: () => moveInList(-1), j: () => moveInList(1), k: () => moveInList(-1), ArrowLeft: () => move(-1), ArrowRight: () => move(1) };
   if (event.target.closest('#map') || !keys[event.key]) return;
-  if (keys[event.key]() !== false) event.preventDefault();
+  if (keys[event.key]()) event.preventDefault();
+});
+// Where a region has the keyboard because a script put it there, a ring around it says so to those who use keys.
+document.addEventListener('keydown', () => { document.documentElement.dataset.keys = ''; }, true);
+document.addEventListener('pointerdown', () => { delete document.documentElement.dataset.keys; }, true);
+/** What the link at the page's beginning leads to: the panel, the view or the list, whichever is there. */
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  ['panel', 'view', 'policy-panel', 'replay', 'outlets-side', 'list'].map($).find((one) => one?.checkVisibility())?.focus();
 });
 
 translate();

@@ -1,9 +1,9 @@
 // The map: the fleet's own tracks as base map, zones by what they forbid now, graticule, scale, vehicles, and what is chosen.
 import { $, el } from './dom.js';
-import { fleet, placeOf } from './fleet.js';
+import { fleet, look, placeOf } from './fleet.js';
 import { graticule } from './graticule.js';
 import { state } from './store.js';
-import { lang, t, until, zoneName } from './words.js';
+import { lang, number, t, until, zoneName } from './words.js';
 import { VehiclesLayer } from './vehicles_layer.js';
 
 export const THEMES = {
@@ -28,13 +28,14 @@ function style() {
   const source = () => ({ type: 'geojson', data: EMPTY });
   return {
     version: 8,
-    sources: { zones: source(), grid: source(), track: source(), evidence: source(), chosen: source() },
+    sources: { zones: source(), grid: source(), track: source(), evidence: source(), chosen: source(), clusters: source() },
     layers: [
       { id: 'land', type: 'background', paint: { 'background-color': theme.land } },
       { id: 'grid', type: 'line', source: 'grid', paint: { 'line-color': theme.grid, 'line-width': 1 } },
       { id: 'zones', type: 'fill', source: 'zones', filter: ['!=', ['get', 'level'], 'area'], paint: { 'fill-color': byLevel, 'fill-opacity': ['match', ['get', 'level'], 'closed', 0.2, 'free', 0.06, 0.13] } },
       { id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': byLevel, 'line-width': ['match', ['get', 'level'], 'closed', 2.2, 1.4] } },
       { id: 'track', type: 'line', source: 'track', layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': theme.track, 'line-width': 3, 'line-opacity': 0.75 } },
+      { id: 'clusters', type: 'circle', source: 'clusters', paint: { 'circle-radius': ['interpolate', ['linear'], ['sqrt', ['get', 'n']], 1, 5, 30, 15, 100, 26], 'circle-color': ['case', ['>', ['get', 'offending'], 0], theme.states[2], theme.states[0]], 'circle-opacity': 0.75, 'circle-stroke-color': theme.halo, 'circle-stroke-width': 1.5 } },
       { id: 'evidence', type: 'circle', source: 'evidence', paint: { 'circle-radius': 5, 'circle-color': theme.states[2], 'circle-opacity': 0.35, 'circle-stroke-color': theme.states[2], 'circle-stroke-width': 1.5 } },
       { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-opacity': 0, 'circle-stroke-color': theme.track, 'circle-stroke-width': 2.5 } },
     ],
@@ -45,31 +46,59 @@ function style() {
 export class LiveMap {
   constructor(choose) {
     this.choose = choose;
-    Object.assign(this, { labels: [], basemaps: [] });
+    Object.assign(this, { labels: [], basemaps: [], hiddenBy: new Set() });
     this.chosen = { number: null, track: [], evidence: [] };
     this.map = new window.maplibregl.Map({ container: 'map', style: style(), center: CHINA, zoom: 3.2, minZoom: 2, maxZoom: 18, attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, locale: controlWords() });
     this.map.touchZoomRotate.disableRotation();
-    this.map.addControl(new window.maplibregl.NavigationControl({ showCompass: false }), 'top-right');
-    this.map.addControl(new window.maplibregl.ScaleControl({ maxWidth: 120 }), 'bottom-right');
+    this.controls = [];
+    this.addControls();
     this.layer = new VehiclesLayer(colours());
     this.map.on('style.load', () => { this.map.addLayer(this.layer); this.drawAll(); });
     this.map.on('error', ({ error, sourceId }) => { if (!sourceId?.startsWith('basemap')) console.error(error); }); // of tiles: the header says that the connection is lost
-    this.map.on('move', () => this.drawGrid());
-    this.map.on('resize', () => this.drawGrid());
+    for (const moved of ['move', 'resize']) this.map.on(moved, () => { this.drawGrid(); this.placeLabels(); });
+    look({ zoom: this.map.getZoom() });
+    this.map.on('zoomend', () => look({ zoom: this.map.getZoom() }));
     this.map.on('click', (event) => (this.takes ? this.takes(event) : this.clicked(event)));
     this.map.on('mousemove', (event) => this.pointed(event));
     this.map.getCanvas().addEventListener('mouseleave', () => { $('tip').hidden = true; });
   }
 
+  /** Zoom and scale, in the language of now: MapLibre reads its words when a control is added. */
+  addControls() {
+    this.controls.forEach((control) => this.map.removeControl(control));
+    Object.assign(this.map._locale, controlWords());
+    this.map.getCanvas().setAttribute('aria-label', t('mapKeys'));
+    this.controls = [new window.maplibregl.NavigationControl({ showCompass: false }), new window.maplibregl.ScaleControl({ maxWidth: 120 })];
+    this.controls.forEach((control, place) => this.map.addControl(control, place ? 'bottom-right' : 'top-right'));
+  }
+
   setData(name, data) { this.map.getSource(name)?.setData(data); }
 
-  drawAll() { this.drawBasemap(); this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
+  drawAll() { this.drawClusters(); this.drawBasemap(); this.drawZones(); this.drawGrid(); this.drawChosen(); this.layer.update(false); }
 
   /** Colours and words anew: the theme or the language has changed. */
   restyle() {
-    this.layer = Object.assign(new VehiclesLayer(colours()), { shows: this.layer.shows });
+    this.layer = Object.assign(new VehiclesLayer(colours()), { isHidden: this.layer.isHidden });
     this.basemaps = [];
+    this.addControls();
     this.map.setStyle(style(), { diff: false });
+  }
+
+  /** Have the vehicles step aside for a view, or come back once none wants that any more. */
+  hideVehicles(view, isHidden) {
+    if (isHidden) this.hiddenBy.add(view); else this.hiddenBy.delete(view);
+    this.layer.isHidden = this.hiddenBy.size > 0;
+    this.layer.update(false);
+    this.drawClusters();
+  }
+
+  /** Cells with many vehicles each, where the server counts them. */
+  drawClusters() {
+    const cells = this.hiddenBy.size ? null : fleet.clusters;
+    if (!cells && !this.isClustered) return;
+    this.isClustered = Boolean(cells);
+    const feature = (n, place) => ({ ...point([cells.lon[place] / 1e7, cells.lat[place] / 1e7]), properties: { n, offending: cells.offending[place] } });
+    this.setData('clusters', { type: 'FeatureCollection', features: cells ? Array.from(cells.number, feature) : [] });
   }
 
   /** Newly drawn tracks take the old ones' place once they are here, so that nothing flickers. */
@@ -85,24 +114,39 @@ export class LiveMap {
   drawGrid() {
     const { lines, labels } = graticule(this.map);
     this.setData('grid', lines);
-    $('edge').replaceChildren(...labels.map(({ text, x, y }) => { const label = el(x === null ? 'span.lat' : 'span.lon', {}, text); if (x === null) label.style.top = `${y}px`; else label.style.left = `${x}px`; return label; }));
+    const { clientWidth: width, clientHeight: height } = this.map.getContainer(), legend = [...document.querySelectorAll('.legend')].find((one) => one.checkVisibility()), foot = height - (legend ? legend.offsetHeight + 14 : 0);
+    const isWhole = ({ x, y }) => (x === null ? y > 34 && y < foot : x > -2 && x < width - 110); // the others would be cut, or lie under something
+    $('edge').replaceChildren(...labels.filter(isWhole).map(({ text, x, y }) => { const label = el(x === null ? 'span.lat' : 'span.lon', {}, text); if (x === null) label.style.top = `${y}px`; else label.style.left = `${x}px`; return label; }));
   }
 
   drawZones() {
     const levels = new Map((this.then?.zones ?? state.zones).map((zone) => [zone.zone_id, zone]));
     const features = (state.shapes?.features ?? []).map((feature) => ({ ...feature, properties: { ...feature.properties, level: levels.get(feature.properties.zone_id)?.level ?? 'free' } }));
     this.setData('zones', { type: 'FeatureCollection', features });
-    this.labels.forEach((label) => label.remove());
+    this.labels.forEach(({ marker }) => marker.remove());
     this.labels = features.map((feature) => this.label(feature, levels.get(feature.properties.zone_id))).filter(Boolean);
+    this.placeLabels();
     if (features.length && !this.fitted) { this.fitted = true; this.fit(0); }
   }
 
   label(feature, zone) {
     if (!zone) return null;
-    const box = boxOf(feature.geometry), isSmall = box[2] - box[0] < SMALL_DEG;
     const changes = zone.level !== 'free' || zone.until_ms !== null;
     const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), changes ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, this.then?.atMs ?? (state.header?.stream_ms || Date.now()))}`) : null);
-    return new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([(box[0] + box[2]) / 2, isSmall ? box[1] : box[3]]).addTo(this.map);
+    const box = boxOf(feature.geometry), marker = new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([box[0], box[3]]).addTo(this.map);
+    return { box, marker, width: words.offsetWidth, height: words.offsetHeight };
+  }
+
+  /** Each zone's name stands in the middle of its upper edge, or below it if it is small: of what is in view, so that no name is cut. */
+  placeLabels() {
+    const { clientWidth: right, clientHeight: bottom } = this.map.getContainer();
+    for (const { box: [west, south, east, north], marker, width, height } of this.labels) {
+      const [from, until] = [this.map.project([west, north]), this.map.project([east, south])], top = east - west < SMALL_DEG ? until.y : from.y;
+      const isInView = from.x < right && until.x > 0 && from.y < bottom && until.y > 0;
+      const middle = (Math.max(0, from.x) + Math.min(right, until.x)) / 2, half = width / 2 + 4;
+      const at = isInView ? [Math.max(half, Math.min(right - half, middle)), Math.max(0, Math.min(bottom - height - 8, top))] : [(from.x + until.x) / 2, top];
+      marker.setLngLat(this.map.unproject(at));
+    }
   }
 
   /** Show all zones, or where the vehicles are. */
@@ -115,7 +159,7 @@ export class LiveMap {
     this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? 24 : { top: 40, bottom: 80, left: 90, right: 90 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
   }
 
-  tick() { this.layer.update(); this.drawRing(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
+  tick() { this.layer.update(); this.drawRing(); this.drawClusters(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
 
   /** Mark a vehicle, its track and the evidence of an incident, and go there if that is asked for. */
   mark({ number = null, track = [], evidence = [] }, goes = false) {
@@ -135,27 +179,34 @@ export class LiveMap {
   }
 
   drawRing() {
-    const { number } = this.chosen;
-    this.setData('chosen', number !== null && number >= 0 && fleet.known[number] ? { type: 'FeatureCollection', features: [point(placeOf(number))] } : EMPTY);
+    const { number } = this.chosen, isRung = number !== null && number >= 0 && Boolean(fleet.known[number]);
+    if (!isRung && !this.isRung) return;
+    this.isRung = isRung;
+    this.setData('chosen', isRung ? { type: 'FeatureCollection', features: [point(placeOf(number))] } : EMPTY);
   }
 
   clicked({ point: at }) {
+    const cell = this.clusterAt(at);
+    if (cell) { this.map.easeTo({ center: cell.geometry.coordinates, zoom: this.map.getZoom() + 2, duration: this.layer.moves ? 400 : 0 }); return; }
     const number = this.layer.nearest(at);
     const zone = number === null ? this.map.queryRenderedFeatures(at, { layers: ['zones'] })[0]?.properties.zone_id ?? null : null;
     if (number !== null || zone !== null) this.choose({ number, zone });
   }
 
+  clusterAt(at) { return fleet.clusters && !this.hiddenBy.size ? this.map.queryRenderedFeatures(at, { layers: ['clusters'] })[0] : undefined; }
+
   pointed({ point: at }) {
-    const number = this.layer.nearest(at, 10), row = fleet.rows[number];
-    $('tip').hidden = !row;
-    this.map.getCanvas().style.cursor = row ? 'pointer' : '';
-    if (!row) return;
-    $('tip').textContent = [row[1] ?? row[0], row[1] ? row[0] : null].filter(Boolean).join(' · ');
+    const row = fleet.rows[this.layer.nearest(at, 10)], cell = this.clusterAt(at)?.properties, words = cell ? [t('clusterOf', number(cell.n)), cell.offending ? t('clusterOffends', number(cell.offending)) : null] : row ? [row[1] ?? row[0], row[1] ? row[0] : null] : null;
+    $('tip').hidden = !words;
+    this.map.getCanvas().style.cursor = words ? 'pointer' : '';
+    if (!words) return;
+    $('tip').textContent = words.filter(Boolean).join(' · ');
     $('tip').style.transform = `translate(${at.x + 12}px, ${at.y + 12}px)`;
   }
 }
 const point = (coordinates) => ({ type: 'Feature', properties: {}, geometry: { type: 'Point', coordinates } });
-const controlWords = () => (lang() === 'zh' ? { 'NavigationControl.ZoomIn': '放大', 'NavigationControl.ZoomOut': '缩小', 'Map.Title': '可用方向键移动的地图', 'ScaleControl.Meters': '米', 'ScaleControl.Kilometers': '公里' } : { 'Map.Title': 'Map to move with the arrow keys' });
+/** The words of MapLibre's own controls. */
+const controlWords = () => ({ 'NavigationControl.ZoomIn': t('zoomIn'), 'NavigationControl.ZoomOut': t('zoomOut'), 'Map.Title': t('mapKeys'), 'ScaleControl.Meters': lang() === 'zh' ? '米' : 'm', 'ScaleControl.Kilometers': lang() === 'zh' ? '公里' : 'km' });
 
 function boxOf(geometry) {
   const places = geometry.coordinates.flat(geometry.type === 'MultiPolygon' ? 2 : 1);

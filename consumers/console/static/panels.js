@@ -1,10 +1,10 @@
 // What there is to say of one incident or one vehicle, beside the map; and the form for answers.
-import { $, el, facts, svg } from './dom.js';
+import { $, el, facts, keepFocus, svg } from './dom.js';
 import { fleet, numberOf } from './fleet.js';
 import { cityMinute, replayHref } from './replay_link.js';
 import { evidenceList, notifiedSection, printButton } from './incident_parts.js';
 import { ask, state } from './store.js';
-import { driversOf } from './unmask.js';
+import { driverOf, driversOf, unmasked } from './unmask.js';
 import { clock, instant, lang, moment, number, say, span, t, zoneName } from './words.js';
 
 const nowMs = () => state.header?.stream_ms || Date.now();
@@ -13,20 +13,23 @@ const zoneOf = (id) => { const zone = state.zones.find((known) => known.zone_id 
 const vehicleLink = (id) => id && el('button.link', { type: 'button', 'data-vehicle': id }, id);
 const kept = (key) => { try { return localStorage.getItem(key) ?? ''; } catch { return ''; } };
 
-const head = (title, ...chips) => el('div.panel-head', {}, el('button.back', { type: 'button', 'data-close': '', title: t('back'), 'aria-label': t('back') }, '←'), el('div', {}, el('h2', {}, title), el('p.chips', {}, chips)));
+const head = (title, ...chips) => el('div.panel-head', {}, el('button.back', { type: 'button', 'data-close': '', 'data-key': 'back', title: t('back'), 'aria-label': t('back') }, '←'), el('div', {}, el('h2', {}, title), el('p.chips', {}, chips)));
+
+/** In the place of a panel: that nothing is known, and why. */
+export const nothingKnown = (words) => ({ told: [head(t('unknown')), el('p.reason', {}, words)] });
 
 export async function incidentPanel(id) {
   const [found, notified] = await Promise.all([ask(`/api/incident?id=${encodeURIComponent(id)}`), notifiedSection(id)]);
   const isOpen = found.state === 'open';
   const evidence = found.evidence.filter((one) => one.lon !== null && one.lat !== null);
   const clause = found.clause_text ? el('blockquote', { lang: 'zh-CN' }, found.clause_text) : null;
-  const panel = [
+  const told = [
     head(say(state.titles[found.rule]) || found.rule,
       el(`span.chip.${found.severity}`, {}, t(found.severity)), el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')),
       found.answer ? el(`span.chip.${found.answer}`, {}, t(found.answer)) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
     el('p.reason', {}, found[`reason_${lang()}`]),
     facts([
-      [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
+      [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('driver'), driverOf(id, found.driver_id)], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
       [t('from'), instant(found.opened_at_ms)], [t('lastSeen'), moment(found.last_seen_ms, found.opened_at_ms)], [t('ended'), found.closed_at_ms && moment(found.closed_at_ms, found.opened_at_ms)], [t('fixes'), number(found.fix_count)],
     ]),
     el('section', {}, el('h3', {}, t('clause')), clause,
@@ -36,11 +39,13 @@ export async function incidentPanel(id) {
       ])),
     found.evidence.length ? evidenceList(found.evidence) : null,
     notified,
-    el('section', {}, el('h3', {}, t('answers')), answers(found.answers), state.replaying ? el('p.empty', {}, t('replayNote')) : form(found)),
+    el('section', {}, el('h3', {}, t('answers')), answers(found.answers), state.replaying ? el('p.empty', {}, t('replayNote')) : null),
+  ];
+  const after = [
     el('p.links', {}, el('a', { href: `#incident=${encodeURIComponent(id)}` }, t('link')), printButton()),
     found.vehicle_id ? el('p', {}, el('a', { href: replayHref({ hour: cityMinute(found.opened_at_ms - 900000), vehicles: [found.vehicle_id] }) }, t('replayIncident'))) : null,
   ];
-  return { panel, mark: { number: found.vehicle_id ? numberOf(found.vehicle_id) : null, evidence: evidence.length ? evidence.map((one) => [one.lon, one.lat]) : found.lon === null ? [] : [[found.lon, found.lat]] } };
+  return { told, form: state.replaying ? null : formFor(found), after, mark: { number: found.vehicle_id ? numberOf(found.vehicle_id) : null, evidence: evidence.length ? evidence.map((one) => [one.lon, one.lat]) : found.lon === null ? [] : [[found.lon, found.lat]] } };
 }
 
 function answers(said) {
@@ -48,31 +53,54 @@ function answers(said) {
   return el('ul.answers', {}, said.map((one) => el('li', {}, el(`span.chip.${one.action}`, {}, t(one.action)), ' ', el('time.quiet', {}, instant(one.time_ms)), one.by ? ` ${one.by}` : '', one.reason ? el('p', {}, one.reason) : null)));
 }
 
-function form(found) {
+// The form for answers is not drawn anew with what is told: what is being written stays, and so does what became of an answer.
+let opened = { key: null, form: null };
+let looked = null;
+function formFor(found) {
+  const key = `${found.incident_id} ${lang()}`;
+  looked = found.revision;
+  if (opened.key !== key) opened = { key, form: form(found.incident_id) };
+  return opened.form;
+}
+const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+function form(id) {
   const by = el('input', { id: 'by', autocomplete: 'name', maxLength: 100, value: kept('by') });
   const reason = el('textarea', { id: 'reason', rows: 2, maxLength: 500 });
   const outcome = el('p.outcome', { role: 'status' });
+  let answerId = newId(), tried = null, isSending = false;
   const send = async (action) => {
+    if (isSending) return;
     if (action !== 'acknowledged' && !reason.value.trim()) { outcome.textContent = t('needReason'); reason.focus(); return; }
     try { localStorage.setItem('by', by.value); } catch { /* it is asked again */ }
+    const said = JSON.stringify([action, by.value, reason.value]);
+    if (tried !== null && tried !== said) answerId = newId(); // the same answer sent again counts once
+    [tried, isSending] = [said, true];
+    for (const button of buttons) button.setAttribute('aria-disabled', 'true');
+    outcome.textContent = t('sending');
     try {
-      await ask('/api/answer', { incident_id: found.incident_id, action, by: by.value, reason: reason.value });
+      await ask('/api/answer', { incident_id: id, action, by: by.value, reason: reason.value, answer_id: answerId, revision: looked });
+      [answerId, tried] = [newId(), null];
       outcome.textContent = t('sent', t(action));
+      reason.value = '';
     } catch (error) {
       outcome.textContent = t('notSent', error.message);
+    } finally {
+      isSending = false;
+      for (const button of buttons) button.removeAttribute('aria-disabled');
     }
   };
   const button = (action, word, kind) => el(`button.${kind}`, { type: 'button', 'data-action': action, onclick: () => send(action) }, t(word));
+  const buttons = [button('acknowledged', 'acknowledge', 'primary'), button('dismissed', 'dismiss', 'plain'), button('noted', 'note', 'plain')];
   return el('form.answer', { onsubmit: (event) => event.preventDefault() },
-    el('label', { htmlFor: 'by' }, t('by')), by, el('label', { htmlFor: 'reason' }, t('reason')), reason,
-    el('div.buttons', {}, button('acknowledged', 'acknowledge', 'primary'), button('dismissed', 'dismiss', 'plain'), button('noted', 'note', 'plain')), outcome);
+    el('label', { htmlFor: 'by' }, t('by')), by, el('label', { htmlFor: 'reason' }, t('reason')), reason, el('div.buttons', {}, buttons), outcome);
 }
 
 export async function vehiclePanel(id) {
   const found = await ask(`/api/vehicle?id=${encodeURIComponent(id)}`);
-  const n = numberOf(id), { record, now } = found;
+  const n = numberOf(id), { now } = found, record = unmasked(id, found.record);
   const current = n >= 0 ? ['moving', 'standing', 'offending', 'silent'][fleet.state[n]] : now?.state;
-  const panel = [
+  const told = [
     head(id, current ? el(`span.chip.state-${current}`, {}, t(current)) : null, record ? null : el('span.chip.violation', {}, t('notOnFile'))),
     facts([
       [t('plate'), record?.plate ?? now?.plate], [t('enterprise'), enterpriseOf(record?.enterprise_id)], [t('vehicleClass'), say(record?.class_words)], [t('energy'), say(record?.energy_words)],
@@ -83,7 +111,7 @@ export async function vehiclePanel(id) {
     el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
     el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null))) : el('p.empty', {}, t('noneToday'))),
   ];
-  return { panel, mark: { number: n >= 0 ? n : null, track: found.track } };
+  return { told, mark: { number: n >= 0 ? n : null, track: found.track } };
 }
 
 /** A date until when something is good, and whether that is over. */
@@ -105,12 +133,24 @@ function curve(track) {
   return svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: 'curve', role: 'img', 'aria-label': t('lastHour') }, ...rules.flat(), svg('path', { d: path }), words(clock(from).slice(0, 5), { x: 26, y: HEIGHT - 3 }), words(clock(to).slice(0, 5), { x: WIDTH - 4, y: HEIGHT - 3, 'text-anchor': 'end' }));
 }
 
-export function open({ panel }) {
-  $('panel').replaceChildren(...panel.filter(Boolean));
-  $('panel').hidden = false;
+const COVERED = '#side > nav, #filters, #list';
+/** Show what is told of something; the form between it, if there is one, stays as it is. */
+export function open({ told, form: given = null, after = [] }) {
+  const panel = $('panel'), [before, shown, last] = panel.children;
+  keepFocus(panel, () => {
+    if (before && (shown?.matches('form') ? shown : null) === given) {
+      before.replaceChildren(...told.filter(Boolean));
+      (given ? last : shown).replaceChildren(...after.filter(Boolean));
+    } else panel.replaceChildren(...[el('div.told', {}, told.filter(Boolean)), given, el('div.told', {}, after.filter(Boolean))].filter(Boolean));
+  });
+  panel.hidden = false;
   $('side').classList.add('has-panel');
+  for (const one of document.querySelectorAll(COVERED)) one.inert = true;
 }
 export function close() {
   $('panel').hidden = true;
+  $('panel').replaceChildren();
+  opened = { key: null, form: null };
   $('side').classList.remove('has-panel');
+  for (const one of document.querySelectorAll(COVERED)) one.inert = false;
 }

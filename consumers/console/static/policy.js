@@ -24,7 +24,7 @@ export class PolicyView {
     this.panels?.draw.leave();
     this.pack = el('div.pack');
     this.panels = { pack: { element: this.pack, enter: () => this.drawPack(), leave() {}, clicked: (event) => this.askThere(event) }, applies: new AppliesPanel(this.live, this.panels?.applies), draw: new DrawPanel(this.live, this.panels?.draw) };
-    const tab = (name) => el('button', { type: 'button', role: 'tab', id: `policy-tab-${name}`, 'aria-controls': 'policy-panel', onclick: () => this.choose(name) }, t(`${name}Tab`));
+    const tab = (name) => el(name === 'draw' ? 'button.admins' : 'button', { type: 'button', role: 'tab', id: `policy-tab-${name}`, 'aria-controls': 'policy-panel', onclick: () => this.choose(name) }, t(`${name}Tab`));
     const panel = el('div', { id: 'policy-panel', role: 'tabpanel', tabIndex: 0 }, TABS.map((name) => this.panels[name].element));
     this.side.replaceChildren(el('nav', { role: 'tablist', 'aria-label': t('policyTabs') }, TABS.map(tab)), panel);
   }
@@ -70,7 +70,8 @@ export class PolicyView {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step || event.target.role !== 'tab') return;
     event.preventDefault();
-    this.choose(TABS[(TABS.indexOf(this.tab) + step + TABS.length) % TABS.length]);
+    const offered = TABS.filter((name) => $(`policy-tab-${name}`).checkVisibility());
+    this.choose(offered[(offered.indexOf(this.tab) + step + offered.length) % offered.length]);
     $(`policy-tab-${this.tab}`).focus();
   }
 }

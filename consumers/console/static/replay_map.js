@@ -21,16 +21,13 @@ export class ReplayMap {
 
   open() {
     this.isOpen = true;
-    this.liveShows = this.live.layer.shows;
-    this.live.layer.shows = () => false;
-    this.live.layer.update(false);
+    this.live.hideVehicles('replay', true);
     if (this.live.map.getLayer('zones')) this.addLayers();
   }
 
   close() {
     this.isOpen = false;
-    this.live.layer.shows = this.liveShows;
-    this.live.layer.update(false);
+    this.live.hideVehicles('replay', false);
     this.draw([]);
     this.showZones(null);
   }

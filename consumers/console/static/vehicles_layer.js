@@ -4,36 +4,41 @@ import { fleet, OFFENDING } from './fleet.js';
 const VERTEX = `
 attribute vec2 a_from; attribute vec2 a_to; attribute float a_heading; attribute float a_state;
 uniform mat4 u_matrix; uniform float u_progress; uniform float u_size; uniform float u_bearing;
-varying float v_angle; varying float v_state; varying float v_arrow;
+varying vec2 v_turn; varying float v_state; varying float v_arrow;
 void main() {
   gl_Position = u_matrix * vec4(mix(a_from, a_to, u_progress), 0.0, 1.0);
   gl_PointSize = u_size * (a_state == 2.0 ? 1.3 : a_state == 0.0 ? 1.0 : 0.72);
-  v_angle = radians(a_heading) - u_bearing;
+  float angle = radians(a_heading) - u_bearing;
+  v_turn = vec2(cos(angle), sin(angle));
   v_state = a_state;
   v_arrow = (a_state == 0.0 || a_state == 2.0) && a_heading < 361.0 ? 1.0 : 0.0;
 }`;
 const FRAGMENT = `
 precision mediump float;
 uniform vec4 u_colours[4]; uniform vec4 u_halo;
-varying float v_angle; varying float v_state; varying float v_arrow;
+varying vec2 v_turn; varying float v_state; varying float v_arrow;
 void main() {
   vec2 p = gl_PointCoord * 2.0 - 1.0;
-  vec2 q = vec2(p.x * cos(v_angle) + p.y * sin(v_angle), -p.x * sin(v_angle) + p.y * cos(v_angle));
-  float disc = length(p) - 0.62;
-  float arrow = max(abs(q.x) * 1.7 - (q.y + 0.85) * 0.9, q.y - 0.62 + (0.34 - abs(q.x)) * 0.75);
-  float d = v_arrow > 0.5 ? arrow : disc;
+  float d;
+  if (v_arrow > 0.5) {
+    vec2 q = vec2(p.x * v_turn.x + p.y * v_turn.y, p.y * v_turn.x - p.x * v_turn.y);
+    d = max(abs(q.x) * 1.7 - (q.y + 0.85) * 0.9, q.y - 0.62 + (0.34 - abs(q.x)) * 0.75);
+  } else d = length(p) - 0.62;
+  if (d > 0.26) discard;
   vec4 colour = v_state < 0.5 ? u_colours[0] : v_state < 1.5 ? u_colours[1] : v_state < 2.5 ? u_colours[2] : u_colours[3];
   float inside = 1.0 - smoothstep(-0.06, 0.06, d);
   float halo = 1.0 - smoothstep(0.08, 0.26, d);
   if (v_state > 2.5) inside *= smoothstep(-0.34, -0.22, d);
   gl_FragColor = mix(vec4(u_halo.rgb, u_halo.a * halo), colour, inside) ;
   gl_FragColor.rgb *= gl_FragColor.a;
-  if (gl_FragColor.a < 0.02) discard;
 }`;
 const FLOATS = 6;
 const DRAWN = [3, 1, 0, 2]; // states from the least to the most important: the last lies above
 const SLOW_FRAME_MS = 60;
 const mercatorY = (lat) => 0.5 - Math.log(Math.tan(Math.PI / 4 + (lat * Math.PI) / 360)) / (2 * Math.PI);
+
+/** How large a vehicle is drawn, in pixels: small where many stand close together. */
+const sizeAt = (zoom) => Math.max(5, Math.min(26, 2.5 * zoom - 16));
 
 function shader(gl, kind, source) {
   const made = gl.createShader(kind);
@@ -46,7 +51,7 @@ export class VehiclesLayer {
   constructor(colours) {
     Object.assign(this, { id: 'vehicles', type: 'custom', renderingMode: '2d', colours, count: 0, origin: [0, 0], tickedAt: 0, moves: !matchMedia('(prefers-reduced-motion: reduce)').matches, slow: 0 });
     this.data = new Float32Array(0);
-    this.shows = (n) => true;
+    this.isHidden = false;
   }
 
   onAdd(map, gl) {
@@ -64,13 +69,13 @@ export class VehiclesLayer {
 
   /** Take over the fleet's columns: once a tick, whatever the number of frames. */
   update(isTick = true) {
-    if (!fleet.count) { this.count = 0; return; }
+    if (!fleet.count || this.isHidden || fleet.clusters) { this.count = 0; this.map?.triggerRepaint(); return; }
     if (this.data.length < fleet.count * FLOATS) this.data = new Float32Array(fleet.count * 2 * FLOATS);
     this.origin = [(fleet.lon[0] / 1e7 + 180) / 360, mercatorY(fleet.lat[0] / 1e7)];
     let at = 0;
     for (const state of DRAWN) {
       for (let n = 0; n < fleet.count; n += 1) {
-        if (fleet.state[n] !== state || !fleet.known[n] || !this.shows(n)) continue;
+        if (fleet.state[n] !== state || !fleet.known[n]) continue;
         this.data[at] = (fleet.fromLon[n] / 1e7 + 180) / 360 - this.origin[0];
         this.data[at + 1] = mercatorY(fleet.fromLat[n] / 1e7) - this.origin[1];
         this.data[at + 2] = (fleet.lon[n] / 1e7 + 180) / 360 - this.origin[0];
@@ -102,7 +107,7 @@ export class VehiclesLayer {
     });
     gl.uniformMatrix4fv(this.uniforms.u_matrix, false, translated(defaultProjectionData.mainMatrix, this.origin));
     gl.uniform1f(this.uniforms.u_progress, progress);
-    gl.uniform1f(this.uniforms.u_size, devicePixelRatio * Math.max(10, Math.min(26, 1.3 * this.map.getZoom() + 1)));
+    gl.uniform1f(this.uniforms.u_size, devicePixelRatio * sizeAt(this.map.getZoom()));
     gl.uniform1f(this.uniforms.u_bearing, (this.map.getBearing() * Math.PI) / 180);
     gl.uniform4fv(this.uniforms.u_colours, this.colours.states.flat());
     gl.uniform4fv(this.uniforms.u_halo, this.colours.halo);
@@ -114,11 +119,12 @@ export class VehiclesLayer {
 
   /** The vehicle nearest to a point of the screen, no further away than so many pixels; the offending win. */
   nearest({ x, y }, within = 14) {
+    if (this.isHidden || fleet.clusters) return null;
     let best = null, least = within * within;
     const west = this.map.unproject([x - within, y + within]), east = this.map.unproject([x + within, y - within]);
     for (let n = 0; n < fleet.count; n += 1) {
       const lon = fleet.lon[n] / 1e7, lat = fleet.lat[n] / 1e7;
-      if (lon < west.lng || lon > east.lng || lat < west.lat || lat > east.lat || !fleet.known[n] || !this.shows(n)) continue;
+      if (lon < west.lng || lon > east.lng || lat < west.lat || lat > east.lat || !fleet.known[n]) continue;
       const at = this.map.project([lon, lat]);
       const apart = ((at.x - x) ** 2 + (at.y - y) ** 2) * (fleet.state[n] === OFFENDING ? 0.3 : 1);
       if (apart < least) [best, least] = [n, apart];

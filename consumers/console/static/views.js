@@ -1,5 +1,5 @@
-// The views beside the map: rates by enterprise and day against their targets, the register of outlets, the pack in sentences.
-import { $, el, svg } from './dom.js';
+// The views beside the map: rates by enterprise and day against their targets, the pack in sentences.
+import { $, el, keepFocus, svg } from './dom.js';
 import { changed, state } from './store.js';
 import { lang, number, percent, say, t } from './words.js';
 
@@ -12,15 +12,15 @@ function bar(share, target) {
   return el('span.rated', {}, el(`span.value${isLow ? '.low' : ''}`, {}, percent(share)), bullet);
 }
 
-/** The days of one rate as a line, its target as a dashed one; a table beside it says the same. */
+/** The days of one rate as a line, its target as a dashed one; the table below says the same. */
 function curve(days, { feature, target }) {
-  const points = days.map((day, place) => [days.length > 1 ? (place / (days.length - 1)) * 300 : 150, day.rates[feature]]).filter(([, share]) => share !== null && share !== undefined);
+  const points = days.map((day, place) => [(place / (days.length - 1)) * 300, day.rates[feature]]).filter(([, share]) => share !== null && share !== undefined);
   const least = Math.min(...points.map(([, share]) => share), target ?? 1) - 0.02;
   const height = (share) => 70 - ((share - least) / (1.001 - least)) * 60;
   const drawn = svg('svg', { viewBox: '0 0 300 80', class: 'curve', 'aria-hidden': 'true' });
   if (target !== null) drawn.append(svg('path', { class: 'target', d: `M0 ${height(target)}H300` }));
   drawn.append(svg('path', { d: points.map(([x, share], place) => `${place ? 'L' : 'M'}${x.toFixed(1)} ${height(share).toFixed(1)}`).join('') }));
-  for (const [x, share] of points) drawn.append(svg('circle', { cx: x, cy: height(share), r: points.length > 1 ? 2 : 3 }));
+  for (const [x, share] of points) drawn.append(svg('circle', { cx: x, cy: height(share), r: 2 }));
   return drawn;
 }
 
@@ -53,59 +53,45 @@ function course({ minutes, rates, forecast, incidents, day_minutes: whole, bin_m
   return drawn;
 }
 
-let ofEnterprise = '*';
-function choose(id) {
-  ofEnterprise = id;
-  drawView('rates');
+/** The enterprise that the address names; `*`: the whole city. */
+const ofEnterprise = () => new URLSearchParams(location.hash.slice(1)).get('enterprise') || '*';
+const choose = (id) => { location.hash = id === '*' ? 'view=rates' : `view=rates&enterprise=${encodeURIComponent(id)}`; };
+const isKnown = (share) => share !== null && share !== undefined;
+const nameOf = (id) => (id === '*' ? t('wholeCity') : say(state.enterprises[id]) || id);
+
+/** What the lines of the days say, as a table. */
+function daysTable(days, shown) {
+  const head = el('tr', {}, el('th', { scope: 'col' }, t('date')), el('th.num', { scope: 'col' }, t('acceptedCount')), shown.map((measure) => el('th', { scope: 'col' }, say(measure))));
+  const row = (day) => el('tr', {}, el('th', { scope: 'row' }, day.date), el('td.num', {}, isKnown(day.accepted) ? number(day.accepted) : '–'), shown.map(({ feature, target }) => el(`td${isKnown(day.rates[feature]) && target !== null && day.rates[feature] < target ? '.low' : ''}`, {}, isKnown(day.rates[feature]) ? percent(day.rates[feature]) : '–')));
+  return el('details', { 'data-key': 'days' }, el('summary', { 'data-key': 'days summary' }, t('asTable')), el('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': t('byDay') }, el('table', {}, el('thead', {}, head), el('tbody', {}, [...days].reverse().map(row)))));
 }
 
-function ratesView({ date, measures, rows, days, course: ofDay }) {
-  if (!rows.length) return [el('h2', {}, t('rates')), el('p.empty', {}, t('noRates'))];
-  const shown = measures.filter(({ feature }) => rows.some((row) => row.rates[feature] !== null && row.rates[feature] !== undefined));
-  const name = (id) => (id === '*' ? t('wholeCity') : say(state.enterprises[id]) || id);
+/** Every measure that has a target, and the network's key figures: value, target, until when, by which clause. */
+function figuresTable(measures, figures, city) {
+  const targeted = measures.filter(({ target }) => target !== null).map((measure) => ({ ...measure, is_share: true, value: city?.rates[measure.feature] ?? null, is_met: isKnown(city?.rates[measure.feature]) ? city.rates[measure.feature] >= measure.target : null }));
+  const rows = [...targeted, ...figures];
+  if (!rows.length) return null;
+  const said = (one, value) => (isKnown(value) ? (one.is_share ? percent(value, value === one.target ? 0 : 1) : number(value)) : '–');
+  const row = (one) => el('tr', {}, el('th', { scope: 'row' }, say(one), one.words ? el('small', {}, say(one.words)) : null),
+    el(`td.num${one.is_met === false ? '.low' : ''}`, {}, said(one, one.value), isKnown(one.is_met) ? el(`span.chip.${one.is_met ? 'acknowledged' : 'violation'}`, {}, t(one.is_met ? 'met' : 'notMet')) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ?? '–'),
+    el('td.clause', {}, [one.clause, one.source === 'operator' ? t('byOperator') : null].filter(Boolean).join(' · ') || '–', one.quote ? el('q', { lang: 'zh-CN' }, one.quote) : null));
+  return [el('h3', {}, t('figuresAre')), el('div.scroll', { tabIndex: 0, 'data-key': 'figures', role: 'region', 'aria-label': t('figuresAre') }, el('table.figures', {}, el('thead', {}, el('tr', {}, ['measure', 'value', 'targetHead', 'byDate', 'clause'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows.map(row))))];
+}
+
+function ratesView({ date, measures, rows, days, days_of: daysOf = '*', figures = [], course: ofDay, course_note: note }) {
+  const city = rows.find((row) => row.enterprise_id === '*'), noted = figuresTable(measures, figures, city);
+  if (!rows.length) return [el('h2', {}, t('rates')), el('p.empty', {}, t('noRates')), ...(noted ?? [])];
+  const shown = measures.filter(({ feature }) => rows.some((row) => isKnown(row.rates[feature])));
   const head = el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), el('th.num', { scope: 'col' }, t('acceptedCount')),
     shown.map((measure) => el('th', { scope: 'col', title: say(measure.words) }, say(measure), measure.target === null ? null : el('small', {}, t('target', percent(measure.target, 0))))));
-  const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, el('button.plain', { type: 'button', 'aria-pressed': String(row.enterprise_id === ofEnterprise), onclick: () => choose(row.enterprise_id) }, name(row.enterprise_id))), el('td.num', {}, number(row.accepted ?? 0)),
+  const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, el('button.plain', { type: 'button', 'data-key': `of ${row.enterprise_id}`, 'aria-pressed': String(row.enterprise_id === ofEnterprise()), onclick: () => choose(row.enterprise_id) }, nameOf(row.enterprise_id))), el('td.num', {}, number(row.accepted ?? 0)),
     shown.map(({ feature, target }) => el('td', {}, bar(row.rates[feature], target)))));
-  const graphs = shown.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, measure), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
-  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0 }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))), 
-    ofDay ? [el('h3', { id: 'course' }, t('courseOf', name(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, measure))))] : null,
-    el('h3', {}, t('byDay')), el('div.graphs', {}, graphs)].flat().filter(Boolean);
-}
-
-const LEVEL = (level) => t(level === 'township' ? 'township-level' : level);
-const filed = (outlet) => (outlet.filed === true ? 'onFile' : outlet.filed === false ? 'notFiled' : 'filedUnknown');
-
-/** Where the outlets and facilities are; the table below says the same. */
-function places(outlets, facilities) {
-  const points = [...facilities.map((one) => ({ ...one, kind: 'facility', says: `${LEVEL(one.level)} ${one.id}` })), ...outlets.map((one) => ({ ...one, kind: filed(one), says: `${one.id}: ${t(filed(one))}` }))].filter((one) => one.lon !== null && one.lat !== null);
-  if (!points.length) return null;
-  const span = (name) => { const values = points.map((one) => one[name]); return [Math.min(...values), Math.max(...values)]; };
-  const [[west, east], [south, north]] = [span('lon'), span('lat')];
-  const scale = Math.min(1040 / Math.max((east - west) * Math.cos((south * Math.PI) / 180), 0.001), 380 / Math.max(north - south, 0.001));
-  const drawn = svg('svg', { viewBox: '0 0 1100 420', class: 'places', role: 'img', 'aria-label': t('outlets') });
-  for (const one of points) {
-    const [x, y] = [30 + (one.lon - west) * Math.cos((south * Math.PI) / 180) * scale, 400 - (one.lat - south) * scale];
-    const mark = one.kind === 'facility' ? svg('rect', { x: x - 5, y: y - 5, width: 10, height: 10 }) : svg('circle', { cx: x, cy: y, r: 6 });
-    mark.setAttribute('class', one.kind);
-    mark.append(svg('title', {}, one.says));
-    drawn.append(mark);
-  }
-  return drawn;
-}
-
-function outletsView({ outlets, facilities, lines }) {
-  if (!outlets.length) return [el('h2', {}, t('outlets')), el('p.empty', {}, t('noOutlets'))];
-  const has = (value) => (value === null || value === undefined ? t('unknownYet') : t(value ? 'yes' : 'no'));
-  const count = (kind) => outlets.filter((one) => filed(one) === kind).length;
-  const order = { notFiled: 0, filedUnknown: 1, onFile: 2 };
-  const body = [...outlets].sort((one, other) => order[filed(one)] - order[filed(other)] || one.id.localeCompare(other.id)).map((one) => el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, say(state.enterprises[one.enterprise_id]) || one.enterprise_id || '–'),
-    el('td', {}, one.township ?? '–'), el('td', {}, el(`span.chip.${filed(one)}`, {}, t(filed(one)))), el('td', {}, has(one.camera)), el('td', {}, has(one.recycling_container))));
-  const head = el('tr', {}, ['outlet', 'enterprise', 'township', 'onFile', 'camera', 'container'].map((name) => el('th', { scope: 'col' }, t(name))));
-  const of = (level) => facilities.filter((one) => one.level === level).length;
-  return [el('h2', {}, t('outletsAre', outlets.length, count('onFile'), count('notFiled'))), places(outlets, facilities), el('div.scroll', { tabIndex: 0 }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
-    facilities.length ? [el('h3', {}, t('facilities')), el('p', {}, ['hub', 'county', 'township', 'village', 'pickup_point'].filter(of).map((level) => `${LEVEL(level)} ${number(of(level))}`).join(' · '))] : null,
-    lines.length ? [el('h3', {}, t('routes')), el('ul', {}, lines.map((line) => el('li', {}, `${line.id}: ${line.zones.join(' → ')}`)))] : null].flat().filter(Boolean);
+  const drawn = shown.filter(({ feature }) => days.filter((day) => isKnown(day.rates[feature])).length > 1);
+  const graphs = drawn.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, measure), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
+  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0, 'data-key': 'table', role: 'region', 'aria-label': t('ratesOf', date) }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
+    ofDay ? [el('h3', { id: 'course' }, t('courseOf', nameOf(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, measure))))] : note ? el('p.empty', {}, say(note)) : null,
+    noted,
+    el('h3', { id: 'days' }, t('byDayOf', nameOf(daysOf))), graphs.length ? el('div.graphs', {}, graphs) : el('p.empty', {}, t('oneDayOnly')), daysTable(days, shown)].flat().filter(Boolean);
 }
 
 export function policyView(policy) {
@@ -116,22 +102,29 @@ export function policyView(policy) {
   return [el('h2', {}, title), document.map((line) => el('p', {}, line)), el('h3', {}, t('rulesAre', rules.length)), el('ol', {}, rules), el('h3', {}, t('targetsAre')), targets];
 }
 
-const VIEWS = { rates: ratesView, outlets: outletsView };
-const BESIDE_THE_MAP = ['policy', 'replay'];
+const VIEWS = { rates: ratesView };
+const BESIDE_THE_MAP = ['outlets', 'policy', 'replay'];
 let drawing = 0;
-/** Show a view in the place of the map and its lists; no name: the map. */
+let [shown, drawn] = [null, ''];
+/** Show a view in the place of the map and its lists, and have the keyboard go there; no name: the map. */
 export async function drawView(name) {
-  const isView = name in VIEWS;
+  const isView = name in VIEWS, view = $('view');
   changed('view', name);
-  $('view').hidden = !isView;
+  view.hidden = !isView;
   document.querySelector('main').hidden = isView;
   for (const link of document.querySelectorAll('[data-view]')) link.setAttribute('aria-current', link.dataset.view === (isView || BESIDE_THE_MAP.includes(name) ? name : 'live') ? 'page' : 'false');
+  const isOther = isView && name !== shown;
+  shown = isView ? name : null;
   if (!isView) return;
+  if (isOther) view.focus({ preventScroll: true });
   const turn = (drawing += 1);
   try {
-    const found = await (await fetch(`/api/views?enterprise=${encodeURIComponent(ofEnterprise)}`)).json();
-    if (turn === drawing) $('view').replaceChildren(...VIEWS[name](found[name]).flat());
+    const text = await (await fetch(`/api/views?enterprise=${encodeURIComponent(ofEnterprise())}`)).text(), contents = [name, lang(), ofEnterprise(), JSON.stringify(state.enterprises), text].join('\n');
+    if (turn !== drawing || contents === drawn) return;
+    const parts = VIEWS[name](JSON.parse(text)[name]).flat();
+    if (view.dataset.view === name) keepFocus(view, () => view.replaceChildren(...parts)); else { view.replaceChildren(...parts); view.scrollTop = 0; }
+    [drawn, view.dataset.view] = [contents, name];
   } catch {
-    if (!$('view').firstChild) $('view').replaceChildren(el('p.empty', {}, t('loading')));
+    if (!view.firstChild) view.replaceChildren(el('p.empty', {}, t('loading')));
   }
 }

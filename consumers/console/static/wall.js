@@ -1,9 +1,10 @@
 // The wall: Live, Rates and Outlets in turn, in figures that can be read from 5 m; nobody touches it, so it asks nothing and never stops.
+import { me } from './access.js';
 import { $, el } from './dom.js';
 import { asked, nameOf } from './filters.js';
 import { standsStillSince } from './header.js';
 import { subjectOf } from './lists.js';
-import { state } from './store.js';
+import { ask, state } from './store.js';
 import { clock, lang, moment, number, percent, say, t } from './words.js';
 
 const PAGES = ['live', 'rates', 'outlets'];
@@ -17,7 +18,7 @@ export const isWall = () => asked('wall') !== null;
 /** Seconds for each page: what the address says, if it is a number from 1 on. */
 export const eachSeconds = (text) => { const seconds = Number(text); return Number.isFinite(seconds) && seconds >= 1 ? Math.min(seconds, LONGEST_S) : EACH_S; };
 const isDismissed = (row) => row.answer === 'dismissed';
-const open = () => [...state.incidents.values()].filter((row) => row.state === 'open' && !isDismissed(row)).sort((a, b) => b.opened_at_ms - a.opened_at_ms);
+const open = () => state.newest.filter((row) => row.state === 'open' && !isDismissed(row));
 const nowMs = () => state.header?.stream_ms || Date.now();
 
 function live() {
@@ -76,14 +77,14 @@ function drawWall() {
   document.documentElement.dataset.wall = name;
   $('wall').lang = lang() === 'zh' ? 'zh-CN' : 'en';
   $('wall').replaceChildren(el('div.page', {}, { live, rates, outlets }[name]().filter(Boolean)));
-  const since = standsStillSince();
-  $('wall-note').hidden = since === null;
-  $('wall-note').textContent = since === null ? '' : t('standsStill', clock(since));
+  const since = standsStillSince(), note = me.isOut ? t('wallLoggedOut') : since === null ? '' : t('standsStill', clock(since));
+  $('wall-note').hidden = !note;
+  $('wall-note').textContent = note;
 }
 async function turn() {
   page = (page + 1) % PAGES.length;
   try {
-    views = await (await fetch('/api/views')).json();
+    views = await ask('/api/views');
   } catch { /* what was there is shown until the connection is back; the line above says so */ }
   drawWall();
   if (PAGES[page] === 'live') fit();

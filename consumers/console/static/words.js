@@ -5,7 +5,7 @@ import { REPLAY_WORDS } from './replay_words.js';
 const WORDS = {
   ...LIVE_WORDS,
   ...REPLAY_WORDS,
-  skip: ['跳到列表', 'Skip to the list'], streamTime: ['数据时间', 'Stream time'], vehicles: ['车辆', 'Vehicles'], fixesPerS: ['定位/秒', 'Fixes/s'],
+  skip: ['跳到正文', 'Skip to the content'], streamTime: ['数据时间', 'Stream time'], vehicles: ['车辆', 'Vehicles'], fixesPerS: ['定位/秒', 'Fixes/s'],
   electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open'], unanswered: ['未回复', 'Unanswered'],
   langLabel: ['Switch to English', '切换到中文'], themeLabel: ['切换明暗', 'Switch light and dark'], map: ['地图', 'Map'], legend: ['图例', 'Legend'],
   lists: ['列表', 'Lists'], incidents: ['事件', 'Incidents'], zones: ['区域', 'Zones'], filters: ['筛选', 'Filters'], search: ['编号或车牌', 'Number or plate'],
@@ -17,25 +17,30 @@ const WORDS = {
   until: ['至 {0}', 'until {0}'], always: ['全天', 'around the clock'], stateOpen: ['进行中', 'Open'], stateClosed: ['已结束', 'Ended'],
   acknowledged: ['已确认', 'Acknowledged'], dismissed: ['已驳回', 'Dismissed'], noted: ['备注', 'Note'], fined: ['已处罚', 'Fined'],
   acknowledge: ['确认', 'Acknowledge'], dismiss: ['驳回', 'Dismiss'], note: ['加备注', 'Add note'], by: ['回复人', 'Answered by'], reason: ['原因或备注（驳回、备注必填）', 'Reason or note (needed to dismiss or note)'],
-  needReason: ['请先填写原因。', 'Please give a reason first.'], sent: ['已提交：{0}', 'Sent: {0}'], notSent: ['未能提交：{0}', 'Not sent: {0}'],
+  needReason: ['请先填写原因。', 'Please give a reason first.'], sending: ['正在提交 …', 'sending …'], sent: ['已提交：{0}', 'Sent: {0}'], notSent: ['未能提交：{0}', 'Not sent: {0}'],
   noIncidents: ['过去一天没有事件。', 'No incidents in the last day.'], noMatch: ['没有符合筛选条件的事件。', 'No incident matches the filters.'], noVehicles: ['还没有车辆上报位置。', 'No vehicle has reported yet.'],
   noVehicleMatch: ['没有符合的车辆。', 'No vehicle matches.'], noZones: ['政策包没有划定区域。', 'The pack draws no zones.'], more: ['再显示 {0} 条', 'Show {0} more'],
   back: ['返回列表', 'Back to the list'], close: ['关闭', 'Close'], vehicle: ['车辆', 'Vehicle'], plate: ['车牌', 'Plate'], zone: ['区域', 'Zone'], outlet: ['网点', 'Outlet'], line: ['线路', 'Line'],
   from: ['开始', 'Began'], lastSeen: ['最近', 'Last seen'], ended: ['结束', 'Ended'], fixes: ['证据数', 'Evidence'], clause: ['条款', 'Clause'], document: ['文件', 'Document'],
   duty: ['条文对象', 'Addressed to'], responsible: ['责任单位', 'Responsible'], nobody: ['文件未列明', 'the document names none'], continuedBy: ['文件期满后由其继续适用', 'Goes on after its end'],
   evidence: ['证据', 'Evidence'], answers: ['回复', 'Answers'], noAnswers: ['尚无回复。', 'Nobody has answered yet.'], link: ['此事件的链接', 'Link to this incident'], synthetic: ['演练数据', 'Test traffic'],
-  state: ['状态', 'State'], speed: ['车速', 'Speed'], lastFix: ['最近定位', 'Last fix'], vehicleClass: ['车型', 'Class'], energy: ['能源', 'Energy'], insured: ['保险至', 'Insured until'], drivers: ['驾驶人', 'Drivers'],
+  state: ['状态', 'State'], speed: ['车速', 'Speed'], lastFix: ['最近定位', 'Last fix'], vehicleClass: ['车型', 'Class'], energy: ['能源', 'Energy'], insured: ['保险至', 'Insured until'], drivers: ['驾驶人', 'Drivers'], driver: ['驾驶人', 'Driver'],
   notOnFile: ['未登记备案的车辆', 'Not on file'], lastHour: ['最近一小时的车速（公里/小时）', 'Speed in the last hour (km/h)'], noTrack: ['最近一小时没有轨迹。', 'No track in the last hour.'], today: ['过去一天的事件', 'Incidents of the last day'],
   noneToday: ['没有事件。', 'None.'], forecast: ['预计 {0}', 'forecast {0}'], target: ['目标 {0}', 'target {0}'], noRate: ['暂无数据', 'no data yet'], kmh: ['{0} 公里/小时', '{0} km/h'], ago: ['{0} 前', '{0} ago'],
   lost: ['与控制台服务的连接中断，正在重连；页面显示的是 {0} 的情况。', 'The connection to the console is lost; trying again. The page shows how things were at {0}.'],
-  fresh: ['连接已恢复，列表已重新载入。', 'Connected again; the lists were loaded anew.'], loading: ['正在载入 …', 'loading …'], unknown: ['没有这个事件或车辆的记录。', 'Nothing is known of this incident or vehicle.'],
+  tooManyViewers: ['同时查看控制台的人太多，页面暂时不再更新；稍后会自动重试。', 'Too many people are watching the console, so this page does not go on for now; it tries again by itself.'],
+  fresh: ['连接已恢复，列表已重新载入。', 'Connected again; the lists were loaded anew.'], loading: ['正在载入 …', 'loading …'], unknown: ['没有相关记录', 'Nothing is known of this'],
+  unknownIncident: ['这里只有过去一天的事件；更早的可用 ./yicheng incidents list 查看。', 'Only the last day’s incidents are here; ./yicheng incidents list shows older ones.'], unknownVehicle: ['没有这辆车的登记、位置或事件。', 'No vehicle of this number is on file, has sent a fix or has an incident.'],
   noWebgl: ['此浏览器无法使用 WebGL，因此没有地图；右侧的列表和表格包含同样的信息。', 'This browser has no WebGL, so there is no map; the lists hold the same information.'],
   replaying: ['回放', 'Replay'], replayNote: ['这是已记录的一天的回放，不接受回复。', 'This replays a recorded day; answers are not taken.'],
   views: ['页面', 'Views'], live: ['实时', 'Live'], rates: ['指标', 'Rates'], policy: ['规则', 'Policy'], wholeCity: ['全市', 'The whole city'], acceptedCount: ['收寄件数', 'Accepted'],
   outlets: ['网点', 'Outlets'], onFile: ['已备案', 'On file'], notFiled: ['未备案', 'Not on file'], filedUnknown: ['备案不详', 'Not known'], camera: ['监控', 'Camera'], container: ['回收箱', 'Recycling'], township: ['乡镇街道', 'Township'],
   yes: ['有', 'yes'], no: ['无', 'no'], unknownYet: ['不详', '–'], facilities: ['设施', 'Facilities'], routes: ['配送线路', 'Delivery lines'], noOutlets: ['登记表中没有网点。', 'The register has no outlets.'], outletsAre: ['网点 {0} 处：已备案 {1}，未备案 {2}', '{0} outlets: {1} on file, {2} not'],
+  searchOutlets: ['编号、企业或乡镇', 'Number, enterprise or township'], colouredBy: ['着色', 'Colours'], withCamera: ['有监控', 'With a camera'], withoutCamera: ['无监控', 'Without a camera'], cameraUnknown: ['监控不详', 'Camera not known'], withContainer: ['有回收箱', 'Recycles'], withoutContainer: ['无回收箱', 'Does not recycle'], containerUnknown: ['回收箱不详', 'Recycling not known'],
+  facility: ['设施', 'Facility'], level: ['层级', 'Level'], villageName: ['村', 'Village'], noFacilities: ['登记表中没有设施。', 'The register has no facilities.'], noLines: ['登记表中没有配送线路。', 'The register has no delivery lines.'], noneFound: ['没有符合的记录。', 'Nothing matches.'], rowsOf: ['显示 {0} / 共 {1}', '{0} of {1}'],
   hub: ['枢纽', 'Hub'], county: ['县级中心', 'County centre'], 'township-level': ['乡镇站点', 'Township station'], village: ['村级站点', 'Village station'], pickup_point: ['取送点', 'Pick-up point'],
-  ratesOf: ['{0} 的各项指标', 'Rates of {0}'], byDay: ['全市逐日', 'The city by day'], courseOf: ['{0} {1} 逐分钟', 'Minute by minute on {1}: {0}'], courseSays: ['实线：当日截至每分钟的比率；点线：按最近一小时推算到当日结束；虚线：目标；柱：每十分钟新成立的事件。点击企业名称查看该企业。', 'Solid: the share of the day so far, minute by minute; dotted: to the end of the day at the pace of the last hour; dashed: the target; bars: incidents opened in each ten minutes. Choose an enterprise by its name.'], forecastOf: ['预计当日 {0}', 'forecast {0}'], openedFrom: ['{0} 起十分钟：{1} 起事件', '{1} incidents in the ten minutes from {0}'], shareNow: ['现为 {0}', 'now {0}'], ofParcels: ['各项占比以有申报的快件为准，没有申报的不计入。', 'Each share is of the parcels that say it; what nobody reported does not count.'],
+  ratesOf: ['{0} 的各项指标', 'Rates of {0}'], byDay: ['逐日', 'By day'], byDayOf: ['{0}逐日', 'By day: {0}'], asTable: ['以表格显示', 'As a table'], date: ['日期', 'Date'], oneDayOnly: ['只有一天的数据；满两天后显示曲线。', 'There is one day only; lines appear from the second day on.'],
+  figuresAre: ['指标与目标', 'Measures and targets'], measure: ['指标', 'Measure'], value: ['现值', 'Now'], targetHead: ['目标', 'Target'], byDate: ['期限', 'By'], met: ['达到', 'met'], notMet: ['未达到', 'not met'], byOperator: ['运营方设定', "the operator's own"], courseOf: ['{0} {1} 逐分钟', 'Minute by minute on {1}: {0}'], courseSays: ['实线：当日截至每分钟的比率；点线：按最近一小时推算到当日结束；虚线：目标；柱：每十分钟新成立的事件。点击企业名称查看该企业。', 'Solid: the share of the day so far, minute by minute; dotted: to the end of the day at the pace of the last hour; dashed: the target; bars: incidents opened in each ten minutes. Choose an enterprise by its name.'], forecastOf: ['预计当日 {0}', 'forecast {0}'], openedFrom: ['{0} 起十分钟：{1} 起事件', '{1} incidents in the ten minutes from {0}'], shareNow: ['现为 {0}', 'now {0}'], ofParcels: ['各项占比以有申报的快件为准，没有申报的不计入。', 'Each share is of the parcels that say it; what nobody reported does not count.'],
   noRates: ['还没有收寄扫描，因此没有指标。', 'No parcels have been accepted yet, so there are no rates.'], noPolicy: ['尚未发布政策包。', 'No pack is published yet.'], rulesAre: ['规则（共 {0} 条）', 'Rules ({0})'], targetsAre: ['目标', 'Targets'], noTargets: ['没有目标。', 'There are none.'],
   number: ['编号', 'Number'], inForce: ['现行', 'In force'], otherTimes: ['其他时段', 'At other times'], exampleZone: ['示例区域', 'Example zone'], locate: ['在地图上显示', 'Show on the map'], fit: ['全城', 'Whole city'],
   // who may
@@ -64,13 +69,13 @@ export const setTimezone = (name) => { timezone = name || timezone; formats.clea
 
 export function t(key, ...values) {
   const words = WORDS[key]?.[lang() === 'zh' ? 0 : 1] ?? key;
-  return values.reduce((text, value, place) => text.replace(`{${place}}`, value), words);
+  return values.reduce((text, value, place) => text.replace(`{${place}}`, () => value), words);
 }
 export const say = (both) => (both ? both[lang()] ?? both.zh ?? both.en ?? '' : '');
 /** A zone's name without the remark that it is an example, which stands beside it. */
 export const zoneName = (zone) => zone[`name_${lang()}`].replace(/\s*[（(](示意|示例|illustrative)[)）]$/, '');
 export const number = (value) => value.toLocaleString(NUMBERS[lang()]);
-export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
+export const percent = (share, digits = 1) => share.toLocaleString(NUMBERS[lang()], { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 function format(name, options) {
   const key = `${lang()} ${name}`;
