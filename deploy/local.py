@@ -85,9 +85,7 @@ class Local:
             self.console.print(f"report 报告: {shown(self.report)}", soft_wrap=True)
         if verdict is not None:
             print_verdict(self.console, verdict)
-        if interrupted:
-            return INTERRUPTED
-        return 0 if verdict is None or verdict.holds else 1
+        return INTERRUPTED if interrupted else int(not (verdict is None or verdict.holds))
 
     def _run_to_the_end(self) -> TruthComparison | None:
         self._start()

@@ -1,4 +1,9 @@
-"""The only Kafka writer of the producers: key, acknowledgement, idempotence, back-pressure and pace."""
+"""The only Kafka writer of the producers: key, acknowledgement, idempotence, back-pressure and pace.
+
+    made-up or recorded traffic ──▶ courier.gps.v1, courier.scan.v1, courier.heartbeat.v1
+
+What time it is in the traffic goes to each partition of heartbeats.
+"""
 
 from __future__ import annotations
 

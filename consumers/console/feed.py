@@ -3,7 +3,7 @@
     courier.gps.v1 from its end; courier.incidents.v1 of the last day, then backwards (past_incidents.py) ──▶ city.py
     courier.rates.v1, courier.feedback.v1, courier.policy.v1, courier.registry.v1 whole ──▶ city.py
 
-Answers of the pages go to courier.feedback.v1.
+Answers of the pages go to courier.feedback.v1. A replay reads its hour of courier.gps.v1, and of courier.dead.v1 and courier.late.v1 what was refused then.
 """
 
 from __future__ import annotations

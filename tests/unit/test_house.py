@@ -8,6 +8,9 @@ import tokenize
 import pytest
 from conftest import ROOT
 
+from consumers import notifier
+from consumers.console import feed
+from producers import publish
 from streams import app, topics
 
 WORKER = [ROOT / "streams" / "app.py", ROOT / "streams" / "worker.py", *sorted((ROOT / "streams" / "runtime").glob("*.py"))]
@@ -27,10 +30,21 @@ def topics_used(path):
     return {known[name] for name in names & known.keys()}
 
 
-def test_the_page_names_every_topic_of_the_worker():
-    used = set().union(*map(topics_used, WORKER))
-    on_page = set(re.findall(r"courier\.[a-z.]+\.v1", app.__doc__))
+PAGES = {
+    "worker": (app, WORKER), "notifier": (notifier, sorted((ROOT / "consumers").glob("*.py"))), "console": (feed, sorted((ROOT / "consumers" / "console").glob("*.py"))),
+    "producers": (publish, sorted((ROOT / "producers").glob("*.py"))),
+}  # fmt: skip
+"""The module that is a process's page, and those of the process."""
+
+
+@pytest.mark.parametrize("process", PAGES)
+def test_the_page_names_every_topic_of_its_process(process):
+    page, modules = PAGES[process]
+    used = set().union(*map(topics_used, modules))
+    on_page = set(re.findall(r"courier\.[a-z.]+\.v1", page.__doc__))
     state = {topic.name for topic in topics.ALL if topic.state}
+    if process == "console":  # answers go through the module that the notifier's pages use, too
+        used |= {topics.FEEDBACK.name}
     assert used - state == on_page
 
 
