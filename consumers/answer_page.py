@@ -33,7 +33,7 @@ from streams.basis import Words, basis_words
 from streams.clock import now_ms
 from streams.errors import BadInput
 from streams.pages import Page, Request
-from streams.terms import STATES
+from streams.terms import SEVERITIES, STATES
 
 ANSWERS_PATH = "/v1/answers"
 FORM = "application/x-www-form-urlencoded"
@@ -142,8 +142,8 @@ class _IncidentPage:
         return self._rendered(
             status, f"{incident.reason_zh} {incident.reason_en}", said, it=incident, taken=True, posts_to=posts_to, token=token, answer_id=secrets.token_urlsafe(16),
             state_words=STATES.get(incident.state, Words(incident.state, incident.state)), answer_words=ACTION_WORDS[standing.state] if standing.state else Words("尚未答复", "not answered"),
-            objection_words=objection, severity={"violation": "违规 violation", "warning": "提示 warning"}.get(incident.severity, incident.severity),
-            basis=basis_words(incident.basis, incident.figures, incident.duty_of, incident.responsible), answers=answers, told=TOLD, standing=standing,
+            objection_words=objection, severity=" ".join(SEVERITIES[incident.severity]) if incident.severity in SEVERITIES else incident.severity,
+            basis=basis_words(incident.basis, incident.figures, incident.duty_of, incident.responsible, incident.lead, incident.reading), answers=answers, told=TOLD, standing=standing,
             police=police, until_ms=until_ms, open=now_ms() <= until_ms, longest_by=LONGEST_BY, longest_reason=LONGEST_REASON,
         )  # fmt: skip
 

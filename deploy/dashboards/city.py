@@ -37,7 +37,7 @@ from streams import metrics
 NO_RATE = ("今日尚未收寄快件", "no parcels accepted yet today")
 NO_FORECAST = ("今日尚未收寄快件，无法预测", "no parcels accepted yet today, so no forecast")
 NO_WORKER = ("没有工作进程在运行", "no worker is running")
-NO_INCIDENT = ("没有违规事件", "no incidents")
+NO_INCIDENT = ("没有事件", "no incidents")
 OLDER_THAN_AN_HOUR = 'age=~"1h_to_4h|4h_to_1d|over_1d"'
 CITY_HEADING, FIGURE, VALUE, TARGET, DISTANCE, DUE = ("城市", "City"), ("指标", "Figure"), ("数值", "Value"), ("目标", "Target"), ("与目标之差", "Distance"), ("期限与条款", "Due, clause")
 
@@ -51,7 +51,7 @@ def dashboard() -> Dashboard:
         [
             boards.Section(("一览", "At a glance"), [_met_now(), _met_tonight(), _open(), _unanswered(), _alerts(), _traffic()]),
             boards.Section(("比率与目标", "Rates and targets"), [_rate(ELECTRONIC), _rate(GREEN), _distance(ELECTRONIC), _distance(GREEN)]),
-            boards.Section(("违规事件", "Incidents"), [_by_hour(), _when(), _open_by_rule(), _by_city(), _per_thousand()]),
+            boards.Section(("事件", "Incidents"), [_by_hour(), _when(), _open_by_rule(), _by_city(), _per_thousand()]),
             boards.Section(("车队与时限", "Fleet and delivery times"), [_fleet(), _new_energy(), _empty_runs(), _delivery(), _loading_zones()]),
             boards.Section(("主要指标", "Key figures"), [_shares(), _counts()]),
         ],
@@ -82,7 +82,7 @@ def _met_tonight() -> stat.Panel:
 
 
 def _open() -> stat.Panel:
-    about = About(("未结事件", "Open now"), ("此刻仍在持续的违规事件数。", "Incidents that go on at this moment."), NUMBER, NO_WORKER, 3, 6)
+    about = About(("未结事件", "Open now"), ("此刻仍在持续的事件数。", "Incidents that go on at this moment."), NUMBER, NO_WORKER, 3, 6)
     return panels.tiles(about, Query(f"sum({series(metrics.INCIDENTS_OPEN, CITY, RULE)})"))
 
 
@@ -151,7 +151,7 @@ def _hourly(by: str) -> str:
 
 
 def _by_hour() -> timeseries.Panel:
-    about = About(("每小时新增事件", "Incidents opened by hour"), ("每小时新成立的违规事件，按规则。", "Incidents opened in each hour, by rule."), NUMBER, NO_INCIDENT, 12, 10)
+    about = About(("每小时新增事件", "Incidents opened by hour"), ("每小时新成立的事件，按规则。", "Incidents opened in each hour, by rule."), NUMBER, NO_INCIDENT, 12, 10)
     return panels.renamed(panels.bars(about, Query(_hourly("rule"), "{{rule}}"), each="1h"), panels.RULE_NAMES)
 
 

@@ -133,7 +133,7 @@ def _dismissals() -> bargauge.Panel:
 
 def _transitions() -> timeseries.Panel:
     about = About(
-        ("事件变更", "Incident transitions"), ("已发布的事件变更：成立、更新、结束、撤回。撤回应极少。", "Transitions published: opened, updated, closed, retracted. Few should be retracted."), NUMBER, ("没有违规事件", "no incidents"), 8, 9,
+        ("事件变更", "Incident transitions"), ("已发布的事件变更：成立、更新、结束、撤回。撤回应极少。", "Transitions published: opened, updated, closed, retracted. Few should be retracted."), NUMBER, ("没有事件", "no incidents"), 8, 9,
     )  # fmt: skip
     panel = panels.bars(about, Query(number_in("$__interval", metrics.INCIDENTS, CITY, RULE, by="transition"), "{{transition}}"), each="5m")
     return panels.renamed(panel, panels.TRANSITION_NAMES)

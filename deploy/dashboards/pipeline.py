@@ -91,7 +91,7 @@ def _scans() -> timeseries.Panel:
 
 
 def _incidents() -> timeseries.Panel:
-    about = About(("事件变更", "Incident transitions"), ("每秒发布的事件变更。", "Incident transitions published per second."), PER_SECOND, ("没有违规事件", "no incidents"), 8, 9)
+    about = About(("事件变更", "Incident transitions"), ("每秒发布的事件变更。", "Incident transitions published per second."), PER_SECOND, ("没有事件", "no incidents"), 8, 9)
     return panels.renamed(panels.lines(about, Query(per_second(metrics.INCIDENTS, CITY, by="transition"), "{{transition}}")), panels.TRANSITION_NAMES)
 
 
@@ -117,13 +117,13 @@ def _watermark() -> timeseries.Panel:
 
 def _latency() -> timeseries.Panel:
     about = About(
-        ("事件时延", "Incident latency"), ("从轨迹点到达 Kafka 到其引起的事件，最近五分钟；点为实例。同批判定的轨迹点以最先到达者计。", "From a fix's arrival in Kafka to the incident it caused, last five minutes; the dots are examples. Of fixes judged together the first one's arrival counts."), SECONDS, ("没有违规事件", "no incidents"), 6, 9,
+        ("事件时延", "Incident latency"), ("从轨迹点到达 Kafka 到其引起的事件，最近五分钟；点为实例。同批判定的轨迹点以最先到达者计。", "From a fix's arrival in Kafka to the incident it caused, last five minutes; the dots are examples. Of fixes judged together the first one's arrival counts."), SECONDS, ("没有事件", "no incidents"), 6, 9,
     )  # fmt: skip
     return panels.lines(about, *(Query(quantile(share, metrics.INCIDENT_LATENCY, over="5m"), f"{share:.0%}", exemplar=share == 0.99) for share in (0.5, 0.9, 0.99)))
 
 
 def _latencies() -> heatmap.Panel:
-    about = About(("事件时延分布", "Distribution of incident latency"), ("每段时间的事件，按时延分格。", "Incidents over time, by latency."), NUMBER, ("没有违规事件", "no incidents"), 6, 9)
+    about = About(("事件时延分布", "Distribution of incident latency"), ("每段时间的事件，按时延分格。", "Incidents over time, by latency."), NUMBER, ("没有事件", "no incidents"), 6, 9)
     return panels.heat(about, Query(number_in("$__interval", metrics.INCIDENT_LATENCY, by="le", part="_bucket"), "{{le}}"), each="1m", of=SECONDS)
 
 
