@@ -54,6 +54,7 @@ class Dispatch:
         self._new = threading.Event()
         self._budget = Budget(sink.limits)
         self._batches = Batches()
+        self._done_ms = 0
         self._tried: set[str] = set()
         self._not_taken: set[str] = set()  # incidents, since the sink took something last
         self._aside: set[str] = set()
@@ -278,7 +279,8 @@ class Dispatch:
             except Unavailable:
                 self._held.clear()
                 raise
-            outbox.delivered(self._held, now_ms())
+            self._done_ms = max(now_ms(), self._done_ms + 1)  # messages are told apart by when they were taken
+            outbox.delivered(self._held, self._done_ms)
             self._held.clear()
 
     def _count(self, outcome: str, number: int) -> None:

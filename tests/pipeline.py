@@ -167,11 +167,12 @@ class Pipeline:
         for _, value in read_topic(self.bootstrap, "courier.incidents.v1"):
             event = json.loads(value)
             said[event["data"]["incident_id"], event["data"]["revision"]].add(value)
-        assert all(len(texts) == 1 for texts in said.values())
+        assert all(len(texts) == 1 for texts in said.values()), [texts for texts in said.values() if len(texts) > 1]
         highest = Counter()
         for incident_id, revision in said:
             highest[incident_id] = max(highest[incident_id], revision)
-        assert {(i, r) for i, top in highest.items() for r in range(1, top + 1)} == set(said)
+        every = {(incident_id, revision) for incident_id, top in highest.items() for revision in range(1, top + 1)}
+        assert every == set(said), sorted(every ^ set(said))
 
     def check_rates(self, lines):
         oracle = self.oracle
@@ -180,7 +181,8 @@ class Pipeline:
         expected, low = oracle.scans(lines, stream_time=watermark_ms, live=True)
         rows = newest((key, json.loads(value)) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
         counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values())}
-        assert counted == expected and {"/".join(name) for name in counted} <= rows.keys()
+        assert counted == expected, sorted(counted.items() ^ expected.items())
+        assert {"/".join(name) for name in counted} <= rows.keys()
         incidents = standing(events_of(self.sink))
         assert low_days(incidents) == oracle.low_bounds(low) and low
         assert silences(incidents) == oracle.spells(oracle.signs([lines])[0], watermark_ms) != set()

@@ -109,9 +109,11 @@ def _truth(cell: str) -> Any:
 
 def _json(cell: str) -> Any:
     try:
-        return orjson.loads(cell)
-    except orjson.JSONDecodeError:
+        value = orjson.loads(cell)
+        orjson.dumps(value)  # what is nested deeper than can be written stays text
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return cell
+    return value
 
 
 _CELLS: dict[type, Cell] = {msgspec.inspect.IntType: _whole, msgspec.inspect.FloatType: _number, msgspec.inspect.BoolType: _truth}

@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from consumers.console import city as cities
+from consumers.console import incidents
 from consumers.console.city import City
 
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
 
 
 def test_a_page_is_told_how_many_older_ones_it_does_not_list(monkeypatch):
-    monkeypatch.setattr(cities, "MOST_LISTED", 2)
+    monkeypatch.setattr(incidents, "MOST_LISTED", 2)
     city = City("hohhot-2019")
     for number in range(5):
-        data = {"incident_id": f"i{number}", "revision": 1, "synthetic": True, "opened_at_ms": 1_782_446_400_000 + number}
+        data = {"incident_id": f"i{number}", "revision": 1, "state": "closed", "synthetic": True, "opened_at_ms": 1_782_446_400_000 + number}
         city.enter_incident(json.dumps({"id": f"i{number}/1", "type": "yicheng.incident.opened.v1", "data": data}).encode())
     state = city.state()
     assert [row["incident_id"] for row in state["incidents"]] == ["i4", "i3"] and state["older"] == 3

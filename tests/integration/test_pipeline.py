@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_policy_and_registry_change_while_running_by_event_time(pipeline, tmp_pa
     text = pipeline.policy.pack.source["yaml"]
     marker = "  - rule: unmarked_vehicle"
     limit = '  - {rule: speeding, id: everywhere, clause: "x", severity: warning, limit_kmh: 30}\n\n'
-    newer = text.replace("valid_from: 2019-01-01", 'valid_from: "2026-06-26T12:00:00+08:00"').replace(marker, limit + marker)
+    newer = re.sub(r"(?m)^valid_from: .*$", 'valid_from: "2026-06-26T12:00:00+08:00"', text).replace(marker, limit + marker)
     pack = tmp_path / "newer.yaml"
     pack.write_text(newer, "utf-8")
     (tmp_path / "zones").mkdir()

@@ -54,7 +54,7 @@ def test_originals_are_shown_while_they_are_what_was_refused(monkeypatch):
 
     consumer = SimpleNamespace(close=lambda **_: None)
     monkeypatch.setattr(dead, "readable", readable)
-    monkeypatch.setattr(dead, "KafkaConsumer", lambda **_: consumer)
+    monkeypatch.setattr(dead, "reader", lambda *_, **__: consumer)
     monkeypatch.setattr(dead, "_at", lambda _, partition, offset: SimpleNamespace(key=b"k", value=stored[offset], offset=offset) if offset in stored else None)
     monkeypatch.setattr(dead, "send_records", lambda _, records: len(sent) + sum(1 for record in records if not sent.append(record)))
     lines = list(dead.listed("b", SimpleNamespace(timezone=None), reason=None, show=True))

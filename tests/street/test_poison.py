@@ -65,13 +65,13 @@ def test_a_dead_letter_is_read_or_said_to_be_none(value):
 
 
 def honest(bootstrap, topic):
-    """What of a topic is not poison."""
+    """What of a topic is not poison, nor made of it: a vehicle that stands in several partitions, the contributions of a city."""
     for key, value in read_topic(bootstrap, topic):
         try:
             said = json.loads(value or b"")
         except (ValueError, RecursionError):
             continue
-        if isinstance(said, dict) and MARK.encode() not in value and ("specversion" in said or key == "/".join(str(said.get(name)) for name in ("city", "enterprise_id", "window"))):
+        if isinstance(said, dict) and b"poison" not in value and MARK.encode() not in value and ("specversion" in said or key == "/".join(str(said.get(name)) for name in ("city", "enterprise_id", "window"))):
             yield key, value
 
 

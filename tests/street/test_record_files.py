@@ -293,7 +293,7 @@ CELLS = [
 
 
 @given(data=st.data(), kind=st.sampled_from(["gps", "scan", "heartbeat"]), form=st.sampled_from(["csv", "jsonl"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_cell_in_any_column_is_a_record_as_it_is_or_refused(data, kind, form, tmp_path_factory):
     """Whatever a cell holds: the table is read, each row is a record, and its decoder takes it or says why not."""
     folder, fields = tmp_path_factory.mktemp("cells"), list(typed_fields({"gps": Fix, "scan": Scan, "heartbeat": Heartbeat}[kind]))

@@ -27,7 +27,7 @@ def at(text):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"kind": "vehicle", "id": "v", "marked": "yes"}', "vehicle v: Expected `bool`, got `str` at key `marked`"),
+        ('{"kind": "vehicle", "id": "v", "marked": "yes"}', "vehicle v: Expected `bool | null`, got `str` at key `marked`"),
         ('{"kind": "vehicle", "id": "v", "platte": "x"}', "unknown key 'platte'; did you mean 'plate'?"),
         ('{"kind": "vehicel", "id": "v"}', "kind 'vehicel' is not a registry kind; did you mean 'vehicle'?"),
         ('{"kind": "vehicle", "id": ""}', "length >= 1"),
@@ -144,7 +144,7 @@ def test_yaml_and_csv_hold_the_same_records_as_jsonl(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, marked: maybe}", ":2: vehicle w: Expected `bool`, got `str` at key `marked`"),
+        ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, marked: maybe}", ":2: vehicle w: Expected `bool | null`, got `str` at key `marked`"),
         ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, platte: x}", ":2: vehicle w: unknown key 'platte'; did you mean 'plate'?"),
         ("r.yaml", "kind: vehicle\nid: v", ":1: a YAML registry is a list of records"),
         ("r.yaml", "- [vehicle, v]", ":1: ['vehicle', 'v'] is not a record"),

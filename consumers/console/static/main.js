@@ -37,6 +37,7 @@ async function choose(goes = true) {
   draw();
   if (!incident && !vehicle) { close(); map?.mark({}); if (wasInPanel) focusRow(before); return; }
   await refresh(goes);
+  if (isWriting()) return; // whoever was quicker than the answer stays where they are
   $('panel').scrollTop = 0;
   $('panel').focus({ preventScroll: true });
 }
