@@ -84,7 +84,7 @@ _Driving = msgspec.defstruct("_Driving", [(name, _Metres) for name in ("empty_ru
 
 
 _decode_event, _decode_data = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Data).decode
-_decode_rate, _decode_day, _decode_driving = (msgspec.json.Decoder(kind).decode for kind in (_Rate, _Day, _Driving))
+_DECODE = {kind: msgspec.json.Decoder(kind).decode for kind in (_Rate, _Day, _Driving)}
 
 
 class _Cost(msgspec.Struct):
@@ -166,9 +166,9 @@ def _rate(record: Any) -> tuple[str, dict[str, Any]]:
 
 def rate_in(value: bytes | None) -> dict[str, Any]:
     """A row of rates, of whose fields each that is made use of is what it should be; ``Malformed`` where one is not."""
-    said: Any = decoded(value or b"", _decode_rate)
     row: dict[str, Any] = decoded(value or b"", _decode_row)
-    decoded(value or b"", _decode_day if is_of_day(row) else _decode_driving if is_about_driving(row) else _decode_rate)
+    kind = _Rate if "date" not in row else _Day if is_of_day(row) else _Driving if is_about_driving(row) else _Rate
+    said: Any = decoded(value or b"", _DECODE[kind])
     if not (said.enterprise_id == CITY_WIDE or is_id(said.enterprise_id)) or not is_local_date(said.date):
         raise Malformed("no row of an enterprise's day")
     return row

@@ -93,7 +93,7 @@ class _File:
 
     def __init__(self, file: RecordFile, how: How, noted: Noted) -> None:
         self.name, self.kind, self.how, self.noted = file.name, file.kind, how, noted
-        self.taken, self.due_ms, self.reached_ms = 0, 0, 0
+        self.taken, self.reached_ms = 0, 0
         self.next: Sent | None = None
         self._records: Records | None = file.records
         self._ahead: deque[_Read] = deque()
@@ -124,14 +124,14 @@ class _File:
                 self.noted.too_long += 1
                 continue
             self.noted.broken += bool(record.problem)
-            self.due_ms = self._due(record)
-            self.reached_ms = max(self.reached_ms, self.due_ms)
-            self.next = self.due_ms, self.kind, record.key, record.value
+            due_ms = self._due_ms(record)
+            self.reached_ms = max(self.reached_ms, due_ms)
+            self.next = due_ms, self.kind, record.key, record.value
             return True
 
-    def _due(self, record: _Read) -> int:
+    def _due_ms(self, record: _Read) -> int:
         if record.time_ms is None:
-            return self.due_ms
+            return self.next[0] if self.next else 0
         if record.time_ms <= self.reached_ms + DAY_MS:
             return record.time_ms
         later_ms = sorted(later.time_ms for later in self._ahead if later.time_ms is not None)

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from streams.events import CLOCK_SUBJECT, LONGEST_TEXT_BYTES, MALFORMED, Fix, Heartbeat, Id, Packaging, Record, Reject, Scan, Text
-from streams.ids import LONGEST_ID_BYTES, RESERVED, is_id
+from streams.ids import LONGEST_ID_BYTES, NO_ID, RESERVED, is_id
 
 E = TypeVar("E", bound=Fix | Scan | Heartbeat)
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class Reader(Generic[E]):
             if text == "":
                 setattr(event, name, None)
             elif text is not None and not is_id(text):
-                raise Malformed(f"not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word - at `$.{name}`")
+                raise Malformed(f"{NO_ID} - at `$.{name}`")
 
 
 def _variant(kind: type[Any], types: dict[str, Any], *, strict: bool = False) -> Any:

@@ -10,6 +10,8 @@ RESERVED = frozenset({"*", "other"})
 """The whole city in rates and passes, and in metrics whoever is not registered."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that no id has: controls, formats, surrogates, separators of lines and paragraphs."""
+NO_ID = f"not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word"
+"""What is said of a text that is none."""
 NO_TEXT = re.compile("[\\0\ud800-\udfff]")
 """A NUL, or half a character: escapes can write them, and no text holds them."""
 

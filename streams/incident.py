@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.basis import Basis, Duty, Figures
+from streams.shown import beginning
 
 LONGEST_BEGINNING = 500
 MOST_RESPONSIBLE = 20
@@ -78,12 +79,9 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
 
 def shortened(data: IncidentData) -> IncidentData:
     """The same with the beginnings of its texts, for a message that would be too large: ids and figures are short, and stay."""
-    texts = {name: _begin(text) for name in IncidentData.__struct_fields__ if isinstance(text := getattr(data, name), str)}
-    return msgspec.structs.replace(data, **texts, responsible=tuple(map(_begin, data.responsible[:MOST_RESPONSIBLE])), evidence=data.evidence[:MOST_EVIDENCE])
-
-
-def _begin(text: str) -> str:
-    return text if len(text) <= LONGEST_BEGINNING else f"{text[:LONGEST_BEGINNING]}…"
+    texts = {name: beginning(text, LONGEST_BEGINNING) for name in IncidentData.__struct_fields__ if isinstance(text := getattr(data, name), str)}
+    responsible = tuple(beginning(name, LONGEST_BEGINNING) for name in data.responsible[:MOST_RESPONSIBLE])
+    return msgspec.structs.replace(data, **texts, responsible=responsible, evidence=data.evidence[:MOST_EVIDENCE])
 
 
 def subject_name(vehicle_id: str | None, outlet_id: str | None, enterprise_id: str | None, line_id: str | None = None) -> str:

@@ -24,6 +24,15 @@ def shown(text: object) -> str:
     return "".join(repr(character)[1:-1] if _steers(character) else character for character in plain)
 
 
+def beginning(text: str, most: int) -> str:
+    """At most so many characters of a text, and a sign where it goes on.
+
+    >>> beginning("12345", 5), beginning("123456", 5)
+    ('12345', '12345…')
+    """
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def shown_lines(text: object) -> str:
     """Several lines of text: as ``shown``, but line ends and tabs stay."""
     return re.sub(r"[^\n\t]+", lambda part: shown(part[0]), str(text))

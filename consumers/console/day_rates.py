@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from streams.clock import DAY_MS
+from streams.clock import DAY_MS, is_local_date
 from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, is_of_day
 from streams.decode import Malformed, decoded
 
@@ -30,7 +30,7 @@ def read_rate(value: bytes | None, sent_ms: int | None) -> dict[str, Any] | None
         raise Malformed("no row of rates")
     if not is_of_day(row) or "accepted" not in row:
         return None
-    if not _is_date(row["date"]) or (sent_ms is not None and row["date"] > _after(sent_ms)):
+    if not is_local_date(row["date"]) or (sent_ms is not None and row["date"] > _after(sent_ms)):
         raise Malformed("date: no local day, or one that is still to come")
     counts = {name: row.get(name, 0) for name in ("accepted", "revision")}
     if not all(type(number) is int and 0 <= number < MOST_PARCELS for number in counts.values()):
@@ -69,18 +69,6 @@ class DayRates:
         """The row of an enterprise's newest day; an empty one where there is none."""
         days = [day for name, day in self.rows if name == enterprise_id]
         return self.rows[enterprise_id, max(days)] if days else {}
-
-
-def _is_date(text: str) -> bool:
-    """Whether a text is a date as it is written in rows.
-
-    >>> [_is_date(text) for text in ("2026-06-26", "20260626", "2026-02-30", "zzzz")]
-    [True, False, False, False]
-    """
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
 
 
 def _after(sent_ms: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from streams.policy.checks import is_share
 from streams.policy.policy import Policy
 from streams.policy.wording import target_words
-from streams.registry.figure_clauses import CLAUSES
+from streams.registry.figure_clauses import clauses_of
 from streams.registry.key_figures import TITLES
 from streams.terms import LANGUAGES
 
@@ -30,7 +30,8 @@ def _figure(policy: Policy | None, name: str, value: float | None) -> dict[str, 
 def claims(policy: Policy | None, name: str) -> dict[str, Any]:
     """The target of a measure, its date and whose it is, in fields and in one sentence; the clause that speaks of it, and its words."""
     target = policy.pack.targets.get(name) if policy else None
-    clause, quote = CLAUSES.get(name, {}).get(policy.pack.city.adcode, (None, "")) if policy else (None, "")
+    spoken = clauses_of(policy.pack.city.adcode, policy.pack.document.title) if policy else {}
+    clause, quote = spoken.get(name, (None, ""))
     if target is None:
         return {"target": None, "by": None, "source": None, "clause": clause, "quote": quote, "words": None}
     sentence = target_words(name, target)

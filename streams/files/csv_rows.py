@@ -36,7 +36,11 @@ def separator_of(text: str, known: Collection[str]) -> str:
 def first_words(text: str) -> str:
     """The first line that says something: blank rows and Excel's ``sep=;`` say nothing."""
     lines = (found[0] for found in re.finditer(r"[^\r\n]+", text))
-    return next((line for line in lines if line.strip(_BLANK) and not _SEPARATOR_NAMED.fullmatch(line.strip(_BLANK))), "")
+    return next((line for line in lines if line.strip(_BLANK) and not _names_a_separator(line)), "")
+
+
+def _names_a_separator(line: str) -> bool:
+    return _SEPARATOR_NAMED.fullmatch(line.strip(_BLANK)) is not None
 
 
 def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
@@ -50,7 +54,7 @@ def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]
         cells = [cell.strip() for cell in row.cells]
         if not any(cells):
             continue
-        if heading is None and _SEPARATOR_NAMED.fullmatch(separator.join(cells).strip(_BLANK)):
+        if heading is None and _names_a_separator(separator.join(cells)):
             continue
         if heading is None:
             heading = cells

@@ -15,7 +15,7 @@ from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_beside, read_small
 from streams.files.typed_yaml import YamlSource
-from streams.ids import LONGEST_ID_BYTES, is_id
+from streams.ids import NO_ID, is_id
 from streams.patterns import compile_pattern
 from streams.policy.checks import exempts_everybody, is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
 from streams.policy.claims import claim_problem, document_problem, exemptions, misplaced, misquotes, target_problem
@@ -27,6 +27,7 @@ from streams.policy.zone_file import LONGEST_TEXT_BYTES
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES, judged
+from streams.shown import beginning
 
 PACKS = Path(__file__).parent.parent / "policies"
 _HINTS = {"source": "; say source: document (with its clause) or source: operator"}
@@ -172,7 +173,7 @@ class _Source(YamlSource):
         rules: list[tuple[tuple[Any, ...], str]] = [(("rules", index, "id"), rule.id) for index, rule in enumerate(pack.rules)]
         for path, name in [(("policy",), pack.policy), (("city", "adcode"), pack.city.adcode), *rules]:
             if not is_id(name):
-                raise self.bad(path, f"{path[-1]} {name[:80]!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
+                raise self.bad(path, f"{path[-1]} {name[:80]!r} is {NO_ID}")
 
     def check(self, pack: Pack) -> None:
         """What types cannot say: names that must exist, ids that must be unique, ranges that must run forward."""
@@ -263,8 +264,7 @@ class _Source(YamlSource):
         try:
             compile_pattern(pattern)
         except ValueError as error:
-            shortened = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"
-            raise self.bad(path, f"{path[-1]} {shortened!r} is {error}") from None
+            raise self.bad(path, f"{path[-1]} {beginning(pattern, 80)!r} is {error}") from None
 
 
 def _texts(held: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:

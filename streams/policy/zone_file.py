@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from streams.errors import BadInput
-from streams.ids import LONGEST_ID_BYTES, NO_TEXT, is_id
+from streams.ids import NO_ID, NO_TEXT, is_id
 
 _WGS84 = re.compile(r"(.*[:/])?(CRS84|EPSG[:/]+([\d.]+[:/])?4326|WGS ?84)", re.IGNORECASE)
 _CGCS2000 = re.compile(r".*EPSG[:/]+([\d.]+[:/])?(4490|4479|4480)", re.IGNORECASE)
@@ -61,7 +61,7 @@ def _add(found: Zones, feature: Any, number: int, text: str, where: str) -> None
     try:
         properties = feature["properties"]
         if not is_id(given := _text(properties, "id")):
-            raise ValueError(f"id {given[:80]!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word")
+            raise ValueError(f"id {given[:80]!r} is {NO_ID}")
         zone_id = given
         names = tuple(_text(properties, key) or zone_id for key in ("name_zh", "name_en"))
         kind = _text(properties, "kind")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from streams.events import LONGEST_TEXT_BYTES
-from streams.ids import LONGEST_ID_BYTES, NO_TEXT, is_id
+from streams.ids import NO_ID, NO_TEXT, is_id
 from streams.registry.records import AnyEntry, Pass
+from streams.shown import beginning
 
 _IDS = {"id", "plate", "device_id", "enterprise_id", "vehicle_id", "city", "cities", "township", "driver_ids", "vehicle_ids", "zones"}
 """Keys that name somebody or something, one or several."""
@@ -17,13 +18,9 @@ def text_problem(entry: AnyEntry) -> str | None:
     for name, value in zip(entry.__struct_fields__, msgspec.structs.astuple(entry), strict=True):
         for text in value if isinstance(value, list) else (value,) if isinstance(value, str) else ():
             if name in _IDS and not is_id(text) and not (text == "*" and name == "zones" and isinstance(entry, Pass)):
-                return f"{name} {_begin(text)!r} is not an id: 1 to {LONGEST_ID_BYTES} bytes that can be seen, and no reserved word"
+                return f"{name} {beginning(text, 80)!r} is {NO_ID}"
             if len(text) > LONGEST_TEXT_BYTES // 4 and len(text.encode("utf-8", "replace")) > LONGEST_TEXT_BYTES:
-                return f"{name} {_begin(text)!r} is longer than {LONGEST_TEXT_BYTES} bytes"
+                return f"{name} {beginning(text, 80)!r} is longer than {LONGEST_TEXT_BYTES} bytes"
             if not text.isprintable() and NO_TEXT.search(text):
-                return f"{name} {_begin(text)!r} holds a character that no text has"
+                return f"{name} {beginning(text, 80)!r} holds a character that no text has"
     return None
-
-
-def _begin(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:80]}…"

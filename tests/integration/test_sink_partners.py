@@ -17,15 +17,14 @@ import requests
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from conftest import get, wait_for
+from alertmanager import running_alertmanager
+from conftest import wait_for
 from receiver import Receiver, header, says
 
 from consumers.message import Message
 from consumers.sinks import open_sink
 from consumers.sinks.webhook import public_key
-from deploy import leash
 from deploy.broker import free_port
-from deploy.debian import command_for
 from streams.errors import NotTaken, Unavailable
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -115,23 +114,10 @@ def test_mail_with_login_after_starttls_reaches_everybody_in_words_of_both_scrip
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory):
     """Its API's address."""
-    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-    if program is None:
-        pytest.skip(f"Alertmanager is missing; install it with: {command_for('prometheus-alertmanager')}")
-    home, port = tmp_path_factory.mktemp("alertmanager"), free_port()
+    home = tmp_path_factory.mktemp("alertmanager")
     (home / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
-    command = [
-        program, f"--config.file={home / 'alertmanager.yml'}", f"--storage.path={home}", f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
-        "--web.route-prefix=/alerts", "--log.level=warn",
-    ]  # fmt: skip
-    with (home / "log").open("wb") as log:
-        process = leash.start(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        wait_for("Alertmanager", lambda: get(f"http://127.0.0.1:{port}/alerts/-/ready"))
-        yield f"http://127.0.0.1:{port}/alerts"
-    finally:
-        process.kill()
-        process.wait()
+    with running_alertmanager(home / "alertmanager.yml", home, "/alerts") as url:
+        yield url
 
 
 def alerts(url, incident_id):

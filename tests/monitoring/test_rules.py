@@ -6,15 +6,13 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from contextlib import contextmanager
 
 import pytest
 import receiver
 import yaml
+from alertmanager import running_alertmanager
 from conftest import ROOT, get, wait_for
 
-from deploy import leash
-from deploy.broker import free_port
 from monitoring.dashboard_lint import BY_CITY_TOO
 from monitoring.watched_site import sooner
 from streams import metrics
@@ -281,29 +279,11 @@ def test_every_alert_is_routed_by_its_severity_and_the_dead_man_most_often():
     assert hook == {"url": f"http://notifier:{metrics.NOTIFIER_PORT}/v1/alerts", "send_resolved": True, "http_config": {"authorization": {"credentials_file": "/run/secrets/alerts_token"}}}
 
 
-@contextmanager
-def running_alertmanager(configuration, home):
-    """Alertmanager with a configuration; the address of its alerts."""
-    program = shutil.which("prometheus-alertmanager")
-    if program is None:
-        pytest.skip("prometheus-alertmanager is missing; it is a package of Debian")
-    address = f"127.0.0.1:{free_port()}"
-    log = (home / "log").open("wb")
-    command = [program, f"--config.file={configuration}", f"--storage.path={home}", f"--web.listen-address={address}", "--cluster.listen-address="]
-    child = leash.start(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    try:
-        wait_for("Alertmanager", lambda: get(f"http://{address}/-/ready"))
-        yield f"http://{address}/api/v2/alerts"
-    finally:
-        child.kill()
-        child.wait()
-
-
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory):
     """Alertmanager with our configuration; its address."""
-    with running_alertmanager(FOLDER / "alertmanager.yml", tmp_path_factory.mktemp("alertmanager")) as address:
-        yield address
+    with running_alertmanager(FOLDER / "alertmanager.yml", tmp_path_factory.mktemp("alertmanager")) as url:
+        yield f"{url}/api/v2/alerts"
 
 
 def post_alerts(address, alerts):
@@ -339,9 +319,9 @@ def test_each_alert_is_delivered_where_nothing_mutes_it(tmp_path):
     (tmp_path / "token").write_text("t")
     text = sooner((FOLDER / "alertmanager.yml").read_text("utf-8")).replace(f"http://notifier:{metrics.NOTIFIER_PORT}/v1/alerts", url)
     (tmp_path / "alertmanager.yml").write_text(text.replace("/run/secrets/alerts_token", str(tmp_path / "token")), "utf-8")
-    with running_alertmanager(tmp_path / "alertmanager.yml", tmp_path) as alerts:
+    with running_alertmanager(tmp_path / "alertmanager.yml", tmp_path) as alertmanager:
         raised = [{"labels": {"alertname": rule["alert"], "severity": rule["labels"]["severity"], "namespace": rule["alert"].lower()}} for rule in ALERTS]
-        post_alerts(alerts, raised)
+        post_alerts(f"{alertmanager}/api/v2/alerts", raised)
         wait_for(lambda: f"{sorted(set(NAMES) - told)} to be delivered", lambda: told == set(NAMES))
     server.shutdown()
     server.server_close()
