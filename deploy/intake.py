@@ -60,6 +60,9 @@ class Intake:
             chunk = Chunk(file.name, [], [])
             for line, value in file.records:
                 if value is None:
+                    if chunk.lines:  # refusals are told in the order of lines
+                        yield chunk
+                        chunk = Chunk(file.name, [], [])
                     self.outcomes[NAMES[kind]][MALFORMED] += 1
                     self._refuse(kind, file.name, line, MALFORMED, None, TOO_LONG)
                     continue

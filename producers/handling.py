@@ -42,15 +42,15 @@ class Handling:
         """Count a step that is sent; what its scan says, it says for the first time."""
         said: Counter[str] = Counter()
         if mode := fields.get("mode"):
-            said.update(mode_known=1, rail=mode == "rail", air=mode == "air")
+            said.update(mode_known=1, rail=int(mode == "rail"), air=int(mode == "air"))
         if vehicle_id := fields.get("vehicle_id"):
-            said.update(vehicle_known=1, joint=self.owner_of[vehicle_id] != enterprise_id)
+            said.update(vehicle_known=1, joint=int(self.owner_of[vehicle_id] != enterprise_id))
         if kind == "delivered":
             hour = local_datetime(event_time_ms, self.policy.timezone).hour
-            said.update(delivered=1, night_delivered=not DAY_HOURS[0] <= hour < DAY_HOURS[1])
+            said.update(delivered=1, night_delivered=int(not DAY_HOURS[0] <= hour < DAY_HOURS[1]))
             said[f"in {(event_time_ms - accepted_ms) // HOUR_MS} h"] += 1
             if method := fields["delivery_method"]:
-                said.update(method_known=1, locker=method == "locker")
+                said.update(method_known=1, locker=int(method == "locker"))
         for subject in (enterprise_id, "*"):
             self.counts.setdefault((subject, self.policy.days.date_of(event_time_ms)), Counter()).update(said)
 

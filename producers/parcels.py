@@ -48,7 +48,7 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
         if enterprise == gap.enterprise_id and any(gap.from_ms <= event_time_ms < gap.until_ms for _, event_time_ms, _ in parcel.steps):
             continue
         for subject in (enterprise, "*"):
-            counts.setdefault((subject, day), Counter()).update(accepted=1, electronic=parcel.electronic, green=bool(parcel.packaging.green))
+            counts.setdefault((subject, day), Counter()).update(accepted=1, electronic=int(parcel.electronic), green=int(bool(parcel.packaging.green)))
         for step, scan in enumerate(parcel.scans(city=city, **wrongs)):
             if scan.event_time_ms <= end_ms:
                 out.append(scan)

@@ -396,6 +396,8 @@ def test_a_line_beyond_a_megabyte_is_refused_and_the_others_are_read(tmp_path, j
         assert f"first refusal: {path}:2: malformed: a line of more than 1,000,000 bytes" in text
         noted = Noted()
         assert len(list(read_records([path], None, noted))) == 3 and noted.too_long == 3
+    path.write_bytes("\n".join([first, "broken", "z" * (MOST_LINE_BYTES + 1), second]).encode())
+    assert f"first refusal: {path}:2: malformed" in judge("--gps", path, "--encoding", "utf-8")[1], "a line before the one that is too long"
 
 
 @given(lines=st.lists(st.sampled_from([b"", b" ", b"{}", b"x" * 70_000, b"[1,", b"\xff", b"\r"]), max_size=8), ends=st.booleans())

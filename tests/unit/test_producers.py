@@ -122,6 +122,17 @@ def test_the_same_seed_gives_the_same_traffic(city):
     assert max(f.speed_kmh for f in first) < 120
 
 
+@pytest.mark.parametrize("scans", [1, 2, 5, 40])
+@pytest.mark.parametrize("pack", packs())
+def test_the_truth_of_a_few_parcels_can_be_read_back(pack, scans):
+    """Of one parcel each count is the first, which is a number, too."""
+    policy, truth = load_policy(pack), Truth()
+    registry = Registry(policy.timezone)
+    registry.add(sample_registry(policy, 50, 7))
+    parcels(policy, registry, truth, scans=scans, end_ms=NOON, seed=3)
+    assert msgspec.json.decode(msgspec.json.encode(truth), type=Truth) == truth and truth.rates
+
+
 def test_parcels_meet_their_truth(city):
     policy, registry = city
     made = fleet(city, NOON, 3, minutes=1, vehicles=3)
