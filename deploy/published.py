@@ -12,7 +12,7 @@ from deploy.verdict import newest
 from streams.answers import Answer, once, read_answer
 from streams.basis import Basis, Duty, Figures
 from streams.clock import is_local_date
-from streams.counts import CITY_WIDE, FEATURES, HANDLING, SAID_OR_NOT, is_of_day
+from streams.counts import CITY_WIDE, FEATURES, HANDLING, SAID_OR_NOT, is_of_day, is_of_outlet
 from streams.decode import AnyId, Malformed, decoded
 from streams.events import LAST_MS
 from streams.ids import id_of, is_id
@@ -81,10 +81,13 @@ _LATER = (*HANDLING, "screened", *(f"{measure}_known" for measure in SAID_OR_NOT
 _Rate = msgspec.defstruct("_Rate", [(name, _Number, 0) for name in _LATER], bases=(_Row,))
 _Day = msgspec.defstruct("_Day", [(name, _Number) for name in ("accepted", *FEATURES[:8])], bases=(_Rate,), kw_only=True)
 _Driving = msgspec.defstruct("_Driving", [(name, _Metres) for name in ("empty_run_m", "known_run_m")], bases=(_Rate,), kw_only=True)
+_Outlet = msgspec.defstruct("_Outlet", [("outlet_id", AnyId)], bases=(_Rate,), kw_only=True)
+_KINDS = ((is_of_day, _Day), (is_about_driving, _Driving), (is_of_outlet, _Outlet))
+"""What a row is about, and what it must hold to be that."""
 
 
 _decode_event, _decode_data = msgspec.json.Decoder(_Event).decode, msgspec.json.Decoder(_Data).decode
-_DECODE = {kind: msgspec.json.Decoder(kind).decode for kind in (_Rate, _Day, _Driving)}
+_DECODE = {kind: msgspec.json.Decoder(kind).decode for kind in (_Rate, _Day, _Driving, _Outlet)}
 
 
 class _Cost(msgspec.Struct):
@@ -167,7 +170,7 @@ def _rate(record: Any) -> tuple[str, dict[str, Any]]:
 def rate_in(value: bytes | None) -> dict[str, Any]:
     """A row of rates, of whose fields each that is made use of is what it should be; ``Malformed`` where one is not."""
     row: dict[str, Any] = decoded(value or b"", _decode_row)
-    kind = _Rate if "date" not in row else _Day if is_of_day(row) else _Driving if is_about_driving(row) else _Rate
+    kind = next((kind for is_one, kind in _KINDS if "date" in row and is_one(row)), _Rate)
     said: Any = decoded(value or b"", _DECODE[kind])
     if not (said.enterprise_id == CITY_WIDE or is_id(said.enterprise_id)) or not is_local_date(said.date):
         raise Malformed("no row of an enterprise's day")

@@ -53,7 +53,7 @@ TEMPLATES = {
         **RATE, "window": "2026-06-25", **dict.fromkeys(("accepted", *OF_ACCEPTED, *ON_THEIR_WAY), 1), "transit_known": 2, "transit_hours": {"5": 1, "30": 1}, "transit_median_hours": 5, "transit_p90_hours": 30,
         **{f"{name}_known": 1 for name in OF_ACCEPTED}, "electronic_rate": 1.0, "green_rate": 0.5, "locker_rate": None, "electronic_forecast": 0.9,
     },
-    "day of driving": {**RATE, "window": "empty run 2026-06-25", "empty_run_m": 1.5, "known_run_m": 2.5, "empty_run_ratio": 0.6, "night_run_m": 0.5, "run_m": 4.0, "night_run_ratio": 0.125},
+    "day of driving": {**RATE, "window": "driven 2026-06-25", "empty_run_m": 1.5, "known_run_m": 2.5, "empty_run_ratio": 0.6, "night_run_m": 0.5, "run_m": 4.0, "night_run_ratio": 0.125},
     "day of lines": {**RATE, "window": "lines 2026-06-25", "lines_run": 1, "lines": 2},
     "day of a loading zone": {**RATE, "window": "parking 2026-06-25 poison", "zone_id": "poison", "stops": 3, "occupied_ms": 60_000},
     "day of an outlet": {**RATE, "window": "outlet poison", "outlet_id": "poison"},

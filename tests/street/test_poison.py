@@ -8,6 +8,7 @@ import json
 import os
 import random
 from contextlib import suppress
+from datetime import date
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -21,13 +22,16 @@ from poison import LETTER, LETTERS, MARK, TOPICS, kinds, records
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
 from deploy.dead import _read
-from deploy.published import _answer, _rate, incident_in
+from deploy.published import _answer, _rate, incident_in, rate_in
+from deploy.report.content import Published, as_json, gather
+from deploy.report.page import as_html
+from deploy.report.tables import as_csv
 from streams.city.contributions import decode_contribution
 from streams.decode import FIXES, HEARTBEATS, SCANS
 from streams.enterprises.confirmations import answered
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
-from streams.policy.reader import decode_policy
+from streams.policy.reader import decode_policy, load_policy
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
 from streams.watermark import decode_clock
@@ -55,6 +59,20 @@ def test_every_reader_reads_it_or_says_that_it_cannot(name):
         for value in kinds(seed).values():
             with suppress(ValueError, BadInput, RecursionError):
                 READERS[name](value or b"")
+
+
+def test_a_report_can_be_made_of_whatever_is_read():
+    """A row of rates or an incident that is read is one of which every figure, table and page can be made."""
+    rows, incidents = [], []
+    for seed in range(SEED, SEED + 3):
+        for value in kinds(seed).values():
+            for held, read in ((rows, rate_in), (incidents, incident_in)):
+                with suppress(ValueError, RecursionError):
+                    held.append(read(value))
+    policy = load_policy("hohhot-2019")
+    made = gather(policy, Registry(policy.timezone), Published([*rows, *({**row, "enterprise_id": "*"} for row in rows)], [{**data, "city": "150100"} for data in incidents]), date(2026, 6, 25), date(2026, 6, 26))
+    assert len(rows) > 300 and len(incidents) > 50 and made["days"] and made["parking"] and made["transit"]
+    assert as_json(made) and as_csv(made) and as_html(made)
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[", b"\xff", None])
