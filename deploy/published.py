@@ -150,10 +150,16 @@ def credit(bootstrap: str) -> dict[str, dict[str, Any]]:
 
 
 def _credit(record: Any) -> tuple[str, dict[str, Any]]:
-    said, row = decoded(record.value or b"", _decode_credit), decoded(record.value, _decode_row)
+    row = standing_in(record.value)
+    return row["subject"], row
+
+
+def standing_in(value: bytes | None) -> dict[str, Any]:
+    """A standing with its reasons; ``Malformed`` where there is none."""
+    said, row = decoded(value or b"", _decode_credit), decoded(value or b"", _decode_row)
     if not all(0 <= cost.at_ms < LAST_MS and cost.rule in RULES for cost in said.reasons):
         raise Malformed("a reason is none of ours")
-    return said.subject, row
+    return row
 
 
 def _answer(record: Any) -> Answer:

@@ -57,11 +57,12 @@ def published_now(bootstrap: str) -> Published:
 def judged_files(folder: Path) -> Published:
     """What a folder holds that ``judge`` wrote (no feedback)."""
     try:
-        summary = orjson.loads((folder / "summary.json").read_bytes())
+        summary = {**orjson.loads((folder / "summary.json").read_bytes())}
         rates = [orjson.loads(line) for line in (folder / "rates.jsonl").read_bytes().splitlines()]
         rows = [*rates, *(row for name in ("driven", "handled", "outlets", "fleet") for row in summary.get(name, ()))]
         incidents = [published.judged_incident_in(_as_published(orjson.loads(line))) for line in (folder / "incidents.jsonl").read_bytes().splitlines()]
-        return Published([published.rate_in(_as_published(row)) for row in rows], incidents, credit=summary.get("credit", []))
+        credit = [published.standing_in(_as_published(row)) for row in summary.get("credit", [])]
+        return Published([published.rate_in(_as_published(row)) for row in rows], incidents, credit=credit)
     except OSError as error:
         raise BadInput(f"{error.filename}: {error.strerror}; --judged takes the folder given to ./yicheng judge --out") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -70,7 +71,8 @@ def judged_files(folder: Path) -> Published:
 
 def _as_published(row: Row) -> bytes:
     """A row that ``judge`` wrote as it would stand in its topic: files hold the last revision alone, and of a day no other window."""
-    return orjson.dumps({"revision": 1, "window": row.get("date"), **row})
+    said = {"revision": 1, **row}
+    return orjson.dumps({"window": said.get("date"), **said})
 
 
 def judged_policy(folder: Path) -> str:

@@ -177,6 +177,20 @@ def test_bad_input_is_one_line(yicheng, judged, arguments, says):
     assert done.returncode == 2 and says in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["summary.json", "rates.jsonl", "incidents.jsonl"])
+@pytest.mark.parametrize("odd", ["5", "null", "[]", "{}", "[[]]", '"text"', '{"date": 5}', '{"credit": [5], "driven": [{}]}', "{", "\x00", "[" * 5_000])
+def test_files_that_judge_did_not_write_are_refused(judged, name, odd, tmp_path):
+    for kept in ("summary.json", "rates.jsonl", "incidents.jsonl"):
+        (tmp_path / kept).write_bytes((judged[1] / kept).read_bytes())
+    (tmp_path / name).write_text(odd)
+    if name == "summary.json" and odd in {"{}", '{"date": 5}'}:  # one of before says less
+        assert judged_files(tmp_path).rates
+        return
+    with pytest.raises(BadInput) as caught:
+        judged_files(tmp_path)
+    assert "is not what ./yicheng judge writes" in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
 def test_the_command_writes_a_page(yicheng, judged, tmp_path):
     period = ("--from", "2026-06-25", "--until", "2026-06-27", "--judged", judged[1], "--registry", judged[1] / "registry.jsonl")
     done = yicheng.run("report", *period, "--out", tmp_path / "report.html")
