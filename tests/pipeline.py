@@ -110,9 +110,9 @@ class Pipeline:
         """No more than such a share of what was announced was ever taken back, and of vehicles only for a late fix of theirs; returns how many were announced."""
         events = events_of(self.sink)
         announced, rules = taken_back(events)
-        assert len(rules) <= share * announced, rules
+        assert len(rules) <= share * announced, Counter(rules)
         vehicles = {event["data"]["vehicle_id"] for event in events if event["type"] == "yicheng.incident.retracted.v1"} - {None}
-        assert not vehicles or vehicles <= set(self.overtaken()), rules
+        assert not vehicles or vehicles <= set(self.overtaken()), Counter(rules)
         return announced
 
     def overtaken(self):

@@ -9,7 +9,7 @@ from console.console_site import Site, filled, users_file
 from console.test_login import log_in
 
 AXE = "() => axe.run(document, { resultTypes: ['violations'] }).then((found) => found.violations.map((one) => [one.id, one.help, ...one.nodes.slice(0, 5).map((node) => node.html.slice(0, 200))]))"
-READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
+READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.rows.length >= 10"
 VIEWS = {
     "": "#list li, #list tr, #list [data-incident]", "#view=rates": "#view table", "#view=outlets": "#outlets-table table", "#view=replay": "#replay form", "#view=policy": "#policy-panel h3",
     "incident": "#panel h2", "vehicle": "#panel h2",

@@ -147,7 +147,7 @@ def test_a_link_leads_to_an_incident_with_its_clause_and_its_vehicle(demo, watch
     assert "不接受回复" in text and page.locator("#panel form").count() == 0
     page.click("#panel [data-vehicle]")
     page.wait_for_function("(id) => document.querySelector('#panel h2').textContent === id", arg=row["vehicle_id"])
-    assert page.locator("#panel [data-incident]").count() > 0
+    page.wait_for_selector("#panel [data-incident]")
     page.go_back()
     page.wait_for_function("(text) => document.querySelector('#panel').textContent.includes(text)", arg=row["reason_zh"])
     other.open("/?lang=en#incident=nobody")

@@ -16,7 +16,7 @@ import pipeline as pipeline_module
 import pytest
 from aiokafka import AIOKafkaProducer
 from conftest import get, wait_for
-from pipeline import Pipeline, records_of
+from pipeline import Pipeline, in_order, records_of
 from poison import LETTER, LETTERS, MARK, TOPICS, kinds, records
 
 from consumers.incident_events import read_event
@@ -124,7 +124,7 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
     print(f"seed {SEED}")
     rng = random.Random(SEED)
     gps, scans = ([line.strip() for line in open_lines(str(GOLDEN / f"{name}.jsonl.zst")) if line.strip()] for name in ("gps", "scans"))
-    gps = gps[: len(gps) // 4]
+    rows = in_order(gps[: len(gps) // 4], scans)
     poison = list(records(SEED))
     rng.shuffle(poison)
     third = len(poison) // 3
@@ -135,11 +135,10 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
         wait_for("readiness", lambda child=child: get(f"{child.url}/readyz"))
     send_poison(pipeline, [record for record in poison[:third] if record[0] in {"courier.gps.v1", "courier.scan.v1"}])
     asyncio.run(send_what_others_can(pipeline.bootstrap))
-    half = len(gps) // 2
-    pipeline.send("courier.gps.v1", "vehicle_id", gps[:half])
+    half = len(rows) // 2
+    pipeline.send_rows(rows[:half])
     send_poison(pipeline, poison[third : 2 * third])
-    pipeline.send("courier.scan.v1", "waybill_id", scans)
-    pipeline.send("courier.gps.v1", "vehicle_id", gps[half:])
+    pipeline.send_rows(rows[half:])
     send_poison(pipeline, poison[2 * third :])
     pipeline.producer.flush()
     pipeline.drained()
