@@ -20,11 +20,11 @@ from consumers.message import Message
 from consumers.outbox_rows import Entry
 from streams import metrics
 from streams.clock import now_ms
-from streams.cloudevents import structured
-from streams.decode import Malformed, decoded
 from streams.errors import Unavailable
-from streams.pages import PLAIN, Answer, Request
-from streams.shown import shown
+from streams.process.pages import PLAIN, Answer, Request
+from streams.wire.cloudevents import structured
+from streams.wire.decode import Malformed, decoded
+from streams.words.shown import shown
 
 log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from consumers.masking import MASKED, Masked
 from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput
 from streams.files.key_files import read_key_file
-from streams.ids import is_id
-from streams.pages import is_loopback
+from streams.process.pages import is_loopback
 from streams.settings import Settings
+from streams.wire.ids import is_id
 
 Audience = Literal["police", "enterprise"]
 LinkMaker = Callable[[str, Audience, frozenset[Masked]], str]

@@ -27,13 +27,13 @@ from consumers.answer_links import PATH, Link, Links
 from consumers.answering import Answering, Refused
 from consumers.audit import Audit
 from consumers.feedback_api import FEEDBACK_PATH, FeedbackApi
-from streams import pages
-from streams.answers import ACTION_WORDS, LONGEST_BY, LONGEST_REASON, NEED_OBJECTION, Answer, made_answer
-from streams.basis import Words, basis_words
 from streams.clock import now_ms
 from streams.errors import BadInput
-from streams.pages import Page, Request
-from streams.terms import SEVERITIES, STATES
+from streams.process import pages
+from streams.process.pages import Page, Request
+from streams.wire.answers import ACTION_WORDS, LONGEST_BY, LONGEST_REASON, NEED_OBJECTION, Answer, made_answer
+from streams.words.basis import Words, basis_words
+from streams.words.terms import SEVERITIES, STATES
 
 ANSWERS_PATH = "/v1/answers"
 FORM = "application/x-www-form-urlencoded"

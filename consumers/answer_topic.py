@@ -8,9 +8,9 @@ from contextlib import suppress
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from streams.answers import Answer, record_of
 from streams.errors import Unavailable
-from streams.topics import FEEDBACK
+from streams.wire.answers import Answer, record_of
+from streams.wire.topics import FEEDBACK
 
 WITHIN_MS = 6_000
 """Somebody waits for the page, and a page has ten seconds."""

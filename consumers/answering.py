@@ -12,13 +12,13 @@ import structlog
 from consumers.audit import Audit
 from consumers.incident_events import Reported, read_event
 from consumers.masking import Masked, masked
-from streams.answers import NEED_OBJECTION, Answer, Standing, standing
-from streams.basis import Basis, Duty, Figures, Words
 from streams.clock import DAY_MS
-from streams.decode import Malformed, decoded
 from streams.errors import Unavailable, YichengError
-from streams.incident import Evidence
 from streams.lifecycle import RETRACTED
+from streams.wire.answers import NEED_OBJECTION, Answer, Standing, standing
+from streams.wire.decode import Malformed, decoded
+from streams.wire.incident import Evidence
+from streams.words.basis import Basis, Duty, Figures, Words
 
 log = structlog.get_logger()
 

@@ -18,14 +18,14 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams import metrics
-from streams.answers import ACTIONS, Answer, Standing, read_answer, standing
 from streams.clock import now_ms
 from streams.counts import OTHER
-from streams.decode import Malformed, decoded
 from streams.lifecycle import RETRACTED
+from streams.process.unreadable import passed_over
 from streams.settings import Settings
-from streams.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
-from streams.unreadable import passed_over
+from streams.wire.answers import ACTIONS, Answer, Standing, read_answer, standing
+from streams.wire.decode import Malformed, decoded
+from streams.wire.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from dateutil.rrule import rrule, rrulestr
 from streams.clock import DAY_MS, local_datetime
 from streams.errors import BadInput
 from streams.files.small_files import read_small
-from streams.shown import shown
 from streams.windows import Window
+from streams.words.shown import shown
 
 LONGEST_MS = 366 * DAY_MS
 """A calendar that is open for longer than that at a stretch is never closed."""

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from consumers.incident_events import Reported
 from consumers.rule_names import rule_words
-from streams.basis import BASIS_WORDS, DUTY_WORDS, MARKS, Words, basis_words
 from streams.clock import local_datetime
 from streams.lifecycle import OPEN, Kind
-from streams.terms import LANGUAGES, SEVERITIES, Lang, speed_words, term
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, MARKS, Words, basis_words
+from streams.words.terms import LANGUAGES, SEVERITIES, Lang, speed_words, term
 
 KINDS: dict[Kind, Words] = {
     "opened": Words("新事件", "new"), "updated": Words("有更新", "updated"), "closed": Words("已结束", "over"), "retracted": Words("已撤回", "taken back"),

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from consumers.answering import Answering, Refused
-from streams import pages
-from streams.answers import Action, made_answer
-from streams.basis import Words
 from streams.clock import now_ms
-from streams.decode import Malformed, decoded
 from streams.errors import BadInput
-from streams.ids import is_id
-from streams.pages import Request
+from streams.process import pages
+from streams.process.pages import Request
+from streams.wire.answers import Action, made_answer
+from streams.wire.decode import Malformed, decoded
+from streams.wire.ids import is_id
+from streams.words.basis import Words
 
 FEEDBACK_PATH = "/v1/feedback"
 JSON = "application/json"

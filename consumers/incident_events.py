@@ -7,9 +7,9 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from streams.decode import NESTED_MOST, Malformed, decoded, depth
-from streams.events import LAST_MS
 from streams.lifecycle import Kind
+from streams.wire.decode import NESTED_MOST, Malformed, decoded, depth
+from streams.wire.events import LAST_MS
 
 LARGEST_BYTES = 1_000_000
 _EVENT_ID = re.compile(r"[A-Za-z0-9._/:-]{1,200}")
@@ -20,7 +20,7 @@ Moment = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
 
 
 class Reported(msgspec.Struct):
-    """What the notifier asks of an incident (streams/incident.py); all but the first three may be missing."""
+    """What the notifier asks of an incident (streams/wire/incident.py); all but the first three may be missing."""
 
     incident_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     revision: Annotated[int, msgspec.Meta(ge=1, le=2**31)]

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from streams.errors import Unavailable
 from streams.settings import Settings
-from streams.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
+from streams.wire.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
 
 SESSION_TIMEOUT_MS = 10_000
 LONGEST_STEP_MS = 3_600_000

@@ -40,18 +40,18 @@ from consumers.routes import Destination, Routing
 from consumers.routes_file import in_force
 from consumers.ways_out import WaysOut
 from streams import metrics
-from streams.answers import ACTIONS, NO_ANSWERS, read_answer
 from streams.clock import DAY_MS, now_ms
-from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
-from streams.ids import is_id
 from streams.lifecycle import OPEN, RETRACTED
-from streams.logs import configure_logs
-from streams.pages import Page, is_loopback
+from streams.process.logs import configure_logs
+from streams.process.pages import Page, is_loopback
+from streams.process.stopping import PROCESS_GRACE_S, stopping
+from streams.process.unreadable import passed_over
 from streams.settings import Settings
-from streams.stopping import PROCESS_GRACE_S, stopping
-from streams.topics import INCIDENTS
-from streams.unreadable import passed_over
+from streams.wire.answers import ACTIONS, NO_ANSWERS, read_answer
+from streams.wire.decode import Malformed
+from streams.wire.ids import is_id
+from streams.wire.topics import INCIDENTS
 
 log = structlog.get_logger()
 

@@ -14,11 +14,11 @@ from consumers.route import FIELDS, OPERATOR, Route, hold
 from consumers.routes_schema import RouteEntry, several
 from consumers.rule_names import RULE_NAMES
 from consumers.wording import wording_problem
-from streams.basis import BASIS_WORDS
 from streams.clock import DAY_MS
 from streams.errors import nearest
-from streams.shown import shown
-from streams.terms import SEVERITIES, duration_words
+from streams.words.basis import BASIS_WORDS
+from streams.words.shown import shown
+from streams.words.terms import SEVERITIES, duration_words
 
 NAME = re.compile(r"[\w.-]{1,60}")
 _CITY = re.compile(r"\d{6}")

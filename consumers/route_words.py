@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from consumers.facts import KINDS
 from consumers.incident_events import IncidentEvent
 from consumers.route import FIELDS, Route, hold
-from streams.basis import Words
 from streams.clock import local_datetime
-from streams.shown import shown
-from streams.terms import duration_words
+from streams.words.basis import Words
+from streams.words.shown import shown
+from streams.words.terms import duration_words
 
 if TYPE_CHECKING:
     from consumers.routes import Destination, Routing

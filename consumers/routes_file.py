@@ -28,7 +28,7 @@ from streams.errors import BadInput, nearest
 from streams.files.small_files import read_small
 from streams.files.typed_yaml import YamlSource
 from streams.settings import Settings
-from streams.shown import shown
+from streams.words.shown import shown
 
 log = structlog.get_logger()
 

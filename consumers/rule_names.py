@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import streams
-from streams.basis import Words
+from streams.words.basis import Words
 
 _TITLE = re.compile(r'^TITLE_ZH = "(.+)"$', re.MULTILINE)
 

@@ -27,12 +27,12 @@ from consumers.incident_events import IncidentEvent, Reported
 from consumers.masking import Masked, masked
 from consumers.message import Message
 from consumers.rule_names import rule_words
-from streams.basis import Words
 from streams.clock import local_datetime
-from streams.cloudevents import structured
 from streams.errors import nearest
-from streams.shown import shown
-from streams.terms import LANGUAGES, Lang
+from streams.wire.cloudevents import structured
+from streams.words.basis import Words
+from streams.words.shown import shown
+from streams.words.terms import LANGUAGES, Lang
 
 Language = Literal["zh", "en", "both"]
 LONGEST_TITLE = 200

@@ -13,7 +13,6 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from streams import topics
 from streams.errors import BadInput, Unavailable
 from streams.policy.checks import pack_record
 from streams.policy.policy import Policy
@@ -21,7 +20,8 @@ from streams.policy.reader import decode_policy
 from streams.registry.changes import Changes, changes_of
 from streams.registry.records import AnyEntry, decode_versions
 from streams.registry.registry import Registry
-from streams.shown import shown
+from streams.wire import topics
+from streams.words.shown import shown
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from streams.policy.pack import Rule
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, zone_list
 from streams.rules import RULES
-from streams.shown import shown
-from streams.terms import DAYS, Lang, date_words, listed, span_words
+from streams.words.shown import shown
+from streams.words.terms import DAYS, Lang, date_words, listed, span_words
 
 
 class Moment(NamedTuple):

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from streams.basis import Words
 from streams.errors import BadInput, nearest
 from streams.policy.conditions import alternative_words, claim_words, exempt_words, title_words
 from streams.policy.pack import Exemption, Rule
@@ -15,7 +14,8 @@ from streams.policy.wording import clause_words, rule_basis_words, rule_words
 from streams.registry.records import Enterprise, Pass, Vehicle
 from streams.registry.registry import Subject
 from streams.rules import RULES
-from streams.terms import BODIES, CLASSES, ENERGIES, PASSES, Lang, either, listed
+from streams.words.basis import Words
+from streams.words.terms import BODIES, CLASSES, ENERGIES, PASSES, Lang, either, listed
 
 if TYPE_CHECKING:
     from deploy.applies import Moment

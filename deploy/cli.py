@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from streams.stopping import INTERRUPTED, interrupt, leave, stopping
+from streams.process.stopping import INTERRUPTED, interrupt, leave, stopping
 
 if __name__ == "__main__":
     stopping.watch()  # what follows takes a while to be read
@@ -31,7 +31,7 @@ from deploy.commands import (
     up,
 )
 from streams.errors import YichengError
-from streams.shown import shown
+from streams.words.shown import shown
 
 OWN_FILES_ONLY = 0o077
 """The umask of every process: what it makes, plates and keys therein, is for the user that runs it."""

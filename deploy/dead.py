@@ -13,11 +13,11 @@ from kafka.errors import OffsetOutOfRangeError
 
 from deploy.admin import CLOSE_TIMEOUT_MS, readable, reader, send_records
 from streams.clock import local_datetime
-from streams.events import FIRST_MS, LAST_MS
 from streams.policy.policy import Policy
 from streams.runtime.dead_letters import KINDS
-from streams.shown import shown
-from streams.topics import DEAD, LATE
+from streams.wire.events import FIRST_MS, LAST_MS
+from streams.wire.topics import DEAD, LATE
+from streams.words.shown import shown
 
 PATIENCE_S = 10.0
 SHOWN_MOST = 4_000

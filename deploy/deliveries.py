@@ -11,7 +11,7 @@ from consumers.outbox_log import MOST_SHOWN, Again, again, failed, logged, numbe
 from consumers.outbox_rows import DELIVERED, STATES, Delivery
 from streams.errors import BadInput
 from streams.settings import Settings
-from streams.shown import shown
+from streams.words.shown import shown
 
 COLUMNS = "number\tmade\tincident\tsink\troute\tstep\tstate\ttries\ttook ms\tanswer"
 

@@ -19,7 +19,7 @@ from streams import metrics
 from streams.errors import YichengError
 from streams.policy.reader import load_policy, packs
 from streams.settings import Settings
-from streams.shown import shown
+from streams.words.shown import shown
 
 
 def examine(settings: Settings) -> int:

@@ -8,8 +8,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.admin import read_topic
 from streams.clock import now_ms
-from streams.topics import CLOCK, PARTIALS
 from streams.watermark import CLOCK_KEY, DISORDER_MS, INPUTS, Clock, decode_clock
+from streams.wire.topics import CLOCK, PARTIALS
 
 Ends = dict[TopicPartition, int]
 

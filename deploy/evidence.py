@@ -19,8 +19,6 @@ from deploy.evidence_records import AROUND_MS, Found, KafkaRecord, Window, recor
 from deploy.evidence_seal import RECORDS, with_manifest, write_zip
 from deploy.published import incident_in
 from deploy.report.page import printed
-from streams.answers import Answer, once, read_answer
-from streams.decode import FIXES, SCANS, Malformed
 from streams.errors import BadInput, nearest
 from streams.geo import to_wgs84
 from streams.policy.policy import Policies, Policy
@@ -28,7 +26,9 @@ from streams.policy.reader import decode_policy, load_policy, packs
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
 from streams.rules import judged
-from streams.topics import FEEDBACK, GPS, INCIDENTS, POLICY, REGISTRY, SCAN
+from streams.wire.answers import Answer, once, read_answer
+from streams.wire.decode import FIXES, SCANS, Malformed
+from streams.wire.topics import FEEDBACK, GPS, INCIDENTS, POLICY, REGISTRY, SCAN
 
 TIMEZONE = ZoneInfo("Asia/Shanghai")
 """Where no pack says another."""

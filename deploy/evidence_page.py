@@ -15,10 +15,10 @@ from deploy.evidence_records import event_id_of
 from deploy.report.atlas import FOOT, KM_PER_DEGREE, PATTERNS, View, bounds, corners_of, scale_bar, zone_shape
 from deploy.report.network import zone_on_map
 from deploy.report.plots import DARK, INK, LINE, WIDTH, picture, tag, text
-from streams.answers import ACTION_WORDS
-from streams.basis import Words, basis_words
 from streams.policy.conditions import title_words
-from streams.terms import STATES
+from streams.wire.answers import ACTION_WORDS
+from streams.words.basis import Words, basis_words
+from streams.words.terms import STATES
 
 if TYPE_CHECKING:
     from deploy.evidence import Case, TrackPoint

@@ -13,9 +13,9 @@ from kafka.partitioner.default import murmur2
 
 from deploy.admin import CLOSE_TIMEOUT_MS, read_records, reader
 from streams.clock import MINUTE_MS
-from streams.decode import Malformed, decoded
-from streams.events import FUTURE_TOLERANCE_MS
-from streams.topics import GPS, SCAN, Topic
+from streams.wire.decode import Malformed, decoded
+from streams.wire.events import FUTURE_TOLERANCE_MS
+from streams.wire.topics import GPS, SCAN, Topic
 
 AROUND_MS = 10 * MINUTE_MS
 """So much of a vehicle's way before and after an incident belongs to the picture."""

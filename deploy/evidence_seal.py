@@ -23,7 +23,7 @@ from deploy.evidence_records import KafkaRecord, is_whole
 from streams.errors import BadInput, YichengError
 from streams.files.key_files import read_key_file
 from streams.files.small_files import read_small
-from streams.shown import shown
+from streams.words.shown import shown
 
 MANIFEST, SIGNATURE, RECORDS = "manifest.json", "manifest.sig", "records.jsonl"
 FORMAT = "yicheng evidence 1"

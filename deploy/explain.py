@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streams.basis import BASIS_WORDS, MARKS, Basis
 from streams.policy.conditions import exemption_bases
 from streams.policy.pack import Pack, Rule
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
 from streams.policy.wording import calendars_words, document_words, rule_words, target_words, zone_list
 from streams.rules import RULES
-from streams.shown import shown
-from streams.terms import Lang, listed
+from streams.words.basis import BASIS_WORDS, MARKS, Basis
+from streams.words.shown import shown
+from streams.words.terms import Lang, listed
 
 _MARKS: dict[Basis | None, str] = {"encouraged": "+", "illustrative": "°"}
 """How clauses are marked that demand nothing."""

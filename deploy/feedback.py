@@ -10,14 +10,14 @@ from typing import Any
 from consumers.audit import Audit
 from deploy import published
 from deploy.admin import produce
-from streams.answers import NEED_OBJECTION, NO_ANSWERS, Answer, made_answer, record_of
-from streams.answers import standing as answers_come_to
 from streams.clock import local_datetime, now_ms
-from streams.cloudevents import subject_of
 from streams.errors import BadInput, nearest
 from streams.policy.policy import Policy
-from streams.shown import shown
-from streams.topics import FEEDBACK
+from streams.wire.answers import NEED_OBJECTION, NO_ANSWERS, Answer, made_answer, record_of
+from streams.wire.answers import standing as answers_come_to
+from streams.wire.cloudevents import subject_of
+from streams.wire.topics import FEEDBACK
+from streams.words.shown import shown
 
 
 def standing(bootstrap: str) -> dict[str, dict[str, Any]]:

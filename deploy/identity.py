@@ -9,8 +9,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.runtime.origin import Origin, refuse_foreign, unsigned
-from streams.state_records import COMMIT_MARKER
-from streams.topics import ALL
+from streams.wire.state_records import COMMIT_MARKER
+from streams.wire.topics import ALL
 
 KEY_BYTES = 32
 LOOK_S = 5.0

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.errors import BadInput
-from streams.events import DUPLICATE, LATE, MALFORMED, REASONS, Record, Reject
 from streams.files.record_columns import NAMES
 from streams.files.record_files import MOST_LINE_BYTES, How, open_records
 from streams.files.text_files import STDIN, size_of
-from streams.shown import shown
+from streams.wire.events import DUPLICATE, LATE, MALFORMED, REASONS, Record, Reject
+from streams.words.shown import shown
 
 CHUNK_RECORDS = 2_000
 TOO_LONG = f"a line of more than {MOST_LINE_BYTES:,} bytes"

@@ -22,26 +22,26 @@ from streams.city.ledger import CityLedger
 from streams.city.rates import fleet_rows
 from streams.clock import END_MS
 from streams.counts import CITY_WIDE, outlet_row, rate_row
-from streams.decode import Malformed
 from streams.enterprises.confirmations import Answered, answered
 from streams.enterprises.credit import charge_of
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput
-from streams.events import Reject
 from streams.files.record_files import How
 from streams.files.text_files import open_lines
-from streams.incident import IncidentData
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies, Policy
 from streams.registry.figure_clauses import clauses_of
 from streams.registry.registry import Registry
-from streams.topics import FEEDBACK, GPS
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition, as_transition
 from streams.vehicles.partition import new_partition
+from streams.wire.decode import Malformed
+from streams.wire.events import Reject
+from streams.wire.incident import IncidentData
+from streams.wire.topics import FEEDBACK, GPS
 
 IDENTITY_KEY = b"yicheng"
 Taken = tuple[Counter[str], list[Reject]]

@@ -29,12 +29,12 @@ from deploy.verdict import Produced, TruthComparison, compare, how_alarms_stood,
 from deploy.waiting import until
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
+from streams.process.stopping import INTERRUPTED, interrupt, stopping
 from streams.registry.files import load_registry
 from streams.registry.registry import Registry
 from streams.settings import Settings
-from streams.shown import shown
-from streams.stopping import INTERRUPTED, interrupt, stopping
-from streams.topics import ALL, INCIDENTS
+from streams.wire.topics import ALL, INCIDENTS
+from streams.words.shown import shown
 
 DRAIN_TIMEOUT_S = 60.0
 REFRESH_S = 0.25

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.supervisor import Process
 from streams.counts import CITY_WIDE
-from streams.shown import shown
+from streams.words.shown import shown
 
 LATEST_SHOWN = 6
 RATES_KEPT = 8

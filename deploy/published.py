@@ -9,16 +9,16 @@ import msgspec
 
 from deploy.admin import readable
 from deploy.verdict import newest
-from streams.answers import Answer, once, read_answer
-from streams.basis import Basis, Duty, Figures
 from streams.clock import is_local_date
 from streams.counts import CITY_WIDE, FEATURES, HANDLING, SAID_OR_NOT, is_of_day, is_of_outlet
-from streams.decode import AnyId, Malformed, decoded
-from streams.events import LAST_MS
-from streams.ids import id_of, is_id
 from streams.rules import RULES
-from streams.topics import CREDIT, FEEDBACK, INCIDENTS, RATES
 from streams.vehicles.empty_run import is_about_driving
+from streams.wire.answers import Answer, once, read_answer
+from streams.wire.decode import AnyId, Malformed, decoded
+from streams.wire.events import LAST_MS
+from streams.wire.ids import id_of, is_id
+from streams.wire.topics import CREDIT, FEEDBACK, INCIDENTS, RATES
+from streams.words.basis import Basis, Duty, Figures
 
 
 class _Data(msgspec.Struct):

@@ -17,16 +17,17 @@ from msgspec import inspect
 
 from deploy.cli import app
 from deploy.explain import rule_table
-from streams import metrics, topics
-from streams.answers import Answer
-from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
+from streams import metrics
 from streams.clock import DAY_MS
 from streams.errors import BadInput, LostState, YichengError
-from streams.events import EXPLAINED, Fix, Heartbeat, Scan
+from streams.process.stopping import INTERRUPTED
 from streams.registry.records import KINDS
 from streams.rules import RULES, judged
 from streams.settings import Settings
-from streams.stopping import INTERRUPTED
+from streams.wire import topics
+from streams.wire.answers import Answer
+from streams.wire.events import EXPLAINED, Fix, Heartbeat, Scan
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, Words
 
 REFERENCE = Path(__file__).with_name("reference.md")
 HEAD = """# Reference 参考

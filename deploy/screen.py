@@ -14,8 +14,8 @@ from rich.text import Text
 
 from deploy.progress import Progress
 from streams.policy.policy import Policy
-from streams.shares import percent, target_percent
-from streams.shown import shown
+from streams.words.shares import percent, target_percent
+from streams.words.shown import shown
 
 LINE_EVERY_S = 5.0
 REDRAWN_HZ = 4

@@ -15,8 +15,8 @@ from deploy.report.words import target_label
 from deploy.screen import TARGETS
 from deploy.verdict import TruthComparison, how_alarms_stood, latest_incidents, read_produced
 from streams.policy.policy import Policy
-from streams.shares import percent
-from streams.shown import shown
+from streams.words.shares import percent
+from streams.words.shown import shown
 
 MOST_DIFFERENCES = 20
 

@@ -11,10 +11,10 @@ from kafka.errors import TopicAlreadyExistsError
 
 from deploy.admin import CLOSE_TIMEOUT_MS, administer, read_records, reader
 from deploy.waiting import until
-from streams import topics
 from streams.errors import YichengError
 from streams.runtime.preflight import is_made_anew
-from streams.state_records import decode_header
+from streams.wire import topics
+from streams.wire.state_records import decode_header
 
 DELETED_WITHIN_S = 30.0
 

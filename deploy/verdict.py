@@ -12,10 +12,10 @@ import orjson
 
 from producers.truth import Truth
 from streams.clock import LocalDays
-from streams.cloudevents import subject_of
 from streams.counts import HANDLING, is_of_day
 from streams.rules import judged
 from streams.vehicles.empty_run import is_about_driving
+from streams.wire.cloudevents import subject_of
 
 
 class Produced(msgspec.Struct):

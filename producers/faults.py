@@ -11,7 +11,7 @@ import orjson
 
 from streams.clock import duration_ms
 from streams.errors import BadInput, nearest
-from streams.events import Fix, Scan
+from streams.wire.events import Fix, Scan
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,11 +14,11 @@ from producers.faults import Sent
 from producers.handling import Handling
 from producers.truth import TrueIncident, Truth
 from streams.clock import END_MS, bound_ms
-from streams.events import Heartbeat, Packaging, Scan
 from streams.policy.policy import Policy
 from streams.registry.records import Enterprise, Outlet
 from streams.registry.registry import Registry
 from streams.rules.blacklisted_enterprise import Terms
+from streams.wire.events import Heartbeat, Packaging, Scan
 
 ASKED_AT_ACCEPTANCE = {"unverified_sender": "real_name_verified", "uninspected_parcel": "inspected", "unscreened_parcel": "screened"}
 """Rules about what an accepted scan says ``false`` to, and the field."""

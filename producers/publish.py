@@ -20,9 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from producers.faults import Sent
 from streams.errors import Unavailable
-from streams.events import CLOCK_SUBJECT, Heartbeat
-from streams.stopping import stopping
-from streams.topics import ANSWERS_WITHIN_MS, GPS, HEARTBEAT, SCAN
+from streams.process.stopping import stopping
+from streams.wire.events import CLOCK_SUBJECT, Heartbeat
+from streams.wire.topics import ANSWERS_WITHIN_MS, GPS, HEARTBEAT, SCAN
 
 TOPICS = {"gps": GPS.name, "scan": SCAN.name, "heartbeat": HEARTBEAT.name}
 CLOSE_S = 10.0

@@ -14,11 +14,11 @@ import orjson
 
 from producers.faults import Sent
 from streams.clock import DAY_MS
-from streams.events import LAST_MS
 from streams.files.record_columns import KEYS
 from streams.files.record_files import MOST_LINE_BYTES, How, RecordFile, Records, open_records
 from streams.files.text_files import size_of
-from streams.ids import is_id
+from streams.wire.events import LAST_MS
+from streams.wire.ids import is_id
 
 MOST_OPEN = 200
 """So many files are read at once; a file that begins while so many others last waits until one of them has ended."""

@@ -20,10 +20,10 @@ from producers.offenders import Offender, Offenders, Report
 from producers.streets import Streets
 from producers.truth import DAY_HOURS, TrueIncident, Truth
 from streams.clock import local_datetime
-from streams.events import Fix
 from streams.geo import haversine_m
 from streams.policy.policy import Policy
 from streams.registry.registry import Registry
+from streams.wire.events import Fix
 
 FIVE_MINUTES_MS = 300_000
 _LOADS: tuple[Literal["full", "partial", "empty"], ...] = ("full", "partial", "empty")

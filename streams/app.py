@@ -25,6 +25,7 @@ from faust.types import TP
 from yarl import URL
 
 from streams import metrics
+from streams.process.stopping import stopping
 from streams.runtime import patches
 from streams.runtime.answer_stage import AnswerStage
 from streams.runtime.checkpoint import Checkpoint
@@ -41,8 +42,7 @@ from streams.runtime.stage import StatefulStage
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, fail_fast
 from streams.settings import Settings
-from streams.stopping import stopping
-from streams.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
+from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""

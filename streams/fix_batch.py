@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.clock import END_MS
-from streams.events import LOADS, Fix
+from streams.wire.events import LOADS, Fix
 
 _STIR = np.int64(0x9E3779B97F4A7C15 - 2**64)
 """So that the hash of two things is not the same when they change places."""

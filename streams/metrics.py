@@ -9,8 +9,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 from streams.errors import Unavailable
-from streams.exposition import Exposition
-from streams.pages import PLAIN, Page, PageServer
+from streams.process.exposition import Exposition
+from streams.process.pages import PLAIN, Page, PageServer
 
 _AGE_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200, 86400, 604800)
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.3, 1, 3, 10, 60)

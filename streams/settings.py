@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from streams.errors import BadInput, closest, nearest
 from streams.files.plain_yaml import compose_plain, is_absent
 from streams.files.small_files import read_small
-from streams.shown import shown
+from streams.words.shown import shown
 
 GC_THRESHOLDS = (50_000, 5, 1_000)
 """State has no cycles, and looking through all of it for some takes hundreds of ms."""

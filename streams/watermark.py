@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from streams.clock import BEGINNING_MS, END_MS
-from streams.topics import FEEDBACK, GPS, HEARTBEAT, SCAN
+from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, SCAN
 
 DISORDER_MS = 3_000
 """F: so much later than a record of later event time a record may arrive in ordered traffic."""

@@ -13,9 +13,9 @@ import structlog
 
 from streams import metrics
 from streams.app import build_app
-from streams.logs import LIBRARIES, configure_logs
+from streams.process.logs import LIBRARIES, configure_logs
+from streams.process.stopping import PROCESS_GRACE_S, stopping
 from streams.settings import GC_THRESHOLDS, Settings
-from streams.stopping import PROCESS_GRACE_S, stopping
 
 log = structlog.get_logger()
 

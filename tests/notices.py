@@ -4,8 +4,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from consumers.incident_events import read_event
-from streams.cloudevents import cloudevent
-from streams.incident import Evidence, IncidentData
+from streams.wire.cloudevents import cloudevent
+from streams.wire.incident import Evidence, IncidentData
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 

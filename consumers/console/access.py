@@ -27,10 +27,10 @@ from consumers.console.replies import refusal
 from consumers.console.sessions import Sessions
 from consumers.console.users import ROLES, Role, UsersFile
 from consumers.masking import Masked
-from streams.answers import read_answer
 from streams.errors import BadInput, Unavailable, YichengError
-from streams.pages import is_loopback
+from streams.process.pages import is_loopback
 from streams.settings import Settings
+from streams.wire.answers import read_answer
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ from kafka.errors import KafkaError
 from consumers.console.signs import FAILED, NO_ANSWER, Signs
 from streams.clock import now_ms
 from streams.settings import Settings
-from streams.topics import ANSWERS_WITHIN_MS
 from streams.watermark import INPUTS
+from streams.wire.topics import ANSWERS_WITHIN_MS
 
 log = structlog.get_logger()
 

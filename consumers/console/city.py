@@ -28,15 +28,15 @@ from consumers.console.signs import Signs
 from consumers.console.tracks import Tracks
 from consumers.console.views import MEASURES, outlets_view, policy_view, rates_view
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
-from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.counts import CITY_WIDE
-from streams.events import Fix
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
 from streams.registry.key_figures import network
 from streams.registry.records import Enterprise, decode_versions
 from streams.registry.registry import Registry
+from streams.wire.events import Fix
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 
 RATE_OVER_S = 10.0
 REDRAWN_EVERY_S = 20.0

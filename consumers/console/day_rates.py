@@ -11,7 +11,7 @@ import msgspec
 
 from streams.clock import DAY_MS, is_local_date
 from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, is_of_day
-from streams.decode import Malformed, decoded
+from streams.wire.decode import Malformed, decoded
 
 DAYS = 30
 """So many days, the newest, are kept and drawn."""

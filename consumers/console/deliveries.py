@@ -10,7 +10,7 @@ from consumers.outbox_file import FILE
 from consumers.outbox_log import logged
 from consumers.outbox_rows import DELIVERED, STATES, Delivery
 from streams.errors import BadInput
-from streams.shown import shown
+from streams.words.shown import shown
 
 MOST_SHOWN = 200
 

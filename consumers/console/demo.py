@@ -19,9 +19,9 @@ from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour, WayCollector
 from consumers.console.signs import REPLAYED
 from streams.clock import DAY_MS, HOUR_MS
-from streams.decode import Malformed
 from streams.errors import BadInput, YichengError
-from streams.events import LATE, SYNTHETIC, TOO_MANY
+from streams.wire.decode import Malformed
+from streams.wire.events import LATE, SYNTHETIC, TOO_MANY
 
 log = structlog.get_logger()
 T = TypeVar("T")

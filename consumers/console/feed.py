@@ -29,11 +29,11 @@ from consumers.console.past_records import end_offsets, open_consumer
 from consumers.console.replay import Hour
 from streams import metrics
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
-from streams.decode import Malformed
 from streams.errors import BadInput, Unavailable
+from streams.process.unreadable import passed_over
 from streams.settings import Settings
-from streams.topics import BY_BROKER, FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
-from streams.unreadable import passed_over
+from streams.wire.decode import Malformed
+from streams.wire.topics import BY_BROKER, FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from streams.policy.policy import Policy
 from streams.policy.wording import target_words
 from streams.registry.figure_clauses import clauses_of
 from streams.registry.key_figures import TITLES
-from streams.terms import LANGUAGES
+from streams.words.terms import LANGUAGES
 
 
 def figures_view(policy: Policy | None, measured: Mapping[str, float], elsewhere: Iterable[str]) -> list[dict[str, Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from streams.decode import FIXES
-from streams.events import Fix, refuse_fix
 from streams.geo import to_wgs84
+from streams.wire.decode import FIXES
+from streams.wire.events import Fix, refuse_fix
 
 
 class ReadFixes(NamedTuple):

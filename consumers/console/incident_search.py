@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from consumers.console.incidents import Held, Order
-from streams.decode import Malformed
-from streams.ids import is_id
+from streams.wire.decode import Malformed
+from streams.wire.ids import is_id
 
 CHOSEN = {"rule": "rule", "city": "city", "enterprise": "enterprise_id", "severity": "severity", "basis": "basis"}
 """What a question may choose by, and the field of an incident that it is about."""

@@ -13,13 +13,13 @@ import msgspec
 import orjson
 
 from consumers.incident_events import Reported, read_event
-from streams.answers import Answer, made_answer, read_answer, record_of, standing
 from streams.clock import MINUTE_MS
-from streams.decode import Malformed, decoded
 from streams.errors import BadInput
-from streams.events import LAST_MS
-from streams.ids import is_id
 from streams.lifecycle import OPEN, RETRACTED
+from streams.wire.answers import Answer, made_answer, read_answer, record_of, standing
+from streams.wire.decode import Malformed, decoded
+from streams.wire.events import LAST_MS
+from streams.wire.ids import is_id
 
 MOST_INCIDENTS = 200_000
 """So many are held: of those that are over the oldest are let go of. An open one is held as long as it is open."""

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.console.positions import SILENT_MS, Fleet
-from streams.events import Fix
 from streams.geo import ZoneIndex
 from streams.policy.zone_file import read_zones
 from streams.registry.records import Vehicle
 from streams.registry.registry import Registry
+from streams.wire.events import Fix
 
 MOST_LISTED = 500
 """So many vehicles are listed; all are counted."""

@@ -15,7 +15,7 @@ from consumers.console.deliveries import deliveries_of
 from consumers.console.heat import heat
 from consumers.console.incident_search import Question, cursor, question_of, search
 from consumers.console.replies import json_reply, refusal
-from streams.decode import Malformed
+from streams.wire.decode import Malformed
 
 NAMED_BY = ("vehicle_id", "outlet_id", "line_id", "enterprise_id", "incident_id")
 """In these, and in plates for those who see them, a text is looked for."""

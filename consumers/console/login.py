@@ -15,10 +15,10 @@ from consumers.console.city import City
 from consumers.console.replies import asked_of, json_reply, line_in, refusal
 from consumers.console.sessions import LONGEST_S, BackOff
 from consumers.console.users import NAME, Role
-from streams.answers import LONGEST_REASON
-from streams.decode import Malformed
 from streams.errors import Unavailable
-from streams.ids import is_id
+from streams.wire.answers import LONGEST_REASON
+from streams.wire.decode import Malformed
+from streams.wire.ids import is_id
 
 WRONG = "no such name, or another password / 用户名或密码不正确"
 

@@ -31,10 +31,10 @@ from consumers.console.login import LogIn
 from consumers.console.users import ROLES, Role
 from streams.errors import BadInput, Unavailable
 from streams.files.key_files import read_key_file
-from streams.ids import is_id
-from streams.pages import is_loopback
+from streams.process.pages import is_loopback
 from streams.settings import Settings
-from streams.shown import shown
+from streams.wire.ids import is_id
+from streams.words.shown import shown
 
 log = structlog.get_logger()
 

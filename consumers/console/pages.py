@@ -25,9 +25,9 @@ from consumers.console.replay import Hour
 from consumers.console.replies import asked_of, json_reply, refusal
 from streams.clock import now_ms
 from streams.counts import CITY_WIDE
-from streams.decode import Malformed
 from streams.errors import Unavailable, YichengError
-from streams.ids import is_id
+from streams.wire.decode import Malformed
+from streams.wire.ids import is_id
 
 log = structlog.get_logger()
 

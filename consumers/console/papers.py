@@ -8,7 +8,7 @@ import msgspec
 
 from streams.registry.records import AnyEntry, Driver, Vehicle
 from streams.registry.registry import Registry
-from streams.terms import CLASSES, ENERGIES
+from streams.words.terms import CLASSES, ENERGIES
 
 
 def papers_of(record: AnyEntry | None, registry: Registry, now_ms: int) -> dict[str, Any] | None:

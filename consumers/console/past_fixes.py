@@ -7,8 +7,8 @@ from typing import NamedTuple
 from consumers.console.fixes import read_fixes
 from consumers.console.past_records import past_records
 from streams.clock import MINUTE_MS
-from streams.events import Fix
-from streams.topics import GPS
+from streams.wire.events import Fix
+from streams.wire.topics import GPS
 
 LATE_MS = 2 * MINUTE_MS
 """Fixes that arrived so long after an instant are still looked at."""

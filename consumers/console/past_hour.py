@@ -16,9 +16,9 @@ from kafka.partitioner.default import murmur2
 
 from consumers.console.past_records import PastRecords, past_records
 from consumers.console.replay import MOST_FIXES, Hour, WayCollector
-from streams.decode import Malformed, decoded
-from streams.events import FUTURE_TOLERANCE_MS, refuse_time
-from streams.topics import BY_BROKER, DEAD, GPS, LATE
+from streams.wire.decode import Malformed, decoded
+from streams.wire.events import FUTURE_TOLERANCE_MS, refuse_time
+from streams.wire.topics import BY_BROKER, DEAD, GPS, LATE
 
 MOST_RECORDS = 3_000_000
 MOST_S = 20.0

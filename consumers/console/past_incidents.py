@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from consumers.console.past_records import PastRecords, end_offsets, past_records
 from consumers.incident_events import read_event
-from streams.decode import Malformed
 from streams.errors import Unavailable
-from streams.topics import INCIDENTS
+from streams.wire.decode import Malformed
+from streams.wire.topics import INCIDENTS
 
 AT_ONCE = 200
 """So many records of each partition are read before the ones in front of them."""

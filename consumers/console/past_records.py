@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LeaderNotAvailableError
 
 from streams.errors import Unavailable
-from streams.topics import METADATA_MAX_AGE_MS
+from streams.wire.topics import METADATA_MAX_AGE_MS
 
 ANSWERS_WITHIN_MS = 5_000
 RECORDS_AT_ONCE = 5_000

@@ -10,7 +10,7 @@ from consumers.console.zones import zone_states
 from streams.clock import bound_ms, local_date
 from streams.errors import BadInput
 from streams.policy.policy import Policies, Policy
-from streams.terms import LANGUAGES, Lang
+from streams.words.terms import LANGUAGES, Lang
 
 Sentences = Callable[[Policy, str, tuple[float, float], Lang], str]
 """What ``policy check --date --at`` says of a policy, a local date or instant, a place (longitude, latitude) and in a language."""

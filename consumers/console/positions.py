@@ -17,8 +17,8 @@ import numpy as np
 
 from consumers.console import clusters
 from streams.clock import MINUTE_MS
-from streams.events import Fix
 from streams.geo import haversine_m
+from streams.wire.events import Fix
 
 MOVING, STANDING, OFFENDING, SILENT = range(4)
 STATES = ("moving", "standing", "offending", "silent")

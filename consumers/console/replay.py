@@ -13,9 +13,9 @@ import numpy as np
 
 from consumers.console.positions import SILENT_MS
 from streams.clock import HOUR_MS, MINUTE_MS
-from streams.decode import FIXES, Malformed
-from streams.events import refuse_fix
 from streams.geo import haversine_m, to_wgs84
+from streams.wire.decode import FIXES, Malformed
+from streams.wire.events import refuse_fix
 
 STOP_RADIUS_M, STOP_MS = 30.0, 2 * MINUTE_MS
 """A vehicle stops where it stays within so many metres of where it came to stand, for so long at least."""

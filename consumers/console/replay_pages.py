@@ -20,11 +20,11 @@ from consumers.console.replay import MOST_VEHICLES, STOP_MS, STOP_RADIUS_M, Hour
 from consumers.console.replies import json_reply, refusal
 from consumers.console.zones import zone_states
 from streams.clock import HOUR_MS, MINUTE_MS, local_datetime
-from streams.decode import Malformed
 from streams.errors import YichengError
-from streams.ids import is_id
 from streams.policy.policy import Policies
 from streams.registry.records import Vehicle
+from streams.wire.decode import Malformed
+from streams.wire.ids import is_id
 
 KEPT_S, MOST_KEPT = 120.0, 50
 """A vehicle's hour is remembered for so long, so that a file of it holds what the page shows."""

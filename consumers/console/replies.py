@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from streams.decode import Malformed
+from streams.wire.decode import Malformed
 
 
 async def asked_of(request: web.Request) -> dict[str, Any]:

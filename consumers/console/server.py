@@ -25,9 +25,9 @@ from consumers.console.replay_pages import ReplayPages
 from consumers.console.tiles import Tiles, read_tiles
 from streams import metrics
 from streams.errors import Unavailable
-from streams.logs import configure_logs
+from streams.process.logs import configure_logs
+from streams.process.stopping import PROCESS_GRACE_S, stopping
 from streams.settings import Settings
-from streams.stopping import PROCESS_GRACE_S, stopping
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from pmtiles.reader import MmapSource, Reader
 from pmtiles.tile import Compression, TileType
 
 from streams.errors import BadInput
-from streams.pages import is_loopback
+from streams.process.pages import is_loopback
 from streams.settings import Settings
 
 RASTER = {TileType.PNG: "image/png", TileType.JPEG: "image/jpeg", TileType.WEBP: "image/webp", TileType.AVIF: "image/avif"}

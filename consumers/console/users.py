@@ -22,7 +22,7 @@ from streams.errors import BadInput
 from streams.files.key_files import read_key_file
 from streams.files.small_files import read_small
 from streams.files.typed_yaml import YamlSource
-from streams.shown import shown
+from streams.words.shown import shown
 
 log = structlog.get_logger()
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from consumers.console.day_rates import DAYS
 from consumers.console.figures import claims, figures_view
-from streams.basis import MARKS
 from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, rule_words, target_words
 from streams.registry.key_figures import TITLES
 from streams.registry.records import AnyEntry, Facility, Line, Outlet
 from streams.registry.registry import Registry
+from streams.words.basis import MARKS
 
 MEASURES = {feature: {"electronic": "electronic_waybill", "green": "green_packaging"}.get(feature, feature) for feature in (*RATES_OF, *SAID_OR_NOT)}
 """The rates that rows have, and what packs call them."""

@@ -10,8 +10,8 @@ import msgspec
 
 from consumers.incident_events import Reported, read_event
 from consumers.message import Message
-from streams.decode import Malformed
-from streams.shown import shown
+from streams.wire.decode import Malformed
+from streams.words.shown import shown
 
 COLUMNS = ("message_id", "title", *Reported.__struct_fields__)
 """What each column holds; those of an incident are empty for a message about something else."""

@@ -15,7 +15,7 @@ from consumers.sinks._https import Answer, HttpsClient
 from consumers.sinks._options import Reach
 from consumers.sinks._public import is_this_machine
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
-from streams.shown import shown
+from streams.words.shown import shown
 
 ANSWER_BYTES = 16_384
 """Longer is no answer of a robot."""

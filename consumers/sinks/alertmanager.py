@@ -13,9 +13,9 @@ from consumers.incident_events import IncidentEvent, read_event
 from consumers.message import Message
 from consumers.sinks._https import HttpsClient
 from consumers.sinks._options import Reach, read_options
-from streams.decode import Malformed
 from streams.errors import BadInput
-from streams.shown import shown
+from streams.wire.decode import Malformed
+from streams.words.shown import shown
 
 OPEN_FOR_S = 7 * 86_400.0
 """So long an alert fires that nothing more is heard of; without an end Alertmanager would take it for resolved after five minutes."""

@@ -101,8 +101,8 @@ def _events(file: Path) -> list[IncidentEvent]:
     import json
 
     from consumers.incident_events import read_event
-    from streams.decode import Malformed
     from streams.files.small_files import read_small
+    from streams.wire.decode import Malformed
 
     try:
         text = read_small(file).strip()

@@ -11,11 +11,11 @@ import typer
 from deploy.commands.options import current_settings
 from deploy.commands.printed import print_text, say
 from streams.errors import BadInput
-from streams.shown import shown
+from streams.words.shown import shown
 
 if TYPE_CHECKING:
     from streams.policy.policy import Policy
-    from streams.terms import Lang
+    from streams.words.terms import Lang
 
 app = typer.Typer(help="Policy packs.", no_args_is_help=True)
 
@@ -91,7 +91,7 @@ def policy_new(
 
 def language_of(lang: str | None) -> Lang:
     """The language that is asked for, else that of the system: Chinese where its locale is, else English; ``BadInput`` where it is neither."""
-    from streams.terms import is_chinese
+    from streams.words.terms import is_chinese
 
     if lang is None:
         return "zh" if is_chinese() else "en"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from streams.shown import shown_lines
+from streams.words.shown import shown_lines
 
 
 def say(text: object) -> None:

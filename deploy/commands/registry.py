@@ -10,9 +10,9 @@ import typer
 
 from deploy.commands.options import Encoding, Seed, current_settings, policy_named
 from deploy.commands.printed import say
-from streams.basis import Words
 from streams.errors import YichengError
-from streams.shown import shown_json
+from streams.words.basis import Words
+from streams.words.shown import shown_json
 
 if TYPE_CHECKING:
     from streams.policy.pack import Pack

@@ -11,7 +11,7 @@ import typer
 from deploy.commands.options import current_settings, local_date, policy_named
 from deploy.commands.printed import print_text, say
 from streams.errors import BadInput, YichengError, nearest
-from streams.shown import shown_json
+from streams.words.shown import shown_json
 
 if TYPE_CHECKING:
     from deploy.report.content import Published

@@ -9,8 +9,8 @@ from deploy.dashboards import boards, panels
 from deploy.dashboards.panels import GREEN, NUMBER, ORANGE, RED, SECONDS, SHARE, WORSE_FROM_ONE, About
 from deploy.dashboards.queries import CITY, RULE, Query, chosen, latest, number_in, pending, quantile, series, unanswered
 from streams import metrics
-from streams.answers import ACTION_WORDS, NO_ANSWERS
 from streams.counts import OTHER
+from streams.wire.answers import ACTION_WORDS, NO_ANSWERS
 
 NO_ANSWER = ("尚无答复", "no answers yet")
 NO_NOTIFIER = ("通知进程未运行", "no notifier is running")

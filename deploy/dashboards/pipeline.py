@@ -9,7 +9,7 @@ from deploy.dashboards import boards, panels
 from deploy.dashboards.panels import BYTES, GREEN, NUMBER, ORANGE, PER_SECOND, RED, SECONDS, SHARE, WORSE_FROM_ONE, About, steps
 from deploy.dashboards.queries import CITY, FIRING, PROCESSES, WORKERS, Query, chosen, latest, number_in, per_second, quantile, series
 from streams import metrics
-from streams.events import EXPLAINED
+from streams.wire.events import EXPLAINED
 
 NO_WORKER = ("没有工作进程在运行", "no worker is running")
 NO_CONSOLE = ("没有控制台在运行", "no console is running")

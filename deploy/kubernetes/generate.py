@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from streams.settings import Settings
-from streams.topics import ALL, Topic, kafka_config
+from streams.wire.topics import ALL, Topic, kafka_config
 
 HERE = Path(__file__).resolve().parent
 RULES = (HERE.parent / "prometheus" / "recording.yml", HERE.parent / "prometheus" / "alerts.yml")

@@ -20,7 +20,6 @@ from deploy import published
 from deploy.report.enterprises import drivers, interruptions, named, standings
 from deploy.report.figures import Period, document_facts, key_figures, measured, summed
 from deploy.report.network import active_numbers, lines_run, network_on_map, parking, transit
-from streams.answers import NO_ANSWERS
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
 from streams.policy.conditions import title_words
@@ -29,6 +28,7 @@ from streams.policy.reader import packs
 from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.key_figures import network
 from streams.registry.registry import Registry
+from streams.wire.answers import NO_ANSWERS
 
 GREEN_POINT_PARCELS = 100
 MONTHS_SHOWN = 12

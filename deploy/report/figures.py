@@ -17,8 +17,8 @@ from streams.policy.policy import Policy
 from streams.registry.figure_clauses import Clauses
 from streams.registry.key_figures import TITLES, network
 from streams.registry.registry import Registry
-from streams.shares import MOST_DIGITS
 from streams.vehicles.empty_run import is_about_driving
+from streams.words.shares import MOST_DIGITS
 
 Status = Literal["met", "missed", "not_due", "undated", "no_target", "unknown"]
 """How a figure stands to its target: ``not_due`` before the target's date, ``undated`` where it has none (never missed), ``unknown`` where nobody reports."""

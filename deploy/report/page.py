@@ -20,15 +20,15 @@ from deploy.report.content import gather, published_now
 from deploy.report.enterprises import DRIVER_RULES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
-from streams.basis import OWN_WORDS, basis_words, reading_words
 from streams.errors import YichengError
 from streams.policy.conditions import title_words
 from streams.policy.policy import Policy
 from streams.policy.wording import clause_words, source_words, stands_in_words
 from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
-from streams.shares import figure, percent, target_percent
-from streams.terms import quoted
+from streams.words.basis import OWN_WORDS, basis_words, reading_words
+from streams.words.shares import figure, percent, target_percent
+from streams.words.terms import quoted
 
 Row = dict[str, Any]
 MEASURES_ABREAST = 7

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup
 
 from deploy.report.words import Writer
-from streams.shares import percent, target_percent
+from streams.words.shares import percent, target_percent
 
 INK, DARK, LIGHT, LINE = "#1a1d21", "#27476b", "#8fa8c2", "#c9ced6"
 WIDTH = 720

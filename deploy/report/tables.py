@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from streams.shown import shown
+from streams.words.shown import shown
 
 Row = dict[str, Any]
 _FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@＝＋－＠|%]")

@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 from markupsafe import Markup
 
 from deploy.report.figures import is_a_share
-from streams.basis import Words
 from streams.policy.wording import source_words
 from streams.registry.key_figures import TITLES
-from streams.shares import figure, target_percent
-from streams.terms import is_chinese
+from streams.words.basis import Words
+from streams.words.shares import figure, target_percent
+from streams.words.terms import is_chinese
 
 Language = Literal["zh", "en", "both"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)

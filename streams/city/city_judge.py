@@ -17,7 +17,6 @@ from streams.counts import DayKey
 from streams.enterprises.credit import ENTERPRISE, Account, Charge, black_intervals, charge_of, costs, credit_rule, standing, terms_of
 from streams.enterprises.intervals import judge_intervals
 from streams.enterprises.liveness import signs_gap_ms, silences
-from streams.incident import IncidentData
 from streams.lifecycle import Kind
 from streams.parcels.days import DayJudge
 from streams.parcels.violations import ViolationKey, joined, judge_violation
@@ -25,6 +24,7 @@ from streams.policy.policy import Policies
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.vehicles.fleet_day import lines_driven
+from streams.wire.incident import IncidentData
 
 
 class Due(msgspec.Struct):

@@ -9,17 +9,17 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, is_local_date
 from streams.counts import Counts, MinuteCounts
-from streams.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
 from streams.enterprises.confirmations import Answered
 from streams.enterprises.credit import Charge
 from streams.enterprises.liveness import HeartbeatPartition, Span, in_parts
-from streams.ids import RESERVED, is_id
 from streams.parcels.partition import ScanPartition
 from streams.parcels.violations import ViolationKey, ViolationSummary
-from streams.topics import HEARTBEAT, SCAN
 from streams.vehicles.empty_run import Millimetres
 from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Mark, Newest
+from streams.wire.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
+from streams.wire.ids import RESERVED, is_id
+from streams.wire.topics import HEARTBEAT, SCAN
 
 
 class Contribution(msgspec.Struct, omit_defaults=True):

@@ -8,7 +8,6 @@ from streams.city.line_days import LineTransition
 from streams.clock import local_datetime
 from streams.counts import CITY_WIDE
 from streams.enterprises.intervals import IntervalTransition
-from streams.incident import Evidence, IncidentData
 from streams.lifecycle import CLOSED, OPEN, Revision
 from streams.parcels.days import DayTransition
 from streams.parcels.violations import ViolationTransition
@@ -17,8 +16,9 @@ from streams.policy.policy import Policies, Policy
 from streams.registry.records import Enterprise, Outlet
 from streams.registry.registry import Registry
 from streams.rules import RULES
-from streams.shares import percent, target_percent
 from streams.vehicles.incidents import Transition
+from streams.wire.incident import Evidence, IncidentData
+from streams.words.shares import percent, target_percent
 
 
 def incident_data(transition: Transition, policies: Policies, registry: Registry) -> IncidentData:

@@ -15,10 +15,10 @@ from streams.enterprises.intervals import AnnouncedInterval
 from streams.enterprises.liveness import Liveness
 from streams.parcels.days import DayIncident
 from streams.parcels.violations import ViolationKey
-from streams.state_records import decode_fields
 from streams.vehicles.empty_run import Millimetres
 from streams.vehicles.fleet_day import FleetDay
 from streams.watermark import Watermark
+from streams.wire.state_records import decode_fields
 
 HOLDERS = {record: holder for holder, record in ACCOUNT_RECORDS.items()}
 

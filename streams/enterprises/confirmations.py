@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from streams.answers import ACTIONS, Action, Answer, read_answer, standing
 from streams.clock import END_MS
-from streams.decode import Malformed
-from streams.events import LAST_MS
-from streams.ids import is_id
+from streams.wire.answers import ACTIONS, Action, Answer, read_answer, standing
+from streams.wire.decode import Malformed
+from streams.wire.events import LAST_MS
+from streams.wire.ids import is_id
 
 CONFIRMED = frozenset({"acknowledged", "fined"})
 MOST_ANSWERS = 50

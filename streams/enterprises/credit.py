@@ -15,13 +15,13 @@ from streams.clock import BEGINNING_MS, DAY_MS, END_MS
 from streams.counts import CITY_WIDE
 from streams.enterprises.confirmations import Answered, confirmed
 from streams.enterprises.intervals import AnnouncedInterval, Interval
-from streams.incident import IncidentData
 from streams.lifecycle import CLOSED, MAX_EVIDENCE
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies
 from streams.rules import judged
 from streams.rules.blacklisted_enterprise import Terms
 from streams.rules.blacklisted_enterprise import standing as credit_of
+from streams.wire.incident import IncidentData
 
 EXPIRE_MS = 365 * DAY_MS
 Answers = Mapping[str, Sequence[Answered]]

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
-from streams.decode import HEARTBEATS
 from streams.enterprises.intervals import AnnouncedInterval, Interval
-from streams.events import KNOWN_FOR_MS, Record, Reject, refused
-from streams.intake import read_new, refuse_event
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.watermark import Arrivals
+from streams.wire.decode import HEARTBEATS
+from streams.wire.events import KNOWN_FOR_MS, Record, Reject, refused
+from streams.wire.intake import read_new, refuse_event
 
 ACTIVE_WITHIN_MS = 7 * DAY_MS
 """Nobody is expected to go on giving signs so long after the last one."""

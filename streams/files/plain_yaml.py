@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from streams.errors import BadInput
-from streams.ids import NO_TEXT
+from streams.wire.ids import NO_TEXT
 
 Path = tuple[Any, ...]
 """The keys and positions that lead to a value."""

@@ -14,10 +14,10 @@ import msgspec
 import orjson
 
 from streams.errors import BadInput, nearest
-from streams.events import Fix, Heartbeat, Scan
 from streams.files.csv_rows import NULLS
 from streams.files.plain_yaml import read_yaml
 from streams.files.small_files import read_small
+from streams.wire.events import Fix, Heartbeat, Scan
 
 KINDS: dict[str, Any] = {"gps": Fix, "scan": Scan, "heartbeat": Heartbeat}
 KEYS = {"gps": "vehicle_id", "scan": "waybill_id", "heartbeat": "subject"}

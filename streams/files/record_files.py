@@ -19,11 +19,11 @@ import msgspec
 import orjson
 
 from streams.errors import BadInput
-from streams.events import Fix
 from streams.files.csv_rows import first_words, read_rows, separator_of
 from streams.files.json_array import elements
 from streams.files.record_columns import KEYS, KINDS, NAMES, Columns, Mapping_, remapped, typed_fields
 from streams.files.text_files import PACKED_SUFFIXES, STDIN, Heard, Pieces, Stream, not_utf8, open_text, read_pieces
+from streams.wire.events import Fix
 
 MOST_LINE_BYTES = 1_000_000
 """Of a record; a fix takes 300 bytes, and Kafka would not take more."""

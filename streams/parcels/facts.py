@@ -7,7 +7,7 @@ from typing import Literal
 
 from streams.clock import HOUR_MS, LocalDays
 from streams.counts import ELECTRONIC, GREEN, MADE_UP, TRANSIT_SHIFT, bit
-from streams.events import Scan
+from streams.wire.events import Scan
 
 NARROW_TAPE_MM = 45.0
 LONGEST_TRANSIT_HOURS = 100

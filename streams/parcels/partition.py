@@ -11,11 +11,11 @@ import msgspec
 from streams.clock import BEGINNING_MS, HOUR_MS, MINUTE_MS, LocalDays
 from streams.counts import ELECTRONIC, GREEN, HOUR_MINUTES, MADE_UP, NOT_ACCEPTED, Counts, DayKey, MinuteCounts, state_key
 from streams.enterprises.liveness import Span
-from streams.events import KNOWN_FOR_MS
 from streams.parcels.store import Parcel, Parcels
 from streams.parcels.violating_scans import ViolatingScans
 from streams.parcels.violations import ViolatingScan, ViolationKey
 from streams.watermark import Arrivals
+from streams.wire.events import KNOWN_FOR_MS
 
 
 class ScanPartition(msgspec.Struct):

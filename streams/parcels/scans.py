@@ -15,16 +15,16 @@ import msgspec
 
 from streams.clock import END_MS
 from streams.counts import OTHER, TRANSIT_SHIFT, Counts, DayKey, shared_day
-from streams.decode import SCANS
 from streams.enterprises.liveness import gather, signs_gap_ms
-from streams.events import DUPLICATE, MALFORMED, Record, Reject, Scan, refused
-from streams.intake import read_new, refuse_event
 from streams.parcels import facts
 from streams.parcels.partition import ScanPartition
 from streams.parcels.store import Parcel, parcel_key
 from streams.parcels.violations import ViolatingScan, violated
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
+from streams.wire.decode import SCANS
+from streams.wire.events import DUPLICATE, MALFORMED, Record, Reject, Scan, refused
+from streams.wire.intake import read_new, refuse_event
 
 COUNTED = "counted"
 

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.events import Scan
 from streams.lifecycle import CLOSED, MAX_EVIDENCE, OPEN, RETRACTED, Announced, Revision, announce, incident_id
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
 from streams.registry.registry import Registry
 from streams.rules import RULES
+from streams.wire.events import Scan
 
 
 class ViolationKey(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from streams.basis import BASIS_WORDS, EXTENT_WORDS, Words
 from streams.clock import Duration
 from streams.policy.claims import exemptions
 from streams.policy.examples import example_of
@@ -13,7 +12,8 @@ from streams.policy.pack import Exemption, Rule, Selector
 from streams.policy.policy import Policy
 from streams.registry.records import NEW_ENERGY
 from streams.rules import RULES
-from streams.terms import (
+from streams.words.basis import BASIS_WORDS, EXTENT_WORDS, Words
+from streams.words.terms import (
     BODIES,
     CALENDARS,
     CLASSES,

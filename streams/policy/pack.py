@@ -8,13 +8,13 @@ from typing import Any, Literal
 import msgspec
 from shapely.geometry.base import BaseGeometry
 
-from streams.basis import Basis, Duty, Figures
 from streams.clock import Duration
 from streams.policy.dates import DateRange, LocalDate, PublishedDate
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.registry.registry import Subject
 from streams.rules import RULES
 from streams.windows import Window
+from streams.words.basis import Basis, Duty, Figures
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -10,12 +10,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from streams.basis import Basis, Duty, Figures
 from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_beside, read_small
 from streams.files.typed_yaml import YamlSource
-from streams.ids import NO_ID, is_id
 from streams.patterns import compile_pattern
 from streams.policy.checks import exempts_everybody, is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
 from streams.policy.claims import claim_problem, document_problem, exemptions, misplaced, misquotes, target_problem
@@ -27,7 +25,9 @@ from streams.policy.zone_file import LONGEST_TEXT_BYTES
 from streams.policy.zone_file import read_zones as read_zone_file
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES, judged
-from streams.shown import beginning
+from streams.wire.ids import NO_ID, is_id
+from streams.words.basis import Basis, Duty, Figures
+from streams.words.shown import beginning
 
 PACKS = Path(__file__).parent.parent / "policies"
 _HINTS = {"source": "; say source: document (with its clause) or source: operator"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from streams.basis import BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words
 from streams.policy.checks import is_share
 from streams.policy.conditions import (
     NOTHING,
@@ -29,7 +28,8 @@ from streams.policy.pack import Document, Pack, Rule, Target
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES, UNITS
 from streams.rules import RULES
-from streams.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
+from streams.words.basis import BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words
+from streams.words.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
 
 COMMON_GAP_MS = 120_000
 """Interruptions this long, as most rules have it, are not worth a word."""

@@ -11,7 +11,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from streams.errors import BadInput
-from streams.ids import NO_ID, NO_TEXT, is_id
+from streams.wire.ids import NO_ID, NO_TEXT, is_id
 
 _WGS84 = re.compile(r"(.*[:/])?(CRS84|EPSG[:/]+([\d.]+[:/])?4326|WGS ?84)", re.IGNORECASE)
 _CGCS2000 = re.compile(r".*EPSG[:/]+([\d.]+[:/])?(4490|4479|4480)", re.IGNORECASE)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from streams.errors import BadInput, nearest
-from streams.events import Id, Milliseconds
+from streams.wire.events import Id, Milliseconds
 
 VehicleClass = Literal["e_tricycle", "e_bike", "micro_van", "light_van", "truck", "other"]
 Energy = Literal["electric", "plug_in_hybrid", "fuel_cell", "hybrid", "fuel"]

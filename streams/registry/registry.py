@@ -12,10 +12,10 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput
-from streams.ids import is_id
 from streams.registry.interruptions import Interruption, NoticeTimes, first_uncovered, holding, interruptions
 from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Line, Notice, Outlet, Pass, Standing, Vehicle
 from streams.registry.texts import text_problem
+from streams.wire.ids import is_id
 
 
 class Subject(msgspec.Struct, gc=False):

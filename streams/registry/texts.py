@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import LONGEST_TEXT_BYTES
-from streams.ids import NO_ID, NO_TEXT, is_id
 from streams.registry.records import AnyEntry, Pass
-from streams.shown import beginning
+from streams.wire.events import LONGEST_TEXT_BYTES
+from streams.wire.ids import NO_ID, NO_TEXT, is_id
+from streams.words.shown import beginning
 
 _IDS = {"id", "plate", "device_id", "enterprise_id", "vehicle_id", "city", "cities", "township", "driver_ids", "vehicle_ids", "zones"}
 """Keys that name somebody or something, one or several."""

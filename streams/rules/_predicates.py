@@ -12,9 +12,9 @@ from functools import cache
 import msgspec
 import numpy as np
 
-from streams.events import Fix
 from streams.fix_batch import Chunk
 from streams.registry.registry import Subject
+from streams.wire.events import Fix
 
 
 class Predicate(msgspec.Struct, eq=False, frozen=True):

@@ -12,7 +12,7 @@ Parameters
     ``zones`` is required; ``permitted``; ``stopped_below_kmh`` (1.0).
 
 Example
-    >>> from streams.events import Fix
+    >>> from streams.wire.events import Fix
     >>> from streams.registry.registry import Subject
     >>> stands = prepare(Parameters(), Subject("v", None, None, (), 0, 1), None)
     >>> stands(Fix("e", 1, "v", 107.7, 29.3, speed_kmh=0.0), ("main-road",), None)

@@ -16,7 +16,7 @@ Parameters
     ``zones`` and ``limit`` are required; ``stopped_below_kmh`` (1.0).
 
 Example
-    >>> from streams.events import Fix
+    >>> from streams.wire.events import Fix
     >>> from streams.registry.registry import Subject
     >>> stands = prepare(Parameters(limit=Duration(600_000)), Subject("v", None, None, (), 0, 1), None)
     >>> stands(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=0.4), ("yard",), None)

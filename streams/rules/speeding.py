@@ -12,7 +12,7 @@ Parameters
     ``limit_kmh`` is required; ``zones``, ``vehicles``, ``permitted``.
 
 Example
-    >>> from streams.events import Fix
+    >>> from streams.wire.events import Fix
     >>> from streams.registry.registry import Subject
     >>> speeds = prepare(Parameters(limit_kmh=15), Subject("v", None, None, (), 0, 1), None)
     >>> speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.1), (), None), speeds(Fix("e", 1, "v", 111.0, 40.0, speed_kmh=15.0), (), None)

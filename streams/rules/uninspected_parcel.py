@@ -13,7 +13,7 @@ Parameters
     None of its own.
 
 Example
-    >>> from streams.events import Scan
+    >>> from streams.wire.events import Scan
     >>> violates(Scan("e", 1, "w", "qingcheng", "150100", "accepted", inspected=False), None)
     True
     >>> violates(Scan("e", 1, "w", "qingcheng", "150100", "accepted", inspected=True), None)
@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import Scan
 from streams.registry.registry import Registry
+from streams.wire.events import Scan
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未验视内件"

@@ -15,7 +15,7 @@ Parameters
 
 Example
     >>> from zoneinfo import ZoneInfo
-    >>> from streams.events import Fix
+    >>> from streams.wire.events import Fix
     >>> from streams.registry.records import Driver, Vehicle
     >>> from streams.registry.registry import Registry
     >>> registry = Registry(ZoneInfo("Asia/Shanghai"))

@@ -26,9 +26,9 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import Scan
 from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
+from streams.wire.events import Scan
 
 SCANS = "all"
 SUBJECT = "enterprise"

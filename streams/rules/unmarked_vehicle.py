@@ -15,7 +15,7 @@ Parameters
     None.
 
 Example
-    >>> from streams.events import Fix
+    >>> from streams.wire.events import Fix
     >>> from streams.registry.registry import Subject
     >>> from streams.registry.records import Vehicle
     >>> subject = Subject("v", Vehicle(id="v", plate="蒙A1"), None, (), 0, 1)
@@ -29,10 +29,10 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import Fix
 from streams.patterns import Pattern
 from streams.registry.registry import Subject
 from streams.rules._predicates import Predicate
+from streams.wire.events import Fix
 
 ZONES = "none"
 PERMITTED = "none"

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import Scan
 from streams.registry.registry import Registry
+from streams.wire.events import Scan
 
 SCANS = "all"
 TITLE_ZH = "网点无监控"

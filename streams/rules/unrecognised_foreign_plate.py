@@ -12,7 +12,7 @@ Parameters
     ``home_plate_pattern``: a regular expression (RE2 syntax) that must match all of a domestic plate.
 
 Example
-    >>> from streams.events import Fix
+    >>> from streams.wire.events import Fix
     >>> from streams.registry.records import Pass, Vehicle
     >>> from streams.registry.registry import Subject
     >>> held = Pass(id="p", pass_kind="cross_border", vehicle_id="v", zones=["corridor"])
@@ -30,10 +30,10 @@ from functools import cache, lru_cache
 
 import msgspec
 
-from streams.events import Fix
 from streams.patterns import Pattern, compile_pattern
 from streams.registry.registry import Subject
 from streams.rules._predicates import Predicate
+from streams.wire.events import Fix
 
 ZONES = "optional"
 PERMITTED = "optional"

@@ -12,7 +12,7 @@ Parameters
     None of its own.
 
 Example
-    >>> from streams.events import Scan
+    >>> from streams.wire.events import Scan
     >>> [violates(Scan("e", 1, "w", "yinshan", "500156", "accepted", screened=said), None) for said in (False, True, None)]
     [True, False, False]
 """
@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import Scan
 from streams.registry.registry import Registry
+from streams.wire.events import Scan
 
 SCANS = "accepted"
 TITLE_ZH = "收寄未过机安检"

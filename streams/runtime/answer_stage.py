@@ -9,16 +9,16 @@ import msgspec
 
 from streams.city.contributions import Contribution, encode_contribution
 from streams.clock import BEGINNING_MS
-from streams.decode import Malformed
 from streams.enterprises.confirmations import answered
 from streams.enterprises.credit import hears_answers
+from streams.process.unreadable import passed_over
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.stage import StatefulStage
-from streams.state_records import RecordHeader
-from streams.topics import FEEDBACK, FEEDBACK_STATE, PARTIALS
-from streams.unreadable import passed_over
 from streams.watermark import Arrivals
+from streams.wire.decode import Malformed
+from streams.wire.state_records import RecordHeader
+from streams.wire.topics import FEEDBACK, FEEDBACK_STATE, PARTIALS
 
 
 class AnswerPartition(msgspec.Struct):

@@ -33,8 +33,8 @@ from streams.runtime.kafka_log import KafkaLog
 from streams.runtime.origin import Origin
 from streams.runtime.refusals import Destination, refusal
 from streams.runtime.watchdog import fail_fast
-from streams.topics import PARTIALS
 from streams.watermark import INPUTS, Mark
+from streams.wire.topics import PARTIALS
 
 NOBODY = Origin()
 REST = 5.0

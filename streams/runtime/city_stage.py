@@ -17,18 +17,18 @@ from streams.city.ledger_records import put_record, record_fields
 from streams.city.rates import Rate, changed_rates, fleet_rows
 from streams.clock import BEGINNING_MS, now_ms
 from streams.counts import OTHER, outlet_row, rate_row, state_key
-from streams.decode import Malformed
 from streams.lifecycle import OPEN
+from streams.process.unreadable import passed_over
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.rate_gauges import RateGauges
 from streams.runtime.reference import Reference
 from streams.runtime.sources import Sources
 from streams.runtime.stage import StatefulStage, enterprise_label
-from streams.state_records import RecordHeader, encode_fields
-from streams.topics import CLOCK, CREDIT, PARTIALS, RATE_STATE, RATES
-from streams.unreadable import passed_over
 from streams.vehicles.empty_run import driven_row, total
 from streams.watermark import CLOCK_KEY, Clock, encode_clock
+from streams.wire.decode import Malformed
+from streams.wire.state_records import RecordHeader, encode_fields
+from streams.wire.topics import CLOCK, CREDIT, PARTIALS, RATE_STATE, RATES
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.runtime.kafka_log import READ_COMMITTED
-from streams.topics import CHUNKED
+from streams.wire.topics import CHUNKED
 
 CHUNKED_TOPICS = frozenset(topic.name for topic in CHUNKED)
 FETCH_MAX_WAIT_MS = 20

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
-from streams.events import Reject
-from streams.ids import id_of
-from streams.topics import GPS, HEARTBEAT, SCAN
+from streams.wire.events import Reject
+from streams.wire.ids import id_of
+from streams.wire.topics import GPS, HEARTBEAT, SCAN
 
 KINDS = {GPS.name: "fix", SCAN.name: "scan", HEARTBEAT.name: "heartbeat"}
 

@@ -13,7 +13,7 @@ import msgspec
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 
-from streams.topics import BY_BROKER
+from streams.wire.topics import BY_BROKER
 
 
 class Fetched(msgspec.Struct, gc=False):

@@ -16,14 +16,14 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage
-from streams.state_records import RecordHeader, decode_fields, encode_fields, encode_header, has_fields
-from streams.topics import GPS, PARTIALS, VEHICLE_STATE
 from streams.vehicles.codec import decode_driven, decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine
 from streams.vehicles.fleet_day import KEY, FleetDay
 from streams.vehicles.incidents import Transition
 from streams.vehicles.partition import FixPartition, new_partition
+from streams.wire.state_records import RecordHeader, decode_fields, encode_fields, encode_header, has_fields
+from streams.wire.topics import GPS, PARTIALS, VEHICLE_STATE
 
 LONGEST_HEADER = 40
 """Bytes of a state record that is nothing but a head."""

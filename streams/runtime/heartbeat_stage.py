@@ -11,8 +11,8 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage
-from streams.state_records import RecordHeader
-from streams.topics import HEARTBEAT, HEARTBEAT_STATE, PARTIALS
+from streams.wire.state_records import RecordHeader
+from streams.wire.topics import HEARTBEAT, HEARTBEAT_STATE, PARTIALS
 
 
 class HeartbeatStage(StatefulStage[HeartbeatPartition]):

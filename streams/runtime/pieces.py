@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from streams.errors import LostState
-from streams.state_records import RecordHeader, decode_fields, encode_fields
+from streams.wire.state_records import RecordHeader, decode_fields, encode_fields
 
 PIECE_BYTES = 200_000
 """No state record is longer than this and its head."""

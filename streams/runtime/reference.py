@@ -19,16 +19,16 @@ from mode import Service
 from streams import metrics
 from streams.clock import BEGINNING_MS, now_ms
 from streams.errors import BadInput
-from streams.events import LAST_MS
-from streams.ids import UNSEEN
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
+from streams.process.unreadable import passed_over
 from streams.registry.key_figures import TITLES, active_vehicles, network
 from streams.registry.records import Energy, Standing, decode_versions
 from streams.registry.registry import Registry
-from streams.topics import CLOCK, CREDIT, POLICY, REGISTRY
-from streams.unreadable import passed_over
 from streams.watermark import CLOCK_KEY, decode_clock
+from streams.wire.events import LAST_MS
+from streams.wire.ids import UNSEEN
+from streams.wire.topics import CLOCK, CREDIT, POLICY, REGISTRY
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ import structlog
 
 from streams import metrics
 from streams.errors import TooManyRefused
-from streams.events import DUPLICATE, EXPLAINED, LATE
+from streams.wire.events import DUPLICATE, EXPLAINED, LATE
 
 log = structlog.get_logger()
 

@@ -17,8 +17,8 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage, enterprise_label
-from streams.state_records import RecordHeader, decode_fields, decode_header, encode_fields
-from streams.topics import PARCEL_STATE, PARTIALS, SCAN
+from streams.wire.state_records import RecordHeader, decode_fields, decode_header, encode_fields
+from streams.wire.topics import PARCEL_STATE, PARTIALS, SCAN
 
 PAGES_SINCE = 7
 """Since this version of the state a finding's scans are kept in pages; before, all in one record."""

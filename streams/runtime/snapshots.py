@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.state_records import COMMIT_MARKER, decode_header
+from streams.wire.state_records import COMMIT_MARKER, decode_header
 
 
 class Snapshots:

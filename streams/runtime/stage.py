@@ -12,12 +12,8 @@ import structlog
 
 from streams import metrics
 from streams.clock import now_ms
-from streams.cloudevents import cloudevent
 from streams.counts import CITY_WIDE, OTHER
 from streams.errors import LostState, YichengError, unreadable_state
-from streams.events import DUPLICATE, Reject
-from streams.events import LATE as LATE_REASON
-from streams.incident import IncidentData, shortened
 from streams.lifecycle import OPEN
 from streams.registry.registry import Registry
 from streams.runtime.checkpoint import Checkpoint
@@ -28,8 +24,12 @@ from streams.runtime.origin import refuse_foreign, signed, unsigned
 from streams.runtime.pieces import Pieces
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
-from streams.state_records import COMMIT_MARKER, RecordHeader, decode_header, encode_header, header_of
-from streams.topics import DEAD, INCIDENTS, LATE, Topic
+from streams.wire.cloudevents import cloudevent
+from streams.wire.events import DUPLICATE, Reject
+from streams.wire.events import LATE as LATE_REASON
+from streams.wire.incident import IncidentData, shortened
+from streams.wire.state_records import COMMIT_MARKER, RecordHeader, decode_header, encode_header, header_of
+from streams.wire.topics import DEAD, INCIDENTS, LATE, Topic
 
 
 class Stateful(Protocol):

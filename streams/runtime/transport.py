@@ -44,7 +44,7 @@ from streams.runtime.consumer_thread import CHUNKED_TOPICS, ConsumerThread
 from streams.runtime.fetched import read_by_structs
 from streams.runtime.kafka_log import READ_COMMITTED
 from streams.runtime.watchdog import fail_fast
-from streams.topics import BY_BROKER
+from streams.wire.topics import BY_BROKER
 
 log = structlog.get_logger()
 

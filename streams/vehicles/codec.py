@@ -12,7 +12,6 @@ import numpy as np
 from streams.clock import BEGINNING_MS
 from streams.fix_batch import SEPARATOR, StoredFix, row_of
 from streams.lifecycle import OPEN
-from streams.state_records import HEADER_FIELDS, RecordHeader, body_of, decode_record, encode_record
 from streams.vehicles.block_codec import joined
 from streams.vehicles.compiled_rules import Offence
 from streams.vehicles.empty_run import Millimetres
@@ -24,6 +23,7 @@ from streams.vehicles.lines import OnLines, Progress
 from streams.vehicles.reported import NOTHING, Change, Report
 from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
 from streams.vehicles.store import Stored, VehicleStore
+from streams.wire.state_records import HEADER_FIELDS, RecordHeader, body_of, decode_record, encode_record
 
 AT_ONCE = 256
 """Vehicles that are copied together."""

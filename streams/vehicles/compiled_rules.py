@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.events import LAST_MS, Fix
 from streams.fix_batch import Chunk, StoredFix
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
@@ -21,6 +20,7 @@ from streams.registry.registry import Registry, Subject
 from streams.rules import RULES
 from streams.rules._predicates import Form, Predicate
 from streams.vehicles.growable import GrowableArray
+from streams.wire.events import LAST_MS, Fix
 
 PairPredicate = Callable[[StoredFix, StoredFix], bool]
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.decode import FIXES, malformed
-from streams.events import FIRST_MS, FUTURE_TOLERANCE_MS, LAST_MS, MAX_SPEED_KMH, SYNTHETIC, Record, Reject, refuse_fix, refused
 from streams.fix_batch import Chunk
 from streams.geo import to_wgs84
+from streams.wire.decode import FIXES, malformed
+from streams.wire.events import FIRST_MS, FUTURE_TOLERANCE_MS, LAST_MS, MAX_SPEED_KMH, SYNTHETIC, Record, Reject, refuse_fix, refused
 
 
 class DecodedChunk(NamedTuple):

@@ -14,9 +14,9 @@ import numpy as np
 
 from streams.clock import DAY_MS, QUARTER_MS, LocalDays
 from streams.counts import share
-from streams.events import EMPTY
 from streams.fix_batch import StoredFix
 from streams.geo import haversine_m
+from streams.wire.events import EMPTY
 
 APART_MS = 5 * 60_000
 KEPT_MS = 40 * DAY_MS

@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 
 from streams.clock import END_MS
-from streams.events import DUPLICATE, LATE, TOO_MANY, Record, Reject, refused
 from streams.fix_batch import DEGREE, Chunk, PackedFixes, pack
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
@@ -42,6 +41,7 @@ from streams.vehicles.slow_path import SlowPath, SuspectFix, most_kept
 from streams.vehicles.store import LONGEST_ID
 from streams.vehicles.strangers import forget, parts
 from streams.vehicles.timers import Timers
+from streams.wire.events import DUPLICATE, LATE, TOO_MANY, Record, Reject, refused
 
 ACCEPTED = "accepted"
 MOST_COMPILED = 100_000

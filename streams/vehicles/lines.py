@@ -13,13 +13,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streams.events import Fix
 from streams.policy.policy import Policies
 from streams.registry.records import Line
 from streams.registry.registry import Registry
 from streams.rules.missed_line import entered
 from streams.vehicles.fleet_day import FleetDays
 from streams.vehicles.zone_sets import ZoneSets
+from streams.wire.events import Fix
 
 
 class Visit(NamedTuple):

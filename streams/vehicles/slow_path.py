@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from streams.events import DUPLICATE, LATE, LOADS, TOO_MANY, Fix
 from streams.fix_batch import DEGREE, PLACE, SIZE, StoredFix, with_offences
 from streams.policy.policy import Policies
 from streams.vehicles.compiled_rules import Offence, RuleCompiler, RuleSet, offences_by_itself, pair_offences
@@ -23,6 +22,7 @@ from streams.vehicles.reported import NOTHING, Report, last_report
 from streams.vehicles.reported import append as append_report
 from streams.vehicles.state import JudgedFix, VehicleState
 from streams.vehicles.timers import Timers
+from streams.wire.events import DUPLICATE, LATE, LOADS, TOO_MANY, Fix
 
 MOST_A_SECOND = 10.0
 """So many fixes a vehicle are accepted for every second of the lateness (semantics 2.6)."""

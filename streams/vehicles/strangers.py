@@ -17,9 +17,9 @@ from streams.clock import DAY_MS, HOUR_MS
 from streams.vehicles.state import VehicleState
 
 if TYPE_CHECKING:
-    from streams.events import Record
     from streams.registry.registry import Registry
     from streams.vehicles.partition import FixPartition
+    from streams.wire.events import Record
 
 
 EVERY = 4_096

@@ -17,19 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from streams.events import Record
 from streams.fix_batch import pack
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import parse_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.settings import GC_THRESHOLDS
-from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.decoding import decode_chunk
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import FixPartition, new_partition
 from streams.vehicles.store import LONGEST_ID
+from streams.wire.events import Record
+from streams.wire.state_records import header_of
 
 CHUNK_RECORDS = 2_000
 START_MS = 1_782_446_400_000

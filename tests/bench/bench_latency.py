@@ -24,7 +24,7 @@ from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka, free_port
 from deploy.topic_admin import create_topics
 from streams.policy.policy import Policy
-from streams.topics import GPS, INCIDENTS
+from streams.wire.topics import GPS, INCIDENTS
 
 RATE, VEHICLES, SECONDS, WARM_SECONDS, PARTITIONS, STEP_S = 20_000, 20_000, 20, 10, 12, 0.01
 

@@ -20,7 +20,7 @@ from bench_judge import Traffic
 
 from deploy.broker import EmbeddedKafka
 from deploy.topic_admin import create_topics
-from streams.topics import GPS
+from streams.wire.topics import GPS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

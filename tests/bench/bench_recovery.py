@@ -24,11 +24,11 @@ from streams.runtime.durable import Change
 from streams.runtime.fetched import read_by_structs
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.origin import Origin, signed
-from streams.state_records import COMMIT_MARKER, encode_header, header_of
-from streams.topics import VEHICLE_STATE
 from streams.vehicles.codec import encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
+from streams.wire.state_records import COMMIT_MARKER, encode_header, header_of
+from streams.wire.topics import VEHICLE_STATE
 
 VEHICLES, TEMPLATES, PARTITIONS = 1_000_000, 1_000, 4
 

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 
 from bench_judge import CHUNK_RECORDS, rss_bytes
 
-from streams.events import Record
 from streams.parcels.partition import ScanPartition, new_scan_partition
 from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
+from streams.wire.events import Record
 
 PARCELS, DAYS_PARCELS, OUTLETS = 300_000, 10_000_000, 1_200
 CHECKPOINT_CHUNKS = 50

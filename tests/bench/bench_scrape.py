@@ -15,7 +15,7 @@ from streams import metrics
 from streams.counts import CITY_WIDE, FEATURES, RATES_OF
 from streams.policy.checks import SHARES
 from streams.rules import RULES
-from streams.topics import FEEDBACK, GPS, HEARTBEAT, PARTIALS, SCAN
+from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, PARTIALS, SCAN
 
 CITIES, ENTERPRISES, PARTITIONS, TIMES = 50, 20, 12, 20
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"

@@ -25,7 +25,7 @@ from bench_pipeline import PEERS, ROOT
 
 from deploy import leash, published
 from streams.policy.policy import Policy
-from streams.topics import GPS, SCAN
+from streams.wire.topics import GPS, SCAN
 
 RATE, VEHICLES, SECONDS, QUIET_SECONDS, WARM_SECONDS = 3_000, 20_000, 540, 60, 10
 """So slow a flow that the processes which make it do not fill two cores by themselves."""

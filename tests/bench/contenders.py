@@ -22,14 +22,14 @@ from bench_judge import CHUNK_RECORDS, city, fleet
 
 from deploy.broker import free_port
 from streams.clock import BEGINNING_MS
-from streams.decode import FIXES
-from streams.events import Record
 from streams.policy.policy import Policies
 from streams.runtime.fix_stage import FixStage
 from streams.settings import GC_THRESHOLDS
-from streams.topics import GPS
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
+from streams.wire.decode import FIXES
+from streams.wire.events import Record
+from streams.wire.topics import GPS
 
 WARM_A_VEHICLE, WARM_PER_EVENT, PER_EVENT = 3, 20_000, 40_000
 """Events of each vehicle before the clock starts (the first one makes its plan), and how many are enough of whoever takes them one by one."""

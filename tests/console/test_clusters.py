@@ -9,7 +9,7 @@ import pytest
 
 from console.console_site import Site, T
 from consumers.console.positions import Fleet
-from streams.events import Fix
+from streams.wire.events import Fix
 
 
 def fleet_of(number, epoch=7):

@@ -20,11 +20,11 @@ from consumers.console.positions import SILENT_MS, Fleet
 from deploy.broker import free_port
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.errors import BadInput
-from streams.events import Fix
 from streams.policy.reader import PACKS, load_policy
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
-from streams.topics import LATE
+from streams.wire.events import Fix
+from streams.wire.topics import LATE
 
 T = 1_782_446_400_000
 SQUARE = [[111.6, 40.8], [111.61, 40.8], [111.61, 40.81], [111.6, 40.81], [111.6, 40.8]]

@@ -8,7 +8,7 @@ import pytest
 from console.console_site import PLATE, Site, T, filled, incident, users_file
 from consumers.console.incident_search import MOST_ROWS
 from consumers.console.incidents import MOST_LISTED, Incidents
-from streams.decode import Malformed
+from streams.wire.decode import Malformed
 
 
 def revision(name, at_ms, number=1, **more):

@@ -11,9 +11,9 @@ from conftest import wait_for
 from pipeline import Pipeline, records_of
 
 from deploy.admin import administer
-from streams.cloudevents import cloudevent
-from streams.incident import IncidentData
-from streams.topics import FEEDBACK, GPS, INCIDENTS
+from streams.wire.cloudevents import cloudevent
+from streams.wire.incident import IncidentData
+from streams.wire.topics import FEEDBACK, GPS, INCIDENTS
 
 OFFENDING = 2
 

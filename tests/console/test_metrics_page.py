@@ -9,7 +9,7 @@ from conftest import get, wait_for
 from console.console_site import Site, filled, users_file
 from deploy.broker import free_port
 from streams import metrics
-from streams.topics import REGISTRY
+from streams.wire.topics import REGISTRY
 
 
 def counted(counter):

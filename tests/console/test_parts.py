@@ -15,10 +15,10 @@ from consumers.console.incidents import Incidents, answer_record
 from consumers.console.positions import FRAMES_KEPT, SILENT_MS, Fleet, Leg
 from consumers.console.tracks import EVERY_MS, POINTS, Tracks
 from consumers.console.zones import zone_shapes, zone_states
-from streams.decode import Malformed
-from streams.events import Fix
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
+from streams.wire.decode import Malformed
+from streams.wire.events import Fix
 
 T = 1_782_446_400_000
 MOVING, STANDING, OFFENDING, SILENT = range(4)

@@ -24,7 +24,7 @@ from deploy.broker import free_port
 from streams.clock import HOUR_MS, MINUTE_MS, now_ms
 from streams.errors import Unavailable
 from streams.settings import Settings
-from streams.topics import DEAD, GPS, LATE
+from streams.wire.topics import DEAD, GPS, LATE
 
 NOON_MS = 1_782_446_400_000
 LATENESS_MS = 10 * MINUTE_MS

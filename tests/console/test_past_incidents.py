@@ -14,7 +14,7 @@ from deploy.broker import free_port
 from streams.clock import DAY_MS, now_ms
 from streams.errors import Unavailable
 from streams.settings import Settings
-from streams.topics import INCIDENTS
+from streams.wire.topics import INCIDENTS
 
 
 def closed(name, revision=2, **more):

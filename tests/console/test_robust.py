@@ -16,11 +16,11 @@ from consumers.console.feed import LOST, KafkaFeed
 from consumers.console.positions import Leg
 from consumers.console.signs import FAILED, Signs
 from deploy.topic_admin import create_topics, delete_topics
-from streams.decode import Malformed
 from streams.errors import BadInput
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.settings import Settings
+from streams.wire.decode import Malformed
 
 DAY = "2026-06-26"
 

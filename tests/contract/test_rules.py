@@ -11,7 +11,6 @@ from streams.city.contributions import Contribution
 from streams.city.ledger import CityLedger
 from streams.clock import Duration
 from streams.counts import Counts, DayKey
-from streams.events import Fix, Record
 from streams.parcels.days import DayJudge
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
@@ -24,6 +23,7 @@ from streams.rules import RULES, judged
 from streams.vehicles.engine import Engine
 from streams.vehicles.fleet_day import FleetDay
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Fix, Record
 
 HEADINGS = ("What", "Clause", "Parameters", "Example")
 FRAME = """

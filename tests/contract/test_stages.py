@@ -22,9 +22,9 @@ from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
-from streams.state_records import COMMIT_MARKER
-from streams.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 from streams.watermark import INPUTS, Mark
+from streams.wire.state_records import COMMIT_MARKER
+from streams.wire.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 
 STAGES = {GPS.name: FixStage, SCAN.name: ScanStage, HEARTBEAT.name: HeartbeatStage, FEEDBACK.name: AnswerStage, PARTIALS.name: CityStage}
 ENDED_MS = BASE_MS + 20 * DAY_MS

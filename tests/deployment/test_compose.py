@@ -12,8 +12,8 @@ from conftest import ROOT
 from test_image import VERSION
 
 from streams import metrics
+from streams.process.stopping import LAST_WORDS_S, PROCESS_GRACE_S
 from streams.settings import Settings
-from streams.stopping import LAST_WORDS_S, PROCESS_GRACE_S
 
 TEXT = (DEPLOY / "compose.yaml").read_text("utf-8")
 COMPOSE = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", TEXT))  # as without variables

@@ -9,7 +9,7 @@ from test_kubernetes import DEPLOY, HERE, OBJECTS
 from deploy import topic_admin
 from deploy.kubernetes import generate
 from streams.settings import Settings
-from streams.topics import ALL
+from streams.wire.topics import ALL
 
 
 @pytest.mark.parametrize("number", [0, 1, 2], ids=["topics", "rules", "routes"])

@@ -13,8 +13,8 @@ from against_the_code import DEPLOY, is_pinned, is_served, parse, settings_of
 from test_image import DOCKERFILE, VERSION
 
 from streams import metrics
+from streams.process.stopping import LAST_WORDS_S, PROCESS_GRACE_S
 from streams.settings import Settings
-from streams.stopping import LAST_WORDS_S, PROCESS_GRACE_S
 
 HERE = DEPLOY / "kubernetes"
 OVERLAYS = ["dev", "city", "province"]

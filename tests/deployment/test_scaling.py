@@ -7,8 +7,8 @@ from against_the_code import DEPLOY
 from prometheus_client import REGISTRY
 from test_kubernetes import HERE, OBJECTS, OVERLAYS, built, documents, literals, needs_kustomize, only
 
-from streams import topics
 from streams.settings import Settings
+from streams.wire import topics
 
 PARTITIONS = Settings.model_fields["partitions"].default
 DIVISORS = [n for n in range(1, PARTITIONS + 1) if PARTITIONS % n == 0]

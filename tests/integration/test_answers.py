@@ -17,13 +17,13 @@ from consumers.audit import Audit
 from deploy.admin import read_records
 from deploy.broker import free_port
 from deploy.topic_admin import create_topics, delete_topics
-from streams.answers import Answer
-from streams.cloudevents import cloudevent
 from streams.errors import Unavailable
-from streams.incident import IncidentData
-from streams.pages import PageServer
+from streams.process.pages import PageServer
 from streams.settings import Settings
-from streams.topics import FEEDBACK, INCIDENTS
+from streams.wire.answers import Answer
+from streams.wire.cloudevents import cloudevent
+from streams.wire.incident import IncidentData
+from streams.wire.topics import FEEDBACK, INCIDENTS
 
 
 def event(name, state="open"):

@@ -9,13 +9,13 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from deploy.admin import publish_policy, publish_registry, read_records
-from streams.answers import made_answer, record_of
-from streams.cloudevents import cloudevent
 from streams.geo import wgs84_to_gcj02
-from streams.incident import Evidence, IncidentData
 from streams.policy.reader import load_policy
 from streams.registry.records import decode_entry
-from streams.topics import FEEDBACK, GPS, INCIDENTS
+from streams.wire.answers import made_answer, record_of
+from streams.wire.cloudevents import cloudevent
+from streams.wire.incident import Evidence, IncidentData
+from streams.wire.topics import FEEDBACK, GPS, INCIDENTS
 
 NAME, VEHICLE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "车 HH-1"
 FIXES = 20

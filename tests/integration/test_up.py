@@ -16,9 +16,9 @@ from oracle import Oracle
 from deploy.admin import produce, read_topic
 from producers.replay import read_records
 from producers.traffic import write_sample_registry
-from streams.cloudevents import cloudevent
-from streams.incident import IncidentData
 from streams.policy.reader import load_policy
+from streams.wire.cloudevents import cloudevent
+from streams.wire.incident import IncidentData
 
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -23,8 +23,8 @@ from monitoring import dashboard_lint as lint
 from monitoring.promql import parsed
 from monitoring.queries import Refused, ask, panels, queries, variables
 from streams import metrics
-from streams.answers import ACTIONS, NO_ANSWERS
 from streams.counts import OTHER
+from streams.wire.answers import ACTIONS, NO_ANSWERS
 
 GRAFANA = ROOT / "deploy" / "grafana"
 FILES = sorted((GRAFANA / "dashboards").glob("*.json"))

@@ -27,7 +27,7 @@ from deploy.topic_admin import create_topics
 from producers.traffic import write_sample_registry
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.topics import FEEDBACK, GPS, HEARTBEAT, INCIDENTS, REGISTRY, SCAN
+from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, INCIDENTS, REGISTRY, SCAN
 
 FASTER = 30
 TOKEN = "known to Alertmanager and the notifier"

@@ -19,17 +19,17 @@ from streams.city.ledger import CityLedger
 from streams.city.ledger_records import put_record, record_fields
 from streams.city.rates import fleet_rows
 from streams.counts import state_key
-from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.state_records import decode_fields, encode_fields, header_of
 from streams.vehicles import history, insertion, late, quiet, slow_path, store
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine
 from streams.vehicles.fleet_day import KEY, FleetDay
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
+from streams.wire.state_records import decode_fields, encode_fields, header_of
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
 MIDNIGHT_MS = 1_700_064_000_000  # 2023-11-16 00:00 in Shanghai

@@ -19,12 +19,10 @@ from oracle import Oracle
 
 from streams.city.incident_data import incident_data
 from streams.clock import bound_ms
-from streams.events import Record
 from streams.lifecycle import OPEN
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.state_records import header_of
 from streams.vehicles import engine as engine_module
 from streams.vehicles import history, insertion, late, quiet, slow_path, store
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
@@ -32,6 +30,8 @@ from streams.vehicles.empty_run import EmptyRun
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import as_transition
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
+from streams.wire.state_records import header_of
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "0"))
 SHANGHAI = ZoneInfo("Asia/Shanghai")

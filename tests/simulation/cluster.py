@@ -27,8 +27,8 @@ from streams.runtime.preflight import refuse_made_anew
 from streams.runtime.reference import Reference
 from streams.runtime.transport import ChunkConsumer
 from streams.runtime.watchdog import Watchdog, fail_fast
-from streams.topics import CLOCK, CREDIT, FEEDBACK, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
 from streams.watermark import Clock, decode_clock
+from streams.wire.topics import CLOCK, CREDIT, FEEDBACK, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
 
 PARTITIONS = 2
 SESSION_S = 10.0

@@ -40,8 +40,8 @@ from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
 from streams.runtime import pieces, watchdog
 from streams.runtime import reference as reference_module
-from streams.topics import CREDIT, DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
 from streams.watermark import DISORDER_MS
+from streams.wire.topics import CREDIT, DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, RATES, SCAN
 
 BASE_MS = 1_700_020_800_000  # 2023-11-15 12:00 in Shanghai
 PACK = """

@@ -26,10 +26,10 @@ from streams.runtime.fix_stage import FixStage
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
-from streams.state_records import COMMIT_MARKER
 from streams.vehicles import codec as state
 from streams.vehicles.state import Episode, Incident
 from streams.watermark import Watermark
+from streams.wire.state_records import COMMIT_MARKER
 
 pytestmark = pytest.mark.timeout(1_200)
 BUGS = {}

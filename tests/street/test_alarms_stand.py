@@ -21,10 +21,10 @@ from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends
 from deploy.verdict import compare, how_alarms_stood, latest_incidents, read_produced
 from streams.clock import DAY_MS
-from streams.events import Fix, Heartbeat, Scan
 from streams.policy.reader import load_policy, packs
 from streams.registry.records import Enterprise, Outlet, Vehicle
-from streams.topics import GPS, INCIDENTS
+from streams.wire.events import Fix, Heartbeat, Scan
+from streams.wire.topics import GPS, INCIDENTS
 
 CITIES = [name.rpartition("-")[0] for name in packs()]
 CONDITIONS = ("by the clock", "60 times the clock", "600 times the clock", "two workers", "a worker is killed", "a backlog of a day")

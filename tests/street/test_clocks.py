@@ -23,8 +23,8 @@ from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
-from streams.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 from streams.watermark import DISORDER_MS, Arrivals, Mark, Watermark, rising
+from streams.wire.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 
 EVENING_MS = 1_700_062_800_000  # 2023-11-15 23:40 in Shanghai
 MINUTE_MS, DAY_MS = 60_000, 86_400_000

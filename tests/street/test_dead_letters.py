@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from deploy import dead
-from streams.decode import FIXES, Malformed, malformed
 from streams.errors import LostState
-from streams.events import Fix, Record, refused
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.dead_letters import letter
 from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.wire.decode import FIXES, Malformed, malformed
+from streams.wire.events import Fix, Record, refused
 
 T = 1_700_000_000_000
 CANARY = "13800138000"

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import BEAT, FIX, SCAN, Oracle
 
-from streams.decode import FIXES, HEARTBEATS, ODD_LEADS, SCANS, Malformed, malformed
-from streams.events import FUTURE, INVALID_TIME, Record, refuse_time
-from streams.ids import UNSEEN, is_id
+from streams.wire.decode import FIXES, HEARTBEATS, ODD_LEADS, SCANS, Malformed, malformed
+from streams.wire.events import FUTURE, INVALID_TIME, Record, refuse_time
+from streams.wire.ids import UNSEEN, is_id
 
 EXAMPLES = int(os.environ.get("YICHENG_EXAMPLES", "100000"))
 NIGHTLY_S = 3600

@@ -11,8 +11,6 @@ from deploy.judge import judge_files
 from streams import metrics
 from streams.clock import DAY_MS, bound_ms
 from streams.errors import BadInput
-from streams.events import Record
-from streams.ids import is_id
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
@@ -20,9 +18,11 @@ from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
 from streams.runtime import reference as reference_module
 from streams.runtime.reference import Reference
-from streams.topics import POLICY, REGISTRY
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
+from streams.wire.ids import is_id
+from streams.wire.topics import POLICY, REGISTRY
 
 T = 1_715_054_400_000  # 2024-05-07 12:00 in Shanghai
 

@@ -23,9 +23,9 @@ from streams.policy.reader import load_policy, parse_policy
 from streams.registry.files import load_registry
 from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
-from streams.shares import percent, target_percent
-from streams.shown import shown
 from streams.windows import Weekdays, Window
+from streams.words.shares import percent, target_percent
+from streams.words.shown import shown
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 FIELD = Path(__file__).resolve().parents[3] / "shared" / "field"

@@ -13,7 +13,6 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError, TopicAuthorizationFailedError
 
 from streams.errors import BadInput, LostState, WriteRefused
-from streams.incident import Evidence, IncidentData
 from streams.policy.reader import decode_policy, load_policy
 from streams.registry.records import KINDS, decode_entry, decode_versions
 from streams.registry.registry import Registry
@@ -24,8 +23,9 @@ from streams.runtime.durable import Change
 from streams.runtime.pieces import Pieces
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
-from streams.state_records import COMMIT_MARKER, encode_fields, encode_header, header_of
-from streams.topics import GPS, VEHICLE_STATE
+from streams.wire.incident import Evidence, IncidentData
+from streams.wire.state_records import COMMIT_MARKER, encode_fields, encode_header, header_of
+from streams.wire.topics import GPS, VEHICLE_STATE
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -23,8 +23,8 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
-from streams.state_records import RecordHeader, encode_fields
 from streams.watermark import Mark
+from streams.wire.state_records import RecordHeader, encode_fields
 
 NOON_MS = 1_700_020_800_000
 MADE_UP = 10_000

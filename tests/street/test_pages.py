@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 from conftest import get, wait_for
 
-from streams import exposition, metrics, pages
+from streams import metrics
+from streams.process import exposition, pages
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from deploy.report.content import Published, as_json, gather
 from deploy.report.page import as_html
 from deploy.report.tables import as_csv
 from streams.city.contributions import decode_contribution
-from streams.decode import FIXES, HEARTBEATS, SCANS
 from streams.enterprises.confirmations import answered
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
@@ -35,6 +34,7 @@ from streams.policy.reader import decode_policy, load_policy
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
 from streams.watermark import decode_clock
+from streams.wire.decode import FIXES, HEARTBEATS, SCANS
 
 SEED = int(os.environ.get("YICHENG_SEED", "1"))
 GOLDEN = pipeline_module.Path(__file__).parent.parent / "golden" / "hohhot-2019"

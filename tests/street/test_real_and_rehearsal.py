@@ -14,7 +14,6 @@ from pipeline import Pipeline
 from deploy.admin import read_topic
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput, ForeignState
-from streams.events import Record
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
 from streams.policy.policy import Policies
@@ -24,9 +23,10 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.origin import identity_key, origin_of, refuse_foreign, signed, unsigned
 from streams.settings import Settings
-from streams.state_records import encode_fields, encode_header, header_of
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
+from streams.wire.state_records import encode_fields, encode_header, header_of
 
 T = 1_767_225_600_000
 KEY, OTHER = "a" * 64, "b" * 64

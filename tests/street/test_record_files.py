@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 import deploy.cli
 from producers import traffic
 from producers.replay import Noted, read_records
-from streams.decode import FIXES, HEARTBEATS, SCANS
 from streams.errors import BadInput
-from streams.events import Fix, Heartbeat, Scan
 from streams.files.record_columns import read_mapping, typed_fields
 from streams.files.record_files import MOST_LINE_BYTES, How, open_records
+from streams.wire.decode import FIXES, HEARTBEATS, SCANS
+from streams.wire.events import Fix, Heartbeat, Scan
 
 FIELD = ROOT.parent / "shared" / "field"
 NOON_MS = 1_715_054_400_000  # 2024-05-07 12:00 in Shanghai

@@ -16,10 +16,10 @@ from deploy.progress import Progress
 from deploy.report.page import as_html
 from deploy.screen import Screen, plain_console
 from streams.errors import BadInput
-from streams.logs import LIBRARIES, configure_logs
 from streams.policy.reader import load_policy, parse_policy
+from streams.process.logs import LIBRARIES, configure_logs
 from streams.settings import Settings, load_settings
-from streams.shown import shown, shown_json, shown_lines
+from streams.words.shown import shown, shown_json, shown_lines
 
 CANARY = "hunter2Canary"
 SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token", "answers_key", "feedback_token"]

@@ -31,8 +31,8 @@ from consumers.routes import Destination, simple_routing
 from consumers.sinks import _https, open_sink
 from consumers.sinks._addresses import allowed
 from consumers.sinks.webhook import public_key
-from streams.decode import Malformed
 from streams.errors import BadInput, NotTaken, Unavailable
+from streams.wire.decode import Malformed
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

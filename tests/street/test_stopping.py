@@ -22,7 +22,7 @@ from deploy.topic_admin import create_topics
 from producers.traffic import write_sample_registry
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
-from streams.topics import GPS
+from streams.wire.topics import GPS
 
 LIMIT_S = 15.0
 SLACK_S = 3.0  # of a machine that does other things besides
@@ -90,7 +90,7 @@ def is_connecting(child):
 
 def script(tmp_path, body, *, ignoring=()):
     """A process that is watched over and does what ``body`` says; returns once it has printed its first line."""
-    text = "import ctypes, signal, sys, threading, time\nfrom streams.stopping import interrupt, stopping\nstopping.watch()\n" + textwrap.dedent(body)
+    text = "import ctypes, signal, sys, threading, time\nfrom streams.process.stopping import interrupt, stopping\nstopping.watch()\n" + textwrap.dedent(body)
     usual = {number: signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL) for number in (*ASKING, signal.SIGHUP)}
     try:
         child = leash.start([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=(tmp_path / "errors").open("wb"), cwd=ROOT)

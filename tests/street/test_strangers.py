@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from streams.clock import DAY_MS
-from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.records import decode_entry
@@ -22,6 +21,7 @@ from streams.vehicles import store, strangers
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
 from streams.vehicles.strangers import CROWDED, IDLE
+from streams.wire.events import Record
 
 T = 1_700_020_800_000
 PACK = """

@@ -11,16 +11,16 @@ import orjson
 import pytest
 from oracle import Oracle
 
-from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
-from streams.state_records import header_of
 from streams.vehicles import insertion, slow_path
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.offence_sets import OffenceSets
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
+from streams.wire.state_records import header_of
 
 T = 1_700_020_800_000
 PACK = """

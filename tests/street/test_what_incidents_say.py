@@ -9,17 +9,17 @@ import pytest
 
 from deploy.judge import judge_files
 from streams.city.incident_data import incident_data
-from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy, parse_policy
 from streams.registry.files import load_registry
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
-from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
 from streams.vehicles.reported import NOTHING, Report, along, append, insert
+from streams.wire.events import Record
+from streams.wire.state_records import header_of
 
 T = 1_700_000_000_000
 PACK = """

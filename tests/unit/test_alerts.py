@@ -11,10 +11,10 @@ from consumers.alerts import MOST_ALERTS, AlertReceiver, alert_entry, alert_mess
 from consumers.answers import FORGOTTEN_S, MOST_LABELS, Answers, pending
 from consumers.notifier import _pages
 from streams import metrics
-from streams.decode import Malformed
 from streams.errors import Unavailable
-from streams.pages import LARGEST_BODY_BYTES
+from streams.process.pages import LARGEST_BODY_BYTES
 from streams.settings import Settings
+from streams.wire.decode import Malformed
 
 HOUR_MS = 3_600_000
 

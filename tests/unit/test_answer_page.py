@@ -14,13 +14,13 @@ import pytest
 from consumers.answer_links import Link, Links
 from consumers.answer_page import answer_pages
 from consumers.audit import Audit, verify
-from streams.answers import Answer, made_answer, read_answer, record_of, standing
 from streams.clock import DAY_MS
-from streams.cloudevents import cloudevent
-from streams.decode import Malformed
 from streams.errors import BadInput, Unavailable
-from streams.incident import Evidence, IncidentData
-from streams.pages import PageServer
+from streams.process.pages import PageServer
+from streams.wire.answers import Answer, made_answer, read_answer, record_of, standing
+from streams.wire.cloudevents import cloudevent
+from streams.wire.decode import Malformed
+from streams.wire.incident import Evidence, IncidentData
 
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{1234321*3}}"
 OPENED_MS = 1_790_000_000_000

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from consumers.answers import KEPT_ANSWERS, Answers, AnswersReader
 from streams import metrics
 from streams.settings import Settings
-from streams.topics import FEEDBACK
+from streams.wire.topics import FEEDBACK
 
 
 def incident(name, revision, state="open"):

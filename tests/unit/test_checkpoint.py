@@ -12,7 +12,7 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.durable import Change, Reached
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.watchdog import Watchdog
-from streams.state_records import COMMIT_MARKER, header_of
+from streams.wire.state_records import COMMIT_MARKER, header_of
 
 GPS = "courier.gps.v1"
 

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from deploy.commands.policy import app
 from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
-from streams.basis import in_language
 from streams.errors import BadInput
 from streams.policy.claims import exemptions
 from streams.policy.clauses import plain, stands_in
@@ -21,6 +20,7 @@ from streams.policy.wording import demand_words
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
+from streams.words.basis import in_language
 
 ROAD_SEGMENTS = "根据不同路段确定允许临时停车时段、时长、车辆类型"
 AUTHORITY = {"authority"}

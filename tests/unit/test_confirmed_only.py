@@ -17,7 +17,6 @@ from streams.city.ledger import CityLedger
 from streams.city.ledger_records import put_record, record_fields
 from streams.clock import DAY_MS
 from streams.counts import state_key
-from streams.decode import Malformed
 from streams.enterprises.confirmations import MOST_ANSWERS, Answered, with_answer
 from streams.enterprises.credit import EXPIRE_MS, Account, Charge, Cost, black_intervals, costs, standing
 from streams.enterprises.intervals import Interval
@@ -30,9 +29,10 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.runtime.answer_stage import AnswerStage
 from streams.runtime.checkpoint import Checkpoint
-from streams.state_records import COMMIT_MARKER, encode_fields, header_of
-from streams.topics import FEEDBACK, PARTIALS
 from streams.watermark import INPUTS
+from streams.wire.decode import Malformed
+from streams.wire.state_records import COMMIT_MARKER, encode_fields, header_of
+from streams.wire.topics import FEEDBACK, PARTIALS
 
 NOON = 1_700_020_800_000
 CHARGE = Charge("e", "i", 2, "closed", "speeding", "s", NOON, driver_id="d")

@@ -11,7 +11,6 @@ from time_passing import counted
 
 from streams.clock import duration_ms
 from streams.counts import Counts, DayKey, counts_of, last_days, rate_row
-from streams.events import Record
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
 from streams.parcels.store import parcel_key
@@ -22,6 +21,7 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.scan_stage import ScanStage
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
 
 T = 1_700_000_000_000
 GOOD = {"event_id": "e", "event_time_ms": T, "vehicle_id": "v", "lon": 111.6, "lat": 40.8}

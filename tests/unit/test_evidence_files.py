@@ -20,9 +20,9 @@ from deploy.evidence_page import evidence_page
 from deploy.evidence_records import record_as_held
 from deploy.evidence_seal import fingerprint, public_key, signing_key, verify_evidence, with_manifest, write_key_pair, write_zip
 from deploy.report.page import need_browser, printed
-from streams.answers import Answer
 from streams.errors import BadInput, YichengError
 from streams.policy.reader import load_policy
+from streams.wire.answers import Answer
 
 MADE = datetime(2026, 9, 21, 14, 0, 1, tzinfo=UTC)
 

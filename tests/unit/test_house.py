@@ -11,7 +11,8 @@ from conftest import ROOT
 from consumers import notifier
 from consumers.console import feed
 from producers import publish
-from streams import app, topics
+from streams import app
+from streams.wire import topics
 
 WORKER = [ROOT / "streams" / "app.py", ROOT / "streams" / "worker.py", *sorted((ROOT / "streams" / "runtime").glob("*.py"))]
 RETIRED = {
@@ -24,7 +25,7 @@ MOST_LINES = {"module": 300, "function": 40}
 
 
 def topics_used(path):
-    """The constants of ``streams.topics`` that a module names outside of state."""
+    """The constants of ``streams.wire.topics`` that a module names outside of state."""
     known = {name: value.name for name, value in vars(topics).items() if isinstance(value, topics.Topic)}
     names = {node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)}
     return {known[name] for name in names & known.keys()}

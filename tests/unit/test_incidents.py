@@ -8,15 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from streams.events import Record
 from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.registry import Registry
-from streams.state_records import VERSION, decode_header, header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
 from streams.vehicles.store import VehicleStore
+from streams.wire.events import Record
+from streams.wire.state_records import VERSION, decode_header, header_of
 
 PACK = """
 policy: p

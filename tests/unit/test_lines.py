@@ -6,16 +6,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from streams.events import Fix, Record
 from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
-from streams.state_records import header_of
 from streams.vehicles.codec import decode_vehicle, encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.lines import Progress, Visit
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Fix, Record
+from streams.wire.state_records import header_of
 
 PACK = """
 policy: p

@@ -20,11 +20,11 @@ from consumers.answer_page import answer_pages
 from consumers.facts import REMINDER
 from consumers.outbox_log import drop_waiting, logged
 from consumers.outbox_rows import Entry
-from streams.answers import made_answer, record_of
 from streams.clock import DAY_MS, now_ms
-from streams.pages import PageServer
+from streams.process.pages import PageServer
 from streams.settings import Settings
-from streams.topics import FEEDBACK, INCIDENTS
+from streams.wire.answers import made_answer, record_of
+from streams.wire.topics import FEEDBACK, INCIDENTS
 
 ROUTES = """\
 sinks:

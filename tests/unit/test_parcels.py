@@ -13,7 +13,6 @@ from streams.city.contributions import decode_contribution
 from streams.city.ledger import CityLedger
 from streams.clock import LocalDays
 from streams.counts import Counts, DayKey, bit, outlet_row, quantile_hours, rate_row
-from streams.events import Record
 from streams.parcels import store as parcels
 from streams.parcels.scans import count_scans
 from streams.parcels.store import Parcel, Parcels, parcel_key
@@ -24,6 +23,7 @@ from streams.registry.files import load_registry
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
+from streams.wire.events import Record
 
 T, HOUR_MS, DAY_MS = 1_700_020_800_000, 3_600_000, 86_400_000  # 2023-11-15 12:00 in Shanghai
 

@@ -26,7 +26,6 @@ from streams.city.contributions import Contribution
 from streams.city.ledger import CityLedger
 from streams.counts import Counts, DayKey, rate_row
 from streams.errors import BadInput
-from streams.events import Record
 from streams.parcels.days import DayJudge
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
@@ -35,6 +34,7 @@ from streams.policy.reader import load_policy, packs
 from streams.registry.registry import Registry
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition
+from streams.wire.events import Record
 
 NOON, MIDNIGHT = 1_782_446_400_000, 1_782_403_200_000  # 2026-06-26 12:00 and 00:00 in Shanghai
 

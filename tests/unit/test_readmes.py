@@ -9,10 +9,10 @@ import pytest
 from conftest import ROOT
 
 from deploy.judge import judge_files
-from streams.cloudevents import cloudevent
-from streams.incident import IncidentData
 from streams.policy.reader import load_policy
 from streams.registry.registry import Registry
+from streams.wire.cloudevents import cloudevent
+from streams.wire.incident import IncidentData
 
 README, README_ZH = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
 PAGES = ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "deploy/reference.md", "deploy/grafana/README.md", "deploy/kubernetes/README.md", "deploy/runbooks.md", "deploy/policy-guide.md", "streams/README.md"]

@@ -6,11 +6,11 @@ from conftest import ROOT
 
 from deploy.reference import CONTENT, REFERENCE, metric_name, reference
 from streams import metrics
-from streams.events import REASONS
 from streams.registry.records import KINDS
 from streams.rules import RULES
 from streams.settings import Settings
-from streams.topics import ALL
+from streams.wire.events import REASONS
+from streams.wire.topics import ALL
 
 TEXT = REFERENCE.read_text("utf-8")
 

@@ -8,13 +8,13 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from streams.errors import TooManyRefused
-from streams.events import DUPLICATE, INVALID_TIME, LATE, MALFORMED
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.refused_share import RefusedShare
 from streams.settings import Settings, load_settings
+from streams.wire.events import DUPLICATE, INVALID_TIME, LATE, MALFORMED
 
 GPS, SCAN = "courier.gps.v1", "courier.scan.v1"
 

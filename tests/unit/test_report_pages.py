@@ -24,7 +24,6 @@ from deploy.report.page import BROWSERS, as_html, as_pdf
 from deploy.report.tables import as_csv, tables, write_tables
 from deploy.report.words import WORDS, ZONE_KINDS, Writer, key_figure_lines
 from producers.traffic import write_sample_registry
-from streams.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 from streams.counts import FEATURES, outlet_row
 from streams.errors import BadInput, YichengError
 from streams.geo import haversine_m
@@ -38,6 +37,7 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.vehicles.empty_run import Millimetres, driven_row
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 
 GOLDEN = ROOT / "tests" / "golden"
 HAN = re.compile(r"[\u4e00-\u9fff]")

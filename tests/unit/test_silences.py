@@ -11,14 +11,14 @@ from streams.enterprises.credit import Account, Charge, black_intervals, charge_
 from streams.enterprises.intervals import Interval, judge_intervals
 from streams.enterprises.liveness import HeartbeatPartition, Liveness, joined, silences, take_heartbeats
 from streams.errors import BadInput
-from streams.events import Record
-from streams.incident import IncidentData
 from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
 from streams.registry.records import Standing, decode_entry
 from streams.registry.registry import Registry
 from streams.runtime.reference import Reference
-from streams.topics import CREDIT
+from streams.wire.events import Record
+from streams.wire.incident import IncidentData
+from streams.wire.topics import CREDIT
 
 NOON = 1_700_020_800_000  # Wednesday 2023-11-15 12:00 in Shanghai
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

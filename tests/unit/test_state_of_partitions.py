@@ -12,7 +12,6 @@ from streams.city.contributions import Contribution, decode_contribution
 from streams.city.ledger import CityLedger, DayCounts
 from streams.counts import Counts, DayKey, counts_of
 from streams.enterprises.credit import Charge
-from streams.events import Record
 from streams.parcels.scans import by_name, count_scans
 from streams.parcels.store import parcel_key
 from streams.parcels.violations import ViolatingScan, ViolationKey, ViolationSummary
@@ -25,6 +24,7 @@ from streams.runtime.city_stage import CityStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
+from streams.wire.events import Record
 
 T, DAY_MS = 1_700_000_000_000, 86_400_000
 

@@ -9,7 +9,6 @@ import pytest
 from deploy.applies import answer
 from deploy.asked_vehicle import read_vehicle
 from deploy.explain import explain
-from streams.basis import in_language
 from streams.errors import BadInput
 from streams.policy.checks import SHARES
 from streams.policy.conditions import HOME_PLATE, identifier_words, parameter_words
@@ -20,7 +19,8 @@ from streams.policy.wording import rule_words, target_words
 from streams.registry.key_figures import TITLES
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES
-from streams.terms import BODIES, CLASSES, ENERGIES, LANGUAGES, PASSES
+from streams.words.basis import in_language
+from streams.words.terms import BODIES, CLASSES, ENERGIES, LANGUAGES, PASSES
 
 WORDS = Path(__file__).parent / "words"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.basis import Basis, Duty, Figures
-from streams.shown import beginning
+from streams.words.basis import Basis, Duty, Figures
+from streams.words.shown import beginning
 
 LONGEST_BEGINNING = 500
 MOST_RESPONSIBLE = 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from streams.decode import Reader, malformed
-from streams.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Heartbeat, Record, Reject, Scan, refuse_time, stamps_ms
 from streams.watermark import Arrivals, capped
+from streams.wire.decode import Reader, malformed
+from streams.wire.events import KNOWN_FOR_MS, LATE, SYNTHETIC, Heartbeat, Record, Reject, Scan, refuse_time, stamps_ms
 
 E = TypeVar("E", bound=Scan | Heartbeat)
 

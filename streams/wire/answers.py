@@ -9,10 +9,10 @@ from typing import Literal, get_args
 
 import msgspec
 
-from streams.basis import Words
-from streams.decode import decoded
 from streams.errors import BadInput, nearest
-from streams.ids import UNSEEN
+from streams.wire.decode import decoded
+from streams.wire.ids import UNSEEN
+from streams.words.basis import Words
 
 Action = Literal["acknowledged", "dismissed", "fined", "noted", "objected", "upheld", "rejected"]
 """``objected`` is the enterprise's; ``upheld`` (the objection is right) and ``rejected`` are what police say to that."""

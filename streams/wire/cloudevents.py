@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from streams.incident import IncidentData, subject_name
+from streams.wire.incident import IncidentData, subject_name
 
 
 def cloudevent(kind: str, data: IncidentData) -> tuple[str, bytes]:

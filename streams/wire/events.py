@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from streams.clock import DAY_MS
-from streams.ids import LONGEST_ID_BYTES
+from streams.wire.ids import LONGEST_ID_BYTES
 
 LONGEST_TEXT_BYTES = 256
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID_BYTES)]

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 import msgspec
 import numpy as np
 
-from streams.events import CLOCK_SUBJECT, LONGEST_TEXT_BYTES, MALFORMED, Fix, Heartbeat, Id, Packaging, Record, Reject, Scan, Text
-from streams.ids import LONGEST_ID_BYTES, NO_ID, RESERVED, is_id
+from streams.wire.events import CLOCK_SUBJECT, LONGEST_TEXT_BYTES, MALFORMED, Fix, Heartbeat, Id, Packaging, Record, Reject, Scan, Text
+from streams.wire.ids import LONGEST_ID_BYTES, NO_ID, RESERVED, is_id
 
 E = TypeVar("E", bound=Fix | Scan | Heartbeat)
 T = TypeVar("T")

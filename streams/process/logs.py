@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from streams.shown import shown_json
+from streams.words.shown import shown_json
 
 
 class _AsOneLine(logging.Formatter):

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from streams.basis import Words
-from streams.shares import figure, target_percent
 from streams.windows import Window
+from streams.words.basis import Words
+from streams.words.shares import figure, target_percent
 
 Lang = Literal["zh", "en"]
 LANGUAGES: tuple[Lang, ...] = ("zh", "en")

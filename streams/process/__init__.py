@@ -1,0 +1,1 @@
+"""What every process has beside its work: signals, logs, pages, unreadable records counted."""

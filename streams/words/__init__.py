@@ -1,0 +1,1 @@
+"""Words and figures for people, Chinese and English."""
