@@ -7,24 +7,30 @@ from typing import Any
 
 from streams.policy.checks import is_share
 from streams.policy.policy import Policy
+from streams.policy.targets import STATUS_WORDS, status
 from streams.policy.wording import target_words
 from streams.registry.figure_clauses import clauses_of
 from streams.registry.key_figures import TITLES
 from streams.words.terms import LANGUAGES
 
 
-def figures_view(policy: Policy | None, measured: Mapping[str, float], elsewhere: Iterable[str]) -> list[dict[str, Any]]:
-    """A row for each figure that is measured or has a target, but for those that are shown ``elsewhere``; a value of None: nobody reports it."""
+def figures_view(policy: Policy | None, measured: Mapping[str, float], elsewhere: Iterable[str], day: str) -> list[dict[str, Any]]:
+    """A row for each figure that is measured or has a target, but for those that are shown ``elsewhere``, as of a local ``day``; a value of None: nobody reports it."""
     targets = policy.pack.targets if policy else {}
     names = [*TITLES, *(name for name in targets if name not in TITLES)]
     shown = [name for name in names if (name in measured or name in targets) and name not in elsewhere]
-    return [_figure(policy, name, measured.get(name)) for name in shown]
+    return [_figure(policy, name, measured.get(name), day) for name in shown]
 
 
-def _figure(policy: Policy | None, name: str, value: float | None) -> dict[str, Any]:
-    said = claims(policy, name)
-    is_met = None if value is None or said["target"] is None else value >= said["target"]
-    return {"figure": name, **dict(zip(("zh", "en"), TITLES.get(name, (name, name)), strict=True)), "is_share": is_share(name), "value": value, "is_met": is_met, **said}
+def _figure(policy: Policy | None, name: str, value: float | None, day: str) -> dict[str, Any]:
+    titles = dict(zip(("zh", "en"), TITLES.get(name, (name, name)), strict=True))
+    return {"figure": name, **titles, "is_share": is_share(name), "value": value, **standing(policy, name, value, day), **claims(policy, name)}
+
+
+def standing(policy: Policy | None, name: str, value: float | None, day: str) -> dict[str, Any]:
+    """How a value stands to the pack's target on a local ``day``, and in words."""
+    found = status(name, value, policy.pack.targets.get(name) if policy else None, day)
+    return {"status": found, "standing": STATUS_WORDS[found]._asdict()}
 
 
 def claims(policy: Policy | None, name: str) -> dict[str, Any]:

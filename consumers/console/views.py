@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from consumers.console.day_rates import DAYS
-from consumers.console.figures import claims, figures_view
+from consumers.console.figures import claims, figures_view, standing
 from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, rule_words, target_words
@@ -22,10 +22,10 @@ _OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "
 _FACILITY = ("id", "level", "enterprise_id", "township", "village", "lon", "lat")
 
 
-def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({})) -> dict[str, Any]:
+def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, now_ms: int, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({})) -> dict[str, Any]:
     """Each enterprise's shares of the newest local day, one's (or the city's) of the last days, the targets, those that have one first, and all other key figures.
 
-    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to.
+    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to at ``now_ms``.
     """
     dates = sorted({date for name, date in rates if name == CITY_WIDE})[-DAYS:]
     newest = dates[-1] if dates else None
@@ -33,11 +33,15 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
     targets = policy.pack.targets if policy else {}
     known = {feature for _, row in of_day for feature in MEASURES if row.get(f"{feature}_rate") is not None}
     shown = {feature: measure for feature, measure in MEASURES.items() if measure in TITLES and (feature in known or measure in targets)}
-    measures = [{"feature": feature, **dict(zip(("zh", "en"), TITLES[measure], strict=True)), **claims(policy, measure)} for feature, measure in shown.items()]
+    city, today = dict(of_day).get(CITY_WIDE, {}), policy.days.date_of(now_ms) if policy else ""
+    measures = [
+        {"feature": feature, **dict(zip(("zh", "en"), TITLES[measure], strict=True)), **standing(policy, measure, city.get(f"{feature}_rate"), newest or today), **claims(policy, measure)}
+        for feature, measure in shown.items()
+    ]  # fmt: skip
     measures.sort(key=lambda measure: measure["target"] is None)
     days = [(date, rates[enterprise_id, date]) for date in dates if (enterprise_id, date) in rates]
     return {
-        "date": newest, "measures": measures, "figures": figures_view(policy, network, shown.values()),
+        "date": newest, "measures": measures, "figures": figures_view(policy, network, shown.values(), today),
         "rows": [{"enterprise_id": name, **_shares(row, known)} for name, row in of_day],
         "days_of": enterprise_id, "days": [{"date": date, **_shares(row, known)} for date, row in days],
     }  # fmt: skip

@@ -6,7 +6,7 @@ import calendar
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from streams.clock import LocalDays, month_after
 from streams.counts import CITY_WIDE, Counts, counts_of, is_of_day, share
@@ -14,16 +14,13 @@ from streams.errors import BadInput
 from streams.policy.checks import is_share
 from streams.policy.pack import Target
 from streams.policy.policy import Policy
+from streams.policy.targets import status
 from streams.registry.figure_clauses import Clauses
 from streams.registry.key_figures import TITLES, network
 from streams.registry.registry import Registry
 from streams.vehicles.empty_run import is_about_driving
 from streams.words.shares import MOST_DIGITS
 
-Status = Literal["met", "missed", "not_due", "undated", "no_target", "unknown"]
-"""How a figure stands to its target: ``not_due`` before the target's date, ``undated`` where it has none (never missed), ``unknown`` where nobody reports."""
-LOWER_IS_BETTER = frozenset({"empty_run_ratio"})
-"""Measures whose target is met from above."""
 _NAMED_OTHERWISE = {"electronic_rate": "electronic_waybill", "green_rate": "green_packaging"}
 SCANNED = {rate: _NAMED_OTHERWISE.get(rate, rate.removesuffix("_rate")) for rate in Counts().rates()}
 """Key of a row of rates → measure: the shares of parcels."""
@@ -143,30 +140,6 @@ def _key_figure(measure: str, measured: Measured, before: Measured, target: Targ
         "measure": measure, "value": value, "active": active, "before": earlier, "change": None if value is None or earlier is None else value - earlier,
         "target": target.value if target else None, **claims, "status": standing, "met": {"met": True, "missed": False}.get(standing),
     }  # fmt: skip
-
-
-def status(measure: str, value: float | None, target: Target | None, until: str) -> Status:
-    """How a value stands to its target on a local day.
-
-    >>> [status("locker_cells", 9.0, Target(value=10, source="operator", by="2019-12-31"), day) for day in ("2019-12-30", "2019-12-31")]
-    ['not_due', 'missed']
-    >>> status("locker_cells", 9.0, Target(value=10, source="operator"), "2030-01-01")
-    'undated'
-    """
-    if target is None:
-        return "no_target"
-    if value is None:
-        return "unknown"
-    if reached(measure, value, target.value):
-        return "met"
-    if target.by is None:
-        return "undated"
-    return "missed" if target.is_due(until) else "not_due"
-
-
-def reached(measure: str, value: float, target: float) -> bool:
-    """Whether a value is on the good side of its target."""
-    return value <= target if measure in LOWER_IS_BETTER else value >= target
 
 
 def change_text(change: float | None, *, share: bool, points: str) -> str:

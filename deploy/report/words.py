@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from markupsafe import Markup
 
 from deploy.report.figures import is_a_share
+from streams.policy.targets import STATUS_WORDS
 from streams.policy.wording import source_words
 from streams.registry.key_figures import TITLES
 from streams.words.basis import Words
@@ -19,7 +20,7 @@ from streams.words.terms import is_chinese
 Language = Literal["zh", "en", "both"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
-WORDS = {
+WORDS: dict[str, Words] = {
     "title": Words("快递业运行报告", "courier report"),
     "period": Words("统计期间", "period"),
     "compared": Words("对比期间", "compared with"),
@@ -52,12 +53,7 @@ WORDS = {
     "by": Words("期限", "due"),
     "standing": Words("状态", "status"),
     "primary_brands": Words("主要品牌合计", "primary brands together"),
-    "met": Words("达标", "met"),
-    "missed": Words("未达标", "missed"),
-    "not_due": Words("未到期", "not yet due"),
-    "undated": Words("未达，未定期限", "below, no date set"),
-    "no_target": Words("未设目标", "no target"),
-    "unknown": Words("无数据", "not reported"),
+    **STATUS_WORDS,
     "key_figures_note": Words(
         "“–”表示无人上报，不等于零。登记类指标取期末数；较上期：{from_} 至 {until}。期限之前不计未达标，未定期限的目标不计未达标。竖线为目标。",
         "“–” means that nobody reports it; it is not zero. Figures of the registry are as of the period's end; change: against {from_} to {until}. "

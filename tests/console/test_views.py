@@ -16,6 +16,9 @@ from streams.registry.registry import Registry
 
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
 
+NOON = 1_796_011_200_000
+"""2026-11-30 in Hohhot."""
+
 
 def row(electronic, green=None, accepted=10, **more):
     return {"accepted": accepted, "electronic_rate": electronic, "green_rate": green, **more}
@@ -23,7 +26,7 @@ def row(electronic, green=None, accepted=10, **more):
 
 def test_the_newest_day_is_shown_by_enterprise_and_the_city_by_day():
     rates = {("*", "2026-11-29"): row(1.0), ("*", "2026-11-30"): row(0.9, 0.8, locker_rate=0.1, narrow_tape_rate=0.5), ("a", "2026-11-30"): row(0.85), ("gone", "2026-11-29"): row(0.1)}
-    view = rates_view(rates, load_policy("hohhot-2019"))
+    view = rates_view(rates, load_policy("hohhot-2019"), NOON)
     assert view["date"] == "2026-11-30" and [line["enterprise_id"] for line in view["rows"]] == ["*", "a"] and [day["date"] for day in view["days"]] == ["2026-11-29", "2026-11-30"]
     assert view["rows"][1]["rates"]["electronic"] == 0.85 and view["rows"][1]["rates"]["green"] is None and view["days"][0]["rates"]["green"] is None
     targets = [measure["target"] is None for measure in view["measures"]]
@@ -32,27 +35,39 @@ def test_the_newest_day_is_shown_by_enterprise_and_the_city_by_day():
     assert electronic["target"] == 0.9 and "90%" in electronic["words"]["zh"] and electronic["en"]
 
 
+def test_a_target_is_missed_from_its_date_on_only():
+    policy = load_policy("hohhot-2019")
+
+    def standing(day, cells):
+        return next(one["status"] for one in rates_view({}, policy, policy.days.bounds_ms(day)[0], network={"locker_cells": cells})["figures"] if one["figure"] == "locker_cells")
+
+    assert [standing("2019-12-30", 9), standing("2019-12-31", 9), standing("2019-12-30", 130_000)] == ["not_due", "missed", "met"]
+    rates = {("*", "2026-11-30"): row(0.85, 0.5)}
+    of_day = {measure["feature"]: measure["status"] for measure in rates_view(rates, policy, NOON)["measures"]}
+    assert (of_day["electronic"], of_day["green"], of_day["narrow_tape"]) == ("undated", "undated", "unknown")
+
+
 def test_without_rates_or_a_pack_there_is_nothing_to_show():
-    assert rates_view({}, None) == {"date": None, "measures": [], "figures": [], "rows": [], "days_of": "*", "days": []} and policy_view(None) is None
-    assert rates_view({("*", "2026-11-30"): row(1.0)}, None)["measures"][0]["target"] is None
+    assert rates_view({}, None, NOON) == {"date": None, "measures": [], "figures": [], "rows": [], "days_of": "*", "days": []} and policy_view(None) is None
+    assert rates_view({("*", "2026-11-30"): row(1.0)}, None, NOON)["measures"][0]["target"] is None
 
 
 def test_the_last_days_are_those_of_one_enterprise_too():
     rates = {("*", "2026-11-29"): row(1.0), ("*", "2026-11-30"): row(0.9), ("a", "2026-11-29"): row(0.5, accepted=3), ("b", "2026-11-30"): row(0.7)}
-    view = rates_view(rates, load_policy("hohhot-2019"), "a")
+    view = rates_view(rates, load_policy("hohhot-2019"), NOON, "a")
     assert view["days_of"] == "a" and [(day["date"], day["accepted"], day["rates"]["electronic"]) for day in view["days"]] == [("2026-11-29", 3, 0.5)]
-    assert rates_view(rates, None, "nobody")["days"] == []
+    assert rates_view(rates, None, NOON, "nobody")["days"] == []
 
 
 def test_key_figures_stand_beside_their_targets_clauses_and_dates():
     policy = load_policy("hohhot-2019")
-    view = rates_view({}, policy, network={"locker_cells": 130_000, "nev_share": 0.5, "hubs": 1})
+    view = rates_view({}, policy, NOON, network={"locker_cells": 130_000, "nev_share": 0.5, "hubs": 1})
     found = {one["figure"]: one for one in view["figures"]}
     cells, hubs, stations, vehicles = (found[name] for name in ("locker_cells", "hubs", "service_stations", "nev_share"))
-    assert (cells["value"], cells["target"], cells["is_met"], cells["by"], cells["clause"], cells["source"]) == (130_000, 130_000, True, "2019-12-31", "四（十二）", "document")
+    assert (cells["value"], cells["target"], cells["status"], cells["by"], cells["clause"], cells["source"]) == (130_000, 130_000, "met", "2019-12-31", "四（十二）", "document")
     assert "13万个以上" in cells["quote"] and "格口" in cells["zh"] and "locker" in cells["en"] and "13万个以上" in cells["words"]["en"] and not cells["is_share"]
-    assert hubs["is_met"] is False and hubs["by"] is None
-    assert stations["value"] is None and stations["is_met"] is None and stations["target"] == 300, "a target without data stays"
+    assert (hubs["status"], hubs["by"], hubs["standing"]["en"]) == ("undated", None, "below, no date set")
+    assert (stations["value"], stations["status"]) == (None, "unknown") and stations["target"] == 300, "a target without data stays"
     assert vehicles["is_share"] and vehicles["target"] is None and vehicles["clause"] == "六（十八）" and vehicles["words"] is None
     electronic = next(measure for measure in view["measures"] if measure["feature"] == "electronic")
     assert "electronic_waybill" not in found and electronic["clause"] == "六（十六）" and "90%" in electronic["quote"]

@@ -14,7 +14,6 @@ from oracle import Oracle
 from deploy.judge import judge_files
 from deploy.report.content import Published, as_json, gather, judged_files
 from deploy.report.draw import draw
-from deploy.report.figures import reached
 from deploy.report.page import as_html
 from deploy.report.tables import as_csv
 from producers.traffic import write_sample_registry
@@ -23,6 +22,7 @@ from streams.counts import FEATURES
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
 from streams.policy.reader import PACKS, load_policy
+from streams.policy.targets import reached
 from streams.registry.files import load_registry
 from streams.registry.key_figures import network
 from streams.registry.records import decode_entry

@@ -19,7 +19,7 @@ from deploy.judge import judge_files
 from deploy.report.atlas import PLACES, View, maps, outside
 from deploy.report.content import Published, gather, judged_files
 from deploy.report.draw import draw, read_inspectors
-from deploy.report.figures import Period, status
+from deploy.report.figures import Period
 from deploy.report.page import BROWSERS, as_html, as_pdf
 from deploy.report.tables import as_csv, tables, write_tables
 from deploy.report.words import WORDS, ZONE_KINDS, Writer, key_figure_lines
@@ -30,6 +30,7 @@ from streams.geo import haversine_m
 from streams.lifecycle import MAX_EVIDENCE
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy, packs
+from streams.policy.targets import status
 from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.files import load_registry
 from streams.registry.key_figures import TITLES

@@ -66,14 +66,17 @@ function daysTable(days, shown) {
   return el('details', { 'data-key': 'days' }, el('summary', { 'data-key': 'days summary' }, t('asTable')), el('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': t('byDay') }, el('table', {}, el('thead', {}, head), el('tbody', {}, [...days].reverse().map(row)))));
 }
 
+/** How a figure stands to its target, where it is known: the look of its mark. */
+const MARKED = { met: '.acknowledged', missed: '.violation', not_due: '', undated: '' };
+
 /** Every measure that has a target, and the network's key figures: value, target, until when, by which clause. */
 function figuresTable(measures, figures, city) {
-  const targeted = measures.filter(({ target }) => target !== null).map((measure) => ({ ...measure, is_share: true, value: city?.rates[measure.feature] ?? null, is_met: isKnown(city?.rates[measure.feature]) ? city.rates[measure.feature] >= measure.target : null }));
+  const targeted = measures.filter(({ target }) => target !== null).map((measure) => ({ ...measure, is_share: true, value: city?.rates[measure.feature] ?? null }));
   const rows = [...targeted, ...figures];
   if (!rows.length) return null;
   const said = (one, value) => (isKnown(value) ? (one.is_share ? percent(value, value === one.target ? 0 : 1) : number(value)) : '–');
   const row = (one) => el('tr', {}, el('th', { scope: 'row' }, say(one), one.words ? el('small', {}, say(one.words)) : null),
-    el(`td.num${one.is_met === false ? '.low' : ''}`, {}, said(one, one.value), isKnown(one.is_met) ? el(`span.chip.${one.is_met ? 'acknowledged' : 'violation'}`, {}, t(one.is_met ? 'met' : 'notMet')) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ?? '–'),
+    el(`td.num${one.status === 'missed' ? '.low' : ''}`, {}, said(one, one.value), one.status in MARKED ? el(`span.chip${MARKED[one.status]}`, {}, say(one.standing)) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ?? '–'),
     el('td.clause', {}, [one.clause, one.source === 'operator' ? t('byOperator') : null].filter(Boolean).join(' · ') || '–', one.quote ? el('q', { lang: 'zh-CN' }, one.quote) : null));
   return [el('h3', {}, t('figuresAre')), el('div.scroll', { tabIndex: 0, 'data-key': 'figures', role: 'region', 'aria-label': t('figuresAre') }, el('table.figures', {}, el('thead', {}, el('tr', {}, ['measure', 'value', 'targetHead', 'byDate', 'clause'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows.map(row))))];
 }
