@@ -15,6 +15,7 @@ from deploy.admin import publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends, read_clock
 from producers.traffic import write_sample_registry
+from streams.files.text_files import open_lines
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
 
@@ -32,6 +33,12 @@ def in_order(gps, scans):
                 reached_ms = max(reached_ms, int(json.loads(line)["event_time_ms"]))
             rows.append((reached_ms, topic, key, line))
     return [row[1:] for row in sorted(rows, key=lambda row: row[0])]
+
+
+def recorded_day():
+    """The fixes and scans of the golden day in Hohhot, as lines."""
+    folder = Path(__file__).parent / "golden" / "hohhot-2019"
+    return {name: [line.strip() for line in open_lines(str(folder / f"{name}.jsonl.zst")) if line.strip()] for name in ("gps", "scans")}
 
 
 def records_of(bootstrap, topic):

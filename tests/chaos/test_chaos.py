@@ -9,24 +9,21 @@ import random
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from chaos.proxy import Proxy
 from conftest import get, wait_for
 from kafka import KafkaConsumer, TopicPartition
 from make_day import END_MS, FAULTS
-from pipeline import Pipeline, in_order
+from pipeline import Pipeline, in_order, recorded_day
 
 from deploy.broker import EmbeddedKafka, free_port
 from deploy.topic_admin import create_topics, delete_topics
 from producers.faults import Faults, inject
 from producers.parcels import parcels
 from producers.synthetic import Fleet
-from streams.files.text_files import open_lines
 from streams.registry.files import load_registry
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 HISTORIES = int(os.environ.get("YICHENG_CHAOS") or 0)
 KILLS = 3
 GROUP = "yicheng"
@@ -198,8 +195,7 @@ class History:
 
 @pytest.fixture(scope="module")
 def recorded():
-    lines = {name: [line.strip() for line in open_lines(str(GOLDEN / "hohhot-2019" / f"{name}.jsonl.zst"))] for name in ("gps", "scans")}
-    return {name: [line for line in found if line] for name, found in lines.items()}
+    return recorded_day()
 
 
 @pytest.fixture

@@ -5,18 +5,14 @@ import random
 import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from conftest import get, wait_for
 from kafka.admin import KafkaAdminClient
-from pipeline import Pipeline, in_order
+from pipeline import Pipeline, in_order, recorded_day
 
 from deploy.admin import read_topic
 from deploy.ending import Ending, read_clock
-from streams.files.text_files import open_lines
-
-GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 @pytest.fixture
@@ -28,8 +24,7 @@ def pipeline(kafka, yicheng, tmp_path):
 
 @pytest.fixture(scope="module")
 def day():
-    lines = {name: [line.strip() for line in open_lines(str(GOLDEN / "hohhot-2019" / f"{name}.jsonl.zst"))] for name in ("gps", "scans")}
-    return {name: [line for line in found if line] for name, found in lines.items()}
+    return recorded_day()
 
 
 def test_a_recorded_day_reaches_the_sink_as_the_oracle_says(pipeline, day):

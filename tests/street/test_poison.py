@@ -16,7 +16,7 @@ import pipeline as pipeline_module
 import pytest
 from aiokafka import AIOKafkaProducer
 from conftest import get, wait_for
-from pipeline import Pipeline, in_order, records_of
+from pipeline import Pipeline, in_order, recorded_day, records_of
 from poison import LETTER, LETTERS, MARK, TOPICS, kinds, records
 
 from consumers.incident_events import read_event
@@ -29,7 +29,6 @@ from deploy.report.tables import as_csv
 from streams.city.contributions import decode_contribution
 from streams.enterprises.confirmations import answered
 from streams.errors import BadInput
-from streams.files.text_files import open_lines
 from streams.policy.reader import decode_policy, load_policy
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
@@ -37,7 +36,6 @@ from streams.watermark import decode_clock
 from streams.wire.decode import FIXES, HEARTBEATS, SCANS
 
 SEED = int(os.environ.get("YICHENG_SEED", "1"))
-GOLDEN = pipeline_module.Path(__file__).parent.parent / "golden" / "hohhot-2019"
 
 
 def test_there_are_kinds_enough_and_the_seed_tells_which():
@@ -123,7 +121,7 @@ async def send_what_others_can(bootstrap):
 def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
     print(f"seed {SEED}")
     rng = random.Random(SEED)
-    gps, scans = ([line.strip() for line in open_lines(str(GOLDEN / f"{name}.jsonl.zst")) if line.strip()] for name in ("gps", "scans"))
+    gps, scans = recorded_day().values()
     rows = in_order(gps[: len(gps) // 4], scans)
     poison = list(records(SEED))
     rng.shuffle(poison)
