@@ -6,12 +6,15 @@ The longer ones only with ``--long``.
 import json
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 import yaml
 from conftest import wait_for
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from consumers.dispatch import OFF_AFTER_S
 from deploy.debian import command_for
 from deploy.monitoring import RULES
 from deploy.topic_admin import create_topics
@@ -129,8 +132,13 @@ def test_a_sink_that_takes_nothing_while_incidents_come(site, ordinary):
     site.webhook_answers = 500
     with Traffic(10, lambda: site.fix(f"UNKNOWN-{site.sent}")):
         site.until_firing("SinkFails", "OutboxGrows")
+        with closing(sqlite3.connect(site.home / "notifier" / "outbox.db", timeout=30)) as db, db:
+            db.execute("UPDATE sinks SET failing_s = ? WHERE sink = 'webhook'", (OFF_AFTER_S,))  # it has failed for days
+        site.until_firing("SinkOff")
     site.webhook_answers = 204
-    SEEN.update(["SinkFails", "OutboxGrows"])
+    done = site.yicheng.run("notifier", "failed", "retry", "--sink", "webhook", YICHENG_STATE_DIR=str(site.home / "notifier"))
+    assert done.returncode == 0, done.stderr
+    SEEN.update(["SinkFails", "OutboxGrows", "SinkOff"])
 
 
 @pytest.mark.long

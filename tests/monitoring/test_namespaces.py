@@ -13,7 +13,7 @@ from monitoring.promql import in_namespace
 
 FOLDER = ROOT / "deploy" / "prometheus"
 CASES = [case for path in sorted((FOLDER / "tests").glob("*.yml")) for case in yaml.safe_load(path.read_text("utf-8"))["tests"]]
-ALERTS = ["NoWorker", "NotifierDown", "ConsoleDown", "NoFixes", "DeadLetters", "RecordsRefused", "ArrivalUnknown", "UnreadableRecords", "LagGrows", "PartitionWithoutOwner", "TimeStandsStill", "TransactionOpen", "OutboxGrows", "SinkFails"]
+ALERTS = ["NoWorker", "NotifierDown", "ConsoleDown", "NoFixes", "DeadLetters", "RecordsRefused", "ArrivalUnknown", "UnreadableRecords", "LagGrows", "PartitionWithoutOwner", "TimeStandsStill", "TransactionOpen", "OutboxGrows", "SinkFails", "SinkOff"]
 ILL, WELL = "ill", "well"
 LONG = 200
 """Samples, one a minute."""
