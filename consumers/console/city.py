@@ -21,7 +21,7 @@ from consumers.console.course import FEATURES, NO_COURSE, NO_MINUTES, DayCourse
 from consumers.console.day_rates import DayRates, read_rate
 from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
-from consumers.console.incidents import Incidents
+from consumers.console.incidents import OBJECTED, Incidents
 from consumers.console.papers import papers_of
 from consumers.console.positions import Fleet, Leg
 from consumers.console.signs import Signs
@@ -122,7 +122,8 @@ class City:
         """Take over an answer; ``Malformed`` where the record is none."""
         with self.lock:
             answer = self.incidents.enter_answer(value)
-            self._tell("answer", {**msgspec.to_builtins(answer), "answer": self.incidents.answer_to(answer.incident_id)})
+            said = self.incidents.said_of(answer.incident_id)
+            self._tell("answer", {**msgspec.to_builtins(answer), "answer": said.state, "objected": said.objection == OBJECTED})
 
     def enter_rate(self, value: bytes | None, sent_ms: int | None = None) -> None:
         """Take over a row of a local day's rates that was ``sent_ms``; others are passed over. ``Malformed`` where the record is no row."""

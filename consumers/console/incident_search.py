@@ -79,7 +79,7 @@ def search(order: Sequence[Order], held: Callable[[str], Held | None], question:
 
 
 def _fits(one: Held, question: Question, named_by: Sequence[str]) -> bool:
-    if question.is_unanswered and one.answer is not None:
+    if question.is_unanswered and not one.is_unanswered:
         return False
     if any(getattr(one, field) != value for field, value in question.chosen.items()):
         return False

@@ -6,7 +6,7 @@ import sys
 import zlib
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -14,9 +14,8 @@ import orjson
 
 from consumers.incident_events import Reported, read_event
 from streams.clock import MINUTE_MS
-from streams.errors import BadInput
 from streams.lifecycle import OPEN, RETRACTED
-from streams.wire.answers import Answer, made_answer, read_answer, record_of, standing
+from streams.wire.answers import Answer, Standing, read_answer, standing
 from streams.wire.decode import Malformed, decoded
 from streams.wire.events import LAST_MS
 from streams.wire.ids import is_id
@@ -31,8 +30,7 @@ SLOT_MS = 5 * MINUTE_MS
 """By such spans it is counted how many were opened: local days begin with one everywhere."""
 DISMISSED = "dismissed"
 UNFILED = "unfiled_outlet"
-OFFERED = ("acknowledged", DISMISSED, "noted")
-"""What the page can answer."""
+OBJECTED = "objected"
 Order = tuple[int, str]
 """When an incident was opened (ms), and its id."""
 
@@ -60,7 +58,7 @@ class _Event(msgspec.Struct):
 
 
 class Held(msgspec.Struct, gc=False):
-    """An incident as it is held: what lists show, its answer, and all the rest packed."""
+    """An incident as it is held: what lists show, its answer, whether an objection to it waits for a decision, and all the rest packed."""
 
     incident_id: str
     revision: int
@@ -86,12 +84,18 @@ class Held(msgspec.Struct, gc=False):
     reason_en: str
     synthetic: bool
     answer: str | None
+    objected: bool
     packed: bytes
 
     @property
     def is_open(self) -> bool:
         """Whether it goes on, for all that is known."""
         return self.state == OPEN
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether police have still to say something: nobody has, or an objection waits."""
+        return self.answer is None or self.objected
 
     @property
     def order(self) -> Order:
@@ -134,7 +138,7 @@ class Incidents:
         known = self.latest.get(incident.incident_id)
         if known is not None and known.revision >= incident.revision:
             return None
-        held = _held(incident, self._answer_of(incident.incident_id), self._pack(incident))
+        held = _held(incident, self.said_of(incident.incident_id), self._pack(incident))
         if known is not None:
             self._take_out(known)
         self._put_in(held)
@@ -188,7 +192,8 @@ class Incidents:
         held = self.latest.get(answer.incident_id)
         if held is not None:
             self._count(held, -1)
-            held.answer = self._answer_of(answer.incident_id)
+            said_now = self.said_of(answer.incident_id)
+            held.answer, held.objected = said_now.state, said_now.objection == OBJECTED
             self._count(held, 1)
         else:
             self._early[answer.incident_id] = None
@@ -197,19 +202,14 @@ class Incidents:
                 del self._early[forgotten], self.answers[forgotten]
         return answer
 
-    def _answer_of(self, incident_id: str) -> str | None:
-        said = self.answers.get(incident_id)
-        return standing(said).state if said else None
+    def said_of(self, incident_id: str) -> Standing:
+        """What the answers to an incident come to."""
+        return standing(self.answers.get(incident_id, ()))
 
     @property
     def is_full(self) -> bool:
         """Whether a further one would take the place of another."""
         return len(self.latest) >= self.most
-
-    def answer_to(self, incident_id: str) -> str | None:
-        """What its answers come to: acknowledged, dismissed or fined; None where nobody has answered."""
-        held = self.latest.get(incident_id)
-        return held.answer if held is not None else self._answer_of(incident_id)
 
     def standing(self) -> Iterator[Held]:
         """Those that were not retracted."""
@@ -242,7 +242,7 @@ class Incidents:
     def details(self, held: Held) -> dict[str, Any]:
         """All that there is to say of one."""
         found: dict[str, Any] = orjson.loads(zlib.decompressobj(zdict=self._first).decompress(held.packed))
-        return {**found, "answer": held.answer, "answers": msgspec.to_builtins(self.answers.get(held.incident_id, []))}
+        return {**found, "answer": held.answer, "objected": held.objected, "objection": self.said_of(held.incident_id).objection_id, "answers": msgspec.to_builtins(self.answers.get(held.incident_id, []))}
 
     def of_vehicle(self, vehicle_id: str, since_ms: int) -> list[dict[str, Any]]:
         """Rows of a vehicle's incidents, the newest first."""
@@ -253,7 +253,7 @@ class Incidents:
         """Have an incident count, or not any more (-1)."""
         if held.state == RETRACTED:
             return
-        self._unanswered += number * (held.answer is None)
+        self._unanswered += number * held.is_unanswered
         _add(self._opened.setdefault(held.opened_at_ms // SLOT_MS, Counter()), held.enterprise_id, number)
         if not self._opened[held.opened_at_ms // SLOT_MS]:
             del self._opened[held.opened_at_ms // SLOT_MS]
@@ -271,30 +271,7 @@ def _add(counter: Counter[Any], name: Any, number: int) -> None:
         del counter[name]
 
 
-def _held(incident: Incident, answer: str | None, packed: bytes) -> Held:
-    said: dict[str, Any] = {name: getattr(incident, name) for name in _SUMMARY if name != "answer"}
+def _held(incident: Incident, answers: Standing, packed: bytes) -> Held:
+    said: dict[str, Any] = {name: getattr(incident, name) for name in _SUMMARY if name not in {"answer", "objected"}}
     said |= {name: sys.intern(value) for name, value in said.items() if isinstance(value, str) and name not in _ITS_OWN}
-    return Held(**said, answer=answer, packed=packed)
-
-
-def answer_record(asked: Mapping[str, Any], now_ms: int) -> tuple[bytes, bytes]:
-    """Key and value of ``courier.feedback.v1`` for an answer that the page sends; ``Malformed`` says what is wrong with it.
-
-    >>> answer_record({"incident_id": "a", "action": "acknowledged", "by": "", "reason": None}, 5)[1]
-    b'{"incident_id":"a","action":"acknowledged","time_ms":5,"by":null,"reason":null}'
-    """
-    name, action = asked.get("incident_id"), asked.get("action")
-    by, reason = (" ".join(str(asked.get(key) or "").split()) or None for key in ("by", "reason"))
-    if not isinstance(name, str) or not is_id(name):
-        raise Malformed("no incident is named")
-    if action not in OFFERED:
-        raise Malformed("an answer is acknowledged, dismissed or noted")
-    if action != "acknowledged" and reason is None:
-        raise Malformed("a reason is needed / 请填写原因")
-    answer_id, revision = asked.get("answer_id"), asked.get("revision")
-    if not isinstance(answer_id, str | None) or not (revision is None or type(revision) is int):
-        raise Malformed("answer_id is a text, and revision a number")
-    try:
-        return name.encode(), record_of(made_answer(name, str(action), now_ms, by=by, reason=reason, answer_id=answer_id, revision=revision))
-    except BadInput as error:
-        raise Malformed(str(error)) from None
+    return Held(**said, answer=answers.state, objected=answers.objection == OBJECTED, packed=packed)

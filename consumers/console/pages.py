@@ -16,10 +16,10 @@ import structlog
 from aiohttp import web
 
 from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visitor_of
+from consumers.console.asked_answers import NO_OBJECTION, answer_record, decides
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.clusters import BELOW_ZOOM, FROM_VEHICLES
-from consumers.console.incidents import answer_record
 from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour
 from consumers.console.replies import asked_of, json_reply, refusal
@@ -257,8 +257,11 @@ class Pages:
             key, value = answer_record({**asked, "by": visitor.name or asked.get("by")}, now_ms())
         except Malformed as error:
             return refusal(400, str(error))
-        if self.city.incident(key.decode()) is None:
+        incident = self.city.incident(key.decode())
+        if incident is None:
             return refusal(404, "no such incident / 没有这个事件")
+        if decides(asked) and not incident["objected"]:
+            return refusal(409, NO_OBJECTION)
         try:
             await access.publish(value, lambda: self.feed.answer(key, value))
         except YichengError as error:

@@ -8,10 +8,11 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from consumers.console.asked_answers import answer_record
 from consumers.console.basemap import Basemap
 from consumers.console.city import City
 from consumers.console.history import EVENTS_KEPT, EventLog
-from consumers.console.incidents import Incidents, answer_record
+from consumers.console.incidents import Incidents
 from consumers.console.positions import FRAMES_KEPT, SILENT_MS, Fleet, Leg
 from consumers.console.tracks import EVERY_MS, POINTS, Tracks
 from consumers.console.zones import zone_shapes, zone_states
@@ -223,16 +224,16 @@ def test_a_vehicle_is_at_fault_until_its_incidents_end_or_are_dismissed():
     known.enter(incident("b"))
     known.enter_answer(said("a", "acknowledged"))
     known.enter_answer(said("a", "dismissed", T + 1))
-    assert known.open_of == {"HH-1": 1} and known.answer_to("a") == "dismissed" and known.counts() == {"open": 1, "unanswered": 1}
+    assert known.open_of == {"HH-1": 1} and known.said_of("a").state == "dismissed" and known.counts() == {"open": 1, "unanswered": 1}
     known.enter_answer(said("a", "noted", T + 2, reason="why"))
-    assert known.answer_to("a") == "dismissed" and known.answer_to("b") is None, "a note is no answer"
+    assert known.said_of("a").state == "dismissed" and known.said_of("b").state is None, "a note is no answer"
     known.enter_answer(said("a", "dismissed", T + 1))
     assert len(known.details(known.latest["a"])["answers"]) == 3, "a repeat is no further answer"
     known.enter(incident("b", 2, "closed"))
     assert not known.open_of
     known.enter_answer(said("late"))
     known.enter(incident("late"))
-    assert known.answer_to("late") == "acknowledged", "an answer may be read before its incident"
+    assert known.said_of("late").state == "acknowledged", "an answer may be read before its incident"
 
 
 def test_a_note_leaves_an_incident_waiting_for_the_notifier_too():
@@ -256,6 +257,7 @@ def test_what_is_no_incident_is_malformed(value):
     "asked", [{}, {"incident_id": "", "action": "acknowledged"}, {"incident_id": 5, "action": "acknowledged"}, {"incident_id": "a", "action": "fined"},
               {"incident_id": "a", "action": "dismissed", "reason": " \n"}, {"incident_id": "a", "action": "noted"}, {"incident_id": "a", "action": "noted", "reason": "x" * 501},
               {"incident_id": "a", "action": "acknowledged", "by": "x" * 501}, {"incident_id": "a", "action": []},
+              {"incident_id": "a", "action": "rejected"}, {"incident_id": "a", "action": "upheld", "objection": 5}, {"incident_id": "a", "action": "acknowledged", "objection": "0123456789abcdef"},
               {"incident_id": "a", "action": "acknowledged", "answer_id": 5}, {"incident_id": "a", "action": "acknowledged", "answer_id": "short"}, {"incident_id": "a", "action": "acknowledged", "revision": "1"}],
 )  # fmt: skip
 def test_what_is_no_answer_is_refused(asked):

@@ -59,7 +59,7 @@ export function filtered() {
   const wanted = Object.entries(SELECTS).map(([key, [, id]]) => [key, $(id).value]).filter(([, value]) => value);
   const text = searched(), unanswered = $('f-unanswered').checked;
   return state.newest
-    .filter((row) => wanted.every(([key, value]) => row[key] === value) && (!unanswered || !row.answer))
+    .filter((row) => wanted.every(([key, value]) => row[key] === value) && (!unanswered || !row.answer || row.objected))
     .filter((row) => !text || [row.vehicle_id, row.plate, row.outlet_id, row.line_id, row.enterprise_id, row.incident_id].some((name) => name?.toLowerCase().includes(text)));
 }
 

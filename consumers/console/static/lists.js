@@ -15,12 +15,12 @@ export const subjectOf = (row) => row.plate || row.vehicle_id || row.line_id || 
 
 function incidentRow(row) {
   const enterprise = row.enterprise_id && nameOf.enterprise_id(row.enterprise_id);
-  const answer = row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null;
+  const answer = row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null, objected = row.objected ? el('span.chip.objected', {}, t('objectedTo')) : null;
   const isOpen = row.state === 'open';
   return el('li', {}, el(`button.row.${row.severity}${row.answer === 'dismissed' ? '.faded' : ''}${row.isNew ? '.new' : ''}`, { type: 'button', 'data-incident': row.incident_id, 'aria-current': lists.chosen === row.incident_id && 'true' },
     el('span.top', {}, el('b', { title: nameOf.rule(row.rule) }, nameOf.rule(row.rule)), el('time', {}, moment(row.opened_at_ms, nowMs()))),
     el('span.mid', {}, el('span.id', {}, subjectOf(row)), row.plate && row.vehicle_id ? el('span.quiet', {}, row.vehicle_id) : null, enterprise && enterprise !== subjectOf(row) ? el('span.quiet.cut', {}, enterprise) : null),
-    el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), row.basis ? el('span.chip', {}, t(row.basis)) : null, answer)));
+    el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), row.basis ? el('span.chip', {}, t(row.basis)) : null, answer, objected)));
 }
 
 function showMore() {

@@ -26,7 +26,7 @@ export async function incidentPanel(id) {
   const told = [
     head(say(state.titles[found.rule]) || found.rule,
       el(`span.chip.${found.severity}`, {}, t(found.severity)), el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')),
-      found.answer ? el(`span.chip.${found.answer}`, {}, t(found.answer)) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
+      found.answer ? el(`span.chip.${found.answer}`, {}, t(found.answer)) : null, found.objected ? el('span.chip.objected', {}, t('objectedTo')) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
     el('p.reason', {}, found[`reason_${lang()}`]),
     facts([
       [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('driver'), driverOf(id, found.driver_id)], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
@@ -56,22 +56,24 @@ function answers(said) {
 // The form for answers is not drawn anew with what is told: what is being written stays, and so does what became of an answer.
 let opened = { key: null, form: null };
 let looked = null;
+const FREE = new Set(['acknowledged', 'upheld']); // what needs no reason
+const DECIDES = new Set(['upheld', 'rejected']);
 function formFor(found) {
-  const key = `${found.incident_id} ${lang()}`;
+  const key = `${found.incident_id} ${lang()} ${found.objected}`;
   looked = found.revision;
-  if (opened.key !== key) opened = { key, form: form(found.incident_id) };
+  if (opened.key !== key) opened = { key, form: form(found.incident_id, found.objected ? { id: found.objection } : null) };
   return opened.form;
 }
 const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
-function form(id) {
+function form(id, objection) {
   const by = el('input', { id: 'by', autocomplete: 'name', maxLength: 100, value: kept('by') });
   const reason = el('textarea', { id: 'reason', rows: 2, maxLength: 500 });
   const outcome = el('p.outcome', { role: 'status' });
   let answerId = newId(), tried = null, isSending = false;
   const send = async (action) => {
     if (isSending) return;
-    if (action !== 'acknowledged' && !reason.value.trim()) { outcome.textContent = t('needReason'); reason.focus(); return; }
+    if (!FREE.has(action) && !reason.value.trim()) { outcome.textContent = t('needReason'); reason.focus(); return; }
     try { localStorage.setItem('by', by.value); } catch { /* it is asked again */ }
     const said = JSON.stringify([action, by.value, reason.value]);
     if (tried !== null && tried !== said) answerId = newId(); // the same answer sent again counts once
@@ -79,7 +81,7 @@ function form(id) {
     for (const button of buttons) button.setAttribute('aria-disabled', 'true');
     outcome.textContent = t('sending');
     try {
-      await ask('/api/answer', { incident_id: id, action, by: by.value, reason: reason.value, answer_id: answerId, revision: looked });
+      await ask('/api/answer', { incident_id: id, action, by: by.value, reason: reason.value, answer_id: answerId, revision: looked, ...(DECIDES.has(action) ? { objection: objection.id } : {}) });
       [answerId, tried] = [newId(), null];
       outcome.textContent = t('sent', t(action));
       reason.value = '';
@@ -91,9 +93,9 @@ function form(id) {
     }
   };
   const button = (action, word, kind) => el(`button.${kind}`, { type: 'button', 'data-action': action, onclick: () => send(action) }, t(word));
-  const buttons = [button('acknowledged', 'acknowledge', 'primary'), button('dismissed', 'dismiss', 'plain'), button('noted', 'note', 'plain')];
+  const buttons = (objection ? [['upheld', 'uphold', 'primary'], ['rejected', 'reject', 'plain']] : [['acknowledged', 'acknowledge', 'primary'], ['dismissed', 'dismiss', 'plain']]).concat([['noted', 'note', 'plain']]).map((one) => button(...one));
   return el('form.answer', { onsubmit: (event) => event.preventDefault() },
-    el('label', { htmlFor: 'by' }, t('by')), by, el('label', { htmlFor: 'reason' }, t('reason')), reason, el('div.buttons', {}, buttons), outcome);
+    objection ? el('p', {}, t('decideObjection')) : null, el('label', { htmlFor: 'by' }, t('by')), by, el('label', { htmlFor: 'reason' }, t('reason')), reason, el('div.buttons', {}, buttons), outcome);
 }
 
 export async function vehiclePanel(id) {

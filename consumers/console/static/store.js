@@ -33,13 +33,13 @@ function put(row) {
 function enterIncident(row) {
   const known = state.incidents.get(row.incident_id);
   if (known && known.revision >= row.revision) return;
-  if (row.state !== 'retracted') put(known ? { ...row, answer: known.answer ?? row.answer } : { ...row, isNew: true });
+  if (row.state !== 'retracted') put(known ? { ...row, answer: known.answer ?? row.answer, objected: known.objected } : { ...row, isNew: true });
   else if (known) remove(known);
   changed('incident', row);
 }
 function enterAnswer(said) {
   const known = state.incidents.get(said.incident_id);
-  if (known) known.answer = said.answer;
+  if (known) Object.assign(known, { answer: said.answer, objected: said.objected });
   changed('incident', said);
 }
 const ENTER = {
