@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,6 +70,19 @@ class Audit:
             os.fsync(file.fileno())
         if new:
             _sync_folder(self.path.parent)
+
+    def newest(self, action: str) -> Entry | None:
+        """The last line of such an action; None where there is none. What is no entry is passed over."""
+        found = None
+        try:
+            with self.path.open("rb") as file:
+                while line := file.readline(LONGEST_LINE_BYTES + 1):
+                    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                        entry = _decode(line)
+                        found = entry if entry.action == action else found
+        except FileNotFoundError:
+            return None
+        return found
 
 
 def _write(file: BinaryIO, last: bytes | None, action: str, by: str | None, about: dict[str, str | int | None]) -> bytes:

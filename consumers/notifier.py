@@ -61,6 +61,8 @@ FORGET_EVERY_S = 600.0
 RETRY_S = 1.0
 ANSWERABLE_FURTHER_DAYS = 15
 """An incident can be looked at and answered while a link to it may be valid or its enterprise may object, and so many days longer."""
+ROUTES_CHANGED = "routes changed"
+"""In the audit log."""
 
 
 class Notifier:
@@ -85,6 +87,7 @@ class Notifier:
         self._clock_s = time.time() - time.monotonic()
         self._committed_s = self._forgot_s = float("-inf")
         self.audit, self.answer_topic = Audit(settings.state_dir / AUDIT_FILE), AnswerTopic(settings.kafka_bootstrap)
+        self._noted: str | None = None
         self._lock_of_pages = threading.Lock()
 
     @property
@@ -140,8 +143,8 @@ class Notifier:
 
     def _step(self) -> None:
         if self.ways.follow(self.current()):
-            self.audit.append("routes changed", None, file=str(self.settings.routes))
             self.ways.count_left(self.outbox, anew=True)
+        self._note_routes(self.ways.routing.sha256)
         self._follow_clock()
         records = self.log.read()
         at_ms = now_ms()
@@ -158,6 +161,14 @@ class Notifier:
             self._committed_s = time.monotonic()
         if time.monotonic() > self._forgot_s + FORGET_EVERY_S and not self.outbox.forget(at_ms - KEPT_MS, at_ms - self._answerable_ms):
             self._forgot_s = time.monotonic()
+
+    def _note_routes(self, sha256: str | None) -> None:
+        """Write down that other routes are in force than those written down last, were they changed now or while nothing ran."""
+        if sha256 != self._noted:
+            before = self.audit.newest(ROUTES_CHANGED)
+            if before is None or before.about.get("sha256") != sha256:
+                self.audit.append(ROUTES_CHANGED, None, file=str(self.settings.routes), sha256=sha256)
+            self._noted = sha256
 
     def _routed(self, record: Any, at_ms: int) -> list[tuple[Entry, list[Destination]]]:
         """Where a record's incident goes; nothing synthetic to sinks that are real."""

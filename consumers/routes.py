@@ -54,14 +54,14 @@ class Destination(NamedTuple):
 
 
 class Routing:
-    """The sinks and routes of a file. ``oldest_ms``: incidents that were opened longer ago are not escalated."""
+    """The sinks and routes of a file (``sha256`` of its text). ``oldest_ms``: incidents that were opened longer ago are not escalated."""
 
     def __init__(
         self, sinks: dict[str, SinkConfig], routes: Sequence[Route], rosters: dict[str, Roster] | None = None, *,
-        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None,
+        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None, sha256: str | None = None,
     ) -> None:  # fmt: skip
         self.sinks, self.routes, self.rosters = sinks, tuple(routes), rosters or {}
-        self.timezone, self.oldest_ms = timezone, oldest_ms
+        self.timezone, self.oldest_ms, self.sha256 = timezone, oldest_ms, sha256
         self.writer = Writer(timezone, link)
         self._styles = {route.name: route.style for route in routes}
         self._of_one_gone = Style(mask=frozenset().union(*(route.style.mask for route in routes)), audience="enterprise")

@@ -5,6 +5,7 @@ Every mistake is one line with file and line. No secret is ever part of it: neit
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -141,7 +142,7 @@ class _Reader:
         calendars = {name: self._calendar(name, given) for name, given in entry.calendars.items()}
         rosters = {name: self._roster(name, given, sinks) for name, given in entry.on_call.items()}
         routes = self._routes(entry, sinks, rosters, calendars)
-        return Routing(sinks, routes, rosters, timezone=self.timezone, oldest_ms=entry.escalate_within, link=self.link)
+        return Routing(sinks, routes, rosters, timezone=self.timezone, oldest_ms=entry.escalate_within, link=self.link, sha256=hashlib.sha256(text.encode()).hexdigest())
 
     def _seen(self, path: Path) -> Path:
         self.states[path] = _state(path)

@@ -3,6 +3,8 @@
 Its log is handed records, as Kafka would hand them over; on Kafka it runs in tests/integration.
 """
 
+import hashlib
+import json
 import threading
 import urllib.error
 import urllib.parse
@@ -17,6 +19,7 @@ from structlog.testing import capture_logs
 
 from consumers import notifier as module
 from consumers.answer_page import answer_pages
+from consumers.audit import verify
 from consumers.facts import REMINDER
 from consumers.outbox_log import drop_waiting, logged
 from consumers.outbox_rows import Entry
@@ -292,3 +295,33 @@ def test_what_waits_for_a_sink_that_no_route_names_any_more_is_said_at_a_reload_
     assert drop_waiting(site.notifier.file, "chief", "gone") == 1
     site.step()
     assert REGISTRY.get_sample_value("courier_outbox_pending", {"sink": "chief"}) is None
+
+
+def test_the_audit_log_has_each_routes_file_that_was_in_force(site):
+    """Also one that was put in place while nothing ran; the same file again is no change."""
+
+    def written_down():
+        lines = [json.loads(line) for line in site.notifier.audit.path.read_bytes().splitlines()] if site.notifier.audit.path.exists() else []
+        return [line["about"]["sha256"] for line in lines if line["action"] == module.ROUTES_CHANGED]
+
+    def sha256():
+        return hashlib.sha256((site.folder / "routes.yaml").read_bytes()).hexdigest()
+
+    site.step()
+    expected = [sha256()]
+    assert written_down() == expected
+    site.write(ROUTES + "# while it runs\n")
+    site.step()
+    expected.append(sha256())
+    assert written_down() == expected
+    site.stop()
+    site.start()
+    site.step()
+    assert written_down() == expected
+    site.stop()
+    site.write(ROUTES + "# while nothing runs\n")
+    site.start()
+    site.step()
+    site.step()
+    assert written_down() == [*expected, sha256()]
+    assert verify(site.notifier.audit.path).broken is None
