@@ -9,6 +9,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from streams.errors import Unavailable
+from streams.process.kafka_login import client_options
 from streams.wire.answers import Answer, record_of
 from streams.wire.topics import FEEDBACK
 
@@ -35,7 +36,7 @@ class AnswerTopic:
             with self._lock:
                 if self._producer is None:
                     self._producer = KafkaProducer(
-                        bootstrap_servers=self.bootstrap.split(","), acks="all", bootstrap_timeout_ms=WITHIN_MS // 2,
+                        bootstrap_servers=self.bootstrap.split(","), acks="all", bootstrap_timeout_ms=WITHIN_MS // 2, **client_options(),
                         max_block_ms=WITHIN_MS // 2, request_timeout_ms=WITHIN_MS // 2, delivery_timeout_ms=WITHIN_MS,
                     )  # fmt: skip
                 producer = self._producer

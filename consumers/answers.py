@@ -21,6 +21,7 @@ from streams import metrics
 from streams.clock import now_ms
 from streams.counts import OTHER
 from streams.lifecycle import RETRACTED
+from streams.process.kafka_login import client_options
 from streams.process.unreadable import passed_over
 from streams.settings import Settings
 from streams.wire.answers import ACTIONS, Answer, Standing, read_answer, standing
@@ -191,7 +192,7 @@ class AnswersReader:
     def _follow(self) -> None:
         consumer = KafkaConsumer(
             bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
-            metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=RECORDS_AT_ONCE, isolation_level="read_committed",
+            metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=RECORDS_AT_ONCE, isolation_level="read_committed", **client_options(),
         )  # fmt: skip
         try:
             partitions = _partitions(consumer)

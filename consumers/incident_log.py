@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicParti
 from kafka.errors import KafkaError
 
 from streams.errors import Unavailable
+from streams.process.kafka_login import client_options
 from streams.settings import Settings
 from streams.wire.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
 
@@ -61,7 +62,7 @@ class IncidentLog:
 
     def _open(self, group: str) -> KafkaConsumer:
         return KafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
+            bootstrap_servers=self.settings.kafka_bootstrap.split(","), group_id=group, auto_offset_reset="earliest", enable_auto_commit=False, **client_options(),
             session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=3_000, max_poll_interval_ms=LONGEST_STEP_MS, metadata_max_age_ms=METADATA_MAX_AGE_MS,
             max_poll_records=RECORDS_AT_ONCE, isolation_level="read_committed",
         )  # fmt: skip
@@ -87,7 +88,7 @@ class IncidentLog:
         return [record for records in batches.values() for record in records]
 
     def _topic_id(self) -> str:
-        with closing(KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap.split(","))) as admin:
+        with closing(KafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap.split(","), **client_options())) as admin:
             return str(admin.describe_topics([INCIDENTS.name])[0]["topic_id"])[:8]
 
     def _go_back(self, partition: TopicPartition) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ from streams.errors import BadInput, Unavailable
 from streams.policy.checks import pack_record
 from streams.policy.policy import Policy
 from streams.policy.reader import decode_policy
+from streams.process.kafka_login import client_options
 from streams.registry.changes import Changes, changes_of
 from streams.registry.records import AnyEntry, decode_versions
 from streams.registry.registry import Registry
@@ -28,6 +31,7 @@ T = TypeVar("T")
 MOST_RECORD_BYTES = 1_000_000
 CLOSE_TIMEOUT_MS = 2_000
 """A broker that does not answer any more is not waited for at the end."""
+CONNECTS_WITHIN_S = 2.0
 
 
 def publish_policy(bootstrap: str, policy: Policy) -> int:
@@ -88,7 +92,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) 
 def send_records(bootstrap: str, records: Iterable[tuple[str, bytes | None, bytes | None, int | None]]) -> int:
     """Send (topic, key, value, partition or None) and wait for their acknowledgement; returns how many."""
     try:
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS)
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=5, bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS, **client_options())
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
     try:
@@ -164,7 +168,7 @@ def reader(bootstrap: str, group: str | None = None, **options: Any) -> KafkaCon
     try:
         return KafkaConsumer(
             bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False, isolation_level="read_committed",
-            bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS, **options,
+            bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS, **client_options(), **options,
         )  # fmt: skip
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
@@ -173,11 +177,37 @@ def reader(bootstrap: str, group: str | None = None, **options: Any) -> KafkaCon
 def administer(bootstrap: str) -> KafkaAdminClient:
     """A client for topics and groups; ``Unavailable`` where Kafka does not answer."""
     try:
-        return KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS)
+        return KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=topics.ANSWERS_WITHIN_MS, **client_options())
     except (KafkaError, OSError) as error:
         raise unreachable(bootstrap) from error
 
 
 def unreachable(bootstrap: str) -> Unavailable:
-    """Kafka does not answer: what to do about it."""
-    return Unavailable(f"Kafka at {bootstrap} does not answer; start one with ./yicheng kafka start, or set YICHENG_KAFKA_BOOTSTRAP")
+    """Kafka does not answer, or does not let us in: what to do about it."""
+    return Unavailable(f"Kafka at {bootstrap} {_why(bootstrap)}")
+
+
+def _why(bootstrap: str) -> str:
+    """Looks at the first address: whether TLS is spoken there, and by somebody we trust."""
+    host, _, port = bootstrap.partition(",")[0].rpartition(":")
+    secured = client_options()
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECTS_WITHIN_S) as connection:
+            (secured.get("ssl_context") or _trusting()).wrap_socket(connection, server_hostname=host.strip("[]")).close()
+    except ssl.SSLCertVerificationError as error:
+        return f"has a certificate that is not trusted ({error.verify_message}); check YICHENG_KAFKA_CA"
+    except (ssl.SSLError, ConnectionResetError):
+        if secured:
+            return "does not speak TLS at that port; check YICHENG_KAFKA_BOOTSTRAP, or unset YICHENG_KAFKA_TLS"
+    except OSError:
+        pass
+    else:
+        return "does not let us in; check YICHENG_KAFKA_USER and YICHENG_KAFKA_PASSWORD" if secured else "speaks TLS at that port; set YICHENG_KAFKA_TLS=1"
+    return "does not answer; start one with ./yicheng kafka start, or set YICHENG_KAFKA_BOOTSTRAP"
+
+
+def _trusting() -> ssl.SSLContext:
+    """To see whether TLS is spoken at all; nothing is sent."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

@@ -23,7 +23,8 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_fixed
 from deploy import leash
 from deploy.children import absolute_path
 from deploy.waiting import until
-from streams.errors import Unavailable, YichengError
+from streams.errors import BadInput, Unavailable, YichengError
+from streams.process.kafka_login import client_options
 
 KAFKA = Path(__file__).parent / "kafka"
 JARS = KAFKA / "jars.lock"
@@ -40,7 +41,7 @@ class EmbeddedKafka:
 
     It dies with the thread that started it (``leash.py``). Where ``outlive`` is set it dies with the process, until ``release``.
     ``proxied``: a port to listen on besides, and the port of the proxy in front of it that clients are told to use.
-    ``jars``: which Kafka.
+    ``jars``: which Kafka. ``more``: further properties, which count instead of ours; ``{port}`` and ``{controller_port}`` stand for the ports.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EmbeddedKafka:
         outlive: bool = False,
         proxied: tuple[int, int] | None = None,
         jars: Path = JARS,
+        more: str = "",
     ) -> None:
         self.directory = directory.absolute()
         self.log = self.directory / "server.log"
@@ -62,9 +64,12 @@ class EmbeddedKafka:
         self._outlive = outlive
         self._proxied = proxied
         self._jars = jars
+        self._more = more
 
     def start(self, progress: Callable[[str], None] = lambda _: None) -> str:
         """Start and wait until it answers; returns the bootstrap address. ``Unavailable`` says what is wrong."""
+        if client_options():
+            raise BadInput("a Kafka of our own speaks in the open, on this machine alone; unset YICHENG_KAFKA_TLS")
         java = self._java or find_java()
         classpath = os.pathsep.join(str(jar) for jar in fetch_jars(progress, lock=self._jars))
         data = self.directory / "data"
@@ -76,7 +81,7 @@ class EmbeddedKafka:
             data.chmod(0o700)
         port, controller_port = free_port(self._wanted_port), free_port()
         properties = self.directory / "server.properties"
-        properties.write_text(_properties(data, port, controller_port, self._proxied))
+        properties.write_text(_properties(data, port, controller_port, self._proxied) + self._more.format(port=port, controller_port=controller_port))
         with (self.directory / "console.log").open("wb") as console:
             command = [*_java_command(java, classpath, self.log), "kafka.Kafka", str(properties)]
             self.process = leash.start(
@@ -151,7 +156,7 @@ def answers(bootstrap: str, timeout_s: float = 2.0) -> bool:
     host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout_s).close()
-        client = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
+        client = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000), **client_options())
     except (OSError, KafkaError, ValueError):
         return False
     try:

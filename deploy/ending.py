@@ -8,6 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from deploy.admin import read_topic
 from streams.clock import now_ms
+from streams.process.kafka_login import client_options
 from streams.watermark import CLOCK_KEY, DISORDER_MS, INPUTS, Clock, decode_clock
 from streams.wire.topics import CLOCK, PARTIALS
 
@@ -47,7 +48,7 @@ def read_clock(bootstrap: str) -> Clock:
 
 def ends(bootstrap: str, topic: str) -> Ends:
     """Where a topic's partitions end now."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, isolation_level="read_committed")
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, isolation_level="read_committed", **client_options())
     try:
         return dict(consumer.end_offsets([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]))
     finally:
@@ -56,7 +57,7 @@ def ends(bootstrap: str, topic: str) -> Ends:
 
 def committed_to(bootstrap: str, group: str, wanted: Ends) -> bool:
     """Whether a group has committed partitions so far."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), group_id=group, enable_auto_commit=False, **client_options())
     try:
         return all((consumer.committed(partition) or 0) >= end for partition, end in wanted.items())
     finally:

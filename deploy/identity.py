@@ -8,6 +8,7 @@ import time
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams.process.kafka_login import client_options
 from streams.runtime.origin import Origin, refuse_foreign, unsigned
 from streams.wire.state_records import COMMIT_MARKER
 from streams.wire.topics import ALL
@@ -25,7 +26,7 @@ def new_key() -> str:
 def refuse_foreign_state(bootstrap: str, own: Origin) -> None:
     """``ForeignState`` where a partition's state ends with the mark of a worker of another kind or with another key."""
     try:
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+        consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, **client_options())
     except KafkaError:
         return
     try:

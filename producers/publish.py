@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from producers.faults import Sent
 from streams.errors import Unavailable
+from streams.process.kafka_login import client_options
 from streams.process.stopping import stopping
 from streams.wire.events import CLOCK_SUBJECT, Heartbeat
 from streams.wire.topics import ANSWERS_WITHIN_MS, GPS, HEARTBEAT, SCAN
@@ -101,7 +102,7 @@ def publish(bootstrap: str, records: Iterable[Sent], pace: Pace, *, synthetic: b
     ``synthetic``: of the records' kind, which the clock's heartbeats share. Raises ``Unavailable`` when Kafka does not answer or refuses a record.
     """
     try:
-        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=10, compression_type="lz4", bootstrap_timeout_ms=ANSWERS_WITHIN_MS)
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=10, compression_type="lz4", bootstrap_timeout_ms=ANSWERS_WITHIN_MS, **client_options())
     except (KafkaError, OSError):
         raise Unavailable(f"Kafka at {bootstrap} does not answer; start one with ./yicheng kafka start, or set YICHENG_KAFKA_BOOTSTRAP") from None
     sent = dict.fromkeys(TOPICS, 0)

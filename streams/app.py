@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import faust
@@ -25,6 +25,7 @@ from faust.types import TP
 from yarl import URL
 
 from streams import metrics
+from streams.process.kafka_login import client_options
 from streams.process.stopping import stopping
 from streams.runtime import patches
 from streams.runtime.answer_stage import AnswerStage
@@ -142,6 +143,7 @@ def _faust_app(settings: Settings, web_port: int) -> App:
     app = App(
         settings.group,
         broker=[URL(f"aiokafka://{address}") for address in settings.kafka_bootstrap.split(",")],
+        broker_credentials=_credentials(client_options()),
         datadir=str(settings.state_dir / "faust"),
         Topic=faust.Topic,
         topic_partitions=settings.partitions,
@@ -162,6 +164,17 @@ def _faust_app(settings: Settings, web_port: int) -> App:
     app.transport = ChunkTransport(app.conf.broker_consumer, app)
     ChunkConsumer.chunk_records, ChunkConsumer.isolation_level = settings.chunk_records, settings.isolation_level
     return app
+
+
+def _credentials(options: Mapping[str, Any]) -> faust.SSLCredentials | faust.SASLCredentials | None:
+    """In Faust's words how to get into Kafka."""
+    if not options:
+        return None
+    if "sasl_mechanism" not in options:
+        return faust.SSLCredentials(options["ssl_context"])
+    return faust.SASLCredentials(
+        username=options["sasl_plain_username"], password=options["sasl_plain_password"], mechanism=options["sasl_mechanism"], ssl_context=options["ssl_context"]
+    )
 
 
 async def _each_chunk(app: App, stream: Any, stage: StatefulStage[Any]) -> None:

@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="YICHENG_", extra="forbid", hide_input_in_errors=True)
 
     kafka_bootstrap: Addresses = Field("127.0.0.1:9092", description="host:port of the Kafka brokers, comma separated")
+    kafka_tls: bool = Field(False, description="Kafka is spoken to over TLS")
+    kafka_ca: Path | None = Field(None, description="PEM file of the authority that vouches for the brokers; without one the system's authorities do")
+    kafka_user: str | None = Field(None, min_length=1, max_length=255, description="as whom to log in to Kafka (SCRAM-SHA-512), over TLS alone; ./yicheng topics access lists what each process must be allowed")
+    kafka_password: SecretStr | None = Field(None, description="that user's password, or @FILE for a file that holds it and is its owner's alone")
     policy: str = Field("hohhot-2019", description="name of the published policy pack that the worker judges by")
     group: str = Field("yicheng", description="consumer group and changelog prefix of the workers")
     partitions: int = Field(12, ge=1, description="partitions of the input topics and changelogs")

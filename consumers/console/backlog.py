@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 
 from consumers.console.signs import FAILED, NO_ANSWER, Signs
 from streams.clock import now_ms
+from streams.process.kafka_login import client_options
 from streams.settings import Settings
 from streams.watermark import INPUTS
 from streams.wire.topics import ANSWERS_WITHIN_MS
@@ -50,7 +51,7 @@ class Backlog:
 
     def _follow(self) -> None:
         """Ask until Kafka goes."""
-        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap.split(","), bootstrap_timeout_ms=ANSWERS_WITHIN_MS)) as admin:
+        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap.split(","), bootstrap_timeout_ms=ANSWERS_WITHIN_MS, **client_options())) as admin:
             while not self._stopping.is_set():
                 self._ask(admin)
                 self._stopping.wait(ASKED_EVERY_S)

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LeaderNotAvailableError
 
 from streams.errors import Unavailable
+from streams.process.kafka_login import client_options
 from streams.wire.topics import METADATA_MAX_AGE_MS
 
 ANSWERS_WITHIN_MS = 5_000
@@ -23,7 +24,7 @@ def open_consumer(bootstrap: str) -> KafkaConsumer:
     """A consumer without a group, of committed transactions only; it starts where a partition begins."""
     return KafkaConsumer(
         bootstrap_servers=bootstrap.split(","), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
-        metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=RECORDS_AT_ONCE, bootstrap_timeout_ms=ANSWERS_WITHIN_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS, max_poll_records=RECORDS_AT_ONCE, bootstrap_timeout_ms=ANSWERS_WITHIN_MS, **client_options(),
     )  # fmt: skip
 
 

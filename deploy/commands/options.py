@@ -29,9 +29,12 @@ class Scenario(StrEnum):
 
 def current_settings(config: Path | None = None) -> Settings:
     """The settings of the environment and, where it says nothing, of a file."""
+    from streams.process.kafka_login import log_in
     from streams.settings import load_settings
 
-    return load_settings(config)
+    settings = load_settings(config)
+    log_in(settings)
+    return settings
 
 
 def policy_named(city: str | None, policy_name: str | None) -> str:

@@ -31,3 +31,14 @@ def topics_rewind() -> None:
     if anew := rewind(settings.kafka_bootstrap, settings.group):
         say(f"made anew since they were judged: {', '.join(anew)}; the workers' state is dropped, and comes again from what the topics hold")
     say(f"group {settings.group} starts from the beginning")
+
+
+@app.command("access")
+def topics_access(enter: Annotated[bool, typer.Option("--enter", help="enter them in Kafka as access rules; without it they are only listed")] = False) -> None:
+    """The least that each process must be allowed in a Kafka with users, one user a process; prints a line for each."""
+    from deploy.kafka_roles import allow, lines
+
+    settings = current_settings()
+    if enter:
+        allow(settings.kafka_bootstrap, settings.group)
+    say("\n".join(lines(settings.group)))

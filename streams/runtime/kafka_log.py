@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import BadInput, unreadable_state
+from streams.process.kafka_login import client_options
 from streams.runtime.durable import Change
 from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
 from streams.runtime.snapshots import Snapshots
@@ -41,7 +42,7 @@ class KafkaLog:
         if self._producer is None:
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=self.bootstrap, acks="all", enable_idempotence=True, compression_type="lz4", linger_ms=1,
-                max_batch_size=BATCH_BYTES, max_request_size=LONGEST_MESSAGE,
+                max_batch_size=BATCH_BYTES, max_request_size=LONGEST_MESSAGE, **client_options(),
             )  # fmt: skip
             await self._producer.start()
         return self._producer
@@ -51,14 +52,14 @@ class KafkaLog:
         if self.isolation_level != READ_COMMITTED:
             return await self.ends(topic, partitions)
         if self._follower is None:
-            self._follower = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, isolation_level=READ_COMMITTED)
+            self._follower = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, isolation_level=READ_COMMITTED, **client_options())
             await self._follower.start()
         return await _ends(self._follower, topic, partitions)
 
     async def _read(self) -> AIOKafkaConsumer:
         if self._reader is None:
             self._reader = AIOKafkaConsumer(
-                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+                bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100, **client_options()
             )
             await self._reader.start()
         return self._reader

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from streams.errors import BadInput, LostState, Unavailable
+from streams.process.kafka_login import client_options
 
 
 class Log(Protocol):
@@ -32,7 +33,8 @@ async def refuse_misfits(log: Log, topics: Iterable[tuple[str, str]]) -> None:
     for pair in topics:
         for topic in pair:
             if topic not in counts:
-                raise Unavailable(f"Kafka has no topic {topic}; run ./yicheng topics create")
+                hidden = ", or this user may not see it (./yicheng topics access says what each must be allowed)" if client_options() else ""
+                raise Unavailable(f"Kafka has no topic {topic}; run ./yicheng topics create{hidden}")
         partitions, kept = (counts[topic] for topic in pair)
         if kept < partitions:
             raise BadInput(

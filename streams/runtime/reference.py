@@ -21,6 +21,7 @@ from streams.clock import BEGINNING_MS, now_ms
 from streams.errors import BadInput
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
+from streams.process.kafka_login import client_options
 from streams.process.unreadable import passed_over
 from streams.registry.key_figures import TITLES, active_vehicles, network
 from streams.registry.records import Energy, Standing, decode_versions
@@ -54,7 +55,7 @@ class Reference(Service):
     async def _tail(self) -> None:
         partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CREDIT, CLOCK)]
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", **client_options()
         )
         await consumer.start()
         try:
