@@ -75,7 +75,7 @@ class Pipeline:
             "YICHENG_KAFKA_BOOTSTRAP": self.bootstrap, "YICHENG_METRICS_PORT": str(port), "YICHENG_SINK_FILE": str(self.sink),
             "YICHENG_STATE_DIR": str(self.home / f"state-{port}"), "YICHENG_CHECKPOINT_INTERVAL_S": "0.3",
         }  # fmt: skip
-        child = self.yicheng.start(*command, **{**own, **environment})
+        child = self.yicheng.start(*command, **{name: value for name, value in {**own, **environment}.items() if value is not None})
         child.url = f"http://127.0.0.1:{port}"
         return child
 

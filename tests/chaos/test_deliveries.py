@@ -1,4 +1,4 @@
-"""The notifier under faults: killed at each point of a delivery, its outbox damaged, its topic made anew, its receivers away, refusing, throttling or hanging.
+"""The notifier under faults: killed at each point of a delivery, its outbox damaged, its topic made anew. Its receivers are away in test_outage_and_kills.py.
 
 Every incident arrives at every sink in order of its revisions, nothing else does, and only what was in flight arrives twice.
 """
@@ -248,38 +248,3 @@ def made_anew(kafka):
         return False
     with closing(KafkaAdminClient(bootstrap_servers=kafka)) as admin:
         return "courier.incidents.v1" in admin.list_topics()
-
-
-@pytest.mark.timeout(1_500)
-def test_three_kills_and_an_outage_in_one_run(site, request):
-    """The outage is of 20 s here; ``--long`` makes it ten minutes."""
-    rng, outage_s = random.Random(SEED), 600 if request.config.getoption("--long") else 20
-    down, failed = threading.Event(), set()
-
-    def act(name):
-        if down.is_set():
-            return rng.choice([500, 503, 429, 401])
-        if name not in failed and rng.random() < 0.02:
-            failed.add(name)  # once; what fails twice by itself waits for five minutes
-            return 500
-        return 204
-
-    site.receiver.act = act
-    given = list(events(60, revisions=4))
-    half = len(given) // 2
-    publish(site.kafka, given[:half])
-    wait_for("some", lambda: len(site.receiver.took) > 20, 60)
-    down.set()
-    began_s = time.monotonic()
-    publish(site.kafka, given[half:])
-    for _ in range(3):
-        tried = len(site.receiver.tried)
-        wait_for("a try", lambda tried=tried: len(site.receiver.tried) > tried, 60)
-        site.kill()
-        site.start()
-    wait_for("the file, which the outage does not concern", lambda: len(set(site.in_file())) == len(given), 60)
-    while time.monotonic() < began_s + outage_s:
-        time.sleep(0.1)
-    down.clear()
-    site.wait_for(given)
-    site.check(given, most_repeats=3 * 200)
