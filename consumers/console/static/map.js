@@ -134,18 +134,20 @@ export class LiveMap {
     const changes = zone.level !== 'free' || zone.until_ms !== null;
     const words = el(`div.zone-label.${zone.level}`, {}, el('b', {}, zoneName(zone)), changes ? el('span', {}, `${t(zone.level)} · ${until(zone.until_ms, this.then?.atMs ?? (state.header?.stream_ms || Date.now()))}`) : null);
     const box = boxOf(feature.geometry), marker = new window.maplibregl.Marker({ element: words, anchor: 'top' }).setLngLat([box[0], box[3]]).addTo(this.map);
-    return { box, marker, width: words.offsetWidth, height: words.offsetHeight };
+    return { box, marker, words };
   }
 
   /** Each zone's name stands in the middle of its upper edge, or below it if it is small: of what is in view, so that no name is cut. */
   placeLabels() {
     const { clientWidth: right, clientHeight: bottom } = this.map.getContainer();
-    for (const { box: [west, south, east, north], marker, width, height } of this.labels) {
+    const sizes = this.labels.map(({ words }) => [words.offsetWidth, words.offsetHeight]); // as they are now: on a wall they are larger
+    for (const [place, { box: [west, south, east, north], marker, words }] of this.labels.entries()) {
+      const [width, height] = sizes[place];
       const [from, until] = [this.map.project([west, north]), this.map.project([east, south])], top = east - west < SMALL_DEG ? until.y : from.y;
       const isInView = from.x < right && until.x > 0 && from.y < bottom && until.y > 0;
       const middle = (Math.max(0, from.x) + Math.min(right, until.x)) / 2, half = width / 2 + 4;
-      const at = isInView ? [Math.max(half, Math.min(right - half, middle)), Math.max(0, Math.min(bottom - height - 8, top))] : [(from.x + until.x) / 2, top];
-      marker.setLngLat(this.map.unproject(at));
+      words.style.visibility = isInView ? '' : 'hidden'; // a part of a name that belongs elsewhere tells nothing
+      if (isInView) marker.setLngLat(this.map.unproject([Math.max(half, Math.min(right - half, middle)), Math.max(0, Math.min(bottom - height - 8, top))]));
     }
   }
 

@@ -95,6 +95,7 @@ export function startWall(live) {
   map = live;
   document.body.append(el('section', { id: 'wall', 'aria-label': t('wall') }), el('p', { id: 'wall-note', role: 'status', hidden: true }));
   drawWall();
+  map?.placeLabels();
   const again = () => setTimeout(async () => { await turn(); again(); }, eachSeconds(asked('wall')) * 1000);
   again();
   setInterval(drawWall, 1000);
