@@ -31,7 +31,8 @@ structlog.configure(processors=PLAIN)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="also what takes too long for every run")
+    parser.addoption("--slow", action="store_true", help="also what is one more of a kind, and takes long; so does CI=true")
+    parser.addoption("--long", action="store_true", help="also that, and what takes too long for CI")
 
 
 def pytest_configure(config):
@@ -49,6 +50,17 @@ APART = (
     "integration/test_pipeline", "integration/test_up", "simulation/test_planted_bugs", "golden/", "unit/test_contributing", "unit/test_producers", "street/test_alarms_stand",
 )  # fmt: skip
 """Files that share nothing among their tests and are long: of these any test may run in any process."""
+SLOW = (
+    "chaos/test_chaos.py::test_nothing_is_lost_and_nothing_invented[1]", "chaos/test_outage_and_kills", "chaos/test_deliveries.py::test_a_damaged_outbox_loses_nothing_that_was_not_delivered",
+    "console/test_axe", "console/test_pictures", "console/test_up",
+    "integration/test_pipeline.py::test_lost_state", "integration/test_pipeline.py::test_a_partition_without_traffic", "integration/test_secured_kafka.py::test_a_wrong_password",
+    "integration/test_up.py::test_up_judges_gbk", "integration/test_up.py::test_up_judges_recorded", "integration/test_up.py::test_wrong_input_is_one_clear_line[p",
+    "monitoring/test_alerts_fire", "property/test_fleet_days",
+    "street/test_alarms_stand.py::test_up_takes_no_alarm_back[60", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[two", "street/test_clients.py::test_a_topic_made_anew", "street/test_poison.py::test_poison",
+    "street/test_real_and_rehearsal", "street/test_stopping.py::test_everything_stops_while_kafka_is[suspended]", "street/test_stopping.py::test_up_says_which",
+    "unit/test_contributing.py::test_a_walk[A share", "unit/test_contributing.py::test_a_walk[A key", "unit/test_dispatch.py::test_what_had_failed_by_itself",
+)  # fmt: skip
+"""What takes longest and has a shorter one of its kind beside it, by the beginnings of its names: CI runs it, a developer who asks for it does."""
 ALONE = ("street/test_too_many.py::test_one_too_many_costs_the_same_however_many_are_kept", "street/test_sightings.py::test_a_scan_costs", "street/test_alarms_stand.py::test_what_time_decides")
 """What measures time: these tests come last, and no other runs meanwhile, in any process."""
 
@@ -63,10 +75,13 @@ def turn(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--long"):
-        for item in items:
-            if "long" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes long; --long runs it"))
+    is_long = config.getoption("--long")
+    is_slow = is_long or config.getoption("--slow") or bool(os.environ.get("CI"))
+    for item in items:
+        if "long" in item.keywords and not is_long:
+            item.add_marker(pytest.mark.skip(reason="takes long; --long runs it"))
+        elif is_any(item.nodeid, SLOW) and not is_slow:
+            item.add_marker(pytest.mark.skip(reason="takes long; --slow runs it, and so does CI"))
     items.sort(key=turn)
 
 

@@ -3,6 +3,7 @@
 Every incident arrives at every sink in order of its revisions, nothing else does, and only what was in flight arrives twice.
 """
 
+import itertools
 import random
 import sqlite3
 import threading
@@ -20,6 +21,7 @@ from deploy.topic_admin import create_topics
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SEED = 20_261_130
+GROUPS = itertools.count()
 
 
 def events(incidents, revisions=3, first=0):
@@ -68,12 +70,13 @@ class Site:
 
     def __init__(self, yicheng, kafka, receiver, folder):
         self.yicheng, self.kafka, self.receiver, self.folder, self.child = yicheng, kafka, receiver, folder, None
+        self.group = f"deliveries-{next(GROUPS)}"  # a killed member holds its group's partitions until its session ends
         self.file, self.outbox = folder / "incidents.jsonl", folder / "state" / "outbox.db"
 
     def start(self):
         port = free_port()
         self.child = self.yicheng.start(
-            "notifier", YICHENG_KAFKA_BOOTSTRAP=self.kafka, YICHENG_METRICS_PORT=str(port), YICHENG_STATE_DIR=str(self.outbox.parent),
+            "notifier", YICHENG_KAFKA_BOOTSTRAP=self.kafka, YICHENG_GROUP=self.group, YICHENG_METRICS_PORT=str(port), YICHENG_STATE_DIR=str(self.outbox.parent),
             YICHENG_WEBHOOK_URL=self.receiver.url, YICHENG_WEBHOOK_SECRET=SECRET, YICHENG_SINK_FILE=str(self.file),
         )  # fmt: skip
         self.child.url = f"http://127.0.0.1:{port}"

@@ -49,8 +49,9 @@ def test_what_happens_while_the_state_is_on_its_way_is_not_missed(site, watch):
     watched.check()
 
 
-def test_hidden_pages_keep_no_connection_and_go_on_where_they_were(site, watch):
+def test_hidden_pages_keep_no_connection_and_go_on_where_they_were(site, watch, monkeypatch):
     """A browser has six connections to a server, and each page wants two."""
+    monkeypatch.setattr(pages, "WAITED_S", 1.0)  # so soon does the server notice that a viewer has gone
     first = watch(site.url)
     opened = [first.page, *(first.context.new_page() for _ in range(5))]
     for page in opened:
