@@ -9,13 +9,13 @@ import sys
 
 from streams.errors import Unavailable
 
-FOR_TESTS = {"promtool": "prometheus", "prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
-"""Program that tests look for → Debian package that brings it."""
+FOR_TESTS = {"promtool": "prometheus", "prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager", "chromium": "chromium fonts-noto-cjk"}
+"""Program that tests look for → Debian packages that bring it and what it needs."""
 
 
 def install_for_tests() -> None:
     """Install what is missing when this is root on Debian, saying so. Elsewhere its tests are skipped with the command."""
-    missing = sorted({package for program, package in FOR_TESTS.items() if shutil.which(program) is None})
+    missing = sorted({package for program, packages in FOR_TESTS.items() if shutil.which(program) is None for package in packages.split()})
     if not missing or shutil.which("apt-get") is None or os.geteuid() != 0:
         return
     print(f"yicheng: installing for the tests: {' '.join(missing)} (Debian packages)", file=sys.stderr)
