@@ -298,8 +298,8 @@ class Oracle:
             return value == "clock" or (kind in ("outlet", "enterprise") and Oracle.fits(name, NAME))
         if wanted == TEXT:
             return len(value.encode()) <= 256
-        odd = not value.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in value)
-        return 1 <= len(value.encode()) <= 128 and not odd and value not in ("*", "other")
+        is_strange = not value.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") for letter in value)
+        return 1 <= len(value.encode()) <= 128 and not is_strange and value not in ("*", "other")
 
     def read(self, line, fields, needed):
         """As ``parse``, which looks at each line once."""
@@ -394,28 +394,28 @@ class Oracle:
         for fix in accepted:
             by_vehicle[fix["vehicle_id"]].append(fix)
         found = []
-        for vehicle, trace in by_vehicle.items():
-            trace.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
+        for vehicle, track in by_vehicle.items():
+            track.sort(key=lambda f: (f["event_time_ms"], f["event_id"]))
             for rule in self.pack["rules"]:
                 if rule["rule"].startswith("low_") or rule["rule"] in SCAN_RULES + OTHER_RULES:
                     continue
                 if rule["rule"] == "silent_vehicle":
-                    found += self.silences(vehicle, rule, trace, stream_time)
+                    found += self.silences(vehicle, rule, track, stream_time)
                     continue
                 for zone in [None] if rule["rule"] == "outside_operating_area" else self.zones_of(rule):
                     flags = []
                     self.before = None
-                    for f in trace:
+                    for f in track:
                         flags.append(self.violates(rule, zone, f))
                         self.before = f
-                    found += self.runs(vehicle, rule, zone, trace, flags, stream_time)
+                    found += self.runs(vehicle, rule, zone, track, flags, stream_time)
         return found, rejects
 
     def driven(self, lines):
         """Local date -> mm driven (empty, with a load that is known, from fix to fix by night, at all), between fixes at most five minutes apart."""
         found = defaultdict(lambda: (0, 0, 0, 0))
-        for trace in self.traces(lines).values():
-            for a, b in zip(trace, trace[1:], strict=False):
+        for track in self.tracks(lines).values():
+            for a, b in zip(track, track[1:], strict=False):
                 if b["event_time_ms"] - a["event_time_ms"] <= 300_000:
                     night = all(not 7 <= self.local(fix["event_time_ms"]).hour < 20 for fix in (a, b))
                     date, length = self.local(b["event_time_ms"]).date().isoformat(), round(haversine(a, b) * 1000)
@@ -423,7 +423,7 @@ class Oracle:
                     found[date] = tuple(mm + length * counts for mm, counts in zip(found[date], counted, strict=True))
         return dict(found)
 
-    def traces(self, lines):
+    def tracks(self, lines):
         """Each vehicle's accepted fixes in order."""
         by_vehicle = defaultdict(list)
         for fix in self.accept(lines)[0]:
@@ -433,10 +433,10 @@ class Oracle:
     def parked(self, lines):
         """(local date, loading zone) -> (stops, ms stood there): fixes that stand inside, one stop while at most five minutes apart, and no longer than the day."""
         found = defaultdict(lambda: [0, 0])
-        for trace in self.traces(lines).values():
+        for track in self.tracks(lines).values():
             for zone in (zone for zone, kind in self.kinds.items() if kind == "loading"):
                 last = None
-                for fix in trace:
+                for fix in track:
                     t, speed = fix["event_time_ms"], fix.get("speed_kmh")
                     if speed is None or speed > 1.0 or not self.is_in(zone, fix["lon"], fix["lat"]):
                         last = None
@@ -468,10 +468,10 @@ class Oracle:
         """Local date on which any fix was accepted -> the ids of the lines that a vehicle drove on it."""
         found = defaultdict(set)
         for lines in partitions:
-            for vehicle, trace in self.traces(lines).items():
-                for date in {self.local(fix["event_time_ms"]).date().isoformat() for fix in trace}:
+            for vehicle, track in self.tracks(lines).items():
+                for date in {self.local(fix["event_time_ms"]).date().isoformat() for fix in track}:
                     own = {name: line["zones"] for name, line in self.lines_on(date).items() if vehicle in line["vehicle_ids"]}
-                    places = [Point(fix["lon"], fix["lat"]) for fix in trace if own and self.local(fix["event_time_ms"]).date().isoformat() == date]
+                    places = [Point(fix["lon"], fix["lat"]) for fix in track if own and self.local(fix["event_time_ms"]).date().isoformat() == date]
                     found[date] |= {name for name, zones in own.items() if self.in_order(zones, places)}
         return dict(found)
 
@@ -500,10 +500,10 @@ class Oracle:
                         found |= {(rule["id"], line, date) for line in lines - driven if line in rule.get("lines", [line])}
         return found
 
-    def silences(self, vehicle, rule, trace, stream_time):
+    def silences(self, vehicle, rule, track, stream_time):
         """From each fix with the ignition on to the next, or to the end: too long, and not announced."""
         found = []
-        for number, fix in enumerate(trace):
+        for number, fix in enumerate(track):
             if fix.get("ignition") is not True:
                 continue
             t = fix["event_time_ms"]
@@ -521,9 +521,9 @@ class Oracle:
                 due = int(max(later))
             if not all(self.expected(rule, {**fix, "event_time_ms": moment}) for moment in (t, due)):
                 continue
-            if number + 1 < len(trace):
-                if trace[number + 1]["event_time_ms"] > due:
-                    found.append(((rule["rule"], rule["id"], vehicle, None, t, trace[number + 1]["event_time_ms"], 1, "closed"), [fix]))
+            if number + 1 < len(track):
+                if track[number + 1]["event_time_ms"] > due:
+                    found.append(((rule["rule"], rule["id"], vehicle, None, t, track[number + 1]["event_time_ms"], 1, "closed"), [fix]))
             elif stream_time > due:
                 found.append(((rule["rule"], rule["id"], vehicle, None, t, t, 1, "open"), [fix]))
         return found
@@ -536,24 +536,24 @@ class Oracle:
         record = self.lookup("vehicle", fix["vehicle_id"], fix["event_time_ms"])
         return record is not None and record.get("status", "active") == "active" and self.violates(rule, None, fix)
 
-    def runs(self, vehicle, rule, zone, trace, flags, stream_time):
+    def runs(self, vehicle, rule, zone, track, flags, stream_time):
         gap = _duration(rule.get("merge_gap", "2m"))
-        times = [f["event_time_ms"] for f in trace]
+        times = [f["event_time_ms"] for f in track]
         found, i = [], 0
-        while i < len(trace):
+        while i < len(track):
             if not flags[i]:
                 i += 1
                 continue
             j = i
-            while j + 1 < len(trace) and flags[j + 1] and times[j + 1] - times[j] <= gap:
+            while j + 1 < len(track) and flags[j + 1] and times[j + 1] - times[j] <= gap:
                 j += 1
             duration = times[j] - times[i]
             enough = duration >= _duration(rule.get("min_duration", "0s"))
             if rule["rule"] == "overstayed_stop":
                 enough = enough and duration > _duration(rule["limit"])
             if enough:
-                state = "closed" if j + 1 < len(trace) or stream_time > times[j] + gap else "open"
-                found.append(((rule["rule"], rule["id"], vehicle, zone, times[i], times[j], j - i + 1, state), trace[i : j + 1]))
+                state = "closed" if j + 1 < len(track) or stream_time > times[j] + gap else "open"
+                found.append(((rule["rule"], rule["id"], vehicle, zone, times[i], times[j], j - i + 1, state), track[i : j + 1]))
             i = j + 1
         return found
 

@@ -46,7 +46,7 @@ def modules(browser):
     return page
 
 
-class Watched:
+class WatchedPage:
     """A page, with all that its browser asked for and complained of."""
 
     def __init__(self, browser, url, size="desk", **options):
@@ -78,7 +78,7 @@ def watch(browser):
     opened = []
 
     def watched(url, size="desk", **options):
-        opened.append(Watched(browser, url, size, **options))
+        opened.append(WatchedPage(browser, url, size, **options))
         return opened[-1]
 
     yield watched

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from console.conftest import Watched
+from console.conftest import WatchedPage
 from console.console_site import Site, filled, users_file
 from console.test_login import log_in
 
@@ -47,7 +47,7 @@ def test_axe_finds_nothing_in_any_view(console, recorded_day, watch, launch, tmp
     page.wait_for_selector("#wall li")
     found["wall"] = mistakes(page)
     browser = launch("--disable-3d-apis")
-    page = Watched(browser, demo.url, size, color_scheme=theme).open(f"/?lang={locale[:2]}")
+    page = WatchedPage(browser, demo.url, size, color_scheme=theme).open(f"/?lang={locale[:2]}")
     page.wait_for_function(READY)
     found["without a map"] = mistakes(page)
     browser.close()

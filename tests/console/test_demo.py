@@ -10,7 +10,7 @@ import zlib
 import pytest
 from conftest import wait_for
 
-from console.conftest import Watched
+from console.conftest import WatchedPage
 
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
 
@@ -43,7 +43,7 @@ def test_the_page_is_small_and_painted_soon(demo, launch):
     """All that is sent until it is ready, as it travels; the first paint of a page that a browser has seen before, as those of a day's work have."""
     browser = launch()
     try:
-        watched, sizes = Watched(browser, demo.url), []
+        watched, sizes = WatchedPage(browser, demo.url), []
         watched.page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
         page = watched.open("/?lang=en")
         page.wait_for_function(READY)
@@ -160,7 +160,7 @@ def test_a_link_leads_to_an_incident_with_its_clause_and_its_vehicle(demo, watch
 def test_a_browser_without_webgl_gets_the_lists_and_is_told_why(demo, launch):
     browser = launch("--disable-3d-apis")
     try:
-        watched = Watched(browser, demo.url)
+        watched = WatchedPage(browser, demo.url)
         page = watched.open("/?lang=en")
         page.wait_for_function(READY)
         assert page.text_content("#no-map").startswith("This browser has no WebGL")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from console.conftest import Watched
+from console.conftest import WatchedPage
 from console.test_server import ask
 from consumers.console.city import City
 from consumers.console.demo import DemoFeed
@@ -344,7 +344,7 @@ def test_without_kafka_and_traffic_it_says_so(console):
 def test_without_webgl_a_zone_is_typed(demo, launch):
     browser = launch("--disable-3d-apis")
     try:
-        watched = Watched(browser, demo.url, accept_downloads=True)
+        watched = WatchedPage(browser, demo.url, accept_downloads=True)
         page = watched.open("/?lang=zh#view=policy")
         page.wait_for_function("() => window.yicheng?.fleet.count >= 10")
         page.click("#policy-tab-draw")

@@ -108,8 +108,8 @@ def test_an_answer_that_this_browser_did_not_ask_for_is_refused(provider, site):
     browser, other = Browser(), Browser()
     back = browser.agreed(site, "u3")
     other.sent_away(site)
-    for asks, url in ((Browser(), back), (other, back), (browser, back.replace("state=", "state=x")), (browser, f"{site.url}/oidc/callback"), (browser, f"{site.url}/oidc/callback?state=")):
-        assert asks.ask(url)[1]["Location"] == "/?login=again" and json.loads(asks.ask(f"{site.url}/api/me")[2])["role"] is None
+    for whose, url in ((Browser(), back), (other, back), (browser, back.replace("state=", "state=x")), (browser, f"{site.url}/oidc/callback"), (browser, f"{site.url}/oidc/callback?state=")):
+        assert whose.ask(url)[1]["Location"] == "/?login=again" and json.loads(whose.ask(f"{site.url}/api/me")[2])["role"] is None
     late = browser.agreed(site, "u3")
     site.now_s += WITHIN_S + 1
     assert browser.ask(late)[1]["Location"] == "/?login=again"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from console.conftest import Watched
+from console.conftest import WatchedPage
 from console.console_site import Site, T, filled, users_file
 from console.test_login import log_in
 from consumers.console.replay import Hour, WayCollector
@@ -75,7 +75,7 @@ def test_outlets_are_beside_the_map_and_each_leads_to_the_other(tmp_path, watch)
 def test_facilities_and_lines_are_there_without_outlets_and_without_a_map(tmp_path, launch):
     site, browser = site_with(tmp_path, NETWORK), launch("--disable-3d-apis")
     try:
-        watched = Watched(browser, site.url)
+        watched = WatchedPage(browser, site.url)
         page = watched.open("/?lang=en#view=outlets")
         page.wait_for_selector("#outlets-table .empty")
         assert page.text_content("#outlets-table") == "The register has no outlets."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from console.conftest import Watched
+from console.conftest import WatchedPage
 from console.console_site import Site, filled, users_file
 
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
@@ -73,7 +73,7 @@ def test_every_view_is_whole(console, recorded_day, watch, launch, pictures, tmp
     found["login"] = look(page, named("login"))
     site.stop()
     browser = launch("--disable-3d-apis")
-    page = Watched(browser, demo.url, size, **options).open(f"/?lang={lang}")
+    page = WatchedPage(browser, demo.url, size, **options).open(f"/?lang={lang}")
     page.wait_for_function(READY)
     found["no-webgl"] = look(page, named("no-webgl"))
     browser.close()

@@ -143,9 +143,9 @@ def test_a_shared_case_is_met_exactly(name, shared, tmp_path):
     assert rejects(tmp_path) == json.loads((case / "expected" / "rejects.json").read_text())
 
 
-@pytest.mark.parametrize("trace", ["tdrive_taxi_1277.txt", "geolife"])
-def test_real_traces_equal_the_oracle(shared, tmp_path, trace):
-    lines = [sent[3] for sent in read_records([shared / "data" / trace])]
+@pytest.mark.parametrize("recording", ["tdrive_taxi_1277.txt", "geolife"])
+def test_real_tracks_equal_the_oracle(shared, tmp_path, recording):
+    lines = [sent[3] for sent in read_records([shared / "data" / recording])]
     (tmp_path / "gps.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     policy = load_policy(str(GOLDEN / "beijing.yaml"))
     judge_files(policy, Registry(policy.timezone), [str(tmp_path / "gps.jsonl")], [], tmp_path)

@@ -69,12 +69,12 @@ def test_up_survives_a_killed_worker_and_two_workers_share_the_work(embedded, yi
     assert "injected violations found and nothing else" in text and "restarts" in text
 
 
-@pytest.mark.parametrize("trace", [pytest.param("tdrive_taxi_1277.txt", marks=pytest.mark.long), "geolife"])
-def test_up_judges_recorded_traffic_as_the_oracle_does(embedded, yicheng, shared, trace):
-    done = yicheng.run("up", "--policy", GOLDEN / "beijing.yaml", "--input", shared / "data" / trace)
+@pytest.mark.parametrize("recording", [pytest.param("tdrive_taxi_1277.txt", marks=pytest.mark.long), "geolife"])
+def test_up_judges_recorded_traffic_as_the_oracle_does(embedded, yicheng, shared, recording):
+    done = yicheng.run("up", "--policy", GOLDEN / "beijing.yaml", "--input", shared / "data" / recording)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {(d["rule"], d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"], d["state"]) for d in incidents(yicheng.home)}
-    expected, _ = Oracle(GOLDEN / "beijing.yaml", None).fixes([sent[3] for sent in read_records([shared / "data" / trace])])
+    expected, _ = Oracle(GOLDEN / "beijing.yaml", None).fixes([sent[3] for sent in read_records([shared / "data" / recording])])
     assert found == {(*row[:5], row[7]) for row in expected} and len({row[1] for row in found}) >= 3
     closed = {(d["rule_id"], d["zone_id"], d["opened_at_ms"], d["last_seen_ms"], d["fix_count"]) for d in incidents(yicheng.home) if d["state"] == "closed"}
     assert closed == {(r[1], r[3], r[4], r[5], r[6]) for r in expected if r[7] == "closed"}

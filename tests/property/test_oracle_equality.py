@@ -253,10 +253,10 @@ def folder(tmp_path_factory):
 @given(
     pack=packs, registry=registries, sent=arrivals(), split=st.integers(1, 3), block=st.sampled_from([1, 2, 5, history.BLOCK]),
     fewest=st.sampled_from([1, 2, 4]), longest=st.sampled_from([1, 2, store.LONGEST_ID]),
-    plans=st.sampled_from([-10, 0, engine_module.MOST_COMPILED]), most=st.sampled_from([0.02, 0.1, slow_path.MOST_A_SECOND]),
+    most_compiled=st.sampled_from([-10, 0, engine_module.MOST_COMPILED]), most=st.sampled_from([0.02, 0.1, slow_path.MOST_A_SECOND]),
     few=st.sampled_from([0, 5, late.FEW]), waits=st.sampled_from([0, late.LONGEST_MS, 300_000]), share=st.sampled_from([1, 4, late.SHARE]),
 )  # fmt: skip
-def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, plans, most, few, waits, share):
+def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block, fewest, longest, most_compiled, most, few, waits, share):
     with pytest.MonkeyPatch.context() as patch:
         for module in (history, store):
             patch.setattr(module, "BLOCK", block)
@@ -264,7 +264,7 @@ def test_the_engine_equals_the_oracle(folder, pack, registry, sent, split, block
         for module in (store, engine_module):
             patch.setattr(module, "LONGEST_ID", longest)
         patch.setattr(quiet, "FEWEST_A_ROUND", fewest)
-        patch.setattr(engine_module, "MOST_COMPILED", plans)
+        patch.setattr(engine_module, "MOST_COMPILED", most_compiled)
         patch.setattr(slow_path, "MOST_A_SECOND", most)
         for module in (slow_path, insertion):
             patch.setattr(module, "FEW", few)

@@ -18,7 +18,7 @@ ON_THEIR_WAY = ("delivered", "method_known", "locker", "night_delivered", "mode_
 LETTER = {"reason": b"malformed", "topic": b"courier.gps.v1", "partition": b"0", "offset": b"0", "sha256": b"0", "length": b"1", "error": MARK.encode()}
 """The headers of a dead letter."""
 ODD_HEADERS = [b"", b"-1", b"x", b"\xff", b"9" * 5_000, b"courier.none.v1", "京".encode(), b"\0"]
-LETTERS = [list(LETTER.items()), *([(name, odd) if name == field else (name, value) for name, value in LETTER.items()] for field in list(LETTER)[:-1] for odd in ODD_HEADERS), *([(name, value) for name, value in LETTER.items() if name != field] for field in list(LETTER)[:-1])]
+LETTERS = [list(LETTER.items()), *([(name, strange) if name == field else (name, value) for name, value in LETTER.items()] for field in list(LETTER)[:-1] for strange in ODD_HEADERS), *([(name, value) for name, value in LETTER.items() if name != field] for field in list(LETTER)[:-1])]
 TEMPLATES = {
     "fix": {"event_id": "p", "event_time_ms": T, "vehicle_id": "poison", "lon": 111.6, "lat": 40.8, "plate": "京A1", "driver_id": "poison", "speed_kmh": 1.0, "source": "poison"},
     "scan": {"event_id": "p", "event_time_ms": T, "waybill_id": "poison", "enterprise_id": "poison", "city": "poison", "kind": "departed", "outlet_id": "poison", "packaging": {"tape_mm": 1}},

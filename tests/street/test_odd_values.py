@@ -119,7 +119,7 @@ def odd_packs():
                 place = (path, rule if path[:1] == ("rules",) else "")
                 if is_about(path) and place not in seen:
                     seen.add(place)
-                    yield from ((name, part, begin, end, odd) for odd in ODD_YAML)
+                    yield from ((name, part, begin, end, strange) for strange in ODD_YAML)
 
 
 @pytest.mark.timeout(HOURS_S)
@@ -128,15 +128,15 @@ def test_a_pack_with_an_odd_value_is_refused_or_can_be_judged_by(request, events
     assert len(cases) > 10_000
     zones = {name: load_policy(name).pack.source["geojson"] for name in packs()}
     accepted = 0
-    for name, text, begin, end, odd in some(cases, 120, long):
-        made = text[:begin] + odd + ("\n" if text[end - 1 : end] == "\n" else "") + text[end:]
+    for name, text, begin, end, strange in some(cases, 120, long):
+        made = text[:begin] + strange + ("\n" if text[end - 1 : end] == "\n" else "") + text[end:]
         try:
             policy = parse_policy(made, "pack.yaml", lambda _, name=name: zones[name])
         except BadInput as error:
             refused_in_one_line(error)
             continue
         except Exception as error:
-            raise AssertionError(f"{odd} for {text[begin:end]!r} of {name}") from error
+            raise AssertionError(f"{strange} for {text[begin:end]!r} of {name}") from error
         judged(policy, registry_of(tmp_path, policy, "\n".join(map(json.dumps, ALL))), events, tmp_path)
         assert explain(policy, "zh") and explain(policy, "en")
         accepted += 1
@@ -203,10 +203,10 @@ def odd_registries():
         for key in record:
             for raw in ODD_VALUES.values():
                 yield "r.jsonl", "\n".join([*map(json.dumps, usual), with_value(record, (key,), raw)])
-            for odd in ODD_YAML:
-                yield "r.yaml", "".join(f"- {json.dumps(other)}\n" for other in usual) + f"- {with_value(record, (key,), odd)}\n"
-                if not {",", "\n", '"'} & set(odd):
-                    yield "r.csv", as_csv({**record, key: odd})
+            for strange in ODD_YAML:
+                yield "r.yaml", "".join(f"- {json.dumps(other)}\n" for other in usual) + f"- {with_value(record, (key,), strange)}\n"
+                if not {",", "\n", '"'} & set(strange):
+                    yield "r.csv", as_csv({**record, key: strange})
 
 
 @pytest.mark.timeout(HOURS_S)

@@ -49,7 +49,7 @@ def test_the_page_names_every_topic_of_its_process(process):
     assert used - state == on_page
 
 
-@pytest.mark.parametrize("folder", ["streams", "producers", "consumers", "deploy"])
+@pytest.mark.parametrize("folder", ["streams", "producers", "consumers", "deploy", "tests"])
 def test_retired_identifiers_stay_out(folder):
     found = []
     for path in sorted((ROOT / folder).rglob("*.py")):

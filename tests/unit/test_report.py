@@ -178,12 +178,12 @@ def test_bad_input_is_one_line(yicheng, judged, arguments, says):
 
 
 @pytest.mark.parametrize("name", ["summary.json", "rates.jsonl", "incidents.jsonl"])
-@pytest.mark.parametrize("odd", ["5", "null", "[]", "{}", "[[]]", '"text"', '{"date": 5}', '{"credit": [5], "driven": [{}]}', "{", "\x00", "[" * 5_000])
-def test_files_that_judge_did_not_write_are_refused(judged, name, odd, tmp_path):
+@pytest.mark.parametrize("text", ["5", "null", "[]", "{}", "[[]]", '"text"', '{"date": 5}', '{"credit": [5], "driven": [{}]}', "{", "\x00", "[" * 5_000])
+def test_files_that_judge_did_not_write_are_refused(judged, name, text, tmp_path):
     for kept in ("summary.json", "rates.jsonl", "incidents.jsonl"):
         (tmp_path / kept).write_bytes((judged[1] / kept).read_bytes())
-    (tmp_path / name).write_text(odd)
-    if name == "summary.json" and odd in {"{}", '{"date": 5}'}:  # one of before says less
+    (tmp_path / name).write_text(text)
+    if name == "summary.json" and text in {"{}", '{"date": 5}'}:  # one of before says less
         assert judged_files(tmp_path).rates
         return
     with pytest.raises(BadInput) as caught:
