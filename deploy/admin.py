@@ -32,6 +32,7 @@ MOST_RECORD_BYTES = 1_000_000
 CLOSE_TIMEOUT_MS = 2_000
 """A broker that does not answer any more is not waited for at the end."""
 CONNECTS_WITHIN_S = 2.0
+SPEAKS_TLS = "speaks TLS at that port; set YICHENG_KAFKA_TLS=1"
 
 
 def publish_policy(bootstrap: str, policy: Policy) -> int:
@@ -193,21 +194,14 @@ def _why(bootstrap: str) -> str:
     secured = client_options()
     try:
         with socket.create_connection((host.strip("[]"), int(port)), CONNECTS_WITHIN_S) as connection:
-            (secured.get("ssl_context") or _trusting()).wrap_socket(connection, server_hostname=host.strip("[]")).close()
+            (secured.get("ssl_context") or ssl.create_default_context()).wrap_socket(connection, server_hostname=host.strip("[]")).close()
     except ssl.SSLCertVerificationError as error:
-        return f"has a certificate that is not trusted ({error.verify_message}); check YICHENG_KAFKA_CA"
+        return f"has a certificate that is not trusted ({error.verify_message}); check YICHENG_KAFKA_CA" if secured else SPEAKS_TLS
     except (ssl.SSLError, ConnectionResetError):
         if secured:
             return "does not speak TLS at that port; check YICHENG_KAFKA_BOOTSTRAP, or unset YICHENG_KAFKA_TLS"
     except OSError:
         pass
     else:
-        return "does not let us in; check YICHENG_KAFKA_USER and YICHENG_KAFKA_PASSWORD" if secured else "speaks TLS at that port; set YICHENG_KAFKA_TLS=1"
+        return "does not let us in; check YICHENG_KAFKA_USER and YICHENG_KAFKA_PASSWORD" if secured else SPEAKS_TLS
     return "does not answer; start one with ./yicheng kafka start, or set YICHENG_KAFKA_BOOTSTRAP"
-
-
-def _trusting() -> ssl.SSLContext:
-    """To see whether TLS is spoken at all; nothing is sent."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context

@@ -76,14 +76,17 @@ class Stages(NamedTuple):
 
 
 def build_stages(checkpoint: Checkpoint, reference: Reference, identity_key: bytes, refused: RefusedShare | None = None) -> Stages:
-    """The stages of a worker, in the order of the flow."""
-    return Stages(
+    """The stages of a worker, in the order of the flow; they are saved by the checkpoint, and what they judge by is the reference."""
+    stages = Stages(
         FixStage(checkpoint, reference, identity_key, refused),
         ScanStage(checkpoint, reference, refused),
         HeartbeatStage(checkpoint, reference, refused),
         AnswerStage(checkpoint, reference),
         CityStage(checkpoint, reference, identity_key),
     )
+    checkpoint.stages.extend(stages)
+    reference.on_change = stages.fixes.reference_changed
+    return stages
 
 
 def build_app(settings: Settings, web_port: int) -> App:
@@ -100,6 +103,7 @@ def build_app(settings: Settings, web_port: int) -> App:
     stages = build_stages(checkpoint, reference, key, refused)
 
     _add_agents(app, stages)
+    _commit_by(app, checkpoint)
 
     @app.task
     async def _checkpoints() -> None:
@@ -166,6 +170,16 @@ def _faust_app(settings: Settings, web_port: int) -> App:
     return app
 
 
+def _commit_by(app: App, checkpoint: Checkpoint) -> None:
+    """What the checkpoint asks of Faust's consumer, and when that asks for one; the consumer is made when the app starts."""
+    checkpoint.commit = lambda: app.consumer.commit()  # noqa: PLW0108 - there is none yet
+    checkpoint.assigned = lambda: app.consumer.resumed_at
+    checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
+    checkpoint.claim = lambda times_ms: app.consumer.claim(times_ms)  # noqa: PLW0108 - there is none yet
+    checkpoint.claimed = lambda topic, partition: app.consumer.claimed_ms(topic, partition)  # noqa: PLW0108 - there is none yet
+    ChunkConsumer.before_revoke = staticmethod(checkpoint.before_revoke)
+
+
 def _credentials(options: Mapping[str, Any]) -> faust.SSLCredentials | faust.SASLCredentials | None:
     """In Faust's words how to get into Kafka."""
     if not options:
@@ -194,11 +208,6 @@ async def _judge_chunk(app: App, message: Any, records: Any, stage: StatefulStag
 async def _save_now_and_then(app: App, fixes: FixStage, settings: Settings) -> None:
     """Checkpoints, one after the other, and what goes by how far they have come."""
     checkpoint, held_back = app.checkpoint, HeldBack()
-    app.consumer.before_revoke = checkpoint.before_revoke
-    checkpoint.commit = app.consumer.commit
-    checkpoint.assigned = lambda: app.consumer.resumed_at
-    checkpoint.claim, checkpoint.claimed = app.consumer.claim, app.consumer.claimed_ms
-    checkpoint.committed = lambda topic, partition: app.consumer.resumed_at.get(TP(topic, partition)) or 0
     while not (app.should_stop or checkpoint.closed):
         await app.sleep(max(settings.checkpoint_interval_s, checkpoint.rest_s))
         app.watchdog.alive(time.monotonic())

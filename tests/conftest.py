@@ -56,7 +56,9 @@ SLOW = (
     "integration/test_pipeline.py::test_lost_state", "integration/test_pipeline.py::test_a_partition_without_traffic", "integration/test_secured_kafka.py::test_a_wrong_password",
     "integration/test_up.py::test_up_judges_gbk", "integration/test_up.py::test_up_judges_recorded", "integration/test_up.py::test_wrong_input_is_one_clear_line[p",
     "monitoring/test_alerts_fire", "property/test_fleet_days",
-    "street/test_alarms_stand.py::test_up_takes_no_alarm_back[60", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[two", "street/test_clients.py::test_a_topic_made_anew", "street/test_poison.py::test_poison",
+    "street/test_alarms_stand.py::test_a_backlog", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[by the clock", "integration/test_notifier.py::test_a_killed_notifier",
+    "integration/test_routes_on_kafka.py::test_an_incident_escalates", "simulation/test_planted_bugs.py::test_a_planted_bug_is_caught[time_goes_by",
+    "simulation/test_planted_bugs.py::test_a_planted_bug_is_caught[the_marks_of_others", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[60", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[two", "street/test_clients.py::test_a_topic_made_anew", "street/test_poison.py::test_poison",
     "street/test_real_and_rehearsal", "street/test_stopping.py::test_everything_stops_while_kafka_is[suspended]", "street/test_stopping.py::test_up_says_which",
     "unit/test_contributing.py::test_a_walk[A share", "unit/test_contributing.py::test_a_walk[A key", "unit/test_dispatch.py::test_what_had_failed_by_itself",
 )  # fmt: skip

@@ -36,9 +36,9 @@ class FixStage(StatefulStage[FixPartition]):
         super().__init__(checkpoint, reference, GPS, VEHICLE_STATE, refused_share)
         self.identity_key = identity_key
         self.engine: Engine | None = None
-        reference.on_change = self._reference_changed
 
-    def _reference_changed(self) -> None:
+    def reference_changed(self) -> None:
+        """Judge by the reference data as it is now."""
         policies, registry = self.reference.policies, self.reference.registry
         assert policies is not None and registry is not None
         if self.engine is None:

@@ -62,7 +62,6 @@ class StatefulStage(Generic[P]):
         self.standby_until_s = 0.0
         self.pieces: dict[int, Pieces] = {}
         self.open = OpenIncidents()
-        checkpoint.stages.append(self)
 
     async def process(self, chunk: Sequence[Any]) -> None:
         """See ``Stage``."""

@@ -62,13 +62,13 @@ class ChunkConsumer(driver.Consumer):
 
     chunk_records: int = 2_000
     isolation_level: str = READ_COMMITTED
+    before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = staticmethod(_only_drop)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.chunks = ChunkLedger()
         self._unstamped: set[str] = set()
         self.resumed_at: Mapping[TP, int] = {}
         self.notes: dict[TP, str] = {}
-        self.before_revoke: Callable[[Callable[[], None]], Awaitable[None]] = _only_drop
         super().__init__(*args, **kwargs)
         self._read_offset = ReadOffsets()
         self.epoch = 0

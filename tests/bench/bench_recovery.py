@@ -72,7 +72,7 @@ async def run(vehicles: int = VEHICLES) -> dict[str, float]:
             on_disk = bytes_of(Path(folder))
             before = rss_bytes()
             stage = FixStage(checkpoint, still(SimpleNamespace(policies=engine.policies, registry=registry, watermark_ms=BEGINNING_MS, ready=asyncio.Event())), b"bench")
-            stage._reference_changed()
+            stage.reference_changed()
             started = time.perf_counter()
             for number in range(PARTITIONS):
                 await stage.partition(number)

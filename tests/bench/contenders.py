@@ -112,7 +112,7 @@ def yicheng(work, bootstrap, meter):
     async def counted(self, chunk):
         meter.start()
         if self.engine is None:
-            self._reference_changed()
+            self.reference_changed()
         if work == "decode":
             for record in chunk:
                 FIXES.read_one(record.value)
@@ -157,7 +157,7 @@ async def raw(work, bootstrap, meter):
     checkpoint = Checkpoint(bootstrap, Origin(rehearsal=True))
     found = reference(meter.vehicles)
     stage = FixStage(checkpoint, found, b"bench")
-    found.on_change()
+    stage.reference_changed()
     consumer = AIOKafkaConsumer(
         GPS.name, bootstrap_servers=bootstrap, group_id=f"bench-raw-{os.getpid()}", enable_auto_commit=False, auto_offset_reset="earliest",
         fetch_max_wait_ms=20,

@@ -42,8 +42,8 @@ class Room:
         reference = SimpleNamespace(**vars(city(CONFIRMED_ONLY if topic == FEEDBACK.name else PACK)[0]))
         keyed = STAGES[topic] in (FixStage, CityStage)
         self.stage = STAGES[topic](checkpoint, reference, *([b"key"] if keyed else []))
-        if reference.on_change:
-            reference.on_change()
+        if isinstance(self.stage, FixStage):
+            self.stage.reference_changed()
 
     async def _send(self, topic, key, value, headers=(), partition=None):
         self.sent.append((topic, key, value, dict(headers)))

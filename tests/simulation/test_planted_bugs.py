@@ -448,13 +448,13 @@ def the_newest_policy_counts_for_all_time(patch):
 @bug
 def changes_of_policy_and_registry_wait_for_a_restart(patch):
     """What was compiled from the versions of before goes on."""
-    changed = FixStage._reference_changed
+    changed = FixStage.reference_changed
 
     def deaf(self):
         if self.engine is None:
             changed(self)
 
-    patch.setattr(FixStage, "_reference_changed", deaf)
+    patch.setattr(FixStage, "reference_changed", deaf)
 
 
 @bug

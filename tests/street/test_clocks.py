@@ -77,7 +77,7 @@ class City:
         checkpoint.partition_counts = self._partition_counts
         reference = SimpleNamespace(**vars(city()[0]))
         self.fixes = FixStage(checkpoint, reference, b"key")
-        reference.on_change()
+        self.fixes.reference_changed()
         self.stages = {GPS.name: self.fixes, SCAN.name: ScanStage(checkpoint, reference), HEARTBEAT.name: HeartbeatStage(checkpoint, reference), FEEDBACK.name: AnswerStage(checkpoint, reference)}
         self.sums = CityStage(checkpoint, reference, b"key")
         self.reference, self.offsets = reference, defaultdict(int)

@@ -22,7 +22,7 @@ from streams.settings import Settings, load_settings
 from streams.words.shown import shown, shown_json, shown_lines
 
 CANARY = "hunter2Canary"
-SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token", "answers_key", "feedback_token"]
+SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token", "answers_key", "feedback_token", "kafka_password"]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_a_slip_in_the_key_shows_no_secret_either(tmp_path, text):
     assert CANARY not in str(caught.value)
 
 
-FREE_TEXT = {"policy", "group", "metrics_host", "state_dir", "sink_file", "routes", "console_users", "console_tiles", "console_oidc_client_id", "console_oidc_client_secret_file", "console_oidc_role_claim"}
+FREE_TEXT = {"policy", "kafka_ca", "kafka_user", "group", "metrics_host", "state_dir", "sink_file", "routes", "console_users", "console_tiles", "console_oidc_client_id", "console_oidc_client_secret_file", "console_oidc_role_claim"}
 """Settings that may be anything: names and paths."""
 
 

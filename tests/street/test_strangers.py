@@ -121,7 +121,7 @@ def test_a_crash_forgets_the_same_ones(reference, seed):
 
     def begin():
         stage = FixStage(Checkpoint(""), reference, b"k")
-        reference.on_change()
+        stage.reference_changed()
         partition = stage.new_partition()
         for key, value in topic.latest()[0].items():
             stage._put_record(partition, 0, key, value)
