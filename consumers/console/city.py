@@ -245,7 +245,7 @@ class City:
         """What the views of rates (with the day's course of one enterprise, or the city's), outlets and the policy show."""
         with self.lock:
             policy, course = self.policies.newest if self.policies else None, self._course(enterprise_id)
-            rates = rates_view(self.rates.rows, policy, self._now_ms(), enterprise_id, self._network(policy))
+            rates = rates_view(self.rates.rows, policy, self._now_ms(), enterprise_id, self._network(policy), partial(self.registry.is_primary_brand, event_time_ms=self._now_ms()))
             note = None if course else NO_MINUTES if self.replaying else NO_COURSE
             return {
                 "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), self._now_ms()),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from consumers.console.day_rates import DAYS
 from consumers.console.figures import claims, figures_view, standing
-from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT
+from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, share
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, rule_words, target_words
 from streams.registry.key_figures import TITLES
@@ -22,10 +22,10 @@ _OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "
 _FACILITY = ("id", "level", "enterprise_id", "township", "village", "lon", "lat")
 
 
-def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, now_ms: int, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({})) -> dict[str, Any]:
+def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, now_ms: int, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({}), is_primary: Callable[[str], bool] = bool) -> dict[str, Any]:
     """Each enterprise's shares of the newest local day, one's (or the city's) of the last days, the targets, those that have one first, and all other key figures.
 
-    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to at ``now_ms``.
+    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to at ``now_ms``; ``is_primary``: whether an enterprise is a primary brand.
     """
     dates = sorted({date for name, date in rates if name == CITY_WIDE})[-DAYS:]
     newest = dates[-1] if dates else None
@@ -33,11 +33,13 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
     targets = policy.pack.targets if policy else {}
     known = {feature for _, row in of_day for feature in MEASURES if row.get(f"{feature}_rate") is not None}
     shown = {feature: measure for feature, measure in MEASURES.items() if measure in TITLES and (feature in known or measure in targets)}
-    city, today = dict(of_day).get(CITY_WIDE, {}), policy.days.date_of(now_ms) if policy else ""
-    measures = [
-        {"feature": feature, **dict(zip(("zh", "en"), TITLES[measure], strict=True)), **standing(policy, measure, city.get(f"{feature}_rate"), newest or today), **claims(policy, measure)}
-        for feature, measure in shown.items()
-    ]  # fmt: skip
+    today = policy.days.date_of(now_ms) if policy else ""
+    measures = []
+    for feature, measure in shown.items():
+        scope = targets[measure].scope if measure in targets else None
+        value = _share_of(feature, [row for name, row in of_day if (name == CITY_WIDE if scope is None else name != CITY_WIDE and is_primary(name))])
+        titles = dict(zip(("zh", "en"), TITLES[measure], strict=True))
+        measures.append({"feature": feature, **titles, "value": value, "scope": scope, **standing(policy, measure, value, newest or today), **claims(policy, measure)})
     measures.sort(key=lambda measure: measure["target"] is None)
     days = [(date, rates[enterprise_id, date]) for date in dates if (enterprise_id, date) in rates]
     return {
@@ -45,6 +47,15 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
         "rows": [{"enterprise_id": name, **_shares(row, known)} for name, row in of_day],
         "days_of": enterprise_id, "days": [{"date": date, **_shares(row, known)} for date, row in days],
     }  # fmt: skip
+
+
+def _share_of(feature: str, rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The share of several enterprises' parcels together: of what each accepted."""
+    if len(rows) == 1:
+        return rows[0].get(f"{feature}_rate")
+    if RATES_OF.get(feature, ("", ""))[1] != "accepted":
+        return None  # rows do not say how many parcels say it
+    return share(sum(round(row.get(f"{feature}_rate", 0.0) * row["accepted"]) for row in rows), sum(row["accepted"] for row in rows))
 
 
 def _shares(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:

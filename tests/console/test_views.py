@@ -42,9 +42,21 @@ def test_a_target_is_missed_from_its_date_on_only():
         return next(one["status"] for one in rates_view({}, policy, policy.days.bounds_ms(day)[0], network={"locker_cells": cells})["figures"] if one["figure"] == "locker_cells")
 
     assert [standing("2019-12-30", 9), standing("2019-12-31", 9), standing("2019-12-30", 130_000)] == ["not_due", "missed", "met"]
-    rates = {("*", "2026-11-30"): row(0.85, 0.5)}
-    of_day = {measure["feature"]: measure["status"] for measure in rates_view(rates, policy, NOON)["measures"]}
+    rates = {("*", "2026-11-30"): row(0.85, 0.5), ("a", "2026-11-30"): row(0.85, 0.5)}
+    of_day = {measure["feature"]: measure["status"] for measure in rates_view(rates, policy, NOON, is_primary="a".__eq__)["measures"]}
     assert (of_day["electronic"], of_day["green"], of_day["narrow_tape"]) == ("undated", "undated", "unknown")
+
+
+def test_a_target_of_the_primary_brands_is_held_against_theirs_together():
+    rates = {("*", "2026-11-30"): row(0.92, accepted=1_000), ("a", "2026-11-30"): row(0.8, accepted=100), ("b", "2026-11-30"): row(0.9, accepted=300), ("c", "2026-11-30"): row(0.95, accepted=600)}
+
+    def electronic(*primary):
+        view = rates_view(rates, load_policy("hohhot-2019"), NOON, is_primary=lambda name: name in primary)
+        return next((one["value"], one["status"], one["scope"]) for one in view["measures"] if one["feature"] == "electronic")
+
+    assert electronic("a", "b") == (350 / 400, "undated", "primary_brands")
+    assert electronic("c") == (0.95, "met", "primary_brands")
+    assert electronic() == (None, "unknown", "primary_brands"), "nobody is one"
 
 
 def test_without_rates_or_a_pack_there_is_nothing_to_show():
@@ -154,6 +166,7 @@ def test_the_rates_show_the_day_minute_by_minute_of_the_city_and_of_an_enterpris
     """Console.md, Rates: the day's curve by minute with forecast, incidents drawn on it."""
     site = filled(Site(tmp_path))
     policy = load_policy("hohhot-2019")
+    site.city.enter_registry(b"enterprise/swift", json.dumps([{"kind": "enterprise", "id": "swift", "name_zh": "swift", "name_en": "swift", "primary_brand": True}]).encode())
     site.city.enter_policy(b"hohhot-2019", json.dumps([policy.pack.source]).encode())
     from_ms = policy.days.bounds_ms("2026-06-26")[0]
     site.city.stream_ms = 0
@@ -170,7 +183,7 @@ def test_the_rates_show_the_day_minute_by_minute_of_the_city_and_of_an_enterpris
     assert page.locator("#view svg.course path.ahead").count() == 1 and page.locator("#view svg.course rect.opened").count() >= 1
     page.screenshot(path=tmp_path / "course.png", full_page=True)
     figures = page.locator("#view .figures tbody tr").all_text_contents()
-    assert any("electronic waybills" in line and "met" in line and "90%" in line for line in figures), figures
+    assert any("electronic waybills" in line and "70.0%below, no date set90%" in line for line in figures), figures
     page.click("#view summary")
     assert page.locator("#view details tbody th").all_text_contents() == ["2026-06-26", "2026-06-25"] and "75.0%" in page.text_content("#view details tbody")
     page.click("#view tbody tr:not(.city) button")

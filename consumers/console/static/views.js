@@ -70,8 +70,8 @@ function daysTable(days, shown) {
 const MARKED = { met: '.acknowledged', missed: '.violation', not_due: '', undated: '' };
 
 /** Every measure that has a target, and the network's key figures: value, target, until when, by which clause. */
-function figuresTable(measures, figures, city) {
-  const targeted = measures.filter(({ target }) => target !== null).map((measure) => ({ ...measure, is_share: true, value: city?.rates[measure.feature] ?? null }));
+function figuresTable(measures, figures) {
+  const targeted = measures.filter(({ target }) => target !== null).map((measure) => ({ ...measure, is_share: true }));
   const rows = [...targeted, ...figures];
   if (!rows.length) return null;
   const said = (one, value) => (isKnown(value) ? (one.is_share ? percent(value, value === one.target ? 0 : 1) : number(value)) : '–');
@@ -82,7 +82,7 @@ function figuresTable(measures, figures, city) {
 }
 
 function ratesView({ date, measures, rows, days, days_of: daysOf = '*', figures = [], course: ofDay, course_note: note }) {
-  const city = rows.find((row) => row.enterprise_id === '*'), noted = figuresTable(measures, figures, city);
+  const noted = figuresTable(measures, figures);
   if (!rows.length) return [el('h2', {}, t('rates')), el('p.empty', {}, t('noRates')), ...(noted ?? [])];
   const shown = measures.filter(({ feature }) => rows.some((row) => isKnown(row.rates[feature])));
   const head = el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), el('th.num', { scope: 'col' }, t('acceptedCount')),
