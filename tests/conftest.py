@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden"), str(ROOT / "tests" / "bench")]
 BROKER = pytest.StashKey()
+SLOWLY = "YICHENG_SLOWLY"
+"""Is set where what takes long and is one more of its kind is run, too; histories and examples are more then."""
 
 from deploy import broker  # noqa: E402 - found by the path above
 
@@ -37,6 +39,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: only with --long")
+    if config.getoption("--slow") or config.getoption("--long") or os.environ.get("CI"):
+        os.environ[SLOWLY] = "1"
     if hasattr(config, "workerinput"):  # of several processes no two take the same port between them
         broker.PORTS = broker.PORTS[int(config.workerinput["workerid"].removeprefix("gw")) :: config.workerinput["workercount"]]
 
@@ -51,16 +55,14 @@ APART = (
 )  # fmt: skip
 """Files that share nothing among their tests and are long: of these any test may run in any process."""
 SLOW = (
-    "chaos/test_chaos.py::test_nothing_is_lost_and_nothing_invented[1]", "chaos/test_outage_and_kills", "chaos/test_deliveries.py::test_a_damaged_outbox_loses_nothing_that_was_not_delivered",
-    "console/test_axe", "console/test_pictures", "console/test_up",
-    "integration/test_pipeline.py::test_lost_state", "integration/test_pipeline.py::test_a_partition_without_traffic", "integration/test_secured_kafka.py::test_a_wrong_password",
-    "integration/test_up.py::test_up_judges_gbk", "integration/test_up.py::test_up_judges_recorded", "integration/test_up.py::test_wrong_input_is_one_clear_line[p",
-    "monitoring/test_alerts_fire", "property/test_fleet_days",
-    "street/test_alarms_stand.py::test_a_backlog", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[by the clock", "integration/test_notifier.py::test_a_killed_notifier",
-    "integration/test_routes_on_kafka.py::test_an_incident_escalates", "simulation/test_planted_bugs.py::test_a_planted_bug_is_caught[time_goes_by",
-    "simulation/test_planted_bugs.py::test_a_planted_bug_is_caught[the_marks_of_others", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[60", "street/test_alarms_stand.py::test_up_takes_no_alarm_back[two", "street/test_clients.py::test_a_topic_made_anew", "street/test_poison.py::test_poison",
-    "street/test_real_and_rehearsal", "street/test_stopping.py::test_everything_stops_while_kafka_is[suspended]", "street/test_stopping.py::test_up_says_which",
-    "unit/test_contributing.py::test_a_walk[A share", "unit/test_contributing.py::test_a_walk[A key", "unit/test_dispatch.py::test_what_had_failed_by_itself",
+    "chaos/test_chaos.py::test_nothing_is_lost_and_nothing_invented[1]", "chaos/test_deliveries.py::test_a_damaged_outbox_loses_nothing_that_was_not_delivered", "chaos/test_outage_and_kills",
+    "console/test_axe", "console/test_keys.py::test_it_stays_in_a_vehicle", "console/test_pictures", "console/test_up",
+    "integration/test_confirmed_only_on_kafka", "integration/test_notifier.py::test_a_killed_notifier", "integration/test_pipeline.py::test_a_partition_without_traffic", "integration/test_pipeline.py::test_kill_9", "integration/test_pipeline.py::test_lost_state", "integration/test_routes_on_kafka.py::test_an_incident_escalates", "integration/test_secured_kafka.py::test_a_wrong_password", "integration/test_up.py::test_up_judges_gbk", "integration/test_up.py::test_up_judges_recorded", "integration/test_up.py::test_wrong_input_is_one_clear_line[p",
+    "monitoring/test_alerts_fire",
+    "property/test_fleet_days",
+    "simulation/test_planted_bugs.py::test_a_planted_bug_is_caught[the_marks_of_others", "simulation/test_planted_bugs.py::test_a_planted_bug_is_caught[time_goes_by",
+    "street/test_alarms_stand.py::test_a_backlog", "street/test_alarms_stand.py::test_up_takes_no_alarm_back", "street/test_clients.py::test_a_topic_made_anew", "street/test_poison.py::test_poison", "street/test_real_and_rehearsal", "street/test_stopping.py::test_everything_stops_while_kafka_is[suspended]", "street/test_stopping.py::test_up_says_which",
+    "unit/test_contributing.py::test_a_walk[A key", "unit/test_contributing.py::test_a_walk[A share", "unit/test_dispatch.py::test_what_had_failed_by_itself",
 )  # fmt: skip
 """What takes longest and has a shorter one of its kind beside it, by the beginnings of its names: CI runs it, a developer who asks for it does."""
 ALONE = ("street/test_too_many.py::test_one_too_many_costs_the_same_however_many_are_kept", "street/test_sightings.py::test_a_scan_costs", "street/test_alarms_stand.py::test_what_time_decides")
@@ -77,8 +79,7 @@ def turn(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    is_long = config.getoption("--long")
-    is_slow = is_long or config.getoption("--slow") or bool(os.environ.get("CI"))
+    is_long, is_slow = config.getoption("--long"), SLOWLY in os.environ
     for item in items:
         if "long" in item.keywords and not is_long:
             item.add_marker(pytest.mark.skip(reason="takes long; --long runs it"))

@@ -79,10 +79,10 @@ def test_lag_is_counted_from_kafka_without_joining_the_group(kafka, yicheng, tmp
     for number in range(30):
         site.producer.send("courier.gps.v1", b"{}", b"v", partition=number % 3)
     site.producer.flush()
-    worker = KafkaConsumer(bootstrap_servers=kafka, group_id="yicheng", enable_auto_commit=False)
+    worker = KafkaConsumer(bootstrap_servers=kafka, group_id="lag", enable_auto_commit=False)  # of that of other tests a killed worker may still be a member
     worker.commit({TopicPartition("courier.gps.v1", 0): OffsetAndMetadata(10, "", -1), TopicPartition("courier.gps.v1", 1): OffsetAndMetadata(4, "", -1)})
     worker.close()
-    child = console(YICHENG_KAFKA_BOOTSTRAP=kafka)
+    child = console(YICHENG_KAFKA_BOOTSTRAP=kafka, YICHENG_GROUP="lag")
     lag = lambda: json.loads(urllib.request.urlopen(f"{child.url}/api/state", timeout=30).read())["header"]["lag"]["records"]  # noqa: E731
     wait_for("what waits", lambda: lag() == 16)
     site.producer.send("courier.scan.v1", b"{}", b"w")
