@@ -10,13 +10,13 @@ import msgspec
 from deploy.admin import readable
 from deploy.verdict import newest
 from streams.clock import is_local_date
-from streams.counts import CITY_WIDE, FEATURES, HANDLING, SAID_OR_NOT, is_of_day, is_of_outlet
+from streams.counts import FEATURES, HANDLING, SAID_OR_NOT, is_of_day, is_of_outlet
 from streams.rules import RULES
 from streams.vehicles.empty_run import is_about_driving
 from streams.wire.answers import Answer, once, read_answer
 from streams.wire.decode import AnyId, Malformed, decoded
 from streams.wire.events import LAST_MS
-from streams.wire.ids import id_of, is_id
+from streams.wire.ids import RESERVED, id_of, is_id
 from streams.wire.topics import CREDIT, FEEDBACK, INCIDENTS, RATES
 from streams.words.basis import Basis, Duty, Figures
 
@@ -178,6 +178,6 @@ def rate_in(value: bytes | None) -> dict[str, Any]:
     row: dict[str, Any] = decoded(value or b"", _decode_row)
     kind = next((kind for is_one, kind in _KINDS if "date" in row and is_one(row)), _Rate)
     said: Any = decoded(value or b"", _DECODE[kind])
-    if not (said.enterprise_id == CITY_WIDE or is_id(said.enterprise_id)) or not is_local_date(said.date):
+    if not (said.enterprise_id in RESERVED or is_id(said.enterprise_id)) or not is_local_date(said.date):
         raise Malformed("no row of an enterprise's day")
     return row

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
+from deploy import published
 from deploy.admin import publish_policy, publish_registry, read_topic
 from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends, read_clock
@@ -193,7 +194,7 @@ class Pipeline:
         rows = newest((key, json.loads(value)) for key, value in read_topic(self.bootstrap, "courier.rates.v1"))
         counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values())}
         assert counted == expected, sorted(counted.items() ^ expected.items())
-        assert {"/".join(name) for name in counted} <= rows.keys()
+        assert {"/".join(name) for name in counted} <= rows.keys() <= published.rates(self.bootstrap).keys()
         incidents = standing(events_of(self.sink))
         assert low_days(incidents) == oracle.low_bounds(low) and low
         assert silences(incidents) == oracle.spells(oracle.signs([lines])[0], watermark_ms) != set()

@@ -11,6 +11,7 @@ from oracle import Oracle
 from time_passing import inputs_hold, marks, said, said_ms
 
 from deploy.judge import judge_files
+from deploy.published import rate_in
 from streams.city.contributions import Contribution, encode_contribution
 from streams.counts import Counts, DayKey, state_key
 from streams.enterprises.liveness import in_parts
@@ -77,6 +78,7 @@ def test_made_up_cities_and_enterprises_count_together(monkeypatch, tmp_path):
         f"{own}/other": MADE_UP // 2, f"{own}/e": 1, f"{own}/*": MADE_UP // 2 + 1, "110100/e": 1, "110100/*": 1,
         "other/other": MADE_UP // 2, "other/e": 1, "other/*": MADE_UP // 2 + 1,
     }  # fmt: skip
+    assert all(rate_in(value) for topic, _, value in sent if topic == "courier.rates.v1"), "a report has all of them"
     (tmp_path / "registry.jsonl").write_bytes(orjson.dumps(registered) + b"\n")
     expected, _ = Oracle(PACKS / "yunnan-2018.yaml", tmp_path / "registry.jsonl").scans([orjson.dumps(row) for row in rows], live=True)
     assert {key[:2]: counts[0] for key, counts in expected.items()} == {tuple(key.split("/")): accepted for key, accepted in published.items()}
