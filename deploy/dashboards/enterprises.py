@@ -19,6 +19,7 @@ from deploy.dashboards.queries import (
     Rate,
     chosen,
     compared,
+    concerned,
     forecast_of,
     latest,
     named,
@@ -63,11 +64,11 @@ def _below(rate: Rate, *, ahead: bool) -> stat.Panel:
     when = ("预计今晚", "by tonight") if ahead else ("今日", "today")
     about = About(
         (f"{chinese}{when[0]}未达标企业", f"{english} below target {when[1]}"),
-        (f"所选企业中该比率低于本市目标者的数目。{clauses(rate.rule)[0]}", f"How many of the chosen enterprises have a rate below their city's target. {clauses(rate.rule)[1]}"),
+        (f"所选企业中，目标所针对而该比率低于本市目标者的数目。{clauses(rate.rule)[0]}", f"How many of the chosen enterprises that the target is about have a rate below it. {clauses(rate.rule)[1]}"),
         NUMBER, NO_RATE, 5, 5,
     )  # fmt: skip
     value = forecast_of if ahead else rate_of
-    return panels.tiles(about, Query(f"sum{compared(value(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), '< bool', rate)}"), thresholds=WORSE_FROM_ONE)
+    return panels.tiles(about, Query(f"sum{compared(concerned(value(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), rate), '< bool', rate)}"), thresholds=WORSE_FROM_ONE)
 
 
 def _parcels_now() -> stat.Panel:

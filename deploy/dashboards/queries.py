@@ -107,6 +107,12 @@ def compared(expr: str, operator: str, rate: Rate) -> str:
     return f"({expr} {operator} on (city) group_left () {target_of(rate)})"
 
 
+def concerned(expr: str, rate: Rate) -> str:
+    """Of enterprises those that the target is about: all, where it is not about some alone (``courier_target_scope``)."""
+    scope = latest(metrics.TARGET_SCOPE, CITY, f'measure="{rate.target}"', by="city, enterprise")
+    return f"({expr} unless on (city, enterprise) ({expr} and on (city) {scope} unless on (city, enterprise) {scope}))"
+
+
 def per_second(metric: MetricWrapperBase, *matchers: str, by: str, over: str = "$__rate_interval", part: str = "") -> str:
     """How fast a counter grows."""
     return f"sum by ({by}) (rate({series(metric, *matchers, part=part)}[{over}]))"

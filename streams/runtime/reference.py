@@ -186,4 +186,7 @@ def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     found = network(registry, now_ms, city)
     metrics.show_only(metrics.NETWORK, {(city, measure): found[measure] for measure in TITLES if measure in found})
     metrics.show_only(metrics.NEV_RATIO, {(city,): found["nev_share"]} if "nev_share" in found else {})
-    metrics.show_only(metrics.TARGET_RATIO, {(city, measure): target.value for measure, target in policy.pack.targets.items()})
+    targets = policy.pack.targets
+    metrics.show_only(metrics.TARGET_RATIO, {(city, measure): target.value for measure, target in targets.items()})
+    primary = {entry.id for entry in registry.each("enterprise") if registry.is_primary_brand(entry.id, now_ms)} or {""}  # of nobody, where nobody is one
+    metrics.show_only(metrics.TARGET_SCOPE, {(city, name, measure): 1 for measure, target in targets.items() if target.scope == "primary_brands" for name in primary})

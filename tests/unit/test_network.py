@@ -286,6 +286,22 @@ def targets():
     return {s.labels["measure"]: s.value for m in metrics.TARGET_RATIO.collect() for s in m.samples if s.labels["city"] == "150100"}
 
 
+def concerned():
+    return {(s.labels["enterprise"], s.labels["measure"]) for m in metrics.TARGET_SCOPE.collect() for s in m.samples if s.labels["city"] == "150100"}
+
+
+def test_whom_a_target_is_about_is_shown_where_it_is_not_about_all():
+    policy = load_policy("hohhot-2019")
+    scoped = {name for name, target in policy.pack.targets.items() if target.scope}
+    known = Registry(policy.timezone)
+    measure_network(policy, known, NOON_2026)
+    assert concerned() == {("", name) for name in scoped} and "electronic_waybill" in scoped and "green_packaging" not in scoped, "of nobody"
+    known.put("enterprise", "a", decode_versions(json.dumps([{"kind": "enterprise", "id": "a", "primary_brand": True}]).encode()))
+    known.put("enterprise", "b", decode_versions(json.dumps([{"kind": "enterprise", "id": "b"}]).encode()))
+    measure_network(policy, known, NOON_2026)
+    assert concerned() == {("a", name) for name in scoped}
+
+
 def version(valid_from, **targets):
     return Policy(msgspec.structs.replace(load_policy("hohhot-2019").pack, valid_from=valid_from, stated_targets=targets))
 
