@@ -24,7 +24,7 @@ from monitoring.watched_site import Site, Traffic, sooner
 pytestmark = pytest.mark.timeout(600)
 HOUR_MS = 3_600_000
 BOARDS = RULES.parent / "grafana" / "dashboards"
-MORNING = 1000
+MORNING = 6_000
 """Scans of one enterprise in the morning."""
 SEEN = set()
 """The alerts whose causes have been made and removed; that they end is seen at the end, together."""
@@ -78,11 +78,11 @@ def test_rates_below_their_targets(site, ordinary):
     with Traffic(3, paper):
         site.until_firing("RateForecastBelowTarget", timeout_s=240)
         site.until_told("RateForecastBelowTarget")
-    for _ in range(100):
+    for _ in range(MORNING // 8):
         paper()
     with Traffic(3, paper):
         site.until_firing("RateBelowTarget", timeout_s=240)
-    for _ in range(8 * MORNING):
+    for _ in range(3 * MORNING):
         site.scan(enterprise)
     SEEN.update(["RateBelowTarget", "RateForecastBelowTarget"])
 
