@@ -18,7 +18,6 @@ from streams.wire.topics import CREDIT, DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENT
 
 PREFIX = "yicheng-"
 _KEPT_BY_WORKERS = (*topics.DERIVED, CREDIT)
-_ENTERED = (GPS, SCAN, HEARTBEAT)
 
 
 class Role(NamedTuple):
@@ -31,8 +30,8 @@ class Role(NamedTuple):
 
 
 ROLES = {
-    "gateway": Role(writes=_ENTERED),
-    "worker": Role((*topics.CHUNKED, *_KEPT_BY_WORKERS, REGISTRY, POLICY), (INCIDENTS, RATES, DEAD, LATE, *_KEPT_BY_WORKERS), group=""),
+    "gateway": Role(writes=(GPS, SCAN, HEARTBEAT)),
+    "worker": Role(tuple(dict.fromkeys((*topics.CHUNKED, *_KEPT_BY_WORKERS, REGISTRY, POLICY))), (INCIDENTS, RATES, DEAD, LATE, *_KEPT_BY_WORKERS), group=""),
     "notifier": Role((INCIDENTS, FEEDBACK), (FEEDBACK,), group="-notifier"),
     "console": Role((GPS, SCAN, INCIDENTS, RATES, FEEDBACK, POLICY, REGISTRY, DEAD, LATE), (FEEDBACK,), looks_at_workers=True),
     "operator": Role(),
@@ -51,7 +50,7 @@ def acls(name: str, group: str) -> Iterator[ACL]:
         for kind, prefix in ((ResourceType.TOPIC, "courier."), (ResourceType.GROUP, group)):
             yield allowed(ACLOperation.ALL, ResourcePattern(kind, prefix, ACLResourcePatternType.PREFIXED))
         return
-    for topic in dict.fromkeys(role.reads):
+    for topic in role.reads:
         yield allowed(ACLOperation.READ, ResourcePattern(ResourceType.TOPIC, topic.name))
     for topic in role.writes:
         yield allowed(ACLOperation.WRITE, ResourcePattern(ResourceType.TOPIC, topic.name))
@@ -87,4 +86,4 @@ def lines(group: str) -> Iterator[str]:
 
 
 def _names(found: Iterable[Topic]) -> str:
-    return ", ".join(dict.fromkeys(topic.name for topic in found))
+    return ", ".join(topic.name for topic in found)
