@@ -144,6 +144,7 @@ def _add_agents(app: App, stages: Stages) -> None:
 def _faust_app(settings: Settings, web_port: int) -> App:
     """Faust with chunks in the place of records."""
     patches.compress_less()
+    patches.read_by_structs()
     app = App(
         settings.group,
         broker=[URL(f"aiokafka://{address}") for address in settings.kafka_bootstrap.split(",")],

@@ -81,8 +81,3 @@ class PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             elif batch.is_transactional and batch.producer_id in self._aborted_producers:
                 return True
         return bool(batch.is_control_batch)
-
-
-def read_by_structs() -> None:
-    """From now on, aiokafka's consumers in this process make ``Fetched`` of what they fetch."""
-    fetcher.PartitionRecords = PartitionRecords

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import BadInput, unreadable_state
 from streams.process.kafka_login import client_options
+from streams.runtime import patches
 from streams.runtime.durable import Change
 from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
 from streams.runtime.snapshots import Snapshots
@@ -70,8 +71,7 @@ class KafkaLog:
 
     async def partition_counts(self) -> Mapping[str, int]:
         """The number of partitions of every topic, as it is now."""
-        found = await (await self._read())._client.fetch_all_metadata()  # noqa: SLF001 - the consumer only tells what it has known before
-        return {topic: len(found.partitions_for_topic(topic) or ()) for topic in found.topics()}
+        return await patches.partition_counts(await self._read())
 
     async def first(self, topic: str, partition: int) -> Any:
         """The first record that a partition holds, None where it holds none."""

@@ -41,7 +41,6 @@ from streams import metrics
 from streams.clock import BEGINNING_MS
 from streams.runtime.chunk_ledger import ChunkLedger, ReadOffsets
 from streams.runtime.consumer_thread import CHUNKED_TOPICS, ConsumerThread
-from streams.runtime.fetched import read_by_structs
 from streams.runtime.kafka_log import READ_COMMITTED
 from streams.runtime.watchdog import fail_fast
 from streams.wire.topics import BY_BROKER
@@ -52,9 +51,6 @@ log = structlog.get_logger()
 async def _only_drop(drop: Callable[[], None]) -> None:
     """What happens before a revocation until someone cares."""
     drop()
-
-
-read_by_structs()
 
 
 class ChunkConsumer(driver.Consumer):

@@ -21,9 +21,9 @@ from streams.clock import BEGINNING_MS
 from streams.policy.policy import Policies
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.durable import Change
-from streams.runtime.fetched import read_by_structs
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.origin import Origin, signed
+from streams.runtime.patches import read_by_structs
 from streams.vehicles.codec import encode_vehicles
 from streams.vehicles.engine import Engine
 from streams.vehicles.partition import new_partition

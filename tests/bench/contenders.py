@@ -149,8 +149,8 @@ async def raw(work, bootstrap, meter):
     from aiokafka import AIOKafkaConsumer
 
     from streams.runtime.checkpoint import Checkpoint
-    from streams.runtime.fetched import read_by_structs
     from streams.runtime.origin import Origin
+    from streams.runtime.patches import read_by_structs
 
     read_by_structs()
     Checkpoint.restore = from_nothing

@@ -12,11 +12,13 @@ import faust
 from yarl import URL
 
 from deploy.broker import free_port
+from streams.runtime.patches import read_by_structs
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 
 
 def main(bootstrap, group, topic, out, up_to):
     """Run until stopped."""
+    read_by_structs()
     logging.basicConfig(level="WARNING")
     app = faust.App(
         group, broker=[URL(f"aiokafka://{bootstrap}")], datadir=f"{out}.faust", web_enabled=False, web_port=free_port(), topic_allow_declare=True, topic_partitions=3,
