@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,9 +20,19 @@ from streams.vehicles.history import FixHistory
 from streams.vehicles.incidents import prune
 from streams.vehicles.late import Late, Waiting
 from streams.vehicles.lines import OnLines, Progress
-from streams.vehicles.reported import NOTHING, Change, Report
 from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
-from streams.vehicles.store import Stored, VehicleStore
+from streams.vehicles.store import VehicleStore
+from streams.vehicles.vehicle_record import (
+    EpisodeRecord,
+    EvidenceRecord,
+    ExactFix,
+    IncidentRecord,
+    LateFix,
+    OffenceRecord,
+    OffenceSetRecord,
+    VehicleRecord,
+    WaitingRecord,
+)
 from streams.wire.state_records import HEADER_FIELDS, RecordHeader, body_of, decode_record, encode_record
 
 AT_ONCE = 256
@@ -31,35 +41,28 @@ AT_ONCE = 256
 
 def encode_vehicles(store: VehicleStore, slots: np.ndarray, engine: Engine, head: RecordHeader) -> Iterator[tuple[str, bytes]]:
     """Ids and states, with their fixes, of the vehicles in these slots."""
-    fields = msgspec.structs.astuple(head)
     for start in range(0, len(slots), AT_ONCE):
         for vehicle, stored in store.stored(slots[start : start + AT_ONCE]):
             offended = _offended(vehicle, engine) if vehicle.has_offended() else NOTHING_OFFENDED
-            yield vehicle.vehicle_id, encode_record((
-                *fields, vehicle.vehicle_id, vehicle.reported or (), offended.offences, *_history_fields(vehicle, stored),
-                offended.sets, offended.episodes, offended.live, offended.carried_over, offended.incidents, vehicle.seen, _late(vehicle, engine), *_lines(vehicle),
-            ))  # fmt: skip
-
-
-def _history_fields(vehicle: VehicleState, stored: Stored) -> tuple[Any, ...]:
-    """Compressed blocks, open rows, ids (with separators, or their width and all), and what does not fit a row."""
-    exact = vehicle.history.exact if vehicle.history is not None else None
-    ids = stored.ids if stored.id_width is None else (stored.id_width, stored.ids)
-    return stored.compressed, stored.rows, ids, [(*key, *value) for key, value in exact.items()] if exact else []
+            exact = vehicle.history.exact if vehicle.history is not None else None
+            record = VehicleRecord(
+                head.version, head.partition, head.next_offset, head.stream_time_ms, vehicle.vehicle_id, vehicle.reported or (), offended.offences,
+                stored.compressed, stored.rows, stored.ids if stored.id_width is None else (stored.id_width, stored.ids),
+                [ExactFix(at_ms, name, *position) for (at_ms, name), position in exact.items()] if exact else (),
+                offended.sets, offended.episodes, offended.live, offended.carried_over, offended.incidents, vehicle.seen, _waiting_record(vehicle, engine),
+            )  # fmt: skip
+            yield vehicle.vehicle_id, encode_record((*msgspec.structs.astuple(record), *_lines(vehicle.on_lines)) if vehicle.on_lines else record)
 
 
 class Offended(NamedTuple):
-    """What a vehicle has done, as it is written: offences; by number the sets of them (indices) that its fixes refer to; episodes.
+    """What a vehicle has done, with the names of the fields of ``VehicleRecord`` that say it."""
 
-    The ``live`` first episodes contain the newest fix; those of ``incidents`` are among ``episodes``, by index.
-    """
-
-    offences: Sequence[Any] = ()
-    sets: Sequence[Any] = ()
-    episodes: Sequence[Any] = ()
+    offences: Sequence[OffenceRecord] = ()
+    sets: Sequence[OffenceSetRecord] = ()
+    episodes: Sequence[EpisodeRecord] = ()
     live: int = 0
-    carried_over: Sequence[Any] = ()
-    incidents: Sequence[Any] = ()
+    carried_over: Sequence[EpisodeRecord] = ()
+    incidents: Sequence[IncidentRecord] = ()
 
 
 NOTHING_OFFENDED = Offended()
@@ -71,122 +74,129 @@ def _offended(vehicle: VehicleState, engine: Engine) -> Offended:
     episodes, carried_over, incidents = list((vehicle.episodes or {}).values()), list((vehicle.carried_over or {}).values()), vehicle.incidents or []
     stored = list({id(episode): episode for episode in (*episodes, *(i.episode for i in incidents))}.values())
     places = {id(episode): place for place, episode in enumerate(stored)}
-    used = sorted(vehicle.offending or ())
+    sets = {number: engine.offence_sets[number] for number in sorted(vehicle.offending or ())}
     in_evidence = (o for episode in (*stored, *carried_over) for fix in episode.evidence for o in fix.offences)
-    of_runs = (episode.offence for episode in (*stored, *carried_over))
-    offences = list(dict.fromkeys((*of_runs, *in_evidence, *(o for n in used for o in engine.offence_sets[n]))))
-    number = {offence: index for index, offence in enumerate(offences)}
-
-    def pack_episode(episode: Episode) -> tuple[Any, ...]:
-        span = (episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count)
-        evidence = [(*fix[:6], [number[o] for o in fix.offences]) for fix in episode.evidence]
-        return (number[episode.offence], *span, evidence, episode.plate, episode.synthetic, episode.top_speed_kmh, episode.driver_id)
-
+    of_episodes = (episode.offence for episode in (*stored, *carried_over))
+    offences = list(dict.fromkeys((*of_episodes, *in_evidence, *(o for committed in sets.values() for o in committed))))
+    place_of = {offence: place for place, offence in enumerate(offences)}
     return Offended(
-        [_packed(o) for o in offences],
-        [(n, [number[o] for o in engine.offence_sets[n]]) for n in used],
-        [pack_episode(episode) for episode in stored],
+        [_offence_record(offence) for offence in offences],
+        [OffenceSetRecord(number, [place_of[o] for o in committed]) for number, committed in sets.items()],
+        [_episode_record(episode, place_of) for episode in stored],
         len(episodes),
-        [pack_episode(episode) for episode in carried_over],
-        [
-            (i.incident_id, i.opening, i.revision, i.state, places[id(i.episode)], i.superseded_by)
-            for i in incidents
-        ],
+        [_episode_record(episode, place_of) for episode in carried_over],
+        [IncidentRecord(i.incident_id, i.opening, i.revision, i.state, places[id(i.episode)], i.superseded_by) for i in incidents],
     )
 
 
-def _late(vehicle: VehicleState, engine: Engine) -> tuple[Any, ...] | None:
-    """The late fixes of a vehicle that wait, with their offences, and until when."""
+def _offence_record(offence: Offence) -> OffenceRecord:
+    return OffenceRecord(offence.rule_id, offence.zone_id, offence.merge_gap_ms, offence.minimum_ms, offence.form, offence.rule)
+
+
+def _episode_record(episode: Episode, place_of: Mapping[Offence, int]) -> EpisodeRecord:
+    return EpisodeRecord(
+        place_of[episode.offence], episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count,
+        [EvidenceRecord(*fix[:6], [place_of[o] for o in fix.offences]) for fix in episode.evidence],
+        episode.plate, episode.synthetic, episode.top_speed_kmh, episode.driver_id,
+    )  # fmt: skip
+
+
+def _waiting_record(vehicle: VehicleState, engine: Engine) -> WaitingRecord | None:
     if vehicle.waiting is None:
         return None
-    said = [(*late.fix[:6], late.fix.load, [_packed(o) for o in engine.offence_sets[late.fix.offence_set]], late.report) for late in vehicle.waiting.fixes.values()]
-    return vehicle.waiting.until_ms, said
+    fixes = [
+        LateFix(*late.fix[:6], late.fix.load, [_offence_record(o) for o in engine.offence_sets[late.fix.offence_set]], late.report)
+        for late in vehicle.waiting.fixes.values()
+    ]
+    return WaitingRecord(vehicle.waiting.until_ms, fixes)
 
 
-def _lines(vehicle: VehicleState) -> Iterator[list[Any]]:
-    """How far a vehicle has come on lines, if it has."""
-    if vehicle.on_lines:
-        yield [(*key, *msgspec.structs.astuple(progress)) for key, progress in vehicle.on_lines.items()]
-
-
-def _on_lines(said: Sequence[Any] = ()) -> OnLines | None:
-    """What ``_lines`` said."""
-    return {(date, line_id): msgspec.convert(progress, Progress) for date, line_id, *progress in said} or None
-
-
-def _waiting(late: list[Any] | None, engine: Engine) -> Waiting | None:
-    """What ``_late`` said."""
-    if late is None:
-        return None
-    until_ms, said = late
-    found = {}
-    for at_ms, name, lon, lat, speed_kmh, ignition, load, offences, report in said:
-        offence_set = engine.offence_sets.number(tuple(engine.compiler.offence(*offence) for offence in offences))
-        fix = StoredFix(at_ms, name, lon, lat, speed_kmh, ignition, offence_set, load)
-        found[at_ms, name] = Late(fix, *row_of(fix), Report(*report))
-    return Waiting(until_ms, found)
-
-
-def _packed(offence: Offence) -> tuple[Any, ...]:
-    return offence.rule_id, offence.zone_id, offence.merge_gap_ms, offence.minimum_ms, offence.form, offence.rule
+def _lines(on_lines: OnLines) -> Iterator[list[Any]]:
+    for key, progress in on_lines.items():
+        yield [*key, *msgspec.structs.astuple(progress)]
 
 
 def decode_vehicle(value: bytes, engine: Engine) -> VehicleState:
-    """The state that ``encode_vehicles`` wrote."""
+    """The state that ``encode_vehicles`` wrote, or that earlier versions did; ``ValueError`` where it is of none of them."""
     fields = decode_record(value)
     if fields[0] == 2:
         fields = _from_version_2(fields)
+    body_of(fields)
+    if fields[0] < 5:
+        fields = _from_version_4(fields)
     if fields[0] < 7:
         fields = _from_version_6(fields)
-    vehicle_id, reported, packed, compressed, rows, ids, exact, sets, episodes, live, carried_over, incidents, *more = body_of(fields)
-    seen, late, *lines = more or (fields[2], None)
-    offences = [engine.compiler.offence(*offence) for offence in packed]
-    history = _history(compressed if fields[0] >= 5 else joined(compressed), rows, ids, exact)
-    stored = [_episode(episode, offences) for episode in episodes]
-    announced = [Incident(name, tuple(opening), revision, state, stored[index], by) for name, opening, revision, state, index, by in incidents]
+    record = msgspec.convert(fields, VehicleRecord)
+    offences = [engine.compiler.offence(*offence) for offence in record.offences]
+    history = _history(record)
+    episodes = [_episode(episode, offences) for episode in record.episodes]
+    incidents = [Incident(i.incident_id, i.opening, i.revision, i.state, episodes[i.episode], i.superseded_by) for i in record.incidents]
     return VehicleState(
         slot=-1,
-        vehicle_id=vehicle_id,
+        vehicle_id=record.vehicle_id,
         history=history,
-        offending=_renumbered(history, sets, offences, engine),
-        episodes={episode.offence: episode for episode in stored[:live]} or None,
-        carried_over={episode.offence: episode for episode in (_episode(episode, offences) for episode in carried_over)} or None,
-        incidents=announced or None,
-        reported=[Change(at_ms, name, Report(*report)) for at_ms, name, report in reported] or None,
-        waiting=_waiting(late, engine),
-        on_lines=_on_lines(*lines),
-        seen=seen,
-        open={incident.incident_id: incident for incident in announced if incident.state == OPEN} or None,
+        offending=_renumbered(history, record.sets, offences, engine),
+        episodes={episode.offence: episode for episode in episodes[: record.live]} or None,
+        carried_over={episode.offence: episode for episode in (_episode(episode, offences) for episode in record.carried_over)} or None,
+        incidents=incidents or None,
+        reported=list(record.reported) or None,
+        waiting=_waiting(record.waiting, engine),
+        on_lines=_on_lines(fields[len(VehicleRecord.__struct_fields__) :]),
+        seen=record.next_offset if record.seen is None else record.seen,
+        open={incident.incident_id: incident for incident in incidents if incident.state == OPEN} or None,
     )
 
 
-def _history(compressed: bytes, rows: bytes, ids: bytes | list[Any], exact: list[Any]) -> FixHistory:
-    """What ``_history_fields`` said."""
+def _history(record: VehicleRecord) -> FixHistory:
+    ids = record.ids
     if not isinstance(ids, bytes):
         width, every_id = ids
         ids = b"".join([name + SEPARATOR for name in np.frombuffer(every_id, f"S{width}").tolist()])
-    exactly = {(at_ms, name): (lon, lat, speed_kmh) for at_ms, name, lon, lat, speed_kmh in exact}
-    return FixHistory(rows, ids, compressed, exactly or None)
+    exact = {(fix.event_time_ms, fix.event_id): (fix.lon, fix.lat, fix.speed_kmh) for fix in record.exact}
+    return FixHistory(record.rows, ids, record.compressed, exact or None)
 
 
-def _episode(packed: list[Any], offences: list[Offence]) -> Episode:
-    offence, opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, evidence, *said = packed
-    fixes = [JudgedFix._make((*fix[:6], tuple(offences[index] for index in fix[6]), NOTHING)) for fix in evidence]
-    return Episode(offences[offence], opened_at_ms, opened_by, last_seen_ms, last_id, fix_count, fixes, *said)
+def _episode(record: EpisodeRecord, offences: Sequence[Offence]) -> Episode:
+    evidence = [JudgedFix(*fix[:6], tuple(offences[place] for place in fix.offences)) for fix in record.evidence]
+    return Episode(
+        offences[record.offence], record.opened_at_ms, record.opened_by, record.last_seen_ms, record.last_id, record.fix_count, evidence,
+        record.plate, record.synthetic, record.top_speed_kmh, record.driver_id,
+    )  # fmt: skip
 
 
-def _renumbered(history: FixHistory, sets: list[Any], offences: list[Offence], engine: Engine) -> dict[int, int] | None:
+def _renumbered(history: FixHistory, sets: Sequence[OffenceSetRecord], offences: Sequence[Offence], engine: Engine) -> dict[int, int] | None:
     """Give a history's sets of offences the numbers that they have in this process; how many fixes commit each."""
     if not sets:
         return None
-    history.number_anew({n: engine.offence_sets.number(tuple(offences[index] for index in committed)) for n, committed in sets})
+    history.number_anew({each.number: engine.offence_sets.number(tuple(offences[place] for place in each.offences)) for each in sets})
     return dict(Counter(number for number in history.offence_sets().tolist() if number)) or None
+
+
+def _waiting(record: WaitingRecord | None, engine: Engine) -> Waiting | None:
+    if record is None:
+        return None
+    found = {}
+    for late in record.fixes:
+        offence_set = engine.offence_sets.number(tuple(engine.compiler.offence(*offence) for offence in late.offences))
+        fix = StoredFix(*late[:6], offence_set, late.load)
+        found[late.event_time_ms, late.event_id] = Late(fix, *row_of(fix), late.report)
+    return Waiting(record.until_ms, found)
+
+
+def _on_lines(written: Sequence[Any]) -> OnLines | None:
+    return {(date, line_id): msgspec.convert(progress, Progress) for date, line_id, *progress in written} or None
 
 
 def _from_version_2(fields: list[Any]) -> list[Any]:
     """Version 2 knew no stream time and no compressed blocks, and its ids began with a separator."""
     _, partition, next_offset, vehicle_id, plate, synthetic, offences, rows, ids, *rest = fields
     return [3, partition, next_offset, BEGINNING_MS, vehicle_id, plate, synthetic, offences, (), rows, ids[1:], b"", *rest]
+
+
+def _from_version_4(fields: list[Any]) -> list[Any]:
+    """Until version 4 blocks stood in a list, and did not say how long they were."""
+    vehicle_id, plate, synthetic, offences, blocks, *rest = body_of(fields)
+    return [*fields[:HEADER_FIELDS], vehicle_id, plate, synthetic, offences, joined(blocks), *rest]
 
 
 def _from_version_6(fields: list[Any]) -> list[Any]:
