@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,43 +90,93 @@ def how_alarms_stood(sink: Path) -> Stood:
 
 def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], credit: dict[str, dict[str, Any]], days: LocalDays) -> TruthComparison:
     """Compare field by field; an incident still open is compared by its opening. ``rates``, ``credit``: rows as published, by key."""
-    differences: list[str] = []
     standing = [data for data in incidents.values() if data["state"] != "retracted"]
+    differences = [
+        *_vehicle_differences(truth, standing),
+        *_low_day_differences(truth, standing, days),
+        *_interval_differences(truth, standing),
+        *_driver_differences(truth, credit),
+        *_line_differences(truth, standing, days),
+        *finding_differences(truth.findings, standing, days),
+        *_rate_differences(truth, rates),
+        *_handling_differences(truth, rates),
+        *_driving_differences(truth, rates),
+    ]
+    expected = len(truth.incidents) + len(truth.low_days) + len(truth.missed_lines) + len(truth.findings) + len(truth.spells)
+    return TruthComparison(expected, len(standing), len(truth.rates), sorted(differences))
+
+
+def _vehicle_differences(truth: Truth, standing: list[dict[str, Any]]) -> Iterator[str]:
+    """Incidents of vehicles: by rule, vehicle, zone and opening."""
     found = {(d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"]): d for d in standing if d["vehicle_id"]}
     expected = {(t.rule_id, t.vehicle_id, t.zone_id, t.opened_at_ms): t for t in truth.incidents}
-    differences += [f"missed: {_name(key)}" for key in expected.keys() - found.keys()]
-    differences += [f"not injected: {_name(key)}" for key in found.keys() - expected.keys()]
+    yield from _missed_or_not_injected(expected.keys(), found.keys(), _vehicle_incident)
     for key in expected.keys() & found.keys():
         data, true = found[key], expected[key]
         if data["driver_id"] != true.driver_id:
-            differences.append(f"other driver: {_name(key)}: {data['driver_id']}, not {true.driver_id}")
+            yield f"other driver: {_vehicle_incident(key)}: {data['driver_id']}, not {true.driver_id}"
         if data["state"] == "closed" and (data["last_seen_ms"], data["fix_count"]) != (true.last_seen_ms, true.fix_count):
-            differences.append(f"other extent: {_name(key)}: {data['fix_count']} fixes until {data['last_seen_ms']}, not {true.fix_count} until {true.last_seen_ms}")
-    low_found = Counter((d["rule_id"], d["enterprise_id"], days.date_of(d["opened_at_ms"])) for d in standing if d["rule"].startswith("low_"))
-    if low_found != Counter(truth.low_days):
-        differences.append(f"low-rate days: found {sorted(low_found.elements())}, injected {sorted(truth.low_days)}")
-    spells = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) in {"silence", "credit"}}
-    differences += [f"missed: {_spell(spell)}" for spell in set(truth.spells) - spells]
-    differences += [f"not injected: {_spell(spell)}" for spell in spells - set(truth.spells)]
-    charged = {name.removeprefix("driver/"): row["points"] for name, row in credit.items() if name.startswith("driver/") and row["points"]}
-    names = charged.keys() | truth.driver_points.keys()
-    differences += [f"points of driver {name}: {charged.get(name)}, not {truth.driver_points.get(name)}" for name in names if charged.get(name) != truth.driver_points.get(name)]
-    missed_lines = {(d["rule_id"], d["line_id"], days.date_of(d["opened_at_ms"])) for d in standing if judged(d["rule"]) == "line"}
-    differences += [f"line {' '.join(line)}: missed is not what was injected" for line in missed_lines ^ set(truth.missed_lines)]
-    differences += finding_differences(truth.findings, standing, days)
+            yield f"other extent: {_vehicle_incident(key)}: {data['fix_count']} fixes until {data['last_seen_ms']}, not {true.fix_count} until {true.last_seen_ms}"
+
+
+def _low_day_differences(truth: Truth, standing: list[dict[str, Any]], days: LocalDays) -> Iterator[str]:
+    found = Counter((d["rule_id"], d["enterprise_id"], days.date_of(d["opened_at_ms"])) for d in standing if d["rule"].startswith("low_"))
+    if found != Counter(truth.low_days):
+        yield f"low-rate days: found {sorted(found.elements())}, injected {sorted(truth.low_days)}"
+
+
+def _interval_differences(truth: Truth, standing: list[dict[str, Any]]) -> Iterator[str]:
+    """Silences, and times on a black list."""
+    found = {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if judged(d["rule"]) in {"silence", "credit"}}
+    yield from _missed_or_not_injected(set(truth.spells), found, _interval)
+
+
+def _driver_differences(truth: Truth, credit: dict[str, dict[str, Any]]) -> Iterator[str]:
+    points = {name.removeprefix("driver/"): row["points"] for name, row in credit.items() if name.startswith("driver/") and row["points"]}
+    for name in _differing(points, truth.driver_points):
+        yield f"points of driver {name}: {points.get(name)}, not {truth.driver_points.get(name)}"
+
+
+def _line_differences(truth: Truth, standing: list[dict[str, Any]], days: LocalDays) -> Iterator[str]:
+    found = {(d["rule_id"], d["line_id"], days.date_of(d["opened_at_ms"])) for d in standing if judged(d["rule"]) == "line"}
+    for line in found ^ set(truth.missed_lines):
+        yield f"line {' '.join(line)}: missed is not what was injected"
+
+
+def _rate_differences(truth: Truth, rates: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Parcels of each day: accepted, with electronic waybills, in green packaging."""
     for name, counts in truth.rates.items():
         row = rates.get(name, {})
         if tuple(row.get(field) for field in ("accepted", "electronic", "green")) != counts:
-            differences.append(f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}")
-    of_days = {name: row for name, row in rates.items() if is_of_day(row)}
-    differences += [f"rate {name} was not produced" for name, row in of_days.items() if row["accepted"] and name not in truth.rates]
-    handled = {name: said for name, row in of_days.items() if (said := _handled(row))}
-    names = handled.keys() | truth.handled.keys()
-    differences += [f"parcels of {name}: {handled.get(name)}, not {truth.handled.get(name)}" for name in names if handled.get(name) != truth.handled.get(name)]
-    driven = {row["date"]: tuple(row[f"{kind}_m"] for kind in ("empty_run", "known_run", "night_run", "run")) for row in rates.values() if is_about_driving(row)}
-    drove = {date: tuple(mm / 1000 for mm in driven_mm) for date, driven_mm in truth.driven.items()}
-    differences += [f"driven empty, with a known load, by night and in all on {date}: {driven.get(date)} m, not {drove.get(date)}" for date in drove.keys() | driven.keys() if driven.get(date) != drove.get(date)]
-    return TruthComparison(len(expected) + len(truth.low_days) + len(truth.missed_lines) + len(truth.findings) + len(truth.spells), len(standing), len(truth.rates), sorted(differences))
+            yield f"rate {name}: accepted, electronic, green should be {counts}, published {row or 'nothing'}"
+    for name, row in rates.items():
+        if is_of_day(row) and row["accepted"] and name not in truth.rates:
+            yield f"rate {name} was not produced"
+
+
+def _handling_differences(truth: Truth, rates: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """How the parcels of each day went and were delivered."""
+    handled = {name: said for name, row in rates.items() if is_of_day(row) and (said := _handled(row))}
+    for name in _differing(handled, truth.handled):
+        yield f"parcels of {name}: {handled.get(name)}, not {truth.handled.get(name)}"
+
+
+def _driving_differences(truth: Truth, rates: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """How far the fleet drove each day."""
+    driven_m = {row["date"]: tuple(row[f"{kind}_m"] for kind in ("empty_run", "known_run", "night_run", "run")) for row in rates.values() if is_about_driving(row)}
+    true_m = {date: tuple(mm / 1000 for mm in driven_mm) for date, driven_mm in truth.driven.items()}
+    for date in _differing(driven_m, true_m):
+        yield f"driven empty, with a known load, by night and in all on {date}: {driven_m.get(date)} m, not {true_m.get(date)}"
+
+
+def _differing(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """The names of which two tables say different things, or one says nothing."""
+    return [name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)]
+
+
+def _missed_or_not_injected(expected: Collection[Any], found: Collection[Any], in_words: Callable[[Any], str]) -> Iterator[str]:
+    yield from (f"missed: {in_words(each)}" for each in expected if each not in found)
+    yield from (f"not injected: {in_words(each)}" for each in found if each not in expected)
 
 
 def _handled(row: dict[str, Any]) -> dict[str, int]:
@@ -142,8 +192,7 @@ def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Itera
     """
     about_scans = (data for data in standing if judged(data["rule"]) == "scan")
     found = {f"{data['rule_id']} {subject_of(data)} {days.date_of(data['opened_at_ms'])}": data for data in about_scans}
-    differences = [f"missed: {name}" for name in expected.keys() - found.keys()]
-    differences += [f"not injected: {name}" for name in found.keys() - expected.keys()]
+    differences = list(_missed_or_not_injected(expected.keys(), found.keys(), str))
     for name in expected.keys() & found.keys():
         known = None if found[name]["state"] == "closed" else 1
         extent = tuple(found[name][field] for field in ("opened_at_ms", "last_seen_ms", "fix_count"))
@@ -152,11 +201,11 @@ def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Itera
     return differences
 
 
-def _spell(spell: tuple[str, str, int, int | None]) -> str:
-    rule_id, subject, from_ms, until_ms = spell
+def _interval(interval: tuple[str, str, int, int | None]) -> str:
+    rule_id, subject, from_ms, until_ms = interval
     return f"{rule_id} of {subject} from {from_ms} until {until_ms or 'the end'}"
 
 
-def _name(key: tuple[Any, ...]) -> str:
+def _vehicle_incident(key: tuple[Any, ...]) -> str:
     rule_id, vehicle_id, zone_id, opened_at_ms = key
     return f"{rule_id} by {vehicle_id}{f' in {zone_id}' if zone_id else ''} at {opened_at_ms}"
