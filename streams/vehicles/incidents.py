@@ -7,13 +7,13 @@ is an episode of one fix: the last before it, seen until the next.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from streams.clock import END_MS
 from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, Revision, incident_id
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import Offence
+from streams.vehicles.openings import by_opening, opened_within
 from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
 
 Silences = Callable[[str, int], list[tuple[Offence, int]]]
@@ -120,39 +120,32 @@ class IncidentTracker:
     def _match(
         self, vehicle: VehicleState, episodes: Iterable[Episode], before: dict[str, tuple[object, ...]], stream_time_ms: int
     ) -> list[Transition]:
-        """Give each run the id of the first announced incident whose opening fix it contains; retract the others."""
+        """Give each episode the first announced incident whose opening fix it contains, and retract the others."""
         out: list[Transition] = []
-        unmatched = {i.incident_id: i for i in vehicle.incidents or ()}
-        by_opening: dict[Offence, list[tuple[tuple[int, str], int, Incident]]] = {}
-        for number, announced in enumerate(vehicle.incidents or ()):
-            by_opening.setdefault(announced.episode.offence, []).append((announced.opening, number, announced))
-        for openings in by_opening.values():
-            openings.sort(key=lambda entry: entry[:2])
+        unmatched = {incident.incident_id: incident for incident in vehicle.incidents or ()}
+        openings = by_opening(vehicle.incidents or ())
         for episode in episodes:
-            mine = [i for i in _opened_within(by_opening.get(episode.offence, ()), episode) if i.incident_id in unmatched]
             is_open = (vehicle.episodes or {}).get(episode.offence) is episode and episode.last_seen_ms + episode.offence.merge_gap_ms >= stream_time_ms
             state = OPEN if is_open else CLOSED
-            if not mine:
-                out.append(self._open(vehicle, episode))
-                assert vehicle.incidents
-                incident = vehicle.incidents[-1]
-            else:
-                incident = mine[0]
-                del unmatched[incident.incident_id]
-                incident.episode = episode
-                incident.superseded_by = None
-                if incident.state == RETRACTED:
-                    out.append(_revise(vehicle, incident, "opened", OPEN, episode))
-                elif _content(incident) != before[incident.incident_id] and (incident.state, state) != (OPEN, CLOSED):
-                    out.append(_revise(vehicle, incident, "updated", state, episode))
-            if incident.state == OPEN and state == CLOSED:
-                out.append(_revise(vehicle, incident, "closed", CLOSED, episode))
-            for other in mine[1:]:
-                del unmatched[other.incident_id]
+            announced = [incident for incident in opened_within(openings.get(episode.offence, ()), episode) if incident.incident_id in unmatched]
+            if not announced:
+                out.extend(self._announce(vehicle, episode, state))
+                continue
+            incident, *merged = announced
+            out.extend(_continue(vehicle, incident, episode, state, before[incident.incident_id]))
+            for other in merged:
                 out.extend(_retract(vehicle, other, incident.incident_id))
+            for each in announced:
+                del unmatched[each.incident_id]
         for other in unmatched.values():
             out.extend(_retract(vehicle, other, None))
         return out
+
+    def _announce(self, vehicle: VehicleState, episode: Episode, state: str) -> list[Transition]:
+        """Open an incident, and close it at once where it is over."""
+        opened = self._open(vehicle, episode)
+        assert vehicle.incidents
+        return [opened] if state == OPEN else [opened, _revise(vehicle, vehicle.incidents[-1], "closed", CLOSED, episode)]
 
     def _open(self, vehicle: VehicleState, episode: Episode) -> Transition:
         offence = episode.offence
@@ -210,15 +203,16 @@ def open_incidents(vehicle: VehicleState) -> list[Incident]:
     return sorted(vehicle.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if vehicle.open else []
 
 
-def _opened_within(openings: Sequence[tuple[tuple[int, str], int, Incident]], episode: Episode) -> list[Incident]:
-    """Of incidents sorted by their opening fix those whose opening fix a run contains, in the order of their announcement."""
-    found = []
-    for at in range(bisect_left(openings, (episode.opened_at_ms, episode.opened_by), key=lambda entry: entry[0]), len(openings)):
-        opening, number, incident = openings[at]
-        if not episode.contains(opening):
-            break
-        found.append((number, incident))
-    return [incident for _, incident in sorted(found, key=lambda entry: entry[0])]
+def _continue(vehicle: VehicleState, incident: Incident, episode: Episode, state: str, before: tuple[object, ...]) -> Iterator[Transition]:
+    """Give an announced incident the episode that it has now; ``before``: what was published of it."""
+    incident.episode = episode
+    incident.superseded_by = None
+    if incident.state == RETRACTED:
+        yield _revise(vehicle, incident, "opened", OPEN, episode)
+    elif _content(incident) != before and (incident.state, state) != (OPEN, CLOSED):
+        yield _revise(vehicle, incident, "updated", state, episode)
+    if incident.state == OPEN and state == CLOSED:
+        yield _revise(vehicle, incident, "closed", CLOSED, episode)
 
 
 def _still_grows(vehicle: VehicleState, incident: Incident) -> bool:
