@@ -32,7 +32,7 @@ from streams.errors import BadInput
 from streams.process import pages
 from streams.process.pages import Page, Request
 from streams.wire.answers import ACTION_WORDS, LONGEST_BY, LONGEST_REASON, NEED_OBJECTION, Answer, made_answer
-from streams.words.basis import Words, basis_words
+from streams.words.basis import Words, basis_words, stands_in_words
 from streams.words.terms import SEVERITIES, STATES
 
 ANSWERS_PATH = "/v1/answers"
@@ -143,7 +143,7 @@ class _IncidentPage:
             status, f"{incident.reason_zh} {incident.reason_en}", said, it=incident, taken=True, posts_to=posts_to, token=token, answer_id=secrets.token_urlsafe(16),
             state_words=STATES.get(incident.state, Words(incident.state, incident.state)), answer_words=ACTION_WORDS[standing.state] if standing.state else Words("尚未答复", "not answered"),
             objection_words=objection, severity=" ".join(SEVERITIES[incident.severity]) if incident.severity in SEVERITIES else incident.severity,
-            basis=basis_words(incident.basis, incident.figures, incident.duty_of, incident.responsible, incident.lead, incident.reading), answers=answers, told=TOLD, standing=standing,
+            basis=basis_words(incident.basis, incident.figures, incident.duty_of, incident.responsible, incident.lead, incident.reading), stands_in=stands_in_words(incident.stands_in_for), answers=answers, told=TOLD, standing=standing,
             police=police, until_ms=until_ms, open=now_ms() <= until_ms, longest_by=LONGEST_BY, longest_reason=LONGEST_REASON,
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from consumers.masking import Masked, masked
 from streams.clock import DAY_MS
 from streams.errors import Unavailable, YichengError
 from streams.lifecycle import RETRACTED
-from streams.wire.answers import NEED_OBJECTION, Answer, Standing, standing
+from streams.wire.answers import NEED_OBJECTION, NOTHING_TO_DECIDE, Answer, Standing, standing
 from streams.wire.decode import Malformed, decoded
 from streams.wire.incident import Evidence
 from streams.words.basis import Basis, Duty, Figures, Words
@@ -37,7 +37,7 @@ class Refused(YichengError):
 
 UNKNOWN = (404, Words("没有这一事件，或其记录已过保存期。", "There is no such incident, or it is no longer kept."))
 ANOTHER = (409, Words("此表单已用于另一答复，请重新打开链接。", "This answer_id was used for another answer; load the page again, or take a new one."))
-NOT_PENDING = (409, Words("没有待处理的申诉。", "No objection waits for a decision."))
+NOT_PENDING = (409, NOTHING_TO_DECIDE)
 OBJECTED_BEFORE = (409, Words("此事件已提出过申诉。", "There has been an objection to this incident already."))
 TOO_LATE = (403, Words("申诉期限已过。", "The time for objections is over."))
 NOT_NOW = (503, Words("暂时无法记录答复，请稍后再试；重复提交不会重复记录。", "The answer cannot be recorded now; try again later. Sending it twice records it once."))

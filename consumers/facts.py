@@ -10,7 +10,7 @@ from consumers.incident_events import Reported
 from consumers.rule_names import rule_words
 from streams.clock import local_datetime
 from streams.lifecycle import OPEN, Kind
-from streams.words.basis import BASIS_WORDS, DUTY_WORDS, MARKS, Words, basis_words
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, MARKS, Words, basis_words, stands_in_words
 from streams.words.terms import LANGUAGES, SEVERITIES, Lang, speed_words, term
 
 KINDS: dict[Kind, Words] = {
@@ -133,4 +133,6 @@ def _basis(incident: Reported, data: Mapping[str, Any], lang: Lang) -> str | Non
     figures: Any = data.get("figures") if data.get("figures") == "illustrative" else None
     words = basis_words(basis, figures, duty_of if isinstance(duty_of, str) and duty_of in DUTY_WORDS else None, incident.responsible, incident.lead, incident.reading)  # type: ignore[arg-type]
     said = str(getattr(words, lang))
-    return said[0].upper() + said[1:]
+    said = said[0].upper() + said[1:]
+    made_elsewhere = stands_in_words(incident.stands_in_for)
+    return said if made_elsewhere is None else f"{said}。{made_elsewhere.zh}" if lang == "zh" else f"{said}. {made_elsewhere.en}"

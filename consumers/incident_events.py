@@ -55,6 +55,7 @@ class Reported(msgspec.Struct):
     driver_id: str | None = None
     lead: str | None = None
     reading: str | None = None
+    stands_in_for: str | None = None
 
 
 class _Event(msgspec.Struct):

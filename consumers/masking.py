@@ -16,7 +16,7 @@ KEYS: dict[str, Masked] = {
 _KEPT = {
     "specversion", "id", "source", "type", "time", "datacontenttype", "dataschema",
     "incident_id", "state", "rule", "rule_id", "policy", "clause", "severity", "city", "zone_id", "enterprise_id", "outlet_id", "line_id",
-    "superseded_by", "clause_text", "document", "document_number", "basis", "figures", "duty_of", "responsible", "continued_by", "lead", "reading",
+    "superseded_by", "clause_text", "document", "document_number", "basis", "figures", "duty_of", "responsible", "continued_by", "lead", "reading", "stands_in_for",
 }  # fmt: skip
 """What never names a vehicle or a driver; all other texts, also those of later versions, are looked through."""
 _BETWEEN = r"[\s·•.\-]?"

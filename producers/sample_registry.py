@@ -11,7 +11,7 @@ import msgspec
 from producers.sample_network import TOWNSHIPS, facilities, lines, townships
 from streams.policy.policy import Policy
 from streams.registry.key_figures import MOTOR, SUBSIDY_WINDOWS
-from streams.registry.records import AnyEntry, Driver, Enterprise, Outlet, Pass, Vehicle
+from streams.registry.records import AnyEntry, Driver, Enterprise, Outlet, Pass, PassKind, Vehicle
 
 ENTERPRISES = (
     ("qingcheng", "青城速递", "Qingcheng Express", True), ("dahei", "大黑河快运", "Daheihe Express", True),
@@ -145,8 +145,14 @@ def _vehicle(policy: Policy, rng: random.Random, number: int, unified_number: in
         joint_delivery=rng.random() < 0.05,
     )
     if kind in {"light_van", "truck"} and energy != "electric" and rng.random() < 0.2:
-        yield Pass(id=f"P{number:05}", pass_kind="green", vehicle_id=vehicle_id, zones=["*"])
+        yield Pass(id=f"P{number:05}", pass_kind=_pass_kind(policy), vehicle_id=vehicle_id, zones=["*"])
     if foreign and (recognised := rng.choice(("", "corridor", "*"))):
         corridors = [zone for zone, kind_of_zone in policy.zone_kinds.items() if kind_of_zone == "corridor"]
         zones = ["*"] if recognised == "*" or not corridors else [rng.choice(corridors)]
         yield Pass(id=f"X{number:05}", pass_kind="cross_border", vehicle_id=vehicle_id, zones=zones)
+
+
+def _pass_kind(policy: Policy) -> PassKind:
+    """The pass that the city's document knows: a freight pass where the pack asks for one, else a green one."""
+    asked = {kind for rule in policy.pack.rules for exemption in rule.alternatives for kind in exemption.passes}
+    return "freight" if "freight" in asked else "green"

@@ -13,8 +13,6 @@ from streams.wire.ids import is_id
 OFFERED = ("acknowledged", "dismissed", "noted", "upheld", "rejected")
 """What the page can answer; the last two decide an enterprise's objection."""
 
-NO_OBJECTION = "no objection waits for a decision / 没有待裁定的申诉"
-
 
 def decides(asked: Mapping[str, Any]) -> bool:
     """Whether an answer decides an objection."""

@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from consumers.console.access import ACCESS, as_seen, is_still_in, page_of, visitor_of
-from consumers.console.asked_answers import NO_OBJECTION, answer_record, decides
+from consumers.console.asked_answers import answer_record, decides
 from consumers.console.basemap import INKS, LEAST_ZOOM, ZOOM
 from consumers.console.city import City
 from consumers.console.clusters import BELOW_ZOOM, FROM_VEHICLES
@@ -26,6 +26,7 @@ from consumers.console.replies import asked_of, json_reply, refusal
 from streams.clock import now_ms
 from streams.counts import CITY_WIDE
 from streams.errors import Unavailable, YichengError
+from streams.wire.answers import NOTHING_TO_DECIDE
 from streams.wire.decode import Malformed
 from streams.wire.ids import is_id
 
@@ -261,7 +262,7 @@ class Pages:
         if incident is None:
             return refusal(404, "no such incident / 没有这个事件")
         if decides(asked) and not incident["objected"]:
-            return refusal(409, NO_OBJECTION)
+            return refusal(409, f"{NOTHING_TO_DECIDE.en} / {NOTHING_TO_DECIDE.zh}")
         try:
             await access.publish(value, lambda: self.feed.answer(key, value))
         except YichengError as error:

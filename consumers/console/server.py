@@ -74,7 +74,8 @@ async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Ca
         raise Unavailable(f"the console cannot listen on {settings.console_host}:{settings.console_port} ({error.strerror}); YICHENG_CONSOLE_PORT chooses another port") from None
     if with_metrics:
         metrics.serve(settings.metrics_host, settings.metrics_port or metrics.CONSOLE_PORT, lambda: not pages.city.reading_history, metrics.OF_CONSOLE)
-    say(f"console 控制台: http://{_in_url(settings.console_host)}:{runner.addresses[0][1]}")
+    address = f"http://{_in_url(settings.console_host)}:{runner.addresses[0][1]}"
+    say(f"console 控制台: {settings.console_url or address}")
     feed.start()
     try:
         await pages.run()

@@ -11,7 +11,7 @@ import typer
 from deploy.commands.deliveries import failed_app, log, replay
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
-from deploy.commands.processes import Config, need_kafka
+from deploy.commands.processes import Config, need_kafka, need_state_dir
 from streams.errors import BadInput, YichengError, nearest
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def notifier(context: typer.Context, config: Config = None) -> None:
     from consumers.notifier import run_notifier
 
     settings = current_settings(config)
+    need_state_dir(settings)
     need_kafka(settings)
     run_notifier(settings)
 

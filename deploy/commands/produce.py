@@ -17,7 +17,7 @@ app = typer.Typer(help="Traffic for Kafka: a synthetic fleet, or recorded files.
 def synthetic(
     city: Annotated[str | None, typer.Option(help="city of the pack")] = None,
     policy_name: Annotated[str | None, typer.Option("--policy", help="pack by name or path")] = None,
-    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry the fleet is drawn from; default: the sample")] = None,
+    registry_file: Annotated[Path | None, typer.Option("--registry", help="registry the fleet is drawn from; default: a made-up one, as large as the traffic takes")] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="fixes per second")] = 200.0,
     duration: Annotated[str, typer.Option(help="how long the traffic lasts")] = "1m",
     speedup: Annotated[float, typer.Option(min=0.001, help="how much faster than the clock simulated time runs")] = 60.0,

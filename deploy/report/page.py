@@ -21,12 +21,12 @@ from deploy.report.enterprises import DRIVER_RULES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
 from streams.errors import YichengError
-from streams.policy.conditions import title_words
+from streams.policy.conditions import NOTHING, title_words
 from streams.policy.policy import Policy
-from streams.policy.wording import clause_words, source_words, stands_in_words
+from streams.policy.wording import clause_words, source_words
 from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
-from streams.words.basis import OWN_WORDS, basis_words, reading_words
+from streams.words.basis import OWN_WORDS, basis_words, reading_words, stands_in_words
 from streams.words.shares import figure, percent, target_percent
 from streams.words.terms import quoted
 
@@ -62,7 +62,7 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
     kinds = {place["kind"] for place in report["network"]["places"]}
     return {
         "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
-        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"])), "clause": lambda spoken: t.words(clause_words(*spoken)),
+        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"]) or NOTHING), "clause": lambda spoken: t.words(clause_words(*spoken)),
         "source": lambda kpi: t.words(source_words(kpi["source"], kpi["clause"])), "reading": lambda kpi: t.words(reading_words(kpi["reading"])), "quoted": quoted,
         "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),

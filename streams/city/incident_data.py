@@ -221,4 +221,5 @@ def _claims(rule: Rule, policy: Policy) -> dict[str, Any]:
         "responsible": tuple(rule.responsible),
         "lead": document.lead_of(rule.responsible),
         "reading": rule.reading or None,
+        "stands_in_for": rule.stands_in_for,
     }

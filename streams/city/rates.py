@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from streams.city.ledger import CityLedger
 from streams.city.line_days import is_heard_of
-from streams.clock import HOUR_MS, MINUTE_MS, LocalDays
+from streams.clock import BEGINNING_MS, HOUR_MS, MINUTE_MS, LocalDays
 from streams.counts import CITY_WIDE, HOUR, MONTH, Counts, DayKey, forecast, last_days
 from streams.policy.policy import Policies
 from streams.registry.registry import Registry
@@ -29,15 +29,17 @@ class Rate(NamedTuple):
 
 def changed_rates(ledger: CityLedger, touched: set[DayKey], days: LocalDays) -> list[Rate]:
     """The days ``touched``, whose counts changed, and the windows that they, or the time that has passed, changed."""
-    now_ms = max(0, ledger.watermark.newest_ms)
-    today, minute = days.date_of(now_ms), now_ms // MINUTE_MS
     changed = touched & ledger.days.keys()  # a chunk may close days that it began with
+    for day in changed:
+        ledger.dirty["day", *day] = None
+    now_ms = ledger.watermark.newest_ms
+    if now_ms == BEGINNING_MS:  # no input has said yet how far it has come: nobody knows what day it is
+        return [Rate(day, day.date, ledger.days[day].counts(), {}) for day in sorted(changed)]
+    today, minute = days.date_of(now_ms), now_ms // MINUTE_MS
     subjects = {day[:2] for day in changed}
     hourly = subjects if ledger.told_minute == minute else _all_with_hours(ledger)
     monthly = subjects if ledger.month_until == today else {day[:2] for day in ledger.days}
     ledger.told_minute, ledger.month_until = minute, today
-    for day in changed:
-        ledger.dirty["day", *day] = None
     hours = {subject: ledger.hour_counts(subject, minute) for subject in hourly | subjects}
     hours_left = (days.bounds_ms(today)[1] - now_ms) / HOUR_MS
     of_days = _rates_of_days(ledger, changed | {DayKey(*subject, today) for subject in hourly}, today, hours, hours_left)

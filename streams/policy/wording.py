@@ -28,7 +28,7 @@ from streams.policy.pack import Document, Pack, Rule, Target
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES, UNITS
 from streams.rules import RULES
-from streams.words.basis import BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words
+from streams.words.basis import BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words, stands_in_words
 from streams.words.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
 
 COMMON_GAP_MS = 120_000
@@ -102,7 +102,7 @@ def rule_words(rule: Rule, policy: Policy) -> RuleWords:
         clause=clause_words(rule.clause, rule.quote),
         basis=rule_basis_words(rule),
         responsible=_responsible(rule, policy.pack.document),
-        stands_in_for=stands_in_words(rule.stands_in_for),
+        stands_in_for=stands_in_words(rule.stands_in_for) or NOTHING,
         severity=both(lambda lang: {"zh": "运营方{}。", "en": "The operator treats it as {}."}[lang].format(getattr(SEVERITIES[rule.severity], lang))),
     )
 
@@ -171,16 +171,6 @@ def _responsible(rule: Rule, document: Document) -> Words:
         return NOTHING
     zh, en = responsible_words(rule.responsible, document.lead_of(rule.responsible))
     return Words(f"{zh}。", f"{_capital(en)}.")
-
-
-def stands_in_words(rules: str | None) -> Words:
-    """The rules that the document tells an authority to make, for which the pack stands in."""
-    if not rules:
-        return NOTHING
-    return Words(
-        f"文件要求主管部门另行制定《{rules}》；本包以示例规则代之，不具有该办法的效力。",
-        f"The document tells the authorities to make rules (《{rules}》); the pack stands in for them by way of example, without their force.",
-    )
 
 
 def target_words(measure: str, target: Target) -> TargetWords:

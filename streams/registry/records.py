@@ -15,7 +15,7 @@ NEW_ENERGY: frozenset[Energy] = frozenset({"electric", "plug_in_hybrid", "fuel_c
 """New energy (新能源) as China's rules of access to market mean it: a hybrid that cannot be plugged in is none."""
 Body = Literal["box", "open"]
 Number = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
-PassKind = Literal["green", "temporary", "peak_season", "joint_delivery", "cross_border"]
+PassKind = Literal["green", "freight", "temporary", "peak_season", "joint_delivery", "cross_border"]
 
 
 class Entry(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -13,7 +13,7 @@ from streams.clock import END_MS
 from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, Revision, incident_id
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import Offence
-from streams.vehicles.openings import by_opening, opened_within
+from streams.vehicles.openings import Openings
 from streams.vehicles.state import Episode, Incident, JudgedFix, VehicleState
 
 Silences = Callable[[str, int], list[tuple[Offence, int]]]
@@ -68,7 +68,6 @@ class IncidentTracker:
     def rebuild(self, vehicle: VehicleState, fixes: Iterable[JudgedFix], stream_time_ms: int) -> list[Transition]:
         """Fold the runs again over all fixes kept, and publish what became different."""
         prune(vehicle)
-        before = {i.incident_id: _content(i) for i in vehicle.incidents or ()}
         ended: list[Episode] = []
         active = {offence: episode.copy() for offence, episode in (vehicle.carried_over or {}).items()}
         last: JudgedFix | None = None
@@ -82,7 +81,7 @@ class IncidentTracker:
         vehicle.episodes = active or None
         counting = [episode for episode in (*ended, *active.values()) if episode.counts()]
         counting.sort(key=lambda episode: (episode.opened_at_ms, episode.opened_by, episode.offence.rule_id, episode.offence.zone_id or ""))
-        return self._match(vehicle, counting, before, stream_time_ms)
+        return self._match(vehicle, counting, stream_time_ms)
 
     def fall_silent(self, vehicle: VehicleState, last: JudgedFix, stream_time_ms: int) -> list[Transition]:
         """Open the silences after a vehicle's last fix that the partition's stream time has made offences."""
@@ -117,22 +116,20 @@ class IncidentTracker:
             if deadline_ms(incident) < stream_time_ms
         ]
 
-    def _match(
-        self, vehicle: VehicleState, episodes: Iterable[Episode], before: dict[str, tuple[object, ...]], stream_time_ms: int
-    ) -> list[Transition]:
+    def _match(self, vehicle: VehicleState, episodes: Iterable[Episode], stream_time_ms: int) -> list[Transition]:
         """Give each episode the first announced incident whose opening fix it contains, and retract the others."""
         out: list[Transition] = []
         unmatched = {incident.incident_id: incident for incident in vehicle.incidents or ()}
-        openings = by_opening(vehicle.incidents or ())
+        openings = Openings(vehicle.incidents or ())
         for episode in episodes:
             is_open = (vehicle.episodes or {}).get(episode.offence) is episode and episode.last_seen_ms + episode.offence.merge_gap_ms >= stream_time_ms
             state = OPEN if is_open else CLOSED
-            announced = [incident for incident in opened_within(openings.get(episode.offence, ()), episode) if incident.incident_id in unmatched]
+            announced = [incident for incident in openings.within(episode) if incident.incident_id in unmatched]
             if not announced:
                 out.extend(self._announce(vehicle, episode, state))
                 continue
             incident, *merged = announced
-            out.extend(_continue(vehicle, incident, episode, state, before[incident.incident_id]))
+            out.extend(_continue(vehicle, incident, episode, state))
             for other in merged:
                 out.extend(_retract(vehicle, other, incident.incident_id))
             for each in announced:
@@ -203,13 +200,13 @@ def open_incidents(vehicle: VehicleState) -> list[Incident]:
     return sorted(vehicle.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if vehicle.open else []
 
 
-def _continue(vehicle: VehicleState, incident: Incident, episode: Episode, state: str, before: tuple[object, ...]) -> Iterator[Transition]:
-    """Give an announced incident the episode that it has now; ``before``: what was published of it."""
-    incident.episode = episode
+def _continue(vehicle: VehicleState, incident: Incident, episode: Episode, state: str) -> Iterator[Transition]:
+    """Give an announced incident the episode that it has now."""
+    changed, incident.episode = not _alike(incident.episode, episode), episode
     incident.superseded_by = None
     if incident.state == RETRACTED:
         yield _revise(vehicle, incident, "opened", OPEN, episode)
-    elif _content(incident) != before and (incident.state, state) != (OPEN, CLOSED):
+    elif changed and (incident.state, state) != (OPEN, CLOSED):
         yield _revise(vehicle, incident, "updated", state, episode)
     if incident.state == OPEN and state == CLOSED:
         yield _revise(vehicle, incident, "closed", CLOSED, episode)
@@ -252,10 +249,13 @@ def _incident_of(vehicle: VehicleState, episode: Episode) -> Incident:
     return next(i for i in reversed(vehicle.incidents or ()) if i.episode is episode and i.state != RETRACTED)
 
 
-def _content(incident: Incident) -> tuple[object, ...]:
-    episode = incident.episode
-    said = episode.plate, episode.synthetic, episode.top_speed_kmh, episode.driver_id
-    return episode.opened_at_ms, episode.opened_by, episode.last_seen_ms, episode.last_id, episode.fix_count, [fix[:2] for fix in episode.evidence], said
+def _alike(one: Episode, other: Episode) -> bool:
+    """Whether nothing that is published of two episodes of an offence differs."""
+    return (
+        (one.opened_at_ms, one.opened_by, one.last_seen_ms, one.last_id, one.fix_count) == (other.opened_at_ms, other.opened_by, other.last_seen_ms, other.last_id, other.fix_count)
+        and (one.plate, one.synthetic, one.top_speed_kmh, one.driver_id) == (other.plate, other.synthetic, other.top_speed_kmh, other.driver_id)
+        and (one.fix_count == 1 or [fix[:2] for fix in one.evidence] == [fix[:2] for fix in other.evidence])
+    )
 
 
 def _revise(vehicle: VehicleState, incident: Incident, kind: Kind, state: str, episode: Episode) -> Transition:

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from itertools import islice, takewhile
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from streams.vehicles.compiled_rules import Offence
 from streams.vehicles.state import Episode, Incident
 
 
-class Opening(NamedTuple):
-    """The fix (time, id) that an announced incident begins with, and its place in the order of announcement."""
+class Openings:
+    """Announced incidents by offence, in order of their opening fixes; ``incidents`` in the order of their announcement."""
 
-    key: tuple[int, str]
-    place: int
-    incident: Incident
+    def __init__(self, incidents: Iterable[Incident]) -> None:
+        announced: dict[Offence, list[tuple[tuple[int, str], int, Incident]]] = {}
+        for place, incident in enumerate(incidents):
+            announced.setdefault(incident.episode.offence, []).append((incident.opening, place, incident))
+        for found in announced.values():
+            found.sort(key=lambda each: each[:2])
+        self._announced = announced
+        self._keys = {offence: [opening for opening, _, _ in found] for offence, found in announced.items()}
 
-
-def by_opening(incidents: Iterable[Incident]) -> dict[Offence, list[Opening]]:
-    """Announced incidents by their offence, in order of their openings."""
-    found: dict[Offence, list[Opening]] = {}
-    for place, incident in enumerate(incidents):
-        found.setdefault(incident.episode.offence, []).append(Opening(incident.opening, place, incident))
-    for openings in found.values():
-        openings.sort(key=lambda opening: (opening.key, opening.place))
-    return found
-
-
-def opened_within(openings: Sequence[Opening], episode: Episode) -> list[Incident]:
-    """Of incidents in order of their openings those whose opening fix an episode contains, in the order of their announcement."""
-    first = bisect_left(openings, (episode.opened_at_ms, episode.opened_by), key=lambda opening: opening.key)
-    found = takewhile(lambda opening: episode.contains(opening.key), islice(openings, first, None))
-    return [opening.incident for opening in sorted(found, key=lambda opening: opening.place)]
+    def within(self, episode: Episode) -> list[Incident]:
+        """The incidents whose opening fix an episode contains, in the order of their announcement."""
+        keys, found = self._keys.get(episode.offence, ()), []
+        at = bisect_left(keys, (episode.opened_at_ms, episode.opened_by))
+        while at < len(keys) and episode.contains(keys[at]):
+            found.append(self._announced[episode.offence][at])
+            at += 1
+        return [incident for _, _, incident in sorted(found, key=lambda each: each[1])]

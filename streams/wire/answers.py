@@ -26,6 +26,7 @@ ACTION_WORDS: dict[str, Words] = {
     "upheld": Words("申诉成立", "objection upheld"),
     "rejected": Words("申诉不成立", "objection rejected"),
 }
+NOTHING_TO_DECIDE = Words("没有待裁定的申诉。", "No objection waits for a decision.")
 NO_ANSWERS = frozenset({"noted", "objected"})
 """After these an incident waits for its answer as it did before."""
 NEED_REASON = frozenset({"dismissed", "noted", "objected", "rejected"})

@@ -30,7 +30,8 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     ``fix_count``: of how many fixes, scans, parcels or charges it is made. An id is None where it is about no such thing.
     ``clause_text`` and what follows it: what the pack says of its document, None and empty where it says nothing;
     ``continued_by``: who goes on judging by the document where it was over when the incident began;
-    ``lead``: who of ``responsible`` leads, where the document says it; ``reading``: how its words are read where they do not spell it out.
+    ``lead``: who of ``responsible`` leads, where the document says it; ``reading``: how its words are read where they do not spell it out;
+    ``stands_in_for``: the rules that the document tells an authority to make, in whose place the pack's rule stands.
     """
 
     incident_id: str
@@ -70,6 +71,7 @@ class IncidentData(msgspec.Struct, frozen=True, kw_only=True):
     driver_id: str | None = None
     lead: str | None = None
     reading: str | None = None
+    stands_in_for: str | None = None
 
     @property
     def subject(self) -> str:

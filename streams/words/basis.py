@@ -77,6 +77,16 @@ def reading_words(reading: str) -> Words:
     return Words(f"本包的理解：{in_language(reading, 'zh').rstrip('。.')}", f"as read here: {in_language(reading, 'en').rstrip('。.')}")
 
 
+def stands_in_words(rules: str | None) -> Words | None:
+    """The rules that the document tells an authority to make, for which the pack stands in; None where it stands in for none."""
+    if not rules:
+        return None
+    return Words(
+        f"文件要求主管部门另行制定《{rules}》；本包以示例规则代之，不具有该办法的效力。",
+        f"The document tells the authorities to make rules (《{rules}》); the pack stands in for them by way of example, without their force.",
+    )
+
+
 def basis_words(basis: Basis | None, figures: Figures | None, duty_of: Duty | None, responsible: Sequence[str] | None, lead: str | None = None, reading: str | None = None) -> Words | None:
     """A basis in words; None where nothing is claimed. ``responsible`` is None where nobody is asked for. A ``reading`` says itself which figures are not the document's.
 

@@ -31,6 +31,7 @@ ENERGIES = {
 BODIES = {"box": Words("厢式", "box-bodied"), "open": Words("敞开式", "open-bodied")}
 PASSES = {
     "green": Words("绿色通行证", "green pass"),
+    "freight": Words("运货通行证", "freight pass"),
     "temporary": Words("临时通行证", "temporary pass"),
     "peak_season": Words("旺季通行证", "peak-season pass"),
     "joint_delivery": Words("共同配送通行证", "joint-delivery pass"),

@@ -39,7 +39,7 @@ def test_it_waits_until_it_is_decided_and_is_decided_once(site):
     assert status == 200 and json.loads(said)["objection"] == OBJECTION
     assert (details(site)["answer"], details(site)["objected"]) == ("dismissed", False) and site.city.incidents.counts()["unanswered"] == 0
     status, _, said = decide(site, "rejected", objection=OBJECTION)
-    assert status == 409 and "no objection waits" in said
+    assert status == 409 and "No objection waits" in said
 
 
 def test_a_rejected_one_leaves_the_answer_of_before(site):

@@ -23,7 +23,7 @@ OURS = [name for name, service in SERVICES.items() if service["image"].startswit
 ONCE = {"setup", "traffic"}
 MOUNTED = ["deploy/prometheus/prometheus.yml", "deploy/prometheus/alertmanager.yml", "deploy/grafana/provisioning", "deploy/grafana/dashboards"]
 """What the containers of the monitoring read of the repository."""
-PROCESS_PORTS = {"worker": metrics.WORKER_PORT, "notifier": metrics.NOTIFIER_PORT}
+PROCESS_PORTS = {"worker": metrics.WORKER_PORT, "notifier": metrics.NOTIFIER_PORT, "console": metrics.CONSOLE_PORT}
 
 
 def commands():
@@ -62,7 +62,7 @@ def test_its_kafka_is_the_one_that_the_tests_run_on():
 
 def test_every_command_is_one():
     found = list(commands())
-    assert len(found) == 7 and {name for name, _ in found} == set(OURS)
+    assert len(found) == 8 and {name for name, _ in found} == set(OURS)
     for _, words in found:
         parse(words)
     assert [words for words in found if words[1][:2] == ["topics", "create"]] == [("setup", ["topics", "create", "--replication", str(len(KAFKA))])]
@@ -78,6 +78,24 @@ def test_its_settings_are_settings(name):
     if name == "notifier":
         mounts = [mount.split(":")[1] for mount in SERVICES[name]["volumes"]]
         assert str(settings.sink_file.parent) in mounts, "incidents outlive the container"
+    if name == "console":
+        mounts = [mount.split(":")[1] for mount in SERVICES[name]["volumes"]]
+        assert str(settings.console_users.parent) in mounts, "users outlive the container"
+        assert SERVICES[name]["ports"] == [f"127.0.0.1:{settings.console_port}:{settings.console_port}"]
+        assert (settings.console_host, settings.console_url) == ("0.0.0.0", f"http://127.0.0.1:{settings.console_port}")
+
+
+def test_the_traffic_is_of_the_vehicles_that_were_registered():
+    """A sample of another size holds other vehicles, and everybody would be unregistered."""
+    done = {name: [words for of, words in commands() if of == name] for name in ("setup", "traffic")}
+    (sampled,) = [words for words in done["setup"] if words[:2] == ["registry", "sample"]]
+    (imported,) = [words for words in done["setup"] if words[:2] == ["registry", "import"]]
+    (traffic,) = done["traffic"]
+    written = sampled[sampled.index("--out") + 1]
+    assert imported[2] == traffic[traffic.index("--registry") + 1] == written
+    for name in ("setup", "traffic"):
+        (mount,) = SERVICES[name]["volumes"]
+        assert mount.split(":")[:2] == ["registry", written.rpartition("/")[0]]
 
 
 def test_secrets_come_from_files_that_are_kept_out_of_everything():

@@ -40,4 +40,4 @@ def test_its_figures_are_those_of_the_scaling():
 
 
 def test_it_says_that_nothing_was_run():
-    assert "Not run yet" in TEXT and "尚未实际运行" in TEXT and (DEPLOY / "compose.yaml").exists()
+    assert "Not run on a cluster yet" in TEXT and "尚未在集群上运行" in TEXT and (DEPLOY / "compose.yaml").exists()

@@ -288,3 +288,14 @@ def test_nothing_is_ever_unpickled_or_evaluated():
         for module in (ROOT / package).rglob("*.py"):
             for number, line in enumerate(module.read_text("utf-8").splitlines(), 1):
                 assert not forbidden.search(line), f"{module}:{number}: {line.strip()}"
+
+
+@pytest.mark.parametrize("command", ["worker", "notifier"])
+@pytest.mark.parametrize("folder", ["a file/in it", "/proc"])
+def test_a_folder_that_nobody_can_write_to_is_one_line(tmp_path, command, folder):
+    """Not even root can make a folder in a file, or a file in /proc."""
+    (tmp_path / "a file").touch()
+    environment = {**python_environment(), "YICHENG_STATE_DIR": str(tmp_path / folder), "YICHENG_REHEARSAL": "1", "YICHENG_METRICS_PORT": "0"}
+    done = subprocess.run([*python_command("-m", "deploy.cli"), command], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+    assert f"{tmp_path / folder} (YICHENG_STATE_DIR) cannot be written to: " in done.stderr and "name a folder that user" in done.stderr

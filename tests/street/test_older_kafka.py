@@ -46,6 +46,6 @@ def test_a_day_sent_in_transactions_to_kafka_3_9_reaches_the_sink_as_the_oracle_
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_clients_of_every_kind_on_kafka_3_9():
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_clients.py"))]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_clients.py"))]
     done = subprocess.run(command, env={**os.environ, "YICHENG_TEST_KAFKA": "embedded-3.9"}, capture_output=True, text=True, timeout=880, check=False)
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout[-3_000:]

@@ -175,19 +175,23 @@ def looked_at(monkeypatch):
     return count
 
 
+LATE = 1_000
+"""Enough for some to be entered, however many are kept."""
+
+
 @pytest.mark.parametrize("speeds", [[10], [70], [10, 70]])
 def test_a_late_fix_costs_the_same_however_many_are_kept(pack, speeds, looked_at):
     costs = {}
     for kept in (600, 4_800):
         rng, path = random.Random(1), pack("10m")
         fixes = [fix(n, n * 500_000 // kept, speeds[n % len(speeds)]) for n in range(kept)]
-        fixes += [fix(kept + n, rng.randrange(500_000), rng.choice([10, 70])) for n in range(400)]
+        fixes += [fix(kept + n, rng.randrange(500_000), rng.choice([10, 70])) for n in range(LATE)]
         policy = load_policy(str(path))
         engine, partition = Engine(Policies([policy]), Registry(policy.timezone), b"k"), new_partition()
         records = [Record(orjson.dumps(each), number) for number, each in enumerate(fixes)]
-        engine.judge(partition, records[:-400])
+        engine.judge(partition, records[:kept])
         looked_at.clear()
-        for start in range(len(records) - 400, len(records), 20):
+        for start in range(kept, len(records), 20):
             engine.judge(partition, records[start : start + 20])
         costs[kept] = looked_at["fixes"]
     assert 0 < costs[4_800] < 2 * costs[600], costs

@@ -354,14 +354,14 @@ KINDS = {
 CLAIMED = {
     "lead": "市邮政管理局", "reading": "逐日判定 (judged by the day)",
     "clause_text": "实施统一编号", "document": "办法", "document_number": "甲〔2026〕1号", "basis": "stated", "figures": "illustrative", "duty_of": "enterprise",
-    "responsible": ["市邮政管理局", "商务局"],
+    "responsible": ["市邮政管理局", "商务局"], "stands_in_for": "车辆管理办法",
 }  # fmt: skip
 UNCLAIMED = {**dict.fromkeys(CLAIMED), "document": "办法", "document_number": "甲〔2026〕1号", "responsible": []}
 
 
 @pytest.mark.parametrize(
     ("claim", "expected"),
-    [("basis: stated, figures: illustrative, quote: 实施统一编号, reading: 逐日判定 (judged by the day), duty_of: enterprise, responsible: [市邮政管理局, 商务局]", CLAIMED), ("", UNCLAIMED)],
+    [("basis: stated, figures: illustrative, quote: 实施统一编号, reading: 逐日判定 (judged by the day), duty_of: enterprise, responsible: [市邮政管理局, 商务局], stands_in_for: 车辆管理办法", CLAIMED), ("", UNCLAIMED)],
     ids=["claimed", "nothing claimed"],
 )
 def test_incidents_of_every_kind_say_on_what_they_rest(claim, expected, tmp_path):

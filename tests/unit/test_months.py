@@ -14,7 +14,9 @@ from time_passing import said as partial_record
 
 from deploy.judge import judge_files
 from streams.city.contributions import Contribution
-from streams.counts import Counts, DayKey
+from streams.city.ledger import CityLedger
+from streams.city.rates import changed_rates
+from streams.counts import CITY_WIDE, MONTH, Counts, DayKey
 from streams.policy.policy import Policies
 from streams.policy.reader import PACKS, load_policy
 from streams.registry.files import load_registry
@@ -124,3 +126,14 @@ def test_a_late_scan_changes_what_was_said_of_a_month_and_a_restart_says_nothing
     assert DayKey("150100", "e", "2026-02") in restored.months
     take("2026-02-28", 4, close_ms + 2, 970)
     assert said[before:] == [("e", "2026-02-01", "retracted", 3), ("*", "2026-02-01", "retracted", 3)]
+
+
+def test_before_any_input_says_how_far_it_has_come_there_is_no_today(policy):
+    """Once one does, the windows that end today are published, and so they are of every enterprise that was there before."""
+    ledger, day = CityLedger(), DayKey("150100", "rises", "2026-03-05")
+    counted = Contribution(city=day.city, enterprise_id=day.enterprise_id, date=day.date, partition=3, next_offset=7, counts=Counts(accepted=2))
+    touched = set(ledger.enter_counts(counted))
+    assert {(rate.day.date, rate.window) for rate in changed_rates(ledger, touched, policy.days)} == {(day.date, day.date)}
+    ledger.watermark.newest_ms = policy.days.bounds_ms(day.date)[0] + 3_600_000
+    windows = {(rate.day.enterprise_id, rate.day.date, rate.window) for rate in changed_rates(ledger, set(), policy.days)}
+    assert windows == {(name, day.date, MONTH) for name in ("rises", CITY_WIDE)}

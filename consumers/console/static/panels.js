@@ -35,7 +35,7 @@ export async function incidentPanel(id) {
     el('section', {}, el('h3', {}, t('clause')), clause,
       facts([
         [t('clause'), found.clause], [t('document'), found.document && [found.document, found.document_number].filter(Boolean).join(' · ')], [t('basis'), say(state.basis[found.basis]) + (found.figures && !found.reading ? `${lang() === 'zh' ? '；' : '; '}${say(state.figures)}` : '')],
-        [t('reading'), found.reading], [t('duty'), say(state.duty[found.duty_of])], [t('lead'), found.lead], [t('responsible'), found.responsible.filter((name) => name !== found.lead).join('、') || (found.basis && !found.lead ? t('nobody') : null)], [t('continuedBy'), found.continued_by],
+        [t('reading'), found.reading], [t('standsIn'), found.stands_in_for && `《${found.stands_in_for}》`], [t('duty'), say(state.duty[found.duty_of])], [t('lead'), found.lead], [t('responsible'), found.responsible.filter((name) => name !== found.lead).join('、') || (found.basis && !found.lead ? t('nobody') : null)], [t('continuedBy'), found.continued_by],
       ])),
     found.evidence.length ? evidenceList(found.evidence) : null,
     notified,

@@ -23,7 +23,7 @@ const WORDS = {
   noVehicleMatch: ['没有符合的车辆。', 'No vehicle matches.'], noZones: ['政策包没有划定区域。', 'The pack draws no zones.'], more: ['再显示 {0} 条', 'Show {0} more'],
   back: ['返回列表', 'Back to the list'], close: ['关闭', 'Close'], vehicle: ['车辆', 'Vehicle'], plate: ['车牌', 'Plate'], zone: ['区域', 'Zone'], outlet: ['网点', 'Outlet'], line: ['线路', 'Line'],
   from: ['开始', 'Began'], lastSeen: ['最近', 'Last seen'], ended: ['结束', 'Ended'], fixes: ['证据数', 'Evidence'], clause: ['条款', 'Clause'], document: ['文件', 'Document'],
-  duty: ['条文对象', 'Addressed to'], lead: ['牵头单位', 'Lead authority'], reading: ['本包的理解', 'As read here'], responsible: ['责任单位', 'Responsible'], nobody: ['文件未列明', 'the document names none'], continuedBy: ['文件期满后由其继续适用', 'Goes on after its end'],
+  duty: ['条文对象', 'Addressed to'], lead: ['牵头单位', 'Lead authority'], reading: ['本包的理解', 'As read here'], standsIn: ['以示例规则代之，主管部门应另行制定', 'By way of example, in place of rules that the authorities are to make'], responsible: ['责任单位', 'Responsible'], nobody: ['文件未列明', 'the document names none'], continuedBy: ['文件期满后由其继续适用', 'Goes on after its end'],
   evidence: ['证据', 'Evidence'], answers: ['回复', 'Answers'], noAnswers: ['尚无回复。', 'Nobody has answered yet.'], link: ['此事件的链接', 'Link to this incident'], synthetic: ['演练数据', 'Test traffic'],
   state: ['状态', 'State'], speed: ['车速', 'Speed'], lastFix: ['最近定位', 'Last fix'], vehicleClass: ['车型', 'Class'], energy: ['能源', 'Energy'], insured: ['保险至', 'Insured until'], drivers: ['驾驶人', 'Drivers'], driver: ['驾驶人', 'Driver'],
   notOnFile: ['未登记备案的车辆', 'Not on file'], lastHour: ['最近一小时的车速（公里/小时）', 'Speed in the last hour (km/h)'], noTrack: ['最近一小时没有轨迹。', 'No track in the last hour.'], today: ['过去一天的事件', 'Incidents of the last day'],
