@@ -107,6 +107,6 @@ def alert_message(body: bytes) -> Message:
     alert = msgspec.convert(event["data"], Alert)
     status = "告警 ALERT" if alert.status == "firing" else "恢复 RESOLVED"
     title = f"[{status}] {shown(alert.labels.get('alertname', ''))}"
-    notes = [shown(alert.annotations[name]) for name in ("summary_zh", "summary_en", "description_zh", "description_en", "runbook_url") if alert.annotations.get(name)]
+    notes = [shown(alert.annotations[name]) for name in ("summary_zh", "summary_en", "description_zh", "description_en", "runbook", "runbook_url") if alert.annotations.get(name)]
     text = "\n".join([title, *notes])
     return Message(message_id=event["id"], body=body, title=title, text=text, markdown=text, severity=alert.labels.get("severity", "warning"))

@@ -64,6 +64,11 @@ class _Event(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
+def objection_until_ms(closed_at_ms: int | None, last_seen_ms: int, objection_days: int) -> int:
+    """Until when an enterprise may object to an incident: so many days after its end, or, while it is open, after what was seen last of it."""
+    return (closed_at_ms or last_seen_ms) + objection_days * DAY_MS
+
+
 class Answering:
     """Takes answers to the incidents that ``lookup`` knows the last event of. ``earlier``: the answers that Kafka has, as far as they have been read."""
 
@@ -100,7 +105,7 @@ class Answering:
 
     def objection_until_ms(self, incident: Detailed) -> int:
         """Until when its enterprise may object to an incident."""
-        return (incident.closed_at_ms or incident.last_seen_ms) + self._objection_days * DAY_MS
+        return objection_until_ms(incident.closed_at_ms, incident.last_seen_ms, self._objection_days)
 
     def answers_to(self, incident_id: str) -> list[Answer]:
         """The answers to an incident in order of time: those that Kafka has, and those just taken."""

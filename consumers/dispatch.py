@@ -58,6 +58,7 @@ class Dispatch:
         self._tried: set[str] = set()
         self._not_taken: set[str] = set()  # incidents, since the sink took something last
         self._aside: set[str] = set()
+        self._spared: set[str] = set()  # incidents that were not charged with the last time that they were not taken
         self._held: list[tuple[int, float]] = []  # delivered, and not yet marked so: number and seconds it took
         self._held_since_s = 0.0
         self._pause_s = 0.0
@@ -131,12 +132,18 @@ class Dispatch:
         if not untried:
             self._tried.clear()
             untried = list(page)
+        if len(self._not_taken) > MOST_ALONE:  # the first of the page may be all that is wrong: try something of the rest
+            chosen = random.choice(untried).incident_id
+            untried.sort(key=lambda delivery: delivery.incident_id != chosen)
         if numbers := self._batches.kept(untried[0]):
             again = outbox.waiting(numbers)
             if len(again) == len(numbers):
                 return again
             self._batches.release(numbers)  # something of it is not to be sent any more: what is left is another message
-        return self._batches.next(untried, all_of_route=self.sink.folds and len(untried) > self._budget.left(time.monotonic()))
+        if not self.sink.takes_digests:
+            return untried[:1]
+        batch = self._batches.next(untried, all_of_route=self.sink.folds and len(untried) > self._budget.left(time.monotonic()))
+        return sorted(batch, key=lambda delivery: (delivery.due_ms, delivery.no))
 
     def _hand_over(self, outbox: Outbox, batch: list[Delivery]) -> set[int] | None:
         """Hand over one message; the numbers of what is done with now, None: leave the page."""
@@ -149,6 +156,7 @@ class Dispatch:
             if unfit := self._unfit(outbox, batch):
                 return unfit
             batch, message = self._message(batch)
+            self._budget.sent(started_s)  # a service counts what it does not take, too
             self.sink.deliver(message)
         except NotTaken as error:
             self._count("retried", len(batch))
@@ -204,8 +212,8 @@ class Dispatch:
 
     def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
         at_s = time.monotonic()
-        self._budget.sent(at_s)
         self._batches.release([delivery.no for delivery in batch])
+        self._spared -= {delivery.incident_id for delivery in batch}
         self._count("delivered", 1)
         self._count("folded", len(batch) - 1)
         metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(took_s)
@@ -218,15 +226,18 @@ class Dispatch:
             self._well_again(outbox)
 
     def _well_again(self, outbox: Outbox) -> None:
-        """It takes again: what it would not take meanwhile is set aside, and charged with it unless the sink was away for all."""
+        """It takes again: what it would not take meanwhile is set aside, and charged with it, unless the sink was away for all; but no incident is spared twice running."""
         self._failing_since_s, self._pause_s = None, 0.0
         metrics.SINK_FAILING.labels(self.sink.name).set(0)
         outbox.failing(self.sink.name, None)
-        charged = len(self._not_taken) <= MOST_ALONE
+        alone = len(self._not_taken) <= MOST_ALONE
         self._not_taken.clear()
         tried, self._tried = self._tried, set()
         failed = {delivery.incident_id: delivery for delivery in reversed(outbox.due(self.sink.name, now_ms(), PAGE)) if delivery.incident_id in tried}
-        self._set_aside(outbox, list(failed.values()), "not taken while others were", charged=charged)
+        for charged in (True, False):
+            batch = [delivery for name, delivery in failed.items() if (alone or name in self._spared) is charged]
+            self._set_aside(outbox, batch, "not taken while others were", charged=charged)
+        self._spared = self._spared ^ failed.keys() if not alone else self._spared - failed.keys()
 
     def _unwell(self, outbox: Outbox, batch: Sequence[Delivery], error: Unavailable) -> None:
         """The sink takes nothing now: all of it pauses, and what was tried stays where it is."""

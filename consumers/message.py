@@ -26,13 +26,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 class Sink(Protocol):
     """Where messages go. ``name`` is the operator's; ``real``: it reaches real police, so nothing synthetic goes there.
 
-    ``limits``: at most so many messages within so many seconds, each a pair; ``folds``: a digest may stand for many messages.
+    ``limits``: at most so many messages within so many seconds, each a pair; ``folds``: a digest may stand for many messages. ``takes_digests``: else what a
+    route holds back for one goes out one by one; ``takes_alerts``: about the system itself.
     """
 
     name: str
     real: bool
     limits: tuple[tuple[int, float], ...]
     folds: bool
+    takes_digests: bool
+    takes_alerts: bool
 
     def deliver(self, message: Message) -> None:
         """Take one message. Raise ``Unavailable`` where the sink is not well (``AskedToWait``: later), ``NotTaken`` where it does not take this one now, ``BadInput`` where it never will."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -16,13 +17,15 @@ from consumers.outbox import Outbox
 from consumers.routes import Destination, Routing, SinkConfig
 from consumers.sinks import open_sink
 from streams import metrics
-from streams.errors import BadInput
+from streams.errors import BadInput, Unavailable
 
 log = structlog.get_logger()
 
 ALERTS_ROUTE = "alerts of the system"
 """Stands where a route's name would: alerts about the system itself go to all sinks but those that reach real police."""
 ENDS_WITHIN_S = 5.0
+OPENS_AGAIN_S = 60.0
+"""When routes with a sink that cannot be opened now are tried again."""
 
 
 class WaysOut:
@@ -37,16 +40,17 @@ class WaysOut:
         self._dispatches: dict[str, Dispatch] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._left: set[str] = set()  # sinks that are gone and for which something waits
+        self._again_s = float("-inf")
         self._replace(routing)
 
     def _replace(self, routing: Routing) -> None:
-        """``BadInput`` where a sink cannot be opened; then nothing has changed."""
+        """``BadInput`` or ``Unavailable`` where a sink cannot be opened; then nothing has changed."""
         changed = {name: config for name, config in routing.sinks.items() if name not in self._dispatches or self.routing.sinks[name] != config}
         opened: dict[str, Sink] = {}
         try:
             for name, config in changed.items():
                 opened[name] = _opened(name, config)
-        except BadInput:
+        except (BadInput, Unavailable):
             for sink in opened.values():
                 sink.close()
             raise
@@ -75,15 +79,20 @@ class WaysOut:
             metric.remove(name)
 
     def follow(self, routing: Routing) -> bool:
-        """Go on by another routing; whether it is one. One with a sink that cannot be opened is told in the log, and the one before stays."""
-        if routing is self._seen:
+        """Go on by another routing; whether it is one. One with a sink that cannot be opened is told in the log, and the one before stays; it is tried again where that may pass."""
+        if routing is self._seen or time.monotonic() < self._again_s:
             return False
-        self._seen = routing
         try:
             self._replace(routing)
         except BadInput as error:
+            self._seen = routing
             log.error("the routes stay as they were", error=str(error))
             return False
+        except Unavailable as error:
+            self._again_s = time.monotonic() + OPENS_AGAIN_S
+            log.error("the routes stay as they were for now", error=str(error), again_in_s=OPENS_AGAIN_S)
+            return False
+        self._seen = routing
         log.info("other routes are in force", sinks=sorted(routing.sinks))
         return True
 
@@ -111,7 +120,8 @@ class WaysOut:
 
     def for_alerts(self, at_ms: int) -> list[Destination]:
         """Where alerts about the system go."""
-        return [Destination(name, ALERTS_ROUTE, 0, at_ms, None, until_answered=False) for name in self._dispatches if not self.is_real(name)]
+        takers = (dispatch.sink for dispatch in self._dispatches.values() if dispatch.sink.takes_alerts and not dispatch.sink.real)
+        return [Destination(sink.name, ALERTS_ROUTE, 0, at_ms, None, until_answered=False) for sink in takers]
 
     def message(self, body: bytes, route: str, step: int) -> Message:
         """One delivery in words."""

@@ -17,7 +17,7 @@ from deploy.report.network import zone_on_map
 from deploy.report.plots import DARK, INK, LINE, WIDTH, picture, tag, text
 from streams.policy.conditions import title_words
 from streams.wire.answers import ACTION_WORDS
-from streams.words.basis import Words, basis_words
+from streams.words.basis import Words, basis_words, stands_in_words
 from streams.words.terms import STATES
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def evidence_page(case: Case, made_at: datetime, by: str | None) -> str:
     zones = [zone_on_map(case.policy, it["zone_id"])] if case.policy and it["zone_id"] in case.policy.pack.geometries else []
     return environment.get_template("evidence_page.html").render(
         case=case, it=it, made_at=made_at.strftime("%Y-%m-%d %H:%M:%S UTC"), by=by, timezone=timezone.key, title=title_words(it["rule"]),
-        basis=basis_words(it.get("basis"), it.get("figures"), it.get("duty_of"), it.get("responsible"), it.get("lead"), it.get("reading")), zones=zones, maps=maps(case.track, zones), speeds=speeds(case.track, timezone),
+        basis=basis_words(it.get("basis"), it.get("figures"), it.get("duty_of"), it.get("responsible"), it.get("lead"), it.get("reading")), stands_in=stands_in_words(it.get("stands_in_for")), zones=zones, maps=maps(case.track, zones), speeds=speeds(case.track, timezone),
         states={name: words.zh for name, words in STATES.items()}, places={place: record for record in case.records if (place := event_id_of(record)) is not None},
     )  # fmt: skip
 

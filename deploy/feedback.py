@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from consumers.answering import objection_until_ms
 from consumers.audit import Audit
 from deploy import published
 from deploy.admin import produce
@@ -51,8 +52,8 @@ def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None
         yield "\t".join(map(shown, (*fields, f"{data['reason_zh']} · {data['reason_en']}")))
 
 
-def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, by: str | None, reason: str | None) -> int:
-    """Publish an answer to each incident and return how many; ``BadInput`` where there is no such incident, or no objection to decide, and then none is published."""
+def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, by: str | None, reason: str | None, objection_days: int) -> int:
+    """Publish an answer to each incident and return how many; ``BadInput`` where there is no such incident, no objection to decide, or the time to object is over, and then none is published."""
     known, time_ms = standing(bootstrap), now_ms()
     said = answers_to(bootstrap) if action in (*NEED_OBJECTION, "objected") else {}
     made = []
@@ -64,6 +65,8 @@ def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, b
             raise BadInput(f"incident {name}: no objection waits for a decision")
         if action == "objected" and now.objection:
             raise BadInput(f"incident {name}: there has been an objection already")
+        if action == "objected" and time_ms > objection_until_ms(known[name].get("closed_at_ms"), known[name].get("last_seen_ms", known[name]["opened_at_ms"]), objection_days):
+            raise BadInput(f"incident {name}: the time for objections is over, {objection_days} days (YICHENG_OBJECTION_DAYS) after its end")
         objection = now.objection_id if action in NEED_OBJECTION else None
         made.append(made_answer(name, action, time_ms, by=by, reason=reason, answer_id=secrets.token_urlsafe(16), revision=known[name]["revision"], objection=objection))
     for each in made:

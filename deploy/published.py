@@ -40,6 +40,7 @@ class _Data(msgspec.Struct):
     reason_en: str
     synthetic: bool
     closed_at_ms: int | None = None
+    last_seen_ms: int = 0
     clause_text: str | None = None
     basis: Basis | None = None
     figures: Figures | None = None

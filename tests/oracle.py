@@ -744,7 +744,8 @@ class Oracle:
     def is_wrong(self, rule, scan, outlet):
         """Whether a scan breaks a rule; ``outlet``: the record of the one it names, {} where there is none, None where it names none."""
         if rule == "unfiled_outlet":
-            return outlet is not None and not outlet.get("filed")
+            is_facility = outlet == {} and self.lookup("facility", scan["outlet_id"], scan["event_time_ms"]) is not None
+            return outlet is not None and not outlet.get("filed") and not is_facility
         if rule == "unmonitored_outlet":
             return bool(outlet) and outlet.get("filed", False) and outlet.get("camera") is False
         if rule == "unlicensed_enterprise":

@@ -26,7 +26,7 @@ from consumers.console.papers import papers_of
 from consumers.console.positions import Fleet, Leg
 from consumers.console.signs import Signs
 from consumers.console.tracks import Tracks
-from consumers.console.views import MEASURES, outlets_view, policy_view, rates_view
+from consumers.console.views import city_rate, outlets_view, policy_view, rates_view
 from consumers.console.zones import rule_titles, zone_shapes, zone_states
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.counts import CITY_WIDE
@@ -193,7 +193,7 @@ class City:
         """The figures above every page."""
         return {
             "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
-            "rates": {name: self._rate(name) for name in FEATURES}, "status": self._status(), "lag": self.signs.lag(),
+            "rates": {name: city_rate(self.rates.newest(), name, self.policies.newest if self.policies else None) for name in FEATURES}, "status": self._status(), "lag": self.signs.lag(),
         }  # fmt: skip
 
     def _status(self) -> dict[str, str] | None:
@@ -211,12 +211,6 @@ class City:
         while self._fixes and self._fixes[0][0] < since_s:
             self._fixes.popleft()
         return round(sum(number for _, number in self._fixes) / RATE_OVER_S, 1)
-
-    def _rate(self, name: str) -> dict[str, Any]:
-        """The city's share of its newest local day, what the day is forecast to end with, and the target."""
-        row = self.rates.newest()
-        target = self.policies.newest.pack.target_of(MEASURES[name]) if self.policies else None
-        return {"date": row.get("date"), "rate": row.get(f"{name}_rate"), "forecast": row.get(f"{name}_forecast"), "target": target, "accepted": row.get("accepted")}
 
     def zones(self) -> list[dict[str, Any]]:
         """What each zone forbids at stream time (or, without traffic, now)."""

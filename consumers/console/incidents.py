@@ -122,10 +122,11 @@ class Incidents:
         """Those that were not retracted, the oldest first."""
         self.unfiled: Counter[tuple[str, str | None]] = Counter()
         """Those about outlets that are on no file, by outlet and enterprise."""
+        self._retracted: dict[str, set[int]] = {}
         self._over: list[Order] = []
         self._open: set[str] = set()
         self._early: dict[str, None] = {}
-        self._upheld_open = self._unanswered = 0
+        self._unanswered = 0
         self._first = b""
         self._opened: dict[int, Counter[str | None]] = {}
 
@@ -138,6 +139,8 @@ class Incidents:
         known = self.latest.get(incident.incident_id)
         if known is not None and known.revision >= incident.revision:
             return None
+        if incident.state == RETRACTED:
+            self._retracted.setdefault(incident.incident_id, set()).add(incident.revision)
         held = _held(incident, self.said_of(incident.incident_id), self._pack(incident))
         if known is not None:
             self._take_out(known)
@@ -179,6 +182,7 @@ class Incidents:
         self._take_out(held)
         del self.latest[held.incident_id]
         self.answers.pop(held.incident_id, None)
+        self._retracted.pop(held.incident_id, None)
 
     def enter_answer(self, value: bytes | None) -> Answer:
         """Enter an answer, whether or not its incident is known. ``Malformed`` where the record is none."""
@@ -203,8 +207,8 @@ class Incidents:
         return answer
 
     def said_of(self, incident_id: str) -> Standing:
-        """What the answers to an incident come to."""
-        return standing(self.answers.get(incident_id, ()))
+        """What the answers to an incident come to; one to a revision that took it back changes nothing."""
+        return standing(self.answers.get(incident_id, ()), self._retracted.get(incident_id, ()))
 
     @property
     def is_full(self) -> bool:
@@ -227,8 +231,8 @@ class Incidents:
         return [self.latest[name] for _, name in reversed(older + newest)]
 
     def counts(self) -> dict[str, int]:
-        """How many are open, and how many nobody has answered."""
-        return {"open": self._upheld_open, "unanswered": self._unanswered}
+        """How many are open, dismissed ones among them (as ``courier_incidents_open`` has it), and how many nobody has answered."""
+        return {"open": len(self._open), "unanswered": self._unanswered}
 
     def opened(self, from_ms: int, until_ms: int, enterprise_id: str | None) -> dict[int, int]:
         """How many were opened in each slot (by its beginning, ms) between two instants; ``enterprise_id``: of one enterprise (None: of all)."""
@@ -259,10 +263,8 @@ class Incidents:
             del self._opened[held.opened_at_ms // SLOT_MS]
         if held.rule == UNFILED and held.outlet_id:
             _add(self.unfiled, (held.outlet_id, held.enterprise_id), number)
-        if held.is_open and held.answer != DISMISSED:
-            self._upheld_open += number
-            if held.vehicle_id:
-                _add(self.open_of, held.vehicle_id, number)
+        if held.is_open and held.answer != DISMISSED and held.vehicle_id:
+            _add(self.open_of, held.vehicle_id, number)
 
 
 def _add(counter: Counter[Any], name: Any, number: int) -> None:

@@ -15,6 +15,7 @@ from streams.registry.key_figures import TITLES
 from streams.registry.records import AnyEntry, Facility, Line, Outlet
 from streams.registry.registry import Registry
 from streams.words.basis import MARKS
+from streams.words.terms import SCOPES
 
 MEASURES = {feature: {"electronic": "electronic_waybill", "green": "green_packaging"}.get(feature, feature) for feature in (*RATES_OF, *SAID_OR_NOT)}
 """The rates that rows have, and what packs call them."""
@@ -39,14 +40,30 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
         scope = targets[measure].scope if measure in targets else None
         value = _share_of(feature, [row for name, row in of_day if (name == CITY_WIDE if scope is None else name != CITY_WIDE and is_primary(name))])
         titles = dict(zip(("zh", "en"), TITLES[measure], strict=True))
-        measures.append({"feature": feature, **titles, "value": value, "scope": scope, **standing(policy, measure, value, newest or today), **claims(policy, measure)})
+        scope_words = SCOPES[scope]._asdict() if scope else None
+        measures.append({"feature": feature, **titles, "value": value, "scope": scope, "scope_words": scope_words, **standing(policy, measure, value, newest or today), **claims(policy, measure)})
     measures.sort(key=lambda measure: measure["target"] is None)
+
+    def held_against(name: str) -> dict[str, float | None]:
+        """By rate the target that a row is held against; one that concerns the primary brands is neither other enterprises' nor the whole city's."""
+        is_concerned = {None: True, "primary_brands": name != CITY_WIDE and is_primary(name)}
+        return {measure["feature"]: measure["target"] if is_concerned[measure["scope"]] else None for measure in measures}
+
     days = [(date, rates[enterprise_id, date]) for date in dates if (enterprise_id, date) in rates]
     return {
         "date": newest, "measures": measures, "figures": figures_view(policy, network, shown.values(), today),
-        "rows": [{"enterprise_id": name, **_shares(row, known)} for name, row in of_day],
-        "days_of": enterprise_id, "days": [{"date": date, **_shares(row, known)} for date, row in days],
+        "rows": [{"enterprise_id": name, "targets": held_against(name), **_shares(row, known)} for name, row in of_day],
+        "days_of": enterprise_id, "days_targets": held_against(enterprise_id), "days": [{"date": date, **_shares(row, known)} for date, row in days],
     }  # fmt: skip
+
+
+def city_rate(row: Mapping[str, Any], feature: str, policy: Policy | None) -> dict[str, Any]:
+    """The city's share of a local day, what the day is forecast to end with, the target, and of whom alone that is (``scope``)."""
+    measure = MEASURES[feature]
+    target = policy.pack.targets.get(measure) if policy else None
+    scope = SCOPES[target.scope]._asdict() if target and target.scope else None
+    aim = policy.pack.target_of(measure) if policy else None
+    return {"date": row.get("date"), "rate": row.get(f"{feature}_rate"), "forecast": row.get(f"{feature}_forecast"), "target": aim, "scope": scope, "accepted": row.get("accepted")}
 
 
 def _share_of(feature: str, rows: Sequence[Mapping[str, Any]]) -> float | None:

@@ -38,6 +38,7 @@ class Robot:
 
     limits: tuple[tuple[int, float], ...]
     folds = True
+    takes_digests = takes_alerts = True
     platform_url: ClassVar[str]
     most_bytes: ClassVar[int]
     titled: ClassVar[bool] = True

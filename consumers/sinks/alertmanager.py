@@ -17,6 +17,7 @@ from streams.errors import BadInput
 from streams.wire.decode import Malformed
 from streams.words.shown import shown
 
+TRIAL, TRIAL_S = "yicheng.test.v1", 60.0
 OPEN_FOR_S = 7 * 86_400.0
 """So long an alert fires that nothing more is heard of; without an end Alertmanager would take it for resolved after five minutes."""
 
@@ -32,7 +33,7 @@ class AlertmanagerSink:
     """Posts incidents as alerts, whose labels are what stays the same over an incident's life: rule, incident, city, and whom it is about."""
 
     limits: tuple[tuple[int, float], ...] = ()
-    folds = False
+    folds = takes_digests = takes_alerts = False  # an alert for each incident; alerts come from Alertmanager, and are not to go round in circles
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         read = read_options(name, AlertmanagerOptions, options)
@@ -41,12 +42,16 @@ class AlertmanagerSink:
         self._client = HttpsClient(name, read.url.rstrip("/") + "/api/v2/alerts", read)
 
     def deliver(self, message: Message) -> None:
-        """Post one incident. ``BadInput`` where the message is about something else: alerts come from Alertmanager, and are not to go round in circles."""
-        try:
-            event = read_event(message.body)
-        except Malformed as error:
-            raise BadInput(f"{self._client.where} takes incidents only, and {shown(message.message_id)} is none: {error}") from None
-        self._client.check_taken(self._client.post(orjson.dumps([alert(event, message, time.time())]), self._headers))
+        """Post one incident, or a trial. ``BadInput`` where the message is about something else."""
+        now_s = time.time()
+        if orjson.loads(message.body).get("type") == TRIAL:
+            sent = trial(message, self.name, now_s)
+        else:
+            try:
+                sent = alert(read_event(message.body), message, now_s)
+            except Malformed as error:
+                raise BadInput(f"{self._client.where} takes incidents only, and {shown(message.message_id)} is none: {error}") from None
+        self._client.check_taken(self._client.post(orjson.dumps([sent]), self._headers))
 
     def fits(self, message: Message) -> bool:
         """There is room for any."""
@@ -89,6 +94,14 @@ def alert(event: IncidentEvent, message: Message, now_s: float) -> dict[str, Any
         "startsAt": _rfc3339(min(begins_s, ends_s)),
         "endsAt": _rfc3339(ends_s),
     }
+
+
+def trial(message: Message, sink: str, now_s: float) -> dict[str, Any]:
+    """What ``notifier test`` sends: an alert that says so, and ends by itself."""
+    return {
+        "labels": {"alertname": "YichengTest", "sink": sink, "severity": "info"}, "annotations": {"summary": message.title, "description": message.text},
+        "startsAt": _rfc3339(now_s), "endsAt": _rfc3339(now_s + TRIAL_S),
+    }  # fmt: skip
 
 
 def _rfc3339(moment_s: float) -> str:

@@ -51,6 +51,7 @@ class AppriseSink:
     limits: tuple[tuple[int, float], ...] = ()
     """As the service wants; none for mail."""
     folds = True
+    takes_digests = takes_alerts = True
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         read = read_options(name, AppriseOptions, options)

@@ -36,10 +36,12 @@ class FileSink:
 
     limits: tuple[tuple[int, float], ...] = ()
     folds = False
+    takes_alerts = True
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         self._options = read = read_options(name, FileOptions, options)
         self.name, self.real, self.path = name, read.real, Path(read.path)
+        self.takes_digests = read.format == "jsonl"  # a row of a table has room for one incident
         self._most_bytes = read.rotate_mb * _MB if read.rotate_mb is not None else None
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

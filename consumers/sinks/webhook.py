@@ -37,6 +37,7 @@ class WebhookSink:
 
     limits: tuple[tuple[int, float], ...] = ()
     folds = False
+    takes_digests = takes_alerts = True
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         read = read_options(name, WebhookOptions, options)

@@ -110,7 +110,7 @@ def _answer(ids: list[str], action: str, by: str | None, reason: str | None = No
     from deploy.feedback import answer
 
     settings = current_settings()
-    return answer(settings.kafka_bootstrap, _audit(settings), ids, action, by, reason)
+    return answer(settings.kafka_bootstrap, _audit(settings), ids, action, by, reason, settings.objection_days)
 
 
 def _audit(settings: Settings) -> Audit:

@@ -256,8 +256,8 @@ def _key_figures(about: About, values: str, targets: str, comparable: str) -> ta
 def _shares() -> table.Panel:
     about = About(
         ("主要指标：占比", "Key figures: shares"),
-        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”为空：文件未定期限。空驶率越低越好，不计距离。",
-         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. Without a due date: the document sets none. Of empty runs less is better: no distance is shown."),
+        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”中“–”：文件未定期限；“运营方”：目标由运营方自定，文件未规定。空驶率越低越好，不计距离。",
+         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “operator”: the target is the operator's, not the document's. Of empty runs less is better: no distance is shown."),
         SHARE, NO_WORKER, 14, 13,
     )  # fmt: skip
     return _key_figures(about, key_shares(), key_targets(f'measure!~"{COUNTS}"'), f'measure!~"{COUNTS}|empty_run_ratio"')

@@ -31,10 +31,11 @@ def clauses(*rules: str) -> Words:
 
 
 def due_figures() -> dict[str, list[str]]:
-    """Date and clause → the figures due by then, as ``city/measure``."""
+    """Date and clause, or whose it is → the figures whose targets these are, as ``city/measure``."""
     due: dict[str, list[str]] = {}
     for policy in _policies().values():
         for measure, target in policy.pack.targets.items():
-            if target.by and measure in TITLES:
-                due.setdefault(f"{target.by} {target.clause}", []).append(f"{policy.pack.city.adcode}/{measure}")
+            if measure in TITLES:
+                said = f"{target.by or '–'} {target.clause}" if target.source == "document" else "运营方 operator"
+                due.setdefault(said, []).append(f"{policy.pack.city.adcode}/{measure}")
     return due

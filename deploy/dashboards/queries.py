@@ -150,7 +150,7 @@ def key_counts() -> str:
 
 
 def key_targets(which: str) -> str:
-    """The targets of such measures, with the date and the clause in the label ``due`` where the document sets one."""
+    """The targets of such measures, with the date and the clause in the label ``due``, or that they are the operator's."""
     expr = f'label_join({series(metrics.TARGET_RATIO, CITY, which)}, "figure", "/", "city", "measure")'
     for text, figures in due_figures().items():
         expr = f'label_replace({expr}, "due", "{text}", "figure", "{"|".join(figures)}")'

@@ -16,18 +16,20 @@ _FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@＝＋－＠|%]")
 
 
 def as_csv(report: Row) -> str:
-    """One figure a line: section, subject, measure, value, target."""
-    return _written(_figures(report))
+    """One figure a line: section, subject, measure, value, target; the clause that speaks of the measure, and whose the target is."""
+    heading, *rows = _figures(report)
+    return _written([heading, *([*row, *[None] * (len(heading) - len(row))] for row in rows)])
 
 
 def _figures(report: Row) -> Iterator[Sequence[Any]]:
     clauses = {section: clause for section, (clause, _) in report["clauses"].items()}
-    yield "section", "subject", "measure", "value", "target", "clause"
+    yield "section", "subject", "measure", "value", "target", "clause", "target_source", "target_by"
     yield from (("document", report["city"]["adcode"], key, value, None, None) for key, value in _document(report).items())
     for kpi in report["kpis"]:
-        yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], kpi["target"], kpi["figure_clause"]
+        aim = kpi["target"], kpi["figure_clause"], kpi["source"], kpi["by"]
+        yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], *aim
         if kpi["active"] is not None:
-            yield "kpi", report["city"]["adcode"], f"{kpi['measure']}_active", kpi["active"], kpi["target"], kpi["figure_clause"]
+            yield "kpi", report["city"]["adcode"], f"{kpi['measure']}_active", kpi["active"], *aim
     for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("interruptions", "enterprise_id"), ("parking", "zone_id")):
         for row in report[section]:
             yield from ((section, row[name], measure, value, None, clauses.get(section)) for measure, value in row.items() if isinstance(value, int | float))

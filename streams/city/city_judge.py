@@ -170,7 +170,7 @@ class CityJudge:
 
     def _judge_finding(self, ledger: CityLedger, key: ViolationKey, result: CityResult) -> list[str]:
         state = ledger.findings[key]
-        extent = joined(extent for _, extent in state.partials.values())
+        extent = joined(latest.value for latest in state.partials.values())
         state.incident, transitions = judge_violation(self.policies, self.identity_key, key, extent, state.incident, ledger.stream_time_ms)
         ledger.dirty["finding", *key] = None
         return self._announce(ledger, ((t.kind, violation_data(t, self.registry)) for t in transitions), result)
@@ -202,7 +202,7 @@ class CityJudge:
         known = ledger.line_days.get(date)
         if known is None and not is_heard_of(date, ledger.fleet):
             return []
-        driven = lines_driven(day for _, day in ledger.fleet[date].values())
+        driven = lines_driven(latest.value for latest in ledger.fleet[date].values())
         judged, transitions = judge_line_day(self.policies, self.registry, self.identity_key, date, driven, known, ledger.stream_time_ms)
         if judged is not None:
             ledger.line_days[date] = judged

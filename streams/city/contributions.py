@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +21,25 @@ from streams.watermark import Mark, Newest
 from streams.wire.decode import NESTED_MOST, Malformed, decoded, depth, is_subject, outside_strings
 from streams.wire.ids import RESERVED, is_id
 from streams.wire.topics import HEARTBEAT, SCAN
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class AsOf(NamedTuple, Generic[Value]):
+    """What a partition of an input has come to, and the offset that it had been read up to then."""
+
+    next_offset: int
+    value: Value
+
+
+def enter_latest(latest: dict[Key, AsOf[Value]], key: Key, said: AsOf[Value]) -> bool:
+    """Enter what was said under a key unless something later is known; whether it was entered."""
+    known = latest.get(key)
+    if known is not None and known.next_offset > said.next_offset:
+        return False
+    latest[key] = said
+    return True
 
 
 class Contribution(msgspec.Struct, omit_defaults=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from streams.city.contributions import Contribution
+from streams.city.contributions import AsOf, Contribution, enter_latest
 from streams.city.line_days import DAYS_HEARD, LineDay, days_around
 from streams.clock import BEGINNING_MS, DAY_MS, LocalDays
 from streams.counts import CITY_WIDE, Counts, DayKey, Hour
@@ -32,7 +32,7 @@ class DayCounts(msgspec.Struct):
     ``total``: their sum, once somebody has asked for it.
     """
 
-    partials: dict[str, tuple[int, Counts]] = {}
+    partials: dict[str, AsOf[Counts]] = {}
     incidents: dict[str, DayIncident] = {}
     total: Counts | None = None
 
@@ -40,45 +40,40 @@ class DayCounts(msgspec.Struct):
         """Take in a partition's counts unless newer ones are known; whether they were."""
         source = f"{partial.enterprise_id}/{partial.partition}"
         known = self.partials.get(source)
-        if partial.counts is None or (known is not None and known[0] > partial.next_offset):
+        if partial.counts is None or not enter_latest(self.partials, source, AsOf(partial.next_offset, partial.counts)):
             return False
-        self.partials[source] = (partial.next_offset, partial.counts)
         if self.total is not None:
             self.total.merge(partial.counts)
             if known is not None:
-                self.total.merge(known[1], -1)
+                self.total.merge(known.value, -1)
         return True
 
     def counts(self) -> Counts:
         """The sum over partitions and enterprises."""
         if self.total is None:
             self.total = Counts()
-            for _, counts in self.partials.values():
-                self.total.merge(counts)
+            for latest in self.partials.values():
+                self.total.merge(latest.value)
         return self.total
 
     def among(self, is_wanted: Callable[[str], bool]) -> Counts:
         """The sum over the enterprises that are wanted."""
         summed = Counts()
-        for source, (_, counts) in self.partials.items():
+        for source, latest in self.partials.items():
             if is_wanted(source.rpartition("/")[0]):
-                summed.merge(counts)
+                summed.merge(latest.value)
         return summed
 
 
 class ViolationState(msgspec.Struct, array_like=True):
     """What is kept of one finding: the latest extent by scan partition, and the incident."""
 
-    partials: dict[int, tuple[int, ViolationSummary]] = {}
+    partials: dict[int, AsOf[ViolationSummary]] = {}
     incident: ScanViolation | None = None
 
     def update(self, partial: Contribution) -> bool:
         """Take in a partition's extent unless a newer one is known; whether it was."""
-        known = self.partials.get(partial.partition)
-        if partial.extent is None or (known is not None and known[0] > partial.next_offset):
-            return False
-        self.partials[partial.partition] = (partial.next_offset, partial.extent)
-        return True
+        return partial.extent is not None and enter_latest(self.partials, partial.partition, AsOf(partial.next_offset, partial.extent))
 
 
 class CityLedger(msgspec.Struct):
@@ -112,9 +107,9 @@ class CityLedger(msgspec.Struct):
     dirty: dict[tuple[str, ...], None] = {}
     restored: set[DayKey] = set()
     active: dict[str, set[str]] = {}
-    driven: dict[str, dict[int, tuple[int, Millimetres]]] = {}
+    driven: dict[str, dict[int, AsOf[Millimetres]]] = {}
     drove: set[tuple[str, str]] = set()
-    fleet: dict[str, dict[int, tuple[int, FleetDay]]] = {}
+    fleet: dict[str, dict[int, AsOf[FleetDay]]] = {}
     fleet_changed: set[tuple[str, str]] = set()
     line_days: dict[str, LineDay] = {}
     seen: dict[str, str] = {}
@@ -158,8 +153,7 @@ class CityLedger(msgspec.Struct):
         if contribution.driven is None:
             return
         by_partition = self.driven.setdefault(contribution.date, {})
-        if contribution.partition not in by_partition or by_partition[contribution.partition][0] <= contribution.next_offset:
-            by_partition[contribution.partition] = (contribution.next_offset, contribution.driven)
+        if enter_latest(by_partition, contribution.partition, AsOf(contribution.next_offset, contribution.driven)):
             self.drove.add((contribution.city, contribution.date))
             self.dirty["driven", contribution.city, contribution.date] = None
 
@@ -168,11 +162,8 @@ class CityLedger(msgspec.Struct):
         if contribution.fleet is None or days.bounds_ms(contribution.date)[1] + DAYS_KEPT_MS < self.stream_time_ms:
             return []  # of a day that was forgotten only clocks can speak that are wrong
         date, is_new = contribution.date, contribution.date not in self.fleet
-        by_partition = self.fleet.setdefault(date, {})
-        known = by_partition.get(contribution.partition)
-        if known is not None and known[0] > contribution.next_offset:
+        if not enter_latest(self.fleet.setdefault(date, {}), contribution.partition, AsOf(contribution.next_offset, contribution.fleet)):
             return []
-        by_partition[contribution.partition] = (contribution.next_offset, contribution.fleet)
         concerned = [date]
         if is_new:
             self.closing_ms = BEGINNING_MS
@@ -243,11 +234,12 @@ class CityLedger(msgspec.Struct):
             del self.answers[name]
             self.dirty["answers", name] = None
 
-    def put_day(self, day: DayKey, partials: dict[str, tuple[int, Counts]], incidents: dict[str, DayIncident]) -> None:
+    def put_day(self, day: DayKey, partials: dict[str, AsOf[Counts]], incidents: dict[str, DayIncident]) -> None:
         """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
         for key in (day, day._replace(enterprise_id=CITY_WIDE)):
             state = self.days.setdefault(key, DayCounts())
-            state.partials.update({source: counts for source, counts in partials.items() if source not in state.partials or state.partials[source][0] <= counts[0]})
+            for source, latest in partials.items():
+                enter_latest(state.partials, source, latest)
             state.total = None
             self.restored.add(key)
         self._note_activity(day)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from streams.city.contributions import AsOf
 from streams.city.ledger import ACCOUNT_RECORDS, CityLedger, ViolationState
 from streams.city.line_days import LineDay
 from streams.clock import BEGINNING_MS
@@ -48,7 +49,7 @@ def _watermark(ledger: CityLedger) -> tuple[Watermark]:
     return (ledger.watermark,)
 
 
-def _day(ledger: CityLedger, *names: str) -> tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]] | None:
+def _day(ledger: CityLedger, *names: str) -> tuple[DayKey, dict[str, AsOf[Counts]], dict[str, DayIncident]] | None:
     day = DayKey(*names)
     state = ledger.days.get(day)
     return None if state is None else (day, {} if day.enterprise_id == CITY_WIDE else state.partials, state.incidents)
@@ -97,23 +98,23 @@ def _answers(ledger: CityLedger, incident_id: str) -> tuple[list[Answered]] | No
     return (ledger.answers[incident_id],) if incident_id in ledger.answers else None
 
 
-def _put_driven(ledger: CityLedger, city: str, date: str, by_partition: dict[int, tuple[int, Millimetres]]) -> None:
+def _put_driven(ledger: CityLedger, city: str, date: str, by_partition: dict[int, AsOf[Millimetres]]) -> None:
     ledger.driven[date] = by_partition
     ledger.drove.add((city, date))
 
 
-def _driven(ledger: CityLedger, city: str, date: str) -> tuple[str, str, dict[int, tuple[int, Millimetres]]] | None:
+def _driven(ledger: CityLedger, city: str, date: str) -> tuple[str, str, dict[int, AsOf[Millimetres]]] | None:
     return (city, date, ledger.driven[date]) if date in ledger.driven else None
 
 
-def _put_fleet(ledger: CityLedger, city: str, date: str, by_partition: dict[int, tuple[int, FleetDay]], lines: LineDay | None) -> None:
+def _put_fleet(ledger: CityLedger, city: str, date: str, by_partition: dict[int, AsOf[FleetDay]], lines: LineDay | None) -> None:
     ledger.fleet[date] = by_partition
     ledger.fleet_changed.add((city, date))
     if lines is not None:
         ledger.line_days[date] = lines
 
 
-def _fleet(ledger: CityLedger, city: str, date: str) -> tuple[str, str, dict[int, tuple[int, FleetDay]], LineDay | None] | None:
+def _fleet(ledger: CityLedger, city: str, date: str) -> tuple[str, str, dict[int, AsOf[FleetDay]], LineDay | None] | None:
     return (city, date, ledger.fleet[date], ledger.line_days.get(date)) if date in ledger.fleet else None
 
 
@@ -152,14 +153,14 @@ def _account_kind(holder: str) -> RecordKind:
 
 RECORDS = {
     "watermark": RecordKind(tuple[Watermark], _put_watermark, _watermark),
-    "day": RecordKind(tuple[DayKey, dict[str, tuple[int, Counts]], dict[str, DayIncident]], CityLedger.put_day, _day),
+    "day": RecordKind(tuple[DayKey, dict[str, AsOf[Counts]], dict[str, DayIncident]], CityLedger.put_day, _day),
     "month": RecordKind(tuple[DayKey, dict[str, DayIncident]], _put_month, _month),
     "hour": RecordKind(tuple[tuple[str, str], Hour], _put_hour, _hour),
     "watched": RecordKind(tuple[str, Liveness], _put_watched, _watched),
     "charge": RecordKind(tuple[Charge], _put_charge, _charge),
     "answers": RecordKind(tuple[list[Answered]], _put_answers, _answers),
-    "driven": RecordKind(tuple[str, str, dict[int, tuple[int, Millimetres]]], _put_driven, _driven),
-    "fleet": RecordKind(tuple[str, str, dict[int, tuple[int, FleetDay]], LineDay | None], _put_fleet, _fleet),
+    "driven": RecordKind(tuple[str, str, dict[int, AsOf[Millimetres]]], _put_driven, _driven),
+    "fleet": RecordKind(tuple[str, str, dict[int, AsOf[FleetDay]], LineDay | None], _put_fleet, _fleet),
     "seen": RecordKind(tuple[str, str, str], _put_seen, _seen),
     "finding": RecordKind(tuple[ViolationKey, ViolationState], _put_violation, _violation),
     **{record: _account_kind(holder) for holder, record in ACCOUNT_RECORDS.items()},

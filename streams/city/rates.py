@@ -70,7 +70,7 @@ def _rates_of_months(ledger: CityLedger, subjects: set[Subject], today: str) -> 
 
 def fleet_rows(ledger: CityLedger, policies: Policies, registry: Registry, city: str, date: str) -> list[dict[str, Any]]:
     """The rows of ``courier.rates.v1`` about a day's delivery lines (if there are any) and loading zones."""
-    parts = [day for _, day in ledger.fleet.get(date, {}).values()]
+    parts = [latest.value for latest in ledger.fleet.get(date, {}).values()]
     judged, driven = ledger.line_days.get(date), lines_driven(parts)
     lines: Mapping[str, Any] | None = lines_of_day(policies, registry, date) if judged is None else judged.lines
     rows = [lines_row(city, date, driven, lines if judged or is_heard_of(date, ledger.fleet) else None)] if lines or driven else []

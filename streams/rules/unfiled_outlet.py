@@ -3,6 +3,7 @@
 What
     A scan of any kind names an outlet for which the registry holds no record valid at that time with ``filed: true``. One
     incident for an outlet and local day: first and last such scan, and their number; a scan sent twice counts once.
+    A facility of the network that is on record (a hub, a county's centre) is no such outlet: filing concerns 末端网点.
 
 Clause
     具有固定场所、设施的网点，实施备案管理 (Hohhot 二（五）);
@@ -14,11 +15,11 @@ Parameters
 
 Example
     >>> from zoneinfo import ZoneInfo
-    >>> from streams.registry.records import Outlet
+    >>> from streams.registry.records import Facility, Outlet
     >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
-    >>> registry.add([Outlet(id="O1", filed=True), Outlet(id="O2")])
-    >>> [violates(Scan("e", 1, "w", "qingcheng", "150100", "arrived", outlet_id=name), registry) for name in ("O1", "O2", "O3")]
-    [False, True, True]
+    >>> registry.add([Outlet(id="O1", filed=True), Outlet(id="O2"), Facility(id="H1", level="hub")])
+    >>> [violates(Scan("e", 1, "w", "qingcheng", "150100", "arrived", outlet_id=name), registry) for name in ("O1", "O2", "O3", "H1")]
+    [False, True, True, False]
 """
 
 from __future__ import annotations
@@ -42,5 +43,9 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def violates(scan: Scan, registry: Registry) -> bool:
     """Whether the scan names an outlet that is not on file."""
+    if scan.outlet_id is None:
+        return False
     outlet = registry.outlet(scan.outlet_id, scan.event_time_ms)
-    return scan.outlet_id is not None and not (outlet is not None and outlet.filed)
+    if outlet is not None:
+        return not outlet.filed
+    return registry.at("facility", scan.outlet_id, scan.event_time_ms) is None

@@ -70,7 +70,7 @@ class CityStage(StatefulStage[CityLedger]):
         for rate in changed_rates(ledger, touched, policies.newest.days):
             await self._publish_rate(ledger, rate, enterprise_label(registry, rate.day.enterprise_id))
         for city, date in sorted(ledger.drove):
-            row = driven_row(city, date, total(driven for _, driven in ledger.driven[date].values()))
+            row = driven_row(city, date, total(latest.value for latest in ledger.driven[date].values()))
             await self._publish_row(ledger, row)
             self.gauges.show_driven(row, ledger.month_until)
         for city, outlet_id in sorted(ledger.saw):

@@ -2,6 +2,7 @@
 
 All in one run of one browser: first the map without vehicles, then with so many that report once a second. The server is a process of its own,
 whose fixes are made there; the viewers ask for positions and events as the page does. Drawn without a graphics card, so frames are few.
+``python bench_console.py soak 10000 20 600`` has twenty viewers for ten minutes, without a browser, and says how the server does meanwhile.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ def _incident(number: int) -> bytes:
     return json.dumps({"id": f"I{number:07}/1", "type": "yicheng.incident.closed.v1", "data": data}).encode()
 
 
-async def view(url: str, viewers: int, seconds: float) -> int:
-    """So many viewers ask for positions and listen to events for so long; the bytes that they got."""
+async def view(url: str, viewers: int, seconds: float, answered_ms: list[float] | None = None) -> int:
+    """So many viewers ask for positions and listen to events for so long; the bytes that they got. ``answered_ms``: how long each answer with positions took to come whole."""
     import aiohttp
 
     got = 0
@@ -108,7 +109,10 @@ async def view(url: str, viewers: int, seconds: float) -> int:
         since = epoch = 0
         while time.monotonic() < until_s:
             async with session.get(f"{url}/api/positions", params={"since": since, "epoch": epoch}) as answer:
+                began_s = time.monotonic()
                 body = await answer.read()
+            if answered_ms is not None:
+                answered_ms.append((time.monotonic() - began_s) * 1000)
             got += len(body)
             if len(body) >= 12:
                 epoch, since = (int.from_bytes(body[at : at + 4], "little") for at in (4, 8))
@@ -122,6 +126,33 @@ async def view(url: str, viewers: int, seconds: float) -> int:
         until_s = time.monotonic() + seconds
         await asyncio.gather(*(ask(session, until_s) for _ in range(viewers) for ask in (positions, events)))
     return got
+
+
+def soak(vehicles: int, viewers: int, seconds: int) -> dict[str, Any]:
+    """So many viewers of a driving fleet for so long: by minute the server's memory and share of a core, and how often it answered."""
+    import tempfile
+
+    port, minutes, answered_ms = free_port(), list[dict[str, float]](), list[float]()
+    with tempfile.TemporaryDirectory() as folder:
+        command = python_command(__file__, "serve", str(port), str(vehicles), "1000", folder)
+        server = leash.start(command, env=python_environment(Path(__file__).parent), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert server.stdin and server.stdout
+        try:
+            server.stdout.readline()
+            server.stdin.write(b"\n")
+            server.stdin.flush()
+            for _ in range(seconds // 60):
+                before_s, before = _cpu_s(server.pid), len(answered_ms)
+                asyncio.run(view(f"http://127.0.0.1:{port}", viewers, 60, answered_ms))
+                minutes.append({
+                    "memory_mib": _memory_mib(server.pid), "core_share": round((_cpu_s(server.pid) - before_s) / 60, 3),
+                    "answers_per_viewer_and_second": round((len(answered_ms) - before) / viewers / 60, 2),
+                })  # fmt: skip
+        finally:
+            server.kill()
+            server.wait()
+    at = lambda share: round(sorted(answered_ms)[int(share * (len(answered_ms) - 1))], 1)  # noqa: E731
+    return {"vehicles": vehicles, "viewers": viewers, "answer_p50_ms": at(0.5), "answer_p99_ms": at(0.99), "answer_max_ms": at(1.0), "minutes": minutes}
 
 
 def _cpu_s(pid: int) -> float:
@@ -204,5 +235,7 @@ def run(vehicles: int = VEHICLES, viewers: int = VIEWERS, seconds: int = SECONDS
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    elif sys.argv[1:2] == ["soak"]:
+        print(json.dumps(soak(*map(int, sys.argv[2:])), indent=2))
     else:
         print(json.dumps(run(*map(int, sys.argv[1:])), indent=2))

@@ -57,6 +57,7 @@ class FastSink:
     """Takes everything at once."""
 
     name, real, limits, folds, taken = "fast", False, (), False, 0
+    takes_digests = takes_alerts = True
 
     def deliver(self, message: Message) -> None:
         """Count it."""

@@ -486,6 +486,7 @@ def test_it_is_called_as_the_operator_says_and_is_real_only_if_told_so(end_of, o
     sink = opened(end.open())
     assert (sink.name, sink.real) == (NAME, False) and type(sink).__module__ == f"consumers.sinks.{kind}"
     assert opened(end.open(real=True)).real is True
+    assert (sink.takes_digests, sink.takes_alerts) == ((kind != "alertmanager",) * 2)
     assert sink.folds == (kind in {"wecom", "dingtalk", "feishu", "apprise"})
     assert sink.limits == {"wecom": ((20, 60.0),), "dingtalk": ((20, 60.0),), "feishu": ((100, 60.0), (5, 1.0))}.get(kind, ())
 

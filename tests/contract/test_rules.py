@@ -246,6 +246,16 @@ def test_outlets(outlet, scan, violates):
     assert bool(scanned("unfiled_outlet", [{"kind": "outlet", "id": "o", **outlet}], scan)) is violates
 
 
+@pytest.mark.parametrize(("records", "violates"), [
+    ([{"kind": "facility", "id": "o", "level": "hub"}], False),
+    ([{"kind": "facility", "id": "o", "level": "hub", "valid_until": "2023-11-13"}], True),
+    ([{"kind": "facility", "id": "o", "level": "hub"}, {"kind": "outlet", "id": "o", "filed": False}], True),
+    ([{"kind": "facility", "id": "another", "level": "hub"}], True),
+])  # fmt: skip
+def test_a_facility_on_record_is_no_outlet_that_has_to_be_filed(records, violates):
+    assert bool(scanned("unfiled_outlet", records, {"outlet_id": "o"})) is violates
+
+
 @pytest.mark.parametrize(
     ("outlet", "scan", "violates"),
     [

@@ -22,6 +22,7 @@ from conftest import wait_for
 from receiver import Receiver, header, says
 
 from consumers.message import Message
+from consumers.routes import simple_routing
 from consumers.sinks import open_sink
 from consumers.sinks.webhook import public_key
 from deploy.broker import free_port
@@ -142,6 +143,14 @@ def test_an_incident_is_an_alert_that_fires_until_it_ends(alertmanager, end, cha
     assert first["annotations"]["summary"] == WORDS and first["annotations"]["event_id"] == f"{name}/1"
     assert second["fingerprint"] == first["fingerprint"] == again["fingerprint"] and second["annotations"]["event_id"] == f"{name}/2"
     assert {alert["status"]["state"] for alert in (first, second, again)} <= {"active", "unprocessed"}
+
+
+def test_a_trial_is_an_alert_that_says_so_and_ends_by_itself(alertmanager):
+    message = simple_routing({}).writer.test("duty", int(time.time() * 1000))
+    with opened("alertmanager", url=alertmanager) as sink:
+        sink.deliver(message)
+    (got,) = requests.get(f"{alertmanager}/api/v2/alerts", params={"filter": 'alertname="YichengTest"'}, timeout=10).json()
+    assert got["labels"]["severity"] == "info" and "TEST" in got["annotations"]["summary"] and message.text == got["annotations"]["description"]
 
 
 def test_an_incident_that_ended_before_anybody_heard_of_it_is_taken_and_does_not_fire(alertmanager):

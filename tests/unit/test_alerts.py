@@ -78,9 +78,10 @@ def test_an_alert_that_is_not_on_disk_is_to_be_sent_again():
 
 
 def test_an_alert_is_told_in_the_words_of_its_rule_and_nothing_else():
-    body = alert_entry(read_alerts(message("firing", annotations={"summary_zh": "无 worker\n\x1b[31m", "summary_en": "No worker"}))[0], 0).body
+    body = alert_entry(read_alerts(message("firing", annotations={"summary_zh": "无 worker\n\x1b[31m", "summary_en": "No worker", "runbook": "deploy/runbooks.md#noworker"}))[0], 0).body
     told = alert_message(body)
-    assert told.title == "[告警 ALERT] NoWorker" and told.text.splitlines()[0] == told.title and "No worker" in told.text and "\x1b" not in told.text and len(told.text.splitlines()) == 3
+    assert told.title == "[告警 ALERT] NoWorker" and told.text.splitlines()[0] == told.title and "No worker" in told.text and "\x1b" not in told.text and len(told.text.splitlines()) == 4
+    assert told.text.splitlines()[-1] == "deploy/runbooks.md#noworker", "as our rules call it"
     assert (told.message_id, told.body, told.severity) == (json.loads(body)["id"], body, "critical")
     assert alert_message(alert_entry(read_alerts(message("resolved"))[0], 0).body).title == "[恢复 RESOLVED] NoWorker"
 

@@ -40,6 +40,7 @@ class Sink:
     """Takes what it is handed, unless ``answer(message_id)`` raises."""
 
     name, real, limits, folds = "sink", False, (), False
+    takes_digests = takes_alerts = True
 
     def __init__(self):
         self.got, self.tries, self.flushed, self.closed = [], [], 0, False
@@ -167,6 +168,45 @@ def test_what_breaks_the_sink_by_itself_does_not_hold_up_the_others(end):
     wait_for("the others", lambda: {"B/1", "C/1"} <= set(end.sink.got), 10)
     end.stop()
     assert "A/2" not in end.sink.tries and next(d for d in logged(end.path) if d.incident_id == "A").attempts == 1
+
+
+def test_many_that_fail_by_themselves_hold_up_nobody_and_are_given_up(end, monkeypatch):
+    """Twenty to which a receiver answers 500, the oldest of all: neither does each cost a pause before anything else goes out, nor are they tried for ever."""
+    monkeypatch.setattr(module, "LATER_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.05)
+    poison, well = {f"P{number}/1" for number in range(20)}, [f"W{number}/1" for number in range(100)]
+    end.sink.answer = fails(*poison)
+    end.put(*sorted(poison), *well)
+    end.start()
+    wait_for("those that are well", lambda: sorted(end.sink.got) == sorted(well), 30)
+    assert len(end.sink.tries) < 300
+    fed = 0
+
+    def given_up():
+        nonlocal fed
+        fed += 1
+        end.put(f"N{fed}/1")  # others go on to come
+        return len(failed(end.path)) == len(poison)
+
+    wait_for("the others to be given up", given_up, 60)
+    assert {f"{delivery.incident_id}/{delivery.revision}" for delivery in failed(end.path)} == poison and not poison & set(end.sink.got)
+
+
+def test_what_a_service_does_not_take_counts_for_its_budget(end):
+    end.sink.limits = ((3, 5.0),)
+    end.sink.answer = fails(*(f"I{number}/1" for number in range(20)), error=NotTaken("code 1"))
+    end.put(*(f"I{number}/1" for number in range(20)))
+    end.start()
+    wait_for("three tries", lambda: len(end.sink.tries) == 3, 10)
+    end.stop()
+    assert len(end.sink.tries) == 3
+
+
+def test_a_sink_that_takes_no_digests_gets_what_was_held_one_by_one(end):
+    end.sink.takes_digests = False
+    end.put("A/1", "B/1", "C/1", fold="night")
+    end.start()
+    wait_for("all", lambda: sorted(end.sink.got) == ["A/1", "B/1", "C/1"], 10)
 
 
 def test_after_the_last_time_it_is_given_up_and_what_follows_goes_on(end, monkeypatch):

@@ -9,6 +9,7 @@ from conftest import wait_for, written_lines
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from consumers import ways_out as module
 from consumers.outbox import Outbox
 from consumers.outbox_file import prepare
 from consumers.outbox_log import drop_waiting, logged
@@ -17,7 +18,7 @@ from consumers.routes import Destination, SinkConfig, simple_routing
 from consumers.ways_out import WaysOut
 from deploy.deliveries import replayed
 from streams.clock import now_ms
-from streams.errors import BadInput
+from streams.errors import BadInput, Unavailable
 
 
 class Site:
@@ -110,11 +111,34 @@ def test_routes_with_a_sink_that_cannot_be_opened_change_nothing(site):
         WaysOut(site.folder / "outbox.db", bad, lambda: 0, site.failures.append)
 
 
+def test_routes_with_a_sink_that_cannot_be_opened_now_are_tried_again(site, monkeypatch):
+    ways, tries, opened = site.open(site.routing("one")), [], module._opened
+
+    def busy(name, config):
+        tries.append(name)
+        if len(tries) < 3 and name == "three":
+            raise Unavailable("sink three does not start")
+        return opened(name, config)
+
+    monkeypatch.setattr(module, "_opened", busy)
+    other = site.routing("one", "three")
+    assert not ways.follow(other) and not ways.follow(other) and tries == ["three"], "once in so long"
+    monkeypatch.setattr(module, "OPENS_AGAIN_S", 0.0)
+    ways._again_s = 0.0
+    assert not ways.follow(other) and ways.follow(other) and ways.routing is other and site.is_opened("three")
+
+
 def test_a_sink_whose_options_change_is_opened_anew(site):
     ways = site.open(site.routing("one"))
     assert ways.follow(site.routing(one=SinkConfig("file", {"path": str(site.folder / "elsewhere")})))
     site.put("A", "one")
     wait_for("the new place", lambda: site.got("elsewhere") == ["A/1"], 10)
+
+
+def test_alerts_do_not_go_back_to_where_they_come_from(site):
+    """A round would never end, and one that is refused is a dead letter every five minutes: the sign of life."""
+    ways = site.open(site.routing("one", manager=SinkConfig("alertmanager", {"url": "http://127.0.0.1:9/"})))
+    assert [to.sink for to in ways.for_alerts(now_ms())] == ["one"]
 
 
 def test_alerts_go_to_all_but_real_police(site):

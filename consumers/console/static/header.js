@@ -6,18 +6,20 @@ import { clock, day, number, percent, say, t } from './words.js';
 
 function rate(found) {
   if (!found || found.rate === null || found.rate === undefined) return [unknown(t('noRateYet')), el('small', {}, found ? notesOn(found) : '')];
-  const isLow = found.target !== null && found.rate < found.target;
-  const bar = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${isLow ? '.low' : ''}`), found.target === null ? null : el('b'));
+  const target = cityTarget(found), isLow = target !== null && found.rate < target;
+  const bar = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${isLow ? '.low' : ''}`), target === null ? null : el('b'));
   bar.firstChild.style.width = `${Math.min(100, found.rate * 100)}%`;
-  if (found.target !== null) bar.lastChild.style.left = `${found.target * 100}%`;
+  if (target !== null) bar.lastChild.style.left = `${target * 100}%`;
   return [el(`span.value${isLow ? '.low' : ''}`, {}, percent(found.rate)), bar, el('small', {}, notesOn(found))];
 }
+/** The target that the whole city is held against: none where it is one of the primary brands. */
+const cityTarget = ({ target, scope }) => (scope ? null : target);
 /** A figure that is not known, and why. */
 const unknown = (why) => el('span.quiet', { title: why }, '–');
 /** Its target and what the day is forecast to end with. */
-function notesOn({ target, forecast }) {
-  const isForecast = forecast !== null && forecast !== undefined, isLow = isForecast && target !== null && forecast < target;
-  const aim = target === null ? el('span', { title: t('noTarget') }, t('target', '–')) : t('target', percent(target, 0));
+function notesOn({ target, scope, forecast }) {
+  const isForecast = forecast !== null && forecast !== undefined, isLow = isForecast && !scope && target !== null && forecast < target;
+  const aim = target === null ? el('span', { title: t('noTarget') }, t('target', '–')) : el('span', { title: scope ? t('targetOnlyOf', say(scope)) : null }, t('target', percent(target, 0)), scope ? ' *' : '');
   if (state.replaying && !isForecast) return [aim]; // the day is over
   return [aim, ' · ', el(`span${isLow ? '.low' : ''}`, { title: isForecast ? null : t('noForecast') }, t('forecast', isForecast ? percent(forecast) : '–'))];
 }

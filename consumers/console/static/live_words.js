@@ -1,7 +1,7 @@
 // Words of the Live view: Chinese and English.
 export const LIVE_WORDS = {
   lag: ['待处理', 'Lag'], lagOf: ['尚未由 worker 处理的记录数', 'Records that no worker has judged yet'], lagStill: ['没有 worker 在处理', 'no worker is judging'], noFixYet: ['还没有收到定位', 'No fix has come yet'],
-  noRateYet: ['今天还没有收寄扫描，因此没有比例', 'No parcel has been accepted yet today, so there is no share'], noForecast: ['收寄开始后才有预计', 'A forecast comes once parcels are accepted'], noTarget: ['政策包没有规定目标', 'The pack sets no target'],
+  noRateYet: ['今天还没有收寄扫描，因此没有比例', 'No parcel has been accepted yet today, so there is no share'], noForecast: ['收寄开始后才有预计', 'A forecast comes once parcels are accepted'], noTarget: ['政策包没有规定目标', 'The pack sets no target'], targetOnlyOf: ['目标只针对{0}', 'The target concerns only {0}'],
   standsStill: ['自 {0} 起没有新数据', 'No new data since {0}'],
   city: ['城市', 'City'], allCities: ['全部城市', 'All cities'], shownOf: ['显示 {0} / 共 {1} 起', '{0} of {1} incidents'], olderOnes: ['（另有 {0} 起更早的未列出）', ' ({0} older ones are not listed)'], moreOlder: ['再显示更早的', 'Show older ones'], clear: ['清除筛选', 'Clear filters'],
   heat: ['时段分布', 'By hour'], hour: ['时段', 'Hour'], allHours: ['全天', 'All hours'], place: ['地点', 'Place'], countOf: ['数量', 'Count'], noneThen: ['这个时段没有事件。', 'None in this hour.'],

@@ -81,20 +81,21 @@ function figuresTable(measures, figures) {
   return [el('h3', {}, t('figuresAre')), el('div.scroll', { tabIndex: 0, 'data-key': 'figures', role: 'region', 'aria-label': t('figuresAre') }, el('table.figures', {}, el('thead', {}, el('tr', {}, ['measure', 'value', 'targetHead', 'byDate', 'clause'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows.map(row))))];
 }
 
-function ratesView({ date, measures, rows, days, days_of: daysOf = '*', figures = [], course: ofDay, course_note: note }) {
+function ratesView({ date, measures, rows, days, days_of: daysOf = '*', days_targets: targets = {}, figures = [], course: ofDay, course_note: note }) {
   const noted = figuresTable(measures, figures);
   if (!rows.length) return [el('h2', {}, t('rates')), el('p.empty', {}, t('noRates')), ...(noted ?? [])];
   const shown = measures.filter(({ feature }) => rows.some((row) => isKnown(row.rates[feature])));
+  const held = (measure) => ({ ...measure, target: targets[measure.feature] ?? null }); // as whoever is drawn is held against it
   const head = el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), el('th.num', { scope: 'col' }, t('acceptedCount')),
-    shown.map((measure) => el('th', { scope: 'col', title: say(measure.words) }, say(measure), measure.target === null ? null : el('small', {}, t('target', percent(measure.target, 0))))));
+    shown.map((measure) => el('th', { scope: 'col', title: say(measure.words) }, say(measure), measure.target === null ? null : el('small', {}, t('target', percent(measure.target, 0)), measure.scope_words ? el('span', {}, ' · ', say(measure.scope_words)) : null))));
   const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, el('button.plain', { type: 'button', 'data-key': `of ${row.enterprise_id}`, 'aria-pressed': String(row.enterprise_id === ofEnterprise()), onclick: () => choose(row.enterprise_id) }, nameOf(row.enterprise_id))), el('td.num', {}, number(row.accepted ?? 0)),
-    shown.map(({ feature, target }) => el('td', {}, bar(row.rates[feature], target)))));
+    shown.map(({ feature }) => el('td', {}, bar(row.rates[feature], row.targets?.[feature] ?? null)))));
   const drawn = shown.filter(({ feature }) => days.filter((day) => isKnown(day.rates[feature])).length > 1);
-  const graphs = drawn.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, measure), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
+  const graphs = drawn.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, held(measure)), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
   return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0, 'data-key': 'table', role: 'region', 'aria-label': t('ratesOf', date) }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
-    ofDay ? [el('h3', { id: 'course' }, t('courseOf', nameOf(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, measure))))] : note ? el('p.empty', {}, say(note)) : null,
+    ofDay ? [el('h3', { id: 'course' }, t('courseOf', nameOf(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, held(measure)))))] : note ? el('p.empty', {}, say(note)) : null,
     noted,
-    el('h3', { id: 'days' }, t('byDayOf', nameOf(daysOf))), graphs.length ? el('div.graphs', {}, graphs) : el('p.empty', {}, t('oneDayOnly')), daysTable(days, shown)].flat().filter(Boolean);
+    el('h3', { id: 'days' }, t('byDayOf', nameOf(daysOf))), graphs.length ? el('div.graphs', {}, graphs) : el('p.empty', {}, t('oneDayOnly')), daysTable(days, shown.map(held))].flat().filter(Boolean);
 }
 
 export function policyView(policy) {

@@ -53,10 +53,11 @@ function rates() {
   const shown = found.measures.filter(({ feature, target }) => target !== null && feature in city.rates).slice(0, 2);
   const measures = shown.length ? shown : found.measures.slice(0, 2);
   const rate = (row, feature) => { const share = row.rates[feature]; return share === null || share === undefined ? '–' : percent(share); };
-  const isLow = (row, { feature, target }) => target !== null && typeof row.rates[feature] === 'number' && row.rates[feature] < target;
-  const gap = (row) => Math.max(0, ...measures.map(({ feature, target }) => (target ?? 0) - (row.rates[feature] ?? target ?? 0)));
+  const targetOf = (row, { feature }) => row.targets?.[feature] ?? null;
+  const isLow = (row, measure) => targetOf(row, measure) !== null && typeof row.rates[measure.feature] === 'number' && row.rates[measure.feature] < targetOf(row, measure);
+  const gap = (row) => Math.max(0, ...measures.map((measure) => (targetOf(row, measure) ?? 0) - (row.rates[measure.feature] ?? targetOf(row, measure) ?? 0)));
   const worst = found.rows.filter((row) => row.enterprise_id !== '*').sort((a, b) => gap(b) - gap(a) || (b.accepted ?? 0) - (a.accepted ?? 0)).slice(0, MOST_ENTERPRISES);
-  return [el('h2', {}, t('ratesOf', found.date)), el('div.tiles', {}, measures.map((measure) => tile(measure, { rate: city.rates[measure.feature], forecast: state.header?.rates[measure.feature]?.forecast }))),
+  return [el('h2', {}, t('ratesOf', found.date)), el('div.tiles', {}, measures.map((measure) => tile({ ...measure, target: city.targets?.[measure.feature] ?? null }, { rate: city.rates[measure.feature], forecast: state.header?.rates[measure.feature]?.forecast }))),
     el('table', {}, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), measures.map((measure) => el('th', { scope: 'col' }, say(measure))))),
       el('tbody', {}, worst.map((row) => el('tr', {}, el('th', { scope: 'row' }, nameOf.enterprise_id(row.enterprise_id)), measures.map((measure) => el(`td${isLow(row, measure) ? '.low' : ''}`, {}, rate(row, measure.feature)))))))];
 }
