@@ -36,6 +36,12 @@ def numbers(path: Path, *, sink: str | None = None, incident_id: str | None = No
         return [number for (number,) in db.execute(f"{_NUMBERS} WHERE {where} ORDER BY d.no", values)]
 
 
+def sinks_off(path: Path) -> frozenset[str]:
+    """The sinks that were switched off, after they had failed for days."""
+    with closing(_existing(path)) as db:
+        return frozenset(sink for (sink,) in db.execute("SELECT sink FROM sinks WHERE off = 1"))
+
+
 def failed(path: Path, *, sink: str | None = None, incident_id: str | None = None) -> list[Delivery]:
     """Deliveries that were given up, in order."""
     conditions, values = ["d.state = ?"], [FAILED]

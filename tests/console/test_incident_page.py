@@ -39,6 +39,15 @@ def test_the_log_of_the_notifier_says_who_was_told_when_and_with_what_result(tmp
     assert [one["state"] for one in deliveries_of(tmp_path, "B")["deliveries"]] == ["pending", "pending"] and deliveries_of(tmp_path, "C")["deliveries"] == []
 
 
+def test_a_sink_that_was_switched_off_is_told_beside_what_waits_for_it(tmp_path):
+    outbox_with(tmp_path / FILE, "A", "B")
+    outbox = Outbox(tmp_path / FILE)
+    outbox.failing("chat", 6 * 86_400.0)
+    outbox.switch("chat", off=True)
+    outbox.close()
+    assert {one["sink"]: one["is_off"] for one in deliveries_of(tmp_path, "B")["deliveries"]} == {"police": False, "chat": True}
+
+
 def test_without_a_log_it_is_said_where_it_can_be_seen(tmp_path):
     for word in deliveries_of(tmp_path, "A")["elsewhere"].values():
         assert word.endswith("./yicheng notifier log --incident A")

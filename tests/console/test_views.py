@@ -8,7 +8,7 @@ import pytest
 from console.console_site import Site, filled
 from consumers.console.city import City
 from consumers.console.course import DayCourse
-from consumers.console.views import outlets_view, policy_view, rates_view
+from consumers.console.views import city_rate, outlets_view, policy_view, rates_view
 from deploy.explain import explain
 from streams.policy.reader import load_policy
 from streams.registry.records import decode_versions
@@ -59,8 +59,20 @@ def test_a_target_of_the_primary_brands_is_held_against_theirs_together():
     assert electronic() == (None, "unknown", "primary_brands"), "nobody is one"
 
 
+def test_nobody_else_is_held_against_a_target_of_the_primary_brands():
+    """Neither the whole city nor another enterprise is low by it, in the table, by day, or in the header."""
+    rates = {("*", "2026-11-30"): row(0.5, 0.5), ("a", "2026-11-30"): row(0.5, 0.5), ("c", "2026-11-30"): row(0.5, 0.5)}
+    policy = load_policy("hohhot-2019")
+    view = rates_view(rates, policy, NOON, "c", is_primary="a".__eq__)
+    held = {line["enterprise_id"]: (line["targets"]["electronic"], line["targets"]["green"]) for line in view["rows"]}
+    assert held == {"*": (None, 0.9), "a": (0.9, 0.9), "c": (None, 0.9)} and view["days_targets"]["electronic"] is None
+    assert next(one["scope_words"]["en"] for one in view["measures"] if one["feature"] == "electronic") == "primary brands"
+    electronic, green = (city_rate(rates["*", "2026-11-30"], feature, policy) for feature in ("electronic", "green"))
+    assert (electronic["target"], electronic["scope"]["en"]) == (0.9, "primary brands") and (green["target"], green["scope"]) == (0.9, None)
+
+
 def test_without_rates_or_a_pack_there_is_nothing_to_show():
-    assert rates_view({}, None, NOON) == {"date": None, "measures": [], "figures": [], "rows": [], "days_of": "*", "days": []} and policy_view(None) is None
+    assert rates_view({}, None, NOON) == {"date": None, "measures": [], "figures": [], "rows": [], "days_of": "*", "days_targets": {}, "days": []} and policy_view(None) is None
     assert rates_view({("*", "2026-11-30"): row(1.0)}, None, NOON)["measures"][0]["target"] is None
 
 

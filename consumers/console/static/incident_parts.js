@@ -13,7 +13,7 @@ function delivery(one) {
   const result = { delivered: 'acknowledged', failed: 'violation', dropped: 'ended', pending: 'warning' }[one.state];
   const when = one.done_ms === null ? t('due', instant(one.due_ms)) : instant(one.done_ms);
   const more = [one.route, t('revisionNo', one.revision), one.step ? t('escalation', one.step) : null, one.attempts > 1 ? t('tries', one.attempts) : null, one.answer === 'taken' ? t('taken') : one.answer].filter(Boolean);
-  return el('li', {}, el('b', {}, one.sink), ' ', el(`span.chip.${result}`, {}, t(one.state)), ' ', el('time.quiet', {}, when), el('p.quiet', {}, more.join(' · ')));
+  return el('li', {}, el('b', {}, one.sink), ' ', el(`span.chip.${result}`, {}, t(one.state)), one.is_off ? [' ', el('span.chip.violation', { title: t('sinkOffWhy') }, t('sinkOff'))] : null, ' ', el('time.quiet', {}, when), el('p.quiet', {}, more.join(' · ')));
 }
 
 /** The notifier's log of an incident; where it is not on this machine, how to see it. */
