@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -12,10 +14,9 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.errors import BadInput
 from streams.files.record_columns import NAMES
 from streams.files.record_files import MOST_LINE_BYTES, How, open_records
-from streams.files.text_files import STDIN, size_of
+from streams.files.text_files import size_of
 from streams.wire.events import DUPLICATE, LATE, MALFORMED, REASONS, Record, Reject
 from streams.words.shown import shown
 
@@ -32,20 +33,19 @@ class Chunk(NamedTuple):
 
 
 class Intake:
-    """Reads files, writes ``rejects.jsonl`` and keeps count: ``outcomes`` by what was read, ``first_refusal`` in words."""
+    """Reads files, writes ``rejects.jsonl`` and keeps count: ``outcomes`` by what was read, ``first_refusal`` in words. ``written``: files of ours, which folders may hold and nobody is to read."""
 
-    def __init__(self, rejects: BinaryIO, progress: Progress, how: How) -> None:
+    def __init__(self, rejects: BinaryIO, progress: Progress, how: How, written: AbstractSet[Path] = frozenset()) -> None:
         self.outcomes: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
         self.first_refusal: str | None = None
         self.passed_over: list[str] = []
         self._rejects = rejects
         self._progress = progress
         self._how = how
+        self._written = written
 
     def read(self, kind: str, files: Sequence[str], take: Callable[[Chunk], tuple[Counter[str], list[Reject]]]) -> None:
         """Hand the records of files to ``take``, which returns their outcomes and the refused ones. Offsets go on from file to file."""
-        if files.count(STDIN) > 1:
-            raise BadInput(f"{STDIN}: standard input can be read once")
         for chunk in self._chunks(kind, files):
             outcomes, rejects = take(chunk)
             self.outcomes[NAMES[kind]].update(outcomes)
@@ -57,6 +57,8 @@ class Intake:
         how = msgspec.structs.replace(self._how, kind=kind, on_file=self._watch, on_passed_over=self.passed_over.append)
         offset = 0
         for file in open_records(files, how):
+            if Path(file.name).resolve() in self._written:
+                continue
             chunk = Chunk(file.name, [], [])
             for line, value in file.records:
                 if value is None:
@@ -80,17 +82,18 @@ class Intake:
         return lambda done: self._progress.update(task, completed=done)
 
     def _refuse(self, kind: str, file: str, line: int, reason: str, event_id: str | None, error: str) -> None:
+        file = os.fsencode(file).decode("utf-8", "backslashreplace")  # names of files may be any bytes
         row = {"reason": reason, "event_id": event_id, "line": line, "file": file, "error": error}
         self._rejects.write(orjson.dumps(row) + b"\n")
         if self.first_refusal is None and reason not in {LATE, DUPLICATE}:
             self.first_refusal = f"{file}:{line}: {reason}{f': {error}' if error else ''}"
 
 
-def account(summary: dict[str, Any]) -> Iterator[str]:
-    """The summary's counts in words, a line for each kind that was read: accepted, refused by reason, late, duplicate."""
+def account(summary: dict[str, Any], asked: AbstractSet[str] = frozenset({"fixes"})) -> Iterator[str]:
+    """The summary's counts in words, a line for each kind that was read or ``asked`` for: accepted, refused by reason, late, duplicate."""
     for name in NAMES.values():
         outcomes = summary[name]
-        if not outcomes and name != "fixes":
+        if not outcomes and name not in asked:
             continue
         refused = {reason: outcomes[reason] for reason in REASONS if reason in outcomes and reason not in {LATE, DUPLICATE}}
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in refused.items())
@@ -98,6 +101,8 @@ def account(summary: dict[str, Any]) -> Iterator[str]:
             f"{name}: {accepted(outcomes):,} accepted, {sum(refused.values()):,} refused{f' ({reasons})' if reasons else ''}, "
             f"{outcomes.get(LATE, 0):,} late, {outcomes.get(DUPLICATE, 0):,} duplicate"
         )
+    if said := summary["answers"]:
+        yield f"answers: {said['read']:,} read, {said['of_no_incident']:,} to no incident of these files"
     if summary["passed_over"]:
         yield f"passed over in folders: {len(summary['passed_over'])} files, first {summary['passed_over'][0]}"
     if summary["first_refusal"]:

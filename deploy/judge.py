@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ from streams.counts import CITY_WIDE, outlet_row, rate_row
 from streams.enterprises.confirmations import Answered, answered
 from streams.enterprises.credit import charge_of
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
-from streams.errors import BadInput
+from streams.errors import BadInput, nearest
 from streams.files.record_files import How
-from streams.files.text_files import open_lines
+from streams.files.text_files import STDIN, open_lines
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
@@ -38,12 +39,15 @@ from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition, as_transition
 from streams.vehicles.partition import new_partition
+from streams.wire.answers import ACTIONS, read_answer
 from streams.wire.decode import Malformed
 from streams.wire.events import Reject
 from streams.wire.incident import IncidentData
 from streams.wire.topics import FEEDBACK, GPS
+from streams.words.shown import shown
 
 IDENTITY_KEY = b"yicheng"
+WRITTEN = ("incidents.jsonl", "rates.jsonl", "rejects.jsonl", "summary.json")
 Taken = tuple[Counter[str], list[Reject]]
 """What a chunk came to: its records by outcome, and the refused ones."""
 
@@ -55,16 +59,13 @@ def judge_files(
     """Judge fixes, scans and heartbeats (whatever ``record_files`` reads; ``-`` is stdin) into four files in ``out``.
 
     ``answers``: lines as of ``courier.feedback.v1``. ``how``: an encoding, a mapping of columns. Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot
-    be read, or ``out`` is no folder.
+    be read, ``out`` is no folder, or one of its files is to be read.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"--out {out}: {error.strerror}; give the name of a folder") from None
+    _make_room(out, [*gps, *scans, *heartbeats, *([answers] if answers else [])])
     started, cpu_started = time.perf_counter(), time.process_time()
     judging = _Judging(policy, registry, identity_key, list(read_answers(answers)) if answers else [])
     with (out / "rejects.jsonl").open("wb") as rejects_file, progress_bar() as progress:
-        intake = Intake(rejects_file, progress, how or How())
+        intake = Intake(rejects_file, progress, how or How(), {(out / name).resolve() for name in WRITTEN})
         intake.read("gps", gps, judging.take_fixes)
         intake.read("scan", scans, judging.take_scans)
         intake.read("heartbeat", heartbeats, judging.take_heartbeats)
@@ -76,6 +77,7 @@ def judge_files(
     summary = {
         "policy": policy.name,
         **{name: dict(outcomes) for name, outcomes in intake.outcomes.items()},
+        "answers": judging.answers_in_numbers(),
         "first_refusal": intake.first_refusal,
         "passed_over": intake.passed_over,
         "vehicles": len(judging.fixes.vehicles),
@@ -87,6 +89,20 @@ def judge_files(
     }
     (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     return summary
+
+
+def _make_room(out: Path, read: Sequence[str]) -> None:
+    """Make the folder ``out``; ``BadInput`` where that cannot be, where it would write over a file that is to be read, or where standard input is to be read twice."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--out {out}: {error.strerror}; give the name of a folder") from None
+    if read.count(STDIN) > 1:
+        raise BadInput(f"{STDIN}: standard input can be read once; put one of them into a file")
+    written = {(out / name).resolve() for name in WRITTEN}
+    for name in read:
+        if name != STDIN and Path(name).resolve() in written:
+            raise BadInput(f"{name} is to be read, and --out {out} would write over it; name another folder")
 
 
 class _Judging:
@@ -106,6 +122,7 @@ class _Judging:
         self.latest: dict[str, Transition] = {}
         self.ledger = CityLedger()
         self.standings: dict[str, dict[str, Any]] = {}
+        self.known_incidents: AbstractSet[str] = frozenset()
 
     def take_fixes(self, chunk: Chunk) -> Taken:
         """Judge fixes."""
@@ -137,6 +154,7 @@ class _Judging:
         result = judge.judge(self.ledger, due)
         of_city = {data.incident_id: data for _, data in result.incidents}
         self.standings = {row["subject"]: row for row in result.standings}
+        self.known_incidents = self.latest.keys() | of_city.keys()
         incidents = [*of_vehicles, *(data for data in of_city.values() if data.state != RETRACTED)]
         return sorted(incidents, key=lambda data: (data.opened_at_ms, data.rule_id, data.vehicle_id or data.outlet_id or data.enterprise_id or data.line_id or "", data.zone_id or ""))
 
@@ -159,6 +177,11 @@ class _Judging:
                 if incident.state == OPEN:
                     self.latest[incident.incident_id] = as_transition("updated", vehicle, incident)
         return list(self.latest.values())
+
+    def answers_in_numbers(self) -> dict[str, int]:
+        """How many answers were read, and how many name no incident of these files."""
+        unknown = sum(answer.incident_id not in self.known_incidents for answer in self.answers)
+        return {"read": len(self.answers), "of_no_incident": unknown} if self.answers else {}
 
     def rates(self) -> list[dict[str, Any]]:
         """Every day's rates."""
@@ -192,6 +215,8 @@ def read_answers(name: str) -> Iterator[Answered]:
     for number, line in enumerate(open_lines(name), 1):
         try:
             if line.strip():
+                if (said := read_answer(line)).action not in ACTIONS:
+                    raise BadInput(f"{name}:{number}: {shown(said.action[:40])} is no answer{nearest(said.action[:40], ACTIONS)}")
                 yield answered(line, None, number)
         except Malformed as error:
             raise BadInput(f"{name}:{number}: {error}") from None

@@ -126,7 +126,7 @@ class Incidents:
         self._over: list[Order] = []
         self._open: set[str] = set()
         self._early: dict[str, None] = {}
-        self._unanswered = 0
+        self._upheld_open = self._unanswered = 0
         self._first = b""
         self._opened: dict[int, Counter[str | None]] = {}
 
@@ -231,8 +231,8 @@ class Incidents:
         return [self.latest[name] for _, name in reversed(older + newest)]
 
     def counts(self) -> dict[str, int]:
-        """How many are open, dismissed ones among them (as ``courier_incidents_open`` has it), and how many nobody has answered."""
-        return {"open": len(self._open), "unanswered": self._unanswered}
+        """How many are open, without those that police dismissed (``courier_incidents_open`` has them, too: workers hear of no answers), and how many nobody has answered."""
+        return {"open": self._upheld_open, "unanswered": self._unanswered}
 
     def opened(self, from_ms: int, until_ms: int, enterprise_id: str | None) -> dict[int, int]:
         """How many were opened in each slot (by its beginning, ms) between two instants; ``enterprise_id``: of one enterprise (None: of all)."""
@@ -263,8 +263,10 @@ class Incidents:
             del self._opened[held.opened_at_ms // SLOT_MS]
         if held.rule == UNFILED and held.outlet_id:
             _add(self.unfiled, (held.outlet_id, held.enterprise_id), number)
-        if held.is_open and held.answer != DISMISSED and held.vehicle_id:
-            _add(self.open_of, held.vehicle_id, number)
+        if held.is_open and held.answer != DISMISSED:
+            self._upheld_open += number
+            if held.vehicle_id:
+                _add(self.open_of, held.vehicle_id, number)
 
 
 def _add(counter: Counter[Any], name: Any, number: int) -> None:

@@ -45,7 +45,12 @@ def judge(
         raise YichengError(f"{error.filename or out}: {error.strerror or error}") from None
     read, incidents = sum(sum(summary[name].values()) for name in NAMES.values()), sum(summary["incidents"].values())
     say(f"{read} records in {summary['seconds']} s ({summary['records_per_second']}/s): {incidents} incidents → {out}")
-    for line in (*account(summary), *key_figure_lines(summary)):
+    asked = {NAMES[kind] for kind, files in (("gps", gps), ("scan", scans), ("heartbeat", heartbeats)) if files}
+    for line in (*account(summary, asked), *key_figure_lines(summary)):
         say(line)
     if not any(accepted(summary[name]) for name in NAMES.values()):
         raise YichengError(f"none of {read} records could be judged; {out / 'rejects.jsonl'} has the reason for each" if read else "the files hold no record")
+    for name in sorted(asked):
+        if not accepted(summary[name]):
+            many = sum(summary[name].values())
+            raise YichengError(f"none of {many} {name} could be judged; {out / 'rejects.jsonl'} has the reason for each" if many else f"the files hold no {name}, which were asked for")

@@ -40,7 +40,7 @@ def test_a_row_of_rates_that_cannot_be_right_is_refused_and_changes_nothing(more
     with pytest.raises(Malformed):
         city.enter_rate(json.dumps(rate(**more)).encode(), T)
     city.tick()
-    assert city.header()["rates"]["electronic"] == {"date": DAY, "rate": 0.95, "forecast": None, "target": None, "accepted": 10}
+    assert city.header()["rates"]["electronic"] == {"date": DAY, "rate": 0.95, "forecast": None, "target": None, "scope": None, "accepted": 10}
 
 
 def test_rates_are_kept_of_the_last_days_alone():
