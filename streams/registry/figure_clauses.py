@@ -75,7 +75,7 @@ CLAUSES: dict[str, Clauses] = {
         HOHHOT: ("四（十二）", "在2019年底实现智能快件箱格口达到13万个以上"), HEZHOU: ("二（四）11", "推广智能投递设施"), SHAOXING: ("六", "鼓励智能快件箱建设"),
         YUNNAN: ("四（十三）", "大力推广应用智能快件（信包）箱等自助设施"), WULONG: ("二（一）3", "以快递实体门店、智能快件箱等为载体的城市末端公共取送点"),
     },
-    "service_stations": {HOHHOT: ("四（十三）", "2019年底快递公共服务站要达到300处")},
+    "service_stations": {HOHHOT: ("四（十三）", "2019年底快递公共服务站要达到300处"), WULONG: ("二（一）3", "支持建设农村电子商务快递公共服务站（点）")},
     "licensed_enterprise_share": {
         HOHHOT: ("二（五）", _LICENCES), HEZHOU: ("二（一）1", "进一步简化快递业务经营许可程序"), SHAOXING: ("十", _LICENCES), YUNNAN: ("一（一）", "简化快递业务经营许可审批程序"), WULONG: ("三（三）", _LICENCES),
     },

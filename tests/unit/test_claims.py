@@ -309,7 +309,7 @@ def test_numbers_and_insurance_are_claimed_where_the_document_speaks_of_them():
 
 def test_whose_rules_a_pack_stands_in_for():
     found = {(name, rule.id): rule.stands_in_for for name in packs() for rule in load_policy(name).pack.rules if rule.stands_in_for}
-    assert set(found) == {(name, rule) for name in ("hohhot-2019", "wulong-2019") for rule in ("number-on-file", "unified-marking")}
+    assert set(found) == {("hohhot-2019", "core-daytime"), ("yunnan-2018", "kunming-core"), *((name, rule) for name in ("hohhot-2019", "wulong-2019") for rule in ("number-on-file", "unified-marking"))}
     assert "The document tells the authorities to make rules (《快递服务车辆管理办法》); the pack stands in for them by way of example, without their force." in explain(load_policy("wulong-2019"))
 
 

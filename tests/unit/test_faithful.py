@@ -99,7 +99,7 @@ ROWS = [
 ]  # fmt: skip
 TARGETS = {
     H: {
-        "electronic_waybill": (0.9, None, "六（十六）", "encouraged", "primary_brands"), "township_coverage": (1.0, "2019-12-31", "一（三）", "stated", None),
+        "electronic_waybill": (0.9, None, "六（十六）", "encouraged", "primary_brands"), "township_coverage": (1.0, "2019-12-31", "一（三）", "encouraged", None),
         "village_coverage": (1.0, "2020-12-31", "一（一）", "stated", None), "hubs": (2, None, "一（四）", "stated", None), "county_centres": (5, None, "一（三）", "encouraged", None),
         "locker_cells": (130_000, "2019-12-31", "四（十二）", "encouraged", None), "service_stations": (300, "2019-12-31", "四（十三）", "stated", None),
         "reusable_box_outlet_share": (1.0, None, "六（十七）", "stated", "primary_brands"),
