@@ -105,18 +105,22 @@ class Answers:
         """Enter an answer; ``Malformed`` where it is none. ``count`` says whether the metrics are to have it: those given before this process are not counted again.
 
         An answer to a revision that took the incident back is kept and changes nothing else, and so does a repeat. One that names no revision is about the last.
+        An objection waits for its decision as an incident does for its first answer, from when it came.
         """
         answer = read_answer(value or b"")
         name = answer.incident_id
         answer = msgspec.structs.replace(answer, time_ms=answer.time_ms or at_ms, revision=self._gone.get(name) if answer.revision is None else answer.revision)
         if not self._keep(answer) or answer.revision in self.retracted.get(name, ()):
             return
-        answers = self._standing(name).first_ms is not None
+        now = self._standing(name)
+        answers = now.first_ms is not None
         first = answers and name not in self.answered
         incident = self.waiting.get(name) or self.answered.get(name)
         if answers:
-            self.waiting.pop(name, None)
-            self.answered[name] = incident
+            self.answered.setdefault(name, incident)
+            waits = self.waiting.pop(name, None)
+            if now.objection == "objected" and incident is not None:
+                self.waiting[name] = waits or incident._replace(since_ms=at_ms)
         if not count or incident is None:
             return
         metrics.ANSWERS.labels(incident.city, incident.rule, answer.action if answer.action in ACTIONS else OTHER).inc()

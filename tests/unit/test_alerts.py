@@ -144,6 +144,18 @@ def test_incidents_wait_by_age_until_they_are_answered_retracted_or_forgotten():
     assert waiting(answers, 4 * HOUR_MS + FORGOTTEN_S * 1000 + 1) == {("speeding", "over_1d"): 1}
 
 
+def test_an_objection_waits_for_its_decision_from_when_it_came():
+    answers = Answers()
+    answers.enter_incident(incident("i"), 0)
+    answers.enter_answer(answer("i"), HOUR_MS, count=False)
+    assert waiting(answers, 2 * HOUR_MS) == {}
+    answers.enter_answer(answer("i", "objected"), 2 * HOUR_MS, count=False)
+    answers.enter_incident(incident("i", "closed"), 2 * HOUR_MS + 1)
+    assert waiting(answers, 2 * HOUR_MS + 60_000) == {("speeding", "under_15m"): 1} and waiting(answers, 6 * HOUR_MS + 1) == {("speeding", "4h_to_1d"): 1}
+    answers.enter_answer(answer("i", "rejected"), 3 * HOUR_MS, count=False)
+    assert waiting(answers, 6 * HOUR_MS) == {}
+
+
 def test_the_first_answer_counts_for_the_time_and_all_for_the_number():
     def figures():
         samples = [*metrics.ANSWERS.collect()[0].samples, *metrics.ACKNOWLEDGE_SECONDS.collect()[0].samples]

@@ -80,7 +80,9 @@ def test_repeats_count_once_and_notes_and_objections_are_no_answers():
     assert "a" in answers.waiting
     for _ in range(3):
         answers.enter_answer(answer("a", "fined", answer_id="12345678"), 3, count=True)
-    assert not answers.waiting and (times(), count("noted"), count("objected"), count("fined")) == tuple(n + 1 for n in before)
+    assert "a" in answers.waiting and (times(), count("noted"), count("objected"), count("fined")) == tuple(n + 1 for n in before), "its objection waits"
+    answers.enter_answer(answer("a", "rejected", reason="n", answer_id="decision"), 4, count=True)
+    assert not answers.waiting and times() == before[0] + 1
 
 
 def test_a_flood_of_answers_to_one_incident_is_bounded_and_keeps_the_first():
