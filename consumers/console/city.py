@@ -32,8 +32,8 @@ from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.counts import CITY_WIDE
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
-from streams.registry.key_figures import network
-from streams.registry.records import Enterprise, decode_versions
+from streams.registry.key_figures import active_facilities, network
+from streams.registry.records import Enterprise, Facility, decode_versions
 from streams.registry.registry import Registry
 from streams.wire.events import Fix
 from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
@@ -77,6 +77,7 @@ class City:
             self._told: dict[str, bytes] = {}
             self._registry_records, self._registry_told_s = 0, -math.inf
             self._key_figures: tuple[tuple[int, ...], dict[str, float]] = (), {}
+            self._facilities: list[Facility] = []
 
     def history_is_read(self) -> None:
         """From now on viewers are told what comes; those who have looked meanwhile start afresh."""
@@ -129,6 +130,8 @@ class City:
         """Take over a row of a local day's rates that was ``sent_ms``; others are passed over. ``Malformed`` where the record is no row."""
         row = read_rate(value, sent_ms)
         with self.lock:
+            if row is None:
+                self.rates.enter_scanned(value)
             if row is None or not self.rates.enter(row):
                 return
             at_ms = self.stream_ms or sent_ms
@@ -239,19 +242,21 @@ class City:
         """What the views of rates (with the day's course of one enterprise, or the city's), outlets and the policy show."""
         with self.lock:
             policy, course = self.policies.newest if self.policies else None, self._course(enterprise_id)
-            rates = rates_view(self.rates.rows, policy, self._now_ms(), enterprise_id, self._network(policy), partial(self.registry.is_primary_brand, event_time_ms=self._now_ms()))
+            known, active = self._network(policy)
+            rates = rates_view(self.rates.rows, policy, self._now_ms(), enterprise_id, known, active, partial(self.registry.is_primary_brand, event_time_ms=self._now_ms()))
             note = None if course else NO_MINUTES if self.replaying else NO_COURSE
             return {
                 "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), self._now_ms()),
                 "policy": policy_view(policy),
             }  # fmt: skip
 
-    def _network(self, policy: Policy | None) -> dict[str, float]:
-        """The registry's key figures, counted anew where it or the hour is another."""
+    def _network(self, policy: Policy | None) -> tuple[dict[str, float], dict[str, int]]:
+        """The registry's key figures, counted anew where it or the hour is another; and how many of the facilities are active."""
         basis = (id(self.registry), id(policy), self._registry_records, self._now_ms() // HOUR_MS)
         if self._key_figures[0] != basis:
             self._key_figures = basis, network(self.registry, self._now_ms(), policy.pack.city.adcode if policy else None)
-        return self._key_figures[1]
+            self._facilities = [entry for entry in self.registry.valid(self._now_ms())["facility"] if isinstance(entry, Facility)]
+        return self._key_figures[1], active_facilities(self._facilities, self.rates.scanned, policy.days.date_of(self._now_ms())) if policy else {}
 
     def _course(self, enterprise_id: str) -> dict[str, Any] | None:
         if self.policies is None:

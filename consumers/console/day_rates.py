@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from streams.clock import DAY_MS, is_local_date
-from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, is_of_day
+from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, is_of_day, is_of_outlet
 from streams.wire.decode import Malformed, decoded
 
 DAYS = 30
 """So many days, the newest, are kept and drawn."""
 MOST_ENTERPRISES = 1_000
+MOST_SCANNED = 100_000
+"""So many outlets and facilities are known by their last scan."""
 MOST_PARCELS = 2**53
 """From there on browsers cannot count."""
 _SHARES = (*(f"{feature}_rate" for feature in (*RATES_OF, *SAID_OR_NOT)), "electronic_forecast", "green_forecast")
@@ -47,6 +49,15 @@ class DayRates:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
         self._names: dict[str, set[str]] = {}
+        self.scanned: dict[str, str] = {}
+        """By outlet or facility the last local date on which it was scanned at."""
+
+    def enter_scanned(self, value: bytes | None) -> None:
+        """Take over when an outlet or facility was last scanned at, if the row is about that."""
+        row = decoded(value or b"", _decode)
+        outlet_id, day = row.get("outlet_id"), row.get("date")
+        if is_of_outlet(row) and isinstance(outlet_id, str) and isinstance(day, str) and is_local_date(day) and (outlet_id in self.scanned or len(self.scanned) < MOST_SCANNED):
+            self.scanned[outlet_id] = max(day, self.scanned.get(outlet_id, ""))
 
     def enter(self, row: Row) -> bool:
         """Take over a row; False where a later one is known, or there are too many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from streams.policy.checks import is_share
@@ -14,17 +15,20 @@ from streams.registry.key_figures import TITLES
 from streams.words.terms import LANGUAGES
 
 
-def figures_view(policy: Policy | None, measured: Mapping[str, float], elsewhere: Iterable[str], day: str) -> list[dict[str, Any]]:
-    """A row for each figure that is measured or has a target, but for those that are shown ``elsewhere``, as of a local ``day``; a value of None: nobody reports it."""
+def figures_view(policy: Policy | None, measured: Mapping[str, float], elsewhere: Iterable[str], day: str, active: Mapping[str, float] = MappingProxyType({})) -> list[dict[str, Any]]:
+    """A row for each figure that is measured or has a target, but for those that are shown ``elsewhere``, as of a local ``day``; a value of None: nobody reports it.
+
+    ``active``: how many of what a figure counts are in use; a target is reached by these, as in the report.
+    """
     targets = policy.pack.targets if policy else {}
     names = [*TITLES, *(name for name in targets if name not in TITLES)]
     shown = [name for name in names if (name in measured or name in targets) and name not in elsewhere]
-    return [_figure(policy, name, measured.get(name), day) for name in shown]
+    return [_figure(policy, name, measured.get(name), day, active.get(name)) for name in shown]
 
 
-def _figure(policy: Policy | None, name: str, value: float | None, day: str) -> dict[str, Any]:
+def _figure(policy: Policy | None, name: str, value: float | None, day: str, active: float | None) -> dict[str, Any]:
     titles = dict(zip(("zh", "en"), TITLES.get(name, (name, name)), strict=True))
-    return {"figure": name, **titles, "is_share": is_share(name), "value": value, **standing(policy, name, value, day), **claims(policy, name)}
+    return {"figure": name, **titles, "is_share": is_share(name), "value": value, "active": active, **standing(policy, name, value if value is None or active is None else min(value, active), day), **claims(policy, name)}
 
 
 def standing(policy: Policy | None, name: str, value: float | None, day: str) -> dict[str, Any]:

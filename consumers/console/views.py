@@ -23,10 +23,10 @@ _OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "
 _FACILITY = ("id", "level", "enterprise_id", "township", "village", "lon", "lat")
 
 
-def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, now_ms: int, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({}), is_primary: Callable[[str], bool] = bool) -> dict[str, Any]:
+def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Policy | None, now_ms: int, enterprise_id: str = CITY_WIDE, network: Mapping[str, float] = MappingProxyType({}), active: Mapping[str, float] = MappingProxyType({}), is_primary: Callable[[str], bool] = bool) -> dict[str, Any]:
     """Each enterprise's shares of the newest local day, one's (or the city's) of the last days, the targets, those that have one first, and all other key figures.
 
-    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to at ``now_ms``; ``is_primary``: whether an enterprise is a primary brand.
+    ``rates`` are by (enterprise or ``*``, date); ``network``: what the registry comes to at ``now_ms``, ``active``: how many of that are in use; ``is_primary``: whether an enterprise is a primary brand.
     """
     dates = sorted({date for name, date in rates if name == CITY_WIDE})[-DAYS:]
     newest = dates[-1] if dates else None
@@ -51,7 +51,7 @@ def rates_view(rates: Mapping[tuple[str, str], Mapping[str, Any]], policy: Polic
 
     days = [(date, rates[enterprise_id, date]) for date in dates if (enterprise_id, date) in rates]
     return {
-        "date": newest, "measures": measures, "figures": figures_view(policy, network, shown.values(), today),
+        "date": newest, "measures": measures, "figures": figures_view(policy, network, shown.values(), today, active),
         "rows": [{"enterprise_id": name, "targets": held_against(name), **_shares(row, known)} for name, row in of_day],
         "days_of": enterprise_id, "days_targets": held_against(enterprise_id), "days": [{"date": date, **_shares(row, known)} for date, row in days],
     }  # fmt: skip

@@ -13,6 +13,7 @@ from streams.clock import HOUR_MS
 from streams.counts import MONTH_DAYS, is_of_outlet
 from streams.policy.policy import Policy
 from streams.registry.key_figures import LEVELS as MEASURES
+from streams.registry.key_figures import active_facilities
 from streams.registry.registry import Registry
 
 Row = dict[str, Any]
@@ -32,10 +33,10 @@ def network_on_map(policy: Policy, registry: Registry, rows: Iterable[Row], at_m
     active = {place for place, day in scanned.items() if first <= day <= last}
     facilities = [record for record in valid["facility"] if record.city in (None, city)]
     outlets = [record for record in valid["outlet"] if record.city in (None, city)]
-    levels = Counter(record.level for record in facilities)
+    levels, in_use = Counter(record.level for record in facilities), active_facilities(facilities, scanned, last)
     return {
         "levels": [
-            {"level": level, "number": levels[level], "active": sum(record.level == level and record.id in active for record in facilities) if scanned else None} for level in LEVELS
+            {"level": level, "number": levels[level], "active": in_use.get(MEASURES[level])} for level in LEVELS
         ],
         "outlets": len(outlets),
         "active": sum(record.id in active for record in outlets) if scanned else None,

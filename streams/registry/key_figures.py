@@ -15,10 +15,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from streams.clock import bound_ms
-from streams.counts import share
+from streams.counts import MONTH_DAYS, share
 from streams.registry.records import NEW_ENERGY, Facility, Outlet, Township, Vehicle
 from streams.registry.registry import Registry, validity_ms
 
@@ -136,6 +137,20 @@ def emission_standard(text: str) -> str:
     """
     match = _STANDARD.fullmatch(unicodedata.normalize("NFKC", text).strip().upper())
     return str(6 - match.groups().index(match[match.lastindex or 1])) if match else "other"
+
+
+def active_facilities(facilities: Iterable[Facility], scanned: Mapping[str, str], last: str) -> dict[str, int]:
+    """Measure → how many facilities of its level were scanned at on one of the 30 local days that end with ``last``; empty where nothing is known of scans.
+
+    ``scanned``: by outlet or facility the local date of its last scan. What is on record counts for a target as far as it is active.
+    """
+    if not scanned:
+        return {}
+    first = (date.fromisoformat(last) - timedelta(days=MONTH_DAYS - 1)).isoformat()
+    found = dict.fromkeys(LEVELS.values(), 0)
+    for facility in facilities:
+        found[LEVELS[facility.level]] += first <= scanned.get(facility.id, "") <= last
+    return found
 
 
 def _numbers(measures: Iterable[str]) -> dict[str, int]:

@@ -10,6 +10,9 @@ from consumers.console.city import City
 from consumers.console.course import DayCourse
 from consumers.console.views import city_rate, outlets_view, policy_view, rates_view
 from deploy.explain import explain
+from streams.clock import now_ms
+from streams.counts import outlet_row
+from streams.policy.checks import pack_record
 from streams.policy.reader import load_policy
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
@@ -57,6 +60,24 @@ def test_a_target_of_the_primary_brands_is_held_against_theirs_together():
     assert electronic("a", "b") == (350 / 400, "undated", "primary_brands")
     assert electronic("c") == (0.95, "met", "primary_brands")
     assert electronic() == (None, "unknown", "primary_brands"), "nobody is one"
+
+
+def test_what_is_on_record_counts_for_a_target_as_far_as_it_is_active():
+    """As in the report: of Wulong's facilities those with a scan in the last 30 days."""
+    city = City("wulong-2019")
+    source = load_policy("wulong-2019").pack.source
+    city.enter_policy(b"wulong-2019", pack_record([{"yaml": source["yaml"], "geojson": source.get("geojson", "")}]))
+    for number in range(12):
+        city.enter_registry(f"facility/T{number}".encode(), b'{"kind":"facility","id":"T%d","level":"township"}' % number)
+
+    def stations():
+        return next((one["value"], one["active"], one["status"]) for one in city.views()["rates"]["figures"] if one["figure"] == "township_stations")
+
+    assert stations() == (12, None, "met")
+    today = city.policies.newest.days.date_of(now_ms())
+    for number, day in enumerate([today] * 9 + ["2020-01-01", "no date", "9999-01-01"]):
+        city.enter_rate(json.dumps({**outlet_row("500156", f"T{number}", day), "revision": 1}).encode(), now_ms())
+    assert stations() == (12, 9, "undated")
 
 
 def test_nobody_else_is_held_against_a_target_of_the_primary_brands():
