@@ -134,7 +134,7 @@ class City:
                 self.rates.enter_scanned(value)
             if row is None or not self.rates.enter(row):
                 return
-            at_ms = self.stream_ms or sent_ms
+            at_ms = min((moment for moment in (self.stream_ms, sent_ms) if moment), default=None)  # a row of before a restart is of when it was sent
             if self.policies and at_ms:
                 self.course.enter(row, at_ms, self.policies.newest.days)
 

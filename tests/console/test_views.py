@@ -144,6 +144,18 @@ def test_the_register_is_as_of_now_and_strangers_are_on_no_file():
     assert [one["level"] for one in view["facilities"]] == ["hub"] and view["lines"] == [{"id": "l", "zones": ["z"], "vehicle_ids": ["v"]}]
 
 
+def test_rows_of_before_a_restart_are_of_when_they_were_sent():
+    """They are read together with what comes live, and are not all of the present minute."""
+    city = City("hohhot-2019")
+    source = load_policy("hohhot-2019").pack.source
+    city.enter_policy(b"hohhot-2019", pack_record([{"yaml": source["yaml"], "geojson": source.get("geojson", "")}]))
+    city.stream_ms = NOON
+    for hours in (3, 2, 0):
+        said = {"city": "150100", "enterprise_id": "*", "date": "2026-11-30", "window": "2026-11-30", "revision": 9 - hours, "accepted": 10, "electronic_rate": 0.9, "green_rate": None}
+        city.enter_rate(json.dumps(said).encode(), NOON - hours * 3_600_000 + (60_000 if hours == 0 else 0))
+    assert city.views()["rates"]["course"]["minutes"] == [9 * 60, 10 * 60, 12 * 60]
+
+
 def test_the_course_of_a_day_is_by_minute_with_its_forecast_and_incidents():
     days, course = load_policy("hohhot-2019").days, DayCourse()
     from_ms = days.bounds_ms("2026-11-30")[0]
