@@ -20,6 +20,8 @@ ACTIVE = ("unregistered_vehicle", "restricted_hours", "unfiled_outlet")
 ELSEWHERE = (110.0, 35.0)
 """Where the example zone lies if nobody says where."""
 HALF_DEG = 0.02
+LONGEST_NAME = 60
+"""Characters of a city's name."""
 _OWN_KEYS = {
     "nonstandard_vehicle": ["vehicles: {classes: [micro_van, light_van, truck]}", "allow: {body: [box]}"],
     "restricted_hours": [
@@ -40,7 +42,7 @@ _PACK = Template("""\
 # $name_zh（$name_en）政策包，由 policy new 写出，供编写时使用。A policy pack to start from.
 # 说明见 deploy/policy-guide.md。以 ## 开头的是说明；以 # 开头的条目删去 # 即生效。What begins with ## explains; entries that begin with # count once the # is gone.
 # 编写后检查 then check it: ./yicheng policy check $slug.yaml
-policy: $slug # 名称 the pack's name
+policy: "$slug" # 名称 the pack's name
 city: {adcode: "$adcode", name_zh: $quoted_zh, name_en: $quoted_en, timezone: Asia/Shanghai}
 document:
   title: 待填 # 文件标题 the document's title
@@ -145,6 +147,9 @@ def read_city(text: str) -> City:
     if len(parts) != len(City._fields):
         raise BadInput(f"--city: {text!r} is not the city's name in Chinese, its name in English and its division code{example}")
     city = City(*parts)
+    for part in parts:
+        if len(part) > LONGEST_NAME or not part.isprintable():
+            raise BadInput(f"--city: {part[:LONGEST_NAME]!r} is longer than {LONGEST_NAME} characters, or not on one line{example}")
     if not re.search("[\u4e00-\u9fff]", city.name_zh):
         raise BadInput(f"--city: {city.name_zh!r} is no name in Chinese{example}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z' .-]*", city.name_en):
@@ -156,7 +161,7 @@ def read_city(text: str) -> City:
 
 def write_pack(city: City, out: Path, centre: tuple[float, float] | None) -> list[Path]:
     """The pack, its zones and its test in a folder, which is made; ``BadInput`` where one of them is there already, and none is written."""
-    lon, lat = centre or ELSEWHERE
+    lon, lat = _inside(*(centre or ELSEWHERE))
     values = {"slug": city.slug, "adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en, "lon": f"{lon:g}", "lat": f"{lat:g}"}
     values |= {"quoted_zh": _quoted(city.name_zh), "quoted_en": _quoted(city.name_en), "letters": re.sub("[^A-Z]", "", city.name_en.upper())[:2], "ring": _ring(lon, lat)}
     values["rules"] = "\n".join(_rules())
@@ -175,6 +180,11 @@ def write_pack(city: City, out: Path, centre: tuple[float, float] | None) -> lis
 
 def _quoted(name: str) -> str:
     return msgspec.json.encode(name).decode()
+
+
+def _inside(lon: float, lat: float) -> tuple[float, float]:
+    """The centre of the square that a place is in, moved where the square would go beyond the end of degrees."""
+    return min(max(lon, HALF_DEG - 180), 180 - HALF_DEG), min(max(lat, HALF_DEG - 90), 90 - HALF_DEG)
 
 
 def _ring(lon: float, lat: float) -> str:

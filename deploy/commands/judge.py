@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ def judge(
     columns: ColumnsFile = None,
 ) -> None:
     """Judge recorded files with the same engine, without Kafka."""
-    from deploy.intake import accepted, account
+    from deploy.intake import account
     from deploy.judge import IDENTITY_KEY, judge_files
     from deploy.report.words import key_figure_lines
     from streams.files.record_columns import NAMES
@@ -48,9 +48,17 @@ def judge(
     asked = {NAMES[kind] for kind, files in (("gps", gps), ("scan", scans), ("heartbeat", heartbeats)) if files}
     for line in (*account(summary, asked), *key_figure_lines(summary)):
         say(line)
-    if not any(accepted(summary[name]) for name in NAMES.values()):
-        raise YichengError(f"none of {read} records could be judged; {out / 'rejects.jsonl'} has the reason for each" if read else "the files hold no record")
+    _refuse_nothing(summary, asked, out)
+
+
+def _refuse_nothing(summary: dict[str, Any], asked: set[str], out: Path) -> None:
+    """Fail where nothing was accepted at all, or nothing of a kind that was asked for."""
+    from deploy.intake import accepted
+
+    why = f"{out / 'rejects.jsonl'} has the reason for each"
+    read = {name: sum(outcomes.values()) for name, outcomes in summary.items() if name in asked}
+    if not any(accepted(summary[name]) for name in asked):
+        raise YichengError(f"none of {sum(read.values())} records could be judged; {why}" if any(read.values()) else "the files hold no record")
     for name in sorted(asked):
         if not accepted(summary[name]):
-            many = sum(summary[name].values())
-            raise YichengError(f"none of {many} {name} could be judged; {out / 'rejects.jsonl'} has the reason for each" if many else f"the files hold no {name}, which were asked for")
+            raise YichengError(f"none of {read[name]} {name} could be judged; {why}" if read[name] else f"the files hold no {name}, which were asked for")

@@ -8,8 +8,10 @@ from datetime import date
 from typing import Any, get_args
 
 import msgspec
+import re2
 
 from streams.errors import BadInput, nearest
+from streams.patterns import compile_pattern
 from streams.registry.records import Body, Energy, VehicleClass
 from streams.rules import RULES, judged
 
@@ -99,6 +101,19 @@ def list_problem(rule: Any) -> tuple[str, str] | None:
         if isinstance(given, list) and len(set(given)) < len(given):
             return key.partition(".")[0], f"{key} names {next(x for x in given if given.count(x) > 1)!r} twice"
     return None
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Why a pattern is refused."""
+    try:
+        compiled: Any = compile_pattern(pattern)
+    except ValueError as error:
+        return str(error)
+    try:
+        _, largest = compiled.possiblematchrange(8)
+    except re2.error:  # too many texts to tell the largest
+        return None
+    return None if largest else "a pattern that no number can match; write one such as [A-Z]{2}-[0-9]{5}, or leave it out"
 
 
 def exempts_everybody(rule: Any, calendars: Mapping[str, Iterable[Any]]) -> str | None:

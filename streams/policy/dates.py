@@ -15,6 +15,12 @@ class LocalDate(str):
     __slots__ = ()
 
 
+class Bound(str):
+    """When the validity of a pack begins or ends: a local date ``YYYY-MM-DD``, or an instant (``YYYY-MM-DDThh:mm``, local where it names no offset)."""
+
+    __slots__ = ()
+
+
 class PublishedDate(str):
     """A local date, or only as much of it as is known: ``YYYY``, ``YYYY-MM``, ``YYYY-MM-DD``."""
 

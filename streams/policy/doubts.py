@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from streams.clock import BEGINNING_MS, bound_ms
 from streams.errors import nearest
 from streams.policy.checks import KINDS
 from streams.policy.pack import Exemption, Pack, Rule
@@ -22,8 +24,9 @@ def doubts(pack: Pack) -> Iterator[str]:
     """What to tell the author of a pack."""
     if not re.fullmatch("[1-9][0-9]{5}", pack.city.adcode):
         yield f"city: adcode {pack.city.adcode!r} is no division code of six digits (GB/T 2260)"
-    in_force = pack.document.in_force
-    if in_force and (pack.valid_from or "") < in_force.from_:
+    in_force, timezone = pack.document.in_force, ZoneInfo(pack.city.timezone)
+    begins_ms = bound_ms(pack.valid_from, timezone, end=False) if pack.valid_from else BEGINNING_MS
+    if in_force and begins_ms < bound_ms(in_force.from_, timezone, end=False):
         yield f"valid_from {pack.valid_from or 'is not given'}: the pack is applied before its document is in force, {in_force.from_}"
     if not pack.rules:
         yield "rules is empty, so nothing is judged"

@@ -9,7 +9,7 @@ import msgspec
 from shapely.geometry.base import BaseGeometry
 
 from streams.clock import Duration
-from streams.policy.dates import DateRange, LocalDate, PublishedDate
+from streams.policy.dates import Bound, DateRange, LocalDate, PublishedDate
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.registry.registry import Subject
 from streams.rules import RULES
@@ -228,14 +228,14 @@ class Rule(Strict, kw_only=True):
         return int(max(self.min_duration, of_rule(self.parameters) if of_rule else 0))
 
 
-class Pack(Strict, kw_only=True):
-    """A policy pack; ``geometries`` holds its zones' polygons in file order, ``zone_names`` (zh, en) and ``zone_kinds`` by id, ``illustrative_zones`` those that are examples."""
+class WrittenPack(Strict, kw_only=True):
+    """The keys of a policy pack as its YAML gives them."""
 
     policy: str
     city: City
     document: Document
-    valid_from: str | None = None
-    valid_until: str | None = None
+    valid_from: Bound | None = None
+    valid_until: Bound | None = None
     continued: Continued | None = None
     identifier: Identifier | None = None
     lateness: Duration = Duration(600_000)
@@ -243,7 +243,14 @@ class Pack(Strict, kw_only=True):
     zones: str | None = None
     rules: list[Rule]
     stated_targets: dict[str, Target | float] = msgspec.field(name="targets", default_factory=dict)
-    credit: dict[str, Any] = {}
+
+
+class Pack(WrittenPack, kw_only=True):
+    """A policy pack with its zones: ``geometries`` holds polygons in file order, ``zone_names`` (zh, en) and ``zone_kinds`` by id, ``illustrative_zones`` those that are examples.
+
+    ``source``: the texts (``yaml``, ``geojson``) that it was read from.
+    """
+
     geometries: dict[str, BaseGeometry] = {}
     zone_names: dict[str, tuple[str, str]] = {}
     zone_kinds: dict[str, str] = {}

@@ -14,11 +14,19 @@ from streams.clock import bound_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_beside, read_small
 from streams.files.typed_yaml import YamlSource
-from streams.patterns import compile_pattern
-from streams.policy.checks import exempts_everybody, is_share, list_problem, number_problem, pack_record, parameter_problems, points_problem
+from streams.policy.checks import (
+    exempts_everybody,
+    is_share,
+    list_problem,
+    number_problem,
+    pack_record,
+    parameter_problems,
+    pattern_problem,
+    points_problem,
+)
 from streams.policy.claims import claim_problem, document_problem, exemptions, misplaced, misquotes, target_problem
 from streams.policy.doubts import doubts
-from streams.policy.pack import Pack, Rule, Target, ZoneKind
+from streams.policy.pack import Pack, Rule, Target, WrittenPack, ZoneKind
 from streams.policy.policy import Policy
 from streams.policy.scalars import read_scalar
 from streams.policy.zone_file import LONGEST_TEXT_BYTES
@@ -58,7 +66,7 @@ def load_policy(name_or_path: str, documents: Path | None = None) -> Policy:
     try:
         text = read_small(path)
     except ValueError as error:
-        raise BadInput(f"policy {path}: {error}; give the path of a policy pack") from None
+        raise BadInput(f"policy {path}: {error}; {_remedy(error, 'give the path of a policy pack')}") from None
     return parse_policy(text, str(path), lambda zones: read_beside(path, zones), documents)
 
 
@@ -83,13 +91,13 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     for measure, target in raw["targets"].items() if isinstance(raw.get("targets"), dict) else ():
         if isinstance(target, dict):  # alone, so that its line is known
             source.converted(target, Target, ("targets", measure))
-    pack: Pack = source.converted(raw, Pack)
+    pack = Pack(**msgspec.structs.asdict(source.converted(raw, WrittenPack)))
     source.check_names(pack)
     if pack.zones is not None:
         try:
             zones_text = read_zones(pack.zones)
         except ValueError as error:
-            raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read ({error}); it stands beside the pack") from None
+            raise source.bad(("zones",), f"zones file {pack.zones!r} cannot be read ({error}); {_remedy(error, 'it stands beside the pack')}") from None
         zones = read_zone_file(zones_text, pack.zones)
         if zones.adcode not in {None, pack.city.adcode}:
             raise source.bad(("zones",), f"{pack.zones} holds the zones of adcode {zones.adcode}, but the pack is for {pack.city.adcode} {pack.city.name_en}")
@@ -111,6 +119,11 @@ def parse_policy(text: str, where: str, read_zones: Any, documents: Path | None 
     return policy
 
 
+def _remedy(error: ValueError, otherwise: str) -> str:
+    """How to mend a file that could not be read."""
+    return "save it as UTF-8" if "UTF-8" in str(error) else otherwise
+
+
 def _is_there(data: Any, path: tuple[Any, ...]) -> bool:
     """Whether a path leads anywhere: a key whose value is null does not."""
     for step in path:
@@ -124,7 +137,7 @@ class _Source(YamlSource):
     """The YAML text of a pack, and what types cannot say of it."""
 
     def __init__(self, text: str, where: str) -> None:
-        super().__init__(text, where, Pack, "a policy pack", read_scalar, words=_ENUM_WORDS, hints=_HINTS)
+        super().__init__(text, where, WrittenPack, "a policy pack", read_scalar, words=_ENUM_WORDS, hints=_HINTS)
 
     def check_texts(self) -> None:
         """Whether all that quotes the pack stays small: each text, and whom a rule names as ``responsible`` together."""
@@ -221,7 +234,7 @@ class _Source(YamlSource):
         try:
             text = read_beside(documents / "-", pack.document.file)
         except ValueError as error:
-            raise self.bad(("document", "file"), f"the document {pack.document.file} cannot be read in {documents} ({error})") from None
+            raise self.bad(("document", "file"), f"the document {pack.document.file} cannot be read in {documents} ({error}); {_remedy(error, 'put its text there')}") from None
         for path, problem in misquotes(pack, text):
             raise self.bad(path, problem)
         return misplaced(pack, text)
@@ -251,7 +264,7 @@ class _Source(YamlSource):
                     raise self.bad((*path, *keys, "calendars"), f"calendar {name!r} is not defined{nearest(name, pack.calendars)}")
         if freeing := exempts_everybody(rule, pack.calendars):
             raise self.bad((*path, "exempt"), f"rule {rule.id}: exempt: {freeing} together exempt everybody whom the rule is about; leave the rule out, or name whom it frees")
-        if pattern := getattr(rule.parameters, "home_plate_pattern", None):
+        if (pattern := getattr(rule.parameters, "home_plate_pattern", None)) is not None:
             self._check_pattern((*path, "home_plate_pattern"), pattern)
         if judged(rule.rule) == "credit" and (found := points_problem(rule.parameters)):
             raise self.bad((*path, *found[0]), found[1])
@@ -261,10 +274,8 @@ class _Source(YamlSource):
             raise self.bad(path, "rule malformed_identifier needs the pack's identifier.pattern")
 
     def _check_pattern(self, path: tuple[Any, ...], pattern: str) -> None:
-        try:
-            compile_pattern(pattern)
-        except ValueError as error:
-            raise self.bad(path, f"{path[-1]} {beginning(pattern, 80)!r} is {error}") from None
+        if problem := pattern_problem(pattern):
+            raise self.bad(path, f"{path[-1]} {beginning(pattern, 80)!r} is {problem}")
 
 
 def _texts(held: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:

@@ -16,6 +16,8 @@ from streams.wire.ids import NO_ID, NO_TEXT, is_id
 _WGS84 = re.compile(r"(.*[:/])?(CRS84|EPSG[:/]+([\d.]+[:/])?4326|WGS ?84)", re.IGNORECASE)
 _CGCS2000 = re.compile(r".*EPSG[:/]+([\d.]+[:/])?(4490|4479|4480)", re.IGNORECASE)
 _MERCATOR_RADIUS_M = 6_378_137.0
+_KEYS = re.compile(r'[{}]|(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?')
+"""Where objects of a JSON text begin and end, and its texts; those before a colon are keys."""
 
 
 LONGEST_TEXT_BYTES = 2_000
@@ -42,6 +44,7 @@ def read_zones(text: str, where: str) -> Zones:
             raise KeyError("type")
     except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
         raise BadInput(f"{where}: not a GeoJSON FeatureCollection") from None
+    _check_keys(text, where)
     found = Zones({}, {}, {}, set(), warnings=[])
     if "adcode" in collection:
         try:
@@ -54,6 +57,22 @@ def read_zones(text: str, where: str) -> Zones:
     for number, feature in enumerate(features, 1):
         _add(found, feature, number, text, where)
     return found
+
+
+def _check_keys(text: str, where: str) -> None:
+    """Refuse keys that are given twice, of which readers take one or the other; the text is JSON."""
+    objects: list[dict[str, int]] = []
+    for token in _KEYS.finditer(text):
+        if token[0] == "{":
+            objects.append({})
+        elif token[0] == "}":
+            objects.pop()
+        elif token["colon"]:
+            key = msgspec.json.decode(token["text"], type=str)
+            if key in objects[-1]:
+                line, first = (text.count("\n", 0, place) + 1 for place in (token.start(), objects[-1][key]))
+                raise BadInput(f"{where}:{line}: key {key[:80]!r} is given twice{f' (first in line {first})' if first != line else ''}; leave one out")
+            objects[-1][key] = token.start()
 
 
 def _add(found: Zones, feature: Any, number: int, text: str, where: str) -> None:
@@ -118,15 +137,18 @@ def _check_crs(held: dict[str, Any], where: str, found: Zones) -> None:
 
 def _check_positions(geometry: BaseGeometry, what: str, found: Zones) -> None:
     """Refuse positions that are no degrees, or longitudes and latitudes that have changed places; warn of zones abroad."""
+    abroad = None
     for x, y in shapely.get_coordinates(geometry).tolist():
         if _in_china(x, y):
             continue
         on_earth = abs(x) <= 180 and abs(y) <= 90
         meant = _meant(x, y)
         if meant is None and on_earth:
-            found.warnings.append(f"{what} lies at {x:g}, {y:g}, outside China; are these WGS-84 degrees, longitude first?")
-            return
+            abroad = abroad or (x, y)
+            continue
         raise BadInput(f"{what} lies at {x:g}, {y:g}: {meant or 'not degrees; projected?'}; positions are WGS-84 degrees, longitude first")
+    if abroad:
+        found.warnings.append(f"{what} lies at {abroad[0]:g}, {abroad[1]:g}, outside China; are these WGS-84 degrees, longitude first?")
 
 
 def _meant(x: float, y: float) -> str | None:

@@ -62,6 +62,7 @@ def test_an_officer_finds_it_among_what_is_unanswered_and_decides_it(site, watch
     page.click("[data-action=rejected]")
     page.wait_for_selector("#panel .answers .chip.rejected")
     page.wait_for_selector("[data-action=acknowledged]")
-    assert page.locator("#list [data-incident]").count() == 0 and page.locator("#panel-head .chip.objected").count() == 0
+    page.wait_for_function("() => !document.querySelector('#list [data-incident]')")
+    assert page.locator("#panel-head .chip.objected").count() == 0
     assert site.sent[-1]["objection"] == OBJECTION and site.sent[-1]["reason"] == "the pass ended in May"
     watched.check()

@@ -1,15 +1,19 @@
 """Packs that do not come from us: small, plain, inside their folder, and with patterns that cost no more than the text they are held against."""
 
+import io
 import json
 import os
+import sys
 import time
 
 import pytest
 from conftest import ROOT
 
+from deploy.commands.printed import print_text, say
 from streams.errors import BadInput
 from streams.patterns import compile_pattern
 from streams.policy.reader import decode_policy, load_policy, parse_policy
+from streams.policy.wording import document_words
 from streams.registry.files import load_registry
 
 PACK = load_policy("hohhot-2019").pack.source
@@ -208,3 +212,133 @@ def test_our_own_packs_and_patterns_still_match():
     assert compile_pattern("HH-[0-9]{5}").fullmatch("HH-00012") and not compile_pattern("HH-[0-9]{5}").fullmatch("HH-000123")
     for path in sorted((ROOT / "streams" / "policies").glob("*.yaml")):
         load_policy(str(path))
+
+
+FRAME = """policy: frame
+city: {adcode: "150100", name_zh: 甲市, name_en: City, timezone: Asia/Shanghai}
+document: {title: 办法, file: f.txt}
+valid_from: 2024-12-01
+rules: []
+"""
+"""A pack without zones."""
+
+
+@pytest.mark.parametrize("given", ["geometries: {core: x}", "zone_kinds: {core: restricted}", "zone_names: {core: [a, b]}", "source: {yaml: x}", "illustrative_zones: [core]", "credit: {a: 1}"])
+@pytest.mark.parametrize("text", [FRAME, PACK["yaml"]], ids=["without zones", "with zones"])
+def test_what_yicheng_itself_holds_of_a_pack_is_no_key(text, given):
+    key = given.partition(":")[0]
+    with pytest.raises(BadInput, match=f"^pack.yaml:[0-9]+: unknown key '{key}'"):
+        parse(f"{text}\n{given}\n")
+
+
+def test_only_keys_that_a_pack_may_have_are_named_as_known():
+    with pytest.raises(BadInput) as caught:
+        parse(FRAME + "xxxxxxx: 1\n")
+    known = set(one_line(caught).partition("known: ")[2].split(", "))
+    assert known == {"policy", "city", "document", "valid_from", "valid_until", "continued", "identifier", "lateness", "calendars", "zones", "rules", "targets"}
+
+
+def zones_of(ring):
+    zones = json.loads(PACK["geojson"])
+    zones["features"][0]["geometry"] = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    return json.dumps(zones)
+
+
+@pytest.mark.parametrize("bad", [[500, 50], [13_500_000, 50], [40, 99], [40, 111]], ids=str)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_corner_that_cannot_be_is_refused_behind_others_that_are_abroad(bad, before):
+    ring = [[10, 50], [20, 50], [20, 60], [10, 60]]
+    with pytest.raises(BadInput) as caught:
+        parse_policy(PACK["yaml"], "pack.yaml", lambda _: zones_of([*ring[:before], bad, *ring[before:]]))
+    assert f"hohhot.geojson:1: zone 'core' (feature 1) lies at {bad[0]:g}, {bad[1]:g}: " in one_line(caught)
+
+
+def test_a_zone_abroad_is_warned_of_once():
+    warnings = parse_policy(PACK["yaml"], "pack.yaml", lambda _: zones_of([[111, 40], [10, 50], [20, 50], [20, 60]])).warnings
+    assert [warning.partition(") ")[2] for warning in warnings if "outside China" in warning] == ["lies at 10, 50, outside China; are these WGS-84 degrees, longitude first?"]
+
+
+@pytest.mark.parametrize(
+    ("first", "key"),
+    [('"features"', "features"), ('"geometry"', "geometry"), ('"id"', "id"), ('"coordinates"', "coordinates"), ('"type"', "type"), ('"x{": "}", "x{"', "x{"), ('"\\u0069d"', "id")],
+)
+def test_a_key_of_zones_that_is_given_twice_is_refused_where_it_stands(first, key):
+    words = f'"{key}":' if key != "x{" else '"kind":'
+    text = json.dumps(json.loads(PACK["geojson"]), indent=1).replace(words, f"{first}: [],\n{words}", 1)
+    line = text.partition(f"{first}: []")[0].count("\n") + 1
+    with pytest.raises(BadInput) as caught:
+        parse_policy(PACK["yaml"], "pack.yaml", lambda _: text)
+    assert f"hohhot.geojson:{line + (key != 'x{')}: key {key!r} is given twice" in one_line(caught)
+
+
+def test_many_keys_of_zones_are_looked_through_at_once():
+    text = PACK["geojson"].replace('"features"', f'"other": {json.dumps([{"a": 1, "b": 2}] * 40_000)}, "features"', 1)
+    started = time.monotonic()
+    assert parse_policy(FRAME + "zones: zones.geojson\n", "pack.yaml", lambda _: text).zone_kinds
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("written", ["2024-12-01", "20241201", "2024.12.1", "2024/12/1", "2024年12月1日"])
+def test_dates_are_said_in_words_however_they_are_written(written):
+    text = FRAME.replace("valid_from: 2024-12-01", f"valid_from: {written}\nvalid_until: {written} 08:30").replace("f.txt", f"f.txt, published: {written}")
+    said = document_words(parse(text).pack)
+    assert "自2024年12月1日起" in said.validity.zh and "from 1 December 2024 until 1 December 2024 08:30" in said.validity.en
+    assert "2024年12月1日公布" in said.dates.zh and "ublished 1 December 2024" in said.dates.en
+
+
+@pytest.mark.parametrize("day", ["2024-02-31", "2023-02-29", "20240431", "0000", "0000-01-01", "２０２４"])
+def test_a_document_is_published_on_a_day_of_the_calendar(day):
+    with pytest.raises(BadInput, match=f"^pack.yaml:3: published: date '{day}' is not YYYY"):
+        parse(FRAME.replace("f.txt", f"f.txt, published: {day}"))
+
+
+@pytest.mark.parametrize("given", ["2024-02-31", "20240231", "2024-13", "[2024]", "{a: b}", "soon"])
+@pytest.mark.parametrize("key", ["valid_from", "valid_until"])
+def test_a_pack_is_valid_between_days_of_the_calendar(key, given):
+    with pytest.raises(BadInput, match=f"^pack.yaml:[45]: {key}: .* date"):
+        parse(FRAME.replace("valid_from: 2024-12-01", f"{key}: {given}"))
+
+
+@pytest.mark.parametrize(
+    ("begins", "early"),
+    [("2024-01-01", True), ("20240101", True), ("2024年11月30日", True), ("2024-11-30T15:59:00Z", True), ("2024-11-30T16:00:00Z", False), ("2024.12.1", False), ("20241201", False)],
+)
+def test_a_pack_that_begins_before_its_document_is_doubted_however_the_days_are_written(begins, early):
+    text = FRAME.replace("2024-12-01", begins).replace("f.txt", "f.txt, in_force: {from: 20241201}")
+    assert any("before its document is in force, 2024-12-01" in warning for warning in parse(text).warnings) is early
+
+
+@pytest.mark.parametrize("pattern", ["", "^$", "()", "a{0}", "(?:)*"])
+@pytest.mark.parametrize("place", ["identifier", "home plate"])
+def test_a_pattern_that_no_number_can_match_is_refused(pattern, place):
+    rule = f'rules: [{{rule: unrecognised_foreign_plate, id: f, clause: x, severity: warning, home_plate_pattern: "{pattern}"}}]'
+    text = FRAME + f'identifier: {{pattern: "{pattern}"}}\n' if place == "identifier" else FRAME.replace("rules: []", rule)
+    with pytest.raises(BadInput, match="^pack.yaml:[56]: .*pattern '.*' is a pattern that no number can match; write one such as "):
+        parse(text)
+
+
+@pytest.mark.parametrize("pattern", ["[京沪]?", ".*", "a*", r"\\C*", r"\\pL{1,9}|", "^.+$"])
+def test_a_pattern_that_some_number_matches_is_taken(pattern):
+    assert parse(FRAME + f'identifier: {{pattern: "{pattern}"}}\n').identifier
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16"])
+@pytest.mark.parametrize("what", ["pack", "zones", "document"])
+def test_what_is_in_another_encoding_is_to_be_saved_as_utf_8(tmp_path, what, encoding):
+    path = pack_in(tmp_path)
+    files = {"pack": path, "zones": tmp_path / "zones" / "hohhot.geojson", "document": tmp_path / load_policy("hohhot-2019").pack.document.file}
+    texts = {"pack": path.read_text("utf-8"), "zones": PACK["geojson"], "document": "呼和浩特市"}
+    for name, file in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(texts[name], encoding if name == what else "utf-8")
+    with pytest.raises(BadInput, match="not UTF-8.*; save it as UTF-8$"):
+        load_policy(str(path), tmp_path)
+
+
+def test_what_a_terminal_cannot_show_is_written_as_an_escape(monkeypatch):
+    held = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(held, encoding="latin-1"))
+    say("京é")
+    print_text("甲\n")
+    sys.stdout.flush()
+    assert held.getvalue() == b"\\u4eac\xe9\n\\u7532\n"

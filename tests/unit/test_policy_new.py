@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT
 
 from deploy.explain import explain
@@ -109,3 +110,26 @@ def test_a_folder_that_is_none_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"^--out .*file: .*; give the name of a folder$"):
         write_pack(read_city(CITY), tmp_path / "file", None)
+
+
+@pytest.mark.parametrize("name", ["null", "Null", "No", "yes", "y", "Off", "true"])
+def test_a_city_may_be_called_as_yaml_calls_something_else(tmp_path, name):
+    pack, *_ = write_pack(read_city(f"市{{,{name},110100"), tmp_path, None)
+    assert load_policy(str(pack)).name == name.lower() == yaml.safe_load(pack.read_text("utf-8"))["policy"]
+
+
+@pytest.mark.parametrize("city", ["市\nx: 1,Null,110100", "市\u2028x,Null,110100", f"市,{'a' * 129},110100", f"{'市' * 700},Null,110100"])
+def test_a_name_that_would_break_the_pack_is_one_clear_line(city):
+    with pytest.raises(BadInput, match="^--city: .* is longer than 60 characters, or not on one line; say it as in ") as caught:
+        read_city(city)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("at", [(-180.0, -90.0), (180.0, 90.0), (-180.0, 0.0), (111.66, 90.0)])
+def test_a_square_at_the_end_of_degrees_stays_on_earth(tmp_path, at):
+    pack, zones, test = write_pack(read_city(CITY), tmp_path, at)
+    policy = load_policy(str(pack))
+    west, south, east, north = policy.pack.geometries["example"].bounds
+    assert -180 <= west < east <= 180 and -90 <= south < north <= 90 and west <= at[0] <= east and south <= at[1] <= north
+    inside = [float(text) for text in re.search(r"IN_ZONE = \((.*?)\)", test.read_text("utf-8"))[1].split(", ")]
+    assert west < inside[0] < east and south < inside[1] < north and zones.exists()
