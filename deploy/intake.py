@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -82,7 +81,6 @@ class Intake:
         return lambda done: self._progress.update(task, completed=done)
 
     def _refuse(self, kind: str, file: str, line: int, reason: str, event_id: str | None, error: str) -> None:
-        file = os.fsencode(file).decode("utf-8", "backslashreplace")  # names of files may be any bytes
         row = {"reason": reason, "event_id": event_id, "line": line, "file": file, "error": error}
         self._rejects.write(orjson.dumps(row) + b"\n")
         if self.first_refusal is None and reason not in {LATE, DUPLICATE}:

@@ -46,7 +46,7 @@ def _names_a_separator(line: str) -> bool:
 def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
     """The heading and every row that is not blank, each with as many cells as the heading.
 
-    ``lines`` end as they do in the file. ``BadInput`` names the line of a heading given twice, of a row with more or fewer
+    ``lines`` end as they do in the file; spaces after a separator say nothing. ``BadInput`` names the line of a heading given twice, of a row with more or fewer
     cells, of a quote that never closes or closes in the middle of a cell, and of a cell beyond 131,072 characters.
     """
     heading: list[str] | None = None
@@ -78,7 +78,7 @@ def _rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
             begun.append(line)
             yield line
 
-    reader = csv.reader(remembered(), delimiter=separator, strict=True)
+    reader = csv.reader(remembered(), delimiter=separator, skipinitialspace=True, strict=True)
     line = 1
     while True:
         try:

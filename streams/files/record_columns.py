@@ -24,10 +24,16 @@ KEYS = {"gps": "vehicle_id", "scan": "waybill_id", "heartbeat": "subject"}
 """The kinds of records, and the field that is their key on Kafka."""
 NAMES = {"gps": "fixes", "scan": "scans", "heartbeat": "heartbeats"}
 """What several of each kind are called."""
-_TRUE, _FALSE = {"true", "1", "yes", "y", "t", "是"}, {"false", "0", "no", "n", "f", "否"}
+_NOTHING = ("none", "NaN", "NaT", r"\N", "N/A", "#N/A", "<NA>", "(null)", "<null>")
+ABSENT = frozenset(NULLS | {form(word) for word in _NOTHING for form in (str, str.lower, str.upper, str.capitalize)})
+"""What stands for an absent value in a cell: nothing, and what databases and pandas write for it."""
+_TRUE, _FALSE = {"true", "1", "1.0", "yes", "y", "t", "是"}, {"false", "0", "0.0", "no", "n", "f", "否"}
 _WHOLE = re.compile(r"[+-]?\d{1,19}(\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _MOST_WHOLE = 2**62
+_LONGEST_DAY = len("2024-05-07")
+"""Of a day in ISO forms without a time: 2024-05-07, 20240507, 2024-W19-2."""
+_SOME_TIME = dt.datetime(2024, 5, 7, 12, 34, 56, tzinfo=dt.UTC)
 Cell = Callable[[str], Any]
 
 
@@ -50,13 +56,13 @@ def read_mapping(path: Path) -> Mapping_:
     try:
         text = read_small(path)
     except ValueError as error:
-        raise BadInput(f"--columns {path}: {error}") from None
+        raise BadInput(f"--columns {path}: {error}{'; save it as UTF-8' if 'UTF-8' in str(error) else ''}") from None
     data, lines = read_yaml(text, str(path))
     if not isinstance(data, dict) or not data:
         raise BadInput(f"{path}:1: a mapping has lines such as  lon: 经度  or  event_time_ms: {{column: 时间, format: iso}}")
-    known = {name for kind in KINDS.values() for name in typed_fields(kind)}
-    if not known & set(data) and all(isinstance(field, str) and field in known for field in data.values()):
-        data, lines = {field: column for column, field in data.items()}, {(field,): lines[column,] for column, field in data.items()}
+    known = {name: typed for kind in KINDS.values() for name, typed in typed_fields(kind).items()}
+    if not known.keys() & set(data) and all(isinstance(field, str) and field in known for field in data.values()):
+        data, lines = _turned(data, lines, path)
     found: Mapping_ = {}
     for field, given in data.items():
         where = f"{path}:{lines[field,]}"
@@ -69,8 +75,41 @@ def read_mapping(path: Path) -> Mapping_:
             raise BadInput(f"{where}: {field}: {error}") from None
         if (source.column is None) == (source.value is None):
             raise BadInput(f"{where}: {field} comes from a column or is one value: give one of them")
+        if problem := _problem(field, known[field], source):
+            raise BadInput(f"{where}: {field}: {problem}")
         found[field] = source
     return found
+
+
+def _turned(data: dict[str, str], lines: Mapping[Any, int], path: Path) -> tuple[dict[str, Any], dict[Any, int]]:
+    """A mapping of columns to fields as one of fields to columns, with its lines; ``BadInput`` where two columns are one field."""
+    columns: dict[str, Any] = {}
+    for column, field in data.items():
+        if field in columns:
+            raise BadInput(f"{path}:{lines[column,]}: {field} is given twice, by the columns {columns[field]!r} and {column!r}; leave one out")
+        columns[field] = column
+    return columns, {(field,): lines[column,] for field, column in columns.items()}
+
+
+def _problem(field: str, typed: Cell, source: Source) -> str | None:
+    """What is wrong with a field's source, whatever the table holds."""
+    if _is_time(field) and source.format not in {"ms", "s", "iso"} and not _tells_days(source.format):
+        return f"format {source.format!r} is not ms, s or iso, nor one of strptime directives such as %Y-%m-%d %H:%M:%S that tell year, month and day, each once"
+    if source.value is not None and typed in _CELLS.values() and isinstance(_reader(typed, field, source)(source.value), str | None):
+        return f"value {source.value!r} is {f'no time of format {source.format}' if _is_time(field) else 'no number' if typed is not _truth else 'neither true nor false'}"
+    return None
+
+
+def _is_time(field: str) -> bool:
+    return field.endswith("_time_ms")
+
+
+def _tells_days(form: str) -> bool:
+    """Whether times written by a format of ``strptime`` can be read again, at least their days."""
+    try:
+        return dt.datetime.strptime(_SOME_TIME.strftime(form), form).date() == _SOME_TIME.date()  # noqa: DTZ007
+    except (ValueError, re.error):
+        return False
 
 
 def typed_fields(kind: Any, prefix: str = "") -> dict[str, Cell]:
@@ -132,7 +171,7 @@ class Columns:
             if field not in fields:
                 continue
             if source.column is None:
-                self._values.append((field.split("."), fields[field](source.value or "")))
+                self._values.append((field.split("."), _reader(fields[field], field, source)(source.value or "")))
             elif source.column in places:
                 self._cells.append((field.split("."), places[source.column], _reader(fields[field], field, source)))
             else:
@@ -150,7 +189,7 @@ class Columns:
         for path, value in self._values:
             _put(record, path, value)
         for path, place, read in self._cells:
-            if (cell := cells[place]) not in NULLS and (value := read(cell)) is not None:
+            if (cell := cells[place]) not in ABSENT and (value := read(cell)) is not None:
                 _put(record, path, value)
         return record
 
@@ -166,17 +205,21 @@ def _put(record: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _reader(typed: Cell, field: str, source: Source) -> Cell:
-    if field.endswith("_time_ms") and source.format != "ms":
+    if _is_time(field) and source.format != "ms":
         return lambda cell: _moment_ms(cell, source)
     if source.times is not None:
         factor = source.times
-        return lambda cell: _times(_number(cell), factor, cell)
+        return lambda cell: _times(_number(cell), factor, cell, is_whole=typed is _whole)
     return typed
 
 
-def _times(value: Any, factor: float, cell: str) -> Any:
+def _times(value: Any, factor: float, cell: str, *, is_whole: bool) -> Any:
     product = value * factor if isinstance(value, float) else value
-    return cell if isinstance(product, float) and not math.isfinite(product) else product
+    if not isinstance(product, float):
+        return product
+    if not math.isfinite(product) or (is_whole and abs(product) > _MOST_WHOLE):
+        return cell
+    return round(product) if is_whole else product
 
 
 def _moment_ms(cell: str, source: Source) -> Any:
@@ -184,6 +227,8 @@ def _moment_ms(cell: str, source: Source) -> Any:
     try:
         if source.format == "s":
             return _whole(str(round(float(cell) * 1000))) if _NUMBER.fullmatch(cell) else cell
+        if source.format == "iso" and len(cell) <= _LONGEST_DAY:
+            return cell  # a day is no moment
         moment = dt.datetime.fromisoformat(cell) if source.format == "iso" else dt.datetime.strptime(cell, source.format)  # noqa: DTZ007
         return round((moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(source.timezone))).timestamp() * 1000)
     except (ValueError, OverflowError):

@@ -19,10 +19,12 @@ import msgspec
 import orjson
 
 from streams.errors import BadInput
+from streams.files.byte_pieces import Pieces, Stream, lines
 from streams.files.csv_rows import first_words, read_rows, separator_of
+from streams.files.encodings import not_utf8
 from streams.files.json_array import elements
 from streams.files.record_columns import KEYS, KINDS, NAMES, Columns, Mapping_, remapped, typed_fields
-from streams.files.text_files import PACKED_SUFFIXES, STDIN, Heard, Pieces, Stream, not_utf8, open_text, read_pieces
+from streams.files.text_files import PACKED_SUFFIXES, STDIN, Heard, escaped, on_disk, open_text, read_pieces
 from streams.wire.events import Fix
 
 MOST_LINE_BYTES = 1_000_000
@@ -37,7 +39,7 @@ Records = Iterator[tuple[int, bytes | None]]
 
 
 class RecordFile(NamedTuple):
-    """One file: its name, the kind of its records (a key of ``KINDS``), and the records in file order."""
+    """One file: its name (``escaped``), the kind of its records (a key of ``KINDS``), and the records in file order."""
 
     name: str
     kind: str
@@ -57,19 +59,19 @@ class How(msgspec.Struct, frozen=True):
 def open_records(paths: Sequence[str | Path], how: How) -> Iterator[RecordFile]:
     """The files at paths one after the other; of folders those inside, in order of their names.
 
-    In a folder, what is in no format known here, or of another kind than is asked for, is passed over. ``BadInput`` for
-    anything else that cannot be read, and for a folder with nothing to read.
+    In a folder, what is in no format known here, or of another kind than is asked for, no file or hidden, is passed over.
+    ``BadInput`` for anything else that cannot be read, and for a folder with nothing to read.
     """
-    for path in map(str, paths):
-        if path == STDIN or not Path(path).is_dir():
+    for path in (escaped(str(path)) for path in paths):
+        if path == STDIN or not Path(on_disk(path)).is_dir():
             found = _open(path, how)
             if found is None:
                 raise BadInput(f"{path}: unknown format {Path(path).suffix or '(no ending)'!r}; known: {', '.join(FORMATS)}, alone or with {', '.join(PACKED_SUFFIXES)}")
             yield found
             continue
         opened = 0
-        for name in _inside(path):
-            found = _open(name, how, in_folder=True)
+        for name, is_readable in _inside(path):
+            found = _open(name, how, in_folder=True) if is_readable else None
             if found is None:
                 how.on_passed_over(name)
                 continue
@@ -79,17 +81,31 @@ def open_records(paths: Sequence[str | Path], how: How) -> Iterator[RecordFile]:
             raise BadInput(f"{path}: no file of {NAMES[how.kind] if how.kind else 'records'} in this folder; known: {', '.join(FORMATS)}")
 
 
-def _inside(folder: str) -> Iterator[str]:
-    for home, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        for name in sorted(files):
-            if not name.startswith(".") and _ending(name) in FORMATS and (Path(home) / name).is_file():
-                yield str(Path(home) / name)
+def _inside(folder: str) -> Iterator[tuple[str, bool]]:
+    """Whatever a folder and those in it hold, and whether it is a file that may hold records. Links to folders are followed, each folder once."""
+    seen = set[tuple[int, int]]()
+    for home, folders, files in os.walk(on_disk(folder), onerror=_not_listed, followlinks=True):
+        found = Path(home).stat()
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        hidden = [name for name in folders if name.startswith((".", "__MACOSX"))]
+        folders[:] = sorted(set(folders) - set(hidden))
+        for name in sorted(files + hidden):
+            path = os.path.join(home, name)  # noqa: PTH118  a Path loses the ./ that was given
+            yield escaped(path), not name.startswith((".", "__MACOSX")) and _ending(name) in FORMATS and os.path.isfile(path)  # noqa: PTH113  which never raises
+
+
+def _not_listed(error: OSError) -> None:
+    raise BadInput(f"{escaped(str(error.filename))}: the folder cannot be listed: {error.strerror}; let it be read, or give its files by name")
 
 
 def _ending(name: str) -> str:
     path = Path(name.lower())
-    return Path(path.stem).suffix if path.suffix in PACKED_SUFFIXES else path.suffix
+    while path.suffix in PACKED_SUFFIXES:
+        path = path.with_suffix("")
+    return path.suffix
 
 
 def _open(name: str, how: How, *, in_folder: bool = False) -> RecordFile | None:
@@ -115,16 +131,16 @@ def _open(name: str, how: How, *, in_folder: bool = False) -> RecordFile | None:
 
 def _format(name: str, sample: bytes, how: How, *, in_folder: bool) -> str | None:
     """The format that a file's beginning shows, else the one that its name promises."""
-    lines = [line.strip() for line in sample.split(b"\n", 100)[:100] if line.strip()]
-    first, promised = lines[0] if lines else b"", FORMATS.get(_ending(name))
+    begun = [line.strip() for line in sample.split(b"\n", 100)[:100] if line.strip()]
+    first, promised = begun[0] if begun else b"", FORMATS.get(_ending(name))
     if first.lower().startswith(b"geolife trajectory"):
         return "geolife"
     if first.startswith(b"["):
         return "array"
-    if first.startswith(b"{") or (promised != "csv" and any(line.startswith(b"{") for line in lines)):
+    if first.startswith(b"{") or (promised != "csv" and any(line.startswith(b"{") for line in begun)):
         return "jsonl"
     heading = _heading(sample)
-    if in_folder and promised in {"csv", "tdrive"} and lines and not _TDRIVE.match(first) and not _names_a_key(heading, how):
+    if in_folder and promised in {"csv", "tdrive"} and begun and not _TDRIVE.match(first) and not _names_a_key(heading, how):
         return None  # notes, labels, tables about something else
     if promised == "csv" or (promised in {None, "tdrive"} and _fields_in(heading, how)):
         return "csv"
@@ -177,12 +193,12 @@ def _keys(sample: bytes) -> set[str]:
 
 
 def _jsonl(name: str, pieces: Pieces, kind: str, how: How) -> Records:
-    lines = _lines(pieces)
+    found = lines(pieces, MOST_LINE_BYTES)
     if how.mapping is None:
-        yield from lines
+        yield from found
         return
     columns: dict[tuple[str, ...], Columns] = {}
-    for number, line in lines:
+    for number, line in found:
         yield number, line and _mapped(line, columns, kind, how.mapping, name, number)
 
 
@@ -191,27 +207,6 @@ def _mapped(line: bytes, columns: dict[tuple[str, ...], Columns], kind: str, map
         return orjson.dumps(remapped(orjson.loads(line), columns, kind, mapping, name, f"{Path(name).stem}-{number}"))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return line
-
-
-def _lines(pieces: Pieces) -> Records:
-    """The lines that are not blank, without their ends. A line that is too long is never held as a whole."""
-    number, rest, dropping = 0, b"", False
-    for piece in pieces:
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            number += 1
-            if dropping or len(line) > MOST_LINE_BYTES:
-                dropping = False
-                yield number, None
-            elif line := line.strip():
-                yield number, line
-        if len(rest) > MOST_LINE_BYTES:
-            rest, dropping = b"", True
-    if dropping:
-        yield number + 1, None
-    elif rest := rest.strip():
-        yield number + 1, rest
 
 
 def _array(name: str, pieces: Pieces, kind: str, how: How) -> Records:
@@ -248,7 +243,7 @@ def _text_lines(name: str, pieces: Pieces) -> Iterator[str]:
 
 
 def _tdrive(name: str, pieces: Pieces) -> Records:
-    for number, line in _lines(pieces):
+    for number, line in lines(pieces, MOST_LINE_BYTES):
         try:
             taxi, moment, lon, lat = (line or b"").decode().split(",")
             local = dt.datetime.strptime(moment, "%Y-%m-%d %H:%M:%S").replace(tzinfo=_BEIJING)
@@ -264,9 +259,11 @@ def _geolife(name: str, pieces: Pieces) -> Records:
     user, _, trip = path.name.partition(".")[0].partition("_")
     if path.parent.name.lower() == "trajectory" and path.parent.parent.name:
         user, trip = path.parent.parent.name, path.name.partition(".")[0]
-    for number, line in _lines(pieces):
-        if number <= 6:
+    is_heading = True
+    for number, line in lines(pieces, MOST_LINE_BYTES):
+        if is_heading and number <= 6 and (line or b"").count(b",") != 6:
             continue
+        is_heading = False
         try:
             lat, lon, _, _, _, day, moment = (line or b"").decode().split(",")
             utc = dt.datetime.strptime(f"{day} {moment}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=dt.UTC)

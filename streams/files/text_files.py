@@ -10,58 +10,67 @@ import codecs
 import gzip
 import io
 import lzma
+import os
+import re
 import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import zstandard
 
 from streams.errors import BadInput
+from streams.files.byte_pieces import SAMPLE_BYTES, Pieces, Stream, head
+from streams.files.encodings import encoding_of, not_utf8, recoded
 
 STDIN = "-"
 PIECE_BYTES = 1 << 16
-SAMPLE_BYTES = 1 << 16
 PACKED_PIECE_BYTES = 1 << 12
 """So little of a zstd file is unpacked at once, since a few bytes may stand for megabytes."""
+MOST_PACKINGS = 2  # one in the other: x.gz.gz happens
+MOST_ZSTD_WINDOW_BYTES = 1 << 31  # of zstd --long=31, and none is larger
 PACKED_SUFFIXES = (".gz", ".zst", ".zstd", ".bz2", ".xz")
-_ARCHIVES = ((b"PK\x03\x04", "a ZIP archive or an Excel workbook"), (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"), (b"PAR1", "a Parquet file"), (b"%PDF", "a PDF"), (b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7z archive"), (b"SQLite format 3", "an SQLite database"))  # fmt: skip
+_ARCHIVES = (
+    (b"PK\x03\x04", "a ZIP archive or an Excel workbook"), (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"), (b"PAR1", "a Parquet file"), (b"%PDF", "a PDF"), (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7z archive"), (b"SQLite format 3", "an SQLite database"), (b"\x04\x22\x4d\x18", "packed with LZ4"), (b"\x02\x21\x4c\x18", "packed with LZ4"),
+    (b"\x5d\x00\x00", "packed with LZMA"), (b"\x1f\x9d", "packed with compress (.Z)"), (b"\xff\x06\x00\x00sNaPpY", "packed with Snappy"),
+)  # fmt: skip
+_MARKS = re.compile(rb"([\r\n])(?:\xef\xbb\xbf)+")
 Heard = Callable[[int], None]
-Pieces = Iterator[bytes]
 
 
 def open_text(name: str | Path, encoding: str | None = None, on_read: Heard = lambda _: None) -> tuple[bytes, Pieces]:
     """The first 64 KB of a file (or ``-``, a pipe) and all of it in pieces, unpacked, as UTF-8 without a byte order mark.
 
-    ``encoding`` is that of a file which is not UTF-8; ``on_read`` hears the raw bytes read so far. ``BadInput``, at once or
-    while reading: no file, a folder, cut off or damaged, not text, another encoding.
+    ``encoding`` is that of a file which is not UTF-8 and has no mark; ``on_read`` hears the raw bytes read so far.
+    ``BadInput``, at once or while reading: no file, a folder, cut off or damaged, not text, another encoding.
     """
     return as_text(str(name), *open_bytes(name, on_read), encoding)
 
 
 def as_text(name: str, sample: bytes, pieces: Pieces, encoding: str | None) -> tuple[bytes, Pieces]:
     """What ``open_bytes`` gave, as ``open_text`` gives it."""
-    for magic, what in _ARCHIVES:
-        if sample.startswith(magic):
-            raise BadInput(f"{name}: {what}, not text; take the file out of it, or save it as CSV, and give that")
-    if sample[257:262] == b"ustar":
-        raise BadInput(f"{name}: a tar archive; unpack it and give the folder")
-    used = _encoding(name, sample, encoding)
-    if used is not None:
-        sample, pieces = _head(_recoded(name, pieces, used))
-    if sample.startswith(codecs.BOM_UTF8):
-        sample, pieces = sample[3:], _without_mark(pieces)
-    return sample, pieces
+    if what := _no_text(sample):
+        raise BadInput(f"{name}: {what}, not text; take the file out of it, or save it as CSV, and give that")
+    if used := encoding_of(name, sample, encoding):
+        sample, pieces = head(recoded(name, pieces, used), SAMPLE_BYTES)
+    sample, pieces = b"".join(_without_marks([sample])), _without_marks(pieces)
+    if b"\n" in sample or b"\r" not in sample[:-1]:
+        return sample, pieces
+    return sample.replace(b"\r", b"\n"), (piece.replace(b"\r", b"\n") for piece in pieces)  # lines end as on old Macs
 
 
 def open_bytes(name: str | Path, on_read: Heard = lambda _: None) -> tuple[bytes, Pieces]:
     """The first 64 KB of a file and all of it in pieces, unpacked if it is packed (which its content tells, not its name)."""
-    sample, pieces = _head(_raw(str(name), on_read))
-    unpacker = _unpacker(sample)
-    return (sample, pieces) if unpacker is None else _head(_told(str(name), unpacker(pieces)))
+    sample, pieces = head(_raw(str(name), on_read), SAMPLE_BYTES)
+    for _ in range(MOST_PACKINGS + 1):
+        unpacker = _unpacker(sample)
+        if unpacker is None:
+            return sample, pieces
+        sample, pieces = head(_told(str(name), unpacker(pieces)), SAMPLE_BYTES)
+    raise BadInput(f"{name}: packed more than {MOST_PACKINGS} times; unpack it and give what is inside")
 
 
 def read_pieces(name: str, pieces: Pieces, most_bytes: int) -> bytes:
@@ -82,50 +91,37 @@ def decoded(name: str, data: bytes) -> str:
         raise not_utf8(f"{name}:{data.count(bytes([10]), 0, error.start) + 1}", data) from None
 
 
-def not_utf8(where: str, data: bytes) -> BadInput:
-    """Why text is refused, with the way out."""
-    if _fits(data, "gb18030"):
-        return BadInput(f"{where}: not UTF-8 but GBK, it seems; say --encoding gbk, or save the file as UTF-8")
-    return BadInput(f"{where}: not UTF-8; say --encoding NAME, such as gbk or utf-16, or save the file as UTF-8")
-
-
 def open_lines(name: str | Path, on_read: Heard = lambda _: None) -> Iterator[bytes]:
     """The lines of a file with their ends."""
     yield from io.BufferedReader(Stream(open_text(name, None, on_read)[1]))
 
 
-class Stream(io.RawIOBase):
-    """Pieces as a stream that can be read."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        super().__init__()
-        self._pieces = iter(pieces)
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It can."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer as far as the next piece reaches."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
-
-
 def size_of(name: str | Path) -> int | None:
     """How many bytes a regular file has; None where that is not known before it was read."""
     try:
-        found = Path(name).stat() if str(name) != STDIN else None
+        found = Path(on_disk(str(name))).stat() if str(name) != STDIN else None
     except OSError:
         return None
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
+def escaped(name: str) -> str:
+    r"""The name of a file as text: bytes in it that are not UTF-8, as in names of unzipped files, are written as ``\xNN``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def on_disk(name: str) -> str:
+    """The name that ``escaped`` was given, so that what a message says can be given again."""
+    if "\\x" not in name or os.path.lexists(name):
+        return name
+    return os.fsdecode(re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes.fromhex(found[1].decode()), os.fsencode(name)))
+
+
+def _no_text(sample: bytes) -> str | None:
+    """What a file is that begins like this and is no text, if that is known."""
+    if sample[257:262] == b"ustar":
+        return "a tar archive"
+    return next((what for magic, what in _ARCHIVES if sample.startswith(magic)), None)
 
 
 def _raw(name: str, on_read: Heard) -> Pieces:
@@ -143,24 +139,24 @@ def _raw(name: str, on_read: Heard) -> Pieces:
 def _opened(name: str) -> BinaryIO:
     if name == STDIN:
         return io.FileIO(sys.stdin.fileno(), closefd=False)
-    if Path(name).is_dir():
+    path = Path(on_disk(name))
+    if path.is_dir():
         raise BadInput(f"{name}: a folder where a file is needed")
-    return Path(name).open("rb", buffering=0)
+    return path.open("rb", buffering=0)
 
 
-def _head(pieces: Pieces) -> tuple[bytes, Pieces]:
-    """The first bytes (all there are, up to a sample), and all pieces."""
-    held, size = [], 0
+def _without_marks(pieces: Iterable[bytes]) -> Pieces:
+    """UTF-8 without the byte order marks that lines begin with: files put one after the other have several."""
+    before, held = b"\n", b""
     for piece in pieces:
-        held.append(piece)
-        if (size := size + len(piece)) >= SAMPLE_BYTES:
-            break
-    return b"".join(held)[:SAMPLE_BYTES], chain(held, pieces)
-
-
-def _without_mark(pieces: Pieces) -> Pieces:
-    yield next(pieces)[3:]
-    yield from pieces
+        data = held + piece
+        held = next((data[-size:] for size in (1, 2) if data.endswith(codecs.BOM_UTF8[:size])), b"")
+        data = data[: len(data) - len(held)]
+        if codecs.BOM_UTF8 in data:
+            data = _MARKS.sub(rb"\1", before + data)[1:]
+        before = data[-1:] or before
+        yield data
+    yield held
 
 
 def _unpacker(sample: bytes) -> Callable[[Pieces], Pieces] | None:
@@ -182,7 +178,8 @@ def _read(file: Any) -> Pieces:
 
 def _zstd(pieces: Pieces) -> Pieces:
     """Frames one after the other. The stream reader of the library takes a cut frame for a whole one; these objects know."""
-    unpack, rest, begun = zstandard.ZstdDecompressor().decompressobj(), b"", False
+    unpacker = zstandard.ZstdDecompressor(max_window_size=MOST_ZSTD_WINDOW_BYTES)
+    unpack, rest, begun = unpacker.decompressobj(), b"", False
     for piece in pieces:
         rest += piece
         while rest:
@@ -192,7 +189,7 @@ def _zstd(pieces: Pieces) -> Pieces:
                 yield plain
             if unpack.eof:
                 rest = unpack.unused_data + rest
-                unpack, begun = zstandard.ZstdDecompressor().decompressobj(), False
+                unpack, begun = unpacker.decompressobj(), False
     if begun:
         raise EOFError
 
@@ -205,57 +202,3 @@ def _told(name: str, pieces: Pieces) -> Pieces:
         raise BadInput(f"{name}: ends too early; it was cut off while it was written or copied") from None
     except (OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
         raise BadInput(f"{name}: damaged: {error}") from None
-
-
-def _encoding(name: str, sample: bytes, asked: str | None) -> str | None:
-    """What to read a file as (None: UTF-8), by its first bytes and what was asked for."""
-    if asked is not None:
-        try:
-            codecs.lookup(asked)
-            "a".encode(asked)
-        except (LookupError, UnicodeError):
-            raise BadInput(f"--encoding: {asked!r} is no text encoding; say gbk, gb18030, utf-16 or another that Python knows") from None
-        is_certain = sample.startswith(codecs.BOM_UTF8) or (not sample.isascii() and _fits(sample, "utf-8"))
-        return None if is_certain else asked
-    wide = _wide(sample)
-    if wide:
-        raise BadInput(f"{name}: {wide.upper()} text, not UTF-8; say --encoding {wide}, or save the file as UTF-8")
-    lines = [line for line in sample.split(b"\n")[: -1 if len(sample) == SAMPLE_BYTES else None] if line.strip()]
-    foreign = [line for line in lines if not line.isascii() and not _fits(line, "utf-8") and _fits(line, "gb18030", final=True)]
-    if 2 * len(foreign) > len(lines):  # fewer are records that are broken
-        raise not_utf8(f"{name}:{lines.index(foreign[0]) + 1}", foreign[0])
-    return None
-
-
-def _wide(sample: bytes) -> str | None:
-    """UTF-16 or UTF-32, as a mark or zeros at every other place tell."""
-    if sample.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "utf-32"
-    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    first = sample[:1024]
-    for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if len(first) >= 4 and first[offset::2].count(0) > len(first) // 4 and not first[1 - offset :: 2].count(0):
-            return name
-    return None
-
-
-def _fits(data: bytes, encoding: str, *, final: bool = False) -> bool:
-    """Whether bytes, the last character of which may be cut unless they are ``final``, are text in an encoding."""
-    try:
-        codecs.getincrementaldecoder(encoding)().decode(data, final)
-    except UnicodeError:
-        return False
-    return True
-
-
-def _recoded(name: str, pieces: Pieces, encoding: str) -> Pieces:
-    decoder, line = codecs.getincrementaldecoder(encoding)(), 1
-    try:
-        for piece in pieces:
-            text = decoder.decode(piece)
-            line += text.count("\n")
-            yield text.lstrip("\ufeff").encode() if line == 1 else text.encode()
-        yield decoder.decode(b"", final=True).encode()
-    except UnicodeError:
-        raise BadInput(f"{name}:{line}: not {encoding}, or cut off here; --encoding names the encoding that the file is in") from None

@@ -22,8 +22,8 @@ def is_workbook(sample: bytes) -> bool:
 def read_workbook(data: bytes, name: str) -> Iterator[tuple[str, Iterator[Row]]]:
     """Each sheet's title and rows that are not blank, cut or filled to the width of the first.
 
-    A cell with a day and no time is a date. ``BadInput``: no workbook, too large unpacked, a heading given twice, cells beyond
-    the heading, an error or a formula that was never worked out in a cell.
+    A cell with a day and no time, or midnight, is a date, however it is shown. ``BadInput``: no workbook, too large unpacked, a heading
+    given twice, cells beyond the heading, an error or a formula that was never worked out in a cell.
     """
     from openpyxl import load_workbook  # noqa: PLC0415  takes a third of a second, and few registries are workbooks
 
@@ -73,7 +73,7 @@ def _text(cell: Any, written: Any, where: str) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, dt.datetime):
-        return (value if "h" in cell.number_format.lower() or value.time() != dt.time() else value.date()).isoformat()
+        return (value if value.time() != dt.time() else value.date()).isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
     return str(value).strip()

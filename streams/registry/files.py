@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from streams.errors import BadInput, nearest
-from streams.files.csv_rows import NULLS, read_rows, separator_of
+from streams.files.csv_rows import read_rows, separator_of
 from streams.files.json_array import elements
 from streams.files.plain_yaml import read_yaml
+from streams.files.record_columns import ABSENT
 from streams.files.text_files import PACKED_SUFFIXES, as_text, decoded, open_bytes, read_pieces
 from streams.files.workbook import is_workbook, read_workbook
-from streams.registry.records import KINDS, AnyEntry, Facility, Line, Outlet, Pass, decode_entry, entry_from_text
+from streams.registry.records import KINDS, AnyEntry, Facility, Line, Notice, Outlet, Pass, decode_entry, entry_from_text
 from streams.registry.registry import Registry, validity_ms
 
 MOST_BYTES = 256_000_000
@@ -27,7 +28,7 @@ MOST_SAID = 1_000
 _LIST_SEPARATORS = re.compile(r"[;；、,，\s]+")
 _NO_SEPARATORS = re.compile(r"[|/\\｜／]|^[({\"']")
 _LISTS = 'lists are separated by ; ； 、 , ， or spaces, and names in which such characters, | or / stand are written as ["D/1", "D/2"]'
-_WORDS = {"yes": "true", "y": "true", "是": "true", "no": "false", "n": "false", "否": "false"}
+_WORDS = {"yes": "true", "y": "true", "是": "true", "1.0": "true", "no": "false", "n": "false", "否": "false", "0.0": "false"}
 Rows = Iterator[tuple[str, Callable[[], AnyEntry]]]
 """Where each record stands (a line, or a sheet and its row), and how to read it."""
 
@@ -35,8 +36,8 @@ Rows = Iterator[tuple[str, Callable[[], AnyEntry]]]
 def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None = None, *, encoding: str | None = None) -> Registry:
     """Read a registry file, packed or not, its format told by its name and content; ``encoding`` if it is not UTF-8.
 
-    ``BadInput`` names the file, the line, the key and the nearest valid key. In text formats an empty cell, null and ``~``
-    are absent; in a cell, lists are separated by ``;``, ``；``, ``、``, ``,`` or spaces, or written as JSON. The same kind and id with the same
+    ``BadInput`` names the file, the line, the key and the nearest valid key; a file without a record is refused. In text formats null
+    and ``~`` are absent, in cells all of ``ABSENT``; in a cell, lists are separated by ``;``, ``；``, ``、``, ``,`` or spaces, or written as JSON. The same kind and id with the same
     ``valid_from`` may stand there once. Where the policy's ``zones`` are given, passes for others and lines through others are refused.
     """
     registry = Registry(timezone)
@@ -54,8 +55,12 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
                 since = f"valid_from {entry.valid_from}" if entry.valid_from else "no valid_from"
                 raise BadInput(f"{kind} {entry.id} with {since} stood in {'line ' if first.isdigit() else ''}{first} already; versions of one id differ in valid_from")
             registry.add([entry])
+            if isinstance(entry, Notice):
+                _check_times(entry, registry)
         except BadInput as error:
             raise BadInput(f"{path}:{place}: {str(error)[:MOST_SAID]}") from None
+    if not places:
+        raise BadInput(f"{path}: holds no record; give a file with at least one, each with kind and id, such as vehicle and HH-12345")
     return registry
 
 
@@ -155,7 +160,7 @@ def _check_heading(names: list[str], where: str) -> None:
 
 
 def _entry_of_cells(names: list[str], cells: list[str]) -> AnyEntry:
-    given = {name: cell for name, cell in zip(names, cells, strict=False) if cell not in NULLS}
+    given = {name: cell for name, cell in zip(names, cells, strict=False) if cell not in ABSENT}
     if "" in given:
         return _refuse(f"{given['']!r} stands under no heading")
     return _entry_of_text(given)
@@ -210,6 +215,12 @@ def _check_zones(entry: Pass | Line, zones: Collection[str]) -> None:
     for zone in entry.zones:
         if zone not in zones and not (zone == "*" and isinstance(entry, Pass)):
             raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: zone {zone!r} is not in the policy{nearest(zone, zones)}")
+
+
+def _check_times(notice: Notice, registry: Registry) -> None:
+    _, from_ms, until_ms = registry.notice_times(notice)
+    if until_ms <= from_ms:
+        raise BadInput(f"notice {notice.id}: until {notice.until} is before from {notice.from_}")
 
 
 def _check_place(entry: Outlet | Facility) -> None:

@@ -19,6 +19,8 @@ from deploy.report.tables import as_csv
 from streams.clock import bound_ms, local_datetime, stretches_ms
 from streams.counts import FEATURES
 from streams.errors import BadInput
+from streams.files.record_columns import read_mapping
+from streams.files.record_files import How, open_records
 from streams.policy.reader import load_policy, parse_policy
 from streams.registry.files import load_registry
 from streams.registry.records import decode_entry, decode_versions
@@ -365,6 +367,146 @@ def test_a_fault_in_a_workbook_names_sheet_and_row(rows, message, tmp_path):
 
 def test_a_broken_workbook_is_refused(tmp_path):
     assert "not a workbook that can be read" in refusal(registry_of, tmp_path, workbook([["kind"]])[:900], "r.xlsx")
+
+
+NOTHING = {
+    "r.csv": ["", "\n\n", "kind,id\n", "kind,id,plate\n,,\n"], "r.yaml": ["# no vehicles yet\n", "[]", "- ~\n"], "r.jsonl": ["", " \n"], "r.json": ["[]", "[\n]\n"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NOTHING.items() for text in texts])
+def test_a_registry_without_a_record_is_refused(name, text, tmp_path):
+    """By it every vehicle would be accused of being unregistered."""
+    assert refusal(registry_of, tmp_path, text, name).startswith(f"{tmp_path / name}: holds no record; ")
+
+
+def test_a_workbook_without_a_record_is_refused(tmp_path):
+    assert "r.xlsx: holds no record; " in refusal(registry_of, tmp_path, workbook([["kind", "id"]]), "r.xlsx")
+
+
+ABSENT_WORDS = ["None", "none", "nan", "NaN", "NAN", "NaT", "NULL", "null", "~", r"\N", "N/A", "n/a", "#N/A", "<NA>", "(null)"]
+
+
+@pytest.mark.parametrize("word", ABSENT_WORDS)
+def test_words_for_nothing_in_cells_of_registries_are_absent(word, tmp_path):
+    heading = ["kind", "id", "plate", "marked", "driver_ids", "valid_until"]
+    rows = [heading, ["vehicle", "v", word, word, word, word]]
+    tables = [("\n".join(map(",".join, rows)), "r.csv"), *([] if word == "#N/A" else [(workbook(rows), "r.xlsx")])]  # which Excel takes for an error, refused with its cell
+    for data, name in tables:
+        entry = next(registry_of(tmp_path, data, name).each("vehicle"))
+        assert (entry.plate, entry.marked, entry.driver_ids, entry.valid_until) == (None, None, [], None)
+    assert "r.csv:2: vehicle ?: " in refusal(registry_of, tmp_path, f"kind,id\nvehicle,{word}\n")
+    assert "r.csv:2: notice n: " in refusal(registry_of, tmp_path, f"kind,id,subject,from,until\nnotice,n,{word},2024-05-07,2024-05-08\n")
+
+
+@pytest.mark.parametrize(("cell", "value"), [("1.0", True), ("0.0", False), ("1", True), ("0", False)])
+def test_yes_and_no_may_be_decimals_in_cells(cell, value, tmp_path):
+    assert next(registry_of(tmp_path, f"kind,id,marked\nvehicle,v,{cell}\n").each("vehicle")).marked is value
+    found = rows_of(tmp_path, f"event_id,event_time_ms,vehicle_id,lon,lat,ignition\ne,{NOON_MS},v,1,2,{cell}\n")
+    assert [row["ignition"] for row in found] == [value]
+
+
+@pytest.mark.parametrize(("from_", "until"), [("2024-05-08", "2024-05-07"), ("2024-05-08T09:00", "2024-05-08T08:00"), ("20240508", "2024/5/7")])
+def test_a_notice_that_ends_before_it_begins_is_refused(from_, until, tmp_path):
+    text = f"kind,id,subject,from,until\nnotice,m,vehicle/v,2024-05-07,2024-05-07\nnotice,n,vehicle/v,{from_},{until}\n"
+    assert refusal(registry_of, tmp_path, text) == f"{tmp_path / 'r.csv'}:3: notice n: until {until} is before from {from_}"
+
+
+# --- columns ---
+
+
+def mapping_of(tmp_path, text):
+    path = tmp_path / "columns.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_mapping(path)
+
+
+def rows_of(tmp_path, text, mapping=None):
+    """The records of a table of fixes, as they go on to be decoded."""
+    (tmp_path / "gps.csv").write_text(text, "utf-8")
+    (found,) = open_records([tmp_path / "gps.csv"], How(kind="gps", mapping=mapping_of(tmp_path, mapping) if mapping else None))
+    return [json.loads(value) for _, value in found.records]
+
+
+MAPPED = "vehicle_id: v\nlon: x\nlat: y\n"
+
+
+def time_of(tmp_path, source, cell):
+    """What a cell becomes as the time of a fix."""
+    return rows_of(tmp_path, f"v,x,y,t\nv,1,2,{cell}\n", f"{MAPPED}event_time_ms: {source}\n")[0].get("event_time_ms")
+
+
+NO_FORMATS = ["%Y-%m-%d %Y", "yyyy-MM-dd HH:mm:ss", "yyyy-MM-dd %H:%M:%S", "%H:%M:%S", "%Y-%m-%d %Q", "%Y-%m-%d %", "epoch", "%m-%d %H:%M"]
+
+
+@pytest.mark.parametrize("form", NO_FORMATS)
+def test_a_format_of_times_that_reads_none_is_refused_with_its_line(form, tmp_path):
+    said = refusal(mapping_of, tmp_path, f'{MAPPED}event_time_ms: {{column: t, format: "{form}"}}\n')
+    assert said.startswith(f"{tmp_path / 'columns.yaml'}:4: event_time_ms: format {form!r} ") and "strptime directives such as %Y-%m-%d" in said
+
+
+@pytest.mark.parametrize(
+    ("form", "cell"),
+    [("%Y-%m-%d %H:%M:%S", "2024-05-07 12:00:00"), ("%Y年%m月%d日 %H时%M分", "2024年05月07日 12时00分"), ("%d/%m/%y %I:%M %p", "07/05/24 12:00 PM"), ("%Y-%m-%dT%H:%M:%S%z", "2024-05-07T12:00:00+0800"),
+     ("%Y%j%H%M", "20241281200"), ("%G-W%V-%u %H", "2024-W19-2 12"), ("%a %b %d %H:%M:%S %Y", "Tue May 07 12:00:00 2024"), ("%Y-%m-%d %H:%M:%S.%f", "2024-05-07 12:00:00.000")],
+)  # fmt: skip
+def test_formats_of_times_that_tell_days_are_taken(form, cell, tmp_path):
+    assert time_of(tmp_path, f'{{column: t, format: "{form}"}}', cell) == NOON_MS
+
+
+@pytest.mark.parametrize(("cell", "times", "found"), [("1715054400", 1000, 0), ("1715054400.0", 1000, 0), ("1715054400.123", 1000, 123), ("1715054400.0004", 1000, 0), ("1715054400123456", 0.001, 123)])
+def test_times_by_a_factor_are_whole(cell, times, found, tmp_path):
+    event_time_ms = time_of(tmp_path, f"{{column: t, times: {times}}}", cell)
+    assert isinstance(event_time_ms, int) and event_time_ms == NOON_MS + found
+
+
+def test_what_a_factor_takes_beyond_whole_numbers_stays_text(tmp_path):
+    assert time_of(tmp_path, "{column: t, times: 1e15}", "1715054400") == "1715054400"
+
+
+@pytest.mark.parametrize(("source", "found"), [('value: "2024-05-07T12:00:00", format: iso', 0), ('value: "1715054400", format: s', 0), ('value: "2024-05-07 12:01", format: "%Y-%m-%d %H:%M"', 60_000), ('value: "1715054400", times: 1000', 0)])
+def test_one_value_for_all_is_read_as_a_column_is(source, found, tmp_path):
+    assert time_of(tmp_path, f"{{{source}}}", "x") == NOON_MS + found
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [('event_time_ms: {value: "2024-05-07T12:00:00"}', "no time of format ms"), ('event_time_ms: {value: "2024-05-07", format: iso}', "no time of format iso"), ("speed_kmh: {value: fast}", "no number"), ("ignition: {value: maybe}", "neither true nor false")],
+)
+def test_one_value_that_does_not_fit_is_refused_with_its_line(line, message, tmp_path):
+    said = refusal(mapping_of, tmp_path, f"{MAPPED}{line}\n")
+    assert said.startswith(f"{tmp_path / 'columns.yaml'}:4: {line.partition(':')[0]}: value ") and message in said
+
+
+@pytest.mark.parametrize(("text", "line", "names"), [("车: vehicle_id\n经: lon\n经2: lon\n纬: lat\n", 3, ("'经'", "'经2'")), ("lon: 经\nlat: 纬\nlon: 经2\n", 3, ("'lon'", "line 1"))])
+def test_a_field_of_two_columns_is_refused_and_both_are_named(text, line, names, tmp_path):
+    said = refusal(mapping_of, tmp_path, text)
+    assert said.startswith(f"{tmp_path / 'columns.yaml'}:{line}: ") and "is given twice" in said and all(name in said for name in names)
+
+
+def test_a_mapping_that_is_not_utf_8_is_refused_with_the_way_out(tmp_path):
+    assert refusal(mapping_of, tmp_path, "lon: 经度\n".encode("gbk")).endswith("columns.yaml: not UTF-8; save it as UTF-8")
+
+
+@pytest.mark.parametrize("cell", ["2024-05-07", "20240507", "2024-W19-2", "2024W192"])
+def test_a_bare_date_is_no_time_of_an_event(cell, tmp_path):
+    assert time_of(tmp_path, "{column: t, format: iso}", cell) == cell
+    assert time_of(tmp_path, "{column: t, format: iso}", "20240507T12") == NOON_MS
+
+
+@pytest.mark.parametrize("word", ABSENT_WORDS)
+def test_words_for_nothing_in_cells_of_records_are_absent(word, tmp_path):
+    heading = "event_id,event_time_ms,vehicle_id,lon,lat,plate,driver_id,ignition,speed_kmh\n"
+    found = rows_of(tmp_path, f"{heading}e,{NOON_MS},v,1,2,{word},{word},{word},{word}\ne,{NOON_MS},{word},1,2,,,,\n")
+    assert found == [{"event_id": "e", "event_time_ms": NOON_MS, "vehicle_id": "v", "lon": 1.0, "lat": 2.0}, {"event_id": "e", "event_time_ms": NOON_MS, "lon": 1.0, "lat": 2.0}]
+
+
+def test_a_word_for_nothing_in_a_required_cell_is_refused_with_its_line(tmp_path):
+    (tmp_path / "gps.csv").write_text(f"event_id,event_time_ms,vehicle_id,lon,lat\ne,{NOON_MS},v,1,2\nf,{NOON_MS},None,1,2\n")
+    _, summary = judged(pack(), registry_of(tmp_path, "kind,id\nvehicle,v\n"), tmp_path, [tmp_path / "gps.csv"])
+    assert summary["fixes"] == {"accepted": 1, "malformed": 1}
+    (rejected,) = map(json.loads, (tmp_path / "rejects.jsonl").read_text("utf-8").splitlines())
+    assert "vehicle_id" in json.dumps(rejected) and "3" in json.dumps(rejected)
 
 
 # --- packs ---

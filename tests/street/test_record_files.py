@@ -2,6 +2,8 @@
 
 import bz2
 import csv
+import datetime as dt
+import errno
 import gzip
 import io
 import json
@@ -13,6 +15,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import lz4.frame
 import msgspec
 import pytest
 import zstandard
@@ -26,6 +29,8 @@ from producers.replay import Noted, read_records
 from streams.errors import BadInput
 from streams.files.record_columns import read_mapping, typed_fields
 from streams.files.record_files import MOST_LINE_BYTES, How, open_records
+from streams.files.text_files import as_text, size_of
+from streams.files.workbook import read_workbook
 from streams.wire.decode import FIXES, HEARTBEATS, SCANS
 from streams.wire.events import Fix, Heartbeat, Scan
 
@@ -95,6 +100,11 @@ def as_csv(records, separator=",", end="\n"):
 
 def read(path, how=None):
     return [msgspec.json.decode(sent[3]) for sent in read_records([path], how)]
+
+
+def plates(path, encoding):
+    (found,) = open_records([path], How(encoding=encoding))
+    return [json.loads(value)["plate"] for _, value in found.records]
 
 
 TDRIVE = "".join(f"7,2024-05-07 12:00:{n:02},116.32,39.92\n" for n in range(6))
@@ -167,7 +177,97 @@ def test_what_holds_no_records_is_refused_in_one_line(data, message, tmp_path, j
     assert code == 2 and message in text
 
 
+ZSTD_HEADER = zstandard.FRAME_HEADER + bytes([0, 18 << 3])  # a window of 2 ** 28 bytes, no size, no checksum
+
+
+def test_a_zstd_frame_may_need_a_large_window(tmp_path):
+    data = as_jsonl(fixes()).encode()
+    (tmp_path / "a.jsonl.zst").write_bytes(ZSTD_HEADER + (len(data) << 3 | 1).to_bytes(3, "little") + data)
+    assert read(tmp_path / "a.jsonl.zst") == fixes()
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(".gz", ".gz"), (".zst", ".gz"), (".gz", ".xz")])
+def test_what_is_packed_twice_is_unpacked_twice(inner, outer, tmp_path, judge):
+    (tmp_path / "day").mkdir()
+    (tmp_path / "day" / f"a.csv{inner}{outer}").write_bytes(PACKED[outer](PACKED[inner](as_csv(fixes()).encode())))
+    assert judge("--gps", tmp_path / "day")[2]["fixes"] == {"accepted": 6}
+    (tmp_path / "a.csv").write_bytes(gzip.compress(PACKED[outer](PACKED[inner](b"{}"))))
+    code, text, _ = judge("--gps", tmp_path / "a.csv")
+    assert code == 2 and "packed more than 2 times; unpack it" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [(lz4.frame.compress(b"{}\n"), "packed with LZ4"), (lzma.compress(b"{}\n", lzma.FORMAT_ALONE), "packed with LZMA"), (b"\x1f\x9d\x90" + bytes(9), "packed with compress")]
+)
+def test_a_packing_that_is_not_unpacked_is_named(data, message, tmp_path, judge):
+    (tmp_path / "a.jsonl").write_bytes(data)
+    code, text, _ = judge("--gps", tmp_path / "a.jsonl")
+    assert code == 2 and f"a.jsonl: {message}" in text
+
+
 # --- encodings ---
+
+
+@pytest.mark.parametrize("plate", ["鲁A12345", "豫A12345", "鲁B1豫"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "array"])
+@pytest.mark.parametrize("before", [0, 400], ids=["at once", "after 64 KB of ASCII"])
+def test_an_encoding_that_was_asked_for_is_used_although_the_bytes_are_utf_8_by_accident(plate, form, before, tmp_path):
+    rows = [*fixes(before, plate="A0"), *fixes(3, plate=plate)]
+    text = {"jsonl": as_jsonl, "csv": as_csv, "array": lambda rows: json.dumps(rows, ensure_ascii=False)}[form](rows)
+    text.encode("gbk").decode("utf-8")
+    (tmp_path / f"a.{form}").write_bytes(text.encode("gbk"))
+    assert plates(tmp_path / f"a.{form}", "gbk") == [r["plate"] for r in rows]
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030", "big5", "utf-16", "utf-16-le", "latin-1"])
+@pytest.mark.parametrize("plate", ["京A12345", "鲁A12345", "艾·沙", "plain", "🚚"])
+@pytest.mark.parametrize("before", [0, 700], ids=["at once", "after 64 KB of ASCII"])
+def test_utf_8_stays_so_whatever_was_asked_for(encoding, plate, before, tmp_path):
+    rows = [*fixes(before, plate="A0"), *fixes(3, plate=plate)]
+    for name, text in (("a.jsonl", as_jsonl(rows)), ("a.csv", as_csv(rows))):
+        (tmp_path / name).write_text(text, "utf-8")
+        assert plates(tmp_path / name, encoding) == [r["plate"] for r in rows]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_says_more_than_what_was_asked_for(encoding, tmp_path):
+    (tmp_path / "a.csv").write_bytes(as_csv(fixes()).encode(encoding))
+    assert [r["plate"] for r in read(tmp_path / "a.csv", How(encoding="gbk"))] == ["京A12345"] * 6
+
+
+def test_escapes_of_seven_bits_are_read_where_they_were_asked_for(tmp_path):
+    for encoding in ("hz", "iso2022_jp"):
+        (tmp_path / "a.csv").write_bytes(as_csv(fixes(plate="京A")).encode(encoding))
+        assert [r["plate"] for r in read(tmp_path / "a.csv", How(encoding=encoding))] == ["京A"] * 6
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_byte_order_marks_stand_wherever_files_were_put_one_after_the_other(form, encoding, packed, tmp_path):
+    lines = (as_jsonl if form == "jsonl" else as_csv)(fixes(900)).splitlines(keepends=True)
+    mark = "\ufeff".encode(encoding + "-le" if encoding == "utf-16" else encoding)
+    parts = [mark + mark + "".join(lines[:3]).encode(encoding.replace("16", "16-le")), *(mark + line.encode(encoding.replace("16", "16-le")) for line in lines[3:])]
+    (tmp_path / f"a.{form}{packed}").write_bytes(b"".join(map(PACKED[packed], parts)) if packed else b"".join(parts))
+    assert [r["event_id"] for r in read(tmp_path / f"a.{form}{packed}", How(encoding=encoding))] == [r["event_id"] for r in fixes(900)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_marks_are_found_across_pieces(size):
+    text = "\ufeff\ufeffa\n\ufeff\ufeffb\ufeff\r\n\ufeffc錿\n".encode()
+    pieces = iter([text[at : at + size] for at in range(0, len(text), size)])
+    assert b"".join(as_text("", text, pieces, None)[1]).decode() == "a\nb\ufeff\r\nc錿\n"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "pretty array", "T-Drive", "GeoLife"])
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_lines_may_end_as_on_old_macs(form, end, tmp_path):
+    name = {"T-Drive": "a.txt", "GeoLife": "a.plt"}.get(form, "a.jsonl")
+    (tmp_path / name).write_bytes(FORMS[form].replace("\n", end).encode())
+    (found,) = open_records([tmp_path / name], How())
+    (tmp_path / name).write_bytes(FORMS[form].encode())
+    (plain,) = open_records([tmp_path / name], How())
+    assert [(line, json.loads(value)) for line, value in found.records] == [(line, json.loads(value)) for line, value in plain.records]
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -284,6 +384,15 @@ def test_what_stands_before_a_heading_does_not_hide_it(before, tmp_path, judge):
     code, text, summary = judge("--gps", tmp_path / "a.csv")
     assert (code, summary["fixes"]) == (0, {"accepted": 1}), text
     assert len(read(tmp_path / "a.csv")) == 1
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_spaces_after_a_separator_say_nothing(separator, tmp_path, judge):
+    (tmp_path / "a.csv").write_text((HEADING + f'"e, 1", "{NOON_MS}",   "BJ-0001", 116.3, 39.9\n').replace(",", separator + " "), "utf-8")
+    assert [(r["event_id"], r["vehicle_id"], r["lon"]) for r in read(tmp_path / "a.csv")] == [(f"e{separator}  1", "BJ-0001", 116.3)]
+    (tmp_path / "a.csv").write_text((HEADING + ROW + f'e, {NOON_MS}, "v, 116.3, 39.9\n' + ROW).replace(",", separator), "utf-8")
+    code, text, _ = judge("--gps", tmp_path / "a.csv")
+    assert code == 2 and ":3: a quote opens here and never closes" in text
 
 
 CELLS = [
@@ -479,8 +588,91 @@ def test_geolife_lies_in_folders_of_users(tmp_path):
     (tmp_path / "Geolife Trajectories 1.3" / "User Guide-1.3.pdf").write_bytes(b"%PDF")
     noted = Noted()
     sent = list(read_records([tmp_path], None, noted))
-    assert {key for _, _, key, _ in sent} == {"geolife-000", "geolife-017"} and len(sent) == 24 and noted.passed_over == 2
+    assert {key for _, _, key, _ in sent} == {"geolife-000", "geolife-017"} and len(sent) == 24 and noted.passed_over == 5  # labels, what a Mac left, the guide
     assert len({msgspec.json.decode(value)["event_id"] for *_, value in sent}) == 24
+
+
+@pytest.mark.parametrize("header", [0, 1, 6])
+def test_a_geolife_file_may_lack_its_heading(header, tmp_path, judge):
+    lines = GEOLIFE.splitlines(keepends=True)
+    (tmp_path / "a.plt").write_text("".join(lines[:header] + lines[6:]))
+    assert len(read(tmp_path / "a.plt")) == 6
+    (tmp_path / "a.plt").write_text("".join([*lines[:header], lines[6].replace("39", "x"), *lines[7:]]))
+    code, text, _ = judge("--gps", tmp_path / "a.plt")
+    assert code == 2 and f"a.plt:{header + 1}: not a GeoLife line" in text
+
+
+def test_whatever_in_a_folder_is_not_read_is_mentioned(tmp_path, judge):
+    """Links to folders are followed once, however they turn in circles."""
+    home, other = tmp_path / "day", tmp_path / "other"
+    for folder in (home / "sub", home / ".git", home / "__MACOSX", other):
+        folder.mkdir(parents=True)
+    (home / "a.jsonl").write_text(as_jsonl(fixes(2)))
+    (other / "b.jsonl").write_text(as_jsonl(fixes(6)[2:]))
+    (home / "linked").symlink_to(other)
+    (home / "twice").symlink_to(other)
+    (home / "sub" / "up").symlink_to(home)
+    (home / "itself.jsonl").symlink_to("itself.jsonl")
+    (home / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(home / "pipe.jsonl")
+    unread = ["c.log", "d.jsonl.1", "e.jsonl.zip", "f.jsonl.lz4", "sub/notes", ".hidden.jsonl"]
+    for name in unread:
+        (home / name).write_text(as_jsonl(fixes(1)))
+    code, text, summary = judge("--gps", home)
+    assert (code, summary["fixes"]) == (0, {"accepted": 6}), text
+    assert sorted(summary["passed_over"]) == sorted(str(home / name) for name in [*unread, "itself.jsonl", "gone.jsonl", "pipe.jsonl", ".git", "__MACOSX"])
+
+
+def test_a_folder_in_a_folder_that_cannot_be_listed_is_one_line(tmp_path, judge, monkeypatch):
+    (tmp_path / "day" / "sub").mkdir(parents=True)
+    (tmp_path / "day" / "a.jsonl").write_text(as_jsonl(fixes()))
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    code, text, _ = judge("--gps", tmp_path / "day")
+    assert code == 2 and f"{tmp_path / 'day' / 'sub'}: the folder cannot be listed: Permission denied" in text
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "plt", "folder", "Trajectory"])
+def test_names_that_are_not_utf_8_are_written_with_escapes(form, tmp_path, judge):
+    raw, text = os.fsdecode("轨迹".encode("gbk")), r"\xb9켣"  # three of its bytes are UTF-8 by accident
+    (tmp_path / raw / "Trajectory").mkdir(parents=True)
+    path = {"folder": f"{raw}/{raw}.csv", "Trajectory": f"{raw}/Trajectory/1.plt"}.get(form, f"{raw}.{form}")
+    rows = fixes(2)
+    for row in rows:
+        del row["event_id"]
+    (tmp_path / "c.yaml").write_text("vehicle_id: vehicle_id\nevent_time_ms: event_time_ms\nlon: lon\nlat: lat\n")
+    columns = [] if path.endswith("plt") else ["--columns", tmp_path / "c.yaml"]
+    (tmp_path / path).write_text(GEOLIFE if path.endswith("plt") else as_csv(rows) if path.endswith("csv") else as_jsonl(rows) + "broken\n")
+    given = tmp_path / raw if form in {"folder", "Trajectory"} else tmp_path / path
+    code, printed, summary = judge("--gps", given, *columns)
+    assert code == 0 and summary["fixes"]["accepted"] == (6 if path.endswith("plt") else 2), printed
+    assert form != "jsonl" or f"{text}.jsonl:3: malformed" in printed
+    (found,) = open_records([given], How(mapping=read_mapping(tmp_path / "c.yaml") if columns else None))
+    assert found.name == str(tmp_path / path.replace(raw, text)) and size_of(found.name) == (tmp_path / path).stat().st_size
+    ids = [json.loads(value)["event_id"] for _, value in found.records if value != b"broken"]
+    assert all(text in event_id for event_id in ids) and list(read_records([found.name], How(mapping=read_mapping(tmp_path / "c.yaml") if columns else None)))
+    (tmp_path / path).write_bytes(b"PK\x03\x04")
+    code, printed, _ = judge("--gps", given)
+    assert code == 2 and f"{text}" in printed and "a ZIP archive" in printed
+
+
+@pytest.mark.parametrize("shown", ["yyyy-mm-dd h:mm:ss", "yyyy-mm-dd", "General", '[$-404]yyyy"年"m"月"d"日"', "[$-zh-CHS]yyyy/m/d"])
+def test_midnight_in_a_workbook_is_a_date_however_it_is_shown(shown):
+    openpyxl = pytest.importorskip("openpyxl")
+    book, held = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(["day", "moment"])
+    book.active.append([dt.datetime(2024, 5, 7), dt.datetime(2024, 5, 7, 12)])  # noqa: DTZ001
+    for cell in book.active[2]:
+        cell.number_format = shown if shown != "General" else cell.number_format
+    book.save(held)
+    ((_, rows),) = read_workbook(held.getvalue(), "r.xlsx")
+    assert [row.cells for row in rows] == [["day", "moment"], ["2024-05-07", "2024-05-07T12:00:00"]]
 
 
 def test_a_folder_holds_kinds_of_records_that_are_told_apart(tmp_path, judge):

@@ -218,7 +218,7 @@ def test_every_form_of_file_holds_the_new_kinds_and_keys(form, tmp_path):
         ("r.jsonl", '{"kind": "vehicle", "id": "v", "emission_standard": 6}', ":1: vehicle v: Expected `str | null`, got `int` at key `emission_standard`"),
         ("r.jsonl", '{"kind": "facility", "id": "F", "level": "hub", "lon": 29.3, "lat": 107.7}', ":1: facility F: lat 107.7 is not between -90 and 90 degrees; lon and lat look swapped"),
         ("r.csv", "kind,id,lon,lat\noutlet,o,1077,29\n", ":2: outlet o: lon 1077 is not between -180 and 180 degrees"),
-        ("r.csv", "kind,id,lon,lat\noutlet,o,107,nan\n", "outlet o: "),
+        ("r.csv", "kind,id,lon,lat\noutlet,o,107,inf\n", "outlet o: "),
         ("r.yaml", "- {kind: vehicle, id: v}\n- {kind: vehicle, id: w, energy: hydrogen}", ":2: vehicle w: Invalid enum value 'hydrogen' at key `energy`"),
         ("r.csv", "kind,id,zones,vehicle_ids\nline,L,centre;main-furon,v\n", ":2: line L: zone 'main-furon' is not in the policy; did you mean 'main-furong'?"),
         ("r.csv", "kind,id,zones,vehicle_ids\nline,L,,v\n", ":2: line L: Object missing required field `zones`"),
