@@ -191,12 +191,14 @@ class Notifier:
         return [(Entry(incident.incident_id, incident.revision, event.body, record.partition, record.offset, incident.state == RETRACTED, self.log.topic, _name(event), over), to)]
 
     def _enter_answer(self, record: Any, at_ms: int) -> None:
-        """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder. One to what was taken back changes nothing."""
+        """An answer ends the escalation; an acknowledgement that runs out by the route's policy is followed by a reminder; of an objection police are told. One to what was taken back changes nothing."""
         try:
             answer = read_answer(record.value or b"")
         except Malformed as error:
             passed_over(record.topic, record.partition, record.offset, str(error))
             return
+        if answer.action == "objected" and is_id(answer.incident_id):
+            self._tell_of_objection(answer.incident_id, record.timestamp if record.timestamp > 0 else at_ms, at_ms)
         if answer.action in NO_ANSWERS or answer.action not in ACTIONS or not is_id(answer.incident_id):
             return
         about, event = self._kept(answer.incident_id, answer.revision), self._kept(answer.incident_id)
@@ -215,9 +217,17 @@ class Notifier:
             return None
 
     def _remind(self, event: IncidentEvent, answered_ms: int, at_ms: int) -> None:
+        self._tell_again(event, self.ways.routing.reminders(event, answered_ms), at_ms)
+
+    def _tell_of_objection(self, incident_id: str, objected_ms: int, at_ms: int) -> None:
+        event = self._kept(incident_id)
+        if event and at_ms - objected_ms <= self.ways.oldest_ms:
+            self._tell_again(event, self.ways.routing.objections(event, at_ms), at_ms)
+
+    def _tell_again(self, event: IncidentEvent, destinations: Sequence[Destination], at_ms: int) -> None:
         incident = event.incident
-        reminders = [to for to in self.ways.routing.reminders(event, answered_ms) if not (event.synthetic and self.ways.is_real(to.sink))]
-        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body, topic=self.log.topic, name=_name(event)), reminders)], at_ms))
+        to = [each for each in destinations if not (event.synthetic and self.ways.is_real(each.sink))]
+        self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body, topic=self.log.topic, name=_name(event)), to)], at_ms))
 
     def _settled(self, partition: TopicPartition, position: int) -> int:
         offset, self._past_no = self.outbox.settled_offset(partition.partition, position, self._past_no)

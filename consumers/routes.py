@@ -10,14 +10,14 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from consumers.answer_links import LinkMaker
-from consumers.facts import REMINDER
+from consumers.facts import OBJECTION, REMINDER
 from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
 from consumers.route import TRANSITIONS, Roster, Route, hold
 from consumers.route_words import explained
 from consumers.wording import Style, Writer
 from streams.clock import DAY_MS
-from streams.lifecycle import OPEN, Kind
+from streams.lifecycle import OPEN, RETRACTED, Kind
 
 ESCALATES_WITHIN_MS = 7 * DAY_MS
 EVERY = "every incident"
@@ -38,7 +38,7 @@ class SinkConfig(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """One notice to one sink. ``step`` 0 is the first; 1, 2 … escalate; from ``REMINDER`` on they are reminders.
+    """One notice to one sink. ``step`` 0 is the first; 1, 2 … escalate; ``OBJECTION`` tells of one, and from ``REMINDER`` on they are reminders.
 
     Not before ``due_ms``; those of one sink with the same ``fold`` that are due go out as one digest. ``until_answered``: dropped once somebody
     has answered. ``only_if_told``: dropped unless the sink was sent an earlier revision of the incident (it was escalated to).
@@ -118,6 +118,16 @@ class Routing:
             at_ms = answered_at_ms + route.acknowledgement_lasts_ms
             for each in (*self._later(route, event.incident, at_ms, REMINDER, route.to), *self._escalation(route, event.incident, at_ms, REMINDER)):
                 found.setdefault((each.sink, each.step), each)
+        return list(found.values())
+
+    def objections(self, event: IncidentEvent, at_ms: int) -> list[Destination]:
+        """Which police to tell that the enterprise objects to an incident; nobody of what was taken back. What mutes a route holds it too."""
+        incident, found = event.incident, dict[str, Destination]()
+        for route in self.matching(incident) if incident.state != RETRACTED else ():
+            if route.style.audience == "police":
+                due_ms, fold, _ = hold(route, incident, at_ms, None, self.timezone)
+                for sink in self._sinks(route.to, incident, "opened", due_ms):
+                    found.setdefault(sink, Destination(sink, route.name, OBJECTION, due_ms, fold and f"{fold}|{OBJECTION}", until_answered=False))
         return list(found.values())
 
     def _sinks(self, names: Sequence[str], incident: Reported, kind: Kind, due_ms: int) -> list[str]:

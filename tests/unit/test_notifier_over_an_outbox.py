@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from consumers import notifier as module
 from consumers.answer_page import answer_pages
 from consumers.audit import verify
-from consumers.facts import REMINDER
+from consumers.facts import OBJECTION, REMINDER, marks
 from consumers.outbox_log import drop_waiting, logged
 from consumers.outbox_rows import Entry
 from streams.clock import DAY_MS, now_ms
@@ -99,8 +99,8 @@ class Site:
         self.notifier.log.put(INCIDENTS, event(kind, revision=revision, opened_at_ms=at_ms or self.at_ms, **more).body, at_ms or self.at_ms)
 
     def answer(self, action, at_ms=None, revision=None, **more):
-        reason = "why" if action == "dismissed" else None
-        self.notifier.log.put(FEEDBACK, record_of(made_answer("INCIDENT1", action, at_ms or self.at_ms, by="a", reason=reason, revision=revision, **more)), at_ms or self.at_ms)
+        more = {"reason": "why" if action == "dismissed" else None, **more}
+        self.notifier.log.put(FEEDBACK, record_of(made_answer("INCIDENT1", action, at_ms or self.at_ms, by="a", revision=revision, **more)), at_ms or self.at_ms)
 
     def step(self):
         self.notifier._step()
@@ -211,6 +211,32 @@ def test_the_mistakes_of_other_systems_are_not_made(site, mistake):
 
 
 # --- answers ---
+def test_police_are_told_of_an_objection_once_and_nobody_of_an_old_one(site):
+    site.incident()
+    site.incident("closed", 2)
+    site.step()
+    site.answer("acknowledged")
+    site.step()
+    wait_for("the incident", lambda: site.got("duty") == 2, 10)
+    for _ in range(2):  # read twice after a crash
+        site.answer("objected", reason="we hold a pass", answer_id="objection")
+        site.step()
+    wait_for("the objection", lambda: (site.got("duty"), site.got("real")) == (3, 3), 10)
+    told = json.loads(written_lines(site.folder / "duty.jsonl")[-1])
+    assert (told["id"], told["yichengstep"], told["data"]["incident_id"]) == (f"INCIDENT1/2/step/{OBJECTION}", OBJECTION, "INCIDENT1") and site.got("chief") == 0
+    site.incident(at_ms=site.at_ms - 90 * DAY_MS, incident_id="OLD")
+    site.step()
+    before = site.got("duty")
+    site.notifier.log.put(FEEDBACK, record_of(made_answer("OLD", "objected", site.at_ms, by="e", reason="r", answer_id="objected2")), site.at_ms - 89 * DAY_MS)
+    site.step()
+    assert [each for each in logged(site.notifier.file, incident_id="OLD") if each.step == OBJECTION] == [] and site.got("duty") >= before
+
+
+@pytest.mark.parametrize("kind", ["opened", "closed"])
+def test_an_objection_is_marked_as_one_in_both_languages(kind):
+    assert marks(event(kind).incident, kind, OBJECTION).endswith("[企业申诉 OBJECTION] ")
+
+
 def test_nobody_is_reminded_of_what_was_closed_after_its_acknowledgement(site):
     site.incident()
     site.answer("acknowledged")
