@@ -156,8 +156,10 @@ class Dispatch:
             if unfit := self._unfit(outbox, batch):
                 return unfit
             batch, message = self._message(batch)
-            self._budget.sent(started_s)  # a service counts what it does not take, too
-            self.sink.deliver(message)
+            try:
+                self.sink.deliver(message)
+            finally:
+                self._budget.sent(time.monotonic())  # a service counts what it does not take, too
         except NotTaken as error:
             self._count("retried", len(batch))
             self._batches.keep(batch)

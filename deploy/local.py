@@ -124,14 +124,15 @@ class Local:
             shutil.rmtree(self.home)
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         registry_file = plan.registry_in(self.home)
-        registry = self.registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds, encoding=plan.encoding if plan.registry_file else None)
+        if registry_file:
+            self.registry = load_registry(registry_file, plan.policy.timezone, plan.policy.zone_kinds, encoding=plan.encoding if plan.registry_file else None)
         if "YICHENG_KAFKA_BOOTSTRAP" in os.environ:
             self._use_cluster(self.settings.kafka_bootstrap)
         else:
             self._start_broker()
         create_topics(self.bootstrap, self.settings.partitions)
         publish_policy(self.bootstrap, plan.policy)
-        publish_registry(self.bootstrap, registry.grouped())
+        publish_registry(self.bootstrap, self.registry.grouped())
         self._start_live_map()
         self._start_judging()
         self._start_monitoring()

@@ -41,21 +41,19 @@ class UpPlan(msgspec.Struct):
     open_map: bool = False
     stay: bool = False
 
-    def registry_in(self, folder: Path) -> Path:
-        """The registry given; the sample; or an empty one, where recorded traffic is judged by a pack of one's own."""
-        if self.registry_file:
+    def registry_in(self, folder: Path) -> Path | None:
+        """The registry given; the sample; or none, where recorded traffic is judged by a pack of one's own."""
+        if self.registry_file or self.inputs:
             return self.registry_file
         path = folder / f"registry-{self.policy.name}.jsonl"
-        if self.inputs:
-            path.touch()
-        elif not path.exists():
+        if not path.exists():
             vehicles = round(self.rate * (60 if self.full_day else 10) / self.speedup * 1.4)
             write_sample_registry(self.policy, max(SAMPLE_VEHICLES, vehicles), self.seed, path)
         return path
 
-    def traffic(self, registry_file: Path, truth_file: Path) -> list[str]:
+    def traffic(self, registry_file: Path | None, truth_file: Path) -> list[str]:
         """The command line of the producer."""
-        return [*(self._replayed() if self.inputs else self._made_up(registry_file)), "--truth", str(truth_file), "--quiet"]
+        return [*(self._replayed() if self.inputs or registry_file is None else self._made_up(registry_file)), "--truth", str(truth_file), "--quiet"]
 
     def _replayed(self) -> list[str]:
         rate = ["--rate", str(self.rate)] if self.rate else []
