@@ -36,6 +36,8 @@ def judge(
         raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
     pack = load_policy(policy_name)
     known = load_registry(registry_file, pack.timezone, pack.zone_kinds, encoding=encoding) if registry_file else Registry(pack.timezone)
+    if registry_file and not len(known):
+        say(f"{registry_file} 没有任何登记记录：所有车辆和网点都将按未登记判定。It holds no record: every vehicle and outlet counts as unregistered.")
     key = current_settings().identity_key
     name_by = key.get_secret_value().encode() if key and key.get_secret_value() else IDENTITY_KEY
     how = how_to_read(encoding, columns)

@@ -36,7 +36,7 @@ Rows = Iterator[tuple[str, Callable[[], AnyEntry]]]
 def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None = None, *, encoding: str | None = None) -> Registry:
     """Read a registry file, packed or not, its format told by its name and content; ``encoding`` if it is not UTF-8.
 
-    ``BadInput`` names the file, the line, the key and the nearest valid key; a file without a record is refused. In text formats null
+    ``BadInput`` names the file, the line, the key and the nearest valid key; a table, YAML or JSON without a record is refused. In text formats null
     and ``~`` are absent, in cells all of ``ABSENT``; in a cell, lists are separated by ``;``, ``；``, ``、``, ``,`` or spaces, or written as JSON. The same kind and id with the same
     ``valid_from`` may stand there once. Where the policy's ``zones`` are given, passes for others and lines through others are refused.
     """
@@ -59,7 +59,7 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
                 _check_times(entry, registry)
         except BadInput as error:
             raise BadInput(f"{path}:{place}: {str(error)[:MOST_SAID]}") from None
-    if not places:
+    if not places and not {".jsonl", ".ndjson"} & set(map(str.lower, path.suffixes)):  # of lines there may be none, a table is made to hold some
         raise BadInput(f"{path}: holds no record; give a file with at least one, each with kind and id, such as vehicle and HH-12345")
     return registry
 
@@ -219,7 +219,7 @@ def _check_zones(entry: Pass | Line, zones: Collection[str]) -> None:
 
 def _check_times(notice: Notice, registry: Registry) -> None:
     _, from_ms, until_ms = registry.notice_times(notice)
-    if until_ms <= from_ms:
+    if until_ms < from_ms or (until_ms == from_ms and notice.until != notice.from_):  # the end of a day is the beginning of the next
         raise BadInput(f"notice {notice.id}: until {notice.until} is before from {notice.from_}")
 
 

@@ -71,6 +71,14 @@ def test_an_input_of_which_nothing_could_be_read_fails_beside_one_that_was(tmp_p
     assert code == 1 and "fixes: 3 accepted" in text and "scans: 0 accepted" in text and told in text
 
 
+def test_a_registry_that_holds_nothing_is_told(tmp_path, judge):
+    """By it every vehicle is accused of being unregistered: somebody's export may have failed."""
+    (tmp_path / "fixes.jsonl").write_text(fixes())
+    (tmp_path / "none.jsonl").touch()
+    code, text, _ = judge("--gps", tmp_path / "fixes.jsonl", "--registry", tmp_path / "none.jsonl")
+    assert code == 0 and "none.jsonl 没有任何登记记录" in text and "every vehicle and outlet counts as unregistered" in text
+
+
 def test_answers_that_concern_nothing_are_told(tmp_path, judge):
     (tmp_path / "fixes.jsonl").write_text(fixes())
     judge("--gps", tmp_path / "fixes.jsonl")
