@@ -54,7 +54,7 @@ def judge(
 
 
 def _refuse_nothing(summary: dict[str, Any], asked: set[str], out: Path) -> None:
-    """Fail where nothing was accepted at all, or nothing of a kind that was asked for."""
+    """Fail where nothing was accepted at all, or nothing of all that was there of a kind that was asked for."""
     from deploy.intake import accepted
 
     why = f"{out / 'rejects.jsonl'} has the reason for each"
@@ -62,5 +62,5 @@ def _refuse_nothing(summary: dict[str, Any], asked: set[str], out: Path) -> None
     if not any(accepted(summary[name]) for name in asked):
         raise YichengError(f"none of {sum(read.values())} records could be judged; {why}" if any(read.values()) else "the files hold no record")
     for name in sorted(asked):
-        if not accepted(summary[name]):
-            raise YichengError(f"none of {read[name]} {name} could be judged; {why}" if read[name] else f"the files hold no {name}, which were asked for")
+        if read[name] and not accepted(summary[name]):
+            raise YichengError(f"none of {read[name]} {name} could be judged; {why}")
