@@ -28,6 +28,8 @@ def doubts(pack: Pack) -> Iterator[str]:
     begins_ms = bound_ms(pack.valid_from, timezone, end=False) if pack.valid_from else BEGINNING_MS
     if in_force and begins_ms < bound_ms(in_force.from_, timezone, end=False):
         yield f"valid_from {pack.valid_from or 'is not given'}: the pack is applied before its document is in force, {in_force.from_}"
+    if pack.credit is not None:
+        yield "credit: nothing is made of this key; leave it out, rule blacklisted_enterprise has the points"
     if not pack.rules:
         yield "rules is empty, so nothing is judged"
     for measure in pack.targets:

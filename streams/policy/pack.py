@@ -243,6 +243,8 @@ class WrittenPack(Strict, kw_only=True):
     zones: str | None = None
     rules: list[Rule]
     stated_targets: dict[str, Target | float] = msgspec.field(name="targets", default_factory=dict)
+    credit: dict[str, Any] | None = None
+    """Packs of before may have it; nothing is made of it."""
 
 
 class Pack(WrittenPack, kw_only=True):

@@ -12,6 +12,7 @@ from conftest import ROOT
 from deploy.commands.printed import print_text, say
 from streams.errors import BadInput
 from streams.patterns import compile_pattern
+from streams.policy.doubts import doubts
 from streams.policy.reader import decode_policy, load_policy, parse_policy
 from streams.policy.wording import document_words
 from streams.registry.files import load_registry
@@ -223,7 +224,7 @@ rules: []
 """A pack without zones."""
 
 
-@pytest.mark.parametrize("given", ["geometries: {core: x}", "zone_kinds: {core: restricted}", "zone_names: {core: [a, b]}", "source: {yaml: x}", "illustrative_zones: [core]", "credit: {a: 1}"])
+@pytest.mark.parametrize("given", ["geometries: {core: x}", "zone_kinds: {core: restricted}", "zone_names: {core: [a, b]}", "source: {yaml: x}", "illustrative_zones: [core]"])
 @pytest.mark.parametrize("text", [FRAME, PACK["yaml"]], ids=["without zones", "with zones"])
 def test_what_yicheng_itself_holds_of_a_pack_is_no_key(text, given):
     key = given.partition(":")[0]
@@ -235,7 +236,12 @@ def test_only_keys_that_a_pack_may_have_are_named_as_known():
     with pytest.raises(BadInput) as caught:
         parse(FRAME + "xxxxxxx: 1\n")
     known = set(one_line(caught).partition("known: ")[2].split(", "))
-    assert known == {"policy", "city", "document", "valid_from", "valid_until", "continued", "identifier", "lateness", "calendars", "zones", "rules", "targets"}
+    assert known == {"policy", "city", "document", "valid_from", "valid_until", "continued", "identifier", "lateness", "calendars", "zones", "rules", "targets", "credit"}
+
+
+def test_a_key_of_before_of_which_nothing_is_made_is_doubted():
+    assert [said for said in doubts(parse(f"{FRAME}\ncredit: {{black: 4}}\n").pack) if "nothing is made of this key" in said]
+    assert not [said for said in doubts(parse(FRAME).pack) if "nothing is made of this key" in said]
 
 
 def zones_of(ring):
