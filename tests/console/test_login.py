@@ -115,8 +115,9 @@ def test_a_driver_who_was_unmasked_is_named_in_the_papers_and_in_an_incident(sit
     log_in(page, "olga")
     page.wait_for_selector("#panel .drivers li")
     assert DRIVER not in page.content()
-    for panel, seen in (("vehicle=HH-1", "#panel .drivers"), ("incident=d", "#panel .facts")):
+    for panel, shown, seen in (("vehicle=HH-1", "#panel .drivers", "#panel .drivers"), ("incident=d", "#panel p.reason", "#panel .facts")):
         page.evaluate("(panel) => { location.hash = panel; }", panel)
+        page.wait_for_selector(shown)  # not the button of the panel before
         page.click("#unmask")
         page.wait_for_selector("#unmask-reason:focus")
         page.keyboard.type("an accident")
