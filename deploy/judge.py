@@ -61,11 +61,11 @@ def judge_files(
     ``answers``: lines as of ``courier.feedback.v1``. ``how``: an encoding, a mapping of columns. Returns what ``summary.json`` holds. Raises ``BadInput`` where a file cannot
     be read, ``out`` is no folder, or one of its files is to be read.
     """
-    _make_room(out, [*gps, *scans, *heartbeats, *([answers] if answers else [])])
+    written = _make_room(out, [*gps, *scans, *heartbeats, *([answers] if answers else [])])
     started, cpu_started = time.perf_counter(), time.process_time()
     judging = _Judging(policy, registry, identity_key, list(read_answers(answers)) if answers else [])
     with (out / "rejects.jsonl").open("wb") as rejects_file, progress_bar() as progress:
-        intake = Intake(rejects_file, progress, how or How(), {(out / name).resolve() for name in WRITTEN})
+        intake = Intake(rejects_file, progress, how or How(), written)
         intake.read("gps", gps, judging.take_fixes)
         intake.read("scan", scans, judging.take_scans)
         intake.read("heartbeat", heartbeats, judging.take_heartbeats)
@@ -91,8 +91,8 @@ def judge_files(
     return summary
 
 
-def _make_room(out: Path, read: Sequence[str]) -> None:
-    """Make the folder ``out``; ``BadInput`` where that cannot be, where it would write over a file that is to be read, or where standard input is to be read twice."""
+def _make_room(out: Path, read: Sequence[str]) -> set[Path]:
+    """Make the folder ``out``; the files that will be written there. ``BadInput`` where that cannot be, where it would write over a file that is to be read, or where standard input is to be read twice."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,6 +103,7 @@ def _make_room(out: Path, read: Sequence[str]) -> None:
     for name in read:
         if name != STDIN and Path(name).resolve() in written:
             raise BadInput(f"{name} is to be read, and --out {out} would write over it; name another folder")
+    return written
 
 
 class _Judging:
