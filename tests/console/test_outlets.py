@@ -110,6 +110,6 @@ def test_what_a_role_may_not_is_not_offered(tmp_path, watch, name, offered):
     assert page.evaluate("document.activeElement.id") == ("policy-tab-draw" if offered["draw"] else "policy-tab-pack")
     page.goto(f"{site.url}/?lang=en#view=replay&v=HH-1")
     page.reload()
-    page.wait_for_selector("[data-way='HH-1'] .toggle:enabled")
+    page.wait_for_selector("#replay-files a", state="attached")
     assert page.locator("#replay-files a").count() == 2 and page.locator("#replay-files a >> nth=0").is_visible() is offered["files"]
     site.stop()

@@ -84,6 +84,8 @@ def test_an_incident_costs_its_enterprise_from_the_answer_until_the_dismissal(ka
     worker = yicheng.start("worker", **own)
     wait_for("the worker", lambda: get(f"http://127.0.0.1:{port}/readyz"), 60)
     (speeding,) = wait_for("the offence to be over", lambda: told("speeding", "closed"), 60)
+    settled_ms = speeding["closed_at_ms"] + 2_000  # the merge gap; nothing costs points before
+    wait_for("it to be settled", lambda: time.time_ns() // 1_000_000 > settled_ms, 10)
     acknowledged_ms = answered("ack", "--by", "Wang")
     (black,) = wait_for("the black list", lambda: told("blacklisted_enterprise", "opened"), 90)
     assert black["enterprise_id"] == "e" and black["opened_at_ms"] == acknowledged_ms, "it cost nothing before"
