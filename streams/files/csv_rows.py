@@ -46,19 +46,23 @@ def _names_a_separator(line: str) -> bool:
 def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
     """The heading and every row that is not blank, each with as many cells as the heading.
 
-    ``lines`` end as they do in the file; spaces after a separator say nothing. ``BadInput`` names the line of a heading given twice, of a row with more or fewer
-    cells, of a quote that never closes or closes in the middle of a cell, and of a cell beyond 131,072 characters.
+    ``lines`` end as they do in the file; spaces after a separator say nothing, nor does a heading again, as files put one after another have it. ``BadInput`` names
+    the line of a column named twice, of a heading in another order, of a row with more or fewer cells, of a quote that never closes or closes in the middle of a
+    cell, and of a cell beyond 131,072 characters.
     """
     heading: list[str] | None = None
+    first = 0
     for row in _rows(lines, where, separator):
         cells = [cell.strip() for cell in row.cells]
-        if not any(cells):
+        if not any(cells) or cells == heading:
             continue
         if heading is None and _names_a_separator(separator.join(cells)):
             continue
         if heading is None:
-            heading = cells
+            heading, first = cells, row.line
             _check_heading(heading, f"{where}:{row.line}")
+        elif cells[0] in heading and sorted(cells) == sorted(heading):
+            raise BadInput(f"{where}:{row.line}: a heading whose columns stand in another order than line {first}'s; read each file by itself")
         elif len(cells) != len(heading):
             raise BadInput(f"{where}:{row.line}: the row has more or fewer cells than the header: {len(cells)}, not {len(heading)}")
         yield Row(row.line, cells)

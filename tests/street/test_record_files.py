@@ -359,6 +359,7 @@ TABLE_FAULTS = {
     HEADING + f'"{"e" * 140_000}",{NOON_MS},v,1,2\n': ":2: a cell of more than 131,072 characters begins here",
     HEADING + ROW + f'"{ROW * 9_000}': ":3: a cell of more than 131,072 characters begins here; does its quote close?",
     HEADING.replace("lat", "lon") + ROW: ":1: the heading 'lon' stands twice in this line, over columns 4 and 5",
+    HEADING + ROW + "event_id,event_time_ms,vehicle_id,lat,lon\n" + ROW: ":3: a heading whose columns stand in another order than line 1's; read each file by itself",
     HEADING.replace("lat", "latitude") + ROW: ":1: the header lacks lat; ",
 }
 
@@ -384,6 +385,14 @@ def test_what_stands_before_a_heading_does_not_hide_it(before, tmp_path, judge):
     code, text, summary = judge("--gps", tmp_path / "a.csv")
     assert (code, summary["fixes"]) == (0, {"accepted": 1}), text
     assert len(read(tmp_path / "a.csv")) == 1
+
+
+@pytest.mark.parametrize("between", ["", "\ufeff", "\n\n"])
+def test_tables_put_one_after_another_are_one(between, tmp_path, judge):
+    (tmp_path / "a.csv").write_text(HEADING + ROW + between + HEADING + ROW.replace("e", "f", 1), "utf-8")
+    code, text, summary = judge("--gps", tmp_path / "a.csv")
+    assert (code, summary["fixes"]) == (0, {"accepted": 2}), text
+    assert [record["event_id"] for record in read(tmp_path / "a.csv")] == ["e", "f"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
