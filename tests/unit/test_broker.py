@@ -61,6 +61,21 @@ def test_the_wanted_port_is_given_where_it_is_free():
     assert [free_port(wanted) for _ in range(3)] == [wanted] * 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are held as long as a process lives")
+def test_a_port_that_was_chosen_and_is_not_used_yet_is_given_to_nobody_else(monkeypatch):
+    few = range(31_900, 31_920)
+    monkeypatch.setattr(broker_module, "PORTS", few)
+    chosen = []
+    with pytest.raises(Unavailable, match="no free port"):
+        for _ in few:
+            chosen.append(free_port())
+        free_port()
+    assert len(set(chosen)) == len(chosen) > 0
+    another = f"from deploy import broker; broker.PORTS = range({few.start}, {few.stop}); broker.free_port()"
+    assert "no free port" in subprocess.run([sys.executable, "-c", another], cwd=ROOT, capture_output=True, text=True, check=False).stderr
+    assert free_port(chosen[0]) == chosen[0], "who chose it may use it"
+
+
 def test_a_damaged_or_missing_jar_is_fetched_again(tmp_path):
     """Copies the verified cache, breaks two jars in it, and fetches: only those two are downloaded."""
     import shutil
