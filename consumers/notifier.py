@@ -38,6 +38,7 @@ from consumers.outbox_file import FILE, prepare
 from consumers.outbox_rows import Entry
 from consumers.routes import Destination, Routing
 from consumers.routes_file import in_force
+from consumers.routes_origin import Origin
 from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.clock import DAY_MS, now_ms
@@ -63,6 +64,8 @@ ANSWERABLE_FURTHER_DAYS = 15
 """An incident can be looked at and answered while a link to it may be valid or its enterprise may object, and so many days longer."""
 ROUTES_CHANGED = "routes changed"
 """In the audit log."""
+OWNER = "owner of the file that was changed last"
+"""What the name in such a line is."""
 
 
 class Notifier:
@@ -144,7 +147,7 @@ class Notifier:
     def _step(self) -> None:
         if self.ways.follow(self.current()):
             self.ways.count_left(self.outbox, anew=True)
-        self._note_routes(self.ways.routing.sha256)
+        self._note_routes(self.ways.routing.origin)
         self._follow_clock()
         records = self.log.read()
         at_ms = now_ms()
@@ -162,13 +165,14 @@ class Notifier:
         if time.monotonic() > self._forgot_s + FORGET_EVERY_S and not self.outbox.forget(at_ms - KEPT_MS, at_ms - self._answerable_ms):
             self._forgot_s = time.monotonic()
 
-    def _note_routes(self, sha256: str | None) -> None:
-        """Write down that other routes are in force than those written down last, were they changed now or while nothing ran."""
-        if sha256 != self._noted:
+    def _note_routes(self, origin: Origin | None) -> None:
+        """Write down that other routes are in force than those written down last, were they changed now or while nothing ran. Who wrote a file nobody knows; whose it is, the system does."""
+        if origin is not None and origin.sha256 != self._noted:
             before = self.audit.newest(ROUTES_CHANGED)
-            if before is None or before.about.get("sha256") != sha256:
-                self.audit.append(ROUTES_CHANGED, None, file=str(self.settings.routes), sha256=sha256)
-            self._noted = sha256
+            if before is None or before.about.get("sha256") != origin.sha256:
+                about = {"file": str(self.settings.routes), "files": " ".join(origin.files), "sha256": origin.sha256, "changed": origin.changed, "by_is": OWNER}
+                self.audit.append(ROUTES_CHANGED, origin.owner, **about)
+            self._noted = origin.sha256
 
     def _routed(self, record: Any, at_ms: int) -> list[tuple[Entry, list[Destination]]]:
         """Where a record's incident goes; nothing synthetic to sinks that are real."""

@@ -15,6 +15,7 @@ from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
 from consumers.route import TRANSITIONS, Roster, Route, hold
 from consumers.route_words import explained
+from consumers.routes_origin import Origin
 from consumers.wording import Style, Writer
 from streams.clock import DAY_MS
 from streams.lifecycle import OPEN, RETRACTED, Kind
@@ -54,14 +55,14 @@ class Destination(NamedTuple):
 
 
 class Routing:
-    """The sinks and routes of a file (``sha256`` of its text). ``oldest_ms``: incidents that were opened longer ago are not escalated."""
+    """The sinks and routes of a file, and its ``origin``. ``oldest_ms``: incidents that were opened longer ago are not escalated."""
 
     def __init__(
         self, sinks: dict[str, SinkConfig], routes: Sequence[Route], rosters: dict[str, Roster] | None = None, *,
-        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None, sha256: str | None = None,
+        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None, origin: Origin | None = None,
     ) -> None:  # fmt: skip
         self.sinks, self.routes, self.rosters = sinks, tuple(routes), rosters or {}
-        self.timezone, self.oldest_ms, self.sha256 = timezone, oldest_ms, sha256
+        self.timezone, self.oldest_ms, self.origin = timezone, oldest_ms, origin
         self.writer = Writer(timezone, link)
         self._styles = {route.name: route.style for route in routes}
         self._of_one_gone = Style(mask=frozenset().union(*(route.style.mask for route in routes)), audience="enterprise")

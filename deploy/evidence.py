@@ -77,7 +77,7 @@ class Written(NamedTuple):
             yield "not signed: give --key FILE, from ./yicheng secrets signing-key / 未签名"
 
 
-def write_evidence(bootstrap: str, audit: Audit, incident_id: str, out: Path, *, by: str | None, key: Ed25519PrivateKey | None, pdf: bool) -> Written:
+def write_evidence(bootstrap: str, audit: Audit, incident_id: str, out: Path, *, by: str, key: Ed25519PrivateKey | None, pdf: bool) -> Written:
     """Write the file; it is in the audit log before it is on the disk. ``BadInput`` where there is no such incident, or the file is there already."""
     if out.exists():
         raise BadInput(f"--out {out}: it is there already; evidence is never overwritten")

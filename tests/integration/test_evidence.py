@@ -11,6 +11,7 @@ from kafka.admin import KafkaAdminClient
 from deploy.admin import publish_policy, publish_registry, read_records
 from streams.geo import wgs84_to_gcj02
 from streams.policy.reader import load_policy
+from streams.process.os_users import this_user
 from streams.registry.records import decode_entry
 from streams.wire.answers import made_answer, record_of
 from streams.wire.cloudevents import cloudevent
@@ -103,4 +104,4 @@ def test_an_evidence_file_holds_what_kafka_holds_and_says_what_it_holds_no_more(
         assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert not (home / "n.zip").exists()
     log = [json.loads(line) for line in (home / "audit.jsonl").read_bytes().splitlines()]
-    assert [(line["action"], line["by"], line["about"]["incident_id"]) for line in log] == [("exported", "王", NAME), ("exported", None, NAME)]
+    assert [(line["action"], line["by"], line["about"]["incident_id"]) for line in log] == [("exported", "王", NAME), ("exported", this_user(), NAME)]

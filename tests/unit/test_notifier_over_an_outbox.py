@@ -5,6 +5,7 @@ Its log is handed records, as Kafka would hand them over; on Kafka it runs in te
 
 import hashlib
 import json
+import os
 import threading
 import urllib.error
 import urllib.parse
@@ -24,6 +25,7 @@ from consumers.facts import OBJECTION, REMINDER, marks
 from consumers.outbox_log import drop_waiting, logged
 from consumers.outbox_rows import Entry
 from streams.clock import DAY_MS, now_ms
+from streams.process.os_users import user_named
 from streams.process.pages import PageServer
 from streams.settings import Settings
 from streams.wire.answers import made_answer, record_of
@@ -38,6 +40,9 @@ routes:
 - {name: archive, to: real, continue: true, match: {rule: speeding}}
 - {name: all, to: duty, escalate: [{after: 15m, to: chief}], acknowledgement_lasts: 8h}
 """
+
+
+CALENDAR = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:{0}\nBEGIN:VEVENT\nUID:{0}\nDTSTAMP:20260101T000000Z\nDTSTART:20261001T000000Z\nDTEND:20261008T000000Z\nSUMMARY:x\nRRULE:FREQ=YEARLY\nEND:VEVENT\nEND:VCALENDAR\n"
 
 
 class Log:
@@ -351,3 +356,26 @@ def test_the_audit_log_has_each_routes_file_that_was_in_force(site):
     site.step()
     assert written_down() == [*expected, sha256()]
     assert verify(site.notifier.audit.path).broken is None
+
+
+def test_the_audit_log_says_whose_file_was_changed_and_has_one_hash_of_all_of_them_but_secrets(site):
+    (site.folder / "holidays.ics").write_text(CALENDAR.format("a"))
+    (site.folder / "token").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+    site.write(ROUTES.replace("routes:", "  hook: {kind: webhook, url: 'http://127.0.0.1:9', secret_file: token}\ncalendars: {holidays: {file: holidays.ics}}\nroutes:"))
+    site.step()
+
+    def newest():
+        return site.notifier.audit.newest(module.ROUTES_CHANGED)
+
+    def sha256():
+        return hashlib.sha256((site.folder / "routes.yaml").read_bytes() + (site.folder / "holidays.ics").read_bytes()).hexdigest()
+
+    first = newest()
+    assert (first.by, first.about["by_is"]) == (user_named(os.getuid()), module.OWNER)
+    assert (first.about["files"], first.about["sha256"]) == ("routes.yaml holidays.ics", sha256())
+    (site.folder / "token").write_text("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n")
+    site.step()
+    assert newest() == first, "a secret that is exchanged is no other route"
+    (site.folder / "holidays.ics").write_text(CALENDAR.format("b"))
+    site.step()
+    assert (newest().about["changed"], newest().about["sha256"]) == ("holidays.ics", sha256())
