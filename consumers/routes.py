@@ -148,9 +148,9 @@ class Routing:
         """An event in a route's words. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
         return self.writer.message(event, self._styles.get(route, self._of_one_gone), step)
 
-    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
-        """Several messages of a route as one."""
-        return self.writer.digest(messages, self._styles.get(route, self._of_one_gone), route, now_ms)
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
+        """Several messages of a route as one; ``following``: so many more at least go out after it."""
+        return self.writer.digest(messages, self._styles.get(route, self._of_one_gone), route, now_ms, following)
 
 
 def simple_routing(sinks: dict[str, SinkConfig], link: LinkMaker | None = None) -> Routing:
