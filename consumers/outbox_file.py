@@ -52,7 +52,7 @@ def prepare(path: Path) -> None:
                 part = path.with_name(path.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
-            log.error("the outbox is damaged and was put aside; what had not been delivered is read from Kafka again", outbox=str(path), aside=str(aside))
+            log.error("the outbox is damaged and was put aside; what sinks had not taken is read from Kafka again, its delivery log and alerts that waited are lost", outbox=str(path), aside=str(aside))
             path.touch(mode=0o600)
         with closing(connect(path)) as connection:
             connection.executescript(_SCHEMA)

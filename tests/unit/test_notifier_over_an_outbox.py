@@ -24,6 +24,7 @@ from consumers.audit import verify
 from consumers.facts import OBJECTION, REMINDER, marks
 from consumers.outbox_log import drop_waiting, logged
 from consumers.outbox_rows import Entry
+from consumers.owed import Owed
 from streams.clock import DAY_MS, now_ms
 from streams.process.os_users import user_named
 from streams.process.pages import PageServer
@@ -52,6 +53,7 @@ class Log:
 
     def __init__(self, settings, place):
         self.records, self.positions, self.offset = [], {}, 0
+        self.owed, self.known_until = Owed(0, {}), 0
 
     def put(self, topic, value, at_ms):
         self.records.append(SimpleNamespace(topic=topic.name, partition=0, offset=self.offset, value=value, timestamp=at_ms))
@@ -65,10 +67,10 @@ class Log:
         pass
 
     def still_owed(self, partition, offset, destinations):
-        return destinations
+        return self.owed.still(offset, destinations)
 
     def is_again(self, record):
-        return False
+        return record.offset < self.known_until
 
     def close(self):
         pass
@@ -314,6 +316,28 @@ def test_an_enterprise_objects_long_after_the_delivery_log_has_forgotten(site):
     for _ in range(5):
         site.step()
     assert site.notifier.last_event("INCIDENT1") is None
+
+
+def test_what_is_read_again_after_the_outbox_was_lost_goes_to_those_that_had_not_taken_it(site):
+    """Incident 1 had been taken, a reminder of it waits; nobody had heard of the second but the archive; the third is new."""
+    site.notifier.log.owed = Owed(3, {("chief", REMINDER + 1): ((0, 0),), ("duty", REMINDER): ((0, 0),), ("duty", 0): ((1, 1),)})
+    site.notifier.log.known_until = 3
+    site.incident()
+    site.incident(incident_id="SECOND")
+    site.answer("acknowledged")
+    site.incident(incident_id="THIRD")
+    site.step()
+    wait_for("what is due", lambda: site.got("duty") == 2 and site.got("real") == 1, 10)
+    assert [json.loads(line)["id"] for line in written_lines(site.folder / "duty.jsonl")] == ["SECOND/1", "THIRD/1"] and site.waiting() == [("chief", 1), ("chief", REMINDER + 1), ("duty", REMINDER)]
+
+
+def test_an_answer_that_is_read_again_reminds_nobody_who_was_reminded(site):
+    site.notifier.log.owed, site.notifier.log.known_until = Owed(3, {}), 3
+    site.incident()
+    site.answer("acknowledged")
+    site.answer("objected", reason="why", answer_id="objection")
+    site.step()
+    assert logged(site.notifier.file) == []
 
 
 # --- routes that change ---

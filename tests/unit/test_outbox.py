@@ -13,7 +13,9 @@ from consumers.outbox import KEPT_MS, Outbox
 from consumers.outbox_file import connect, prepare
 from consumers.outbox_rows import Entry
 from consumers.routes import REMINDER, Destination
+from deploy import doctor
 from streams.errors import BadInput, Unavailable
+from streams.settings import Settings
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -329,3 +331,12 @@ def test_two_threads_of_the_outbox_do_not_see_half_a_transaction(path):
     with pytest.raises(TypeError):
         one.put([(entry("A"), [to()]), (Entry(None, 1, b""), [to()])], NOW_MS)
     assert two.due("file", NOW_MS, 5) == []
+
+
+def test_doctor_names_an_outbox_that_was_put_aside(tmp_path):
+    settings = Settings(state_dir=tmp_path)
+    assert doctor._outboxes_aside(settings) == []
+    (tmp_path / "outbox.db.damaged-1790000000000").touch()
+    (tmp_path / "outbox.db.damaged-1790000000000-wal").touch()
+    name, needed, fine, found, fix = doctor._outboxes_aside(settings)[0]
+    assert (name, needed, fine) == ("outbox", False, False) and found.endswith(": outbox.db.damaged-1790000000000") and "delivery log" in fix
