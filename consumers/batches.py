@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from consumers.outbox_rows import Delivery
 
+MOST_TOGETHER = 200
+"""A digest stands for so many; what is more goes out after it, as it says."""
+
 
 class Batches:
     """Puts digests together, and keeps those that were not taken, by the numbers of their deliveries: tried again, they are what they were, under the same id."""
@@ -19,7 +22,7 @@ class Batches:
         if first.fold is None and not all_of_route:
             return [first]
         found, left_out = list[Delivery](), set[str]()
-        for delivery in page:
+        for delivery in page[:MOST_TOGETHER]:
             alike = delivery.route == first.route and (all_of_route or delivery.fold == first.fold)
             if alike and delivery.no not in self._kept and delivery.incident_id not in left_out:
                 found.append(delivery)
@@ -41,3 +44,9 @@ class Batches:
         """These go out together no more: they were taken, or are not to be sent."""
         for number in numbers:
             self._kept.pop(number, None)
+
+
+def number_alike(batch: Sequence[Delivery], page: Sequence[Delivery]) -> int:
+    """How many of a page are for the same digest as those of a batch, themselves included."""
+    folds = {delivery.fold for delivery in batch}
+    return sum(delivery.route == batch[0].route and (delivery.fold in folds or len(folds) > 1) for delivery in page)

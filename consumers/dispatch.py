@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from consumers.batches import Batches
+from consumers.batches import MOST_TOGETHER, Batches, number_alike
 from consumers.budget import Budget
 from consumers.message import Message, Sink, Words
 from consumers.outbox import Outbox
@@ -34,7 +34,7 @@ LATER_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 """When something that a sink did not take is tried again, each time after the time before (Standard Webhooks' schedule)."""
 OFF_AFTER_S = 5 * 86_400.0
 """A sink that has failed for so long, without taking anything, is switched off."""
-PAGE = 200
+PAGE = MOST_TOGETHER + 1
 MOST_ALONE = 2
 """When so many incidents at most were not taken before another was, they have failed by themselves; when more, the sink was away."""
 MARKED_EVERY_S = 0.05
@@ -112,8 +112,8 @@ class Dispatch:
         busy = bool(page)
         while page and not self.stopping.is_set():
             self._aside.clear()
-            settled = self._hand_over(outbox, self._next(outbox, page))
-            if settled is None:
+            settled = self._hand_over(outbox, self._next(outbox, page), page)
+            if settled is None or len(settled) > 1:  # after a digest the page may be the mere end of another
                 break
             page = [delivery for delivery in page if delivery.no not in settled and delivery.incident_id not in self._aside]
         self._mark(outbox)
@@ -145,8 +145,8 @@ class Dispatch:
         batch = self._batches.next(untried, all_of_route=self.sink.folds and len(untried) > self._budget.left(time.monotonic()))
         return sorted(batch, key=lambda delivery: (delivery.due_ms, delivery.no))
 
-    def _hand_over(self, outbox: Outbox, batch: list[Delivery]) -> set[int] | None:
-        """Hand over one message; the numbers of what is done with now, None: leave the page."""
+    def _hand_over(self, outbox: Outbox, batch: list[Delivery], page: Sequence[Delivery]) -> set[int] | None:
+        """Hand over one message of what is due; the numbers of what is done with now, None: leave the page."""
         if (wait_s := self._budget.wait_s(time.monotonic())) > 0:
             self._mark(outbox)
             self.stopping.wait(min(wait_s, LOOKS_EVERY_S))
@@ -155,7 +155,7 @@ class Dispatch:
         try:
             if unfit := self._unfit(outbox, batch):
                 return unfit
-            batch, message = self._message(batch)
+            batch, message = self._message(batch, page)
             try:
                 self.sink.deliver(message)
             finally:
@@ -198,13 +198,13 @@ class Dispatch:
                 found.add(delivery.no)
         return found
 
-    def _message(self, batch: list[Delivery]) -> tuple[list[Delivery], Message]:
+    def _message(self, batch: list[Delivery], page: Sequence[Delivery]) -> tuple[list[Delivery], Message]:
         """The message for a batch, or, where the sink has no room for all that it says, for as much of it as has room."""
         messages = [self.words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
-        at_ms = now_ms()
+        at_ms, alike = now_ms(), number_alike(batch, page)
 
         def written(number: int) -> Message:
-            return messages[0] if number == 1 else self.words.digest(messages[:number], batch[0].route, at_ms)
+            return messages[0] if number == 1 else self.words.digest(messages[:number], batch[0].route, at_ms, max(0, alike - number))
 
         whole = written(len(batch))
         if len(batch) == 1 or self.sink.fits(whole):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
+from consumers.owed import Owed, owed_in
+from consumers.routes import Destination
 from streams.errors import Unavailable
 from streams.process.kafka_login import client_options
 from streams.settings import Settings
 from streams.wire.topics import FEEDBACK, INCIDENTS, METADATA_MAX_AGE_MS
+
+log = structlog.get_logger()
 
 SESSION_TIMEOUT_MS = 10_000
 LONGEST_STEP_MS = 3_600_000
@@ -26,9 +31,10 @@ OVERLOOKED_S = 15.0
 
 
 class IncidentLog:
-    """Reads from where the group has come to; from where everything had been delivered (committed beside the offset) where the outbox has not come so far.
+    """Reads from where the group has come to; where the outbox has not come so far, from the first that is owed to somebody (owed.py, committed beside the offset).
 
-    ``place`` says up to where a topic's partition is in the outbox: it may be new, or have lost its end with the disk.
+    ``place`` says up to where a topic's partition is in the outbox: it may be new, or have lost its end with the disk. What is read again is not
+    committed before all of it is in the outbox, and answers wait until then: a crash in between begins again.
 
     ``positions``: up to where each partition of incidents that this member has was read. ``topic``: the beginning of the id of the topic
     of incidents, which is another one once it was deleted and made anew. Raises ``Unavailable`` where Kafka does not answer.
@@ -40,6 +46,9 @@ class IncidentLog:
         self.topic = ""
         self.positions: dict[TopicPartition, int] = {}
         self._has_places = False
+        self._owed: dict[TopicPartition, Owed] = {}
+        self._known_until: dict[TopicPartition, int] = {}
+        """Up to where each partition had been read that is read again."""
         self._since_s = time.monotonic()
         self._placed: set[TopicPartition] = set()
         self._assigned: set[TopicPartition] = set()
@@ -77,7 +86,10 @@ class IncidentLog:
             if partition not in self._placed and self._go_back(partition):
                 batches.pop(partition, None)
             self._placed.add(partition)
+        if assigned - self._assigned:
+            self._say_what_is_read_again()
         self._assigned = set(assigned)
+        self._hear_answers_again()
         if not self.joined and time.monotonic() > self._since_s + OVERLOOKED_S:
             self._since_s = time.monotonic()
             if self._consumer.partitions_for_topic(INCIDENTS.name):
@@ -92,37 +104,61 @@ class IncidentLog:
             return str(admin.describe_topics([INCIDENTS.name])[0]["topic_id"])[:8]
 
     def _go_back(self, partition: TopicPartition) -> bool:
-        """Whether the outbox lacks what was read: then to what had not been delivered, or, before there was an outbox, to where the slowest sink was."""
-        if partition.topic == FEEDBACK.name:
-            if self._has_places:
-                return False
-            self._consumer.seek_to_beginning(partition)
-            return True
+        """Whether the outbox lacks what was read: then to what is owed, or, before there was an outbox, to where the slowest sink was. All answers come again then."""
         known = self._consumer.committed(partition, metadata=True)
+        if partition.topic == FEEDBACK.name:
+            if self._has_places and not self._owed:
+                return False
+            self._known_until[partition] = known.offset if known else 0
+            self._consumer.seek_to_beginning(partition)
+            if self._owed:
+                self._consumer.pause(partition)
+            return True
         place = self._place(self.topic, partition.partition)
         self._has_places |= place is not None
         if known is None or (place is not None and place >= known.offset):
             return False
-        if known.metadata.isdigit():
-            offset = int(known.metadata)
-        else:
+        owed = owed_in(known.metadata)
+        if owed is None:
             with closing(self._open(f"{self.settings.group}-notifier-webhook")) as webhook:
                 of_webhook = webhook.committed(partition)
-            offset = known.offset if of_webhook is None else min(known.offset, of_webhook)
+            owed = Owed(known.offset if of_webhook is None else min(known.offset, of_webhook), {})
         first = self._consumer.beginning_offsets([partition])[partition]
-        self._consumer.seek(partition, max(first, offset))
+        self._owed[partition], self._known_until[partition] = owed, known.offset
+        self._consumer.seek(partition, max(first, owed.first))
         return True
 
-    def commit(self, settled: Callable[[TopicPartition, int], int]) -> None:
-        """All that was read is in the outbox. ``settled`` says up to which offset of a partition all of it has been delivered."""
-        places = {}
-        for partition in self._assigned:
-            position = self._consumer.position(partition)
-            beside = str(settled(partition, position)) if partition.topic == INCIDENTS.name else ""
-            places[partition] = OffsetAndMetadata(position, beside, -1)
+    def _say_what_is_read_again(self) -> None:
+        if self._owed:
+            owed = sorted({f"{sink}: {sum(last - first + 1 for first, last in runs)}" for each in self._owed.values() for (sink, _), runs in each.runs.items()})
+            log.warning(
+                "the outbox lacks what was read; what sinks had not taken, or was given up, is read from Kafka again, under the same ids. "
+                "Lost: the delivery log, alerts that waited, who was told by escalation, and links to incidents before that",
+                incidents=sum(self._known_until[partition] - each.first for partition, each in self._owed.items()), owed=owed,
+            )  # fmt: skip
+
+    def _hear_answers_again(self) -> None:
+        """Answers come when the incidents that they are about are in the outbox."""
+        if (paused := self._consumer.paused()) and all(self._consumer.position(partition) >= self._known_until[partition] for partition in self._owed.keys() & self._assigned):
+            self._consumer.resume(*paused)
+
+    def is_again(self, record: Any) -> bool:
+        """Whether a record had been read before the outbox was lost."""
+        return bool(record.offset < self._known_until.get(TopicPartition(record.topic, record.partition), 0))
+
+    def still_owed(self, partition: int, offset: int, destinations: Sequence[Destination]) -> list[Destination]:
+        """Of those to which routes send what stands there the ones that have still to have it: all, unless it is read again."""
+        owed = self._owed.get(TopicPartition(INCIDENTS.name, partition))
+        return owed.still(offset, destinations) if owed else list(destinations)
+
+    def commit(self, notes: Callable[[str, dict[int, int]], dict[int, str]]) -> None:
+        """All that was read is in the outbox. ``notes`` says by partition of incidents, of the topic of an id, what is to stand beside the offset."""
+        places = {partition: self._consumer.position(partition) for partition in self._assigned}
+        self.positions = {p: position for p, position in places.items() if p.topic == INCIDENTS.name}
+        places = {p: position for p, position in places.items() if position >= self._known_until.get(p, 0)}
+        beside = notes(self.topic, {p.partition: position for p, position in places.items() if p.topic == INCIDENTS.name})
         if places:
-            self._consumer.commit(places)
-        self.positions = {p: place.offset for p, place in places.items() if p.topic == INCIDENTS.name}
+            self._consumer.commit({p: OffsetAndMetadata(position, beside[p.partition] if p.topic == INCIDENTS.name else "", -1) for p, position in places.items()})
 
     def reconnect(self) -> None:
         """Begin again after what was committed. Raises ``Unavailable`` where Kafka does not answer."""

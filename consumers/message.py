@@ -63,8 +63,8 @@ class Words(Protocol):
     def message(self, body: bytes, route: str, step: int) -> Message:
         """One delivery's message."""
 
-    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
-        """One message for several."""
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
+        """One message for several; ``following``: so many more at least go out after it."""
 
     def withheld(self, body: bytes, route: str) -> str | None:
         """Why a sink that reaches real police is not to have something; None: it may."""

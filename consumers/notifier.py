@@ -21,7 +21,6 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from consumers.alerts import ALERTS_PATH, AlertReceiver
@@ -36,8 +35,10 @@ from consumers.incident_log import IncidentLog
 from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Outbox
 from consumers.outbox_file import FILE, prepare
 from consumers.outbox_rows import Entry
+from consumers.owed import Notes
 from consumers.routes import Destination, Routing
 from consumers.routes_file import in_force
+from consumers.routes_origin import Origin
 from consumers.ways_out import WaysOut
 from streams import metrics
 from streams.clock import DAY_MS, now_ms
@@ -63,6 +64,8 @@ ANSWERABLE_FURTHER_DAYS = 15
 """An incident can be looked at and answered while a link to it may be valid or its enterprise may object, and so many days longer."""
 ROUTES_CHANGED = "routes changed"
 """In the audit log."""
+OWNER = "owner of the file that was changed last"
+"""What the name in such a line is."""
 
 
 class Notifier:
@@ -82,7 +85,7 @@ class Notifier:
         self.ways = WaysOut(self.file, self.current(), self._lag, self._fail)
         self.ways.count_left(self.outbox, anew=True)
         self.log = IncidentLog(settings, self.outbox.place)
-        self._past_no = 0
+        self._notes = Notes(self.outbox)
         self._answerable_ms = (max(*VALID_DAYS.values(), settings.objection_days) + ANSWERABLE_FURTHER_DAYS) * DAY_MS
         self._clock_s = time.time() - time.monotonic()
         self._committed_s = self._forgot_s = float("-inf")
@@ -144,7 +147,7 @@ class Notifier:
     def _step(self) -> None:
         if self.ways.follow(self.current()):
             self.ways.count_left(self.outbox, anew=True)
-        self._note_routes(self.ways.routing.sha256)
+        self._note_routes(self.ways.routing.origin)
         self._follow_clock()
         records = self.log.read()
         at_ms = now_ms()
@@ -156,19 +159,20 @@ class Notifier:
             if record.topic != INCIDENTS.name:
                 self._enter_answer(record, at_ms)
         if records or time.monotonic() > self._committed_s + COMMIT_EVERY_S:
-            self.log.commit(self._settled)
+            self.log.commit(self._notes.beside)
             self.ways.count_left(self.outbox)
             self._committed_s = time.monotonic()
         if time.monotonic() > self._forgot_s + FORGET_EVERY_S and not self.outbox.forget(at_ms - KEPT_MS, at_ms - self._answerable_ms):
             self._forgot_s = time.monotonic()
 
-    def _note_routes(self, sha256: str | None) -> None:
-        """Write down that other routes are in force than those written down last, were they changed now or while nothing ran."""
-        if sha256 != self._noted:
+    def _note_routes(self, origin: Origin | None) -> None:
+        """Write down that other routes are in force than those written down last, were they changed now or while nothing ran. Who wrote a file nobody knows; whose it is, the system does."""
+        if origin is not None and origin.sha256 != self._noted:
             before = self.audit.newest(ROUTES_CHANGED)
-            if before is None or before.about.get("sha256") != sha256:
-                self.audit.append(ROUTES_CHANGED, None, file=str(self.settings.routes), sha256=sha256)
-            self._noted = sha256
+            if before is None or before.about.get("sha256") != origin.sha256:
+                about = {"file": str(self.settings.routes), "files": " ".join(origin.files), "sha256": origin.sha256, "changed": origin.changed, "by_is": OWNER}
+                self.audit.append(ROUTES_CHANGED, origin.owner, **about)
+            self._noted = origin.sha256
 
     def _routed(self, record: Any, at_ms: int) -> list[tuple[Entry, list[Destination]]]:
         """Where a record's incident goes; nothing synthetic to sinks that are real."""
@@ -182,7 +186,7 @@ class Notifier:
             return []
         incident = event.incident
         to = []
-        for destination in destinations:
+        for destination in self.log.still_owed(record.partition, record.offset, destinations):
             if event.synthetic and self.ways.is_real(destination.sink):
                 metrics.NOTIFICATIONS.labels(destination.sink, "synthetic").inc()
             else:
@@ -198,7 +202,7 @@ class Notifier:
             passed_over(record.topic, record.partition, record.offset, str(error))
             return
         if answer.action == "objected" and is_id(answer.incident_id):
-            self._tell_of_objection(answer.incident_id, record.timestamp if record.timestamp > 0 else at_ms, at_ms)
+            self._tell_of_objection(record, answer.incident_id, at_ms)
         if answer.action in NO_ANSWERS or answer.action not in ACTIONS or not is_id(answer.incident_id):
             return
         about, event = self._kept(answer.incident_id, answer.revision), self._kept(answer.incident_id)
@@ -207,7 +211,7 @@ class Notifier:
         answered_ms = record.timestamp if record.timestamp > 0 else at_ms
         self.outbox.drop_waiting(answer.incident_id, self.log.topic, answer.action, at_ms, answered_ms=answered_ms)
         if event and answer.action == "acknowledged":
-            self._remind(event, answered_ms, at_ms)
+            self._tell_again(record, event, self.ways.routing.reminders(event, answered_ms), at_ms)
 
     def _kept(self, incident_id: str, revision: int | None = None) -> IncidentEvent | None:
         """A revision of an incident as far as the outbox has it: an answer may name anything."""
@@ -216,22 +220,19 @@ class Notifier:
         except (Malformed, OverflowError):
             return None
 
-    def _remind(self, event: IncidentEvent, answered_ms: int, at_ms: int) -> None:
-        self._tell_again(event, self.ways.routing.reminders(event, answered_ms), at_ms)
-
-    def _tell_of_objection(self, incident_id: str, objected_ms: int, at_ms: int) -> None:
+    def _tell_of_objection(self, record: Any, incident_id: str, at_ms: int) -> None:
         event = self._kept(incident_id)
-        if event and at_ms - objected_ms <= self.ways.oldest_ms:
-            self._tell_again(event, self.ways.routing.objections(event, at_ms), at_ms)
+        if event and at_ms - (record.timestamp if record.timestamp > 0 else at_ms) <= self.ways.oldest_ms:
+            self._tell_again(record, event, self.ways.routing.objections(event, at_ms), at_ms)
 
-    def _tell_again(self, event: IncidentEvent, destinations: Sequence[Destination], at_ms: int) -> None:
+    def _tell_again(self, record: Any, event: IncidentEvent, destinations: Sequence[Destination], at_ms: int) -> None:
+        """What follows from an answer; of one that is read again only what is still owed."""
         incident = event.incident
+        if self.log.is_again(record):
+            places = self.outbox.stood(incident.incident_id, self.log.topic)
+            destinations = list({(to.sink, to.step): to for place in places for to in self.log.still_owed(*place, destinations)}.values())
         to = [each for each in destinations if not (event.synthetic and self.ways.is_real(each.sink))]
         self.ways.notice(self.outbox.put([(Entry(incident.incident_id, incident.revision, event.body, topic=self.log.topic, name=_name(event)), to)], at_ms))
-
-    def _settled(self, partition: TopicPartition, position: int) -> int:
-        offset, self._past_no = self.outbox.settled_offset(partition.partition, position, self._past_no)
-        return offset
 
     def _follow_clock(self) -> None:
         """The clock of the machine may be set while deliveries wait."""

@@ -19,6 +19,7 @@ from consumers.facts import REMINDER
 from consumers.outbox_codec import SAMPLES, Codec
 from consumers.outbox_file import connect
 from consumers.outbox_rows import DELIVERY, PENDING, Delivery, Entry, delivery_of
+from consumers.owed import Way
 from consumers.routes import Destination
 from streams.errors import Unavailable
 
@@ -43,6 +44,13 @@ _FORGOTTEN = (
     ),
 )
 """What is forgotten, in this order; looking for it takes a while and keeps nobody from writing."""
+_MOST_OWED = 5_000
+_MANY_OWED = "SELECT 1 FROM deliveries INDEXED BY pending WHERE state = 0 UNION ALL SELECT 1 FROM deliveries INDEXED BY given_up WHERE state = 2 LIMIT ?"
+_OWED = """SELECT partition, sink, step, min(offset), max(offset) FROM (
+    SELECT e.partition, d.sink, d.step, e.offset, i.topic FROM deliveries d INDEXED BY pending JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no WHERE d.state = 0
+    UNION ALL
+    SELECT e.partition, d.sink, d.step, e.offset, i.topic FROM deliveries d INDEXED BY given_up JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no WHERE d.state = 2
+  ) WHERE topic = ? AND partition IS NOT NULL GROUP BY partition, sink, step, iif(?, 0, offset) ORDER BY partition, sink, step, offset"""
 
 
 class Outbox:
@@ -199,22 +207,23 @@ class Outbox:
         rows = self._read(f"{statement} ORDER BY i.incident_no DESC, e.revision DESC LIMIT 1", (incident_id, revision))
         return self._codec.decompressed(rows[0][0]) if rows else None
 
+    def stood(self, incident_id: str, topic: str) -> list[tuple[int, int]]:
+        """The partitions and offsets of the revisions of an incident."""
+        return self._read("SELECT e.partition, e.offset FROM events e JOIN incidents i USING(incident_no) WHERE i.incident_id = ? AND i.topic = ? AND e.partition IS NOT NULL", (incident_id, topic))
+
     def place(self, topic: str, partition: int) -> int | None:
         """Up to where a partition was read and what it said is in the outbox; None: never."""
         rows = self._read("SELECT position FROM places WHERE topic = ? AND partition = ?", (topic, partition))
         return rows[0][0] if rows else None
 
-    def settled_offset(self, partition: int, position: int, past_no: int) -> tuple[int, int]:
-        """Up to which offset of a partition of incidents everything has been delivered or given up, and the first delivery that has not.
-
-        ``position`` is what was read up to; deliveries before number ``past_no`` are known to be done.
-        """
-        rows = self._read("SELECT no, event_no FROM deliveries WHERE no >= ? AND state = 0 ORDER BY no LIMIT 1", (past_no,))
-        if not rows:
-            return position, past_no
-        no, event_no = rows[0]
-        first = self._read("SELECT offset FROM events WHERE event_no >= ? AND partition = ? ORDER BY event_no LIMIT 1", (event_no, partition))
-        return (min(first[0][0], position) if first else position), no
+    def owed(self, topic: str) -> dict[int, dict[Way, list[tuple[int, int]]]]:
+        """What waits or was given up, by partition, sink and step: the runs of its offsets, in order; where there is much of it one run of each."""
+        roughly = len(self._read(_MANY_OWED, (_MOST_OWED + 1,))) > _MOST_OWED
+        rows = self._read(_OWED, (topic, roughly))
+        found: dict[int, dict[Way, list[tuple[int, int]]]] = {}
+        for partition, sink, step, first, last in rows:
+            found.setdefault(partition, {}).setdefault((sink, step), []).append((first, last))
+        return found
 
     def follow_clock(self, at_ms: int, jump_ms: int = 0) -> None:
         """The clock was set back or forward by ``jump_ms`` (0: see whether it was, while nobody looked): what is due moves along."""

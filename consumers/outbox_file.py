@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY AUTOINCREMENT, even
   step INTEGER NOT NULL, due_ms INTEGER NOT NULL, fold TEXT, until_answered INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
   done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));
 CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS given_up ON deliveries(no) WHERE state = 2;
 CREATE INDEX IF NOT EXISTS of_incident ON deliveries(incident_no, sink);
 CREATE INDEX IF NOT EXISTS folds ON deliveries(sink, fold, due_ms) WHERE state = 0 AND fold IS NOT NULL;
 CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(topic, partition));
@@ -51,7 +52,7 @@ def prepare(path: Path) -> None:
                 part = path.with_name(path.name + suffix)
                 if part.exists():
                     part.rename(aside.with_name(aside.name + suffix))
-            log.error("the outbox is damaged and was put aside; what had not been delivered is read from Kafka again", outbox=str(path), aside=str(aside))
+            log.error("the outbox is damaged and was put aside; what sinks had not taken is read from Kafka again, its delivery log and alerts that waited are lost", outbox=str(path), aside=str(aside))
             path.touch(mode=0o600)
         with closing(connect(path)) as connection:
             connection.executescript(_SCHEMA)

@@ -15,6 +15,7 @@ from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
 from consumers.route import TRANSITIONS, Roster, Route, hold
 from consumers.route_words import explained
+from consumers.routes_origin import Origin
 from consumers.wording import Style, Writer
 from streams.clock import DAY_MS
 from streams.lifecycle import OPEN, RETRACTED, Kind
@@ -54,14 +55,14 @@ class Destination(NamedTuple):
 
 
 class Routing:
-    """The sinks and routes of a file (``sha256`` of its text). ``oldest_ms``: incidents that were opened longer ago are not escalated."""
+    """The sinks and routes of a file, and its ``origin``. ``oldest_ms``: incidents that were opened longer ago are not escalated."""
 
     def __init__(
         self, sinks: dict[str, SinkConfig], routes: Sequence[Route], rosters: dict[str, Roster] | None = None, *,
-        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None, sha256: str | None = None,
+        timezone: ZoneInfo = DEFAULT_TIMEZONE, oldest_ms: int = ESCALATES_WITHIN_MS, link: LinkMaker | None = None, origin: Origin | None = None,
     ) -> None:  # fmt: skip
         self.sinks, self.routes, self.rosters = sinks, tuple(routes), rosters or {}
-        self.timezone, self.oldest_ms, self.sha256 = timezone, oldest_ms, sha256
+        self.timezone, self.oldest_ms, self.origin = timezone, oldest_ms, origin
         self.writer = Writer(timezone, link)
         self._styles = {route.name: route.style for route in routes}
         self._of_one_gone = Style(mask=frozenset().union(*(route.style.mask for route in routes)), audience="enterprise")
@@ -147,9 +148,9 @@ class Routing:
         """An event in a route's words. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
         return self.writer.message(event, self._styles.get(route, self._of_one_gone), step)
 
-    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
-        """Several messages of a route as one."""
-        return self.writer.digest(messages, self._styles.get(route, self._of_one_gone), route, now_ms)
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
+        """Several messages of a route as one; ``following``: so many more at least go out after it."""
+        return self.writer.digest(messages, self._styles.get(route, self._of_one_gone), route, now_ms, following)
 
 
 def simple_routing(sinks: dict[str, SinkConfig], link: LinkMaker | None = None) -> Routing:

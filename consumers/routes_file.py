@@ -5,7 +5,6 @@ Every mistake is one line with file and line. No secret is ever part of it: neit
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from consumers.masking import MASKED
 from consumers.route import FIELDS, TRANSITIONS, Escalation, Roster, Route
 from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing
 from consumers.routes import Routing, SinkConfig, simple_routing
+from consumers.routes_origin import State, origin_of, state_of
 from consumers.routes_schema import CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, several
 from consumers.sinks import KINDS
 from consumers.wording import Language, Style
@@ -41,8 +41,6 @@ _NUMBERS = {"keep": int, "rotate_mb": float}
 """Options that are numbers; all others are text, however it looks: a token may be of digits."""
 _MOST_ESCALATION_MS = 365 * DAY_MS
 _ONE_WAY = ("sink_file", "webhook_url", "webhook_secret", "webhook_real", "webhook_private")
-State = tuple[int, int, int, int] | None
-"""Of a file: when it was written and changed (ns), its size and number; None where it is not there."""
 
 
 def load_routing(path: Path, link: LinkMaker | None = None) -> Routing:
@@ -95,7 +93,7 @@ class RoutesFile:
 
     def current(self) -> Routing:
         """The routes as of now."""
-        if any(_state(path) != known for path, known in self._states.items()):
+        if any(state_of(path) != known for path, known in self._states.items()):
             self._read_again()
         return self._routing
 
@@ -104,26 +102,18 @@ class RoutesFile:
         try:
             self._routing = reader.routing()
         except BadInput as error:
-            self._states = {path: _state(path) for path in self._states} | reader.states
+            self._states = {path: state_of(path) for path in self._states} | reader.states
             log.error("the routes have a mistake; those read before stay in force", error=shown(error))
             return
         self._states = reader.states
         log.info("routes read again", file=str(self.path), routes=len(self._routing.routes), sinks=len(self._routing.sinks))
 
 
-def _state(path: Path) -> State:
-    try:
-        known = path.stat()
-    except (OSError, ValueError):
-        return None
-    return known.st_mtime_ns, known.st_ctime_ns, known.st_size, known.st_ino
-
-
 class _Reader:
-    """One reading of a file; ``states``: each file that was looked at, as it was just before that."""
+    """One reading of a file; ``states``: each file that was looked at, as it was just before that; ``secret``: those of them that hold a secret."""
 
     def __init__(self, path: Path, link: LinkMaker | None) -> None:
-        self.path, self.link, self.states = path, link, dict[Path, State]()
+        self.path, self.link, self.states, self.secret = path, link, dict[Path, State](), set[Path]()
 
     def routing(self) -> Routing:
         try:
@@ -142,10 +132,10 @@ class _Reader:
         calendars = {name: self._calendar(name, given) for name, given in entry.calendars.items()}
         rosters = {name: self._roster(name, given, sinks) for name, given in entry.on_call.items()}
         routes = self._routes(entry, sinks, rosters, calendars)
-        return Routing(sinks, routes, rosters, timezone=self.timezone, oldest_ms=entry.escalate_within, link=self.link, sha256=hashlib.sha256(text.encode()).hexdigest())
+        return Routing(sinks, routes, rosters, timezone=self.timezone, oldest_ms=entry.escalate_within, link=self.link, origin=origin_of({path: state for path, state in self.states.items() if path not in self.secret}))
 
     def _seen(self, path: Path) -> Path:
-        self.states[path] = _state(path)
+        self.states[path] = state_of(path)
         return path
 
     def _source(self, text: str) -> YamlSource:
@@ -204,7 +194,8 @@ class _Reader:
         if isinstance(name, list):
             return [self._secret(one, (*path, number)) for number, one in enumerate(name)]
         try:
-            text = read_small(self._seen(self.path.parent / str(name))).strip()
+            self.secret.add(file := self._seen(self.path.parent / str(name)))
+            text = read_small(file).strip()
         except ValueError as error:
             raise self.source.bad(path, f"{path[2]}: the file cannot be read ({error})") from None
         if not text:

@@ -127,9 +127,9 @@ class WaysOut:
         """One delivery in words."""
         return alert_message(body) if route == ALERTS_ROUTE else self.routing.message(read_event(body), route, step)
 
-    def digest(self, messages: Sequence[Message], route: str, now_ms: int) -> Message:
+    def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
         """Several deliveries in words."""
-        return self.routing.digest(messages, route, now_ms)
+        return self.routing.digest(messages, route, now_ms, following)
 
     def withheld(self, body: bytes, route: str) -> str | None:
         """Real police get nothing that is synthetic, nor alerts about the system, also where a sink was made real while these waited."""

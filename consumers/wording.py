@@ -164,8 +164,8 @@ class Writer:
             own = f"{only['kind']}{'：' if style.language == 'zh' else ': '}{only['rule']}{'，' if style.language == 'zh' else ', '}{only['who']}"
         return marked + _cut(markdown(own))
 
-    def digest(self, messages: Sequence[Message], style: Style, route: str, now_ms: int) -> Message:
-        """Several messages as one: a CloudEvent that lists theirs; its title says how many incidents, by rule, and its lines have a link each."""
+    def digest(self, messages: Sequence[Message], style: Style, route: str, now_ms: int, following: int = 0) -> Message:
+        """Several messages as one: a CloudEvent that lists theirs; its title says how many incidents, by rule, its lines have a link each, and the last how many more follow."""
         events = [json.loads(message.body) for message in messages]
         incidents = {str(data.get("incident_id", number)): data for number, event in enumerate(events) if isinstance(data := event.get("data"), dict)}
         by_rule = Counter(str(data.get("rule") or "other") for data in incidents.values())
@@ -173,7 +173,8 @@ class Writer:
         title = _rehearsal(incidents.values()) + _cut(markdown(_counted(by_rule, style.language)))
         whole = list(_that_fit(messages))
         data = _Digest(route, len(messages), dict(by_rule), [events[number] for number in whole], [each.message_id for each in messages[len(whole) :]])
-        lines = {"messages": messages, "look": {"zh": LOOK.zh, "en": LOOK.en}.get(style.language, " ".join(LOOK))}
+        more = Words(f"还有至少 {following} 条，随后发送。", f"At least {following} more follow.") if following else Words("", "")
+        lines = {"messages": messages, "look": _in_language(LOOK, style.language), "following": _in_language(more, style.language)}
         body = structured(message_id, "notifier", "digest", f"route/{route}", datetime.fromtimestamp(now_ms / 1000, UTC), data)
         severity = next((word for word in ("violation", "warning") if any(message.severity == word for message in messages)), "info")
         return _message(message_id, body, title, _rendered([("digest.j2", lines)]), severity)
@@ -226,6 +227,10 @@ def _that_fit(messages: Sequence[Message]) -> Iterator[int]:
         if room < 0:
             return
         yield number
+
+
+def _in_language(words: Words, language: Language) -> str:
+    return {"zh": words.zh, "en": words.en}.get(language, " ".join(words))
 
 
 def _rehearsal(incidents: Any) -> str:

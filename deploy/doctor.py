@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from consumers.outbox_file import FILE
 from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
 from deploy.topic_admin import unstamped_topics
 from streams import metrics
@@ -24,7 +25,7 @@ from streams.words.shown import shown
 
 def examine(settings: Settings) -> int:
     """Print a table of checks; returns 0, or 1 when something needed is missing."""
-    checks = [_python(), _java(), _jars(), *_kafka(settings), _disk(settings), _packs(), *_ports()]
+    checks = [_python(), _java(), _jars(), *_kafka(settings), _disk(settings), *_outboxes_aside(settings), _packs(), *_ports()]
     table = Table("check 检查", "result 结果", "fix 处理", title="yicheng doctor", title_justify="left")
     for name, needed, fine, result, fix in checks:
         mark = Text("✓ ", "green") if fine else Text("✗ ", "red") if needed else Text("• ", "yellow")
@@ -76,6 +77,13 @@ def _arrival(settings: Settings) -> Check:
 def _disk(settings: Settings) -> Check:
     free_gib = shutil.disk_usage(Path(settings.state_dir).resolve().parent).free / 2**30
     return "free disk", True, free_gib > 2, f"{free_gib:.0f} GiB", "2 GiB are needed for Kafka's data"
+
+
+def _outboxes_aside(settings: Settings) -> list[Check]:
+    """Those that were damaged: what sinks had not taken was read from Kafka again, and some of them held more than that."""
+    names = sorted(path.name for path in settings.state_dir.glob(f"{FILE}.damaged-*[0-9]"))
+    lost = "lost: its delivery log, alerts that waited, links to older incidents; what sinks had not taken or had refused was sent again; then delete it"
+    return [("outbox", False, False, f"damaged, put aside: {', '.join(names)}", lost)] if names else []
 
 
 def _packs() -> Check:

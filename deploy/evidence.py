@@ -17,6 +17,7 @@ from deploy.admin import readable
 from deploy.evidence_page import evidence_page
 from deploy.evidence_records import AROUND_MS, Found, KafkaRecord, Window, record_as_held, records_in, records_that
 from deploy.evidence_seal import RECORDS, with_manifest, write_zip
+from deploy.evidence_sums import sums_of
 from deploy.published import incident_in
 from deploy.report.page import printed
 from streams.errors import BadInput, nearest
@@ -29,6 +30,7 @@ from streams.rules import judged
 from streams.wire.answers import Answer, once, read_answer
 from streams.wire.decode import FIXES, SCANS, Malformed
 from streams.wire.topics import FEEDBACK, GPS, INCIDENTS, POLICY, REGISTRY, SCAN
+from streams.words.basis import Words
 
 TIMEZONE = ZoneInfo("Asia/Shanghai")
 """Where no pack says another."""
@@ -47,7 +49,7 @@ class TrackPoint(msgspec.Struct, frozen=True):
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of an incident: ``data`` as last revised, the records that say it and those that it rests on.
 
-    ``missing``: ids of its evidence that Kafka holds no more; ``cut``: it has deleted records of that time; ``registry``: entries by ``kind/id`` as of its beginning.
+    ``sums``: those of them that no fix or scan stands for, and ``sums_words`` what they are. ``missing``: ids of its evidence that Kafka holds no more; ``cut``: it has deleted records of that time; ``registry``: entries by ``kind/id`` as of its beginning.
     """
 
     data: dict[str, Any]
@@ -59,6 +61,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     cut: bool
     registry: dict[str, Any]
     policy: Policy | None
+    sums: list[KafkaRecord] = []
+    sums_words: Words | None = None
 
 
 class Written(NamedTuple):
@@ -77,7 +81,7 @@ class Written(NamedTuple):
             yield "not signed: give --key FILE, from ./yicheng secrets signing-key / 未签名"
 
 
-def write_evidence(bootstrap: str, audit: Audit, incident_id: str, out: Path, *, by: str | None, key: Ed25519PrivateKey | None, pdf: bool) -> Written:
+def write_evidence(bootstrap: str, audit: Audit, incident_id: str, out: Path, *, by: str, key: Ed25519PrivateKey | None, pdf: bool) -> Written:
     """Write the file; it is in the audit log before it is on the disk. ``BadInput`` where there is no such incident, or the file is there already."""
     if out.exists():
         raise BadInput(f"--out {out}: it is there already; evidence is never overwritten")
@@ -108,10 +112,12 @@ def gather_case(bootstrap: str, incident_id: str) -> Case:
     last_told_ms = max(record.timestamp for record in told)
     inputs, kind = _Inputs(data, wanted), judged(data["rule"])
     found = inputs.read(bootstrap, kind, last_told_ms + AROUND_MS)
-    records = [*told, *answered, *found.records, *entries_said, *packs_said]
+    sums = sums_of(bootstrap, data, kind, policy, policy.timezone if policy else TIMEZONE)
+    records = [*told, *answered, *found.records, *sums.records, *entries_said, *packs_said]
     return Case(
         data=data, records=[record_as_held(record) for record in records], revisions=revisions, answers=list(once(_readable_answers(answered))),
         track=sorted(inputs.track, key=lambda point: point.time_ms), missing=sorted(wanted - inputs.ids) if kind in {"fix", "scan"} else [], cut=found.cut, registry=registry, policy=policy,
+        sums=[record_as_held(record) for record in sums.records], sums_words=sums.words,
     )  # fmt: skip
 
 

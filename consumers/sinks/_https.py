@@ -20,6 +20,8 @@ from streams.settings import address_shown
 
 TIMEOUT_S = 10.0
 """For all of it: looking up the name, connecting, sending, and the answer as far as it is read."""
+FIRST_BYTE_TIMEOUT_S = 7.5
+"""Until the head of the answer is there: a receiver that is busy says so sooner, and one that is stuck holds up its own queue less."""
 CONNECT_TIMEOUT_S = 5.0
 """For looking up the name, connecting and agreeing on keys."""
 LONGEST_WAIT_S = 7_200.0
@@ -34,6 +36,10 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class _NoAnswer(Exception):
+    """Connected or not, nothing has come back."""
 
 
 class HttpsClient:
@@ -60,6 +66,8 @@ class HttpsClient:
             cause = "given up, as the notifier stops"
         except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError):
             cause = f"no connection within {CONNECT_TIMEOUT_S:.0f} s"
+        except _NoAnswer:
+            cause = f"did not begin to answer within {FIRST_BYTE_TIMEOUT_S:g} s"
         except TimeoutError:
             cause = f"took longer than {TIMEOUT_S:.0f} s"
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
@@ -75,7 +83,13 @@ class HttpsClient:
         session = self._session = self._session or self._open()
         self._task = asyncio.current_task()
         async with asyncio.timeout(TIMEOUT_S):
-            answer = await session.post(self._url, data=body, headers=headers, params=query, allow_redirects=False)
+            try:
+                async with asyncio.timeout(FIRST_BYTE_TIMEOUT_S) as head:
+                    answer = await session.post(self._url, data=body, headers=headers, params=query, allow_redirects=False)
+            except TimeoutError:
+                if head.expired():
+                    raise _NoAnswer from None
+                raise
             try:
                 read = b""
                 while len(read) < most_bytes and (more := await answer.content.read(most_bytes - len(read))):

@@ -9,6 +9,7 @@ import typer
 
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
+from streams.errors import BadInput
 
 if TYPE_CHECKING:
     from consumers.audit import Audit
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Incidents that stand, the answers of police to them, and evidence files.", no_args_is_help=True)
 
 IncidentIds = Annotated[list[str], typer.Argument(help="ids of incidents, as incidents list prints them")]
-By = Annotated[str | None, typer.Option(help="who answers")]
+By = Annotated[str | None, typer.Option(help="who answers; otherwise the user who runs this command, written down as 'NAME (OS user)'")]
 Why = Annotated[str, typer.Option(help="why")]
 
 
@@ -77,7 +78,7 @@ def incidents_evidence(
     out: Annotated[Path, typer.Option(help="ZIP file to write")],
     pdf: Annotated[bool, typer.Option("--pdf", help="with the page as a PDF, too, printed by Chromium")] = False,
     key: Annotated[Path | None, typer.Option(help="Ed25519 key that signs it, from ./yicheng secrets signing-key (PEM, its owner's alone); without one it is not signed")] = None,
-    by: Annotated[str | None, typer.Option(help="who exports it")] = None,
+    by: Annotated[str | None, typer.Option(help="who exports it; otherwise the user who runs this command, written down as 'NAME (OS user)'")] = None,
 ) -> None:
     """Write one file of all that an incident rests on: a page with map and speeds, the records as Kafka holds them, the registry as of then."""
     from deploy.evidence import write_evidence
@@ -88,7 +89,7 @@ def incidents_evidence(
     private = signing_key(key) if key is not None else None
     if pdf:
         need_browser()
-    made = write_evidence(settings.kafka_bootstrap, _audit(settings), incident_id, out, by=by, key=private, pdf=pdf)
+    made = write_evidence(settings.kafka_bootstrap, _audit(settings), incident_id, out, by=_who(by), key=private, pdf=pdf)
     for line in made.lines(out):
         say(line)
 
@@ -110,7 +111,16 @@ def _answer(ids: list[str], action: str, by: str | None, reason: str | None = No
     from deploy.feedback import answer
 
     settings = current_settings()
-    return answer(settings.kafka_bootstrap, _audit(settings), ids, action, by, reason, settings.objection_days)
+    return answer(settings.kafka_bootstrap, _audit(settings), ids, action, _who(by), reason, settings.objection_days)
+
+
+def _who(by: str | None) -> str:
+    """Who does it, as far as that is said; nothing is done by nobody."""
+    from streams.process.os_users import this_user
+
+    if by is not None and not by.strip():
+        raise BadInput("--by is empty; name who it is, or leave it out")
+    return by or this_user()
 
 
 def _audit(settings: Settings) -> Audit:

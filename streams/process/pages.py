@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
 import time
@@ -30,6 +31,7 @@ REQUEST_S = 10.0
 """From a connection's beginning until its end; how often bytes come does not matter."""
 MOST_CONNECTIONS = 32
 LARGEST_BODY_BYTES = 1_000_000
+_LENGTH = re.compile(r"[0-9]{1,12}")
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -107,13 +109,15 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         page = self.server.posts.get(self.path.partition("?")[0])
-        length = self.headers.get("Content-Length", "")
+        lengths = self.headers.get_all("Content-Length", [])
         if page is None:
             self._answer(self._unknown())
-        elif not (length.isascii() and length.isdigit() and int(length[:12]) <= LARGEST_BODY_BYTES):
-            self._answer((413, PLAIN, f"a body of at most {LARGEST_BODY_BYTES:,} bytes, with its Content-Length\n".encode()))
+        elif len(lengths) != 1 or "Transfer-Encoding" in self.headers or not _LENGTH.fullmatch(lengths[0].strip()) or int(lengths[0]) > LARGEST_BODY_BYTES:
+            self._answer((413, PLAIN, f"a body of at most {LARGEST_BODY_BYTES:,} bytes, with one Content-Length\n".encode()))
+        elif len(body := self.rfile.read(int(lengths[0]))) < int(lengths[0]):
+            self._answer((400, PLAIN, b"the body is shorter than its Content-Length\n"))
         else:
-            self._answer(page(Request(self.headers, self.rfile.read(int(length)))))
+            self._answer(page(Request(self.headers, body)))
 
     def _unknown(self) -> Answer:
         return 404, PLAIN, f"see {', '.join((*self.server.pages, *self.server.posts))}\n".encode()

@@ -82,7 +82,7 @@ class Words:
         """The event as it is."""
         return Message(message_id="", body=body)
 
-    def digest(self, messages: list[Message], route: str, now_ms: int) -> Message:
+    def digest(self, messages: list[Message], route: str, now_ms: int, following: int = 0) -> Message:
         """Never asked for."""
         raise NotImplementedError
 

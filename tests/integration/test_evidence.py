@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import time
 import zipfile
 
@@ -9,13 +10,17 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from deploy.admin import publish_policy, publish_registry, read_records
+from deploy.evidence import TIMEZONE
+from deploy.report.page import BROWSERS
+from streams.clock import local_datetime
 from streams.geo import wgs84_to_gcj02
 from streams.policy.reader import load_policy
+from streams.process.os_users import this_user
 from streams.registry.records import decode_entry
 from streams.wire.answers import made_answer, record_of
 from streams.wire.cloudevents import cloudevent
 from streams.wire.incident import Evidence, IncidentData
-from streams.wire.topics import FEEDBACK, GPS, INCIDENTS
+from streams.wire.topics import CREDIT, FEEDBACK, GPS, INCIDENTS, RATES, SCAN
 
 NAME, VEHICLE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "车 HH-1"
 FIXES = 20
@@ -103,4 +108,54 @@ def test_an_evidence_file_holds_what_kafka_holds_and_says_what_it_holds_no_more(
         assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert not (home / "n.zip").exists()
     log = [json.loads(line) for line in (home / "audit.jsonl").read_bytes().splitlines()]
-    assert [(line["action"], line["by"], line["about"]["incident_id"]) for line in log] == [("exported", "王", NAME), ("exported", None, NAME)]
+    assert [(line["action"], line["by"], line["about"]["incident_id"]) for line in log] == [("exported", "王", NAME), ("exported", this_user(), NAME)]
+
+
+def incident(name, rule, **more):
+    data = {
+        "incident_id": name, "revision": 1, "state": "closed", "rule": rule, "rule_id": rule, "policy": "hohhot-2019", "clause": "二", "severity": "violation", "city": "150100", "zone_id": None, "vehicle_id": None,
+        "enterprise_id": "sf", "lon": None, "lat": None, "fix_count": 0, "evidence": (), "reason_zh": "因", "reason_en": "for", "synthetic": True,
+    }  # fmt: skip
+    return cloudevent("closed", IncidentData(**{**data, **more}))
+
+
+def test_an_evidence_file_has_the_sums_and_signs_that_an_incident_rests_on(kafka, yicheng):
+    """A day's rates, a silence and points name no fix and no scan."""
+    own, home = {"YICHENG_KAFKA_BOOTSTRAP": kafka}, yicheng.home
+    now_ms = time.time_ns() // 1_000_000
+    began_ms, ended_ms = now_ms - 60_000, now_ms - 20_000
+    date = local_datetime(began_ms, TIMEZONE).date()
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    span = {"opened_at_ms": began_ms, "last_seen_ms": ended_ms, "closed_at_ms": ended_ms}
+    for name, rule, more in (("DAY", "low_electronic_waybill_rate", span), ("SILENCE", "interrupted_feed", span), ("POINTS", "blacklisted_enterprise", {**span, "opened_at_ms": ended_ms + 5, "policy": "hezhou-2018"}),
+                             ("COST", "cloned_identifier", {**span, "vehicle_id": "v"}), ("FREE", "cloned_identifier", {**span, "vehicle_id": "v", "enterprise_id": "yto"})):  # fmt: skip
+        key, event = incident(name, rule, **more)
+        producer.send(INCIDENTS.name, event, key.encode())
+    producer.send(RATES.name, b'{"of": "the day"}', f"150100/sf/{date}".encode())
+    producer.send(RATES.name, b'{"of": "the hour"}', b"150100/sf/1h")
+    for number, at_ms in enumerate((began_ms - 5_000, began_ms, ended_ms, ended_ms + 5_000)):
+        scan = {"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"W{number}", "enterprise_id": "sf", "city": "150100", "kind": "accepted"}
+        producer.send(SCAN.name, json.dumps(scan).encode(), b"W")
+    producer.send(CREDIT.name, b'{"subject": "sf"}', b"sf")
+    producer.flush()
+
+    def inputs(name):
+        done = yicheng.run("incidents", "evidence", name, "--out", home / f"{name}.zip", *pdf, **own)
+        assert done.returncode == 0, done.stderr
+        files = unpacked(home / f"{name}.zip")
+        rows = [json.loads(line) for line in files["records.jsonl"].splitlines()]
+        page = files["index.html"].decode()
+        assert all(row["sha256"] in page for row in rows if row["topic"] in {RATES.name, SCAN.name, CREDIT.name})
+        return [(row["topic"], row["value"]) for row in rows], page
+
+    pdf = ["--pdf"] if any(map(shutil.which, BROWSERS)) else []
+    rows, page = inputs("DAY")
+    if pdf:
+        assert unpacked(home / "DAY.zip")["index.pdf"].startswith(b"%PDF-") and yicheng.run("incidents", "verify", home / "DAY.zip").returncode == 0
+    pdf = []
+    assert (RATES.name, '{"of": "the day"}') in rows and [topic for topic, _ in rows].count(RATES.name) == 1 and "Judged from a day" in page
+    rows, page = inputs("SILENCE")
+    assert sorted(json.loads(value)["event_id"] for topic, value in rows if topic == SCAN.name) == ["s1", "s2"] and "Of the time in between there are none" in page
+    rows, page = inputs("POINTS")
+    charged = {json.loads(value)["data"]["incident_id"] for topic, value in rows if topic == INCIDENTS.name}
+    assert charged == {"POINTS", "COST"} and (CREDIT.name, '{"subject": "sf"}') in rows

@@ -111,3 +111,43 @@ def test_a_page_that_fails_ends_its_connection_only(monkeypatch, capfd):
     port = metrics.serve("127.0.0.1", 0, broken)
     assert get(f"http://127.0.0.1:{port}/readyz") is None
     assert get(f"http://127.0.0.1:{port}/healthz") == "ok\n" and capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def taken():
+    bodies = []
+
+    def page(request):
+        bodies.append(request.body)
+        return 200, pages.PLAIN, b"taken\n"
+
+    server = pages.PageServer("127.0.0.1", 0, {}, {"/p": page})
+    yield server.server_address[1], bodies
+    server.shutdown()
+    server.server_close()
+
+
+HEAD = b"POST /p HTTP/1.1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"Content-Length: 3\r\n\r\nabc", b"200"),
+        (b"Content-Length: 000000000000000003\r\n\r\nabc", b"413"),
+        (b"Content-Length: 00000000000099999999999999999999\r\n\r\nabc", b"413"),
+        (b"Content-Length: 000000000001000000000\r\n\r\nabc", b"413"),
+        (b"Content-Length: 3\r\nContent-Length: 2\r\n\r\nabc", b"413"),
+        (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc", b"413"),
+        (b"Content-Length: 9\r\n\r\nabc", b"400"),
+        (b"\r\nabc", b"413"),
+    ],
+)
+def test_a_body_is_taken_whole_or_not_at_all_and_none_is_larger_than_it_may_be(taken, sent, status):
+    """Zeros before a length hid a large one; of a body that was cut off its beginning was taken, half an answer."""
+    port, bodies = taken
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(HEAD + sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100).split(b" ")[1] == status
+    assert bodies == ([b"abc"] if status == b"200" else [])

@@ -66,7 +66,13 @@ def sink_at(answer, **options):
 
 
 def test_the_limits_are_those_of_the_design():
-    assert (_https.TIMEOUT_S, _https.CONNECT_TIMEOUT_S, _https.LONGEST_WAIT_S) == (10.0, 5.0, 7_200.0)
+    assert (_https.TIMEOUT_S, _https.FIRST_BYTE_TIMEOUT_S, _https.CONNECT_TIMEOUT_S, _https.LONGEST_WAIT_S) == (10.0, 7.5, 5.0, 7_200.0)
+
+
+def test_a_receiver_that_does_not_begin_to_answer_has_a_limit_of_its_own(monkeypatch):
+    monkeypatch.setattr(_https, "FIRST_BYTE_TIMEOUT_S", 0.3)
+    with sink_at(lambda connection, request: time.sleep(2)) as (sink, _), pytest.raises(Unavailable, match="did not begin to answer within 0.3 s"):
+        sink.deliver(some("I/1"))
 
 
 @pytest.mark.parametrize(

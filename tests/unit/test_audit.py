@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import pwd
 import subprocess
 import sys
 
@@ -10,7 +11,9 @@ import pytest
 from conftest import ROOT
 
 from consumers.audit import LONGEST_LINE_BYTES, Audit, verify
+from deploy.commands.incidents import _who
 from streams.errors import BadInput
+from streams.process.os_users import this_user, user_named
 
 
 @pytest.fixture
@@ -119,3 +122,10 @@ def test_long_words_are_shortened_and_a_missing_log_is_said(tmp_path):
     assert verify(path).lines == 2
     with pytest.raises(BadInput, match="audit log is audit.jsonl"):
         verify(tmp_path / "none")
+
+
+def test_what_is_done_by_a_command_is_done_by_somebody():
+    assert _who(None) == this_user() == f"{pwd.getpwuid(os.getuid()).pw_name} (OS user)" and _who("officer 7") == "officer 7"
+    with pytest.raises(BadInput, match="--by is empty"):
+        _who(" ")
+    assert user_named(4_000_000_000) == "uid 4000000000", "a container may have no name for its user"

@@ -26,10 +26,14 @@ HOUR_MS = 3_600_000
 class Words:
     oldest_ms = 7 * 24 * HOUR_MS
 
+    def __init__(self):
+        self.following = []
+
     def message(self, body, route, step):
         return Message(message_id=orjson.loads(body)["id"], body=body, title=route, severity=str(step))
 
-    def digest(self, messages, route, now_ms):
+    def digest(self, messages, route, now_ms, following=0):
+        self.following.append((len(messages), following))
         return Message(message_id="+".join(message.message_id for message in messages), body=b"{}")
 
     def withheld(self, body, route):
@@ -78,7 +82,8 @@ class End:
             self.outbox.put([(entry, [Destination("sink", route, step, due_ms or now_ms(), fold, step > 0)])], made_ms or now_ms())
 
     def start(self):
-        self.dispatch = Dispatch(self.path, self.sink, Words())
+        self.words = Words()
+        self.dispatch = Dispatch(self.path, self.sink, self.words)
         self.thread = threading.Thread(target=self.dispatch.run, daemon=True)
         self.thread.start()
         return self
@@ -200,6 +205,15 @@ def test_what_a_service_does_not_take_counts_for_its_budget(end):
     wait_for("three tries", lambda: len(end.sink.tries) == 3, 10)
     end.stop()
     assert len(end.sink.tries) == 3
+
+
+def test_a_digest_has_a_bound_and_says_that_more_follow(end):
+    end.put(*[f"I{number}/1" for number in range(450)], fold="night")
+    end.start()
+    wait_for("all", lambda: sum(len(name.split("+")) for name in end.sink.got) == 450, 20)
+    assert [len(name.split("+")) for name in end.sink.got] == [200, 200, 50]
+    assert end.words.following == [(200, 1), (200, 1), (50, 0)], "at least one more: the rest is not counted"
+
 
 
 def test_a_sink_that_takes_no_digests_gets_what_was_held_one_by_one(end):

@@ -224,6 +224,12 @@ def test_a_digest_says_how_many_by_rule_and_lists_its_events():
     assert b"\n" not in digest.body
 
 
+def test_a_digest_says_that_more_follow_in_its_languages():
+    made = messages(event(), event(incident_id="I2"))
+    assert routing().digest(made, "r", 1, 7).text.splitlines()[-1] == "还有至少 7 条，随后发送。 At least 7 more follow."
+    assert routing(language="en").digest(made, "r", 1, 7).markdown.splitlines()[-1] == "At least 7 more follow."
+
+
 def test_a_digest_is_the_same_on_every_repeat_and_another_for_others():
     made = messages(event(), event(incident_id="I2"))
     one, again, other = (routing().digest(given, "r", now_ms) for given, now_ms in ((made, 1), (made, 2), (made[:1], 1)))

@@ -5,6 +5,7 @@ Its log is handed records, as Kafka would hand them over; on Kafka it runs in te
 
 import hashlib
 import json
+import os
 import threading
 import urllib.error
 import urllib.parse
@@ -23,7 +24,9 @@ from consumers.audit import verify
 from consumers.facts import OBJECTION, REMINDER, marks
 from consumers.outbox_log import drop_waiting, logged
 from consumers.outbox_rows import Entry
+from consumers.owed import Owed
 from streams.clock import DAY_MS, now_ms
+from streams.process.os_users import user_named
 from streams.process.pages import PageServer
 from streams.settings import Settings
 from streams.wire.answers import made_answer, record_of
@@ -40,6 +43,9 @@ routes:
 """
 
 
+CALENDAR = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:{0}\nBEGIN:VEVENT\nUID:{0}\nDTSTAMP:20260101T000000Z\nDTSTART:20261001T000000Z\nDTEND:20261008T000000Z\nSUMMARY:x\nRRULE:FREQ=YEARLY\nEND:VEVENT\nEND:VCALENDAR\n"
+
+
 class Log:
     """Hands over the records that wait, all at once."""
 
@@ -47,6 +53,7 @@ class Log:
 
     def __init__(self, settings, place):
         self.records, self.positions, self.offset = [], {}, 0
+        self.owed, self.known_until = Owed(0, {}), 0
 
     def put(self, topic, value, at_ms):
         self.records.append(SimpleNamespace(topic=topic.name, partition=0, offset=self.offset, value=value, timestamp=at_ms))
@@ -56,8 +63,14 @@ class Log:
         records, self.records = self.records, []
         return records
 
-    def commit(self, settled):
+    def commit(self, notes):
         pass
+
+    def still_owed(self, partition, offset, destinations):
+        return self.owed.still(offset, destinations)
+
+    def is_again(self, record):
+        return record.offset < self.known_until
 
     def close(self):
         pass
@@ -305,6 +318,28 @@ def test_an_enterprise_objects_long_after_the_delivery_log_has_forgotten(site):
     assert site.notifier.last_event("INCIDENT1") is None
 
 
+def test_what_is_read_again_after_the_outbox_was_lost_goes_to_those_that_had_not_taken_it(site):
+    """Incident 1 had been taken, a reminder of it waits; nobody had heard of the second but the archive; the third is new."""
+    site.notifier.log.owed = Owed(3, {("chief", REMINDER + 1): ((0, 0),), ("duty", REMINDER): ((0, 0),), ("duty", 0): ((1, 1),)})
+    site.notifier.log.known_until = 3
+    site.incident()
+    site.incident(incident_id="SECOND")
+    site.answer("acknowledged")
+    site.incident(incident_id="THIRD")
+    site.step()
+    wait_for("what is due", lambda: site.got("duty") == 2 and site.got("real") == 1, 10)
+    assert [json.loads(line)["id"] for line in written_lines(site.folder / "duty.jsonl")] == ["SECOND/1", "THIRD/1"] and site.waiting() == [("chief", 1), ("chief", REMINDER + 1), ("duty", REMINDER)]
+
+
+def test_an_answer_that_is_read_again_reminds_nobody_who_was_reminded(site):
+    site.notifier.log.owed, site.notifier.log.known_until = Owed(3, {}), 3
+    site.incident()
+    site.answer("acknowledged")
+    site.answer("objected", reason="why", answer_id="objection")
+    site.step()
+    assert logged(site.notifier.file) == []
+
+
 # --- routes that change ---
 def test_what_waits_for_a_sink_that_no_route_names_any_more_is_said_at_a_reload_and_at_a_start(site):
     site.incident()
@@ -351,3 +386,26 @@ def test_the_audit_log_has_each_routes_file_that_was_in_force(site):
     site.step()
     assert written_down() == [*expected, sha256()]
     assert verify(site.notifier.audit.path).broken is None
+
+
+def test_the_audit_log_says_whose_file_was_changed_and_has_one_hash_of_all_of_them_but_secrets(site):
+    (site.folder / "holidays.ics").write_text(CALENDAR.format("a"))
+    (site.folder / "token").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+    site.write(ROUTES.replace("routes:", "  hook: {kind: webhook, url: 'http://127.0.0.1:9', secret_file: token}\ncalendars: {holidays: {file: holidays.ics}}\nroutes:"))
+    site.step()
+
+    def newest():
+        return site.notifier.audit.newest(module.ROUTES_CHANGED)
+
+    def sha256():
+        return hashlib.sha256((site.folder / "routes.yaml").read_bytes() + (site.folder / "holidays.ics").read_bytes()).hexdigest()
+
+    first = newest()
+    assert (first.by, first.about["by_is"]) == (user_named(os.getuid()), module.OWNER)
+    assert (first.about["files"], first.about["sha256"]) == ("routes.yaml holidays.ics", sha256())
+    (site.folder / "token").write_text("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n")
+    site.step()
+    assert newest() == first, "a secret that is exchanged is no other route"
+    (site.folder / "holidays.ics").write_text(CALENDAR.format("b"))
+    site.step()
+    assert (newest().about["changed"], newest().about["sha256"]) == ("holidays.ics", sha256())

@@ -7,12 +7,15 @@ from pathlib import Path
 import orjson
 import pytest
 
+from consumers import outbox as outbox_module
 from consumers import outbox_codec, outbox_log
 from consumers.outbox import KEPT_MS, Outbox
 from consumers.outbox_file import connect, prepare
 from consumers.outbox_rows import Entry
 from consumers.routes import REMINDER, Destination
+from deploy import doctor
 from streams.errors import BadInput, Unavailable
+from streams.settings import Settings
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -120,14 +123,18 @@ def test_how_it_goes_on_is_told_to_those_who_were_told_of_it(outbox):
     assert names(outbox.due("chief", NOW_MS, 5)) == ["A/2"]
 
 
-def test_up_to_where_everything_is_delivered_is_known_by_partition(outbox):
+def test_what_each_sink_has_still_to_take_is_known_by_partition_and_step(outbox, monkeypatch):
     for number in range(6):
-        outbox.put([(entry(f"I{number}", partition=number % 2, offset=100 + number), [to()])], NOW_MS)
-    assert outbox.settled_offset(0, 106, 0) == (100, 1) and outbox.settled_offset(1, 106, 0) == (101, 1) and outbox.settled_offset(7, 55, 0) == (55, 1)
+        outbox.put([(entry(f"I{number}", partition=number % 2, offset=100 + number, topic="t"), [to(), to("chief", step=1)])], NOW_MS)
+    outbox.put([(entry("OLD", partition=0, offset=1, topic="before"), [to()]), (entry("alert"), [to()])], NOW_MS)
+    chief = [(100, 100), (102, 102), (104, 104)]
+    assert outbox.owed("t")[0] == {("file", 0): chief, ("chief", 1): chief}
     outbox.delivered([(delivery.no, 0.1) for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS)
-    assert outbox.settled_offset(0, 106, 1) == (104, 4) and outbox.settled_offset(1, 106, 1) == (103, 4)
-    outbox.fail([delivery.no for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS, "410")
-    assert outbox.settled_offset(0, 106, 4) == (106, 4)
+    assert outbox.owed("t")[0] == {("file", 0): [(104, 104)], ("chief", 1): chief} and outbox.owed("t")[1]["file", 0] == [(103, 103), (105, 105)]
+    outbox.fail([delivery.no for delivery in outbox.due("file", NOW_MS, 1)], NOW_MS, "410")
+    assert outbox.owed("t")[1]["file", 0] == [(103, 103), (105, 105)], "what was given up is owed"
+    monkeypatch.setattr(outbox_module, "_MOST_OWED", 3)
+    assert outbox.owed("t") == {0: {("file", 0): [(104, 104)], ("chief", 1): [(100, 104)]}, 1: {("file", 0): [(103, 105)], ("chief", 1): [(101, 105)]}}
 
 
 def test_up_to_where_it_was_read_is_on_disk_with_what_was_read(outbox):
@@ -324,3 +331,12 @@ def test_two_threads_of_the_outbox_do_not_see_half_a_transaction(path):
     with pytest.raises(TypeError):
         one.put([(entry("A"), [to()]), (Entry(None, 1, b""), [to()])], NOW_MS)
     assert two.due("file", NOW_MS, 5) == []
+
+
+def test_doctor_names_an_outbox_that_was_put_aside(tmp_path):
+    settings = Settings(state_dir=tmp_path)
+    assert doctor._outboxes_aside(settings) == []
+    (tmp_path / "outbox.db.damaged-1790000000000").touch()
+    (tmp_path / "outbox.db.damaged-1790000000000-wal").touch()
+    name, needed, fine, found, fix = doctor._outboxes_aside(settings)[0]
+    assert (name, needed, fine) == ("outbox", False, False) and found.endswith(": outbox.db.damaged-1790000000000") and "delivery log" in fix
