@@ -154,8 +154,8 @@ def _packaging() -> timeseries.Panel:
 def _measures() -> table.Panel:
     about = About(
         ("其他比率", "Other rates"),
-        ("今日：45 mm 以下胶带（占已封装者）、不再二次包装、循环中转袋、实名收寄、收寄验视，均占已说明者；未说明者不计。",
-         "Today: tape of at most 45 mm (of the taped parcels), not packaged again, reusable bags, senders verified, inspected when accepted: shares of the parcels that say it."),
+        ("今日：45 mm 以下胶带（占已封装者）、不再二次包装、循环中转袋、实名收寄、收寄验视，均占已说明者；未说明者不计；选择多个城市时取最高者。",
+         "Today: tape of at most 45 mm (of the taped parcels), not packaged again, reusable bags, senders verified, inspected when accepted: shares of the parcels that say it; of several cities the greatest."),
         SHARE, NO_RATE, 12, 10,
     )  # fmt: skip
     columns = {"enterprise\\measure": ENTERPRISE_HEADING, **{name: TITLES[name] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected")}}

@@ -118,8 +118,8 @@ def number_in(over: str, metric: MetricWrapperBase, *matchers: str, by: str, par
 
 
 def quantile(share: float, metric: MetricWrapperBase, *matchers: str, over: str, by: str = "") -> str:
-    """A quantile of what a histogram measured: 0.5 is the median."""
-    return f"histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')})"
+    """A quantile of what a histogram measured: 0.5 is the median. Where nothing was measured it is not a number, which no comparison lets through."""
+    return f"(histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')}) >= 0)"
 
 
 def _measured(metric: MetricWrapperBase, measure: str, *matchers: str) -> str:

@@ -53,6 +53,7 @@ UNANSWERED, PENDING, FAILING = ("enforcement", "未答复 · Unanswered"), ("enf
 OVER_AN_HOUR = ("city", "超过一小时未答复 · Unanswered for over an hour")
 
 RATE, CURVES = ("city", "电子运单使用率 · Electronic waybills"), ("enterprises", "电子运单使用率：今日各企业 · Electronic waybills: enterprises today")
+TIME_TO_ANSWER = ("enforcement", "答复用时：中位数 · Time to answer: median")
 REACHED, SHARES = ("enterprises", "电子运单使用率：目标完成度 · Electronic waybills: share of the target reached"), ("city", "主要指标：占比 · Key figures: shares")
 IN_HOHHOT = '{city="150100", name="呼和浩特市 · Hohhot"}'
 FIGURE = IN_HOHHOT.replace(", name", ', measure="electronic_waybill", name')
@@ -109,6 +110,9 @@ CASES = {
         {**target(HOHHOT), **rate(HOHHOT, "*", 0.45), **rate(HOHHOT, "x", 0.45), **scope()},
         [(MET, "40m", [{"labels": IN_HOHHOT, "value": 0}]), (RATE, "40m", [{"labels": IN_HOHHOT, "value": 0.9}], "target"), (BELOW, "40m", plain(1)),
          (CURVES, "40m", [{"labels": IN_HOHHOT, "value": 0.9}], "} 目标"), (CURVES, "40m", [], "primary"), (SHARES, "40m", [{"labels": FIGURE, "value": -0.45}], "C")],
+    ),
+    "answers of the day before": (
+        {f'courier_acknowledge_seconds_bucket{{{NOTIFIER}, {HOHHOT}, rule="speeding", le="{le}"}}': constant(3) for le in ("60", "+Inf")}, [(TIME_TO_ANSWER, "40m", [])],
     ),
     "two notifiers": (TWO_NOTIFIERS, [(UNANSWERED, "40m", plain(7)), (OVER_AN_HOUR, "40m", plain(3)), (PENDING, "40m", plain(12)), (FAILING, "40m", plain(0))]),
 }  # fmt: skip
