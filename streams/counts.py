@@ -122,6 +122,8 @@ RATES_OF = {
     "rail": ("rail", "mode_known"), "air": ("air", "mode_known"), "joint_delivery": ("joint", "vehicle_known"),
 }  # fmt: skip
 """Numerator and denominator of each rate (semantics 8)."""
+MEASURE_OF = {"electronic": "electronic_waybill", "green": "green_packaging"}
+"""What targets call those rates; they call all others as they are called here."""
 SAID_OR_NOT = {
     "narrow_tape": "narrow_tape", "not_repackaged": "not_repackaged", "reusable_bag": "reusable_bag", "real_name": "real_name_verified",
     "inspected": "inspected", "screened": "screened",

@@ -31,7 +31,7 @@ ELECTRONIC_RATIO = Gauge(
     "courier_electronic_waybill_ratio", "Share of accepted parcels with an electronic waybill", ["city", "enterprise", "window"]
 )
 GREEN_RATIO = Gauge("courier_green_packaging_ratio", "Share of accepted parcels in green packaging", ["city", "enterprise", "window"])
-FORECAST = Gauge("courier_forecast_ratio", "Share that the day will end with at the pace of its last hour", ["city", "enterprise", "measure"])
+FORECAST = Gauge("courier_forecast_ratio", "Share that the day will end with at the pace of its last hour; measures are called as in targets", ["city", "enterprise", "measure"])
 TARGET_RATIO = Gauge("courier_target_ratio", "Target that the policy sets: a share from 0 to 1, or a number of things", ["city", "measure"])
 TARGET_SCOPE = Gauge("courier_target_scope", "1 for each enterprise that a target is about, where it is not about all", ["city", "enterprise", "measure"])
 INCIDENTS = Counter("courier_incidents", "Incident transitions published", ["city", "rule", "severity", "transition"])

@@ -35,7 +35,7 @@ from deploy.dashboards.queries import (
 from streams import metrics
 
 NO_RATE = ("今日尚未收寄快件", "no parcels accepted yet today")
-NO_FORECAST = ("今日尚未收寄快件，无法预测", "no parcels accepted yet today, so no forecast")
+NOT_HELD = ("今日尚未收寄快件，或目标不针对全市", "no parcels accepted yet today, or no target of the whole city")
 NO_WORKER = ("没有工作进程在运行", "no worker is running")
 NO_INCIDENT = ("没有事件", "no incidents")
 OLDER_THAN_AN_HOUR = 'age=~"1h_to_4h|4h_to_1d|over_1d"'
@@ -65,20 +65,20 @@ def _legend(rate: Rate) -> str:
 def _met_now() -> stat.Panel:
     about = About(
         ("今日是否达标", "Within target today"),
-        (f"全市今日收寄快件的两项比率是否达到政策包规定的目标。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
-         f"Whether the two rates of all parcels accepted in the city today reach the targets that its policy sets. {clauses(ELECTRONIC.rule, GREEN.rule)[1]}"),
-        "bool", NO_RATE, 6, 6,
+        (f"全市今日收寄快件的两项比率是否达到政策包规定的目标；只针对主要品牌的目标不用于全市，见“企业”看板。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
+         f"Whether the two rates of all parcels accepted in the city today reach the targets that its policy sets. A target of primary brands alone is not held against the whole city: Enterprises has it. {clauses(ELECTRONIC.rule, GREEN.rule)[1]}"),
+        "bool", NOT_HELD, 6, 6,
     )  # fmt: skip
-    return panels.tiles(about, *(Query(named(compared(rate_of(rate, WHOLE_CITY), ">= bool", rate)), _legend(rate)) for rate in (ELECTRONIC, GREEN)), words=MET)
+    return panels.tiles(about, *(Query(named(compared(rate_of(rate, WHOLE_CITY), ">= bool", rate, WHOLE_CITY)), _legend(rate)) for rate in (ELECTRONIC, GREEN)), words=MET)
 
 
 def _met_tonight() -> stat.Panel:
     about = About(
         ("今晚能否达标", "Within target tonight"),
         ("按最近一小时的进度推算，今日结束时两项比率能否达标。", "Whether the two rates will reach their targets when the day ends, if it goes on as in the last hour."),
-        "bool", NO_FORECAST, 6, 6,
+        "bool", NOT_HELD, 6, 6,
     )  # fmt: skip
-    return panels.tiles(about, *(Query(named(compared(forecast_of(rate, WHOLE_CITY), ">= bool", rate)), _legend(rate)) for rate in (ELECTRONIC, GREEN)), words=MET)
+    return panels.tiles(about, *(Query(named(compared(forecast_of(rate, WHOLE_CITY), ">= bool", rate, WHOLE_CITY)), _legend(rate)) for rate in (ELECTRONIC, GREEN)), words=MET)
 
 
 def _open() -> stat.Panel:
@@ -116,8 +116,8 @@ def _rate(rate: Rate) -> timeseries.Panel:
     chinese, english = clauses(rate.rule)
     about = About(
         rate.title,
-        (f"全市收寄快件中的占比：今日、最近一小时、最近三十天，以及按最近一小时推算的今日终值；虚线为目标与预测。{chinese}",
-         f"Share of the parcels accepted in the city: today, in the last 60 minutes, in the last 30 days, and what today will end with at the pace of the last hour. Target and forecast are dashed. {english}"),
+        (f"全市收寄快件中的占比：今日、最近一小时、最近三十天，以及按最近一小时推算的今日终值；虚线为预测与全市的目标。{chinese}",
+         f"Share of the parcels accepted in the city: today, in the last 60 minutes, in the last 30 days, and what today will end with at the pace of the last hour. The forecast and a target of the whole city are dashed. {english}"),
         SHARE, NO_RATE, 12, 10,
     )  # fmt: skip
     panel = panels.lines(
@@ -126,7 +126,7 @@ def _rate(rate: Rate) -> timeseries.Panel:
         Query(named(rate_of(rate, WHOLE_CITY, window="hour")), "{{name}} 一小时 · hour"),
         Query(named(rate_of(rate, WHOLE_CITY, window="30d")), "{{name}} 三十天 · 30 days"),
         Query(named(forecast_of(rate, WHOLE_CITY)), "{{name}} 预测 · forecast"),
-        Query(named(target_of(rate)), "{{name}} 目标 · target"),
+        Query(named(target_of(rate, WHOLE_CITY)), "{{name}} 目标 · target"),
     )
     return panels.drawn(panel, D=panels.ORANGE, E=panels.RED).axis_soft_max(1)
 
@@ -135,13 +135,13 @@ def _distance(rate: Rate) -> stat.Panel:
     chinese, english = rate.title
     about = About(
         (f"{chinese}与目标之差", f"{english}: distance from target"),
-        ("比率减目标，百分点：零及以上（绿色）为达标。", "Rate less target, in percentage points: from zero on (green) the target is met."), SHARE, NO_RATE, 12, 5,
+        ("比率减目标，百分点：零及以上（绿色）为达标。", "Rate less target, in percentage points: from zero on (green) the target is met."), SHARE, NOT_HELD, 12, 5,
     )  # fmt: skip
     return panels.tiles(
         about,
-        Query(named(compared(rate_of(rate, WHOLE_CITY), "-", rate)), "{{name}} 今日 · today"),
-        Query(named(compared(forecast_of(rate, WHOLE_CITY), "-", rate)), "{{name}} 预测 · forecast"),
-        Query(named(compared(rate_of(rate, WHOLE_CITY, window="30d"), "-", rate)), "{{name}} 三十天 · 30 days"),
+        Query(named(compared(rate_of(rate, WHOLE_CITY), "-", rate, WHOLE_CITY)), "{{name}} 今日 · today"),
+        Query(named(compared(forecast_of(rate, WHOLE_CITY), "-", rate, WHOLE_CITY)), "{{name}} 预测 · forecast"),
+        Query(named(compared(rate_of(rate, WHOLE_CITY, window="30d"), "-", rate, WHOLE_CITY)), "{{name}} 三十天 · 30 days"),
         thresholds=BETTER_FROM_ZERO,
     )
 
@@ -205,8 +205,8 @@ def _fleet() -> timeseries.Panel:
 def _new_energy() -> timeseries.Panel:
     about = About(
         ("新能源车辆占比", "New-energy vehicles"),
-        ("在用登记机动车中新能源车辆（纯电动、插电式混合动力、燃料电池）的占比（贺州 二（六）17：逐步提高新能源汽车使用比例）。",
-         "Share of new-energy vehicles (electric, plug-in hybrid, fuel cell) among the active registered motor vehicles (Hezhou 二（六）17 asks for a growing share)."),
+        ("在用登记机动车中新能源车辆（纯电动、插电式混合动力、燃料电池）的占比。五份文件均写明逐步提高其使用比例（如贺州 二（六）17）：武隆为要求，其余为鼓励。",
+         "Share of new-energy vehicles (electric, plug-in hybrid, fuel cell) among the active registered motor vehicles. All five documents speak of a growing share (Hezhou 二（六）17): Wulong's states it, the others encourage it."),
         SHARE, NO_WORKER, 6, 9,
     )  # fmt: skip
     return panels.lines(about, Query(named(latest(metrics.NEV_RATIO, CITY)), "{{name}}")).min(0)
@@ -215,7 +215,8 @@ def _new_energy() -> timeseries.Panel:
 def _empty_runs() -> timeseries.Panel:
     about = About(
         ("空驶率", "Empty runs"),
-        ("今日已知载货状态的行驶里程中空驶的占比（贺州 二（六）17：减少车辆空载）。", "Share driven empty of the distance driven today with a load that is known (Hezhou 二（六）17: fewer empty runs)."),
+        ("今日已知载货状态的行驶里程中空驶的占比。五份文件均鼓励企业减少空驶（如贺州 二（六）17）。",
+         "Share driven empty of the distance driven today with a load that is known. All five documents encourage enterprises to run empty less (Hezhou 二（六）17)."),
         SHARE, ("今日没有已知载货状态的行驶", "nothing driven today with a load that is known"), 6, 9,
     )  # fmt: skip
     return panels.lines(about, Query(named(latest(metrics.EMPTY_RUN, CITY)), "{{name}}")).min(0)
@@ -224,8 +225,8 @@ def _empty_runs() -> timeseries.Panel:
 def _loading_zones() -> table.Panel:
     about = About(
         ("装卸停车区", "Loading zones"),
-        ("每个装卸停车区今日的停车次数与合计占用小时（呼和浩特、贺州、绍兴、云南：停车设施）。",
-         "By loading zone: stops today, and how many hours vehicles stood there, all together (Hohhot, Hezhou, Shaoxing, Yunnan: parking places)."),
+        ("每个装卸停车区今日的停车次数与合计占用小时。呼和浩特、贺州、绍兴、云南的文件要求主管部门提高停车设施利用率，未定数值。",
+         "By loading zone: stops today, and how many hours vehicles stood there, all together. The documents of Hohhot, Hezhou, Shaoxing and Yunnan tell the authorities to have parking places used better, and give no figure."),
         NUMBER, ("今日没有车辆在装卸停车区停留", "no vehicle has stood in a loading zone today"), 24, 8,
     )  # fmt: skip
     columns = {"name": CITY_HEADING, "zone": ("装卸停车区", "Loading zone"), "Value #A": ("停车次数", "Stops"), "Value #B": ("占用小时", "Hours occupied")}
@@ -246,9 +247,9 @@ def _delivery() -> timeseries.Panel:
     )
 
 
-def _key_figures(about: About, values: str, targets: str, comparable: str) -> table.Panel:
+def _key_figures(about: About, values: str, targets: str, held: str, comparable: str) -> table.Panel:
     columns = {"name": CITY_HEADING, "measure": FIGURE, "Value #A": VALUE, "Value #B": TARGET, "Value #C": DISTANCE, "due": DUE}
-    distance = f"(({values}) - on (city, measure) {latest(metrics.TARGET_RATIO, CITY, comparable, by='city, measure')})"
+    distance = f"(({held}) - on (city, measure) {latest(metrics.TARGET_RATIO, CITY, comparable, by='city, measure')})"
     panel = panels.grid(about, Query(named(f"({values})")), Query(named(f"({targets})")), Query(named(distance)), columns=columns)
     return panels.judged(panels.mapped(panel, FIGURE, panels.MEASURE_NAMES), DISTANCE)
 
@@ -256,11 +257,11 @@ def _key_figures(about: About, values: str, targets: str, comparable: str) -> ta
 def _shares() -> table.Panel:
     about = About(
         ("主要指标：占比", "Key figures: shares"),
-        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”中“–”：文件未定期限；“运营方”：目标由运营方自定，文件未规定。空驶率越低越好，不计距离。",
-         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “operator”: the target is the operator's, not the document's. Of empty runs less is better: no distance is shown."),
+        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”中“–”：文件未定期限；“运营方”：目标由运营方自定，文件未规定。空驶率越低越好，不计距离；只针对主要品牌的目标，不与全部快件的占比相比。",
+         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “operator”: the target is the operator's, not the document's. Of empty runs less is better: no distance is shown; nor between a target of primary brands and a share of all parcels."),
         SHARE, NO_WORKER, 14, 13,
     )  # fmt: skip
-    return _key_figures(about, key_shares(), key_targets(f'measure!~"{COUNTS}"'), f'measure!~"{COUNTS}|empty_run_ratio"')
+    return _key_figures(about, key_shares(), key_targets(f'measure!~"{COUNTS}"'), key_shares(held=True), f'measure!~"{COUNTS}|empty_run_ratio"')
 
 
 def _counts() -> table.Panel:
@@ -269,4 +270,4 @@ def _counts() -> table.Panel:
         ("登记资料中各级设施、配送专线、车辆、智能快件箱格口与快递公共服务站的数量，以及今日运行的配送专线。", "Facilities of each level, delivery lines, vehicles, smart-locker cells and public service stations on file; the lines driven today."),
         NUMBER, ("登记资料中没有这些数量", "none of these on file"), 10, 13,
     )  # fmt: skip
-    return _key_figures(about, key_counts(), key_targets(f'measure=~"{COUNTS}"'), f'measure=~"{COUNTS}"')
+    return _key_figures(about, key_counts(), key_targets(f'measure=~"{COUNTS}"'), key_counts(), f'measure=~"{COUNTS}"')

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
+from streams.policy.pack import Rule
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
 from streams.registry.key_figures import TITLES
+from streams.words.basis import FIGURES_WORDS, MARKS
+from streams.words.terms import SCOPES
 
 Words = tuple[str, str]
 """The same in Chinese and in English."""
@@ -18,24 +21,34 @@ def _policies() -> dict[str, Policy]:
 
 
 def clauses(*rules: str) -> Words:
-    """The clause of each city's document from which these rules come.
+    """The clauses of the cities' documents from which these rules come, by their basis.
 
-    >>> clauses("unverified_sender")[1]
-    'Clauses: Shaoxing 七, Wulong 三（七）, Yunnan 一（四）.'
+    >>> clauses("uninsured_driver")[1]
+    'Clauses (encouraged): Hezhou 二（三）9, Hohhot 三（十）, Shaoxing 五, Yunnan 三（十）. Clauses (illustrative): Wulong 二（二）1.'
     """
-    found = {policy: "、".join(dict.fromkeys(rule.clause for rule in policy.pack.rules if rule.rule in rules)) for policy in _policies().values()}
-    chinese, english = (
-        [f"{getattr(policy.pack.city, name)} {clause}" for policy, clause in found.items() if clause] for name in ("name_zh", "name_en")
-    )  # fmt: skip
-    return f"条款：{'，'.join(chinese)}。", f"Clauses: {', '.join(english)}."
+    found: dict[Words, dict[Words, None]] = {}
+    for policy in _policies().values():
+        city = policy.pack.city
+        for rule in policy.pack.rules:
+            if rule.rule in rules:
+                found.setdefault(_basis(rule), {})[f"{city.name_zh} {rule.clause}", f"{city.name_en} {rule.clause}"] = None
+    chinese = (f"条款（{basis}）：{'，'.join(clause for clause, _ in of)}。" for (basis, _), of in found.items())
+    english = (f"Clauses ({basis}): {', '.join(clause for _, clause in of)}." for (_, basis), of in found.items())
+    return "".join(chinese), " ".join(english)
+
+
+def _basis(rule: Rule) -> Words:
+    mark = MARKS[rule.basis]
+    return (f"{mark.zh}；{FIGURES_WORDS.zh}", f"{mark.en}; {FIGURES_WORDS.en}") if rule.figures else mark
 
 
 def due_figures() -> dict[str, list[str]]:
-    """Date and clause, or whose it is → the figures whose targets these are, as ``city/measure``."""
+    """Date, clause, basis and scope, or whose it is → the figures whose targets these are, as ``city/measure``."""
     due: dict[str, list[str]] = {}
     for policy in _policies().values():
         for measure, target in policy.pack.targets.items():
             if measure in TITLES:
-                said = f"{target.by or '–'} {target.clause}" if target.source == "document" else "运营方 operator"
-                due.setdefault(said, []).append(f"{policy.pack.city.adcode}/{measure}")
+                said = [f"{target.by or '–'} {target.clause}", *MARKS[target.basis]] if target.source == "document" else ["运营方 operator"]
+                said += SCOPES[target.scope] if target.scope else ()
+                due.setdefault(" ".join(said), []).append(f"{policy.pack.city.adcode}/{measure}")
     return due

@@ -19,7 +19,6 @@ from deploy.dashboards.queries import (
     Rate,
     chosen,
     compared,
-    concerned,
     forecast_of,
     latest,
     named,
@@ -68,7 +67,7 @@ def _below(rate: Rate, *, ahead: bool) -> stat.Panel:
         NUMBER, NO_RATE, 5, 5,
     )  # fmt: skip
     value = forecast_of if ahead else rate_of
-    return panels.tiles(about, Query(f"sum{compared(concerned(value(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), rate), '< bool', rate)}"), thresholds=WORSE_FROM_ONE)
+    return panels.tiles(about, Query(f"sum{compared(value(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), '< bool', rate, by=ONE)}"), thresholds=WORSE_FROM_ONE)
 
 
 def _parcels_now() -> stat.Panel:
@@ -79,14 +78,14 @@ def _parcels_now() -> stat.Panel:
 def _table() -> table.Panel:
     about = About(
         ("企业一览", "Enterprises"),
-        (f"今日比率、与目标相差的百分点、预测与三十天比率，及最近一小时收寄量；“全市”为所有企业合计。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
-         f"Rates of today, their distance from the target in percentage points, forecasts, rates of 30 days, and parcels accepted in the last hour; the whole city is all of them. {clauses(ELECTRONIC.rule, GREEN.rule)[1]}"),
+        (f"今日比率、与目标相差的百分点（目标针对该企业者）、预测与三十天比率，及最近一小时收寄量；“全市”为所有企业合计。{clauses(ELECTRONIC.rule, GREEN.rule)[0]}",
+         f"Rates of today, their distance from the target in percentage points where it is about them, forecasts, rates of 30 days, and parcels accepted in the last hour; the whole city is all of them. {clauses(ELECTRONIC.rule, GREEN.rule)[1]}"),
         SHARE, NO_RATE, 24, 11,
     )  # fmt: skip
     columns: dict[str, Words] = {"name": CITY_HEADING, "enterprise": ENTERPRISE_HEADING}
     queries: list[Query] = []
     for rate, (chinese, english) in ((ELECTRONIC, ("电子运单", "Electronic")), (GREEN, ("绿色包装", "Green"))):
-        whole = (("今日", "today", rate_of(rate, ENTERPRISE, by=ONE)), ("与目标之差", "distance", compared(rate_of(rate, ENTERPRISE, by=ONE), "-", rate)),
+        whole = (("今日", "today", rate_of(rate, ENTERPRISE, by=ONE)), ("与目标之差", "distance", compared(rate_of(rate, ENTERPRISE, by=ONE), "-", rate, by=ONE)),
                  ("预测", "forecast", forecast_of(rate, ENTERPRISE, by=ONE)), ("三十天", "30 days", rate_of(rate, ENTERPRISE, window="30d", by=ONE)))  # fmt: skip
         for said, meant, expr in whole:
             columns[f"Value #{chr(ord('A') + len(queries))}"] = (f"{chinese}{said}", f"{english}, {meant}")
@@ -103,25 +102,27 @@ def _compared(rate: Rate) -> bargauge.Panel:
     chinese, english = rate.title
     about = About(
         (f"{chinese}：目标完成度", f"{english}: share of the target reached"),
-        ("今日比率除以本市目标，高者在前：100% 及以上（绿色）为达标。", "Rate of today over the city's target, greatest first: from 100% on (green) the target is met."), SHARE, NO_RATE, 12, 9,
+        ("目标所针对的企业：今日比率除以目标，高者在前，100% 及以上（绿色）为达标。", "Of enterprises that the target is about: rate of today over the target, greatest first; from 100% on (green) it is met."), SHARE, NO_RATE, 12, 9,
     )  # fmt: skip
-    return panels.gauges(about, Query(f"sort_desc({compared(rate_of(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), '/', rate)})", "{{enterprise}}"), thresholds=BETTER_FROM_ONE)
+    return panels.gauges(about, Query(f"sort_desc({compared(rate_of(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), '/', rate, by=ONE)})", "{{enterprise}}"), thresholds=BETTER_FROM_ONE)
 
 
 def _curves(rate: Rate) -> timeseries.Panel:
     chinese, english = rate.title
     about = About(
         (f"{chinese}：今日各企业", f"{english}: enterprises today"),
-        (f"今日至当时收寄快件的比率，各企业与全市；虚线为目标。{clauses(rate.rule)[0]}", f"Rate of the parcels accepted on the day so far, by enterprise and for the whole city; the target is dashed. {clauses(rate.rule)[1]}"),
+        (f"今日至当时收寄快件的比率，各企业与全市；虚线为目标，注明只针对主要品牌者。{clauses(rate.rule)[0]}", f"Rate of the parcels accepted on the day so far, by enterprise and for the whole city; the target is dashed, and says so where it is that of primary brands alone. {clauses(rate.rule)[1]}"),
         SHARE, NO_RATE, 12, 10,
     )  # fmt: skip
+    of_all = target_of(rate, WHOLE_CITY)
     panel = panels.lines(
         about,
         Query(rate_of(rate, EACH_ENTERPRISE, ENTERPRISE, by=ONE), "{{enterprise}}"),
         Query(named(rate_of(rate, WHOLE_CITY)), "{{name}} 全市 · whole city"),
-        Query(named(target_of(rate)), "{{name}} 目标 · target"),
+        Query(named(of_all), "{{name}} 目标 · target"),
+        Query(named(f"({target_of(rate, EACH_ENTERPRISE, ENTERPRISE)} unless {of_all})"), "{{name}} 主要品牌目标 · target of primary brands"),
     )
-    return panels.drawn(panel, C=panels.RED).axis_soft_max(1)
+    return panels.drawn(panel, C=panels.RED, D=panels.RED).axis_soft_max(1)
 
 
 def _hourly(rate: Rate) -> timeseries.Panel:
@@ -153,8 +154,8 @@ def _packaging() -> timeseries.Panel:
 def _measures() -> table.Panel:
     about = About(
         ("其他比率", "Other rates"),
-        ("今日：45 mm 以下胶带（占已封装者）、不再二次包装、循环中转袋、实名收寄、收寄验视，均占已说明者；未说明者不计。",
-         "Today: tape of at most 45 mm (of the taped parcels), not packaged again, reusable bags, senders verified, inspected when accepted: shares of the parcels that say it."),
+        ("今日：45 mm 以下胶带（占已封装者）、不再二次包装、循环中转袋、实名收寄、收寄验视，均占已说明者；未说明者不计；选择多个城市时取最高者。",
+         "Today: tape of at most 45 mm (of the taped parcels), not packaged again, reusable bags, senders verified, inspected when accepted: shares of the parcels that say it; of several cities the greatest."),
         SHARE, NO_RATE, 12, 10,
     )  # fmt: skip
     columns = {"enterprise\\measure": ENTERPRISE_HEADING, **{name: TITLES[name] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected")}}

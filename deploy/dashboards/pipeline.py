@@ -40,7 +40,7 @@ def dashboard() -> Dashboard:
 
 
 def _down() -> stat.Panel:
-    about = About(("停止的进程", "Processes down"), ("Prometheus 无法抓取的工作与通知进程。", "Workers and notifiers that Prometheus cannot scrape."), NUMBER, ("没有抓取目标", "no targets to scrape"), 3, 5)
+    about = About(("停止的进程", "Processes down"), ("Prometheus 无法抓取的工作进程、通知进程与控制台。", "Workers, notifiers and consoles that Prometheus cannot scrape."), NUMBER, ("没有抓取目标", "no targets to scrape"), 3, 5)
     return panels.tiles(about, Query(f"sum(1 - up{{{PROCESSES}}})"), thresholds=WORSE_FROM_ONE)
 
 

@@ -34,20 +34,19 @@ class Query(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """One of the two rates: its gauge, its names among targets and forecasts, and the rule that judges it."""
+    """One of the two rates: its gauge, its name among targets and forecasts, and the rule that judges it."""
 
     metric: MetricWrapperBase
-    target: str
-    forecast: str
+    measure: str
     hourly: str
     rule: str
     title: Words
 
 
 ELECTRONIC = Rate(
-    metrics.ELECTRONIC_RATIO, "electronic_waybill", "electronic", "city_enterprise:courier_electronic_waybill:ratio1h", "low_electronic_waybill_rate", ("电子运单使用率", "Electronic waybills")
+    metrics.ELECTRONIC_RATIO, "electronic_waybill", "city_enterprise:courier_electronic_waybill:ratio1h", "low_electronic_waybill_rate", ("电子运单使用率", "Electronic waybills")
 )
-GREEN = Rate(metrics.GREEN_RATIO, "green_packaging", "green", "city_enterprise:courier_green_packaging:ratio1h", "low_green_packaging_rate", ("绿色包装使用率", "Green packaging"))
+GREEN = Rate(metrics.GREEN_RATIO, "green_packaging", "city_enterprise:courier_green_packaging:ratio1h", "low_green_packaging_rate", ("绿色包装使用率", "Green packaging"))
 
 
 def series(metric: MetricWrapperBase, *matchers: str, part: str = "") -> str:
@@ -94,23 +93,18 @@ def rate_of(rate: Rate, *matchers: str, window: str = "day", by: str = "city") -
 
 def forecast_of(rate: Rate, *matchers: str, by: str = "city") -> str:
     """What a rate will have come to when the day ends."""
-    return latest(metrics.FORECAST, CITY, *matchers, f'measure="{rate.forecast}"', by=by)
+    return latest(metrics.FORECAST, CITY, *matchers, f'measure="{rate.measure}"', by=by)
 
 
-def target_of(rate: Rate) -> str:
-    """What the policy asks for, by city."""
-    return latest(metrics.TARGET_RATIO, CITY, f'measure="{rate.target}"')
+def target_of(rate: Rate, *matchers: str, by: str = "city") -> str:
+    """What a rate is held against, by whose it is: a target about some enterprises alone is not the others', nor the whole city's."""
+    measure = f'measure="{rate.measure}"'
+    return f"max by ({by}) ({chosen('city_enterprise_measure:courier_target:ratio', CITY, *matchers, measure)})"
 
 
-def compared(expr: str, operator: str, rate: Rate) -> str:
-    """A rate, or its forecast, against its city's target: ``-`` is the distance from it, ``>= bool`` says whether it is met."""
-    return f"({expr} {operator} on (city) group_left () {target_of(rate)})"
-
-
-def concerned(expr: str, rate: Rate) -> str:
-    """Of enterprises those that the target is about: all, where it is not about some alone (``courier_target_scope``)."""
-    scope = latest(metrics.TARGET_SCOPE, CITY, f'measure="{rate.target}"', by="city, enterprise")
-    return f"({expr} unless on (city, enterprise) ({expr} and on (city) {scope} unless on (city, enterprise) {scope}))"
+def compared(expr: str, operator: str, rate: Rate, *matchers: str, by: str = "city") -> str:
+    """A rate, or its forecast, against its target, where it has one: ``-`` is the distance from it, ``>= bool`` says whether it is met."""
+    return f"({expr} {operator} on ({by}) {target_of(rate, *matchers, by=by)})"
 
 
 def per_second(metric: MetricWrapperBase, *matchers: str, by: str, over: str = "$__rate_interval", part: str = "") -> str:
@@ -124,20 +118,24 @@ def number_in(over: str, metric: MetricWrapperBase, *matchers: str, by: str, par
 
 
 def quantile(share: float, metric: MetricWrapperBase, *matchers: str, over: str, by: str = "") -> str:
-    """A quantile of what a histogram measured: 0.5 is the median."""
-    return f"histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')})"
+    """A quantile of what a histogram measured: 0.5 is the median. Where nothing was measured it is not a number, which no comparison lets through."""
+    return f"(histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')}) >= 0)"
 
 
 def _measured(metric: MetricWrapperBase, measure: str, *matchers: str) -> str:
     return f'label_replace({latest(metric, CITY, *matchers)}, "measure", "{measure}", "", "")'
 
 
-def key_shares() -> str:
-    """Every key figure that is a share, by city and measure: from the registry, from today's parcels, from today's driving."""
+def key_shares(*, held: bool = False) -> str:
+    """Every key figure that is a share, by city and measure: from the registry, from today's parcels, from today's driving.
+
+    ``held``: without those of all parcels whose target is about some enterprises alone; what is on file is of these alone then, too.
+    """
+    others = f" unless on (city, measure) {latest(metrics.TARGET_SCOPE, CITY, by='city, measure')}" if held else ""
+    parcels = [latest(metrics.MEASURE_RATIO, CITY, WHOLE_CITY, by="city, measure"), *(_measured(rate.metric, rate.measure, WHOLE_CITY, 'window="day"') for rate in (ELECTRONIC, GREEN))]
     return " or ".join([
         latest(metrics.NETWORK, CITY, f'measure!~"{COUNTS}"', by="city, measure"),
-        latest(metrics.MEASURE_RATIO, CITY, WHOLE_CITY, by="city, measure"),
-        *(_measured(rate.metric, rate.target, WHOLE_CITY, 'window="day"') for rate in (ELECTRONIC, GREEN)),
+        *(share + others for share in parcels),
         _measured(metrics.EMPTY_RUN, "empty_run_ratio"),
         _measured(metrics.NIGHT_RUN, "night_run_ratio"),
     ])  # fmt: skip
@@ -150,7 +148,7 @@ def key_counts() -> str:
 
 
 def key_targets(which: str) -> str:
-    """The targets of such measures, with the date and the clause in the label ``due``, or that they are the operator's."""
+    """The targets of such measures, with the date, the clause and whom they are about in the label ``due``, or that they are the operator's."""
     expr = f'label_join({series(metrics.TARGET_RATIO, CITY, which)}, "figure", "/", "city", "measure")'
     for text, figures in due_figures().items():
         expr = f'label_replace({expr}, "due", "{text}", "figure", "{"|".join(figures)}")'

@@ -1,6 +1,6 @@
-"""Makes the manifests that follow from the code: topics for Strimzi, rules and routes of alerts for the Prometheus Operator.
+"""Makes the manifests that follow from the code: topics and users for Strimzi, rules and routes of alerts for the Prometheus Operator.
 
-Run ``.venv/bin/python -m deploy.kubernetes.generate`` when topics, rules or routes have changed.
+Run ``.venv/bin/python -m deploy.kubernetes.generate`` when topics, roles, rules or routes have changed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from deploy.kafka_roles import PREFIX, ROLES, acls
 from streams.settings import Settings
 from streams.wire.topics import ALL, Topic, kafka_config
 
@@ -47,6 +48,21 @@ def kafka_topic(topic: Topic, partitions: int) -> dict[str, Any]:
         "kind": "KafkaTopic",
         "metadata": {"name": topic.name, "labels": {**_LABELS, "strimzi.io/cluster": CLUSTER}},
         "spec": {"partitions": partitions if topic.partitioned else 1, "replicas": REPLICAS, "config": kafka_config(topic)},
+    }
+
+
+def kafka_user(role: str, group: str) -> dict[str, Any]:
+    """A role as ``yicheng topics access --enter`` allows it, for Strimzi's operator, which makes its password."""
+    allowed: dict[tuple[str, str, str], list[str]] = {}
+    for rule in acls(role, group):
+        of = rule.resource_pattern
+        allowed.setdefault((of.resource_type.name.lower(), of.resource_name, of.pattern_type.name.lower().removesuffix("ed")), []).append(rule.operation.name.capitalize())
+    rules = [{"resource": {"type": kind, "name": name, "patternType": pattern}, "operations": operations} for (kind, name, pattern), operations in allowed.items()]
+    return {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "KafkaUser",
+        "metadata": {"name": PREFIX + role, "labels": {**_LABELS, "strimzi.io/cluster": CLUSTER}},
+        "spec": {"authentication": {"type": "scram-sha-512"}, "authorization": {"type": "simple", "acls": rules}},
     }
 
 
@@ -105,8 +121,9 @@ def _camel(name: str) -> str:
 
 def manifests() -> Iterator[tuple[Path, str]]:
     """Each file and its text."""
-    partitions = Settings.model_fields["partitions"].default
+    partitions, group = (Settings.model_fields[name].default for name in ("partitions", "group"))
     yield HERE / "components" / "topics" / "topics.yaml", _as_text([kafka_topic(topic, partitions) for topic in ALL])
+    yield HERE / "components" / "users" / "users.yaml", _as_text([kafka_user(role, group) for role in ROLES])
     yield HERE / "components" / "monitoring" / "prometheusrule.yaml", _as_text([prometheus_rule()])
     yield HERE / "components" / "monitoring" / "alertmanagerconfig.yaml", _as_text([alertmanager_config()])
 

@@ -55,7 +55,7 @@ def _fill_rates(city: str, enterprise: str) -> None:
         metrics.GREEN_RATIO.labels(city, enterprise, window).set(0.91234)
     for measure in list(RATES_OF)[2:]:
         metrics.MEASURE_RATIO.labels(city, enterprise, measure).set(0.87654)
-    for measure in ("electronic", "green"):
+    for measure in ("electronic_waybill", "green_packaging"):
         metrics.FORECAST.labels(city, enterprise, measure).set(0.92345)
     if enterprise == CITY_WIDE:
         return  # counters are by enterprise alone

@@ -1,18 +1,19 @@
-"""What deploy/kubernetes/generate.py makes: what is committed, and the same topics that `topics create` makes."""
+"""What deploy/kubernetes/generate.py makes: what is committed, and the same topics and users that `topics create` and `topics access` make."""
 
 import re
 
 import pytest
 import yaml
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 from test_kubernetes import DEPLOY, HERE, OBJECTS
 
-from deploy import topic_admin
+from deploy import kafka_roles, topic_admin
 from deploy.kubernetes import generate
 from streams.settings import Settings
 from streams.wire.topics import ALL
 
 
-@pytest.mark.parametrize("number", [0, 1, 2], ids=["topics", "rules", "routes"])
+@pytest.mark.parametrize("number", [0, 1, 2, 3], ids=["topics", "users", "rules", "routes"])
 def test_what_is_committed_is_what_is_made(number):
     path, text = list(generate.manifests())[number]
     assert path.read_text("utf-8") == text, "run .venv/bin/python -m deploy.kubernetes.generate"
@@ -41,6 +42,28 @@ def test_topics_are_those_that_the_command_creates(monkeypatch):
     asked = {t.name: (t.num_partitions, t.replication_factor, dict(t.topic_configs)) for t in noted.value.args[0]}
     declared = {o["metadata"]["name"]: (o["spec"]["partitions"], o["spec"]["replicas"], o["spec"]["config"]) for o in OBJECTS if o["kind"] == "KafkaTopic"}
     assert declared == asked and len(asked) == len(ALL)
+
+
+class Entered(Admin):
+    """The same for access rules."""
+
+    def create_acls(self, rules):
+        raise Admin.Noted(rules)
+
+
+def test_users_may_what_the_command_allows_them_and_no_more(monkeypatch):
+    """Every rule of every role; and a notifier writes no incidents, a console no state."""
+    monkeypatch.setattr(kafka_roles, "administer", lambda bootstrap: Entered())
+    with pytest.raises(Admin.Noted) as noted:
+        kafka_roles.allow("nowhere:9092", Settings.model_fields["group"].default)
+    patterns = {"literal": ACLResourcePatternType.LITERAL, "prefix": ACLResourcePatternType.PREFIXED}
+    declared = [
+        ACL(f"User:{user['metadata']['name']}", "*", ACLOperation[word.upper()], ACLPermissionType.ALLOW, ResourcePattern(ResourceType[of["type"].upper()], of["name"], patterns[of["patternType"]]))
+        for user in OBJECTS if user["kind"] == "KafkaUser" for rule in user["spec"]["authorization"]["acls"] for of in [rule["resource"]] for word in rule["operations"]
+    ]  # fmt: skip
+    assert sorted(map(repr, declared)) == sorted(map(repr, noted.value.args[0])) and len(declared) > 30
+    written = {user["metadata"]["name"]: {rule["resource"]["name"] for rule in user["spec"]["authorization"]["acls"] if "Write" in rule["operations"]} for user in OBJECTS if user["kind"] == "KafkaUser"}
+    assert written["yicheng-notifier"] == written["yicheng-console"] == {"courier.feedback.v1"}
 
 
 def test_names_of_topics_are_names_of_objects():

@@ -11,7 +11,7 @@ from streams import metrics
 SOURCE = "${datasource}"
 RECORDED = [
     "city:courier_fixes:rate5m", "city_outcome:courier_fixes:rate5m", "city_kind:courier_scans:rate5m", "city_enterprise:courier_parcels_accepted:increase1h",
-    "city_enterprise:courier_electronic_waybill:ratio1h", "city_enterprise:courier_green_packaging:ratio1h", "city_rule:courier_incidents_opened:increase1h",
+    "city_enterprise:courier_electronic_waybill:ratio1h", "city_enterprise:courier_green_packaging:ratio1h", "city_enterprise_measure:courier_target:ratio", "city_rule:courier_incidents_opened:increase1h",
     "city:courier_incidents_per_1000_fixes:ratio1h", "topic:courier_consumer_lag:sum", "topic:courier_dead:ratio15m", "job:courier_incident_latency_seconds:p50_5m",
     "job:courier_incident_latency_seconds:p99_5m", "job:courier_fix_age_seconds:p99_5m", "rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d",
 ]  # fmt: skip

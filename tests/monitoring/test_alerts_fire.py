@@ -151,6 +151,24 @@ def test_incidents_that_nobody_answers(site, ordinary):
 
 
 @pytest.mark.long
+def test_a_console_that_is_gone(site, ordinary):
+    """Before the crowds, whose incidents it would have to read first."""
+    site.kill("console")
+    site.until_firing("ConsoleDown")
+    site.launch("console")
+    site.until_ready("console")
+    SEEN.update(["ConsoleDown"])
+
+
+@pytest.mark.long
+def test_a_notifier_that_is_gone(site, ordinary):
+    site.kill("notifier")
+    site.until_firing("NotifierDown")
+    site.launch("notifier")
+    SEEN.update(["NotifierDown"])
+
+
+@pytest.mark.long
 def test_made_up_vehicles_in_crowds(site, ordinary):
     for number in range(40_000):
         site.fix(f"MADE-UP-{number}", ago_ms=5 * 60_000)  # long enough for their incidents to be over
@@ -207,23 +225,6 @@ def test_a_worker_that_starts_again_and_again(site, ordinary):
     wait_for("WorkerRestarts to fire", fired, 120)
     site.until_ready("worker-2")
     SEEN.update(["WorkerRestarts"])
-
-
-@pytest.mark.long
-def test_a_console_that_is_gone(site, ordinary):
-    site.kill("console")
-    site.until_firing("ConsoleDown")
-    site.launch("console")
-    site.until_ready("console")
-    SEEN.update(["ConsoleDown"])
-
-
-@pytest.mark.long
-def test_a_notifier_that_is_gone(site, ordinary):
-    site.kill("notifier")
-    site.until_firing("NotifierDown")
-    site.launch("notifier")
-    SEEN.update(["NotifierDown"])
 
 
 def test_no_worker_at_all(site, ordinary):

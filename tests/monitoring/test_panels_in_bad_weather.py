@@ -7,10 +7,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from monitoring.queries import queries
+from monitoring.queries import panels, replaced
 from monitoring.test_namespaces import FOLDER, HEALTHY, NOTIFIER, WORKER
 
-BOARDS = {path.stem: queries(json.loads(path.read_text("utf-8"))) for path in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
+BOARDS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")}
 STEPS = 240
 """Samples, one in half a minute."""
 OTHER_WORKER, OTHER_NOTIFIER = WORKER.replace("w:", "v:"), NOTIFIER.replace("w:", "v:")
@@ -36,6 +36,10 @@ def target(city):
     return {f'courier_target_ratio{{{WORKER}, {city}, measure="electronic_waybill"}}': constant(0.9), named(city): constant(1)}
 
 
+def scope(*enterprises):
+    return {f'courier_target_scope{{{WORKER}, {HOHHOT}, enterprise="{name}", measure="electronic_waybill"}}': constant(1) for name in enterprises}
+
+
 def plain(value):
     return [{"labels": "{}", "value": value}]
 
@@ -47,6 +51,12 @@ TONIGHT = ("city", "今晚能否达标 · Within target tonight")
 BELOW, PARCELS = ("enterprises", "电子运单使用率今日未达标企业 · Electronic waybills below target today"), ("enterprises", "一小时收寄量 · Parcels, last hour")
 UNANSWERED, PENDING, FAILING = ("enforcement", "未答复 · Unanswered"), ("enforcement", "待通知 · Pending"), ("enforcement", "故障接收方 · Sinks failing")
 OVER_AN_HOUR = ("city", "超过一小时未答复 · Unanswered for over an hour")
+
+RATE, CURVES = ("city", "电子运单使用率 · Electronic waybills"), ("enterprises", "电子运单使用率：今日各企业 · Electronic waybills: enterprises today")
+TIME_TO_ANSWER = ("enforcement", "答复用时：中位数 · Time to answer: median")
+REACHED, SHARES = ("enterprises", "电子运单使用率：目标完成度 · Electronic waybills: share of the target reached"), ("city", "主要指标：占比 · Key figures: shares")
+IN_HOHHOT = '{city="150100", name="呼和浩特市 · Hohhot"}'
+FIGURE = IN_HOHHOT.replace(", name", ', measure="electronic_waybill", name')
 
 REBALANCE = {
     f"courier_partitions{{{OTHER_WORKER}, {GPS}}}": constant(12),
@@ -91,14 +101,28 @@ CASES = {
         {f"courier_watermark_age_seconds{{{OTHER_WORKER}}}": constant(62), f"courier_watermark_age_seconds{{{WORKER.replace('w:', 'u:')}}}": "-58+0x240"},
         [(WATERMARK, "40m", plain(62)), (FIRING, "40m", plain(0))],
     ),
+    "a target of primary brands alone": (
+        {**target(HOHHOT), **rate(HOHHOT, "*", 0.7), **rate(HOHHOT, "x", 0.45), **rate(HOHHOT, "y", 0.5), **scope("x", "without parcels")},
+        [(MET, "40m", []), (RATE, "40m", [], "target"), (BELOW, "40m", plain(1)), (REACHED, "40m", [{"labels": '{city="150100", enterprise="x"}', "value": 0.5}]),
+         (CURVES, "40m", [], "} 目标"), (CURVES, "40m", [{"labels": IN_HOHHOT, "value": 0.9}], "primary"), (SHARES, "40m", [{"labels": FIGURE, "value": 0.7}]), (SHARES, "40m", [], "C")],
+    ),
+    "a target of all": (
+        {**target(HOHHOT), **rate(HOHHOT, "*", 0.45), **rate(HOHHOT, "x", 0.45), **scope()},
+        [(MET, "40m", [{"labels": IN_HOHHOT, "value": 0}]), (RATE, "40m", [{"labels": IN_HOHHOT, "value": 0.9}], "target"), (BELOW, "40m", plain(1)),
+         (CURVES, "40m", [{"labels": IN_HOHHOT, "value": 0.9}], "} 目标"), (CURVES, "40m", [], "primary"), (SHARES, "40m", [{"labels": FIGURE, "value": -0.45}], "C")],
+    ),
+    "answers of the day before": (
+        {f'courier_acknowledge_seconds_bucket{{{NOTIFIER}, {HOHHOT}, rule="speeding", le="{le}"}}': constant(3) for le in ("60", "+Inf")}, [(TIME_TO_ANSWER, "40m", [])],
+    ),
     "two notifiers": (TWO_NOTIFIERS, [(UNANSWERED, "40m", plain(7)), (OVER_AN_HOUR, "40m", plain(3)), (PENDING, "40m", plain(12)), (FAILING, "40m", plain(0))]),
 }  # fmt: skip
 
 
-def asked(panel):
-    """The first query of a panel."""
+def asked(panel, which=""):
+    """The first query of a panel whose letter this is, or whose legend has these words."""
     board, title = panel
-    return next(expr for found, expr in BOARDS[board] if found == title)
+    targets = next(found["targets"] for found in panels(BOARDS[board]) if found["title"] == title)
+    return next(replaced(one["expr"], {}) for one in targets if which in (one["refId"], "") or which in one.get("legendFormat", ""))
 
 
 def as_values(value):
@@ -111,7 +135,7 @@ def test_tiles_say_what_is_so(promtool, tmp_path, name):
     series = {series: as_values(value) for series, value in HEALTHY.items()} | weather
     case = {
         "name": name, "interval": "30s", "input_series": [{"series": series, "values": values} for series, values in series.items()],
-        "promql_expr_test": [{"expr": asked(panel), "eval_time": at, "exp_samples": samples} for panel, at, samples in expected],
+        "promql_expr_test": [{"expr": asked(panel, *which), "eval_time": at, "exp_samples": samples} for panel, at, samples, *which in expected],
     }  # fmt: skip
     groups = [group["name"] for file in ("recording.yml", "alerts.yml") for group in yaml.safe_load((FOLDER / file).read_text("utf-8"))["groups"]]
     file = {"rule_files": [str(FOLDER / "recording.yml"), str(FOLDER / "alerts.yml")], "evaluation_interval": "30s", "group_eval_order": groups, "tests": [case]}

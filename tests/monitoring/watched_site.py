@@ -114,11 +114,15 @@ class Site:
         wait_for(f"{name} to be ready", lambda: get(f"http://127.0.0.1:{self.ports[name]}/readyz"), 90)
 
     def keep_running(self, *names):
-        """Start those again that have given up."""
-        for name in names:
+        """Start workers again that give up, now or while they are waited for, until each has saved its state."""
+
+        def saved(name):
             if self.processes[name].poll() is not None:
                 self.launch(name)
-            self.until_ready(name)
+            return self.query(f'courier_checkpoint_age_seconds{{instance="127.0.0.1:{self.ports[name]}"}} < 10')
+
+        for name in names:
+            wait_for(f"{name} to save its state", lambda name=name: saved(name), 120)
 
     def start_again(self, *names, **more):
         for name in names:

@@ -31,7 +31,7 @@ def test_windows_without_parcels_and_days_that_are_over_disappear():
     gauges.show(rate("2026-01-01", "2026-01-01", 4, 3, {"electronic_forecast": 0.5}), "e", "2026-01-01")
     gauges.show(rate("2026-01-01", HOUR, 2, 1), "e", "2026-01-01")
     gauges.show(rate("2026-01-01", MONTH, 2, 2), "e", "2026-01-01")
-    assert shown()["electronic_waybill_ratio", "e", "day"] == 0.75 and shown()["forecast_ratio", "e", "electronic"] == 0.5
+    assert shown()["electronic_waybill_ratio", "e", "day"] == 0.75 and shown()["forecast_ratio", "e", "electronic_waybill"] == 0.5
     assert shown()["measure_ratio", "e", "inspected"] == 0.0 and ("measure_ratio", "e", "narrow_tape") not in shown()  # no tape, no share
     gauges.show(rate("2025-12-31", "2025-12-31", 100, 0), "e", "2026-01-01")  # late scans of yesterday
     assert shown()["electronic_waybill_ratio", "e", "day"] == 0.75
