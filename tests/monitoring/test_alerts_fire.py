@@ -123,6 +123,7 @@ def test_an_enterprise_that_stops_and_signs_that_come_late(site, ordinary):
     for minutes_ago in (300, 299):
         site.sign(silent, minutes_ago * 60_000)
     site.until_firing("FeedInterrupted")
+    site.until_told("FeedInterrupted")
     with Traffic(2, *(lambda minutes=minutes: site.sign(silent, minutes * 60_000) for minutes in range(299, -1, -30))):
         site.until_firing("AlarmsTakenBack")  # what was taken for an interruption was none
         SEEN.update(["FeedInterrupted", "AlarmsTakenBack"])
@@ -155,6 +156,7 @@ def test_a_console_that_is_gone(site, ordinary):
     """Before the crowds, whose incidents it would have to read first."""
     site.kill("console")
     site.until_firing("ConsoleDown")
+    site.until_told("ConsoleDown")
     site.launch("console")
     site.until_ready("console")
     SEEN.update(["ConsoleDown"])
