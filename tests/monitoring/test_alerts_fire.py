@@ -3,6 +3,7 @@
 The longer ones only with ``--long``.
 """
 
+import itertools
 import json
 import shutil
 import signal
@@ -123,6 +124,7 @@ def test_an_enterprise_that_stops_and_signs_that_come_late(site, ordinary):
     for minutes_ago in (300, 299):
         site.sign(silent, minutes_ago * 60_000)
     site.until_firing("FeedInterrupted")
+    site.until_told("FeedInterrupted")
     with Traffic(2, *(lambda minutes=minutes: site.sign(silent, minutes * 60_000) for minutes in range(299, -1, -30))):
         site.until_firing("AlarmsTakenBack")  # what was taken for an interruption was none
         SEEN.update(["FeedInterrupted", "AlarmsTakenBack"])
@@ -155,6 +157,7 @@ def test_a_console_that_is_gone(site, ordinary):
     """Before the crowds, whose incidents it would have to read first."""
     site.kill("console")
     site.until_firing("ConsoleDown")
+    site.until_told("ConsoleDown")
     site.launch("console")
     site.until_ready("console")
     SEEN.update(["ConsoleDown"])
@@ -245,7 +248,13 @@ def answers_of_dashboards(site):
     """(dashboard, panel, query, whether Prometheus has an answer); raises where it refuses one."""
     boards = {path.stem: json.loads(path.read_text("utf-8")) for path in BOARDS.glob("*.json")}
     assert set(boards) == {"city", "enterprises", "enforcement", "pipeline"}
-    return [(name, answer.panel, answer.expr, bool(answer.series)) for name, board in boards.items() for answer in run(site.prometheus.url, board, seconds=900)]
+    return [(name, answer.panel, answer.expr, bool(answer.series)) for name, board in boards.items() for answer in run(site.prometheus.url, board, seconds=3600)]
+
+
+def is_of_another_city(expr):
+    """Whether a query is about a target that Hohhot has not: its electronic waybills are those of primary brands, its green packaging is everybody's."""
+    measure = "green_packaging" if " unless " in expr else "electronic_waybill"
+    return f'courier_target:ratio{{city=~".*", enterprise="*", measure="{measure}"}}' in expr
 
 
 def test_no_query_of_a_dashboard_is_refused_and_most_have_answers(site, ordinary):
@@ -256,15 +265,21 @@ def test_no_query_of_a_dashboard_is_refused_and_most_have_answers(site, ordinary
 
 @pytest.mark.long
 def test_every_query_of_every_dashboard_has_an_answer(site, ordinary):
-    """All of it has happened by now, but for three things that are made to happen here."""
-    parcel = {"waybill_id": "delivered", "electronic": True}
-    site.scan(**parcel, ago_ms=HOUR_MS // 60)
-    site.scan(**parcel, kind="delivered")
-    for _ in range(2):
-        site.scan(event_id="twice", waybill_id="twice")
-    site.fix(ago_ms=2 * HOUR_MS)
-    empty = lambda: [row for row in answers_of_dashboards(site) if not row[-1]]  # noqa: E731
-    with Traffic(1, lambda: site.answer("dismissed"), site.knock):
+    """All of it has happened by now, but for what is made to happen here; again and again, since one thing is no rate."""
+    numbers = itertools.count()
+
+    def happens():
+        number = next(numbers)
+        for more in ({"ago_ms": 60_000}, {"kind": "delivered"}, {"event_id": f"twice-{number}"}, {"event_id": f"twice-{number}"}):
+            site.scan(waybill_id=f"parcel-{number}", **more)
+        site.unanswered(0, f"incident-{number}")
+        site.answer(("acknowledged", "dismissed")[number % 2], f"incident-{number - 5}")
+        site.fix(ago_ms=2 * HOUR_MS)
+        site.fix("PARKED", lon=111.574, lat=40.787)
+        site.fix("DRIVEN", lon=111.9 + number % 2 * 0.0001)
+
+    empty = lambda: [row for row in answers_of_dashboards(site) if row[-1] == is_of_another_city(row[2])]  # noqa: E731
+    with Traffic(1, happens, site.knock):
         wait_for(lambda: f"answers to {empty()}", lambda: not empty(), 60)
 
 

@@ -217,13 +217,13 @@ class Site:
     def garbage(self):
         self.send(REGISTRY, "vehicle/garbage", b"\xff{")
 
-    def unanswered(self, ago_ms):
+    def unanswered(self, ago_ms, incident_id="OLD"):
         """An incident as workers publish it, published so long ago."""
-        data = {"incident_id": "OLD", "revision": 1, "state": "closed", "rule": "speeding", "city": self.city, "synthetic": True}
-        self.send(INCIDENTS, "vehicle/x", {"id": "OLD/1", "type": "yicheng.incident.opened.v1", "data": data}, now_ms() - ago_ms)
+        data = {"incident_id": incident_id, "revision": 1, "state": "closed", "rule": "speeding", "city": self.city, "synthetic": True}
+        self.send(INCIDENTS, "vehicle/x", {"id": f"{incident_id}/1", "type": "yicheng.incident.opened.v1", "data": data}, now_ms() - ago_ms)
 
-    def answer(self, action="acknowledged"):
-        self.send(FEEDBACK, "OLD", {"incident_id": "OLD", "action": action, "time_ms": now_ms(), "by": None, "reason": None})
+    def answer(self, action="acknowledged", incident_id="OLD"):
+        self.send(FEEDBACK, incident_id, {"incident_id": incident_id, "action": action, "time_ms": now_ms(), "by": None, "reason": None})
 
     def knock(self):
         """A login and an answer that the console refuses."""
