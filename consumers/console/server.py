@@ -22,6 +22,7 @@ from consumers.console.pages import Feed, Pages, add_headers
 from consumers.console.places import Sentences
 from consumers.console.policy_pages import PolicyPages
 from consumers.console.replay_pages import ReplayPages
+from consumers.console.replies import in_sentences
 from consumers.console.tiles import Tiles, read_tiles
 from streams import metrics
 from streams.errors import Unavailable
@@ -51,7 +52,7 @@ def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[Cit
 
 def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentences, tiles: Tiles) -> web.Application:
     """All that is asked of the console, behind the login."""
-    app = web.Application(middlewares=[measured, only_ours(settings), log_in_first], client_max_size=10_000)
+    app = web.Application(middlewares=[measured, in_sentences, only_ours(settings), log_in_first], client_max_size=10_000)
     app[ACCESS] = access
     app.on_response_prepare.extend([refuse_streams, add_headers, tiles.allow()])
     log_in, city, feed = LogIn(access), pages.city, pages.feed
