@@ -1,4 +1,4 @@
-"""A phone in the dark, on a console in this process: what zones forbid until when, a filter by city, where incidents happen; and axe finds nothing. Quick: the other tests of these take long."""
+"""A phone in the dark, on a console in this process: what zones forbid until when, a filter by city, where incidents happen, addresses of no view; and axe finds nothing. Quick: the other tests of these take long."""
 
 import json
 
@@ -35,5 +35,8 @@ def test_the_live_view_on_a_phone_in_the_dark(tmp_path, watch):
     assert page.locator("#list table.heat tbody tr").count() == 2 and page.inner_text("#heat-note").endswith("1 more have no place")
     found["heat"] = mistakes(page)
     assert found == {"incidents": [], "heat": []}, json.dumps(found, indent=1)
+    for name in ("nonsense", "constructor", "__proto__", "%ff"):
+        page.evaluate("(name) => new Promise((done) => { addEventListener('hashchange', () => setTimeout(done), { once: true }); location.hash = `view=${name}`; })", name)
+        assert page.is_visible("#list") and page.is_hidden("#view"), name
     watched.check()
     site.stop()

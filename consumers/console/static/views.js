@@ -112,7 +112,7 @@ let drawing = 0;
 let [shown, drawn] = [null, ''];
 /** Show a view in the place of the map and its lists, and have the keyboard go there; no name: the map. */
 export async function drawView(name) {
-  const isView = name in VIEWS, view = $('view');
+  const isView = Object.hasOwn(VIEWS, name ?? ''), view = $('view');
   changed('view', name);
   view.hidden = !isView;
   document.querySelector('main').hidden = isView;
