@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from consumers.console import audit_view
 from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours, refuse_streams
@@ -36,6 +38,7 @@ log = structlog.get_logger()
 def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[City], Feed] | None = None, *, say: Callable[[str], None] = print) -> None:
     """Serve until asked to stop; ``feed_of`` makes another feed than Kafka's, ``sentences`` say what applies. ``Unavailable`` where the port is taken."""
     configure_logs(settings.log_level)
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     check_access(settings)
     check_oidc(settings)
     access, tiles = Access(settings), read_tiles(settings)
@@ -83,6 +86,11 @@ async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Ca
     finally:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.cleanup(), 3.0)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether an error of the web server is this program's; who sends what is no request is told so, and fills no log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _in_url(host: str) -> str:

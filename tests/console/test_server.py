@@ -88,7 +88,8 @@ def test_strange_pages_are_refused(console):
 
 
 def test_rubbish_in_questions_is_no_error(console):
-    url = console().url
+    child = console()
+    url = child.url
     for path, status, said in (("/nothing", 404, "没有这个地址"), ("/api/login", 405, "不接受这种请求"), ("/static/..%2fcity.py", 404, "没有这个页面"), ("/static/%2e%2e/city.py", 404, "没有这个地址")):
         found, _, body = ask(url + path)
         assert (found, said in body.decode()) == (status, True), path
@@ -96,3 +97,4 @@ def test_rubbish_in_questions_is_no_error(console):
         assert ask(url + path)[0] == 404, path
     for path in ("/api/vehicles?since=99999999999999999999", "/api/vehicles?since=-4", "/api/positions?since=x&epoch=y"):
         assert ask(url + path)[0] == 200, path
+    assert [ask(f"{url}/?{'a' * 9_000}")[0], ask(url, Content_Length="-1")[0]] == [400, 400] and "Traceback" not in child.log()
