@@ -206,14 +206,22 @@ def check_access(settings: Settings) -> None:
         log.warning("passwords travel unencrypted unless a proxy with https stands before the console; name its address in YICHENG_CONSOLE_URL", host=settings.console_host)
 
 
+def _host_name(request: web.Request) -> str | None:
+    """By which name the console is called; None where that is none."""
+    try:
+        return urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        return None
+
+
 def only_ours(settings: Settings) -> Middleware:
     """Refuses what a strange page in the same browser may send: other host names than ours, and posts from elsewhere. Where people log in, a strange name has no cookie, and any that leads here is ours."""
     named = urlsplit(settings.console_url or "")
-    names = {settings.console_host, "localhost", "127.0.0.1", "::1", named.hostname}
+    names = {settings.console_host, "localhost", "127.0.0.1", "::1", named.hostname} - {None}
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = urlsplit(f"//{request.host}").hostname
+        name = _host_name(request)
         if name not in names and not (settings.console_url is None and request.app[ACCESS].wants_login):
             raise web.HTTPForbidden(text="this address is not ours / 不是本页面的地址\n")
         origin = request.headers.get("Origin", "").partition("://")[2]

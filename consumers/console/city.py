@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import threading
 import time
@@ -18,7 +17,7 @@ import orjson
 
 from consumers.console.basemap import Basemap
 from consumers.console.course import FEATURES, NO_COURSE, NO_MINUTES, DayCourse
-from consumers.console.day_rates import DayRates, read_rate
+from consumers.console.day_rates import DayRates, rate_of, read_row
 from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
 from consumers.console.incidents import OBJECTED, Incidents
@@ -40,8 +39,8 @@ from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 
 RATE_OVER_S = 10.0
 REDRAWN_EVERY_S = 20.0
-REGISTRY_EVERY_S = 5.0
-"""While a registry is being published viewers are told so often, since each then asks for all plates."""
+ASKING_EVERY_S = 5.0
+"""So often, while a registry or rates come, viewers are told of them, since each then asks for all plates or for a view."""
 FIRST_REDRAWN_S = 3.0
 """The base map of a console that has just begun is drawn sooner."""
 
@@ -71,11 +70,12 @@ class City:
             self.policies: Policies | None = None
             self.registry = Registry(ZoneInfo("Asia/Shanghai"))
             self.stream_ms = 0
+            self.followed_from_ms = 0
+            """The stream time at which the first fixes came (0: none has); of before that the feed is asked."""
             self.version = 0
             self._legs: list[Leg] = []
             self._fixes: deque[tuple[float, int]] = deque()
-            self._told: dict[str, bytes] = {}
-            self._registry_records, self._registry_told_s = 0, -math.inf
+            self._entered = self._registry_records = 0
             self._key_figures: tuple[tuple[int, ...], dict[str, float]] = (), {}
             self._facilities: list[Facility] = []
 
@@ -84,7 +84,6 @@ class City:
         with self.lock:
             self.reading_history = False
             self.log.begin_anew(secrets.randbits(31))
-            self._told.clear()
 
     # --- what feeds enter ---
     def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> int:
@@ -94,6 +93,7 @@ class City:
         with self.lock:
             for fix in read.plausible:
                 self._enter_fix(fix)
+            self.followed_from_ms = self.followed_from_ms or self.stream_ms
             self._fixes.append((time.monotonic(), len(values) - read.unreadable))
             self.signs.entered(len(values), refused, now_ms())
         return refused
@@ -110,12 +110,14 @@ class City:
         with self.lock:
             incident = self.incidents.enter(value)
             if incident is not None:
+                self._entered += 1
                 self._tell("incident", self.incidents.summary(incident))
 
     def enter_past_incident(self, value: bytes) -> None:
         """Take over a revision of long ago; viewers are told of an open one alone. ``Malformed`` where the record is none."""
         with self.lock:
             incident = self.incidents.enter(value)
+            self._entered += 1
             if incident is not None and incident.is_open:
                 self._tell("incident", self.incidents.summary(incident))
 
@@ -123,15 +125,18 @@ class City:
         """Take over an answer; ``Malformed`` where the record is none."""
         with self.lock:
             answer = self.incidents.enter_answer(value)
+            self._entered += 1
             said = self.incidents.said_of(answer.incident_id)
             self._tell("answer", {**msgspec.to_builtins(answer), "answer": said.state, "objected": said.objection == OBJECTED})
 
     def enter_rate(self, value: bytes | None, sent_ms: int | None = None) -> None:
         """Take over a row of a local day's rates that was ``sent_ms``; others are passed over. ``Malformed`` where the record is no row."""
-        row = read_rate(value, sent_ms)
+        read = read_row(value)
+        row = rate_of(read, sent_ms)
         with self.lock:
+            self._entered += 1
             if row is None:
-                self.rates.enter_scanned(value)
+                self.rates.enter_scanned(read)
             if row is None or not self.rates.enter(row):
                 return
             at_ms = min((moment for moment in (self.stream_ms, sent_ms) if moment), default=None)  # a row of before a restart is of when it was sent
@@ -145,6 +150,7 @@ class City:
         with self.lock:
             self.registry.put(kind, name, entries)
             self._registry_records += 1
+            self._entered += 1
             self.version += kind in {"vehicle", "enterprise"}
 
     def enter_policy(self, key: bytes | None, value: bytes | None) -> None:
@@ -165,9 +171,9 @@ class City:
             frame = self.fleet.tick(self.stream_ms, self.incidents.open_of)
             self._tell_changed("header", self.header())
             self._tell_changed("zones", self.zones())
+            self._tell_changed("registry", {"version": self.version}, ASKING_EVERY_S)
+            self._tell_changed("views", {"version": [self.version, self._entered, self._now_ms() // HOUR_MS]}, ASKING_EVERY_S)
             now_s = time.monotonic()
-            if now_s - self._registry_told_s > REGISTRY_EVERY_S and self._tell_changed("registry", {"version": self.version}):
-                self._registry_told_s = now_s
             if legs and now_s - self._redrawn_s > (FIRST_REDRAWN_S if self.basemap.version < 3 else REDRAWN_EVERY_S):
                 self._redrawn_s = now_s
                 self._tell("basemap", {"version": self.basemap.redraw()})
@@ -182,14 +188,9 @@ class City:
         if not self.reading_history:
             self.log.tell(kind, orjson.dumps(data))
 
-    def _tell_changed(self, kind: str, data: Any) -> bool:
-        """Tell what was not told last; whether there was anything to tell."""
-        encoded = orjson.dumps(data)
-        if self.reading_history or self._told.get(kind) == encoded:
-            return False
-        self._told[kind] = encoded
-        self.log.tell(kind, encoded)
-        return True
+    def _tell_changed(self, kind: str, data: Any, every_s: float = 0.0) -> None:
+        if not self.reading_history:
+            self.log.tell_changed(kind, orjson.dumps(data), time.monotonic(), every_s)
 
     # --- what pages ask ---
     def header(self) -> dict[str, Any]:

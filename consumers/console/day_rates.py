@@ -25,11 +25,16 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 Row = Mapping[str, Any]
 
 
-def read_rate(value: bytes | None, sent_ms: int | None) -> dict[str, Any] | None:
-    """What is shown of a row of a local day's rates that was ``sent_ms`` (None: not known when); None where it is about something else. ``Malformed`` where it is no row."""
+def read_row(value: bytes | None) -> dict[str, Any]:
+    """A row of rates, of whatever; ``Malformed`` where it is none."""
     row = decoded(value or b"", _decode)
     if not all(isinstance(row.get(name), str) for name in ("city", "enterprise_id", "date")):
         raise Malformed("no row of rates")
+    return row
+
+
+def rate_of(row: dict[str, Any], sent_ms: int | None) -> dict[str, Any] | None:
+    """What is shown of a row of a local day's rates that was ``sent_ms`` (None: not known when); None where it is about something else. ``Malformed`` where it cannot be right."""
     if not is_of_day(row) or "accepted" not in row:
         return None
     if not is_local_date(row["date"]) or (sent_ms is not None and row["date"] > _after(sent_ms)):
@@ -52,9 +57,8 @@ class DayRates:
         self.scanned: dict[str, str] = {}
         """By outlet or facility the last local date on which it was scanned at."""
 
-    def enter_scanned(self, value: bytes | None) -> None:
+    def enter_scanned(self, row: dict[str, Any]) -> None:
         """Take over when an outlet or facility was last scanned at, if the row is about that."""
-        row = decoded(value or b"", _decode)
         outlet_id, day = row.get("outlet_id"), row.get("date")
         if is_of_outlet(row) and isinstance(outlet_id, str) and isinstance(day, str) and is_local_date(day) and (outlet_id in self.scanned or len(self.scanned) < MOST_SCANNED):
             self.scanned[outlet_id] = max(day, self.scanned.get(outlet_id, ""))

@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from consumers.console.city import City
-from consumers.console.day_rates import read_rate
+from consumers.console.day_rates import rate_of, read_row
 from consumers.console.incidents import Incidents
 from consumers.console.past_fixes import Past
 from consumers.console.replay import Hour, WayCollector
@@ -75,7 +75,7 @@ def _incident(line: bytes) -> dict[str, Any]:
 
 
 def _rate(line: bytes) -> bytes:
-    read_rate(line, None)
+    rate_of(read_row(line), None)
     return line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ class EventLog:
         self.epoch = epoch
         self.number = 0
         self._kept: deque[Told] = deque(maxlen=EVENTS_KEPT)
+        self._last: dict[str, tuple[bytes, float]] = {}
 
     @property
     def newest_id(self) -> str:
@@ -37,11 +39,26 @@ class EventLog:
         """Forget all: whoever comes back starts afresh."""
         self.epoch, self.number = epoch, 0
         self._kept.clear()
+        self._last.clear()
 
     def tell(self, kind: str, data: bytes) -> None:
         """Append an event."""
         self.number += 1
         self._kept.append(Told(self.newest_id, kind, data))
+
+    def tell_changed(self, kind: str, data: bytes, now_s: float, every_s: float = 0.0) -> None:
+        """Append an event unless it says what the last of its kind did, or that is less than ``every_s`` ago: then it is to be tried again.
+
+        >>> log = EventLog(7)
+        >>> for now_s, data in ((0.0, b"1"), (6.0, b"1"), (7.0, b"2"), (8.0, b"3"), (12.0, b"3")):
+        ...     log.tell_changed("views", data, now_s, every_s=5.0)
+        >>> [told.data for told in log.after("7-0")]
+        [b'1', b'2', b'3']
+        """
+        last, told_s = self._last.get(kind, (b"", -math.inf))
+        if data != last and now_s - told_s >= every_s:
+            self._last[kind] = data, now_s
+            self.tell(kind, data)
 
     def after(self, event_id: str) -> list[Told] | None:
         """The events after one; None where that is not known any more, or not of this epoch.

@@ -149,7 +149,7 @@ class Pages:
             raise web.HTTPNotFound(text="no such page / 没有这个页面\n")
         kind, tag, packed = found
         headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if request.headers.get("If-None-Match") == tag:
+        if tag in request.headers.get("If-None-Match", ""):  # a proxy may have said it in its own way
             return web.Response(status=304, headers=headers)
         if is_packed := "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"

@@ -119,8 +119,8 @@ class Fleet:
         if epoch == self.epoch and sequence == self.sequence:
             return b""
         if zoom not in self._clustered:
-            (lon, lat, _), is_offending = self.places(), self._state[: len(self.ids)] == OFFENDING
-            found = clusters.squares(lon, lat, is_offending, zoom)
+            (lon, lat, _), state = self.places(), self._state[: len(self.ids)]
+            found = clusters.squares(lon, lat, state == OFFENDING, state == SILENT, zoom)
             self._clustered[zoom] = clusters.frame(found, SCALE, epoch=self.epoch, sequence=self.sequence, zoom=zoom, vehicles=len(self.ids), stream_ms=self._stream_ms)
         return self._clustered[zoom]
 

@@ -18,8 +18,9 @@ from consumers.console.city import City
 from consumers.console.pages import Feed
 from consumers.console.replay import MOST_VEHICLES, STOP_MS, STOP_RADIUS_M, Hour, Way, as_shown, geojson, gpx
 from consumers.console.replies import json_reply, refusal
+from consumers.console.tracks import thinned
 from consumers.console.zones import zone_states
-from streams.clock import HOUR_MS, MINUTE_MS, local_datetime
+from streams.clock import HOUR_MS, MINUTE_MS, local_datetime, now_ms
 from streams.errors import YichengError
 from streams.policy.policy import Policies
 from streams.registry.records import Vehicle
@@ -56,7 +57,7 @@ class ReplayPages:
         """What is asked where."""
         return [
             web.get("/api/replay/hours", self.hours), web.get("/api/replay/vehicles", self.vehicles), web.get("/api/replay/ways", self.ways),
-            web.get("/api/replay/export.geojson", self.as_geojson), web.get("/api/replay/export.gpx", self.as_gpx),
+            web.get("/api/track", self.track), web.get("/api/replay/export.geojson", self.as_geojson), web.get("/api/replay/export.gpx", self.as_gpx),
         ]  # fmt: skip
 
     async def hours(self, request: web.Request) -> web.StreamResponse:
@@ -84,6 +85,23 @@ class ReplayPages:
             return _refusal(error)
         return json_reply(orjson.dumps(await asyncio.to_thread(self._shown, hour)))
 
+    async def track(self, request: web.Request) -> web.StreamResponse:
+        """The way of a vehicle (``id``) in the hour before the console began to follow the fixes, thinned as tracks are; none once that is over an hour ago."""
+        name, from_ms = request.query.get("id", ""), self._unfollowed_ms()
+        if from_ms is None or not is_id(name):
+            return json_reply(orjson.dumps({"points": []}))
+        try:
+            hour = await self._in_turn(Asked(from_ms, (name,)))
+        except YichengError as error:
+            return _refusal(error)
+        return json_reply(orjson.dumps({"points": thinned(as_shown(hour.ways[0])["points"])}))
+
+    def _unfollowed_ms(self) -> int | None:
+        """The beginning of the hour before the console's first fixes (ms), as long as that counts; None in a recorded day, which begins with them."""
+        with self.city.lock:
+            since_ms, reached_ms = self.city.followed_from_ms or now_ms() // MINUTE_MS * MINUTE_MS, self.city.stream_ms
+        return None if self.city.replaying or reached_ms - since_ms > HOUR_MS else since_ms - HOUR_MS
+
     async def as_geojson(self, request: web.Request) -> web.StreamResponse:
         """The same as a file of GeoJSON."""
         return await self._file(request, "geojson", "application/geo+json", lambda hour: orjson.dumps(geojson(hour)))
@@ -105,7 +123,10 @@ class ReplayPages:
     async def _hour(self, request: web.Request) -> Hour:
         """The hour that is asked for; ``Malformed`` and ``YichengError`` say what is wrong with the question, or why there is no answer."""
         first_ms, last_ms = await asyncio.to_thread(self.feed.span_ms)
-        asked = self._asked(request, first_ms, last_ms)
+        return await self._in_turn(self._asked(request, first_ms, last_ms))
+
+    async def _in_turn(self, asked: Asked) -> Hour:
+        """An hour, once it is its turn."""
         if self._waiting >= MOST_WAITING:
             raise YichengError("too many hours are being read at once; try again in a moment / 同时回放的人太多，请稍后再试")
         self._waiting += 1

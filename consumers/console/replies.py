@@ -8,8 +8,26 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from streams.wire.decode import Malformed
+
+SENTENCES = {
+    404: "there is nothing at this address / 没有这个地址", 405: "this address takes no such request / 此地址不接受这种请求",
+    413: "that is more than is taken at once / 内容超过一次可接受的大小",
+}  # fmt: skip
+"""What is said where a request is refused before anything here has looked at it."""
+
+
+@web.middleware
+async def in_sentences(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A sentence in the place of a bare ``404: Not Found``."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status in SENTENCES and (error.status == 413 or error.text == f"{error.status}: {error.reason}"):
+            error.text = SENTENCES[error.status] + "\n"
+        raise
 
 
 async def asked_of(request: web.Request) -> dict[str, Any]:

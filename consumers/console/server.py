@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from consumers.console import audit_view
 from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours, refuse_streams
@@ -22,6 +24,7 @@ from consumers.console.pages import Feed, Pages, add_headers
 from consumers.console.places import Sentences
 from consumers.console.policy_pages import PolicyPages
 from consumers.console.replay_pages import ReplayPages
+from consumers.console.replies import in_sentences
 from consumers.console.tiles import Tiles, read_tiles
 from streams import metrics
 from streams.errors import Unavailable
@@ -35,6 +38,7 @@ log = structlog.get_logger()
 def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[City], Feed] | None = None, *, say: Callable[[str], None] = print) -> None:
     """Serve until asked to stop; ``feed_of`` makes another feed than Kafka's, ``sentences`` say what applies. ``Unavailable`` where the port is taken."""
     configure_logs(settings.log_level)
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     check_access(settings)
     check_oidc(settings)
     access, tiles = Access(settings), read_tiles(settings)
@@ -51,7 +55,7 @@ def run_console(settings: Settings, sentences: Sentences, feed_of: Callable[[Cit
 
 def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentences, tiles: Tiles) -> web.Application:
     """All that is asked of the console, behind the login."""
-    app = web.Application(middlewares=[measured, only_ours(settings), log_in_first], client_max_size=10_000)
+    app = web.Application(middlewares=[measured, in_sentences, only_ours(settings), log_in_first], client_max_size=10_000)
     app[ACCESS] = access
     app.on_response_prepare.extend([refuse_streams, add_headers, tiles.allow()])
     log_in, city, feed = LogIn(access), pages.city, pages.feed
@@ -82,6 +86,11 @@ async def _serve(settings: Settings, app: web.Application, pages: Pages, say: Ca
     finally:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.cleanup(), 3.0)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether an error of the web server is this program's; who sends what is no request is told so, and fills no log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _in_url(host: str) -> str:

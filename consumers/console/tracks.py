@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from consumers.console.positions import SCALE, Leg, grown
@@ -9,6 +11,19 @@ from streams.clock import HOUR_MS
 
 EVERY_MS = 20_000
 POINTS = HOUR_MS // EVERY_MS
+
+
+def thinned(rows: Iterable[tuple[int, float, float, float | None]]) -> list[tuple[int, float, float, float]]:
+    """Points in order of time, as tracks have them: one in 20 s, with a speed.
+
+    >>> thinned([(0, 111.65, 40.81, None), (10_000, 111.66, 40.81, 20.0), (20_000, 111.67, 40.81, 30.0)])
+    [(0, 111.65, 40.81, 0.0), (20000, 111.67, 40.81, 30.0)]
+    """
+    kept: list[tuple[int, float, float, float]] = []
+    for time_ms, lon, lat, speed_kmh in rows:
+        if not kept or time_ms - kept[-1][0] >= EVERY_MS:
+            kept.append((time_ms, lon, lat, speed_kmh or 0.0))
+    return kept
 
 
 class Tracks:

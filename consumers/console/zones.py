@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from shapely.geometry import mapping
@@ -10,8 +11,9 @@ from streams.clock import DAY_MS
 from streams.policy.conditions import title_words
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
-from streams.policy.wording import demand_words
+from streams.policy.wording import document_words, rule_words
 from streams.rules import RULES
+from streams.words.terms import LANGUAGES
 
 CLOSED, NO_STOPPING, LIMITED, AREA, FREE = "closed", "no_stopping", "limited", "area", "free"
 LEVELS = (CLOSED, NO_STOPPING, LIMITED, AREA, FREE)
@@ -23,6 +25,12 @@ AHEAD_MS = 8 * DAY_MS
 
 def zone_states(policies: Policies, now_ms: int) -> list[dict[str, Any]]:
     """Every zone of the version then valid: its level, the rules that count in it now, those that will or did, and when that changes (ms; None: not in sight)."""
+    return _states_since(policies, policies.period_ms(now_ms)[0])
+
+
+@lru_cache(maxsize=64)
+def _states_since(policies: Policies, now_ms: int) -> list[dict[str, Any]]:
+    """The same in all of a period, which begins then."""
     policy = policies.at(now_ms)
     if policy is None:
         return []
@@ -61,16 +69,15 @@ def _state(policy: Policy, policies: Policies, zone_id: str, now_ms: int, change
     name = policy.zone_name(zone_id)
     return {
         "zone_id": zone_id, "name_zh": name[0], "name_en": name[1], "level": min(levels, key=LEVELS.index), "until_ms": until_ms,
-        "illustrative": zone_id in policy.pack.illustrative_zones,
+        "illustrative": zone_id in policy.pack.illustrative_zones, "document": document_words(policy.pack).title._asdict(),
         "rules": [_words(rule, policy) for rule in rules], "later": [_words(rule, policy) for rule in others],
     }  # fmt: skip
 
 
 def _words(rule: Rule, policy: Policy) -> dict[str, Any]:
-    demand, title = demand_words(rule, policy), title_words(rule.rule)
-    return {
-        "id": rule.id, "title_zh": title.zh, "title_en": title.en, "demand_zh": demand.zh, "demand_en": demand.en, "clause": rule.clause, "basis": rule.basis, "severity": rule.severity,
-    }  # fmt: skip
+    """A rule in the sentences of ``policy check``: what it asks, then who is exempt and what it claims."""
+    words = rule_words(rule, policy)
+    return {"id": rule.id, "lines": {lang: words.lines(lang) for lang in LANGUAGES}, "clause": rule.clause, "basis": rule.basis}
 
 
 def rule_titles() -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from consumers.audit import verify
 from consumers.console.access import Access
 from consumers.console.city import City
 from consumers.console.pages import Pages
+from consumers.console.replay import Hour, Way
 from consumers.console.server import app_of
 from consumers.console.tiles import read_tiles
 from consumers.console.users import User, write_user
@@ -49,6 +50,9 @@ class Site:
 
     def past_incident(self, incident_id):
         return None
+
+    def hour(self, vehicle_ids, from_ms, is_stopping):
+        return Hour(from_ms, [Way(name, None, []) for name in vehicle_ids], [])
 
     async def serve(self):
         self.pages = Pages(self.city, self)

@@ -8,37 +8,37 @@ import numpy as np
 import pytest
 
 from console.console_site import Site, T
-from consumers.console.positions import Fleet
+from consumers.console.positions import SILENT_MS, Fleet
 from streams.wire.events import Fix
 
 
 def fleet_of(number, epoch=7):
-    """Vehicles on a lattice of a city and, each tenth, in another far away; each fifth is at fault."""
+    """Vehicles on a lattice of a city and, each tenth, in another far away; each fifth is at fault, and each second of the others has been silent for long."""
     fleet = Fleet(epoch)
     for n in range(number):
         lon, lat = (120.0, 30.0) if n % 10 == 0 else (111.4 + n % 100 / 200, 40.6 + n // 100 % 100 / 250)
-        fleet.enter(Fix(f"e{n}", T, f"v{n}", lon, lat))
+        fleet.enter(Fix(f"e{n}", T - n % 2 * 2 * SILENT_MS, f"v{n}", lon, lat))
     fleet.tick(T, [f"v{n}" for n in range(0, number, 5)])
     return fleet
 
 
 def squares(data):
-    """A frame, read by its description alone."""
+    """A frame, read by its description alone: what it says of all, and of each square where it is, how many it holds, at fault, and silent."""
     magic, epoch, sequence, zoom, count, vehicles, stream_ms = struct.unpack_from("<4sIIIIId", data)
-    assert magic == b"YCG1" and len(data) == -(-(32 + 16 * count) // 8) * 8
-    columns = [np.frombuffer(data, kind, count, 32 + 4 * count * place).tolist() for place, kind in enumerate(("<i4", "<i4", "<u4", "<u4"))]
-    return (epoch, sequence, zoom, vehicles, stream_ms), [(lon / 1e7, lat / 1e7, number, offending) for lon, lat, number, offending in zip(*columns, strict=True)]
+    assert magic == b"YCG1" and len(data) == -(-(32 + 20 * count) // 8) * 8
+    columns = [np.frombuffer(data, kind, count, 32 + 4 * count * place).tolist() for place, kind in enumerate(("<i4", "<i4", "<u4", "<u4", "<u4"))]
+    return (epoch, sequence, zoom, vehicles, stream_ms), [(lon / 1e7, lat / 1e7, *numbers) for lon, lat, *numbers in zip(*columns, strict=True)]
 
 
 @pytest.mark.parametrize("zoom", [0, 4, 8, 10])
 def test_every_vehicle_is_counted_once_in_the_square_where_it_is(zoom):
     fleet = fleet_of(3_000)
     head, found = squares(fleet.clustered(0, 0, zoom))
-    assert head == (7, 1, zoom, 3_000, T) and sum(number for _, _, number, _ in found) == 3_000 and sum(offending for *_, offending in found) == 600
-    far = [(number, offending) for lon, lat, number, offending in found if (lon, lat) == (120.0, 30.0)]
-    assert far == [(300, 300)] and len(found) < 1_000
+    assert head == (7, 1, zoom, 3_000, T) and [sum(numbers) for numbers in zip(*(numbers for _, _, *numbers in found), strict=True)] == [3_000, 600, 1_200]
+    far = [numbers for lon, lat, *numbers in found if (lon, lat) == (120.0, 30.0)]
+    assert far == [[300, 300, 0]] and len(found) < 1_000
     side = 360 / 2 ** (zoom + 4)
-    assert all(number == 1 or offending <= number for _, _, number, offending in found)
+    assert all(offending + silent <= number for _, _, number, offending, silent in found)
     columns = [int((lon + 180) / side) for lon, lat, *_ in found if lat > 35]
     assert len(set(columns)) >= min(len(columns), int(0.4 / side)), "squares are as wide as the grid says"
 
@@ -49,7 +49,7 @@ def test_a_tick_is_counted_once_and_told_once_to_each_viewer():
     assert fleet.clustered(0, 0, 8) is first and fleet.clustered(1, 7, 8) == b"" and fleet.clustered(1, 6, 8) is first
     fleet.tick(T, [])
     (head, found) = squares(fleet.clustered(1, 7, 8))
-    assert head[1] == 2 and sum(offending for *_, offending in found) == 0
+    assert head[1] == 2 and sum(offending for *_, offending, _ in found) == 0
 
 
 def get(url):

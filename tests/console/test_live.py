@@ -127,6 +127,8 @@ def test_what_happens_while_the_console_is_dead_is_not_missed(kafka, yicheng, tm
     child = console(YICHENG_KAFKA_BOOTSTRAP=site.bootstrap)
     port = child.url.rpartition(":")[2]
     city.incident("before", vehicle, noon)
+    for minutes in (30, 20, 10):
+        city.fix(vehicle, noon - minutes * 60_000, 111.7, 40.8 - minutes / 1_000)
     site.producer.send(INCIDENTS.name, b"rubbish", b"x")
     site.producer.send(FEEDBACK.name, b"\xff", b"x")
     watched = watch(child.url)
@@ -145,6 +147,9 @@ def test_what_happens_while_the_console_is_dead_is_not_missed(kafka, yicheng, tm
     wait_for("what happens afterwards", lambda: names() == ["after", "before", "meanwhile"] and not page.evaluate("document.querySelector('#status.bad:not([hidden])')"))
     city.fix(vehicle, noon, 111.7, 40.8)
     wait_for("positions to go on", lambda: page.evaluate(WHERE, vehicle["id"]))
+    page.evaluate("(id) => { location.hash = `vehicle=${id}`; }", vehicle["id"])
+    page.wait_for_selector("#panel svg.curve")
+    assert page.evaluate("yicheng.map.chosen.track.map(([, , lat]) => lat)") == pytest.approx([40.77, 40.78, 40.79, 40.8]), "where it was before the console was there"
     watched.check(outage=True)
 
 

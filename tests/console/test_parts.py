@@ -116,7 +116,8 @@ def test_zones_say_what_they_forbid_now_and_until_when():
     assert (night["level"], night["until_ms"]) == ("free", at(policy, "2026-06-26T07:00")), "midnight changes nothing"
     assert (early["level"], early["until_ms"]) == ("free", at(policy, "2026-06-26T07:00"))
     assert [rule["id"] for rule in noon["rules"]] == ["core-daytime"] and [rule["id"] for rule in night["later"]] == ["core-daytime"]
-    assert "不得" in noon["rules"][0]["demand_zh"] and "must not" in noon["rules"][0]["demand_en"] and noon["rules"][0]["basis"] == "illustrative"
+    said = noon["rules"][0]["lines"]
+    assert "不得" in said["zh"][0] and "must not" in said["en"][0] and noon["rules"][0]["basis"] == "illustrative"
     loading = next(zone for zone in zone_states(policies, at(policy, "2026-06-25T12:00")) if zone["level"] == "limited")
     assert loading["until_ms"] is None, "it holds around the clock"
 
@@ -286,7 +287,7 @@ def test_a_city_takes_what_can_be_read_and_tells_it_to_viewers():
     city.enter_incident(incident())
     city.enter_answer(said())
     city.tick()
-    assert [told.kind for told in city.log.after(f"{city.log.epoch}-0")] == ["incident", "answer", "header", "zones", "registry"]
+    assert [told.kind for told in city.log.after(f"{city.log.epoch}-0")] == ["incident", "answer", "header", "zones", "registry", "views"]
     about = city.vehicle("HH-1")
     assert about["now"]["state"] == "offending" and about["now"]["lon"] == pytest.approx(111.65, abs=1e-3), "positions are WGS-84"
     assert [row["answer"] for row in about["incidents"]] == ["acknowledged"] and city.vehicle_table(0)["rows"] == [("HH-1", "蒙A1", None)]

@@ -139,13 +139,37 @@ def test_others_are_answered_while_an_hour_is_read_and_what_was_read_is_not_read
     asyncio.run(many())
 
 
+def test_a_track_of_before_the_start_is_read_for_an_hour_after_it():
+    city = City("hohhot-2019")
+    pages = ReplayPages(city, SlowFeed(), lambda: False)
+    assert 0 <= now_ms() - HOUR_MS - pages._unfollowed_ms() < 2 * MINUTE_MS, "nothing has come yet"
+    city.enter_fixes([fix("a", NOON_MS + second * 1000) for second in (0, 5)], [None, None])
+    assert pages._unfollowed_ms() == NOON_MS + 5_000 - HOUR_MS
+    city.enter_fixes([fix("a", NOON_MS + HOUR_MS)], [None])
+    assert pages._unfollowed_ms() == NOON_MS + 5_000 - HOUR_MS, "which vehicle was where between is known"
+    city.enter_fixes([fix("a", NOON_MS + HOUR_MS + 6_000)], [None])
+    assert pages._unfollowed_ms() is None
+    city.begin_anew()
+    city.replaying = True
+    assert pages._unfollowed_ms() is None, "a recorded day begins with its first fix"
+
+
 def test_a_console_on_kafka_replays_an_hour(kafka, sender, console):
-    url = console(YICHENG_KAFKA_BOOTSTRAP=kafka).url
     sender.fix("a", 5 * MINUTE_MS)
     sender.fix("a", 6 * MINUTE_MS)
+    just_before = [3 * HOUR_MS - minutes * MINUTE_MS for minutes in (50, 40)]
+    for after_ms in just_before:
+        sender.fix("a", after_ms, speed_kmh=20.0)
+        sender.fix("a", after_ms + 1_000)
+    url = console(YICHENG_KAFKA_BOOTSTRAP=kafka).url
     hours = json.loads(ask(f"{url}/api/replay/hours")[2])
     assert hours["first"] < hours["offered"] < hours["last"]
     local = datetime.fromtimestamp(sender.from_ms / 1000, ZoneInfo("Asia/Shanghai")).strftime("%Y-%m-%dT%H:%M")
     wait_for("the console to know Kafka", lambda: json.loads(ask(f"{url}/api/state")[2])["header"]["status"]["en"].startswith("no pack"))
     (way,) = json.loads(ask(f"{url}/api/replay/ways?hour={local}&v=a")[2])["vehicles"]
     assert [point[0] - sender.from_ms for point in way["points"]] == [5 * MINUTE_MS, 6 * MINUTE_MS]
+    track = lambda name: [(time_ms - sender.from_ms, speed_kmh) for time_ms, _, _, speed_kmh in json.loads(ask(f"{url}/api/track?id={name}")[2])["points"]]  # noqa: E731
+    assert track("a") == [(after_ms, 20.0) for after_ms in just_before], "as sent before the start, one in 20 s"
+    sender.fix("a", 3 * HOUR_MS)
+    wait_for("what comes now", lambda: json.loads(ask(f"{url}/api/state")[2])["header"]["vehicles"] == 1)
+    assert track("a") == [(after_ms, 20.0) for after_ms in just_before] and track("nobody") == track("%00") == []

@@ -10,7 +10,7 @@ from console.console_site import Site, T, filled, incident
 from consumers.console.backlog import Backlog
 from consumers.console.basemap import Basemap
 from consumers.console.city import City
-from consumers.console.day_rates import DAYS, DayRates, read_rate
+from consumers.console.day_rates import DAYS, DayRates
 from consumers.console.demo import DemoFeed, read_folder, revisions
 from consumers.console.feed import LOST, KafkaFeed
 from consumers.console.positions import Leg
@@ -48,10 +48,10 @@ def test_rates_are_kept_of_the_last_days_alone():
     days = [f"2026-{month:02}-{day:02}" for month in (4, 5) for day in range(1, 31)]
     for day in days:
         for name in ("*", "swift"):
-            rates.enter(read_rate(json.dumps(rate(date=day, enterprise_id=name)).encode(), None))
+            rates.enter(rate(date=day, enterprise_id=name))
     assert {day for _, day in rates.rows} == set(days[-DAYS:]) and len(rates.rows) == 2 * DAYS and rates.newest("swift")["date"] == days[-1]
-    assert not rates.enter(read_rate(json.dumps(rate(date=days[0])).encode(), None)), "it is too long ago"
-    assert not rates.enter(read_rate(json.dumps(rate(date=days[-1], revision=0)).encode(), None)) and len(rates.rows) == 2 * DAYS
+    assert not rates.enter(rate(date=days[0])), "it is too long ago"
+    assert not rates.enter(rate(date=days[-1], revision=0)) and len(rates.rows) == 2 * DAYS
 
 
 def test_a_second_that_cannot_be_settled_ends_nothing(tmp_path):
@@ -151,11 +151,11 @@ def test_a_registry_that_is_being_published_is_told_now_and_then(monkeypatch):
         now_s[0] = 1_000.0 + second
         city.enter_registry(f"vehicle/v{second}".encode(), json.dumps([{"kind": "vehicle", "id": f"v{second}"}]).encode())
         city.tick()
-    assert told() == [1, 7]
+    assert told() == [1, 6, 11]
     now_s[0] += 10
     city.tick()
     city.tick()
-    assert told() == [1, 7, 12], "what came last is told, too, once"
+    assert told() == [1, 6, 11, 12], "what came last is told, too, once"
 
 
 @pytest.mark.parametrize(

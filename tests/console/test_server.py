@@ -63,7 +63,7 @@ def test_every_answer_tells_browsers_what_may_be_done(console):
         assert headers["Referrer-Policy"] == "no-referrer" and headers["X-Content-Type-Options"] == "nosniff" and body
     assert ask(f"{url}/static/main.js", Accept_Encoding="gzip")[1]["Content-Encoding"] == "gzip"
     tag = ask(f"{url}/")[1]["ETag"]
-    assert ask(f"{url}/", If_None_Match=tag)[0] == 304
+    assert [ask(f"{url}/", If_None_Match=said)[0] for said in (tag, f'"other", W/{tag}', '"other"')] == [304, 304, 200]
 
 
 def test_the_page_is_small(console):
@@ -75,7 +75,7 @@ def test_the_page_is_small(console):
 def test_strange_pages_are_refused(console):
     url = console().url
     answer = json.dumps({"incident_id": "a", "action": "acknowledged"}).encode()
-    assert ask(f"{url}/api/state", Host="evil.example")[0] == 403
+    assert [ask(f"{url}/api/state", Host=name)[0] for name in ("evil.example", "[::1", ":8080", "\u00ff")] == [403] * 4
     assert ask(f"{url}/api/state", Host="localhost")[0] == 200
     kind = {"Content_Type": "application/json"}
     assert ask(f"{url}/api/answer", answer, Origin="https://evil.example", **kind)[0] == 403
@@ -88,8 +88,13 @@ def test_strange_pages_are_refused(console):
 
 
 def test_rubbish_in_questions_is_no_error(console):
-    url = console().url
+    child = console()
+    url = child.url
+    for path, status, said in (("/nothing", 404, "没有这个地址"), ("/api/login", 405, "不接受这种请求"), ("/static/..%2fcity.py", 404, "没有这个页面"), ("/static/%2e%2e/city.py", 404, "没有这个地址")):
+        found, _, body = ask(url + path)
+        assert (found, said in body.decode()) == (status, True), path
     for path in ("/api/vehicle?id=%ff", "/api/incident", "/api/vehicle?id=" + "x" * 5_000, "/basemap/light/22/1/1.png", "/basemap/red/10/1/1.png", "/basemap/light/10/99999/1.png"):
         assert ask(url + path)[0] == 404, path
     for path in ("/api/vehicles?since=99999999999999999999", "/api/vehicles?since=-4", "/api/positions?since=x&epoch=y"):
         assert ask(url + path)[0] == 200, path
+    assert [ask(f"{url}/?{'a' * 9_000}")[0], ask(url, Content_Length="-1")[0]] == [400, 400] and "Traceback" not in child.log()

@@ -126,8 +126,8 @@ def test_filters_find_what_the_page_does_not_hold(site, watch):
 
 def test_cells_of_many_vehicles_are_drawn_in_the_place_of_each(site, watch):
     """With many vehicles the server counts them on a grid below a zoom."""
-    cells = [(111.6, 40.8, 12_000, 3), (111.7, 40.9, 9_000, 0)]
-    columns = [[round(lon * 1e7) for lon, *_ in cells], [round(cell[1] * 1e7) for cell in cells], [cell[2] for cell in cells], [cell[3] for cell in cells]]
+    cells = [(111.6, 40.8, 12_000, 3, 0), (111.7, 40.9, 9_000, 0, 8_000)]
+    columns = [[round(cell[place] * (1e7 if place < 2 else 1)) for cell in cells] for place in range(5)]
     frame = struct.pack("<4sIIIIId", b"YCG1", 7, 1, 9, len(cells), 21_000, float(T)) + b"".join(struct.pack(f"<{len(cells)}i", *column) for column in columns)
     watched = watch(site.url, reduced_motion="reduce")
     asked = []
@@ -144,6 +144,9 @@ def test_cells_of_many_vehicles_are_drawn_in_the_place_of_each(site, watch):
     page.wait_for_function("() => window.yicheng?.fleet.clusters && document.querySelector('#n-vehicles').textContent === '21,000'")
     page.wait_for_function("() => { const { map } = yicheng.map; return map.queryRenderedFeatures({ layers: ['clusters'] }).length === 2; }")
     assert page.evaluate("yicheng.map.layer.count") == 0
+    page.evaluate("yicheng.map.map.jumpTo({ center: [111.7, 40.9], zoom: 10.5 })")
+    page.hover("#map canvas")
+    page.wait_for_function("() => document.querySelector('#tip').textContent === '9,000 vehicles · 8,000 silent'")
     page.evaluate("yicheng.map.map.jumpTo({ center: [111.65, 40.81], zoom: 13 })")
     page.wait_for_function("() => !yicheng.fleet.clusters && yicheng.fleet.count === 2")
     assert "since=0" in next(url for url in asked if "zoom=" not in url), "from cells to vehicles it begins anew"

@@ -4,6 +4,7 @@ import json
 from zoneinfo import ZoneInfo
 
 import pytest
+from conftest import wait_for
 
 from console.console_site import Site, filled
 from consumers.console.city import City
@@ -202,6 +203,11 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     assert "Clause" in page.text_content("#policy-panel ol") and page.get_attribute("[data-view=policy]", "aria-current") == "page"
     page.click("[data-view=live]")
     page.wait_for_function("() => document.querySelector('#view').hidden && !document.querySelector('main').hidden")
+    page.click("#tab-zones")
+    page.evaluate("document.querySelectorAll('#list details').forEach((one) => { one.open = true; })")
+    said, core = explain(load_policy("hohhot-2019"), "en"), page.inner_text("#zone-core .claim")
+    assert "Exempt is a vehicle" in core and all(line in said for line in core.splitlines()[1:] if line) and "“制定出台全市配送车辆通行管理政策,推行夜间配送”" in core and "Responsible: 市公安局" in core and "number ZG-2019-9" in core
+    page.click("#tab-incidents")
     page.click("#list [data-incident]")
     page.wait_for_function("() => !document.querySelector('#panel').hidden")
     watched.check()
@@ -234,7 +240,11 @@ def test_the_rates_show_the_day_minute_by_minute_of_the_city_and_of_an_enterpris
     page.click("#view tbody tr:not(.city) button")
     page.wait_for_function("() => document.querySelector('#course').textContent.endsWith('swift') && document.querySelector('#view button[aria-pressed=true]').textContent === 'swift'")
     assert page.get_attribute("#view svg.course", "aria-label").startswith("now 70.0%") and page.evaluate("location.hash") == "#view=rates&enterprise=swift"
+    page.clock.install()
     page.reload()
     page.wait_for_function("() => document.querySelector('#course')?.textContent.endsWith('swift')")
+    page.clock.pause_at(page.evaluate("Date.now()") + 3_600_000)
+    site.city.enter_rate(json.dumps({**said, "electronic_rate": 0.5, "revision": 2_000}).encode(), from_ms + 60_000 * minute)
+    wait_for("what comes, without a clock of its own", lambda: page.get_attribute("#view svg.course", "aria-label").startswith("now 50.0%"))
     watched.check()
     site.stop()

@@ -48,14 +48,14 @@ export function enterFrame(buffer, at) {
   return at + Math.ceil((place - at) / 8) * 8;
 }
 
-/** Enter a frame of cells, each with how many vehicles it has and how many of them offend; it stands for all that was drawn before. */
+/** Enter a frame of cells, each with how many vehicles it has and how many of them offend or are silent; it stands for all that was drawn before. */
 export function enterClusters(buffer) {
   const head = new DataView(buffer, 0, HEAD_BYTES), [epoch, sequence, zoom, cells, total] = [4, 8, 12, 16, 20].map((place) => head.getUint32(place, true));
   if (epoch !== fleet.epoch) { forget(); fleet.epoch = epoch; }
   fleet.sequence = sequence;
   fleet.streamMs = head.getFloat64(24, true);
   const column = (kind, place) => new kind(buffer, HEAD_BYTES + place * cells * 4, cells);
-  fleet.clusters = { zoom, total, lon: column(Int32Array, 0), lat: column(Int32Array, 1), number: column(Uint32Array, 2), offending: column(Uint32Array, 3) };
+  fleet.clusters = { zoom, total, lon: column(Int32Array, 0), lat: column(Int32Array, 1), number: column(Uint32Array, 2), offending: column(Uint32Array, 3), silent: column(Uint32Array, 4) };
 }
 function enter(buffer) {
   if (buffer.byteLength >= HEAD_BYTES && new DataView(buffer).getUint32(0, true) === CLUSTERED) { enterClusters(buffer); return; }

@@ -5,7 +5,7 @@ import { fleet, look, STATES, vehicleCount } from './fleet.js';
 import { askFurther, askServer, found, olderRows } from './found.js';
 import { heatContents, heatTable } from './heat.js';
 import { state } from './store.js';
-import { day, lang, moment, number, span, t, until, zoneName } from './words.js';
+import { day, lang, moment, number, say, span, t, until, zoneName } from './words.js';
 
 const SHOWN_FIRST = 150;
 export const TABS = ['incidents', 'vehicles', 'zones', 'heat'];
@@ -64,12 +64,15 @@ function vehicles() {
 
 function zones() {
   if (!state.zones.length) return [el('p.empty', {}, t('noZones'))];
-  const rule = (found) => el('li', {}, el('span', {}, found[`demand_${lang()}`]), el('span.quiet', {}, [found.clause, found.basis && t(found.basis)].filter(Boolean).join(' · ')));
+  const rule = (zone) => ({ id, lines, clause, basis }) => {
+    const [demand, ...claim] = lines[lang()], key = `claim ${zone.zone_id} ${id}`;
+    return el('li', {}, el('span', {}, demand), el('details.claim', { 'data-key': key }, el('summary', { 'data-key': `${key} summary` }, [t('claim'), clause, basis && t(basis)].filter(Boolean).join(' · ')), [...claim, say(zone.document)].map((line) => el('p', {}, line))));
+  };
   const zone = (found) => el(`section.zone.${found.level}`, { id: `zone-${found.zone_id}`, tabindex: -1 },
     el('h3', { 'aria-level': '2' }, zoneName(found), found.illustrative ? el('span.chip', {}, t('exampleZone')) : null),
     el('p', {}, el(`span.chip.level-${found.level}`, {}, t(found.level)), ' ', found.level === 'free' && found.until_ms === null ? '' : until(found.until_ms, nowMs())),
-    found.rules.length ? el('ul', {}, found.rules.map(rule)) : null,
-    found.later.length ? el('details', { 'data-key': `later ${found.zone_id}` }, el('summary', { 'data-key': `later of ${found.zone_id}` }, t('otherTimes')), el('ul', {}, found.later.map(rule))) : null);
+    found.rules.length ? el('ul', {}, found.rules.map(rule(found))) : null,
+    found.later.length ? el('details', { 'data-key': `later ${found.zone_id}` }, el('summary', { 'data-key': `later of ${found.zone_id}` }, t('otherTimes')), el('ul', {}, found.later.map(rule(found)))) : null);
   return state.zones.map(zone);
 }
 

@@ -75,7 +75,7 @@ let later = null;
 const drawSoon = () => { later ??= setTimeout(() => { later = null; if (isBusy($('list'))) { drawSoon(); return; } offerFilters(); draw(); }, 150); };
 on('loaded', () => { renewIds(); drawHeader(); offerFilters(); draw(); map?.drawZones(); map?.drawBasemap(); if (chosen.incident || chosen.vehicle) { if (!isWriting()) refresh(); } else if (location.hash) choose(); });
 on('header', drawHeader);
-setInterval(() => drawView(asked().view), 10000);
+on('views', () => { drawView(asked().view); if (lists.tab === 'heat') loadHeat().then(draw); });
 on('zones', () => { map?.drawZones(); if (lists.tab === 'zones') draw(); });
 on('basemap', () => map?.drawBasemap());
 on('fresh', sayFresh);
@@ -85,6 +85,7 @@ on('incident', ({ detail }) => {
 });
 const refreshAnswers = (id) => { if (!isWriting()) refresh(); else setTimeout(() => { if (chosen.incident === id && !isWriting()) refresh(); }, 3000); };
 on('unmasked', () => refresh());
+on('track', () => { if (chosen.vehicle && !isWriting()) refresh(); });
 let ticks = 0;
 on('tick', () => {
   map?.tick();
@@ -129,7 +130,6 @@ const showTab = (name) => {
   drawHeatLayer(name === 'heat');
   if (name === 'heat') loadHeat().then(draw);
 };
-setInterval(() => { if (lists.tab === 'heat') loadHeat().then(draw); }, 15000);
 for (const name of TABS) $(`tab-${name}`).addEventListener('click', () => { if (chosen.incident || chosen.vehicle) leave(); showTab(name); });
 $('filters').addEventListener('input', () => { lists.shown = 150; keepFilters(); draw(); });
 $('clear').addEventListener('click', () => { clearFilters(); draw(); $('search').focus(); });

@@ -11,7 +11,7 @@ export const THEMES = {
   dark: { land: '#10171f', grid: '#243140', zones: { closed: '#ff6a5c', no_stopping: '#f5a524', limited: '#5aa2ee', area: '#8ba0b5', free: '#72b892' }, states: ['#58b0ff', '#9aaabb', '#ff5a4a', '#6f7f8f'], halo: '#0b1117', track: '#c4a1ff' },
 };
 const rgba = (hex, alpha = 1) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255).concat(alpha);
-const colours = () => { const theme = THEMES[window.prefs.theme]; return { states: theme.states.map((hex) => rgba(hex)), halo: rgba(theme.halo, 0.9) }; };
+const colours = () => { const theme = THEMES[window.prefs.theme]; return { states: theme.states.flatMap((hex) => rgba(hex)), halo: rgba(theme.halo, 0.9) }; };
 const EMPTY = { type: 'FeatureCollection', features: [] };
 const CHINA = [104, 36];
 const SMALL_DEG = 0.012; // the name of a smaller zone stands below it
@@ -19,13 +19,15 @@ const SMALL_DEG = 0.012; // the name of a smaller zone stands below it
 /** Whether this browser can draw maps; asked before anything is tried. */
 export const hasWebgl = () => { const canvas = document.createElement('canvas'); return Boolean(window.maplibregl && (canvas.getContext('webgl2') || canvas.getContext('webgl'))); };
 
+/** How much of the map's foot its legend covers, in pixels. */
+const legendPx = () => { const legend = [...document.querySelectorAll('.legend')].find((one) => one.checkVisibility()); return legend ? legend.offsetHeight + 14 : 0; };
 const basemapUrl = () => `${location.origin}/basemap/${window.prefs.theme}/{z}/{x}/{y}.png?v=${state.epoch}-${state.basemap}`;
 const basemapSource = () => ({ type: 'raster', tiles: [basemapUrl()], tileSize: 256, minzoom: 9, maxzoom: 14 });
 const basemapLayer = (name) => ({ id: name, type: 'raster', source: name, paint: { 'raster-fade-duration': 0, 'raster-opacity': 0.9 } });
 function style() {
   const theme = THEMES[window.prefs.theme];
   const byLevel = ['match', ['get', 'level'], ...Object.entries(theme.zones).flat(), theme.zones.free];
-  const source = () => ({ type: 'geojson', data: EMPTY });
+  const source = () => ({ type: 'geojson', data: EMPTY }), isSilent = ['>', ['get', 'silent'], 0]; // a grey ring, as of a silent vehicle
   return {
     version: 8,
     sources: { zones: source(), grid: source(), track: source(), evidence: source(), chosen: source(), clusters: source() },
@@ -35,7 +37,7 @@ function style() {
       { id: 'zones', type: 'fill', source: 'zones', filter: ['!=', ['get', 'level'], 'area'], paint: { 'fill-color': byLevel, 'fill-opacity': ['match', ['get', 'level'], 'closed', 0.2, 'free', 0.06, 0.13] } },
       { id: 'zone-edges', type: 'line', source: 'zones', paint: { 'line-color': byLevel, 'line-width': ['match', ['get', 'level'], 'closed', 2.2, 1.4] } },
       { id: 'track', type: 'line', source: 'track', layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': theme.track, 'line-width': 3, 'line-opacity': 0.75 } },
-      { id: 'clusters', type: 'circle', source: 'clusters', paint: { 'circle-radius': ['interpolate', ['linear'], ['sqrt', ['get', 'n']], 1, 5, 30, 15, 100, 26], 'circle-color': ['case', ['>', ['get', 'offending'], 0], theme.states[2], theme.states[0]], 'circle-opacity': 0.75, 'circle-stroke-color': theme.halo, 'circle-stroke-width': 1.5 } },
+      { id: 'clusters', type: 'circle', source: 'clusters', paint: { 'circle-radius': ['interpolate', ['linear'], ['sqrt', ['get', 'n']], 1, 5, 30, 15, 100, 26], 'circle-color': ['case', ['>', ['get', 'offending'], 0], theme.states[2], ['==', ['get', 'silent'], ['get', 'n']], theme.land, theme.states[0]], 'circle-opacity': 0.75, 'circle-stroke-color': ['case', isSilent, theme.states[3], theme.halo], 'circle-stroke-width': ['case', isSilent, 3, 1.5] } },
       { id: 'evidence', type: 'circle', source: 'evidence', paint: { 'circle-radius': 5, 'circle-color': theme.states[2], 'circle-opacity': 0.35, 'circle-stroke-color': theme.states[2], 'circle-stroke-width': 1.5 } },
       { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 17, 'circle-opacity': 0, 'circle-stroke-color': theme.track, 'circle-stroke-width': 2.5 } },
     ],
@@ -97,7 +99,7 @@ export class LiveMap {
     const cells = this.hiddenBy.size ? null : fleet.clusters;
     if (!cells && !this.isClustered) return;
     this.isClustered = Boolean(cells);
-    const feature = (n, place) => ({ ...point([cells.lon[place] / 1e7, cells.lat[place] / 1e7]), properties: { n, offending: cells.offending[place] } });
+    const feature = (n, place) => ({ ...point([cells.lon[place] / 1e7, cells.lat[place] / 1e7]), properties: { n, offending: cells.offending[place], silent: cells.silent[place] } });
     this.setData('clusters', { type: 'FeatureCollection', features: cells ? Array.from(cells.number, feature) : [] });
   }
 
@@ -114,7 +116,7 @@ export class LiveMap {
   drawGrid() {
     const { lines, labels } = graticule(this.map);
     this.setData('grid', lines);
-    const { clientWidth: width, clientHeight: height } = this.map.getContainer(), legend = [...document.querySelectorAll('.legend')].find((one) => one.checkVisibility()), foot = height - (legend ? legend.offsetHeight + 14 : 0);
+    const { clientWidth: width, clientHeight: height } = this.map.getContainer(), foot = height - legendPx();
     const isWhole = ({ x, y }) => (x === null ? y > 34 && y < foot : x > -2 && x < width - 110); // the others would be cut, or lie under something
     $('edge').replaceChildren(...labels.filter(isWhole).map(({ text, x, y }) => { const label = el(x === null ? 'span.lat' : 'span.lon', {}, text); if (x === null) label.style.top = `${y}px`; else label.style.left = `${x}px`; return label; }));
   }
@@ -158,7 +160,7 @@ export class LiveMap {
     for (const { geometry } of state.shapes?.features ?? []) { const box = boxOf(geometry); take(box[0], box[1]); take(box[2], box[3]); }
     if (east < west) for (let n = 0; n < fleet.count; n += 1) take(...placeOf(n));
     if (east < west) return;
-    this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? 24 : { top: 40, bottom: 80, left: 90, right: 90 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
+    this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? { top: 24, bottom: legendPx() + 30, left: 24, right: 24 } : { top: 40, bottom: 80, left: 90, right: 90 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
   }
 
   tick() { this.layer.update(); this.drawRing(); this.drawClusters(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
@@ -198,7 +200,7 @@ export class LiveMap {
   clusterAt(at) { return fleet.clusters && !this.hiddenBy.size ? this.map.queryRenderedFeatures(at, { layers: ['clusters'] })[0] : undefined; }
 
   pointed({ point: at }) {
-    const row = fleet.rows[this.layer.nearest(at, 10)], cell = this.clusterAt(at)?.properties, words = cell ? [t('clusterOf', number(cell.n)), cell.offending ? t('clusterOffends', number(cell.offending)) : null] : row ? [row[1] ?? row[0], row[1] ? row[0] : null] : null;
+    const row = fleet.rows[this.layer.nearest(at, 10)], cell = this.clusterAt(at)?.properties, words = cell ? [t('clusterOf', number(cell.n)), cell.offending ? t('clusterOffends', number(cell.offending)) : null, cell.silent ? t('clusterSilent', number(cell.silent)) : null] : row ? [row[1] ?? row[0], row[1] ? row[0] : null] : null;
     $('tip').hidden = !words;
     this.map.getCanvas().style.cursor = words ? 'pointer' : '';
     if (!words) return;

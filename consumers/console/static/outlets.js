@@ -7,7 +7,6 @@ import { number, say, t, zoneName } from './words.js';
 
 const TABS = ['outlets', 'facilities', 'lines'];
 const MOST_ROWS = 300;
-const AGAIN_EVERY_MS = 10_000;
 const ASPECTS = { filed: 'onFile', camera: 'camera', recycling_container: 'container' };
 const WORDS_OF = { filed: { yes: 'onFile', no: 'notFiled', unknown: 'filedUnknown' }, camera: { yes: 'withCamera', no: 'withoutCamera', unknown: 'cameraUnknown' }, recycling_container: { yes: 'withContainer', no: 'withoutContainer', unknown: 'containerUnknown' } };
 const markOf = (value) => (value === true ? 'yes' : value === false ? 'no' : 'unknown');
@@ -22,8 +21,8 @@ export class OutletsView {
     this.map = live && new OutletsMap(live, (kind, id) => this.chosen(kind, id));
     on('view', ({ detail }) => this.show(detail === 'outlets'));
     on('loaded', () => { if (this.isShown) this.load(true); });
+    on('views', () => { if (this.isShown) this.load(); });
     addEventListener('prefs', () => { if (this.isShown) this.build(); });
-    setInterval(() => { if (this.isShown) this.load(); }, AGAIN_EVERY_MS);
     this.side.addEventListener('keydown', (event) => this.key(event));
   }
 

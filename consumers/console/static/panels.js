@@ -1,5 +1,6 @@
 // What there is to say of one incident or one vehicle, beside the map; and the form for answers.
 import { $, el, facts, keepFocus, svg } from './dom.js';
+import { earlierTrack } from './earlier_track.js';
 import { fleet, numberOf } from './fleet.js';
 import { cityMinute, replayHref } from './replay_link.js';
 import { evidenceList, notifiedSection, printButton } from './incident_parts.js';
@@ -101,6 +102,8 @@ function form(id, objection) {
 export async function vehiclePanel(id) {
   const found = await ask(`/api/vehicle?id=${encodeURIComponent(id)}`);
   const n = numberOf(id), { now } = found, record = unmasked(id, found.record);
+  const earlier = earlierTrack(id), first = found.track[0]?.[0] ?? Infinity;
+  const track = (earlier ?? []).filter(([ms]) => ms < first && ms >= nowMs() - found.hour_ms).concat(found.track);
   const current = n >= 0 ? ['moving', 'standing', 'offending', 'silent'][fleet.state[n]] : now?.state;
   const told = [
     head(id, current ? el(`span.chip.state-${current}`, {}, t(current)) : null, record ? null : el('span.chip.violation', {}, t('notOnFile'))),
@@ -110,10 +113,10 @@ export async function vehiclePanel(id) {
       [t('lastFix'), now && `${clock(now.time_ms)} (${t('ago', span(Math.max(0, (nowMs() - now.time_ms) / 1000)))})`],
     ]),
     record ? drivers(record.drivers) : null,
-    el('section', {}, el('h3', {}, t('lastHour')), found.track.length > 1 ? curve(found.track) : el('p.empty', {}, t('noTrack')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
+    el('section', {}, el('h3', {}, t('lastHour')), track.length > 1 ? curve(track) : el('p.empty', {}, t(earlier ? 'noTrack' : 'loading')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
     el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null))) : el('p.empty', {}, t('noneToday'))),
   ];
-  return { told, mark: { number: n >= 0 ? n : null, track: found.track } };
+  return { told, mark: { number: n >= 0 ? n : null, track } };
 }
 
 /** A date until when something is good, and whether that is over. */

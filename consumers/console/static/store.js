@@ -1,5 +1,5 @@
 // What the server said: the state at first, then events, so that nothing is missed; whoever listens is told what has changed.
-import { setTimezone } from './words.js';
+import { lang, setTimezone } from './words.js';
 
 const MOST_HELD = 5_000; // incidents; the server hands out as many at first
 const LONGEST_WAIT_MS = 60_000;
@@ -52,6 +52,7 @@ const ENTER = {
     if (isOther) reload(); else changed('zones');
   },
   registry: () => reload(),
+  views: () => changed('views'),
   basemap: ({ version }) => { state.basemap = version; changed('basemap'); },
 };
 
@@ -111,7 +112,7 @@ function connect() {
   clearTimeout(retrying);
   if (document.hidden || lastId === null || (source && source.readyState !== EventSource.CLOSED)) return;
   source = new EventSource(address());
-  source.onopen = () => { failures = 0; if (state.lostAtMs !== null || state.isFull) { Object.assign(state, { lostAtMs: null, isFull: false }); changed('header'); } };
+  source.onopen = () => { failures = 0; if (state.lostAtMs !== null || state.isFull) { Object.assign(state, { lostAtMs: null, isFull: false }); changed('header'); changed('views'); } };
   source.onerror = async () => {
     lost();
     if (source?.readyState !== EventSource.CLOSED) return; // it tries again by itself
@@ -151,7 +152,12 @@ setInterval(() => { if (document.hidden) fetch('/api/me').catch(() => {}); }, AL
 
 export async function ask(path, body) {
   const answer = await fetch(path, body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
-  const found = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(found.error ?? answer.statusText), { status: answer.status });
+  const found = await answer.json().catch(() => null); // whoever stands between may answer in another way
+  if (!answer.ok || found === null) throw Object.assign(new Error(inLanguage(found?.error ?? `HTTP ${answer.status}`)), { status: answer.status });
   return found;
+}
+/** A sentence of the server's in the language of the page: it says them in English, " / ", Chinese. */
+function inLanguage(sentence) {
+  const [en, zh, ...more] = sentence.split(' / ');
+  return zh === undefined || more.length ? sentence : lang() === 'zh' ? zh : en;
 }

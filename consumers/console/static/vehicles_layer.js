@@ -3,38 +3,40 @@ import { fleet, OFFENDING } from './fleet.js';
 
 const VERTEX = `
 attribute vec2 a_from; attribute vec2 a_to; attribute float a_heading; attribute float a_state;
-uniform mat4 u_matrix; uniform float u_progress; uniform float u_size; uniform float u_bearing;
-varying vec2 v_turn; varying float v_state; varying float v_arrow;
+uniform mat4 u_matrix; uniform float u_progress; uniform float u_size; uniform float u_bearing; uniform vec4 u_colours[4];
+varying vec2 v_turn; varying vec4 v_colour; varying float v_ring; varying float v_arrow;
 void main() {
   gl_Position = u_matrix * vec4(mix(a_from, a_to, u_progress), 0.0, 1.0);
-  gl_PointSize = u_size * (a_state == 2.0 ? 1.3 : a_state == 0.0 ? 1.0 : 0.72);
+  v_arrow = (a_state == 0.0 || a_state == 2.0) && a_heading < 361.0 ? 1.0 : 0.0;
+  gl_PointSize = u_size * (a_state == 2.0 ? 1.3 : a_state == 0.0 ? 1.0 : 0.72) * (v_arrow > 0.5 ? 1.0 : 0.9);
   float angle = radians(a_heading) - u_bearing;
   v_turn = vec2(cos(angle), sin(angle));
-  v_state = a_state;
-  v_arrow = (a_state == 0.0 || a_state == 2.0) && a_heading < 361.0 ? 1.0 : 0.0;
+  v_colour = u_colours[int(a_state)];
+  v_ring = a_state > 2.5 ? 1.0 : 0.0;
 }`;
 const FRAGMENT = `
 precision mediump float;
-uniform vec4 u_colours[4]; uniform vec4 u_halo;
-varying vec2 v_turn; varying float v_state; varying float v_arrow;
+uniform vec4 u_halo;
+varying vec2 v_turn; varying vec4 v_colour; varying float v_ring; varying float v_arrow;
 void main() {
   vec2 p = gl_PointCoord * 2.0 - 1.0;
   float d;
   if (v_arrow > 0.5) {
     vec2 q = vec2(p.x * v_turn.x + p.y * v_turn.y, p.y * v_turn.x - p.x * v_turn.y);
     d = max(abs(q.x) * 1.7 - (q.y + 0.85) * 0.9, q.y - 0.62 + (0.34 - abs(q.x)) * 0.75);
-  } else d = length(p) - 0.62;
+  } else d = 0.9 * length(p) - 0.62;
   if (d > 0.26) discard;
-  vec4 colour = v_state < 0.5 ? u_colours[0] : v_state < 1.5 ? u_colours[1] : v_state < 2.5 ? u_colours[2] : u_colours[3];
   float inside = 1.0 - smoothstep(-0.06, 0.06, d);
   float halo = 1.0 - smoothstep(0.08, 0.26, d);
-  if (v_state > 2.5) inside *= smoothstep(-0.34, -0.22, d);
-  gl_FragColor = mix(vec4(u_halo.rgb, u_halo.a * halo), colour, inside) ;
+  if (v_ring > 0.5) inside *= smoothstep(-0.34, -0.22, d);
+  gl_FragColor = mix(vec4(u_halo.rgb, u_halo.a * halo), v_colour, inside);
   gl_FragColor.rgb *= gl_FragColor.a;
 }`;
 const FLOATS = 6;
+const ATTRIBUTES = [['a_from', 2, 0], ['a_to', 2, 2], ['a_heading', 1, 4], ['a_state', 1, 5]];
 const DRAWN = [3, 1, 0, 2]; // states from the least to the most important: the last lies above
 const SLOW_FRAME_MS = 60;
+const LEAST_PX = 1; // on a scale where nobody goes further in a tick, nothing is seen of the way
 const mercatorY = (lat) => 0.5 - Math.log(Math.tan(Math.PI / 4 + (lat * Math.PI) / 360)) / (2 * Math.PI);
 
 /** How large a vehicle is drawn, in pixels: small where many stand close together. */
@@ -50,7 +52,7 @@ function shader(gl, kind, source) {
 export class VehiclesLayer {
   constructor(colours) {
     Object.assign(this, { id: 'vehicles', type: 'custom', renderingMode: '2d', colours, count: 0, origin: [0, 0], tickedAt: 0, moves: !matchMedia('(prefers-reduced-motion: reduce)').matches, slow: 0 });
-    this.data = new Float32Array(0);
+    [this.data, this.matrix] = [new Float32Array(0), new Float32Array(16)];
     this.isHidden = false;
   }
 
@@ -61,7 +63,7 @@ export class VehiclesLayer {
     gl.attachShader(this.program, shader(gl, gl.FRAGMENT_SHADER, FRAGMENT));
     gl.linkProgram(this.program);
     if (!gl.getProgramParameter(this.program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(this.program));
-    this.places = Object.fromEntries(['a_from', 'a_to', 'a_heading', 'a_state'].map((name) => [name, gl.getAttribLocation(this.program, name)]));
+    this.places = Object.fromEntries(ATTRIBUTES.map(([name]) => [name, gl.getAttribLocation(this.program, name)]));
     this.uniforms = Object.fromEntries(['u_matrix', 'u_progress', 'u_size', 'u_bearing', 'u_colours', 'u_halo'].map((name) => [name, gl.getUniformLocation(this.program, name)]));
     this.buffer = gl.createBuffer();
     this.isNew = true;
@@ -72,7 +74,7 @@ export class VehiclesLayer {
     if (!fleet.count || this.isHidden || fleet.clusters) { this.count = 0; this.map?.triggerRepaint(); return; }
     if (this.data.length < fleet.count * FLOATS) this.data = new Float32Array(fleet.count * 2 * FLOATS);
     this.origin = [(fleet.lon[0] / 1e7 + 180) / 360, mercatorY(fleet.lat[0] / 1e7)];
-    let at = 0;
+    let at = 0, farthest = 0;
     for (const state of DRAWN) {
       for (let n = 0; n < fleet.count; n += 1) {
         if (fleet.state[n] !== state || !fleet.known[n]) continue;
@@ -82,10 +84,11 @@ export class VehiclesLayer {
         this.data[at + 3] = mercatorY(fleet.lat[n] / 1e7) - this.origin[1];
         this.data[at + 4] = fleet.heading[n];
         this.data[at + 5] = state;
+        farthest = Math.max(farthest, Math.abs(this.data[at + 2] - this.data[at]), Math.abs(this.data[at + 3] - this.data[at + 1]));
         at += FLOATS;
       }
     }
-    this.count = at / FLOATS;
+    Object.assign(this, { count: at / FLOATS, farthest });
     this.isNew = true;
     if (isTick) this.tickedAt = performance.now();
     this.map?.triggerRepaint();
@@ -96,20 +99,21 @@ export class VehiclesLayer {
     const began = performance.now();
     if (this.drewAt && began - this.drewAt < 500) this.slow = 0.9 * this.slow + 0.1 * (began - this.drewAt);
     this.drewAt = began;
-    const progress = this.moves && this.slow < SLOW_FRAME_MS ? Math.min(1, (began - this.tickedAt) / 1000) : 1;
+    const isSeen = this.farthest * 512 * 2 ** this.map.getZoom() >= LEAST_PX;
+    const progress = this.moves && isSeen && this.slow < SLOW_FRAME_MS ? Math.min(1, (began - this.tickedAt) / 1000) : 1;
     gl.useProgram(this.program);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
     if (this.isNew) gl.bufferData(gl.ARRAY_BUFFER, this.data.subarray(0, this.count * FLOATS), gl.DYNAMIC_DRAW);
     this.isNew = false;
-    [['a_from', 2, 0], ['a_to', 2, 2], ['a_heading', 1, 4], ['a_state', 1, 5]].forEach(([name, size, offset]) => {
+    for (const [name, size, offset] of ATTRIBUTES) {
       gl.enableVertexAttribArray(this.places[name]);
       gl.vertexAttribPointer(this.places[name], size, gl.FLOAT, false, FLOATS * 4, offset * 4);
-    });
-    gl.uniformMatrix4fv(this.uniforms.u_matrix, false, translated(defaultProjectionData.mainMatrix, this.origin));
+    }
+    gl.uniformMatrix4fv(this.uniforms.u_matrix, false, translated(this.matrix, defaultProjectionData.mainMatrix, this.origin));
     gl.uniform1f(this.uniforms.u_progress, progress);
     gl.uniform1f(this.uniforms.u_size, devicePixelRatio * sizeAt(this.map.getZoom()));
     gl.uniform1f(this.uniforms.u_bearing, (this.map.getBearing() * Math.PI) / 180);
-    gl.uniform4fv(this.uniforms.u_colours, this.colours.states.flat());
+    gl.uniform4fv(this.uniforms.u_colours, this.colours.states);
     gl.uniform4fv(this.uniforms.u_halo, this.colours.halo);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
@@ -133,9 +137,9 @@ export class VehiclesLayer {
   }
 }
 
-/** A matrix that first moves by an origin: in double precision, so that positions near to it may be single. */
-function translated(m, [x, y]) {
-  const made = new Float32Array(m);
+/** Makes a matrix that first moves by an origin: in double precision, so that positions near to it may be single. */
+function translated(made, m, [x, y]) {
+  made.set(m);
   for (let row = 0; row < 4; row += 1) made[12 + row] = m[row] * x + m[4 + row] * y + m[12 + row];
   return made;
 }

@@ -77,7 +77,7 @@ function figuresTable(measures, figures) {
   const said = (one, value) => (isKnown(value) ? (one.is_share ? percent(value, value === one.target ? 0 : 1) : number(value)) : '–');
   const row = (one) => el('tr', {}, el('th', { scope: 'row' }, say(one), one.words ? el('small', {}, say(one.words)) : null),
     el(`td.num${one.status === 'missed' ? '.low' : ''}`, {}, said(one, one.value), isKnown(one.active) && isKnown(one.value) ? el('small', {}, t('inUse', number(one.active))) : null, one.status in MARKED ? el(`span.chip${MARKED[one.status]}`, {}, say(one.standing)) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ?? '–'),
-    el('td.clause', {}, [one.clause, one.source === 'operator' ? t('byOperator') : null].filter(Boolean).join(' · ') || '–', one.quote ? el('q', { lang: 'zh-CN' }, one.quote) : null));
+    el('td.clause', {}, [one.clause, one.source === 'operator' ? t('byOperator') : null].filter(Boolean).join(' · ') || '–', one.quote && !one.words ? el('q', { lang: 'zh-CN' }, one.quote) : null));
   return [el('h3', {}, t('figuresAre')), el('div.scroll', { tabIndex: 0, 'data-key': 'figures', role: 'region', 'aria-label': t('figuresAre') }, el('table.figures', {}, el('thead', {}, el('tr', {}, ['measure', 'value', 'targetHead', 'byDate', 'clause'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows.map(row))))];
 }
 
@@ -95,7 +95,7 @@ function ratesView({ date, measures, rows, days, days_of: daysOf = '*', days_tar
   return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0, 'data-key': 'table', role: 'region', 'aria-label': t('ratesOf', date) }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
     ofDay ? [el('h3', { id: 'course' }, t('courseOf', nameOf(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, held(measure)))))] : note ? el('p.empty', {}, say(note)) : null,
     noted,
-    el('h3', { id: 'days' }, t('byDayOf', nameOf(daysOf))), graphs.length ? el('div.graphs', {}, graphs) : el('p.empty', {}, t('oneDayOnly')), daysTable(days, shown.map(held))].flat().filter(Boolean);
+    el('h3', { id: 'days' }, t('byDayOf', nameOf(daysOf))), graphs.length ? el('div.graphs', {}, graphs) : el('p.empty', {}, t(days.length ? 'oneDayOnly' : 'noDays')), days.length ? daysTable(days, shown.map(held)) : null].flat().filter(Boolean);
 }
 
 export function policyView(policy) {
@@ -112,7 +112,7 @@ let drawing = 0;
 let [shown, drawn] = [null, ''];
 /** Show a view in the place of the map and its lists, and have the keyboard go there; no name: the map. */
 export async function drawView(name) {
-  const isView = name in VIEWS, view = $('view');
+  const isView = Object.hasOwn(VIEWS, name ?? ''), view = $('view');
   changed('view', name);
   view.hidden = !isView;
   document.querySelector('main').hidden = isView;

@@ -4,12 +4,12 @@ import { $, el } from './dom.js';
 import { asked, nameOf } from './filters.js';
 import { standsStillSince } from './header.js';
 import { subjectOf } from './lists.js';
-import { ask, state } from './store.js';
+import { ask, on, state } from './store.js';
 import { clock, lang, moment, number, percent, say, t } from './words.js';
 
 const PAGES = ['live', 'rates', 'outlets'];
 const EACH_S = 15, LONGEST_S = 3600;
-const MOST_INCIDENTS = 6, MOST_ENTERPRISES = 6, MOST_OUTLETS = 8;
+const MOST_INCIDENTS = 5, MOST_ENTERPRISES = 6, MOST_OUTLETS = 8;
 let map = null;
 let views = null;
 let page = 0;
@@ -82,11 +82,9 @@ function drawWall() {
   $('wall-note').hidden = !note;
   $('wall-note').textContent = note;
 }
-async function turn() {
+const load = () => ask('/api/views').then((found) => { views = found; }, () => {}); // what was there is shown until the connection is back; the line above says so
+function turn() {
   page = (page + 1) % PAGES.length;
-  try {
-    views = await ask('/api/views');
-  } catch { /* what was there is shown until the connection is back; the line above says so */ }
   drawWall();
   if (PAGES[page] === 'live') fit();
 }
@@ -97,8 +95,8 @@ export function startWall(live) {
   document.body.append(el('section', { id: 'wall', 'aria-label': t('wall') }), el('p', { id: 'wall-note', role: 'status', hidden: true }));
   drawWall();
   map?.placeLabels();
-  const again = () => setTimeout(async () => { await turn(); again(); }, eachSeconds(asked('wall')) * 1000);
-  again();
+  on('loaded views', load);
+  setInterval(turn, eachSeconds(asked('wall')) * 1000);
   setInterval(drawWall, 1000);
   addEventListener('keydown', ({ key }) => { if (key === 'Escape') location.assign(location.pathname); });
   setTimeout(fit, 1500);
