@@ -48,15 +48,15 @@ def doubts(registry: Registry) -> Iterator[Words]:
 
 
 def _shared(registry: Registry) -> Iterator[Words]:
-    """Plates and terminals that two active vehicles have at the same time, with two such vehicles."""
+    """Plates and terminals that one active vehicle has while the one that had them last still has them, with the first two."""
     for key, zh, en in (("plate", "号牌", "plate"), ("device_id", "终端", "terminal")):
         holders: dict[str, list[tuple[int, str]]] = {}
         for vehicle in registry.each("vehicle"):
-            if value := getattr(vehicle, key):
+            if isinstance(vehicle, Vehicle) and vehicle.status == "active" and (value := getattr(vehicle, key)):
                 holders.setdefault(value, []).append((validity_ms(vehicle, registry.timezone)[0], vehicle.id))
         for value, held in holders.items():
-            found = ((name, other) for from_ms, name in held for _, other in held if other != name and _bears(registry, name, from_ms, key, value) and _bears(registry, other, from_ms, key, value))
-            if pair := next(found, None):
+            pairs = ((one, other) for (_, one), (ms, other) in pairwise(sorted(held)) if one != other and all(_bears(registry, name, ms, key, value) for name in (one, other)))
+            if pair := next(pairs, None):
                 yield f"车辆 {pair[0]} 与 {pair[1]} 同时使用同一{zh} {value}（{key}）", f"vehicles {pair[0]} and {pair[1]} have one {en} at the same time, {value} ({key})"
 
 
