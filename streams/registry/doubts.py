@@ -8,7 +8,8 @@ from typing import Any
 
 from streams.errors import closest
 from streams.registry.key_figures import MOTOR
-from streams.registry.registry import Registry
+from streams.registry.records import Vehicle
+from streams.registry.registry import Registry, validity_ms
 
 Words = tuple[str, str]
 """The same in Chinese and in English."""
@@ -24,6 +25,17 @@ _DOUBTS: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
         "vehicle", lambda vehicle: vehicle.vehicle_class in MOTOR and vehicle.plate_kind == "non_motor", "车辆 {} 的车型（vehicle_class）是机动车，号牌种类（plate_kind）却是非机动车",
         "vehicle {} is of a motor vehicle's class (vehicle_class) and bears a plate of another kind (plate_kind)",
     ),
+    *(
+        (
+            kind, lambda place: place.lon is not None and place.lat is not None and place.lon <= place.lat, f"{zh} {{}} 的经度（lon）不大于纬度（lat），中国境内没有这样的地方，是否写反了？",
+            f"{kind} {{}} stands at a longitude (lon) that is not above its latitude (lat), as no place in China does; are they swapped?",
+        )
+        for kind, zh in (("outlet", "网点"), ("facility", "设施"))
+    ),
+    *(
+        (kind, lambda place: (place.lon is None) is not (place.lat is None), f"{zh} {{}} 只填了经度（lon）、纬度（lat）之一，不会出现在地图上", f"{kind} {{}} gives only one of lon and lat, so it is on no map")
+        for kind, zh in (("outlet", "网点"), ("facility", "设施"))
+    ),
 )  # fmt: skip
 """Kind, what is doubtful of a record, and how that is said of its id."""
 
@@ -32,6 +44,25 @@ def doubts(registry: Registry) -> Iterator[Words]:
     """What is doubtful of records, whenever they are valid; each record once."""
     for kind, doubtful, zh, en in _DOUBTS:
         yield from ((zh.format(name), en.format(name)) for name in dict.fromkeys(record.id for record in registry.each(kind) if doubtful(record)))
+    yield from _shared(registry)
+
+
+def _shared(registry: Registry) -> Iterator[Words]:
+    """Plates and terminals that one active vehicle has while the one that had them last still has them, with the first two."""
+    for key, zh, en in (("plate", "号牌", "plate"), ("device_id", "终端", "terminal")):
+        holders: dict[str, list[tuple[int, str]]] = {}
+        for vehicle in registry.each("vehicle"):
+            if isinstance(vehicle, Vehicle) and vehicle.status == "active" and (value := getattr(vehicle, key)):
+                holders.setdefault(value, []).append((validity_ms(vehicle, registry.timezone)[0], vehicle.id))
+        for value, held in holders.items():
+            pairs = ((one, other) for (_, one), (ms, other) in pairwise(sorted(held)) if one != other and all(_bears(registry, name, ms, key, value) for name in (one, other)))
+            if pair := next(pairs, None):
+                yield f"车辆 {pair[0]} 与 {pair[1]} 同时使用同一{zh} {value}（{key}）", f"vehicles {pair[0]} and {pair[1]} have one {en} at the same time, {value} ({key})"
+
+
+def _bears(registry: Registry, vehicle_id: str, event_time_ms: int, key: str, value: str) -> bool:
+    vehicle = registry.at("vehicle", vehicle_id, event_time_ms)
+    return isinstance(vehicle, Vehicle) and vehicle.status == "active" and getattr(vehicle, key) == value
 
 
 def unknown_lines(registry: Registry, lines: Collection[str]) -> Iterator[Words]:

@@ -50,10 +50,11 @@ def load_registry(path: Path, timezone: ZoneInfo, zones: Collection[str] | None 
             if isinstance(entry, Outlet | Facility):
                 _check_place(entry)
             kind = str(type(entry).__struct_config__.tag)
-            first = places.setdefault((kind, entry.id, validity_ms(entry, timezone)[0]), place)
-            if first != place:
+            version = kind, entry.id, validity_ms(entry, timezone)[0]
+            if first := places.get(version):
                 since = f"valid_from {entry.valid_from}" if entry.valid_from else "no valid_from"
                 raise BadInput(f"{kind} {entry.id} with {since} stood in {'line ' if first.isdigit() else ''}{first} already; versions of one id differ in valid_from")
+            places[version] = place
             registry.add([entry])
             if isinstance(entry, Notice):
                 _check_times(entry, registry)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from streams.clock import DAY_MS, local_date
 from streams.errors import closest
 from streams.registry.doubts import Words, doubts, unknown_lines
 from streams.registry.figure_clauses import CLAUSES
-from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, standardised_outlets
+from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, served_townships, standardised_outlets
 from streams.registry.records import Notice
 from streams.registry.registry import Registry
 
@@ -53,7 +54,7 @@ def _burning(valid: Valid) -> list[Any]:
 
 
 def _unserved(valid: Valid) -> list[Any]:
-    served = {outlet.township for outlet in valid["outlet"] if outlet.filed}
+    served = served_townships(valid["outlet"])
     return [township for township in valid["township"] if township.id not in served]
 
 
@@ -122,7 +123,29 @@ def findings(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: s
         ", ".join(_number(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
     unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
-    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), list(doubts(registry)))
+    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*doubts(registry), *_contradictions(registry.valid(at_ms))])
+
+
+def _contradictions(valid: Valid) -> Iterator[Words]:
+    """Townships of which their own record and the outlets on file say the opposite: what either says counts as covered."""
+    unserved = {township.id for township in _unserved(valid)}
+    alone = [township.id for township in valid["township"] if township.covered and township.id in unserved]
+    denied = [township.id for township in valid["township"] if township.covered is False and township.id not in unserved]
+    if alone:
+        yield (
+            f"{len(alone):,} 个乡镇（{_some(alone)}）填为已覆盖（covered: true），却没有已备案网点（filed: true）填写该乡镇（township）：按其自填计入“{TITLES['township_coverage'][0]}”，请补填网点或核实",
+            f"{_number('township', len(alone))} ({_some(alone)}): covered is true, and no outlet on file (filed: true) names the township; covered by its own word alone, in “{TITLES['township_coverage'][1]}”: add the outlet's township, or correct covered",
+        )
+    if denied:
+        yield (
+            f"{len(denied):,} 个乡镇（{_some(denied)}）填为未覆盖（covered: false），却有已备案网点（filed: true）填写该乡镇（township）：按网点计入“{TITLES['township_coverage'][0]}”，请核实",
+            f"{_number('township', len(denied))} ({_some(denied)}): covered is false, and an outlet on file (filed: true) names the township; covered by the outlet, in “{TITLES['township_coverage'][1]}”: correct one of them",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names."""
+    return f"{', '.join(names[:MOST_NAMED])}{', …' if len(names) > MOST_NAMED else ''}"
 
 
 def figures_of(city: str, targets: Collection[str]) -> set[str]:
@@ -198,10 +221,10 @@ def unknown_references(registry: Registry) -> Iterator[Words]:
 
 def _unknown(registry: Registry, kind: str, key: str, target: str, names: Mapping[str, set[str]]) -> Words:
     naming = sorted(set().union(*names.values()))
-    some = ", ".join(sorted(names)[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+    some = _some(sorted(names))
     meant = closest(next(iter(sorted(names))), [entry.id for entry in registry.each(target)], 0.8)
     guess = (f"；是否为 {meant}？", f"; did you mean {meant}?") if meant and len(names) == 1 else ("", "")
-    owners = f"{', '.join(naming[:MOST_NAMED])}{', …' if len(naming) > MOST_NAMED else ''}"
+    owners = _some(naming)
     return (
         f"{len(naming):,} 条{NAMES[kind][0]}记录（{owners}）的 {key} 引用了登记资料中没有的{NAMES[target][0]}：{some}{guess[0]}",
         f"{_number(kind, len(naming))} ({owners}): {key} names {_number(target, len(names))} not in the registry: {some}{guess[1]}",
@@ -209,7 +232,7 @@ def _unknown(registry: Registry, kind: str, key: str, target: str, names: Mappin
 
 
 def late_notices(registry: Registry) -> Iterator[Words]:
-    """Notices that were filed after they begin, or that end before they do (semantics 7): they are kept, and what they do not count for."""
+    """Notices that were filed after they begin, or do not say when, or that end before they begin (semantics 7): they are kept, and what they do not count for."""
     for notice in registry.each("notice"):
         assert isinstance(notice, Notice)
         filed_ms, from_ms, until_ms = registry.notice_times(notice)
@@ -218,6 +241,16 @@ def late_notices(registry: Registry) -> Iterator[Words]:
             yield (
                 f"通知 {named} 于 {notice.filed_at} 报备，晚于其开始时间 {notice.from_}：予以保留，但对报备前已开始的中断不算提前通知",
                 f"notice {named} was filed at {notice.filed_at}, after it begins at {notice.from_}: it is kept, and does not count for an interruption that began before it was filed",
+            )
+        if not notice.filed_at:
+            yield (
+                f"通知 {named} 未填报备时间（filed_at）：按开始时间 {notice.from_} 报备计，对此前已开始的中断不算提前通知",
+                f"notice {named} does not say when it was filed (filed_at): it counts as filed when it begins, at {notice.from_}, and not for an interruption that began before",
+            )
+        elif local_date(notice.filed_at) and filed_ms <= from_ms < filed_ms + DAY_MS:
+            yield (
+                f"通知 {named} 于开始当日 {notice.filed_at} 报备，报备时间（filed_at）未填时刻：按当日零时计，请补填时刻",
+                f"notice {named} was filed on the day it begins, {notice.filed_at}, and filed_at gives no time: it counts as filed when that day began; add the time",
             )
         if until_ms <= from_ms:
             yield f"通知 {named} 的结束时间 {notice.until} 不晚于开始时间 {notice.from_}：不涵盖任何时间", f"notice {named} ends at {notice.until}, not after it begins at {notice.from_}: it covers no time"

@@ -6,7 +6,7 @@
 >>> registry = Registry(ZoneInfo("Asia/Shanghai"))
 >>> registry.add([Outlet(id="1", filed=True, camera=True), Outlet(id="2"), Outlet(id="3", filed=True, valid_until="2018-12-31")])
 >>> network(registry, 1_700_000_000_000)
-{'filed_outlet_share': 0.5, 'camera_outlet_share': 1.0}
+{'filed_outlet_share': 0.5, 'camera_outlet_share': 1.0, 'camera_unknown_share': 0.5}
 """
 
 from __future__ import annotations
@@ -34,11 +34,15 @@ TITLES = {
     "emission_other": ("其他排放标准车辆", "vehicles of another emission standard"),
     "subsidy_window_vehicles": ("购车补贴期内首次登记的新能源机动车（“绿色环保型”按新能源计）", "new-energy motor vehicles first registered while purchases of green ones are subsidised, which are read as these"),
     "joint_delivery_share": ("共同配送车辆占比", "vehicles in joint delivery, of those that say"),
+    "joint_delivery_unknown_share": ("未填是否从事共同配送的车辆占比", "vehicles that do not say whether they deliver jointly"),
     "empty_run_ratio": ("空驶率", "distance driven empty"),
     "filed_outlet_share": ("网点备案率", "outlets on file"),
     "camera_outlet_share": ("设视频监控网点占比", "outlets with a camera, of those that say"),
+    "camera_unknown_share": ("未填是否设视频监控的网点占比", "outlets that do not say whether they have a camera"),
     "recycling_outlet_share": ("设包装回收装置网点占比", "outlets with a recycling container, of those that say"),
+    "recycling_unknown_share": ("未填是否设包装回收装置的网点占比", "outlets that do not say whether they have a recycling container"),
     "reusable_box_outlet_share": ("主要品牌标准化网点配置可回收利用包装箱占比", "standardised outlets of primary brands with reusable boxes"),
+    "reusable_box_unknown_share": ("未填是否配置可回收利用包装箱的主要品牌标准化网点占比", "standardised outlets of primary brands that do not say whether they have reusable boxes"),
     "township_coverage": ("乡镇网点覆盖率", "townships covered"),
     "village_coverage": ("村村通快递覆盖率", "villages with a delivery point"),
     "hubs": ("一级物流枢纽（配送中心）", "hubs"),
@@ -51,6 +55,7 @@ TITLES = {
     "locker_cells": ("智能快件箱格口", "smart-locker cells"),
     "service_stations": ("公共服务站", "public service stations"),
     "licensed_enterprise_share": ("经营许可在有效期内的企业占比", "enterprises with a valid licence, of those that say"),
+    "licence_unknown_share": ("未填经营许可有效期的企业占比", "enterprises that do not say until when they are licensed"),
     "electronic_waybill": ("电子运单使用率", "electronic waybills"),
     "green_packaging": ("绿色包装使用率", "green packaging"),
     "narrow_tape": ("45 mm 以下胶带封装占比", "taped with tape of at most 45 mm"),
@@ -67,7 +72,7 @@ TITLES = {
     "rail": ("铁路运输快件占比", "carried by rail"),
     "air": ("航空运输快件占比", "carried by air"),
 }
-"""What each measure and target is called, in Chinese and English."""
+"""What each measure and target is called, in Chinese and English. An unknown share stands beside the share of those that say it, where some do not."""
 UNITS = {
     **dict.fromkeys(("hubs", "county_centres", "township_stations", "village_points", "pickup_points", "locker_cells"), "个"),
     "delivery_lines": "条", "service_stations": "处", "served_parcels": "件",
@@ -97,10 +102,14 @@ def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str
         **_numbers(f"emission_{emission_standard(v.emission_standard)}" for v in vehicles if v.emission_standard),
         "subsidy_window_vehicles": _in_subsidy_window(registry, motor, city),
         "joint_delivery_share": _share(vehicles, "joint_delivery"),
+        "joint_delivery_unknown_share": _unknown_share(vehicles, "joint_delivery"),
         "filed_outlet_share": _share(outlets, "filed", unknown_is_no=True),
         "camera_outlet_share": _share(outlets, "camera"),
+        "camera_unknown_share": _unknown_share(outlets, "camera"),
         "recycling_outlet_share": _share(outlets, "recycling_container"),
+        "recycling_unknown_share": _unknown_share(outlets, "recycling_container"),
         "reusable_box_outlet_share": _share(standardised_outlets(valid), "reusable_boxes"),
+        "reusable_box_unknown_share": _unknown_share(standardised_outlets(valid), "reusable_boxes"),
         "township_coverage": _township_coverage(townships, outlets),
         "village_coverage": _village_coverage(townships, valid["facility"]),
         "pickup_point_coverage": _pickup_point_coverage(townships, valid["facility"]),
@@ -109,6 +118,7 @@ def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str
         "locker_cells": _sum(townships, "locker_cells"),
         "service_stations": _sum(townships, "service_stations"),
         "licensed_enterprise_share": share(sum(at_ms < until_ms for until_ms in licences), len(licences)),
+        "licence_unknown_share": _unknown_share(valid["enterprise"], "licensed_until"),
     }
     return {measure: value for measure, value in measured.items() if value is not None}
 
@@ -127,6 +137,11 @@ def standardised_outlets(valid: Mapping[str, Sequence[Any]]) -> list[Outlet]:
     """The standardised outlets of primary brands among records by kind (Hohhot 六（十七）)."""
     primary = {enterprise.id for enterprise in valid["enterprise"] if enterprise.primary_brand}
     return [outlet for outlet in valid["outlet"] if outlet.standardised and outlet.enterprise_id in primary]
+
+
+def served_townships(outlets: Iterable[Outlet]) -> set[str | None]:
+    """The ids of the townships that outlets on file serve."""
+    return {outlet.township for outlet in outlets if outlet.filed}
 
 
 def emission_standard(text: str) -> str:
@@ -163,6 +178,12 @@ def _share(records: Sequence[Any], key: str, *, unknown_is_no: bool = False) -> 
     return share(sum(said), len(records) if unknown_is_no else len(said)) if said else None
 
 
+def _unknown_share(records: Sequence[Any], key: str) -> float | None:
+    """The share that does not say a key; None where all say it or none does, for then its figure is whole or unknown."""
+    silent = sum(getattr(record, key) is None for record in records)
+    return share(silent, len(records)) if silent < len(records) and silent else None
+
+
 def _sum(records: Sequence[Any], key: str) -> int | None:
     said = [value for record in records if (value := getattr(record, key)) is not None]
     return sum(said) if said else None
@@ -170,7 +191,7 @@ def _sum(records: Sequence[Any], key: str) -> int | None:
 
 def _township_coverage(townships: Sequence[Township], outlets: Sequence[Outlet]) -> float | None:
     """The share of townships that say that they are covered, or that an outlet on file serves; None where nobody says anything of it."""
-    served = {outlet.township for outlet in outlets if outlet.filed}
+    served = served_townships(outlets)
     covered = [township.covered or township.id in served for township in townships]
     return share(sum(covered), len(covered)) if any(covered) or any(t.covered is not None for t in townships) else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -208,4 +208,13 @@ def _explain(message: str, raw: dict[str, Any]) -> str:
         known = KINDS[kind].__struct_encode_fields__
         unknown = next((key for key in raw if key != "kind" and key not in known), "?")
         return f"{kind} {said}: unknown key {unknown[:80]!r}{nearest(unknown[:80], known)}"
-    return f"{kind} {said}: {message.replace(' - at `$.', ' at key `')}"
+    return f"{kind} {said}: {message.replace(' - at `$.', ' at key `')}{_given(kind, message, raw)}"
+
+
+def _given(kind: str, message: str, raw: dict[str, Any]) -> str:
+    """What stands at the key that a message is about, or which words may stand there."""
+    key = message.rpartition("`$.")[2].rstrip("`")
+    field = next((field for field in msgspec.structs.fields(KINDS[kind]) if field.encode_name == key), None)
+    if field and message.startswith("Invalid enum value"):
+        return nearest(str(raw.get(key))[:80], {word for option in (field.type, *get_args(field.type)) for word in get_args(option) if isinstance(word, str)})
+    return f"; it says {repr(raw[key])[:80]}" if isinstance(raw.get(key), str | int | float) else ""

@@ -228,6 +228,7 @@ class Registry:
 
 
 _LAPSING = ("insured_until", "trained_until")
+_DATES = ("valid_from", "valid_until", *_LAPSING, "licensed_until", "from_", "until", "filed_at")
 
 
 def _names(entry: AnyEntry) -> list[tuple[str, str]]:
@@ -251,14 +252,14 @@ def validity_ms(entry: AnyEntry, timezone: ZoneInfo) -> tuple[int, int]:
     """``[from, until)`` of a record in ms; ``BadInput`` where a bound is no date, they are reversed, or one of its texts cannot be."""
     if problem := text_problem(entry):
         raise BadInput(f"{type(entry).__name__.lower()}{f' {entry.id}' if is_id(entry.id) else ''}: {problem}")
-    try:
-        from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
-        until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
-        for name in (*_LAPSING, "licensed_until", "from_", "until", "filed_at"):
+    for name in _DATES:
+        try:
             if (text := getattr(entry, name, None)) is not None:
                 bound_ms(text, timezone, end=True)
-    except ValueError as error:
-        raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: {error}") from None
+        except ValueError as error:
+            raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: {name.rstrip('_')} {error}") from None
+    from_ms = bound_ms(entry.valid_from, timezone, end=False) if entry.valid_from else BEGINNING_MS
+    until_ms = bound_ms(entry.valid_until, timezone, end=True) if entry.valid_until else END_MS
     if until_ms <= from_ms:
         raise BadInput(f"{type(entry).__name__.lower()} {entry.id}: valid_until {entry.valid_until} is before valid_from {entry.valid_from}")
     return from_ms, until_ms

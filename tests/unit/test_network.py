@@ -85,7 +85,8 @@ def test_every_clause_is_in_the_document_and_says_these_words(pack, shared):
 def test_every_measure_has_two_titles_and_every_clause_a_measure():
     assert all(zh and en and re.search("[\u4e00-\u9fff]", zh) and en.isascii() for zh, en in TITLES.values())
     assert CLAUSES.keys() <= TITLES.keys() and SECTIONS.keys().isdisjoint(CLAUSES) and {city for by_city in CLAUSES.values() for city in by_city} == {load_policy(pack).pack.city.adcode for pack in packs()}
-    assert TITLES.keys() - CLAUSES.keys() == {"not_repackaged", "reusable_bag"}  # what no document speaks of
+    unknown = {measure for measure in TITLES if measure.endswith("_unknown_share")}
+    assert len(unknown) == 5 and TITLES.keys() - CLAUSES.keys() == {"not_repackaged", "reusable_bag"} | unknown  # what no document speaks of
     assert {measure for measure in TITLES if is_share(measure)} >= {"camera_outlet_share", "village_coverage", "licensed_enterprise_share"}
     assert not any(is_share(measure) for measure in LEVELS.values())
 
@@ -121,6 +122,7 @@ def recount(rows, today, window):
     found["filed_outlet_share"] = len([o for o in outlets if o["filed"]]) / len(outlets)
     said = [o["camera"] for o in outlets if "camera" in o]
     found["camera_outlet_share"] = said.count(True) / len(said)
+    found["camera_unknown_share"] = 1 - len(said) / len(outlets)
     found["recycling_outlet_share"] = len([o for o in outlets if o["recycling_container"]]) / len(outlets)
     brands = {e["id"] for e in of["enterprise"] if e.get("primary_brand")}
     boxes = [o["reusable_boxes"] for o in outlets if o["standardised"] and o["enterprise_id"] in brands]
@@ -139,6 +141,7 @@ def recount(rows, today, window):
         found[name] = sum(t[name] for t in of["township"])
     dates = [e["licensed_until"] for e in of["enterprise"] if "licensed_until" in e]
     found["licensed_enterprise_share"] = sum(until >= today for until in dates) / len(dates)
+    found["licence_unknown_share"] = (len(of["enterprise"]) - len(dates)) / len(of["enterprise"])
     return found
 
 
@@ -197,6 +200,12 @@ def test_what_no_record_says_is_absent_and_never_zero():
         ([vehicle(1, emission_standard="Euro 6")], "emission_other", 1),
         ([outlet(1, camera=True), outlet(2, camera=False), outlet(3)], "camera_outlet_share", 0.5),
         ([outlet(1, camera=False)], "camera_outlet_share", 0.0),
+        ([outlet(1, camera=True), outlet(2, camera=False), outlet(3), outlet(4)], "camera_unknown_share", 0.5),
+        ([outlet(1, camera=True)], "camera_unknown_share", None),  # all say it
+        ([outlet(1)], "camera_unknown_share", None),  # and the share is unknown itself
+        ([outlet(1, recycling_container=True), outlet(2)], "recycling_unknown_share", 0.5),
+        ([vehicle(1, joint_delivery=False), vehicle(2), vehicle(3, status="scrapped")], "joint_delivery_unknown_share", 0.5),
+        ([{"kind": "enterprise", "id": "e", "licensed_until": "2020-01-01"}, {"kind": "enterprise", "id": "f"}], "licence_unknown_share", 0.5),
         ([outlet(1, filed=True), outlet(2)], "filed_outlet_share", 0.5),
         ([outlet(1, recycling_container=True), outlet(2, recycling_container=False), outlet(3)], "recycling_outlet_share", 0.5),
         ([vehicle(1, joint_delivery=True), vehicle(2, joint_delivery=False), vehicle(3)], "joint_delivery_share", 0.5),
@@ -221,6 +230,7 @@ def test_reusable_boxes_are_of_standardised_outlets_of_primary_brands():
         outlet(3, enterprise_id="p", standardised=True), outlet(4, enterprise_id="p", reusable_boxes=False), outlet(5, enterprise_id="o", standardised=True, reusable_boxes=False),
     ]  # fmt: skip
     assert figures(primary, other, *outlets)["reusable_box_outlet_share"] == 0.5
+    assert figures(primary, other, *outlets)["reusable_box_unknown_share"] == 1 / 3
     assert "reusable_box_outlet_share" not in figures(other, *outlets)
 
 

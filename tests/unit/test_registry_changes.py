@@ -198,6 +198,34 @@ def test_records_that_are_most_likely_not_meant_are_said(record, sentence, right
     assert said(found.doubtful) == [sentence] and found.doubtful[0] in found.words() and not findings(registry(msgspec.structs.replace(record, **right)), NOW, {}, "150100").doubtful
 
 
+@pytest.mark.parametrize("kind", ["outlet", "facility"])
+def test_a_place_that_is_nowhere_in_china_is_said(kind):
+    place = {"level": "hub"} if kind == "facility" else {"filed": True}
+    swapped, half, right = (entry(kind, name, **place, **where) for name, where in (("s", {"lon": 29.3, "lat": 77.7}), ("h", {"lon": 107.7}), ("r", {"lon": 107.7, "lat": 29.3})))
+    assert said(findings(registry(swapped, half, right), NOW, {}, "150100").doubtful) == [
+        f"{kind} s stands at a longitude (lon) that is not above its latitude (lat), as no place in China does; are they swapped?", f"{kind} h gives only one of lon and lat, so it is on no map",
+    ]  # fmt: skip
+
+
+def test_two_vehicles_with_one_plate_or_terminal_are_said():
+    held = [entry("vehicle", "a", plate="蒙A1", device_id="d"), entry("vehicle", "b", plate="蒙A1", device_id="d"), entry("vehicle", "c", device_id="d", status="scrapped")]
+    assert said(findings(registry(*held), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A1 (plate)", "vehicles a and b have one terminal at the same time, d (device_id)"]
+    passed_on = [entry("vehicle", "a", plate="蒙A1"), entry("vehicle", "a", plate="蒙A2", valid_from="2026-01-01"), entry("vehicle", "b", plate="蒙A1", valid_from="2026-01-01")]
+    assert not findings(registry(*passed_on), NOW, {}, "150100").doubtful
+
+
+def test_a_township_and_its_outlets_that_say_the_opposite_are_said():
+    towns = [entry("township", "own word", covered=True), entry("township", "denied", covered=False), entry("township", "t", covered=True), entry("township", "u", covered=False), entry("township", "v")]
+    outlets = [
+        entry("outlet", "1", filed=True, township="denied"), entry("outlet", "2", filed=True, township="t"), entry("outlet", "3", filed=False, township="u"),
+        entry("outlet", "4", filed=True, township="own word", valid_until="2020-12-31"), entry("outlet", "5", filed=True, township="v"),
+    ]  # fmt: skip
+    assert said(findings(registry(*towns, *outlets), NOW, {}, "150100").doubtful) == [
+        "1 township (own word): covered is true, and no outlet on file (filed: true) names the township; covered by its own word alone, in “townships covered”: add the outlet's township, or correct covered",
+        "1 township (denied): covered is false, and an outlet on file (filed: true) names the township; covered by the outlet, in “townships covered”: correct one of them",
+    ]
+
+
 def test_a_line_that_the_pack_judges_must_be_on_record():
     known = registry(entry("line", "L1", zones=["a"], vehicle_ids=[]))
     assert said(findings(known, NOW, {}, "500156", lines=["L1", "Line-2"]).unknown) == ["line Line-2, which the pack judges, is not in the registry"]
@@ -214,7 +242,7 @@ def test_a_notice_filed_after_it_began_is_said():
     def notice(name, filed_at, from_="2026-01-02T08:00", until="2026-01-03"):
         return entry("notice", name, subject="outlet/o", filed_at=filed_at, **{"from": from_}, until=until)
 
-    known = registry(notice("early", "2026-01-02T07:59"), notice("at once", "2026-01-02T08:00"), notice("none", None), notice("late", "2026-01-02T08:01"), notice("back", None, until="2026-01-01"))
+    known = registry(notice("early", "2026-01-02T07:59"), notice("at once", "2026-01-02T08:00"), notice("late", "2026-01-02T08:01"), notice("back", "2026-01-01", until="2026-01-01"))
     assert list(late_notices(known)) == [
         (
             "通知 late (outlet/o) 于 2026-01-02T08:01 报备，晚于其开始时间 2026-01-02T08:00：予以保留，但对报备前已开始的中断不算提前通知",
@@ -222,6 +250,19 @@ def test_a_notice_filed_after_it_began_is_said():
         ),
         ("通知 back (outlet/o) 的结束时间 2026-01-01 不晚于开始时间 2026-01-02T08:00：不涵盖任何时间", "notice back (outlet/o) ends at 2026-01-01, not after it begins at 2026-01-02T08:00: it covers no time"),
     ]
+
+
+def test_a_notice_that_does_not_say_when_it_was_filed_counts_from_its_beginning_and_that_is_said():
+    """Semantics 7: filed by the last sign, ``filed_at``, else ``from``."""
+    silent, of_day, before = (entry("notice", name, subject="outlet/o", filed_at=filed_at, **{"from": "2026-01-02T08:00"}, until="2026-01-03") for name, filed_at in (("n", None), ("d", "2026-01-02"), ("b", "2026-01-01")))
+    known = registry(silent, of_day, before)
+    assert said(late_notices(known)) == [
+        "notice n (outlet/o) does not say when it was filed (filed_at): it counts as filed when it begins, at 2026-01-02T08:00, and not for an interruption that began before",
+        "notice d (outlet/o) was filed on the day it begins, 2026-01-02, and filed_at gives no time: it counts as filed when that day began; add the time",
+    ]
+    alone = registry(silent)
+    begins_ms = alone.notice_times(silent).from_ms
+    assert [alone.after_notices({"outlet/o"}, begins_ms + 60_000, last_ms) > begins_ms + 60_000 for last_ms in (begins_ms - 1, begins_ms)] == [False, True]
 
 
 def test_the_tables_name_what_there_is():
@@ -320,7 +361,8 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
     for pack in ("wulong-2019", "hezhou-2018"):
         policy = load_policy(pack)
         found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, policy.pack.city.adcode, policy.pack.targets)
-        assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing)
+        assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing) + len(found.doubtful)
+        assert not [sentence for sentence in said(found.doubtful) if "covered is" not in sentence]
     assert findings(registry(), NOW, (), "330600").words()[0] == ("没有记录", "no records")
     full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
     assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))

@@ -64,7 +64,7 @@ def test_key_figures_are_of_the_records_valid_then(policy):
     )  # fmt: skip
     june, july = (bound_ms(day, policy.timezone, end=True) - 1 for day in ("2019-06-30", "2019-07-01"))
     assert network(registry, june) == {
-        "nev_share": 0.5, "joint_delivery_share": 1.0, "filed_outlet_share": 1.0, "recycling_outlet_share": 1.0, "township_coverage": 0.5,
+        "nev_share": 0.5, "joint_delivery_share": 1.0, "joint_delivery_unknown_share": 0.75, "filed_outlet_share": 1.0, "recycling_outlet_share": 1.0, "township_coverage": 0.5,
         "locker_cells": 75_000, "service_stations": 9,
     }  # fmt: skip
     assert network(registry, july)["nev_share"] == 0.75 and network(registry, july)["filed_outlet_share"] == 0.5
