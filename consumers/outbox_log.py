@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import zstandard
 
 from consumers.facts import REMINDER
 from consumers.outbox_codec import Codec
@@ -32,13 +34,13 @@ def numbers(path: Path, *, sink: str | None = None, incident_id: str | None = No
     """The numbers of all first notices, without what escalated: of an incident, or of a span of time."""
     conditions, values = ["d.step = 0", "e.made_ms >= ?"], [since_ms]
     where = " AND ".join(_narrowed(conditions, values, sink, incident_id, until_ms))
-    with closing(_existing(path)) as db:
+    with _existing(path) as db:
         return [number for (number,) in db.execute(f"{_NUMBERS} WHERE {where} ORDER BY d.no", values)]
 
 
 def sinks_off(path: Path) -> frozenset[str]:
     """The sinks that were switched off, after they had failed for days."""
-    with closing(_existing(path)) as db:
+    with _existing(path) as db:
         return frozenset(sink for (sink,) in db.execute("SELECT sink FROM sinks WHERE off = 1"))
 
 
@@ -58,7 +60,7 @@ class Again(NamedTuple):
 def again(path: Path, numbers: Sequence[int]) -> Again:
     """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Of an escalation only what nobody has answered."""
     statement = "UPDATE deliveries SET state = ?, attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
-    with closing(_existing(path)) as db, db:
+    with _existing(path) as db, db:
         answered = {number for number in numbers if db.execute(_ANSWERED, (number, PENDING, REMINDER)).fetchone()}
         count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers if number not in answered)
         for number in numbers:
@@ -68,20 +70,20 @@ def again(path: Path, numbers: Sequence[int]) -> Again:
 
 def switch_on(path: Path, sink: str) -> None:
     """Try a sink again that was switched off."""
-    with closing(_existing(path)) as db, db:
+    with _existing(path) as db, db:
         db.execute("UPDATE sinks SET off = 0, failing_s = 0 WHERE sink = ?", (sink,))
 
 
 def drop(path: Path, numbers: Sequence[int], reason: str) -> int:
     """Give these up for good. Returns how many."""
-    with closing(_existing(path)) as db, db:
+    with _existing(path) as db, db:
         statement = "UPDATE deliveries SET state = ?, done_ms = ?, reason = ? WHERE no = ? AND state IN (?, ?)"
         return sum(db.execute(statement, (DROPPED, now_ms(), reason, number, PENDING, FAILED)).rowcount for number in numbers)
 
 
 def drop_waiting(path: Path, sink: str, reason: str) -> int:
     """Give up for good what waits for a sink. Returns how many."""
-    with closing(_existing(path)) as db, db:
+    with _existing(path) as db, db:
         return db.execute("UPDATE deliveries SET state = ?, done_ms = ?, reason = ? WHERE sink = ? AND state = ?", (DROPPED, now_ms(), reason, sink, PENDING)).rowcount
 
 
@@ -94,18 +96,22 @@ def _narrowed(conditions: list[str], values: list[Any], sink: str | None, incide
 
 
 def _chosen(path: Path, conditions: list[str], values: list[Any], order: str) -> list[Delivery]:
-    with closing(_existing(path)) as db:
+    with _existing(path) as db:
         codec = Codec(db)
         return [delivery_of(row, codec) for row in db.execute(f"{DELIVERY} WHERE {' AND '.join(conditions)} {order}", values)]
 
 
-def _existing(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _existing(path: Path) -> Iterator[sqlite3.Connection]:
+    """The outbox, for one look or change; ``BadInput`` where there is none, or it cannot be used, also where that turns out in the middle."""
     if not path.exists():
         raise BadInput(f"no outbox at {path}; a notifier makes it under YICHENG_STATE_DIR when it runs")
     try:
-        db = connect(path)
-        db.execute("SELECT 1 FROM deliveries LIMIT 1")
-    except sqlite3.DatabaseError as error:
+        with closing(connect(path)) as db:
+            db.execute("SELECT 1 FROM deliveries LIMIT 1")
+            db.isolation_level = "IMMEDIATE"
+            yield db
+    except (sqlite3.DatabaseError, zstandard.ZstdError) as error:
         raise BadInput(f"outbox {path} cannot be read: {error}") from None
-    db.isolation_level = "IMMEDIATE"
-    return db
+    except UnicodeEncodeError:
+        raise BadInput("a name in this command is no text (UTF-8); copy it from ./yicheng notifier log") from None

@@ -1,11 +1,13 @@
 """``yicheng notifier log``, ``failed list|retry|drop`` and ``replay``, on a real outbox: what they print, and what they leave in it."""
 
+from contextlib import closing
+
 import orjson
 import pytest
 from typer.testing import CliRunner
 
 from consumers.outbox import Outbox
-from consumers.outbox_file import FILE, prepare
+from consumers.outbox_file import FILE, connect, prepare
 from consumers.outbox_log import logged
 from consumers.outbox_rows import Entry
 from consumers.routes import Destination
@@ -145,3 +147,21 @@ def test_of_one_incident_or_of_a_span_all_is_delivered_again_but_no_escalation(s
     assert site.run("replay", "--since", hour_ago).startswith("2 ") and site.states()[old] == 1
     deliver()
     assert site.run("replay", "--since", "2000-01-01", "--until", hour_ago).startswith("1 ") and site.states()[old] == 0
+
+
+def test_an_outbox_that_turns_out_to_be_damaged_and_a_name_that_is_no_text_are_one_line(tmp_path):
+    site = Site(tmp_path)
+    for number in range(2_000):
+        site.put(f"I{number}")
+    site.outbox.close()
+    with closing(connect(site.path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        first_page = db.execute("PRAGMA page_size").fetchone()[0] * 20
+    with site.path.open("r+b") as file:
+        file.seek(first_page)
+        file.write(b"\xff" * 100_000)
+    with pytest.raises(BadInput, match="cannot be read"):
+        logged(site.path)
+    site = Site(tmp_path / "other")
+    with pytest.raises(BadInput, match="no text"):
+        logged(site.path, incident_id="\udcff")
