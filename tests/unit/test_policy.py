@@ -21,14 +21,14 @@ def at(text):
 
 
 MISTAKES = [
-    ("zones: [core]", "zonse: [core]", ":122: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
-    ("zones: [core]", "zones: [cor]", ":122: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
+    ("zones: [core]", "zonse: [core]", ":123: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
+    ("zones: [core]", "zones: [cor]", ":123: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
     ("    zones: [core]\n", "", ": rule restricted_hours needs the key 'zones'"),
     ("severity: violation", "severity: violatin", "did you mean 'violation'?"),
     ("rule: overstayed_stop", "rule: overstaid_stop", ": unknown rule 'overstaid_stop'; did you mean 'overstayed_stop'?"),
     ("limit: 10m", "limit: ten", ": limit: duration 'ten' is not a number with ms, s, m, h or d"),
     ("limit: 10m", "limt: 10m", "did you mean 'limit'?"),
-    ('from: "20:00"', 'from: "25:00"', ":124: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
+    ('from: "20:00"', 'from: "25:00"', ":125: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
     ("lateness:", "latenes:", ":18: unknown key 'latenes'; did you mean 'lateness'?"),
     ("timezone: Asia/Shanghai", "timzone: Asia/Shanghai", "did you mean 'timezone'?"),
     ("timezone: Asia/Shanghai", "timezone: Asia/Shanghia", "timezone 'Asia/Shanghia' is unknown"),
