@@ -7,7 +7,8 @@ import pytest
 
 from deploy.applies import answer
 from streams.errors import BadInput
-from streams.policy.reader import load_policy, parse_policy
+from streams.policy.doubts import past_calendars
+from streams.policy.reader import load_policy, packs, parse_policy
 
 PACK = load_policy("hohhot-2019").pack.source
 
@@ -220,6 +221,15 @@ def test_a_calendar_of_every_year_goes_beyond_the_new_year():
         ("2028-02-29T12:00", True), ("2028-03-01T00:00", False),
     ]:  # fmt: skip
         assert bool(policy.calendars_at(at(moment))) is on, moment
+
+
+def test_calendars_that_are_over_are_told():
+    """No days of a pack that comes with Yicheng are all past, whatever the year."""
+    policy = parse(PACK["yaml"].replace("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-06-12, until: 2019-06-18}, {from: 2023-08-16, until: 2023-08-20}]}", 1))
+    assert list(past_calendars(policy.pack, dt.date(2023, 8, 20))) == []
+    assert list(past_calendars(policy.pack, dt.date(2023, 8, 21))) == ["calendar fair: its last day was 2023-08-20; give the days of this year, or those of every_year"]
+    assert not [told for name in packs() for told in past_calendars(load_policy(name).pack, dt.date(2100, 1, 1))]
+    assert load_policy("yunnan-2018").calendars_at(at("2026-06-12T00:00")) == {"trade_fair"}
 
 
 def test_targets_have_a_value_a_date_and_a_source_and_plain_numbers_are_the_operators():
