@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from deploy.report import atlas, plots
 from deploy.report.content import gather, published_now
-from deploy.report.enterprises import DRIVER_RULES
+from deploy.report.enterprises import DRIVER_RULES, SILENCES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
 from streams.errors import YichengError
@@ -68,10 +68,18 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
         "listed": {credit: [row for row in report["standings"] if row["credit"] == credit] for credit in ("black", "red", "normal")},
         "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
-        "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
+        "silences": list(_silences(report)), "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
         "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report, "days", "date"), "monthly": _series(t, report, "months", "month"),
         "maps": atlas.maps(t, report["network"]), "outside": atlas.outside(report["network"]), "place_kinds": [kind for kind in atlas.PLACES if kind in kinds],
     }  # fmt: skip
+
+
+def _silences(report: Row) -> Iterator[tuple[str, list[Row], list[Row]]]:
+    """Each rule about interruptions that the pack has or somebody gave notice for, its rows, and what the pack claims for it."""
+    for rule in SILENCES:
+        rows, claims = ([row for row in report[section] if row["rule"] == rule] for section in ("interruptions", "incidents"))
+        if rows or claims:
+            yield rule, rows, claims
 
 
 def _response(t: Writer, said: Row) -> Markup:

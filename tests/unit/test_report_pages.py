@@ -222,11 +222,12 @@ def test_figures_are_those_of_a_plain_recount(wulong, made):
     lapsed = [sum(driver[key] <= "2026-06-26" for driver in drivers) for key in ("trained_until", "insured_until")]
     assert made["drivers"]["drivers"] == len(drivers) and [made["drivers"][proof]["lapsed"] for proof in ("training", "insurance")] == lapsed
     assert sum(row["drivers"] for row in made["drivers"]["enterprises"]) == len(drivers) and sum(lapsed) > 0
-    silent = [data for data in incidents if data["rule"] in {"silent_vehicle", "interrupted_feed", "offline_camera"}]
-    city = made["interruptions"][0]
-    assert (city["enterprise_id"], city["unannounced"], city["announced"], city["share_announced"]) == ("*", len(silent), 0, 0.0)
-    assert city["unannounced_hours"] == pytest.approx(sum((data["closed_at_ms"] or data["opened_at_ms"]) - data["opened_at_ms"] for data in silent) / 3_600_000)
     page = text_of(as_html(made, "zh"))
+    for rule, heading in (("interrupted_feed", "企业数据中断"), ("silent_vehicle", "车辆停止上报位置")):
+        silent = [data for data in incidents if data["rule"] == rule]
+        (city,) = (row for row in made["interruptions"] if (row["rule"], row["enterprise_id"]) == (rule, "*"))
+        assert (city["unannounced"], city["announced"], city["share_announced"], heading in page) == (len(silent), 0, 0.0, True) and silent
+        assert city["unannounced_hours"] == pytest.approx(sum((data["closed_at_ms"] or data["opened_at_ms"]) - data["opened_at_ms"] for data in silent) / 3_600_000)
     for row in made["incidents"]:
         if row["incidents"]:
             assert row["clause_text"] in page and row["title_zh"] in page and all(name in page for name in row["responsible"])
@@ -290,13 +291,14 @@ def test_a_notice_announces_what_begins_after_it_was_filed(policy):
     )  # fmt: skip
     incidents = [incident("silent_vehicle", 1.5), incident("interrupted_feed", 30), incident("offline_camera", 1, closed=False), incident("speeding", 1)]
     report = gather(policy, registry, Published([], incidents), DAY, DAY)
-    rows = {row["enterprise_id"]: row for row in report["interruptions"]}
-    assert {key: rows["a"][key] for key in ("announced", "announced_hours", "late_notices", "unannounced", "unannounced_hours", "open")} == {
-        "announced": 2, "announced_hours": 4.0, "late_notices": 1, "unannounced": 3, "unannounced_hours": 25.5, "open": 1,
-    }  # fmt: skip
-    assert rows["a"]["share_announced"] == 0.4 and rows["a"]["by_kind"] == {"enterprise": 1, "vehicle": 1, "outlet": 1}
-    assert (rows["b"]["announced"], rows["b"]["announced_hours"], rows["b"]["share_announced"]) == (1, 1.0, 1.0)
-    assert (rows["*"]["announced"], rows["*"]["unannounced"]) == (3, 3)
+    keys = ("announced", "announced_hours", "late_notices", "unannounced", "unannounced_hours", "open", "share_announced")
+    assert {(row["rule"], row["enterprise_id"]): tuple(row[key] for key in keys) for row in report["interruptions"]} == {
+        ("interrupted_feed", "*"): (2, 3.0, 1, 1, 24.0, 0, 2 / 3), ("interrupted_feed", "a"): (1, 2.0, 1, 1, 24.0, 0, 0.5), ("interrupted_feed", "b"): (1, 1.0, 0, 0, 0.0, 0, 1.0),
+        ("silent_vehicle", "*"): (1, 2.0, 0, 1, 1.5, 0, 0.5), ("silent_vehicle", "a"): (1, 2.0, 0, 1, 1.5, 0, 0.5),
+        ("offline_camera", "*"): (0, 0.0, 0, 1, 0.0, 1, 0.0), ("offline_camera", "a"): (0, 0.0, 0, 1, 0.0, 1, 0.0),
+    }, "an interruption of data, a vehicle that is silent and a camera are three things"  # fmt: skip
+    told = {line["measure"] for line in csv.DictReader(io.StringIO(as_csv(report))) if line["section"] == "interruptions" and line["subject"] == "a"}
+    assert {"interrupted_feed_announced", "silent_vehicle_unannounced_hours", "offline_camera_open"} <= told
 
 
 def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_is_not(policy):
@@ -352,7 +354,7 @@ def test_each_language_stands_alone(wulong, made, policy):
 def test_every_wording_has_two_languages_and_a_use():
     sources = "".join((ROOT / "deploy" / "report" / name).read_text("utf-8") for name in ("page.html", "page.py", "plots.py", "atlas.py"))
     dynamic = {"met", "missed", "not_due", "undated", "no_target", "unknown", "primary_brands", "hub", "county", "township", "village", "pickup_point", "outlet", "unfiled_outlet"}
-    dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
+    dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing", "interrupted_feed", "silent_vehicle", "offline_camera"}
     unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]
     assert unused == []
     for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *TITLES.values()):
