@@ -93,10 +93,11 @@ def interruptions(registry: Registry, incidents: Iterable[Row], bounds_ms: tuple
     rows: dict[tuple[str, str], Row] = defaultdict(lambda: {"announced": 0, "announced_ms": 0, "late_notices": 0, "unannounced": 0, "unannounced_ms": 0, "open": 0})
     rule_of = {kind: rule for rule, kind in SILENCES.items()}
     for notice in registry.each("notice"):
-        if isinstance(notice, Notice) and (said := _announced(registry.notice_times(notice), bounds_ms)):
+        rule = rule_of.get(notice.subject.partition("/")[0]) if isinstance(notice, Notice) else None  # one about anything else counts for nobody
+        if isinstance(notice, Notice) and rule and (said := _announced(registry.notice_times(notice), bounds_ms)):
             announced, lasts_ms = said
             for name in (CITY_WIDE, _whose(notice.subject, registry, bounds_ms[1] - 1)):
-                row = rows[rule_of[notice.subject.partition("/")[0]], name]
+                row = rows[rule, name]
                 row["announced"] += announced
                 row["announced_ms"] += lasts_ms * announced
                 row["late_notices"] += not announced

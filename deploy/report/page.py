@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deploy.report import atlas, plots
-from deploy.report.content import gather, published_now
+from deploy.report.content import EMISSIONS, gather, published_now
 from deploy.report.enterprises import DRIVER_RULES, SILENCES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
@@ -70,6 +70,8 @@ def _said(t: Writer, report: Row) -> dict[str, Any]:
         "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
         "silences": list(_silences(report)), "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
         "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report, "days", "date"), "monthly": _series(t, report, "months", "month"),
+        "zone_rules": {zone["id"]: [row for row in report["incidents"] if zone["id"] in (held["id"] for held in row["zones"])] for zone in report["network"]["zones"]},
+        "emissions": [measure for measure in EMISSIONS if any(month[measure] for month in report["months"])],
         "maps": atlas.maps(t, report["network"]), "outside": atlas.outside(report["network"]), "place_kinds": [kind for kind in atlas.PLACES if kind in kinds],
     }  # fmt: skip
 

@@ -166,6 +166,8 @@ WORDS: dict[str, Words] = {
     "rising": Words("上升", "rising"),
     "not_rising": Words("未上升", "not rising"),
     "months_note": Words("首末月份可能不完整。", "The first and the last month may be incomplete."),
+    "emissions": Words("排放标准逐月", "Emission standards, month by month"),
+    "emissions_note": Words("各月末登记在册、载明排放标准的车辆数；未载明的不计。", "Vehicles on record at each month's end whose standard is on record; others are not counted."),
     "made": Words("由驿程生成", "made by Yicheng"),
 }
 OPERATORS = source_words("operator", None)

@@ -28,9 +28,11 @@ from streams.counts import FEATURES, outlet_row
 from streams.errors import BadInput, YichengError
 from streams.geo import haversine_m
 from streams.lifecycle import MAX_EVIDENCE
+from streams.policy.conditions import exempt_words, title_words
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy, packs
 from streams.policy.targets import status
+from streams.policy.wording import demand_words
 from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.files import load_registry
 from streams.registry.key_figures import TITLES
@@ -38,7 +40,7 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.vehicles.empty_run import Millimetres, driven_row
-from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, MARKS
 
 GOLDEN = ROOT / "tests" / "golden"
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -176,8 +178,30 @@ def test_the_fleet_is_told_month_by_month(policy):
     rows = [rates_of("150100", day, "*", 100) for day in ("2026-04-10", "2026-05-10", "2026-06-10")]
     of = {"kind": "vehicle", "vehicle_class": "truck"}
     records = [{**of, "id": "1", "energy": "fuel", "emission_standard": "V", "valid_until": "2026-05-30"}, {**of, "id": "2", "energy": "electric", "valid_from": "2026-05-01"}]
-    months = gather(policy, registry_of(policy, *records), Published(rows, []), DAY, DAY)["months"]
-    assert [(month["month"], month["nev_share"], month["emission_5"]) for month in months] == [("2026-04", 0.0, 1), ("2026-05", 1.0, None), ("2026-06", 1.0, None)]
+    records += [{**of, "id": "3", "energy": "electric", "valid_from": "2026-06-01", "emission_standard": "国六"}]
+    report = gather(policy, registry_of(policy, *records), Published(rows, []), DAY, DAY)
+    told = [(month["month"], month["nev_share"], month["emission_5"], month["emission_6"]) for month in report["months"]]
+    assert told == [("2026-04", 0.0, 1, 0), ("2026-05", 1.0, None, None), ("2026-06", 1.0, 0, 1)], "no standard on record: unknown, not none"
+    section = as_html(report, "zh").partition("排放标准逐月")[2].partition("</table>")[0]
+    assert "国五排放标准车辆" in section and "国三" not in section
+    assert re.findall(r"<td>([^<]*)</td>", section) == ["2026年4月", "1", "0", "2026年5月", "–", "–", "2026年6月", "0", "1"]
+    bare = gather(policy, registry_of(policy), Published(rows, []), DAY, DAY)
+    assert "排放标准逐月" not in as_html(bare, "zh")
+
+
+def test_what_a_rule_claims_of_its_zones_is_told_in_full():
+    """Also of rules that nobody has broken: what is asked, who is exempt and by which words, and in the legend of the map which rules a zone is for."""
+    policy = load_policy("yunnan-2018")
+    report = gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY)
+    for language, lang in (("zh", 0), ("en", 1)):
+        page = text_of(as_html(report, language))
+        rules, legend = re.sub(r"\s+", " ", page), page.partition("km")[2]
+        for rule in policy.pack.rules:
+            if rule.zone_ids:
+                assert demand_words(rule, policy)[lang] in rules and exempt_words(rule)[lang] in rules and inside(rule.quote) in inside(rules), rule.id
+                assert f"{title_words(rule.rule)[lang]} · {rule.clause} · {MARKS[rule.basis][lang]}" in legend, rule.id
+    table = next(row for row in tables(report)["incidents"] if row["rule_id"] == "kunming-core")
+    assert table["zones"] == "kunming-core" and "给予通行便利" in table["exempt_zh"]
 
 
 def test_a_share_just_below_its_target_is_seen_below_it(policy):
@@ -288,6 +312,7 @@ def test_a_notice_announces_what_begins_after_it_was_filed(policy):
         {**notice, "id": "3", "subject": "enterprise/a", "filed_at": "2026-06-26T08:00:01+08:00"},
         {**notice, "id": "4", "subject": "enterprise/b", "from": "2026-06-25", "until": "2026-06-26T01:00:00+08:00"},
         {**notice, "id": "5", "subject": "enterprise/a", "from": "2026-06-27", "until": "2026-06-28"},
+        {**notice, "id": "6", "subject": "a"},  # of whom it is, nobody can tell
     )  # fmt: skip
     incidents = [incident("silent_vehicle", 1.5), incident("interrupted_feed", 30), incident("offline_camera", 1, closed=False), incident("speeding", 1)]
     report = gather(policy, registry, Published([], incidents), DAY, DAY)
@@ -329,6 +354,8 @@ def quoted(report):
     yield from (document["continued"] or {}).values()
     for row in (*report["incidents"], *report["kpis"]):
         yield from (row["clause"] or "", row.get("clause_text") or "", row.get("stands_in_for") or "", *row.get("responsible", ()))
+        yield from re.findall("原文：“([^”]*)”", row.get("exempt_zh", ""))
+        yield from re.findall("例如 ([A-Z0-9-]+)", row.get("demand_zh", ""))
         yield from (row.get("figure_clause") or "", inside(row.get("figure_quote") or ""))
     yield from (inside(words) for spoken in report["clauses"].values() for words in spoken)
     yield from (row["enterprise_id"] for row in report["enterprises"])
