@@ -26,7 +26,7 @@ from streams.policy.policy import Policy
 from streams.policy.wording import clause_words, source_words
 from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
-from streams.words.basis import MARKS, OWN_WORDS, basis_words, reading_words, stands_in_words
+from streams.words.basis import MARKS, OWN_WORDS, basis_words, in_language, reading_words, stands_in_words
 from streams.words.shares import figure, percent, target_percent
 from streams.words.terms import quoted
 
@@ -59,10 +59,11 @@ def _filters(t: Writer) -> dict[str, Callable[..., Any]]:
 
 def _said(t: Writer, report: Row) -> dict[str, Any]:
     """What the page asks for beside the report: names and wordings, sums, pictures."""
+    language = t.language
     kinds = {place["kind"] for place in report["network"]["places"]}
     return {
         "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
-        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"]) or NOTHING), "clause": lambda spoken: t.words(clause_words(*spoken)),
+        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "said": lambda text: text if language == "both" else in_language(text, language), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"]) or NOTHING), "clause": lambda spoken: t.words(clause_words(*spoken)),
         "source": lambda kpi: t.words(source_words(kpi["source"], kpi["clause"])), "reading": lambda kpi: t.words(reading_words(kpi["reading"])), "mark": lambda claimed: t.words(MARKS[claimed]), "quoted": quoted,
         "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),

@@ -103,8 +103,8 @@ WORDS: dict[str, Words] = {
     "clause": Words("条款", "clause"),
     "number_of": Words("起数", "number"),
     "basis": Words("依据", "basis"),
-    "violation": Words("违规", "violation"),
-    "warning": Words("提醒", "warning"),
+    "violation": Words("运营方按违规处理", "the operator treats it as a violation"),
+    "warning": Words("运营方按提醒处理", "the operator treats it as a warning"),
     "no_incidents": Words("此期间没有事件。", "No incidents in this period."),
     "without_incident": Words("无事件的规则", "rules without incidents"),
     "response": Words("共 {incidents} 起，已答复 {answered} 起", "{incidents} incidents, {answered} answered"),
@@ -135,8 +135,8 @@ WORDS: dict[str, Words] = {
     "transit": Words("寄递时限", "Time in transit"),
     "transit_parcels": Words("投递快件", "delivered"),
     "transit_note": Words("揽收至投递的整小时数。", "Whole hours from acceptance to delivery."),
-    "median": Words("中位数", "median"),
-    "p90": Words("90 分位", "90th percentile"),
+    "median": Words("中位数（小时）", "median, hours"),
+    "p90": Words("90 分位（小时）", "90th percentile, hours"),
     "network": Words("三级网络", "Three-level network"),
     "level": Words("层级", "level"),
     "hub": Words("枢纽", "hub"),
@@ -253,6 +253,11 @@ class Writer:
             return "".join(f"{part}{unit}" for part, unit in zip(parts, "年月日", strict=False))
         month = MONTHS[parts[1] - 1] if len(parts) > 1 else ""
         return " ".join(str(part) for part in (*parts[2:], month, parts[0]) if part)
+
+    @property
+    def colon(self) -> str:
+        """What stands before what is said of something."""
+        return ": " if self.language == "en" else "："
 
     @property
     def joiner(self) -> str:

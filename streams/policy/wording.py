@@ -28,20 +28,11 @@ from streams.policy.pack import Document, Pack, Rule, Target
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES, UNITS
 from streams.rules import RULES
-from streams.words.basis import BASIS_WORDS, OWN_WORDS, Basis, Duty, Words, basis_words, in_language, reading_words, responsible_words, stands_in_words
+from streams.words.basis import ASKERS, BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words, stands_in_words
 from streams.words.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
 
 COMMON_GAP_MS = 120_000
 """Interruptions this long, as most rules have it, are not worth a word."""
-
-_OPERATOR = Words("运营方要求：", "The operator asks: ")
-ASKERS: dict[tuple[Basis | None, Duty | None], Words] = {
-    ("encouraged", None): _OPERATOR,
-    ("illustrative", None): _OPERATOR,
-    ("stated", "authority"): Words("文件此条是对主管部门的要求，运营方据此规定：", "The clause binds the authorities; to that end the operator lays down: "),
-    ("stated", "others"): Words("文件此条是对其他单位的要求，运营方据此规定：", "The clause binds others; to that end the operator lays down: "),
-}
-"""Who asks, by what the document says and whom it binds (None: whomever); of enterprises and drivers the document itself asks what it states."""
 
 
 class RuleWords(NamedTuple):
