@@ -19,6 +19,7 @@ from msgspec import structs
 from deploy import published
 from deploy.report.enterprises import drivers, interruptions, named, standings
 from deploy.report.figures import Period, document_facts, key_figures, measured, summed
+from deploy.report.inspections import Draw, results
 from deploy.report.network import active_numbers, lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
@@ -40,7 +41,7 @@ Row = dict[str, Any]
 
 
 class Published(NamedTuple):
-    """What a report is made of: rows of rates, ``data`` of incidents as last revised, answers of the police (no notes, no objections), enterprises' credit."""
+    """What a report is made of: rows of rates, ``data`` of incidents as last revised, answers to them, enterprises' credit."""
 
     rates: Sequence[Row]
     incidents: Sequence[Row]
@@ -52,7 +53,7 @@ def published_now(bootstrap: str) -> Published:
     """What the topics hold now."""
     return Published(
         list(published.rates(bootstrap).values()), list(published.incidents(bootstrap).values()),
-        [structs.asdict(said) for said in published.answers(bootstrap) if said.action not in NO_ANSWERS], list(published.credit(bootstrap).values()),
+        list(map(structs.asdict, published.answers(bootstrap))), list(published.credit(bootstrap).values()),
     )  # fmt: skip
 
 
@@ -89,10 +90,10 @@ def judged_policy(folder: Path) -> str:
     return name
 
 
-def gather(policy: Policy, registry: Registry, found: Published, from_: date, until: date) -> Row:
+def gather(policy: Policy, registry: Registry, found: Published, from_: date, until: date, draws: Sequence[Draw] = ()) -> Row:
     """Everything a report says about local days from ``from_`` to ``until``, both included. Rates are shares from 0 to 1 or None.
 
-    Of the incidents those count that were opened in the period.
+    Of the incidents those count that were opened in the period. ``draws``: those of whose results it is to tell.
     """
     period = Period.checked(from_, until)
     city, pack, bounds_ms = policy.pack.city, policy.pack, period.bounds_ms(policy.days)
@@ -122,11 +123,10 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "months": _months(policy, registry, of_city, last),
         "incidents": _by_rule(policy, within),
         "interruptions": interruptions(registry, within, bounds_ms),
-        "parking": parking(policy, of_period),
-        "transit": transit(registry, of_period, at_ms),
-        "lines": lines_run(of_period),
+        "parking": parking(policy, of_period), "transit": transit(registry, of_period, at_ms), "lines": lines_run(of_period),
         "network": network_on_map(policy, registry, of_city, at_ms),
         "response": _response(within, found.feedback),
+        "draws": list(results(draws, within, found.feedback, policy.days)),
         "synthetic": sum(bool(data.get("synthetic")) for data in within),
     }  # fmt: skip
 
@@ -197,7 +197,7 @@ def _sentences(part: str, said: tuple[str, str]) -> dict[str, str]:
 def _response(incidents: Sequence[Row], feedback: Iterable[Row]) -> Row:
     """How long police took from an incident's opening to their first answer."""
     first: dict[str, int] = {}
-    for answer in feedback:
+    for answer in (said for said in feedback if said.get("action") not in NO_ANSWERS):
         first[answer["incident_id"]] = min(answer["time_ms"], first.get(answer["incident_id"], answer["time_ms"]))
     waited = [(first[d["incident_id"]] - d["opened_at_ms"]) / 60_000 for d in incidents if d["incident_id"] in first]
     return {"incidents": len(incidents), "answered": len(waited), "median_minutes": round(statistics.median(waited), 1) if waited else None}

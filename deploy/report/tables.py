@@ -69,7 +69,7 @@ def tables(report: Row) -> dict[str, list[Row]]:
     found = {
         "document": [_document(report)], "key_figures": report["kpis"], "enterprises": report["enterprises"], "standings": [_listed(row) for row in report["standings"]],
         "days": report["days"], "months": report["months"], "incidents": [{**row, "zones": [zone["id"] for zone in row["zones"]]} for row in report["incidents"]], "interruptions": report["interruptions"],
-        "drivers": report["drivers"]["enterprises"], "parking": report["parking"], "transit": report["transit"], "network": report["network"]["levels"],
+        "drivers": report["drivers"]["enterprises"], "draws": report["draws"], "parking": report["parking"], "transit": report["transit"], "network": report["network"]["levels"],
     }  # fmt: skip
     return {**{name: [_flat(row) for row in rows] for name, rows in found.items() if rows}, **lists}
 

@@ -168,6 +168,20 @@ WORDS: dict[str, Words] = {
     "months_note": Words("首末月份可能不完整。", "The first and the last month may be incomplete."),
     "emissions": Words("排放标准逐月", "Emission standards, month by month"),
     "emissions_note": Words("各月末登记在册、载明排放标准的车辆数；未载明的不计。", "Vehicles on record at each month's end whose standard is on record; others are not counted."),
+    "draws": Words("双随机抽查结果", "Results of random inspections"),
+    "drawn_on": Words("抽取日期", "drawn on"),
+    "drawn": Words("抽中对象", "drawn"),
+    "vehicle": Words("车辆", "vehicle"),
+    "drawn_outlet": Words("网点", "outlet"),
+    "inspector": Words("检查人员", "inspector"),
+    "acknowledged": Words("已确认", "acknowledged"),
+    "fined": Words("已处罚", "fined"),
+    "dismissed": Words("已驳回", "dismissed"),
+    "unanswered": Words("未答复", "not answered"),
+    "draws_note": Words(
+        "本期内自抽取之日起，抽中车辆、网点的事件及其答复；未发现事件的为零。",
+        "Incidents of the drawn vehicles and outlets since the day of the draw, within the period, and the answers to them; zero where none was found.",
+    ),
     "made": Words("由驿程生成", "made by Yicheng"),
 }
 OPERATORS = source_words("operator", None)

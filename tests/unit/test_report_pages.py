@@ -20,6 +20,7 @@ from deploy.report.atlas import PLACES, View, maps, outside
 from deploy.report.content import Published, gather, judged_files
 from deploy.report.draw import draw, read_inspectors
 from deploy.report.figures import Period
+from deploy.report.inspections import read_answers, read_draw
 from deploy.report.page import BROWSERS, as_html, as_pdf
 from deploy.report.tables import as_csv, tables, write_tables
 from deploy.report.words import WORDS, ZONE_KINDS, Writer, key_figure_lines
@@ -40,6 +41,7 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.vehicles.empty_run import Millimetres, driven_row
+from streams.wire.answers import Answer, record_of
 from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, MARKS, in_language
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -562,6 +564,35 @@ def test_every_drawn_vehicle_and_outlet_gets_an_inspector_whom_anybody_can_draw_
     assert read_inspectors(tmp_path / "names") == ["张三", "李四"]
 
 
+def test_what_came_of_a_draw_is_told_from_the_answers(policy, yicheng, tmp_path):
+    """双随机、一公开: the results come back through feedback."""
+    start = policy.days.bounds_ms("2026-06-26")[0]
+    registry = registry_of(policy, *({"kind": kind, "id": f"{kind}{n}"} for kind in ("vehicle", "outlet") for n in range(2)))
+    (tmp_path / "draw.json").write_text(json.dumps(draw(policy, registry, seed="s", count=2, on=DAY, inspectors=["张三"])), "utf-8")
+    of = {"city": "150100", "rule": "speeding", "rule_id": "r", "clause": "1", "severity": "warning", "state": "closed", "enterprise_id": None, "closed_at_ms": start + 9}
+    incidents = [{**of, "incident_id": name, "vehicle_id": "vehicle0", "opened_at_ms": start + n} for n, name in enumerate("abcd")]
+    incidents += [{**of, "incident_id": "before", "vehicle_id": "vehicle0", "opened_at_ms": start - 1}, {**of, "incident_id": "e", "vehicle_id": None, "outlet_id": "outlet1", "opened_at_ms": start}]
+    said = [("a", "acknowledged"), ("a", "fined"), ("b", "fined"), ("b", "objected"), ("b", "upheld"), ("c", "noted"), ("e", "acknowledged"), ("before", "fined")]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_bytes(b"".join(record_of(Answer(incident_id=name, action=action, time_ms=start + 100 + n)) + b"\n" for n, (name, action) in enumerate(said)))
+    found = Published([], incidents, read_answers(answers))
+    report = gather(policy, registry, found, date(2026, 6, 25), DAY, [read_draw(tmp_path / "draw.json", "150100")])
+    told = {row["id"]: tuple(row[key] for key in ("inspector", "incidents", "acknowledged", "fined", "dismissed", "unanswered")) for row in report["draws"]}
+    assert told == {"vehicle0": ("张三", 4, 0, 1, 1, 2), "vehicle1": ("张三", 0, 0, 0, 0, 0), "outlet0": ("张三", 0, 0, 0, 0, 0), "outlet1": ("张三", 1, 1, 0, 0, 0)}
+    assert report["response"]["answered"] == 4, "a note and an objection are no answers"
+    page = text_of(as_html(report, "zh"))
+    assert "双随机抽查结果" in page and "车辆 vehicle0" in page and "条款：二（五），原文：“全面推行‘双随机、一公开’监管”。" in page and len(tables(report)["draws"]) == 4
+    (tmp_path / "none").write_text("{}")
+    for path, city, says in ((tmp_path / "none", "150100", "is not what ./yicheng report draw --publish writes"), (tmp_path / "draw.json", "1", "is of 150100, and the report of 1"), (tmp_path / "x", "1", "No such file")):
+        with pytest.raises(BadInput, match=says):
+            read_draw(path, city)
+    answers.write_text("{}\n", "utf-8")
+    with pytest.raises(BadInput, match=f"--answers {answers}:1: "):
+        read_answers(answers)
+    done = yicheng.run("report", "--answers", answers, "--from", "2026-06-26", "--until", "2026-06-26")
+    assert done.returncode == 2 and "--answers goes with --judged DIR" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "says"), [(b"", "it holds no name"), (b"a\nb\na\n", ":3: a stands on line 1 already"), (b"\xff", "not UTF-8"), (None, "No such file")]
 )  # fmt: skip
@@ -583,6 +614,11 @@ def test_the_command_needs_nothing_but_the_folder_and_the_registry(yicheng, wulo
     draw_ = ("report", "draw", "--seed", "s", "--count", "3", "--on", "2026-06-26", "--registry", out / "registry.jsonl", "--policy", "wulong-2019")
     drawn = yicheng.run(*draw_, "--inspectors", tmp_path / "names", "--publish", tmp_path / "draw.json")
     assert drawn.returncode == 0 and json.loads(drawn.stdout) == json.loads((tmp_path / "draw.json").read_text())
+    incident = json.loads((out / "incidents.jsonl").read_text().splitlines()[0])
+    (tmp_path / "answers").write_bytes(record_of(Answer(incident_id=incident["incident_id"], action="fined", time_ms=incident["opened_at_ms"] + 60_000)))
+    done = yicheng.run("report", "--judged", out, "--registry", out / "registry.jsonl", "--format", "json", "--draw", tmp_path / "draw.json", "--answers", tmp_path / "answers")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["draws"]) == 6 and json.loads(done.stdout)["response"]["answered"] == 1
 
 
 def test_months_have_a_plot_once_there_are_two(policy):
