@@ -53,6 +53,7 @@ def policy_check(
     from deploy.applies import answer
     from deploy.asked_vehicle import read_vehicle
     from deploy.explain import explain
+    from streams.policy.doubts import past_calendars
     from streams.policy.reader import load_policy
 
     language, place = language_of(lang), _place(at)
@@ -63,12 +64,13 @@ def policy_check(
     checked = load_policy(pack, documents)
     if documents is None:
         checked = _checked_beside(pack, checked)
-    for warning in [*checked.warnings, *_unfilled(pack, checked)]:
+    today = datetime.now(checked.timezone).date()
+    for warning in [*checked.warnings, *past_calendars(checked.pack, today), *_unfilled(pack, checked)]:
         print(f"yicheng: warning: {shown(warning)}", file=sys.stderr)
     if date is None and at is None and asked is None:
         say(explain(checked, language))
         return
-    say(answer(checked, date or f"{datetime.now(checked.timezone):%Y-%m-%d}", place, language, asked))
+    say(answer(checked, date or today.isoformat(), place, language, asked))
 
 
 @app.command("new")

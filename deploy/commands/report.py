@@ -51,11 +51,14 @@ def report_city(
     csv_folder: Annotated[Path | None, typer.Option("--csv", help="folder for the report's tables as CSV, the red and the black list among them")] = None,
     judged: Annotated[Path | None, typer.Option(help="folder that ./yicheng judge wrote, instead of Kafka")] = None,
     registry_file: Annotated[Path | None, typer.Option("--registry", help="registry file, instead of Kafka's; with --judged the one that was judged by")] = None,
+    answers_file: Annotated[Path | None, typer.Option("--answers", help="with --judged: answers to its incidents, JSONL as in courier.feedback.v1")] = None,
+    draw_files: Annotated[list[Path] | None, typer.Option("--draw", help="result that report draw published: what came of it is told from incidents and answers; may be repeated")] = None,
 ) -> None:
     """A report for officials: key figures against targets, enterprises, red and black lists, incidents and their basis, a map."""
     if context.invoked_subcommand:
         return
-    from deploy.report.content import gather, judged_files, judged_policy, published_now
+    from deploy.report.content import gather, judged_policy
+    from deploy.report.inspections import read_draw
     from deploy.report.tables import write_tables
     from streams.policy.reader import load_policy
 
@@ -64,17 +67,30 @@ def report_city(
         raise BadInput("a report needs --from DATE and --until DATE")
     name = policy_named(city, policy_name) if judged is None or city or policy_name else judged_policy(judged)
     pack = load_policy(name)
-    found = published_now(current_settings().kafka_bootstrap) if judged is None else judged_files(judged)
+    found = _found(judged, answers_file)
     if judged is not None and registry_file is None:
         raise BadInput("--judged DIR needs --registry FILE, the one that was given to ./yicheng judge")
-    period = _period(pack, found, from_, until)
-    made = gather(pack, _registry(pack, registry_file), found, *period)
+    draws = [read_draw(path, pack.pack.city.adcode) for path in draw_files or ()]
+    made = gather(pack, _registry(pack, registry_file), found, *_period(pack, found, from_, until), draws)
     try:
         write(made)
         if csv_folder is not None:
             say(f"{len(write_tables(made, csv_folder))} tables written to {csv_folder}")
     except OSError as error:
         raise YichengError(f"{error.filename}: {error.strerror}") from None
+
+
+def _found(judged: Path | None, answers_file: Path | None) -> Published:
+    """What Kafka holds, or a folder that was judged, with the answers of a file."""
+    from deploy.report.content import judged_files, published_now
+    from deploy.report.inspections import read_answers
+
+    if judged is None and answers_file is not None:
+        raise BadInput("--answers goes with --judged DIR; the answers of a city that runs are in Kafka")
+    if judged is None:
+        return published_now(current_settings().kafka_bootstrap)
+    found = judged_files(judged)
+    return found if answers_file is None else found._replace(feedback=read_answers(answers_file))
 
 
 def _period(policy: Policy, found: Published, from_: str | None, until: str | None) -> Period:

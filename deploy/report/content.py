@@ -19,26 +19,29 @@ from msgspec import structs
 from deploy import published
 from deploy.report.enterprises import drivers, interruptions, named, standings
 from deploy.report.figures import Period, document_facts, key_figures, measured, summed
+from deploy.report.inspections import Draw, results
 from deploy.report.network import active_numbers, lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
-from streams.policy.conditions import title_words
+from streams.policy.conditions import exempt_words, title_words
 from streams.policy.policy import Policy
 from streams.policy.reader import packs
+from streams.policy.wording import demand_words
 from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.key_figures import network
 from streams.registry.registry import Registry
 from streams.wire.answers import NO_ANSWERS
+from streams.words.terms import LANGUAGES
 
 GREEN_POINT_PARCELS = 100
 MONTHS_SHOWN = 12
-FLEET = ("nev_share", "emission_3", "emission_4", "emission_5", "emission_6", "emission_other")
-"""Figures of vehicles that are told month by month."""
+EMISSIONS = ("emission_3", "emission_4", "emission_5", "emission_6", "emission_other")
+"""Numbers of vehicles by their emission standard on record."""
 Row = dict[str, Any]
 
 
 class Published(NamedTuple):
-    """What a report is made of: rows of rates, ``data`` of incidents as last revised, answers of the police (no notes, no objections), enterprises' credit."""
+    """What a report is made of: rows of rates, ``data`` of incidents as last revised, answers to them, enterprises' credit."""
 
     rates: Sequence[Row]
     incidents: Sequence[Row]
@@ -50,7 +53,7 @@ def published_now(bootstrap: str) -> Published:
     """What the topics hold now."""
     return Published(
         list(published.rates(bootstrap).values()), list(published.incidents(bootstrap).values()),
-        [structs.asdict(said) for said in published.answers(bootstrap) if said.action not in NO_ANSWERS], list(published.credit(bootstrap).values()),
+        list(map(structs.asdict, published.answers(bootstrap))), list(published.credit(bootstrap).values()),
     )  # fmt: skip
 
 
@@ -87,10 +90,10 @@ def judged_policy(folder: Path) -> str:
     return name
 
 
-def gather(policy: Policy, registry: Registry, found: Published, from_: date, until: date) -> Row:
+def gather(policy: Policy, registry: Registry, found: Published, from_: date, until: date, draws: Sequence[Draw] = ()) -> Row:
     """Everything a report says about local days from ``from_`` to ``until``, both included. Rates are shares from 0 to 1 or None.
 
-    Of the incidents those count that were opened in the period.
+    Of the incidents those count that were opened in the period. ``draws``: those of whose results it is to tell.
     """
     period = Period.checked(from_, until)
     city, pack, bounds_ms = policy.pack.city, policy.pack, period.bounds_ms(policy.days)
@@ -120,11 +123,10 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "months": _months(policy, registry, of_city, last),
         "incidents": _by_rule(policy, within),
         "interruptions": interruptions(registry, within, bounds_ms),
-        "parking": parking(policy, of_period),
-        "transit": transit(registry, of_period, at_ms),
-        "lines": lines_run(of_period),
+        "parking": parking(policy, of_period), "transit": transit(registry, of_period, at_ms), "lines": lines_run(of_period),
         "network": network_on_map(policy, registry, of_city, at_ms),
         "response": _response(within, found.feedback),
+        "draws": list(results(draws, within, found.feedback, policy.days)),
         "synthetic": sum(bool(data.get("synthetic")) for data in within),
     }  # fmt: skip
 
@@ -153,20 +155,25 @@ def _months(policy: Policy, registry: Registry, rows: Iterable[Row], last: str) 
 
 
 def _fleet(policy: Policy, registry: Registry, day: str) -> Row:
-    """The share of new-energy vehicles and the emission standards on record at the end of a local date, or of its month where that has fewer days."""
+    """The share of new-energy vehicles and the emission standards on record at the end of a local date, or of its month where that has fewer days.
+
+    Of a standard that no vehicle has there are none, where any standard is on record; else nobody knows.
+    """
     year, month, number = map(int, day.split("-"))
     known = network(registry, policy.days.bounds_ms(date(year, month, min(number, monthrange(year, month)[1])).isoformat())[1] - 1)
-    return {measure: known.get(measure) for measure in FLEET}
+    none = 0 if any(measure in known for measure in EMISSIONS) else None
+    return {"nev_share": known.get("nev_share"), **{measure: known.get(measure, none) for measure in EMISSIONS}}
 
 
 def _by_rule(policy: Policy, incidents: Sequence[Row]) -> list[Row]:
-    """A row for each rule of the pack, and for those of before that incidents name: how many, on what basis, by which words, who is responsible."""
+    """A row for each rule of the pack, and for those of before that incidents name: how many, what it asks, who is exempt, on what basis, by which words, who is responsible."""
     pack = policy.pack
     count: Counter[str] = Counter(data["rule_id"] for data in incidents)
     still_open: Counter[str] = Counter(data["rule_id"] for data in incidents if data["state"] == "open")
     rules: dict[str, Mapping[str, Any]] = {
         rule.id: {"rule": rule.rule, "clause": rule.clause, "severity": rule.severity, "clause_text": rule.quote, "basis": rule.basis, "figures": rule.figures,
-                  "duty_of": rule.duty_of, "responsible": rule.responsible, "lead": pack.document.lead_of(rule.responsible), "reading": rule.reading, "stands_in_for": rule.stands_in_for, "zones": rule.zone_ids}
+                  "duty_of": rule.duty_of, "responsible": rule.responsible, "lead": pack.document.lead_of(rule.responsible), "reading": rule.reading, "stands_in_for": rule.stands_in_for, "zones": rule.zone_ids,
+                  **_sentences("demand", demand_words(rule, policy)), **_sentences("exempt", exempt_words(rule))}
         for rule in pack.rules
     }  # fmt: skip
     rules |= {data["rule_id"]: data for data in incidents if data["rule_id"] not in rules}
@@ -174,17 +181,23 @@ def _by_rule(policy: Policy, incidents: Sequence[Row]) -> list[Row]:
         {
             "rule_id": rule_id, **{key: said[key] for key in ("rule", "clause", "severity")}, "incidents": count[rule_id], "open": still_open[rule_id],
             **{key: said.get(key) or None for key in ("basis", "figures", "duty_of", "lead", "reading", "stands_in_for")}, "clause_text": said.get("clause_text") or "",
-            "zones": [dict(zip(("name_zh", "name_en"), policy.zone_name(zone), strict=True)) for zone in said.get("zones") or ()],
-            "responsible": list(said.get("responsible") or ()), **dict(zip(("title_zh", "title_en"), title_words(said["rule"]), strict=True)),
+            "zones": [{"id": zone, **_sentences("name", policy.zone_name(zone))} for zone in said.get("zones") or ()],
+            "responsible": list(said.get("responsible") or ()), **_sentences("title", title_words(said["rule"])),
+            **{f"{part}_{lang}": said.get(f"{part}_{lang}", "") for part in ("demand", "exempt") for lang in LANGUAGES},
         }
         for rule_id, said in rules.items()
     ]  # fmt: skip
 
 
+def _sentences(part: str, said: tuple[str, str]) -> dict[str, str]:
+    """The same in Chinese and in English, as keys of a row."""
+    return {f"{part}_{lang}": text for lang, text in zip(LANGUAGES, said, strict=True)}
+
+
 def _response(incidents: Sequence[Row], feedback: Iterable[Row]) -> Row:
     """How long police took from an incident's opening to their first answer."""
     first: dict[str, int] = {}
-    for answer in feedback:
+    for answer in (said for said in feedback if said.get("action") not in NO_ANSWERS):
         first[answer["incident_id"]] = min(answer["time_ms"], first.get(answer["incident_id"], answer["time_ms"]))
     waited = [(first[d["incident_id"]] - d["opened_at_ms"]) / 60_000 for d in incidents if d["incident_id"] in first]
     return {"incidents": len(incidents), "answered": len(waited), "median_minutes": round(statistics.median(waited), 1) if waited else None}

@@ -15,7 +15,7 @@ from streams.registry.registry import Registry
 
 Row = dict[str, Any]
 SILENCES = {"interrupted_feed": "enterprise", "silent_vehicle": "vehicle", "offline_camera": "outlet"}
-"""Rules about data that stop without notice, and what stops."""
+"""Rules about what stops without notice, and whose data, position or camera that is, as subjects of notices name it."""
 DRIVER_RULES = ("untrained_driver", "uninsured_driver")
 
 
@@ -86,34 +86,37 @@ def _proofs(registry: Registry, until: Sequence[str | None], at_ms: int) -> dict
 
 
 def interruptions(registry: Registry, incidents: Iterable[Row], bounds_ms: tuple[int, int]) -> list[Row]:
-    """By enterprise, and for the whole city first: interruptions of data that were announced and that were not, their number and hours within the period.
+    """By rule and enterprise, the whole city first: interruptions of its data, of its vehicles' positions or of its cameras, announced and not, their number and hours within the period.
 
     A notice that was filed after its interruption began announces nothing and is counted apart. Open incidents count, but not their hours.
     """
-    rows: dict[str, Row] = defaultdict(lambda: {"announced": 0, "announced_ms": 0, "late_notices": 0, "unannounced": 0, "unannounced_ms": 0, "open": 0, "by_kind": Counter()})
+    rows: dict[tuple[str, str], Row] = defaultdict(lambda: {"announced": 0, "announced_ms": 0, "late_notices": 0, "unannounced": 0, "unannounced_ms": 0, "open": 0})
+    rule_of = {kind: rule for rule, kind in SILENCES.items()}
     for notice in registry.each("notice"):
-        if isinstance(notice, Notice) and (said := _announced(registry.notice_times(notice), bounds_ms)):
+        rule = rule_of.get(notice.subject.partition("/")[0]) if isinstance(notice, Notice) else None  # one about anything else counts for nobody
+        if isinstance(notice, Notice) and rule and (said := _announced(registry.notice_times(notice), bounds_ms)):
             announced, lasts_ms = said
-            for row in (rows[CITY_WIDE], rows[_whose(notice.subject, registry, bounds_ms[1] - 1)]):
+            for name in (CITY_WIDE, _whose(notice.subject, registry, bounds_ms[1] - 1)):
+                row = rows[rule, name]
                 row["announced"] += announced
                 row["announced_ms"] += lasts_ms * announced
                 row["late_notices"] += not announced
     for data in incidents:
         if data["rule"] in SILENCES:
             closed_ms = data.get("closed_at_ms")
-            for row in (rows[CITY_WIDE], rows[data["enterprise_id"] or ""]):
+            for name in (CITY_WIDE, data["enterprise_id"] or ""):
+                row = rows[data["rule"], name]
                 row["unannounced"] += 1
-                row["by_kind"][SILENCES[data["rule"]]] += 1
                 row["open"] += closed_ms is None
                 row["unannounced_ms"] += _within(data["opened_at_ms"], closed_ms or data["opened_at_ms"], bounds_ms)
-    return [_interrupted(rows[name], named(name, registry, bounds_ms[1] - 1)) for name in sorted(rows, key=lambda name: (name != CITY_WIDE, -rows[name]["unannounced"], name))]
+    order = sorted(rows, key=lambda key: (list(SILENCES).index(key[0]), key[1] != CITY_WIDE, -rows[key]["unannounced"], key[1]))
+    return [{"rule": rule, **_interrupted(rows[rule, name], named(name, registry, bounds_ms[1] - 1))} for rule, name in order]
 
 
 def _interrupted(row: Row, names: dict[str, str]) -> Row:
     return {
         **names, **{key: row[key] for key in ("announced", "late_notices", "unannounced", "open")},
         "announced_hours": row["announced_ms"] / HOUR_MS, "unannounced_hours": row["unannounced_ms"] / HOUR_MS,
-        "by_kind": {kind: row["by_kind"][kind] for kind in SILENCES.values()},
         "share_announced": share(row["announced"], row["announced"] + row["unannounced"]),
     }  # fmt: skip
 

@@ -16,8 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deploy.report import atlas, plots
-from deploy.report.content import gather, published_now
-from deploy.report.enterprises import DRIVER_RULES
+from deploy.report.content import EMISSIONS, gather, published_now
+from deploy.report.enterprises import DRIVER_RULES, SILENCES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
 from deploy.report.words import WORDS, Language, Writer, own_language
 from streams.errors import YichengError
@@ -26,7 +26,7 @@ from streams.policy.policy import Policy
 from streams.policy.wording import clause_words, source_words
 from streams.registry.key_figures import TITLES
 from streams.registry.registry import Registry
-from streams.words.basis import MARKS, OWN_WORDS, basis_words, reading_words, stands_in_words
+from streams.words.basis import MARKS, OWN_WORDS, basis_words, in_language, reading_words, stands_in_words
 from streams.words.shares import figure, percent, target_percent
 from streams.words.terms import quoted
 
@@ -59,19 +59,30 @@ def _filters(t: Writer) -> dict[str, Callable[..., Any]]:
 
 def _said(t: Writer, report: Row) -> dict[str, Any]:
     """What the page asks for beside the report: names and wordings, sums, pictures."""
+    language = t.language
     kinds = {place["kind"] for place in report["network"]["places"]}
     return {
         "measure_title": lambda measure: t.pair(*TITLES.get(measure, (measure, measure))), "name": lambda row: t.pair(row["name_zh"], row["name_en"]),
-        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"]) or NOTHING), "clause": lambda spoken: t.words(clause_words(*spoken)),
+        "word": WORDS.__getitem__, "basis": lambda row: basis(t, row), "said": lambda text: text if language == "both" else in_language(text, language), "stands_in": lambda row: t.words(stands_in_words(row["stands_in_for"]) or NOTHING), "clause": lambda spoken: t.words(clause_words(*spoken)),
         "source": lambda kpi: t.words(source_words(kpi["source"], kpi["clause"])), "reading": lambda kpi: t.words(reading_words(kpi["reading"])), "mark": lambda claimed: t.words(MARKS[claimed]), "quoted": quoted,
         "reasons": lambda row: list(reasons(t, row)), "response": lambda: _response(t, report["response"]),
         "rates": _measure_groups(report["enterprises"]), "targets": {kpi["measure"]: kpi["target"] for kpi in report["kpis"]}, "totals": _totals(report),
         "listed": {credit: [row for row in report["standings"] if row["credit"] == credit] for credit in ("black", "red", "normal")},
         "most": max((row["incidents"] for row in report["incidents"]), default=0), "silent": [row for row in report["incidents"] if not row["incidents"]],
-        "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
+        "silences": list(_silences(report)), "driver_rules": [(rule, title_words(rule)) for rule in DRIVER_RULES],
         "dates": Period(*(date.fromisoformat(report[bound]) for bound in ("from", "until"))).dates, "series": _series(t, report, "days", "date"), "monthly": _series(t, report, "months", "month"),
+        "zone_rules": {zone["id"]: [row for row in report["incidents"] if zone["id"] in (held["id"] for held in row["zones"])] for zone in report["network"]["zones"]},
+        "emissions": [measure for measure in EMISSIONS if any(month[measure] for month in report["months"])],
         "maps": atlas.maps(t, report["network"]), "outside": atlas.outside(report["network"]), "place_kinds": [kind for kind in atlas.PLACES if kind in kinds],
     }  # fmt: skip
+
+
+def _silences(report: Row) -> Iterator[tuple[str, list[Row], list[Row]]]:
+    """Each rule about interruptions that the pack has or somebody gave notice for, its rows, and what the pack claims for it."""
+    for rule in SILENCES:
+        rows, claims = ([row for row in report[section] if row["rule"] == rule] for section in ("interruptions", "incidents"))
+        if rows or claims:
+            yield rule, rows, claims
 
 
 def _response(t: Writer, said: Row) -> Markup:

@@ -30,9 +30,12 @@ def _figures(report: Row) -> Iterator[Sequence[Any]]:
         yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], *aim
         if kpi["active"] is not None:
             yield "kpi", report["city"]["adcode"], f"{kpi['measure']}_active", kpi["active"], *aim
-    for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("interruptions", "enterprise_id"), ("parking", "zone_id")):
+    for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("parking", "zone_id")):
         for row in report[section]:
             yield from ((section, row[name], measure, value, None, clauses.get(section)) for measure, value in row.items() if isinstance(value, int | float))
+    for row in report["interruptions"]:
+        clause = clauses.get("interruptions") if row["rule"] == "interrupted_feed" else None
+        yield from (("interruptions", row["enterprise_id"], f"{row['rule']}_{measure}", value, None, clause) for measure, value in row.items() if isinstance(value, int | float))
     for row in report["incidents"]:
         yield "incidents", row["rule_id"], row["rule"], row["incidents"], None, row["clause"]
     yield "response", report["city"]["adcode"], "median_minutes", report["response"]["median_minutes"], None, None
@@ -65,8 +68,8 @@ def tables(report: Row) -> dict[str, list[Row]]:
     lists = {f"{credit}_list": [_listed(row) for row in report["standings"] if row["credit"] == credit] for credit in ("red", "black")}
     found = {
         "document": [_document(report)], "key_figures": report["kpis"], "enterprises": report["enterprises"], "standings": [_listed(row) for row in report["standings"]],
-        "days": report["days"], "months": report["months"], "incidents": report["incidents"], "interruptions": report["interruptions"],
-        "drivers": report["drivers"]["enterprises"], "parking": report["parking"], "transit": report["transit"], "network": report["network"]["levels"],
+        "days": report["days"], "months": report["months"], "incidents": [{**row, "zones": [zone["id"] for zone in row["zones"]]} for row in report["incidents"]], "interruptions": report["interruptions"],
+        "drivers": report["drivers"]["enterprises"], "draws": report["draws"], "parking": report["parking"], "transit": report["transit"], "network": report["network"]["levels"],
     }  # fmt: skip
     return {**{name: [_flat(row) for row in rows] for name, rows in found.items() if rows}, **lists}
 

@@ -103,25 +103,28 @@ WORDS: dict[str, Words] = {
     "clause": Words("条款", "clause"),
     "number_of": Words("起数", "number"),
     "basis": Words("依据", "basis"),
-    "violation": Words("违规", "violation"),
-    "warning": Words("提醒", "warning"),
+    "violation": Words("运营方按违规处理", "the operator treats it as a violation"),
+    "warning": Words("运营方按提醒处理", "the operator treats it as a warning"),
     "no_incidents": Words("此期间没有事件。", "No incidents in this period."),
     "without_incident": Words("无事件的规则", "rules without incidents"),
     "response": Words("共 {incidents} 起，已答复 {answered} 起", "{incidents} incidents, {answered} answered"),
     "response_after": Words("，答复时间中位数 {minutes} 分钟", ", after {minutes} minutes (median)"),
-    "interruptions": Words("数据中断", "Interruptions of data"),
+    "interruptions": Words("数据、定位和监控的中断", "Interruptions of data, positions and cameras"),
+    "interrupted_feed": Words("企业数据中断", "Data of enterprises"),
+    "silent_vehicle": Words("车辆停止上报位置", "Positions of vehicles"),
+    "offline_camera": Words("网点监控离线", "Cameras of outlets"),
     "announced": Words("事先报告", "announced"),
     "unannounced": Words("未经报告", "not announced"),
     "late_notices": Words("事后补报", "announced too late"),
     "share_announced": Words("事先报告占比", "share announced"),
-    "announced_hours": Words("报告中断时长（小时）", "hours announced"),
-    "unannounced_hours": Words("未报中断时长（小时）", "hours not announced"),
-    "of_which": Words("企业 / 车辆 / 摄像头", "feed / vehicle / camera"),
+    "announced_hours": Words("报告时长（小时）", "hours announced"),
+    "unannounced_hours": Words("未报时长（小时）", "hours not announced"),
     "interruptions_note": Words(
         "事先报告：在中断开始之前提交的报告。未结的中断计入起数，不计时长。",
         "Announced: a notice filed before the interruption began. Those that are still open are counted; their hours are not.",
     ),
     "no_interruptions": Words("此期间没有数据中断，也没有报告。", "No interruptions and no notices in this period."),
+    "not_watched": Words("本政策包没有关于中断的规则。", "This pack has no rule about interruptions."),
     "in_all": Words("合计", "in all"),
     "not_named": Words("未登记企业", "no enterprise on record"),
     "parking": Words("停车设施", "Loading zones"),
@@ -132,8 +135,8 @@ WORDS: dict[str, Words] = {
     "transit": Words("寄递时限", "Time in transit"),
     "transit_parcels": Words("投递快件", "delivered"),
     "transit_note": Words("揽收至投递的整小时数。", "Whole hours from acceptance to delivery."),
-    "median": Words("中位数", "median"),
-    "p90": Words("90 分位", "90th percentile"),
+    "median": Words("中位数（小时）", "median, hours"),
+    "p90": Words("90 分位（小时）", "90th percentile, hours"),
     "network": Words("三级网络", "Three-level network"),
     "level": Words("层级", "level"),
     "hub": Words("枢纽", "hub"),
@@ -163,6 +166,22 @@ WORDS: dict[str, Words] = {
     "rising": Words("上升", "rising"),
     "not_rising": Words("未上升", "not rising"),
     "months_note": Words("首末月份可能不完整。", "The first and the last month may be incomplete."),
+    "emissions": Words("排放标准逐月", "Emission standards, month by month"),
+    "emissions_note": Words("各月末登记在册、载明排放标准的车辆数；未载明的不计。", "Vehicles on record at each month's end whose standard is on record; others are not counted."),
+    "draws": Words("双随机抽查结果", "Results of random inspections"),
+    "drawn_on": Words("抽取日期", "drawn on"),
+    "drawn": Words("抽中对象", "drawn"),
+    "vehicle": Words("车辆", "vehicle"),
+    "drawn_outlet": Words("网点", "outlet"),
+    "inspector": Words("检查人员", "inspector"),
+    "acknowledged": Words("已确认", "acknowledged"),
+    "fined": Words("已处罚", "fined"),
+    "dismissed": Words("已驳回", "dismissed"),
+    "unanswered": Words("未答复", "not answered"),
+    "draws_note": Words(
+        "本期内自抽取之日起，抽中车辆、网点的事件及其答复；未发现事件的为零。",
+        "Incidents of the drawn vehicles and outlets since the day of the draw, within the period, and the answers to them; zero where none was found.",
+    ),
     "made": Words("由驿程生成", "made by Yicheng"),
 }
 OPERATORS = source_words("operator", None)
@@ -248,6 +267,11 @@ class Writer:
             return "".join(f"{part}{unit}" for part, unit in zip(parts, "年月日", strict=False))
         month = MONTHS[parts[1] - 1] if len(parts) > 1 else ""
         return " ".join(str(part) for part in (*parts[2:], month, parts[0]) if part)
+
+    @property
+    def colon(self) -> str:
+        """What stands before what is said of something."""
+        return ": " if self.language == "en" else "："
 
     @property
     def joiner(self) -> str:

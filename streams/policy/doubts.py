@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,6 +38,14 @@ def doubts(pack: Pack) -> Iterator[str]:
             yield f"target {measure}: no key figure is called so, and nobody reports it{nearest(measure, TITLES)}"
     for rule in pack.rules:
         yield from (f"rule {rule.id}: {words}" for words in _about(rule, pack))
+
+
+def past_calendars(pack: Pack, today: date) -> Iterator[str]:
+    """Calendars none of whose days are still to come: exemptions by them free nobody any more."""
+    for name, ranges in pack.calendars.items():
+        last = max(last for range_ in ranges for _, last in range_.days(today))
+        if last < today:
+            yield f"calendar {name}: its last day was {last}; give the days of this year, or those of every_year"
 
 
 def _about(rule: Rule, pack: Pack) -> Iterator[str]:

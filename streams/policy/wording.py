@@ -28,7 +28,7 @@ from streams.policy.pack import Document, Pack, Rule, Target
 from streams.policy.policy import Policy
 from streams.registry.key_figures import TITLES, UNITS
 from streams.rules import RULES
-from streams.words.basis import BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words, stands_in_words
+from streams.words.basis import ASKERS, BASIS_WORDS, OWN_WORDS, Words, basis_words, in_language, reading_words, responsible_words, stands_in_words
 from streams.words.terms import SCOPES, SEVERITIES, Lang, date_words, duration_words, listed, quoted, speed_words, term, value_words
 
 COMMON_GAP_MS = 120_000
@@ -108,9 +108,9 @@ def rule_words(rule: Rule, policy: Policy) -> RuleWords:
 
 
 def demand_words(rule: Rule, policy: Policy) -> Words:
-    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong; by the operator, where the document does not demand it.
+    """What is forbidden or asked, where, when, of whom: the sentence of the rule's module, else that its title is wrong.
 
-    Of a rule that was withdrawn only its name is known: it is said by its title too.
+    By the operator, where the document does not demand it, or demands something of somebody who is not judged. Of a rule that was withdrawn only its name is known: it is said by its title too.
     """
     module, parameters = RULES[rule.rule], parameter_words(rule)
     slots = {
@@ -126,7 +126,8 @@ def demand_words(rule: Rule, policy: Policy) -> Words:
         )
     zh = module.ASKS_ZH.format_map({name: words.zh for name, words in slots.items()})
     en = _capital(module.ASKS_EN.format_map({name: words.en for name, words in slots.items()}))
-    return Words(f"运营方要求：{zh}", f"The operator asks: {en}") if rule.basis in {"encouraged", "illustrative"} else Words(zh, en)
+    asker = ASKERS.get((rule.basis, rule.duty_of)) or ASKERS.get((rule.basis, None), NOTHING)
+    return Words(f"{asker.zh}{zh}", f"{asker.en}{en}")
 
 
 def _capital(sentence: str) -> str:

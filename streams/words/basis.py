@@ -39,6 +39,14 @@ DUTY_WORDS: dict[Duty, Words] = {
     "driver": Words("驾驶人", "drivers"),
     "others": Words("其他单位", "others"),
 }
+_OPERATOR = Words("运营方要求：", "The operator asks: ")
+ASKERS: dict[tuple[Basis | None, Duty | None], Words] = {
+    ("encouraged", None): _OPERATOR,
+    ("illustrative", None): _OPERATOR,
+    ("stated", "authority"): Words("文件此条是对主管部门的要求，运营方据此规定：", "The clause binds the authorities; to that end the operator lays down: "),
+    ("stated", "others"): Words("文件此条是对其他单位的要求，运营方据此规定：", "The clause binds others; to that end the operator lays down: "),
+}
+"""Who asks, by what the document says and whom it binds (None: whomever); of enterprises and drivers the document itself asks what it states."""
 EXTENT_WORDS = Words("豁免的程度为示例", "its extent is illustrative")
 """Of an exemption whose figures are an example."""
 FIGURES_WORDS = Words("数值、区域或时段为示例", "its figures, zones or hours are illustrative")

@@ -462,6 +462,15 @@ def test_what_the_document_does_not_demand_is_the_operators_wish():
         for rule in policy.pack.rules:
             zh, en = demand_words(rule, policy)
             assert zh.startswith("运营方要求：") is en.startswith("The operator asks: ") is (rule.basis != "stated"), rule.id
+            of_authorities = rule.basis == "stated" and rule.duty_of == "authority"  # then the document asks nothing of those who are judged
+            assert zh.startswith("文件此条是对主管部门的要求，运营方据此规定：") is en.startswith("The clause binds the authorities; ") is of_authorities, rule.id
+
+
+def test_no_document_speaks_of_the_plate():
+    """统一编号和标识 is about numbers and marking: that plates agree is the pack's own, and said so wherever something is claimed."""
+    for name in packs():
+        (rule,) = (rule for rule in load_policy(name).pack.rules if rule.rule == "unmarked_vehicle")
+        assert rule.basis == "illustrative" or ("号牌须与登记一致，由本包所定" in rule.reading and "the plate must be the registered one is set here" in rule.reading), name
 
 
 def test_a_pack_that_is_applied_before_its_document_is_told_so():

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.applies import answer
 from streams.errors import BadInput
-from streams.policy.reader import load_policy, parse_policy
+from streams.policy.doubts import past_calendars
+from streams.policy.reader import load_policy, packs, parse_policy
 
 PACK = load_policy("hohhot-2019").pack.source
 
@@ -21,14 +22,14 @@ def at(text):
 
 
 MISTAKES = [
-    ("zones: [core]", "zonse: [core]", ":122: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
-    ("zones: [core]", "zones: [cor]", ":122: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
+    ("zones: [core]", "zonse: [core]", ":123: unknown key 'zonse' in rule restricted_hours; did you mean 'zones'?"),
+    ("zones: [core]", "zones: [cor]", ":123: zone 'cor' is not in zones/hohhot.geojson; did you mean 'core'?"),
     ("    zones: [core]\n", "", ": rule restricted_hours needs the key 'zones'"),
     ("severity: violation", "severity: violatin", "did you mean 'violation'?"),
     ("rule: overstayed_stop", "rule: overstaid_stop", ": unknown rule 'overstaid_stop'; did you mean 'overstayed_stop'?"),
     ("limit: 10m", "limit: ten", ": limit: duration 'ten' is not a number with ms, s, m, h or d"),
     ("limit: 10m", "limt: 10m", "did you mean 'limit'?"),
-    ('from: "20:00"', 'from: "25:00"', ":124: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
+    ('from: "20:00"', 'from: "25:00"', ":125: from: time '25:00' is not HH:MM from 00:00 to 24:00"),
     ("lateness:", "latenes:", ":18: unknown key 'latenes'; did you mean 'lateness'?"),
     ("timezone: Asia/Shanghai", "timzone: Asia/Shanghai", "did you mean 'timezone'?"),
     ("timezone: Asia/Shanghai", "timezone: Asia/Shanghia", "timezone 'Asia/Shanghia' is unknown"),
@@ -220,6 +221,15 @@ def test_a_calendar_of_every_year_goes_beyond_the_new_year():
         ("2028-02-29T12:00", True), ("2028-03-01T00:00", False),
     ]:  # fmt: skip
         assert bool(policy.calendars_at(at(moment))) is on, moment
+
+
+def test_calendars_that_are_over_are_told():
+    """No days of a pack that comes with Yicheng are all past, whatever the year."""
+    policy = parse(PACK["yaml"].replace("lateness: 10m", "lateness: 10m\ncalendars: {fair: [{from: 2019-06-12, until: 2019-06-18}, {from: 2023-08-16, until: 2023-08-20}]}", 1))
+    assert list(past_calendars(policy.pack, dt.date(2023, 8, 20))) == []
+    assert list(past_calendars(policy.pack, dt.date(2023, 8, 21))) == ["calendar fair: its last day was 2023-08-20; give the days of this year, or those of every_year"]
+    assert not [told for name in packs() for told in past_calendars(load_policy(name).pack, dt.date(2100, 1, 1))]
+    assert load_policy("yunnan-2018").calendars_at(at("2026-06-12T00:00")) == {"trade_fair"}
 
 
 def test_targets_have_a_value_a_date_and_a_source_and_plain_numbers_are_the_operators():

@@ -20,6 +20,7 @@ from deploy.report.atlas import PLACES, View, maps, outside
 from deploy.report.content import Published, gather, judged_files
 from deploy.report.draw import draw, read_inspectors
 from deploy.report.figures import Period
+from deploy.report.inspections import read_answers, read_draw
 from deploy.report.page import BROWSERS, as_html, as_pdf
 from deploy.report.tables import as_csv, tables, write_tables
 from deploy.report.words import WORDS, ZONE_KINDS, Writer, key_figure_lines
@@ -28,9 +29,11 @@ from streams.counts import FEATURES, outlet_row
 from streams.errors import BadInput, YichengError
 from streams.geo import haversine_m
 from streams.lifecycle import MAX_EVIDENCE
+from streams.policy.conditions import exempt_words, title_words
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy, packs
 from streams.policy.targets import status
+from streams.policy.wording import demand_words
 from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.files import load_registry
 from streams.registry.key_figures import TITLES
@@ -38,7 +41,8 @@ from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.vehicles.empty_run import Millimetres, driven_row
-from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
+from streams.wire.answers import Answer, record_of
+from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS, MARKS, in_language
 
 GOLDEN = ROOT / "tests" / "golden"
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -176,8 +180,30 @@ def test_the_fleet_is_told_month_by_month(policy):
     rows = [rates_of("150100", day, "*", 100) for day in ("2026-04-10", "2026-05-10", "2026-06-10")]
     of = {"kind": "vehicle", "vehicle_class": "truck"}
     records = [{**of, "id": "1", "energy": "fuel", "emission_standard": "V", "valid_until": "2026-05-30"}, {**of, "id": "2", "energy": "electric", "valid_from": "2026-05-01"}]
-    months = gather(policy, registry_of(policy, *records), Published(rows, []), DAY, DAY)["months"]
-    assert [(month["month"], month["nev_share"], month["emission_5"]) for month in months] == [("2026-04", 0.0, 1), ("2026-05", 1.0, None), ("2026-06", 1.0, None)]
+    records += [{**of, "id": "3", "energy": "electric", "valid_from": "2026-06-01", "emission_standard": "国六"}]
+    report = gather(policy, registry_of(policy, *records), Published(rows, []), DAY, DAY)
+    told = [(month["month"], month["nev_share"], month["emission_5"], month["emission_6"]) for month in report["months"]]
+    assert told == [("2026-04", 0.0, 1, 0), ("2026-05", 1.0, None, None), ("2026-06", 1.0, 0, 1)], "no standard on record: unknown, not none"
+    section = as_html(report, "zh").partition("排放标准逐月")[2].partition("</table>")[0]
+    assert "国五排放标准车辆" in section and "国三" not in section
+    assert re.findall(r"<td>([^<]*)</td>", section) == ["2026年4月", "1", "0", "2026年5月", "–", "–", "2026年6月", "0", "1"]
+    bare = gather(policy, registry_of(policy), Published(rows, []), DAY, DAY)
+    assert "排放标准逐月" not in as_html(bare, "zh")
+
+
+def test_what_a_rule_claims_of_its_zones_is_told_in_full():
+    """Also of rules that nobody has broken: what is asked, who is exempt and by which words, and in the legend of the map which rules a zone is for."""
+    policy = load_policy("yunnan-2018")
+    report = gather(policy, Registry(policy.timezone), Published([], []), DAY, DAY)
+    for language, lang in (("zh", 0), ("en", 1)):
+        page = text_of(as_html(report, language))
+        rules, legend = re.sub(r"\s+", " ", page), page.partition("km")[2]
+        for rule in policy.pack.rules:
+            if rule.zone_ids:
+                assert demand_words(rule, policy)[lang] in rules and exempt_words(rule)[lang] in rules and inside(rule.quote) in inside(rules), rule.id
+                assert f"{title_words(rule.rule)[lang]} · {rule.clause} · {MARKS[rule.basis][lang]}" in legend, rule.id
+    table = next(row for row in tables(report)["incidents"] if row["rule_id"] == "kunming-core")
+    assert table["zones"] == "kunming-core" and "给予通行便利" in table["exempt_zh"]
 
 
 def test_a_share_just_below_its_target_is_seen_below_it(policy):
@@ -192,7 +218,8 @@ def test_who_goes_on_after_the_documents_end_is_told_and_only_then(policy, tmp_p
 
     assert policy.pack.document.in_force.until == "2024-06-30" and policy.pack.continued
     after = page(date(2024, 7, 1))
-    assert policy.pack.continued.by in unescape(after) and policy.pack.continued.reason in unescape(after) and "2024年6月30日" in after.partition('id="continued"')[2]
+    assert all(in_language(text, "zh") in unescape(after) and text not in unescape(after) for text in (policy.pack.continued.by, policy.pack.continued.reason, policy.pack.document.source))
+    assert "2024年6月30日" in after.partition('id="continued"')[2]
     assert 'id="continued"' not in page(date(2024, 6, 30))
     report = gather(policy, Registry(policy.timezone), Published([], []), date(2024, 7, 1), date(2024, 7, 1))
     rows = {row["measure"]: row["value"] for row in csv.DictReader(io.StringIO(as_csv(report))) if row["section"] == "document"}
@@ -222,11 +249,12 @@ def test_figures_are_those_of_a_plain_recount(wulong, made):
     lapsed = [sum(driver[key] <= "2026-06-26" for driver in drivers) for key in ("trained_until", "insured_until")]
     assert made["drivers"]["drivers"] == len(drivers) and [made["drivers"][proof]["lapsed"] for proof in ("training", "insurance")] == lapsed
     assert sum(row["drivers"] for row in made["drivers"]["enterprises"]) == len(drivers) and sum(lapsed) > 0
-    silent = [data for data in incidents if data["rule"] in {"silent_vehicle", "interrupted_feed", "offline_camera"}]
-    city = made["interruptions"][0]
-    assert (city["enterprise_id"], city["unannounced"], city["announced"], city["share_announced"]) == ("*", len(silent), 0, 0.0)
-    assert city["unannounced_hours"] == pytest.approx(sum((data["closed_at_ms"] or data["opened_at_ms"]) - data["opened_at_ms"] for data in silent) / 3_600_000)
     page = text_of(as_html(made, "zh"))
+    for rule, heading in (("interrupted_feed", "企业数据中断"), ("silent_vehicle", "车辆停止上报位置")):
+        silent = [data for data in incidents if data["rule"] == rule]
+        (city,) = (row for row in made["interruptions"] if (row["rule"], row["enterprise_id"]) == (rule, "*"))
+        assert (city["unannounced"], city["announced"], city["share_announced"], heading in page) == (len(silent), 0, 0.0, True) and silent
+        assert city["unannounced_hours"] == pytest.approx(sum((data["closed_at_ms"] or data["opened_at_ms"]) - data["opened_at_ms"] for data in silent) / 3_600_000)
     for row in made["incidents"]:
         if row["incidents"]:
             assert row["clause_text"] in page and row["title_zh"] in page and all(name in page for name in row["responsible"])
@@ -287,16 +315,18 @@ def test_a_notice_announces_what_begins_after_it_was_filed(policy):
         {**notice, "id": "3", "subject": "enterprise/a", "filed_at": "2026-06-26T08:00:01+08:00"},
         {**notice, "id": "4", "subject": "enterprise/b", "from": "2026-06-25", "until": "2026-06-26T01:00:00+08:00"},
         {**notice, "id": "5", "subject": "enterprise/a", "from": "2026-06-27", "until": "2026-06-28"},
+        {**notice, "id": "6", "subject": "a"},  # of whom it is, nobody can tell
     )  # fmt: skip
     incidents = [incident("silent_vehicle", 1.5), incident("interrupted_feed", 30), incident("offline_camera", 1, closed=False), incident("speeding", 1)]
     report = gather(policy, registry, Published([], incidents), DAY, DAY)
-    rows = {row["enterprise_id"]: row for row in report["interruptions"]}
-    assert {key: rows["a"][key] for key in ("announced", "announced_hours", "late_notices", "unannounced", "unannounced_hours", "open")} == {
-        "announced": 2, "announced_hours": 4.0, "late_notices": 1, "unannounced": 3, "unannounced_hours": 25.5, "open": 1,
-    }  # fmt: skip
-    assert rows["a"]["share_announced"] == 0.4 and rows["a"]["by_kind"] == {"enterprise": 1, "vehicle": 1, "outlet": 1}
-    assert (rows["b"]["announced"], rows["b"]["announced_hours"], rows["b"]["share_announced"]) == (1, 1.0, 1.0)
-    assert (rows["*"]["announced"], rows["*"]["unannounced"]) == (3, 3)
+    keys = ("announced", "announced_hours", "late_notices", "unannounced", "unannounced_hours", "open", "share_announced")
+    assert {(row["rule"], row["enterprise_id"]): tuple(row[key] for key in keys) for row in report["interruptions"]} == {
+        ("interrupted_feed", "*"): (2, 3.0, 1, 1, 24.0, 0, 2 / 3), ("interrupted_feed", "a"): (1, 2.0, 1, 1, 24.0, 0, 0.5), ("interrupted_feed", "b"): (1, 1.0, 0, 0, 0.0, 0, 1.0),
+        ("silent_vehicle", "*"): (1, 2.0, 0, 1, 1.5, 0, 0.5), ("silent_vehicle", "a"): (1, 2.0, 0, 1, 1.5, 0, 0.5),
+        ("offline_camera", "*"): (0, 0.0, 0, 1, 0.0, 1, 0.0), ("offline_camera", "a"): (0, 0.0, 0, 1, 0.0, 1, 0.0),
+    }, "an interruption of data, a vehicle that is silent and a camera are three things"  # fmt: skip
+    told = {line["measure"] for line in csv.DictReader(io.StringIO(as_csv(report))) if line["section"] == "interruptions" and line["subject"] == "a"}
+    assert {"interrupted_feed_announced", "silent_vehicle_unannounced_hours", "offline_camera_open"} <= told
 
 
 def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_is_not(policy):
@@ -323,10 +353,11 @@ def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_i
 def quoted(report):
     """What a page takes over word for word: of the document, the pack and the registry."""
     document = report["document"]
-    yield from (document["title"], document["number"] or "", document["source"], report["policy"])
-    yield from (document["continued"] or {}).values()
+    yield from (document["title"], document["number"] or "", report["policy"])
     for row in (*report["incidents"], *report["kpis"]):
         yield from (row["clause"] or "", row.get("clause_text") or "", row.get("stands_in_for") or "", *row.get("responsible", ()))
+        yield from re.findall("原文：“([^”]*)”", row.get("exempt_zh", ""))
+        yield from re.findall("例如 ([A-Z0-9-]+)", row.get("demand_zh", ""))
         yield from (row.get("figure_clause") or "", inside(row.get("figure_quote") or ""))
     yield from (inside(words) for spoken in report["clauses"].values() for words in spoken)
     yield from (row["enterprise_id"] for row in report["enterprises"])
@@ -352,7 +383,7 @@ def test_each_language_stands_alone(wulong, made, policy):
 def test_every_wording_has_two_languages_and_a_use():
     sources = "".join((ROOT / "deploy" / "report" / name).read_text("utf-8") for name in ("page.html", "page.py", "plots.py", "atlas.py"))
     dynamic = {"met", "missed", "not_due", "undated", "no_target", "unknown", "primary_brands", "hub", "county", "township", "village", "pickup_point", "outlet", "unfiled_outlet"}
-    dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing"}
+    dynamic |= {"violation", "warning", "red", "black", "normal", "training", "insurance", "valid", "lapsed", "missing", "interrupted_feed", "silent_vehicle", "offline_camera"}
     unused = [key for key in WORDS if key not in dynamic and f"'{key}'" not in sources and f'"{key}"' not in sources]
     assert unused == []
     for words in (*WORDS.values(), *ZONE_KINDS.values(), *BASIS_WORDS.values(), *DUTY_WORDS.values(), FIGURES_WORDS, *TITLES.values()):
@@ -533,6 +564,35 @@ def test_every_drawn_vehicle_and_outlet_gets_an_inspector_whom_anybody_can_draw_
     assert read_inspectors(tmp_path / "names") == ["张三", "李四"]
 
 
+def test_what_came_of_a_draw_is_told_from_the_answers(policy, yicheng, tmp_path):
+    """双随机、一公开: the results come back through feedback."""
+    start = policy.days.bounds_ms("2026-06-26")[0]
+    registry = registry_of(policy, *({"kind": kind, "id": f"{kind}{n}"} for kind in ("vehicle", "outlet") for n in range(2)))
+    (tmp_path / "draw.json").write_text(json.dumps(draw(policy, registry, seed="s", count=2, on=DAY, inspectors=["张三"])), "utf-8")
+    of = {"city": "150100", "rule": "speeding", "rule_id": "r", "clause": "1", "severity": "warning", "state": "closed", "enterprise_id": None, "closed_at_ms": start + 9}
+    incidents = [{**of, "incident_id": name, "vehicle_id": "vehicle0", "opened_at_ms": start + n} for n, name in enumerate("abcd")]
+    incidents += [{**of, "incident_id": "before", "vehicle_id": "vehicle0", "opened_at_ms": start - 1}, {**of, "incident_id": "e", "vehicle_id": None, "outlet_id": "outlet1", "opened_at_ms": start}]
+    said = [("a", "acknowledged"), ("a", "fined"), ("b", "fined"), ("b", "objected"), ("b", "upheld"), ("c", "noted"), ("e", "acknowledged"), ("before", "fined")]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_bytes(b"".join(record_of(Answer(incident_id=name, action=action, time_ms=start + 100 + n)) + b"\n" for n, (name, action) in enumerate(said)))
+    found = Published([], incidents, read_answers(answers))
+    report = gather(policy, registry, found, date(2026, 6, 25), DAY, [read_draw(tmp_path / "draw.json", "150100")])
+    told = {row["id"]: tuple(row[key] for key in ("inspector", "incidents", "acknowledged", "fined", "dismissed", "unanswered")) for row in report["draws"]}
+    assert told == {"vehicle0": ("张三", 4, 0, 1, 1, 2), "vehicle1": ("张三", 0, 0, 0, 0, 0), "outlet0": ("张三", 0, 0, 0, 0, 0), "outlet1": ("张三", 1, 1, 0, 0, 0)}
+    assert report["response"]["answered"] == 4, "a note and an objection are no answers"
+    page = text_of(as_html(report, "zh"))
+    assert "双随机抽查结果" in page and "车辆 vehicle0" in page and "条款：二（五），原文：“全面推行‘双随机、一公开’监管”。" in page and len(tables(report)["draws"]) == 4
+    (tmp_path / "none").write_text("{}")
+    for path, city, says in ((tmp_path / "none", "150100", "is not what ./yicheng report draw --publish writes"), (tmp_path / "draw.json", "1", "is of 150100, and the report of 1"), (tmp_path / "x", "1", "No such file")):
+        with pytest.raises(BadInput, match=says):
+            read_draw(path, city)
+    answers.write_text("{}\n", "utf-8")
+    with pytest.raises(BadInput, match=f"--answers {answers}:1: "):
+        read_answers(answers)
+    done = yicheng.run("report", "--answers", answers, "--from", "2026-06-26", "--until", "2026-06-26")
+    assert done.returncode == 2 and "--answers goes with --judged DIR" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "says"), [(b"", "it holds no name"), (b"a\nb\na\n", ":3: a stands on line 1 already"), (b"\xff", "not UTF-8"), (None, "No such file")]
 )  # fmt: skip
@@ -554,6 +614,11 @@ def test_the_command_needs_nothing_but_the_folder_and_the_registry(yicheng, wulo
     draw_ = ("report", "draw", "--seed", "s", "--count", "3", "--on", "2026-06-26", "--registry", out / "registry.jsonl", "--policy", "wulong-2019")
     drawn = yicheng.run(*draw_, "--inspectors", tmp_path / "names", "--publish", tmp_path / "draw.json")
     assert drawn.returncode == 0 and json.loads(drawn.stdout) == json.loads((tmp_path / "draw.json").read_text())
+    incident = json.loads((out / "incidents.jsonl").read_text().splitlines()[0])
+    (tmp_path / "answers").write_bytes(record_of(Answer(incident_id=incident["incident_id"], action="fined", time_ms=incident["opened_at_ms"] + 60_000)))
+    done = yicheng.run("report", "--judged", out, "--registry", out / "registry.jsonl", "--format", "json", "--draw", tmp_path / "draw.json", "--answers", tmp_path / "answers")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["draws"]) == 6 and json.loads(done.stdout)["response"]["answered"] == 1
 
 
 def test_months_have_a_plot_once_there_are_two(policy):
