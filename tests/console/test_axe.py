@@ -34,9 +34,12 @@ def test_axe_finds_nothing_in_any_view(console, recorded_day, watch, launch, tmp
     page = seen.open(f"/?lang={locale[:2]}")
     page.wait_for_function(READY)
     for view, there in VIEWS.items():
+        page.wait_for_function(READY)  # the day begins anew meanwhile
         chosen = page.evaluate("(kind) => kind === 'incident' ? [...window.yicheng.state.incidents.keys()][0] : kind === 'vehicle' ? window.yicheng.fleet.rows[0][0] : null", view)
         page.evaluate("(hash) => { location.hash = hash; }", f"#{view}={chosen}" if chosen else view)
         page.wait_for_selector(there, state="visible")
+        if view == "vehicle":  # not the panel of the incident before
+            page.wait_for_function("(id) => document.querySelector('#panel h2').textContent === id", arg=chosen)
         found[view] = mistakes(page)
     for view, tab, there in TABS:
         page.evaluate("(hash) => { location.hash = hash; }", view)

@@ -102,7 +102,7 @@ def test_the_header_says_targets_and_forecasts_and_why_something_is_not_known(co
     page = watched.open("/?lang=en")
     page.wait_for_function(READY)
     assert page.text_content("#lag") == "–" and "a recorded day is replayed" in page.get_attribute("#lag span", "title")
-    assert page.text_content("#electronic small") == "target 90% *", "the day is over: there is nothing to forecast"
+    page.wait_for_function("() => document.querySelector('#electronic small')?.textContent === 'target 90% *'")  # the day is over: there is nothing to forecast
     assert page.locator("#lag").is_hidden(), "and nothing waits"
     assert page.evaluate("document.querySelector('#electronic small').offsetWidth") > 50, "it is to be seen"
     assert page.evaluate("document.querySelector('#figures').scrollWidth <= document.querySelector('#figures').clientWidth + 1")

@@ -58,7 +58,8 @@ def test_it_stays_in_an_incident_that_is_revised_and_answered(site, watch):
     page.focus("[data-action=acknowledged]")
     page.keyboard.press("Enter")
     page.wait_for_selector("#panel .answers .chip.acknowledged")
-    assert page.text_content(".outcome") == "Sent: Acknowledged" and page.evaluate(FOCUSED) == "acknowledged"
+    page.wait_for_function("() => document.querySelector('.outcome').textContent === 'Sent: Acknowledged'")
+    assert page.evaluate(FOCUSED) == "acknowledged"
     page.keyboard.press("Escape")
     assert page.evaluate(FOCUSED) == "i", "and goes back to the row that was looked at"
     watched.check()
@@ -95,6 +96,7 @@ def test_more_rows_begin_where_the_keyboard_is(site, watch):
 def test_zones_that_say_the_same_are_not_drawn_anew(site, watch):
     night_ms = T + 10 * 3_600_000
     site.city.enter_fixes([json.dumps({"event_id": "n", "event_time_ms": night_ms, "vehicle_id": "HH-1", "lon": 111.65, "lat": 40.81}).encode()], [night_ms])
+    site.city.tick()  # the zones of that hour are there before the page
     page = watch(site.url).open("/?lang=en")
     page.wait_for_function(LOADED)
     page.click("#tab-zones")

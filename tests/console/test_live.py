@@ -90,7 +90,7 @@ def test_from_a_fix_to_the_map_and_from_a_button_to_the_topic(site, console, wat
     assert wait_for("the vehicle to appear", lambda: page.evaluate(WHERE, vehicle["id"])) == [pytest.approx(west - 0.02), pytest.approx(north + 0.01), 0]
     city.fix(vehicle, noon - 60_000, west - 0.01, north + 0.01)
     wait_for("it to move", lambda: page.evaluate(WHERE, vehicle["id"])[0] == pytest.approx(west - 0.01))
-    assert page.evaluate("yicheng.map.layer.count") == 1 and page.text_content("#vehicle-count") == "1"
+    page.wait_for_function("() => yicheng.map.layer.count === 1 && document.querySelector('#vehicle-count').textContent === '1'")
 
     page.evaluate(SEEN)
     city.fix(vehicle, noon, center.x, center.y)

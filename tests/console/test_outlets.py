@@ -80,6 +80,7 @@ def test_facilities_and_lines_are_there_without_outlets_and_without_a_map(tmp_pa
         page.wait_for_selector("#outlets-table .empty")
         assert page.text_content("#outlets-table") == "The register has no outlets."
         page.click("#outlets-tab-facilities")
+        page.wait_for_function(f"{SHOWN} === 2")
         assert page.locator("#outlets-table tbody tr").count() == 2 and page.locator("#outlets-table button").count() == 0, "there is nowhere to go"
         watched.check()
     finally:
@@ -110,6 +111,7 @@ def test_what_a_role_may_not_is_not_offered(tmp_path, watch, name, offered):
     assert page.evaluate("document.activeElement.id") == ("policy-tab-draw" if offered["draw"] else "policy-tab-pack")
     page.goto(f"{site.url}/?lang=en#view=replay&v=HH-1")
     page.reload()
+    page.wait_for_selector("#me")  # what the role is comes by itself
     page.wait_for_selector("#replay-files a", state="attached")
     assert page.locator("#replay-files a").count() == 2 and page.locator("#replay-files a >> nth=0").is_visible() is offered["files"]
     site.stop()

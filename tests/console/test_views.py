@@ -191,7 +191,8 @@ def test_the_views_are_pages_with_addresses_in_both_languages(console, recorded_
     page = watched.open("/?lang=zh&theme=light#view=rates")
     page.wait_for_function(READY)
     page.wait_for_selector("#view table tbody tr.city")
-    assert "全市" in page.text_content("#view tr.city") and "%" in page.text_content("#view tr.city") and page.locator("main").is_hidden()
+    page.wait_for_function("() => ['全市', '%'].every((words) => document.querySelector('#view tr.city').textContent.includes(words))")
+    assert page.locator("main").is_hidden()
     assert page.get_attribute("[data-view=rates]", "aria-current") == "page"
     page.click("#lang")
     page.wait_for_function("() => document.querySelector('#view h2').textContent.startsWith('Rates of')")
