@@ -13,7 +13,7 @@ from contextlib import closing
 import orjson
 import pytest
 from conftest import get, wait_for, written_lines
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from receiver import serve
 
 from deploy.broker import free_port
@@ -137,7 +137,7 @@ def test_killed_before_anything_is_in_the_outbox(site):
 
 def lag(site):
     """Incidents that are not in the outbox yet, by the notifier's own page."""
-    pending = [line for line in get(f"{site.child.url}/metrics").splitlines() if line.startswith('courier_outbox_pending{sink="file"}')]
+    pending = [line for line in (get(f"{site.child.url}/metrics") or "").splitlines() if line.startswith('courier_outbox_pending{sink="file"}')]
     return float(pending[0].split()[-1]) if pending else 0
 
 
@@ -206,14 +206,22 @@ def all_lost(outbox):
         path.unlink()
 
 
+def all_is_settled(site):
+    """Whether Kafka keeps of each partition that all of it, up to its end, was delivered."""
+    with closing(KafkaConsumer(bootstrap_servers=site.kafka, group_id=f"{site.group}-notifier", enable_auto_commit=False)) as consumer:
+        partitions = [TopicPartition("courier.incidents.v1", number) for number in consumer.partitions_for_topic("courier.incidents.v1")]
+        places = {partition: consumer.committed(partition, metadata=True) for partition in partitions}
+        return all(places[partition] and places[partition].metadata == str(end) for partition, end in consumer.end_offsets(partitions).items() if end)
+
+
 @pytest.mark.parametrize("damage", [file_damaged, end_lost, all_lost])
 def test_a_damaged_outbox_loses_nothing_that_was_not_delivered(site, damage):
     """Kafka keeps the incidents, and beside its offset up to where all was delivered."""
     early = list(events(10))
     publish(site.kafka, early)
     site.wait_for(early)
-    wait_for("the place to be committed", lambda: site.counted(0) == 0, 30)
-    time.sleep(6)  # the place beside the offset is committed every five seconds
+    wait_for("the marks", lambda: site.counted(0) == 0, 30)
+    wait_for("the places beside the offsets to be committed", lambda: all_is_settled(site), 30)
     down = threading.Event()
     site.receiver.act = lambda name: 204 if down.is_set() else 503
     late = list(events(10, first=50))
@@ -234,6 +242,7 @@ def test_a_topic_made_anew_is_another_topic(site):
     given = list(events(5, revisions=1))
     publish(site.kafka, given)
     site.wait_for(given)
+    wait_for("the marks", lambda: site.counted(1) == 10, 30)
     site.kill()
     with closing(KafkaAdminClient(bootstrap_servers=site.kafka)) as admin:
         admin.delete_topics(["courier.incidents.v1"])
