@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import http.client
 import os
 import shutil
 import subprocess
@@ -258,7 +259,7 @@ def wait_for(what, condition, timeout_s=60.0):
 def get(url: str) -> str | None:
     """The page at a URL, None while nothing answers with 200."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.read().decode()
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, http.client.HTTPException):  # its process may end in the middle of an answer
         return None

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from as_published import black_lists, check_findings, events_of, low_days, newest, of_days, of_driving, silences, standing, taken_back
-from conftest import get, wait_for
+from conftest import get, wait_for, written_lines
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from make_day import SEED, VEHICLES
 from oracle import Oracle
@@ -102,11 +102,7 @@ class Pipeline:
         wait_for("all input to be judged and committed", Ending(self.bootstrap, "yicheng").reached, timeout_s)
         published = {json.loads(value)["id"] for _, value in read_topic(self.bootstrap, "courier.incidents.v1")}
 
-        def delivered():
-            lines = self.sink.read_bytes().splitlines() if self.sink.exists() else []
-            return {json.loads(line)["id"] for line in lines} >= published
-
-        wait_for("all incidents to reach the sink", delivered)
+        wait_for("all incidents to reach the sink", lambda: {json.loads(line)["id"] for line in written_lines(self.sink)} >= published)
 
     def send_rows(self, rows):
         """Send what ``in_order`` gave."""

@@ -38,14 +38,16 @@ class Receiver:
         self.port = self.server.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/hook"
         self.got, self.answer, self.tls, self.first = [], answer, tls, first
-        self.closing = threading.Event()
+        self.closing, self.threads = threading.Event(), []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
         with suppress(OSError):
             while True:
                 connection, _ = self.server.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                thread.start()
+                self.threads.append(thread)
 
     def _serve(self, connection):
         with suppress(OSError):  # TLS that fails is one
@@ -64,6 +66,8 @@ class Receiver:
         with suppress(OSError):
             self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
+        for thread in self.threads:  # which close their ends of connections
+            thread.join(5)
 
 
 def read_request(connection):

@@ -54,7 +54,7 @@ class Supervisor:
     def __init__(self, pipeline, front, program):
         self.pipeline, self.front, self.program = pipeline, front, program
         self.workers, self.restarts = [], 0
-        self._stopping = threading.Event()
+        self._stopping, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -65,15 +65,17 @@ class Supervisor:
 
     def _watch(self):
         while not self._stopping.wait(0.5):
-            for worker in [w for w in self.workers if w.poll() is not None]:
-                self.workers.remove(worker)
-                self.restarts += 1
-                self.start()
+            with self._lock:
+                for worker in [w for w in self.workers if w.poll() is not None]:
+                    self.restarts += 1
+                    self.start()  # first, so that there is always one to choose
+                    self.workers.remove(worker)
 
     def leave(self, worker):
         """A worker stops for good. It may be about to end by itself, suspended for too long before, or not have begun yet."""
-        if worker in self.workers:
-            self.workers.remove(worker)
+        with self._lock:
+            if worker in self.workers:
+                self.workers.remove(worker)
         worker.send_signal(signal.SIGTERM)
         worker.wait(40)
 
@@ -113,7 +115,7 @@ class History:
         while rest and not self.over.is_set():
             self.pipeline.send_rows(rest[:5])
             rest = rest[5:]
-            time.sleep(0.02)  # the pace
+            self.over.wait(0.1)  # the pace: slow enough to last until the last fault on a slow machine, too
         self.pipeline.send_rows(rest)
 
     def schedule(self):

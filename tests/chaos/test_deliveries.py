@@ -139,7 +139,7 @@ def test_killed_before_anything_is_in_the_outbox(site):
 
 def lag(site):
     """Incidents that are not in the outbox yet, by the notifier's own page."""
-    pending = [line for line in get(f"{site.child.url}/metrics").splitlines() if line.startswith('courier_outbox_pending{sink="file"}')]
+    pending = [line for line in (get(f"{site.child.url}/metrics") or "").splitlines() if line.startswith('courier_outbox_pending{sink="file"}')]
     return float(pending[0].split()[-1]) if pending else 0
 
 
@@ -251,6 +251,7 @@ def test_a_topic_made_anew_is_another_topic(site):
     given = list(events(5, revisions=1))
     publish(site.kafka, given)
     site.wait_for(given)
+    wait_for("the marks", lambda: site.counted(1) == 10, 30)
     site.kill()
     with closing(KafkaAdminClient(bootstrap_servers=site.kafka)) as admin:
         admin.delete_topics(["courier.incidents.v1"])

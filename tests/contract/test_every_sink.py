@@ -38,6 +38,7 @@ from consumers import sinks
 from consumers.message import Message
 from consumers.sinks import KINDS, _https, apprise, open_sink
 from consumers.sinks import file as file_module
+from deploy.broker import free_port
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 
 NAME = "duty-room"
@@ -370,11 +371,6 @@ CANNOT = {
 """Faults that cannot befall a kind of sink, and why."""
 ALL = [(kind, fault) for kind, faults in FAULTS.items() for fault in faults]
 ON_THE_WIRE = [(kind, fault) for kind, fault in ALL if fault not in {"wrong TLS", "slow DNS"}]
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

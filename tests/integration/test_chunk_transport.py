@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, wait_for
+from conftest import ROOT, wait_for, written_lines
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from deploy import leash
@@ -49,7 +49,7 @@ class Group:
     def handed(self, child):
         """Chunks by partition, in the order in which a worker got them: [(offsets, values)]."""
         found = defaultdict(list)
-        for line in (self.folder / f"{child}.jsonl").read_text().splitlines():
+        for line in written_lines(self.folder / f"{child}.jsonl"):
             partition, offsets, values = json.loads(line)
             found[partition].append((offsets, values))
         return found
@@ -94,14 +94,13 @@ def test_what_was_handed_over_but_not_judged_is_not_committed_and_comes_again_af
     group.send(3_000)
     group.start(up_to=450)
     wait_for("everything to be handed over", lambda: {p: len(o) for p, o in received(group, 0).items()} == dict.fromkeys(range(3), 1_000))
-    wait_for("the judged chunks to be committed", lambda: min(group.committed()) > 0)
-    durable = group.committed()
     judged = [max((offsets[-1] + 1 for offsets, _ in group.handed(0)[p] if offsets[-1] < 450), default=0) for p in range(3)]
-    assert durable == judged and max(durable) <= 450
+    wait_for("the judged chunks to be committed", lambda: group.committed() == judged)
+    assert min(judged) > 0 and max(judged) <= 450
     group.children[0].send_signal(signal.SIGKILL)
     group.start()
     wait_for("everything to be committed", lambda: group.committed() == group.ends(), 90)
-    assert received(group, 1) == {partition: list(range(durable[partition], 1_000)) for partition in range(3)}
+    assert received(group, 1) == {partition: list(range(judged[partition], 1_000)) for partition in range(3)}
 
 
 def test_members_that_come_and_go_leave_no_gap(group):
@@ -110,7 +109,7 @@ def test_members_that_come_and_go_leave_no_gap(group):
     wait_for("the first records", lambda: group.handed(0))
     group.start()
     group.send(2_000)
-    wait_for("the second member to get some", lambda: received(group, 1) or not group.send(300), 90)
+    wait_for("the second member to get some", lambda: received(group, 1) or group.send(300), 90)
     group.children[0].send_signal(signal.SIGTERM)
     assert group.children[0].wait(40) == 0
     group.send(2_000)

@@ -63,7 +63,7 @@ def test_kill_9_and_a_rebalance_change_nothing(pipeline, day, seed):
         pipeline.send_rows(rows[[0, *parts][step] : [*parts, len(rows)][step]])
 
     send(0)
-    wait_for("some fixes judged", lambda: "courier_fixes_total{" in (get(f"{worker.url}/metrics") or ""))
+    wait_for("some fixes judged", lambda: re.search(r'courier_fixes_total\{.*outcome="accepted"\} [1-9]', get(f"{worker.url}/metrics") or ""))
     time.sleep(rng.random())  # the moment of the crash is part of the seed, nothing waits for it
     worker.kill()
     second = pipeline.start("worker")

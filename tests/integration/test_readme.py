@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 
-from conftest import ROOT, get, wait_for
+from conftest import ROOT, get, wait_for, written_lines
 
 from deploy.broker import free_port
 
@@ -29,7 +29,7 @@ def test_running_the_parts_as_the_readme_says(checkout):
                 wait_for(f"{command} to be ready", lambda port=port: get(f"http://127.0.0.1:{port}/readyz"))
                 continue
             if command == "./yicheng kafka stop":
-                wait_for("incidents in the file", lambda: (checkout / "incidents.jsonl").stat().st_size > 0)
+                wait_for("incidents in the file", lambda: written_lines(checkout / "incidents.jsonl"))
                 for child in running:
                     child.send_signal(signal.SIGTERM)
                     assert child.wait(30) == 0

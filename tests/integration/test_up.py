@@ -118,8 +118,8 @@ def test_up_is_watched_by_prometheus_which_ends_with_it(embedded, yicheng, promt
     ask = lambda query: requests.get(f"{address}/api/v1/query", params={"query": query}, timeout=10).json()["data"]["result"]  # noqa: E731
     wait_for("all processes to be watched", lambda: {series["metric"]["job"] for series in ask("up == 1")} == {"yicheng-worker", "yicheng-notifier"})
     wait_for("fixes", lambda: ask("city:courier_fixes:rate5m > 0"))
-    firing = {alert["labels"]["alertname"] for alert in requests.get(f"{address}/api/v1/alerts", timeout=10).json()["data"]["alerts"] if alert["state"] == "firing"}
-    assert firing == {"DeadMansSwitch"}
+    firing = lambda: {alert["labels"]["alertname"] for alert in requests.get(f"{address}/api/v1/alerts", timeout=10).json()["data"]["alerts"] if alert["state"] == "firing"}  # noqa: E731
+    assert wait_for("the rules of alerts to be evaluated", firing) == {"DeadMansSwitch"}
     up.kill()
     up.wait()
     wait_for("Prometheus to be gone", lambda: get(f"{address}/-/ready") is None)

@@ -221,9 +221,9 @@ def test_a_jar_that_was_changed_since_it_was_fetched_is_not_run(tmp_path):
 
 def test_hashing_all_jars_takes_little_time():
     fetch_jars()
-    started = time.monotonic()
+    started = time.process_time()
     fetch_jars()
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 # --- modes ---

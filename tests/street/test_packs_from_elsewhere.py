@@ -59,11 +59,11 @@ def line_of(words):
     ],
 )  # fmt: skip
 def test_yaml_that_grows_nests_or_names_keys_strangely_is_one_line_at_once(text, message):
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(BadInput) as caught:
         parse(text)
     assert message in one_line(caught)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_registry_of_aliases_is_refused_too(tmp_path):
@@ -175,11 +175,11 @@ def test_what_is_no_small_regular_file_is_refused_at_once(tmp_path, what, kind):
         victim.symlink_to("/dev/zero")
     else:
         victim.write_bytes(b"# " + b"x" * 1_000_000 if kind == "too large" else b"\xff\xfe\x00")
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(BadInput) as caught:
         load_policy(str(path))
     assert any(words in one_line(caught) for words in ("not a regular file", "larger than 1 MB", "not UTF-8", "is not inside"))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 NOT_RE2 = [r"(?=HH)H+", r"(a)\1", "(?<=H)H", "HH-[0-9", "a{1001}", "((a{100}){100}){100}", "(?P<n>a", "*", r"\u4e00", "x" * 1_001, "(?:x{0,1000}){0,1000}", "\\"]
@@ -203,10 +203,10 @@ def test_a_pattern_that_re2_does_not_take_is_one_line_with_its_place(capfd, patt
 @pytest.mark.parametrize("pattern", ["(a+)+", "(a|a)*", "(a|aa)+", "(.*)*b?", "(a*)*c", "([a-z]+)*[0-9]", "^(a?){25}a{25}$", "(((a*)*)*)*d", "(?:a{0,99}){9}"])
 def test_a_pattern_that_would_backtrack_for_ever_is_harmless(pattern):
     """The standard library's engine needs hours for most of these."""
-    started = time.monotonic()
+    started = time.process_time()
     compile_pattern(pattern).fullmatch("a" * 128 + "!")
     compile_pattern(pattern).fullmatch("a" * 100_000 + "!")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_our_own_packs_and_patterns_still_match():
@@ -279,9 +279,9 @@ def test_a_key_of_zones_that_is_given_twice_is_refused_where_it_stands(first, ke
 
 def test_many_keys_of_zones_are_looked_through_at_once():
     text = PACK["geojson"].replace('"features"', f'"other": {json.dumps([{"a": 1, "b": 2}] * 40_000)}, "features"', 1)
-    started = time.monotonic()
+    started = time.process_time()
     assert parse_policy(FRAME + "zones: zones.geojson\n", "pack.yaml", lambda _: text).zone_kinds
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("written", ["2024-12-01", "20241201", "2024.12.1", "2024/12/1", "2024年12月1日"])

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
-from conftest import get, wait_for
+from conftest import get, wait_for, written_lines
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from receiver import Receiver, drips, header, says
@@ -543,6 +543,10 @@ def test_a_torn_csv_row_or_head_is_mended_and_a_whole_one_is_kept(tmp_path, leng
 # --- on Kafka ---
 
 
+def written(path):
+    return [orjson.loads(line)["id"] for line in written_lines(path)]
+
+
 def start(yicheng, kafka, **environment):
     from deploy.broker import free_port
 
@@ -563,9 +567,9 @@ def test_a_receiver_that_drips_delays_no_other_sink_and_rubbish_stops_none(kafka
     dripping, healthy = Receiver(drips(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n")), Receiver(says(204))
     settings = {"YICHENG_WEBHOOK_SECRET": SECRET, "YICHENG_SINK_FILE": str(tmp_path / "sink.jsonl")}
     child = start(yicheng, kafka, YICHENG_WEBHOOK_URL=dripping.url, **settings)
-    wait_for("the file to hold all", lambda: (tmp_path / "sink.jsonl").exists() and len(lines(tmp_path / "sink.jsonl")) == 20)
+    wait_for("the file to hold all", lambda: len(written(tmp_path / "sink.jsonl")) == 20)
     wait_for("the webhook's first try", lambda: dripping.got)
-    assert lines(tmp_path / "sink.jsonl") == [f"I{number}/1" for number in range(20)]
+    assert written(tmp_path / "sink.jsonl") == [f"I{number}/1" for number in range(20)]
     assert 'courier_notifications_total{outcome="unreadable",sink="file"} 60.0' in get(f"{child.url}/metrics")
     asked = time.monotonic()
     child.terminate()
@@ -594,13 +598,13 @@ def test_a_new_sink_gets_what_comes_from_then_on_and_without_an_outbox_it_goes_o
             before.commit({partition: OffsetAndMetadata(reached, "", -1)})
     settings = {"YICHENG_GROUP": group, "YICHENG_SINK_FILE": str(tmp_path / "sink.jsonl"), "YICHENG_STATE_DIR": str(tmp_path / "state")}
     child = start(yicheng, kafka, **settings)
-    wait_for("what the webhook had not had", lambda: lines(tmp_path / "sink.jsonl") == [f"I{number}/1" for number in range(4, 10)])
+    wait_for("what the webhook had not had", lambda: written(tmp_path / "sink.jsonl") == [f"I{number}/1" for number in range(4, 10)])
     child.terminate()
     child.wait(15)
     receiver = Receiver(says(204))
     start(yicheng, kafka, YICHENG_WEBHOOK_URL=receiver.url, YICHENG_WEBHOOK_SECRET=SECRET, **settings)
     publish(10)
     wait_for("the new sink", lambda: receiver.got)
-    wait_for("the file", lambda: lines(tmp_path / "sink.jsonl")[-1] == "I10/1")
-    assert [request.partition(b"webhook-id: ")[2].split(b"\r")[0] for request in receiver.got] == [b"I10/1"] and len(lines(tmp_path / "sink.jsonl")) == 7
+    wait_for("the file", lambda: written(tmp_path / "sink.jsonl")[-1] == "I10/1")
+    assert [request.partition(b"webhook-id: ")[2].split(b"\r")[0] for request in receiver.got] == [b"I10/1"] and len(written(tmp_path / "sink.jsonl")) == 7
     receiver.server.close()

@@ -169,7 +169,7 @@ def test_a_second_signal_ends_it_at_once_with_its_last_words(tmp_path, second):
     assert child.stdout.readline() == b"asked\n"
     time.sleep(0.5)  # sooner, it would be taken for the same signal sent twice
     child.send_signal(second)
-    assert child.wait(5) == 130 and child.stdout.read() == b"last words\n"
+    assert child.wait(10) == 130 and child.stdout.read() == b"last words\n"
 
 
 def test_a_signal_sent_twice_within_a_moment_is_one(tmp_path):
@@ -512,8 +512,8 @@ def test_up_stops_at_once_at_a_second_signal(no_cluster, yicheng):
     wait_for("it to begin to stop", lambda: "stopping" in up.log())
     time.sleep(0.3)  # sooner, it would be taken for the same signal sent twice
     up.send_signal(signal.SIGTERM)
-    assert up.wait(4) == 130
-    wait_for("everything to be gone", lambda: all(map(gone, pids)), 2)
+    assert up.wait(10) == 130
+    wait_for("everything to be gone", lambda: all(map(gone, pids)), 10)
 
 
 @pytest.mark.parametrize(("command", "number"), [(("up",), signal.SIGTERM), (("kafka", "start", "--port", "0"), signal.SIGINT)], ids=["up", "kafka start"])

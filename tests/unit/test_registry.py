@@ -340,6 +340,6 @@ def test_a_long_chain_of_notices_of_one_enterprise_costs_one_look_at_each():
     moment = dt.datetime(2026, 6, 26, 8, tzinfo=ZONE)
     ends = [(moment + dt.timedelta(minutes=10 * n)).isoformat() for n in range(length + 1)]
     known.add(decode_entry(json.dumps({"kind": "notice", "id": f"n{n}", "subject": "enterprise/e", "from": ends[n], "until": ends[n + 1], "filed_at": "2026-01-01"}).encode()) for n in reversed(range(length)))
-    started = time.monotonic()
+    started = time.process_time()
     found = {known.after_notices((f"vehicle/{n}", "enterprise/e"), EIGHT, EIGHT) for n in range(200)}
-    assert found == {EIGHT + 10 * length * MINUTE} and time.monotonic() - started < 30
+    assert found == {EIGHT + 10 * length * MINUTE} and time.process_time() - started < 30

@@ -316,9 +316,9 @@ def test_settings_alone_are_the_simplest_routing(folder):
 
 def test_a_hundred_routes_are_read_in_a_moment(folder):
     many = "".join(f"- {{name: r{number}, match: {{zone: [z{number}, y{number}], rule: speeding, enterprise: e{number % 7}, severity: warning}}, to: duty}}\n" for number in range(100))
-    began_s = time.monotonic()
+    began_s = time.process_time()
     assert len(load_routing(write(folder, GOOD.replace("- name: rest\n", many + "- name: rest\n"))).routes) == 102
-    assert time.monotonic() - began_s < 10
+    assert time.process_time() - began_s < 10
 
 
 FIELD_VALUES = {"severity": ("violation", "warning"), "synthetic": ("true", "false"), "zone": ("z1", "z2"), "responsible": ("p", "q")}
