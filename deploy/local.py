@@ -13,11 +13,12 @@ from typing import IO
 
 from deploy import published
 from deploy.admin import publish_policy, publish_registry, read_topic, unreachable
-from deploy.broker import EmbeddedKafka, answers, free_port
+from deploy.broker import EmbeddedKafka, answers
 from deploy.browser import open_soon
 from deploy.children import python_environment
 from deploy.ending import Ending, committed_to, ends
 from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
+from deploy.ports import free_port
 from deploy.progress import Progress
 from deploy.report.page import write_report
 from deploy.screen import Screen, plain_console
@@ -172,8 +173,7 @@ class Local:
         first = self.settings.metrics_port or metrics.WORKER_PORT
         for number in range(self.plan.workers):
             self.workers.append(self._process(f"worker-{number + 1}", ["worker"], first + 10 * number))
-        sink = str(self.progress.sink)
-        self.notifier = self._process("notifier", ["notifier"], first + metrics.NOTIFIER_PORT - metrics.WORKER_PORT, YICHENG_SINK_FILE=sink)
+        self.notifier = self._process("notifier", ["notifier"], first + metrics.NOTIFIER_PORT - metrics.WORKER_PORT, YICHENG_SINK_FILE=str(self.progress.sink))
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         with self.console.status("starting the worker and the notifier … / 正在启动 …"):
             for worker in self.workers:

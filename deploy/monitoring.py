@@ -14,8 +14,8 @@ import requests
 import yaml
 
 from deploy import leash
-from deploy.broker import free_port
 from deploy.debian import command_for
+from deploy.ports import free_port
 from deploy.supervisor import ANSWERS_WITHIN_S, HTTP, kill
 from deploy.waiting import until
 from streams.errors import Unavailable

@@ -13,8 +13,8 @@ import msgspec
 import requests
 
 from deploy import leash
-from deploy.broker import free_port
 from deploy.children import python_command
+from deploy.ports import free_port
 from streams.errors import BadInput, LostState, YichengError
 
 MOST_RESTARTS = 5

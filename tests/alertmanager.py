@@ -8,8 +8,8 @@ import pytest
 from conftest import get, wait_for
 
 from deploy import leash
-from deploy.broker import free_port
 from deploy.debian import command_for
+from deploy.ports import free_port
 
 
 @contextmanager

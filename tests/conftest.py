@@ -23,7 +23,7 @@ BROKER = pytest.StashKey()
 SLOWLY = "YICHENG_SLOWLY"
 """Is set where what takes long and is one more of its kind is run, too; histories and examples are more then."""
 
-from deploy import broker  # noqa: E402 - found by the path above
+from deploy.ports import free_port  # noqa: E402 - found by the path above
 
 PLAIN = [
     structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, structlog.processors.StackInfoRenderer(),
@@ -42,8 +42,6 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "long: only with --long")
     if config.getoption("--slow") or config.getoption("--long") or os.environ.get("CI"):
         os.environ[SLOWLY] = "1"
-    if hasattr(config, "workerinput"):  # of several processes no two take the same port between them
-        broker.PORTS = broker.PORTS[int(config.workerinput["workerid"].removeprefix("gw")) :: config.workerinput["workercount"]]
 
 
 LONGEST = (
@@ -186,13 +184,13 @@ class Command:
         self.home = home
         self.environment = {
             **os.environ, "YICHENG_STATE_DIR": str(home), "YICHENG_REHEARSAL": "1", "COLUMNS": "200", "PYTHONPATH": str(ROOT),
-            "YICHENG_METRICS_PORT": str(broker.free_port()),
+            "YICHENG_METRICS_PORT": str(free_port()),
         }  # fmt: skip
         self.children: list[subprocess.Popen] = []
 
     def command(self, *arguments, program=("-m", "deploy.cli")) -> list[str]:
         """An ``up`` gets ports of its own, since others may run beside it, and Prometheus and the console where a test asks for them."""
-        own = ["--kafka-port", broker.free_port()] if arguments[0] == "up" and "--kafka-port" not in arguments else []
+        own = ["--kafka-port", free_port()] if arguments[0] == "up" and "--kafka-port" not in arguments else []
         own += ["--no-monitoring"] if arguments[0] == "up" and "--monitoring" not in arguments else []
         own += ["--no-console"] if arguments[0] == "up" and "--console" not in arguments else []
         return [sys.executable, *program, *map(str, (*arguments, *own))]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy import leash
-from deploy.broker import free_port
 from deploy.children import python_command, python_environment
+from deploy.ports import free_port
 
 VEHICLES, VIEWERS, SECONDS, INCIDENTS = 10_000, 20, 30, 200_000
 CHROMIUM = Path("/usr/bin/chromium")

@@ -21,7 +21,8 @@ from bench_pipeline import PEERS, ROOT, install_peers
 
 from deploy import leash
 from deploy.admin import publish_policy, publish_registry
-from deploy.broker import EmbeddedKafka, free_port
+from deploy.broker import EmbeddedKafka
+from deploy.ports import free_port
 from deploy.topic_admin import create_topics
 from streams.policy.policy import Policy
 from streams.wire.topics import GPS, INCIDENTS

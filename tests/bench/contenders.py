@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 from bench_judge import CHUNK_RECORDS, city, fleet
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.clock import BEGINNING_MS
 from streams.policy.policy import Policies
 from streams.runtime.fix_stage import FixStage

@@ -17,7 +17,8 @@ from kafka import KafkaConsumer, TopicPartition
 from make_day import END_MS, FAULTS
 from pipeline import Pipeline, in_order, recorded_day
 
-from deploy.broker import EmbeddedKafka, free_port
+from deploy.broker import EmbeddedKafka
+from deploy.ports import free_port
 from deploy.topic_admin import create_topics, delete_topics
 from producers.faults import Faults, inject
 from producers.parcels import parcels

@@ -18,7 +18,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from receiver import serve
 
 from consumers.owed import owed_in
-from deploy.broker import free_port
+from deploy.ports import free_port
 from deploy.topic_admin import create_topics
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

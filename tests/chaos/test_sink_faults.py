@@ -14,7 +14,7 @@ from chaos.test_deliveries import SECRET, events, publish
 from conftest import get, wait_for, written_lines
 from receiver import Receiver
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 TAKEN = b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n"
 BAD = ("tls", "dns", "hangs", "drips")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, wait_for
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless", "--no-sandbox", "--enable-unsafe-swiftshader"]

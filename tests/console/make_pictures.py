@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
 
 from console.conftest import ARGUMENTS, CHROMIUM, SIZES, day_of  # noqa: E402 - found by the path above
-from deploy.broker import free_port  # noqa: E402
+from deploy.ports import free_port  # noqa: E402
 
 IMAGES = ROOT / "deploy" / "images"
 LARGEST_BYTES = 300_000

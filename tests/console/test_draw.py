@@ -17,7 +17,7 @@ from consumers.console.fixes import read_fixes
 from consumers.console.inside import MOST_LISTED, Snapshot, snapshot_of_fixes, snapshot_of_fleet, who_is_inside
 from consumers.console.past_fixes import read_past
 from consumers.console.positions import SILENT_MS, Fleet
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.errors import BadInput
 from streams.policy.reader import PACKS, load_policy

@@ -7,7 +7,7 @@ import requests
 from conftest import get, wait_for
 
 from console.console_site import Site, filled, users_file
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams import metrics
 from streams.wire.topics import REGISTRY
 

@@ -12,7 +12,7 @@ import pytest
 
 from console.console_site import PLATE, Site, filled
 from consumers.console.oidc import WITHIN_S, check_oidc
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.errors import BadInput
 from streams.settings import Settings
 

@@ -20,7 +20,7 @@ from consumers.console.access import ACCESS, Access, log_in_first
 from consumers.console.city import City
 from consumers.console.replay import Hour, Point, Way
 from consumers.console.replay_pages import AT_ONCE, MOST_WAITING, ReplayPages
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.clock import HOUR_MS, MINUTE_MS, now_ms
 from streams.errors import Unavailable
 from streams.settings import Settings

@@ -10,7 +10,7 @@ from console.console_site import PLATE, Site, T, filled, incident, users_file
 from consumers.console.city import City
 from consumers.console.feed import KafkaFeed
 from consumers.console.past_incidents import each_past_incident, find_incident
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.clock import DAY_MS, now_ms
 from streams.errors import Unavailable
 from streams.settings import Settings

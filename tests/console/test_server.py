@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from conftest import wait_for
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 
 def ask(url, body=None, **headers):

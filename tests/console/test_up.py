@@ -7,7 +7,7 @@ import signal
 
 from conftest import get, wait_for
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 
 def test_up_has_a_live_map_of_its_traffic(monkeypatch, yicheng, watch):

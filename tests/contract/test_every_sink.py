@@ -38,7 +38,7 @@ from consumers import sinks
 from consumers.message import Message
 from consumers.sinks import KINDS, _https, apprise, open_sink
 from consumers.sinks import file as file_module
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 
 NAME = "duty-room"

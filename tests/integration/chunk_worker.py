@@ -11,7 +11,7 @@ from pathlib import Path
 import faust
 from yarl import URL
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.runtime.patches import read_by_structs
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 

@@ -15,7 +15,7 @@ from consumers.answer_topic import AnswerTopic
 from consumers.answers import AnswersReader
 from consumers.audit import Audit
 from deploy.admin import read_records
-from deploy.broker import free_port
+from deploy.ports import free_port
 from deploy.topic_admin import create_topics, delete_topics
 from streams.errors import Unavailable
 from streams.process.pages import PageServer

@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 from pipeline import records_of
 
 from deploy.admin import publish_policy, publish_registry
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.policy.reader import parse_policy
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry

@@ -7,7 +7,7 @@ from kafka import KafkaProducer
 from receiver import serve
 from standardwebhooks.webhooks import Webhook
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -7,7 +7,7 @@ import subprocess
 
 from conftest import ROOT, get, wait_for, written_lines
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 
 def commands(heading):

@@ -10,7 +10,7 @@ from conftest import get, wait_for
 from kafka import KafkaProducer
 from receiver import Receiver, says, serve
 
-from deploy.broker import free_port
+from deploy.ports import free_port
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY = "k" * 40

@@ -12,8 +12,9 @@ from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUps
 from kafka.errors import TopicAuthorizationFailedError
 
 from deploy.admin import unreachable
-from deploy.broker import EmbeddedKafka, free_port
+from deploy.broker import EmbeddedKafka
 from deploy.kafka_roles import PREFIX, ROLES
+from deploy.ports import free_port
 from streams.errors import BadInput
 from streams.process.kafka_login import log_in, options_of
 from streams.settings import Settings

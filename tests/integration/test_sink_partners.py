@@ -25,7 +25,7 @@ from consumers.message import Message
 from consumers.routes import simple_routing
 from consumers.sinks import open_sink
 from consumers.sinks.webhook import public_key
-from deploy.broker import free_port
+from deploy.ports import free_port
 from streams.errors import NotTaken, Unavailable
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -7,9 +7,9 @@ import pytest
 import requests
 from conftest import ROOT, wait_for
 
-from deploy.broker import free_port
 from deploy.debian import command_for
 from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
+from deploy.ports import free_port
 from monitoring.queries import panels, replaced
 from streams import metrics
 

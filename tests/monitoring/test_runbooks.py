@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT, Command, get, wait_for
 
 from deploy import leash
-from deploy.broker import free_port
+from deploy.ports import free_port
 from monitoring.test_rules import ALERTS, FOLDER, NAMES, WELL_KNOWN, selectors, series
 from streams.metrics import NOTIFIER_PORT, WORKER_PORT
 

@@ -17,8 +17,8 @@ from conftest import get, wait_for
 from pipeline import records_of
 
 from deploy import published
-from deploy.broker import free_port
 from deploy.ending import Ending, committed_to, ends
+from deploy.ports import free_port
 from deploy.verdict import compare, how_alarms_stood, latest_incidents, read_produced
 from streams.clock import DAY_MS
 from streams.policy.reader import load_policy, packs

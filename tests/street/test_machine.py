@@ -254,7 +254,8 @@ def test_what_judge_and_the_registry_write_is_for_its_user_alone(yicheng, tmp_pa
 
 def test_the_folder_of_a_broker_is_for_its_user_alone(yicheng, tmp_path):
     """The broker's data hold everything that was sent; its logs and its process file are no business of others either."""
-    from deploy.broker import answers, free_port
+    from deploy.broker import answers
+    from deploy.ports import free_port
 
     fetch_jars()
     environment = {**yicheng.environment, "YICHENG_STATE_DIR": str(tmp_path / "state"), "YICHENG_CACHE": str(CACHE)}

@@ -548,7 +548,7 @@ def written(path):
 
 
 def start(yicheng, kafka, **environment):
-    from deploy.broker import free_port
+    from deploy.ports import free_port
 
     port = free_port()
     child = yicheng.start("notifier", YICHENG_KAFKA_BOOTSTRAP=kafka, YICHENG_METRICS_PORT=str(port), **environment)

@@ -17,7 +17,8 @@ from kafka import KafkaProducer
 
 from deploy import leash
 from deploy.admin import publish_policy, publish_registry
-from deploy.broker import EmbeddedKafka, free_port
+from deploy.broker import EmbeddedKafka
+from deploy.ports import free_port
 from deploy.topic_admin import create_topics
 from producers.traffic import write_sample_registry
 from streams.policy.reader import load_policy

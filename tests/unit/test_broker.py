@@ -12,7 +12,9 @@ import pytest
 from conftest import ROOT, wait_for
 
 from deploy import broker as broker_module
-from deploy.broker import CACHE, EmbeddedKafka, answers, bundled_java, fetch_jars, find_java, free_port, java_version
+from deploy import ports
+from deploy.broker import CACHE, EmbeddedKafka, answers, bundled_java, fetch_jars, find_java, java_version
+from deploy.ports import free_port
 from streams.errors import Unavailable
 
 
@@ -65,13 +67,13 @@ def test_the_wanted_port_is_given_where_it_is_free():
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are held as long as a process lives")
 def test_a_port_that_was_chosen_and_is_not_used_yet_is_given_to_nobody_else(monkeypatch):
     few = range(31_900, 31_920)
-    monkeypatch.setattr(broker_module, "PORTS", few)
+    monkeypatch.setattr(ports, "PORTS", few)
     chosen = []
     with suppress(Unavailable):
         while len(chosen) <= len(few):
             chosen.append(free_port())
     assert len(set(chosen)) == len(chosen) > 0
-    another = f"from deploy import broker; broker.PORTS = range({few.start}, {few.stop}); broker.free_port()"
+    another = f"from deploy import ports; ports.PORTS = range({few.start}, {few.stop}); ports.free_port()"
     assert "no free port" in subprocess.run([sys.executable, "-c", another], cwd=ROOT, capture_output=True, text=True, check=False).stderr
     assert free_port(chosen[0]) == chosen[0], "who chose it may use it"
 
