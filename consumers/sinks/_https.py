@@ -72,6 +72,8 @@ class HttpsClient:
             cause = f"took longer than {TIMEOUT_S:.0f} s"
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             cause = f"does not answer: its certificate is not trusted or there is no TLS ({type(error).__name__}); ca_file may name its authority"
+        except aiohttp.ClientResponseError:
+            cause = "answered what is not HTTP, such as a 204 with a body"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             inside = isinstance(getattr(error, "os_error", None), NotPublic)
             cause = "does not answer: its name stands for addresses that are not public" if inside else f"does not answer: {type(error).__name__}"

@@ -75,6 +75,12 @@ def test_a_receiver_that_does_not_begin_to_answer_has_a_limit_of_its_own(monkeyp
         sink.deliver(some("I/1"))
 
 
+def test_an_answer_that_is_not_http_is_called_so():
+    """Whether the message was taken nobody knows: it is sent again, under its id."""
+    with sink_at(lambda connection, request: connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\nok")) as (sink, _), pytest.raises(Unavailable, match="answered what is not HTTP, such as a 204 with a body"):
+        sink.deliver(some("I/1"))
+
+
 @pytest.mark.parametrize(
     "answer",
     [lambda connection, request: time.sleep(5), drips(b"", b"H"), drips(b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"), drips(b"HTTP/1.1 200 OK\r\na: ", b"b"), drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n")],
