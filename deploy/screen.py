@@ -13,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.progress import Progress
+from streams.policy.pack import Target
 from streams.policy.policy import Policy
 from streams.words.shares import percent, target_percent
 from streams.words.shown import shown
+from streams.words.terms import SCOPES
 
 LINE_EVERY_S = 5.0
 REDRAWN_HZ = 4
@@ -25,6 +27,13 @@ TARGETS = {"electronic waybill 电子运单": "electronic_waybill", "green packa
 def plain_console(**options: Any) -> Console:
     """A console on which no text of data is markup."""
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def _aim(target: Target | None) -> str:
+    """A target, and whom it is about where that is not everybody."""
+    if target is None or target.scope is None:
+        return target_percent(target.value if target else None)
+    return f"{target_percent(target.value)} {SCOPES[target.scope].zh} {SCOPES[target.scope].en}"
 
 
 class Screen:
@@ -78,10 +87,11 @@ class Screen:
     def _rate_table(self) -> Table:
         table = Table("rate 比率", "today 当日", "target 目标", title="parcels 快件", title_justify="left")
         for label, measure in TARGETS.items():
-            target = self.policy.pack.target_of(measure)
-            value = self.progress.reading.ratios.get(measure)
-            style = "" if value is None or target is None else "green" if value >= target else "red"
-            table.add_row(label, "–" if value is None else Text(percent(value, target), style=style), target_percent(target))
+            target, value = self.policy.pack.targets.get(measure), self.progress.reading.ratios.get(measure)
+            said, style = "–" if value is None else percent(value, target.value if target else None), ""
+            if target and value is not None and target.scope is None:  # the rate is the whole city's
+                style = "green" if value >= target.value else "red"
+            table.add_row(label, Text(said, style=style), _aim(target))
         return table
 
     def newest_incidents(self) -> Group:

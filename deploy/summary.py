@@ -49,7 +49,7 @@ def _judged(policy: Policy, progress: Progress) -> Iterator[tuple[str, str]]:
     for label, measure in TARGETS.items():
         if measure in reading.ratios:
             target = policy.pack.targets.get(measure)
-            said = f" ({target_label(measure, target.value, target.clause, target.by)})" if target else ""
+            said = f" ({target_label(measure, target.value, target.clause, target.by, target.scope)})" if target else ""
             yield label, percent(reading.ratios[measure], target.value if target else None) + said
 
 

@@ -15,7 +15,7 @@ from streams.policy.wording import source_words
 from streams.registry.key_figures import TITLES
 from streams.words.basis import Words
 from streams.words.shares import figure, target_percent
-from streams.words.terms import is_chinese
+from streams.words.terms import SCOPES, is_chinese
 
 Language = Literal["zh", "en", "both"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -199,19 +199,20 @@ def key_figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         if row["target"] is not None and row["value"] is not None:
             zh, en = TITLES.get(row["measure"], (row["measure"], row["measure"]))
             value, standing = figure(row["value"], share=is_a_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
-            said = target_label(row["measure"], row["target"], row["clause"], row["by"])
+            said = target_label(row["measure"], row["target"], row["clause"], row["by"], row["scope"])
             yield f"{zh} {en}: {value} ({said}): {standing.zh} {standing.en}"
 
 
-def target_label(measure: str, target: float, clause: str | None, by: str | None) -> str:
-    """A target in both languages, with its clause (None: it is the operator's) and date.
+def target_label(measure: str, target: float, clause: str | None, by: str | None, scope: str | None) -> str:
+    """A target in both languages, with its clause (None: it is the operator's), its date and whom it is about (None: all).
 
-    >>> target_label("locker_cells", 130000, "四（十二）", "2019-12-31")
-    'target 目标 130,000, 四（十二）, 2019-12-31'
+    >>> target_label("locker_cells", 130000, "四（十二）", "2019-12-31", None), target_label("electronic_waybill", 0.9, "三（十）", None, "primary_brands")
+    ('target 目标 130,000, 四（十二）, 2019-12-31', 'target 目标 90%, 三（十）, primary brands 主要品牌快递企业')
     """
     value = target_percent(target) if is_a_share(measure) else figure(target, share=False)
     whose = clause or f"{OPERATORS.en} {OPERATORS.zh}"
-    return f"target 目标 {value}, {whose}" + (f", {by}" if by else "")
+    whom = f"{SCOPES[scope].en} {SCOPES[scope].zh}" if scope else None
+    return "target 目标 " + ", ".join(filter(None, (value, whose, by, whom)))
 
 
 def own_language(environment: Mapping[str, str] = os.environ) -> Language:
