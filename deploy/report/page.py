@@ -19,7 +19,7 @@ from deploy.report import atlas, plots
 from deploy.report.content import EMISSIONS, gather, published_now
 from deploy.report.enterprises import DRIVER_RULES, SILENCES
 from deploy.report.figures import SCANNED, Period, change_text, is_a_share, whole_period
-from deploy.report.words import WORDS, Language, Writer, own_language
+from deploy.report.words import WORDS, Language, Writer, in_use_words, own_language
 from streams.errors import YichengError
 from streams.policy.conditions import NOTHING, title_words
 from streams.policy.policy import Policy
@@ -51,6 +51,7 @@ def _filters(t: Writer) -> dict[str, Callable[..., Any]]:
     return {
         "percent": percent, "is_share": is_a_share, "count": lambda value: "–" if value is None else f"{value:,}",
         "hours": lambda value: "–" if value is None else f"{value:,.1f}",
+        "in_use_words": in_use_words,
         "figure": lambda value, measure, target=None: figure(value, share=is_a_share(measure), target=target),
         "target": lambda target, measure: target_percent(target) if is_a_share(measure) else figure(target, share=False),
         "change": lambda value, measure: change_text(value, share=is_a_share(measure), points=WORDS["points"].zh if t.language == "zh" else WORDS["points"].en),

@@ -200,7 +200,13 @@ def key_figure_lines(summary: Mapping[str, Any]) -> Iterator[str]:
             zh, en = TITLES.get(row["measure"], (row["measure"], row["measure"]))
             value, standing = figure(row["value"], share=is_a_share(row["measure"]), target=row["target"]), WORDS[row["status"]]
             said = target_label(row["measure"], row["target"], row["clause"], row["by"], row["scope"])
-            yield f"{zh} {en}: {value} ({said}): {standing.zh} {standing.en}"
+            used = [] if row["active"] is None else [words.format(number=figure(round(row["active"], 1), share=False)) for words in WORDS[in_use_words(row["measure"])]]
+            yield f"{zh} {en}: {', '.join((value, *used))} ({said}): {standing.zh} {standing.en}"
+
+
+def in_use_words(measure: str) -> str:
+    """The words for how many of what a measure counts are in use."""
+    return "run_daily" if measure == "delivery_lines" else "in_use"
 
 
 def target_label(measure: str, target: float, clause: str | None, by: str | None, scope: str | None) -> str:

@@ -268,8 +268,12 @@ def test_judge_says_the_key_figures_with_whose_targets_they_are(wulong, made):
     said = summary["key_figures"]
     assert summary["transit"] == made["transit"] and [row["unannounced"] for row in summary["interruptions"]] == [row["unannounced"] for row in made["interruptions"]]
     assert [(row["measure"], row["value"], row["status"]) for row in said] == [(kpi["measure"], kpi["value"], kpi["status"]) for kpi in made["kpis"]]
-    lines = list(key_figure_lines({"document": None, "key_figures": [{**said[0], "measure": "locker_cells", "value": 7, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}]}))
-    assert lines == ["智能快件箱格口 smart-locker cells: 7 (target 目标 9, 四（十二）, 2019-12-31): 未达标 missed"]
+    missed = {**said[0], "measure": "locker_cells", "value": 7, "active": None, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}
+    lines = list(key_figure_lines({"document": None, "key_figures": [missed, {**missed, "measure": "hubs", "active": 2}]}))
+    assert lines == [
+        "智能快件箱格口 smart-locker cells: 7 (target 目标 9, 四（十二）, 2019-12-31): 未达标 missed",
+        "一级物流枢纽（配送中心） hubs: 7, 近30天有扫描 2, 2 scanned at within 30 days (target 目标 9, 四（十二）, 2019-12-31): 未达标 missed",
+    ]
     assert sum("the operator's target, not the document's 运营方的目标，不是文件所定" in line for line in key_figure_lines({"document": None, "key_figures": said})) == sum(row["source"] == "operator" and row["value"] is not None for row in said)
 
 
