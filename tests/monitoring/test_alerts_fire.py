@@ -8,7 +8,7 @@ import json
 import shutil
 import signal
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 import yaml
@@ -19,6 +19,7 @@ from consumers.dispatch import OFF_AFTER_S
 from deploy.debian import command_for
 from deploy.monitoring import RULES
 from deploy.topic_admin import create_topics
+from deploy.waiting import until
 from monitoring.queries import run
 from monitoring.watched_site import Site, Traffic, sooner
 
@@ -181,10 +182,14 @@ def test_made_up_vehicles_in_crowds(site, ordinary):
 
 @pytest.mark.long
 def test_more_than_can_be_judged(site, ordinary):
-    """Workers that take one record at a time, and more records than that."""
+    """Workers that take one record at a time, and more records than that: as many as this machine does not judge, and no more than leaves them time to be scraped."""
     site.start_again("worker-1", "worker-2", YICHENG_CHUNK_RECORDS="1")
     try:
-        with Traffic(400, *[lambda: site.fix(f"MADE-UP-{site.sent}")] * 3):  # more than they can judge, and no more than leaves them time to be scraped
+        with ExitStack() as crowds:
+            for _ in range(8):
+                crowds.enter_context(Traffic(400, *[lambda: site.fix(f"MADE-UP-{site.sent}")] * 3))
+                if until(lambda: bool(site.query("sum(deriv(topic:courier_consumer_lag:sum[10s])) > 100")), within_s=15, every_s=1):
+                    break
             site.until_firing("LagGrows", "TimeStandsStill", timeout_s=180)
     finally:
         site.start_again("worker-1", "worker-2")
