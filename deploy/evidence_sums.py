@@ -13,7 +13,8 @@ from streams.counts import CITY_WIDE
 from streams.errors import BadInput
 from streams.policy.policy import Policy
 from streams.rules import RULES
-from streams.wire.decode import HEARTBEATS, SCANS, Malformed
+from streams.wire.decode import HEARTBEATS, SCANS, Malformed, Reader
+from streams.wire.events import Heartbeat, Scan
 from streams.wire.topics import CREDIT, HEARTBEAT, INCIDENTS, RATES, SCAN
 from streams.words.basis import Words
 
@@ -28,6 +29,7 @@ WORDS = {
                   "Judged from what was driven of a delivery line on a day. The incident names no fix, so this file has no input records."),
 }  # fmt: skip
 """What stands in the file, by what a rule judges."""
+_READERS: dict[str, Reader[Heartbeat] | Reader[Scan]] = {HEARTBEAT.name: HEARTBEATS, SCAN.name: SCANS}
 NONE_LEFT = Words("相应记录在Kafka中已过保存期。", "Kafka holds none of these records any more.")
 
 
@@ -93,27 +95,17 @@ def _signs(bootstrap: str, data: dict[str, Any]) -> list[Any]:
     name = str(data[f"{kind}_id"])
     moments = [data["opened_at_ms"], *([data["closed_at_ms"]] if data.get("closed_at_ms") else [])]
 
-    def beat(record: Any) -> str | None:
-        if name.encode() not in (record.value or b""):
-            return None
+    def is_sign(record: Any) -> str | None:
         try:
-            sign = HEARTBEATS.read_one(record.value)
+            sign: Heartbeat | Scan = _READERS[record.topic].read_one(record.value or b"")
         except Malformed:
             return None
-        return "sign" if sign.subject == f"{kind}/{name}" and sign.event_time_ms in moments else None
-
-    def scan(record: Any) -> str | None:
-        if name.encode() not in (record.value or b""):
-            return None
-        try:
-            sign = SCANS.read_one(record.value)
-        except Malformed:
-            return None
-        return "sign" if sign.enterprise_id == name and sign.event_time_ms in moments else None
+        subject = sign.subject if isinstance(sign, Heartbeat) else f"enterprise/{sign.enterprise_id}"
+        return "sign" if subject == f"{kind}/{name}" and sign.event_time_ms in moments else None
 
     found: dict[tuple[str, int, int], Any] = {}
-    for topic, concerns in ((HEARTBEAT, beat), *([(SCAN, scan)] if kind == "enterprise" else [])):
+    for topic in (HEARTBEAT, SCAN) if kind == "enterprise" else (HEARTBEAT,):
         for at_ms in moments:
-            for record in records_in(bootstrap, Window(topic, at_ms - AROUND_MS, at_ms + AROUND_MS, b"", frozenset()), concerns).records:
+            for record in records_in(bootstrap, Window(topic, at_ms - AROUND_MS, at_ms + AROUND_MS, b"", frozenset()), is_sign).records:
                 found[record.topic, record.partition, record.offset] = record
     return list(found.values())

@@ -122,8 +122,7 @@ RATES_OF = {
     "rail": ("rail", "mode_known"), "air": ("air", "mode_known"), "joint_delivery": ("joint", "vehicle_known"),
 }  # fmt: skip
 """Numerator and denominator of each rate (semantics 8)."""
-MEASURE_OF = {"electronic": "electronic_waybill", "green": "green_packaging"}
-"""What targets call those rates; they call all others as they are called here."""
+_MEASURES = {"electronic": "electronic_waybill", "green": "green_packaging"}
 SAID_OR_NOT = {
     "narrow_tape": "narrow_tape", "not_repackaged": "not_repackaged", "reusable_bag": "reusable_bag", "real_name": "real_name_verified",
     "inspected": "inspected", "screened": "screened",
@@ -266,3 +265,12 @@ def is_of_outlet(row: dict[str, Any]) -> bool:
 def is_of_day(row: dict[str, Any]) -> bool:
     """Whether a row is about one local day (there are others about the last 30)."""
     return bool(row.get("window", row["date"]) == row["date"])
+
+
+def measure_of(feature: str) -> str:
+    """What targets call the share of a feature.
+
+    >>> measure_of("electronic"), measure_of("narrow_tape")
+    ('electronic_waybill', 'narrow_tape')
+    """
+    return _MEASURES.get(feature, feature)

@@ -8,7 +8,7 @@ from typing import Any
 
 from consumers.console.day_rates import DAYS
 from consumers.console.figures import claims, figures_view, standing
-from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, share
+from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, measure_of, share
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, rule_words, target_words
 from streams.registry.key_figures import TITLES
@@ -17,7 +17,7 @@ from streams.registry.registry import Registry
 from streams.words.basis import MARKS
 from streams.words.terms import SCOPES
 
-MEASURES = {feature: {"electronic": "electronic_waybill", "green": "green_packaging"}.get(feature, feature) for feature in (*RATES_OF, *SAID_OR_NOT)}
+MEASURES = {feature: measure_of(feature) for feature in (*RATES_OF, *SAID_OR_NOT)}
 """The rates that rows have, and what packs call them."""
 _OUTLET = ("id", "enterprise_id", "township", "lon", "lat", "filed", "camera", "recycling_container", "standardised", "reusable_boxes")
 _FACILITY = ("id", "level", "enterprise_id", "township", "village", "lon", "lat")

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from streams.clock import LocalDays, month_after
-from streams.counts import CITY_WIDE, Counts, counts_of, is_of_day, share
+from streams.counts import CITY_WIDE, Counts, counts_of, is_of_day, measure_of, share
 from streams.errors import BadInput
 from streams.policy.checks import is_share
 from streams.policy.pack import Target
@@ -21,8 +21,7 @@ from streams.registry.registry import Registry
 from streams.vehicles.empty_run import is_about_driving
 from streams.words.shares import MOST_DIGITS
 
-_NAMED_OTHERWISE = {"electronic_rate": "electronic_waybill", "green_rate": "green_packaging"}
-SCANNED = {rate: _NAMED_OTHERWISE.get(rate, rate.removesuffix("_rate")) for rate in Counts().rates()}
+SCANNED = {rate: measure_of(rate.removesuffix("_rate")) for rate in Counts().rates()}
 """Key of a row of rates → measure: the shares of parcels."""
 FIRST_YEAR = 2000
 """Records of before are refused."""

@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 
 from streams import metrics
 from streams.city.rates import Rate
-from streams.counts import MEASURE_OF
+from streams.counts import measure_of
 
 DAY = "day"
 Series = tuple[Gauge, tuple[str, ...]]
@@ -82,4 +82,4 @@ def _values(rate: Rate, label: str) -> dict[Series, float]:
             values[gauge, (city, label, DAY if is_day else rate.window)] = value
     if is_day:
         values.update({(metrics.MEASURE_RATIO, (city, label, name.removesuffix("_rate"))): share for name, share in shares.items() if share is not None})
-    return {**values, **{(metrics.FORECAST, (city, label, MEASURE_OF[name.removesuffix("_forecast")])): share for name, share in rate.ahead.items()}}
+    return {**values, **{(metrics.FORECAST, (city, label, measure_of(name.removesuffix("_forecast")))): share for name, share in rate.ahead.items()}}

@@ -154,22 +154,14 @@ def test_incidents_that_nobody_answers(site, ordinary):
 
 
 @pytest.mark.long
-def test_a_console_that_is_gone(site, ordinary):
-    """Before the crowds, whose incidents it would have to read first."""
-    site.kill("console")
-    site.until_firing("ConsoleDown")
-    site.until_told("ConsoleDown")
-    site.launch("console")
-    site.until_ready("console")
-    SEEN.update(["ConsoleDown"])
-
-
-@pytest.mark.long
-def test_a_notifier_that_is_gone(site, ordinary):
-    site.kill("notifier")
-    site.until_firing("NotifierDown")
-    site.launch("notifier")
-    SEEN.update(["NotifierDown"])
+@pytest.mark.parametrize(("name", "alert"), [("console", "ConsoleDown"), ("notifier", "NotifierDown")])
+def test_a_process_that_is_gone(site, ordinary, name, alert):
+    """Before the crowds, whose incidents a console would have to read first."""
+    site.kill(name)
+    site.until_firing(alert)
+    site.launch(name)
+    site.until_ready(name)
+    SEEN.update([alert])
 
 
 @pytest.mark.long
