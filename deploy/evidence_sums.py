@@ -10,6 +10,7 @@ from deploy.evidence_records import AROUND_MS, Window, records_in, records_that
 from deploy.published import incident_in
 from streams.clock import local_datetime
 from streams.counts import CITY_WIDE
+from streams.enterprises.credit import ENTERPRISE
 from streams.errors import BadInput
 from streams.policy.policy import Policy
 from streams.rules import RULES
@@ -48,7 +49,7 @@ def sums_of(bootstrap: str, data: dict[str, Any], kind: str, policy: Policy | No
         date = local_datetime(data["opened_at_ms"], timezone).date()
         found = _of_key(bootstrap, RATES.name, f"{data['city']}/{data['enterprise_id'] or CITY_WIDE}/{date}")
     elif kind == "credit":
-        found = [*_charged(bootstrap, data, policy), *_of_key(bootstrap, CREDIT.name, str(data["enterprise_id"]))]
+        found = [*_charged(bootstrap, data, policy), *_of_key(bootstrap, CREDIT.name, f"{ENTERPRISE}{data['enterprise_id']}")]
     else:
         found = _signs(bootstrap, data) if kind == "silence" else []
     words = WORDS[kind]

@@ -135,8 +135,8 @@ def test_an_evidence_file_has_the_sums_and_signs_that_an_incident_rests_on(kafka
     producer.send(RATES.name, b'{"of": "the hour"}', b"150100/sf/1h")
     for number, at_ms in enumerate((began_ms - 5_000, began_ms, ended_ms, ended_ms + 5_000)):
         scan = {"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"W{number}", "enterprise_id": "sf", "city": "150100", "kind": "accepted"}
-        producer.send(SCAN.name, json.dumps(scan).encode(), b"W")
-    producer.send(CREDIT.name, b'{"subject": "sf"}', b"sf")
+        producer.send(SCAN.name, json.dumps(scan).replace('"sf"', '"s\\u0066"').encode(), b"W")  # its enterprise is written in escapes
+    producer.send(CREDIT.name, b'{"subject": "enterprise/sf"}', b"enterprise/sf")  # keys are as interfaces have them
     producer.flush()
 
     def inputs(name):
@@ -158,4 +158,4 @@ def test_an_evidence_file_has_the_sums_and_signs_that_an_incident_rests_on(kafka
     assert sorted(json.loads(value)["event_id"] for topic, value in rows if topic == SCAN.name) == ["s1", "s2"] and "Of the time in between there are none" in page
     rows, page = inputs("POINTS")
     charged = {json.loads(value)["data"]["incident_id"] for topic, value in rows if topic == INCIDENTS.name}
-    assert charged == {"POINTS", "COST"} and (CREDIT.name, '{"subject": "sf"}') in rows
+    assert charged == {"POINTS", "COST"} and (CREDIT.name, '{"subject": "enterprise/sf"}') in rows
