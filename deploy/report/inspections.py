@@ -14,7 +14,7 @@ from streams.clock import LocalDays
 from streams.errors import BadInput
 from streams.files.text_files import open_lines
 from streams.wire.answers import Answer, once, read_answer, standing
-from streams.wire.decode import Malformed
+from streams.wire.decode import Malformed, decoded
 
 Row = dict[str, Any]
 RESULTS = ("acknowledged", "fined", "dismissed", "unanswered")
@@ -39,10 +39,13 @@ class Draw(msgspec.Struct):
     outlets: _List
 
 
+_decode = msgspec.json.Decoder(Draw).decode
+
+
 def read_draw(path: Path, city: str) -> Draw:
     """A draw as it was published; ``BadInput`` where it is none, or another city's."""
     try:
-        draw = msgspec.json.decode(path.read_bytes(), type=Draw)
+        draw = decoded(path.read_bytes(), _decode)
     except OSError as error:
         raise BadInput(f"--draw {path}: {error.strerror}") from None
     except ValueError as error:

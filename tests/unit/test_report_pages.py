@@ -587,7 +587,8 @@ def test_what_came_of_a_draw_is_told_from_the_answers(policy, yicheng, tmp_path)
     page = text_of(as_html(report, "zh"))
     assert "双随机抽查结果" in page and "车辆 vehicle0" in page and "条款：二（五），原文：“全面推行‘双随机、一公开’监管”。" in page and len(tables(report)["draws"]) == 4
     (tmp_path / "none").write_text("{}")
-    for path, city, says in ((tmp_path / "none", "150100", "is not what ./yicheng report draw --publish writes"), (tmp_path / "draw.json", "1", "is of 150100, and the report of 1"), (tmp_path / "x", "1", "No such file")):
+    (tmp_path / "deep").write_text(f'{(tmp_path / "draw.json").read_text("utf-8")[:-1]}, "x": {"[" * 100_000}{"]" * 100_000}}}', "utf-8")
+    for path, city, says in ((tmp_path / "deep", "150100", "nested more than 300 deep"), (tmp_path / "none", "150100", "is not what ./yicheng report draw --publish writes"), (tmp_path / "draw.json", "1", "is of 150100, and the report of 1"), (tmp_path / "x", "1", "No such file")):
         with pytest.raises(BadInput, match=says):
             read_draw(path, city)
     answers.write_text("{}\n", "utf-8")
