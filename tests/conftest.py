@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
@@ -31,6 +32,8 @@ PLAIN = [
 ]  # fmt: skip
 """How tests log. Rich tracebacks take half a second each, and thousands of simulated workers fail."""
 structlog.configure(processors=PLAIN)
+hypothesis.settings.register_profile("untimed", hypothesis.settings.default, deadline=None)  # how long an example takes is the machine's business
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

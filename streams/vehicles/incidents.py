@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from streams.clock import END_MS
-from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, Revision, incident_id
+from streams.lifecycle import CLOSED, OPEN, RETRACTED, Kind, Revision, incident_id, steps
 from streams.rules._predicates import Form
 from streams.vehicles.compiled_rules import Offence
 from streams.vehicles.openings import Openings
@@ -200,16 +200,12 @@ def open_incidents(vehicle: VehicleState) -> list[Incident]:
     return sorted(vehicle.open.values(), key=lambda incident: (incident.opening, incident.incident_id)) if vehicle.open else []
 
 
-def _continue(vehicle: VehicleState, incident: Incident, episode: Episode, state: str) -> Iterator[Transition]:
-    """Give an announced incident the episode that it has now."""
+def _continue(vehicle: VehicleState, incident: Incident, episode: Episode, wanted: str) -> Iterator[Transition]:
+    """Give an announced incident the episode and the state that it has now."""
     changed, incident.episode = not _alike(incident.episode, episode), episode
     incident.superseded_by = None
-    if incident.state == RETRACTED:
-        yield _revise(vehicle, incident, "opened", OPEN, episode)
-    elif changed and (incident.state, state) != (OPEN, CLOSED):
-        yield _revise(vehicle, incident, "updated", state, episode)
-    if incident.state == OPEN and state == CLOSED:
-        yield _revise(vehicle, incident, "closed", CLOSED, episode)
+    for kind, state in steps(incident.state, wanted, differs=changed):
+        yield _revise(vehicle, incident, kind, state, episode)
 
 
 def _still_grows(vehicle: VehicleState, incident: Incident) -> bool:
