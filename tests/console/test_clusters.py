@@ -72,3 +72,20 @@ def test_a_map_of_a_small_scale_gets_squares_and_a_large_one_points(tmp_path, mo
     site.city.fleet = fleet_of(1_000, site.city.log.epoch)
     assert get(f"{site.url}/api/positions?since=0&zoom=5")[:4] == b"YCP1", "there are not so many"
     site.stop()
+
+
+def test_a_vehicle_that_is_linked_to_is_ringed_and_gone_to_among_squares(tmp_path, monkeypatch, watch):
+    """The page knows no places of single vehicles then; the server says where this one is."""
+    monkeypatch.setattr("consumers.console.pages.FROM_VEHICLES", 1_000)
+    site = Site(tmp_path)
+    site.city.history_is_read()
+    site.city.fleet, site.city.stream_ms = fleet_of(1_001, site.city.log.epoch), T
+    watched = watch(site.url)
+    page = watched.open("/?lang=en#vehicle=v10")
+    page.wait_for_function("() => yicheng.fleet.clusters && yicheng.map.chosen.place")
+    page.wait_for_function("() => { const { lng, lat } = yicheng.map.map.getCenter(); return Math.hypot(lng - 120, lat - 30) < 0.01; }")
+    page.wait_for_function("() => yicheng.map.map.querySourceFeatures('chosen').length === 1")
+    page.click("#panel [data-close]")
+    page.wait_for_function("() => yicheng.map.map.querySourceFeatures('chosen').length === 0")
+    watched.check()
+    site.stop()

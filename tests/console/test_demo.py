@@ -171,6 +171,55 @@ def test_a_browser_without_webgl_gets_the_lists_and_is_told_why(demo, launch):
         browser.close()
 
 
+def test_a_map_that_loses_its_graphics_says_so_and_is_drawn_again(demo, watch):
+    """As a browser does it when the machine wakes, or its graphics start anew: what was uploaded is gone."""
+    watched = watch(demo.url)
+    page = watched.open("/?lang=en")
+    page.wait_for_function(READY)
+    page.wait_for_function("() => yicheng.map.map.loaded() && yicheng.map.layer.count > 0")
+    page.evaluate("""() => {
+        const { map, layer } = yicheng.map;
+        window.before = layer;
+        window.lose = (map.painter.context.gl).getExtension('WEBGL_lose_context');
+        lose.loseContext();
+    }""")
+    page.wait_for_function("() => !document.querySelector('#no-map').hidden && document.querySelector('#no-map').textContent.startsWith('The browser has taken')")
+    incidents = page.evaluate("yicheng.state.incidents.size")
+    page.evaluate("lose.restoreContext()")
+    page.wait_for_function("() => document.querySelector('#no-map').hidden")
+    page.wait_for_function("() => yicheng.map.layer !== before && yicheng.map.layer.count > 0 && yicheng.map.map.loaded() && yicheng.map.map.getLayer('vehicles') && yicheng.map.map.queryRenderedFeatures({ layers: ['zones'] }).length > 0")
+    drawn = """() => new Promise((resolve) => {
+        const { map } = yicheng.map;
+        map.once('render', () => { const { gl } = map.painter.context, bytes = new Uint8Array(4 * 64 * 64);
+            gl.readPixels(map.getCanvas().width / 2 - 32, map.getCanvas().height / 2 - 32, 64, 64, gl.RGBA, gl.UNSIGNED_BYTE, bytes); resolve(new Set(bytes).size > 2); });
+        map.triggerRepaint();
+    })"""
+    wait_for("something on the map", lambda: page.evaluate(drawn))
+    assert page.evaluate("yicheng.state.incidents.size") >= incidents
+    watched.check()
+
+
+@pytest.mark.parametrize(("view", "asked", "place"), [("rates", "views", "#view"), ("policy", "views", "#policy-panel"), ("outlets", "views", "#outlets-table")])
+def test_a_view_that_the_server_cannot_give_says_why(demo, watch, view, asked, place):
+    """Not that it is loading, for ever."""
+    watched = watch(demo.url)
+    sentence = {"error": "The server is out of order. / 服务器出错。"}
+    watched.page.route(f"**/api/{asked}*", lambda route: route.fulfill(status=500, json=sentence))
+    page = watched.open(f"/?lang=zh#view={view}")
+    page.wait_for_function("(place) => document.querySelector(place)?.textContent.includes('服务器出错。')", arg=place)
+    page.unroute(f"**/api/{asked}*")
+    page.wait_for_function("(place) => !document.querySelector(place).textContent.includes('服务器出错。') && document.querySelector(place).textContent.length > 20", arg=place)
+    watched.check(outage=True)
+
+
+def test_streets_that_the_server_cannot_give_say_why(demo, watch):
+    watched = watch(demo.url)
+    watched.page.route("**/api/heat*", lambda route: route.fulfill(status=500, json={"error": "The server is out of order. / 服务器出错。"}))
+    page = watched.open("/?lang=en&tab=heat")
+    page.wait_for_function("() => document.querySelector('#list').textContent.includes('The server is out of order.')")
+    watched.check(outage=True)
+
+
 @pytest.mark.parametrize("size", ["desk", "phone"])
 def test_nothing_is_wider_than_the_page(demo, watch, size):
     watched = watch(demo.url, size, reduced_motion="reduce")

@@ -1,7 +1,7 @@
 // Incidents by street and hour: cells coloured by count on the map, and beside it an hour, a legend and a table that says the same.
 import { $, el, svg } from './dom.js';
 import { asked, keepInAddress, nameOf } from './filters.js';
-import { state } from './store.js';
+import { ask, state, whyUnknown } from './store.js';
 import { instant, number, t, zoneName } from './words.js';
 
 const ALL = -1;
@@ -11,6 +11,7 @@ const COLOURS = { light: ['#f7c948', '#f08c2e', '#e0522d', '#b81f24', '#6d0f1c']
 const EMPTY = { type: 'FeatureCollection', features: [] };
 let found = null;
 let read = '';
+let failure = null;
 let version = 0;
 let map = null;
 let isShown = false;
@@ -29,9 +30,9 @@ export function classesOf(largest) {
 
 export async function loadHeat() {
   try {
-    const text = await (await fetch('/api/heat')).text();
-    if (text !== read) [found, read, version] = [JSON.parse(text), text, version + 1];
-  } catch { /* what was there stays; the header says that the connection is lost */ }
+    const heat = await ask('/api/heat'), text = JSON.stringify(heat);
+    if (text !== read) [found, read, version] = [heat, text, version + 1];
+  } catch (error) { failure = error; } // what was there stays
 }
 
 /** Have the map draw it, too; without one the table stands alone. */
@@ -87,12 +88,12 @@ function placeOf(cell) {
 }
 
 /** What the table's contents come from: as long as that is the same, rows are not taken from under a pointer. */
-export const heatContents = () => JSON.stringify(['heat', version, hour(), $('f-rule').value, window.prefs.lang, window.prefs.theme, state.zones.length]);
+export const heatContents = () => JSON.stringify(['heat', version, failure?.message, hour(), $('f-rule').value, window.prefs.lang, window.prefs.theme, state.zones.length]);
 
 /** The table of places, and the bar above it brought up to date. */
 export function heatTable() {
   drawHeatLayer(true);
-  if (!found) return [el('p.empty', {}, t('loading'))];
+  if (!found) return [el('p.empty', {}, failure ? whyUnknown(failure) : t('loading'))];
   const cells = found.cells.map((cell) => ({ cell, counts: counted(cell) }));
   const largest = Math.max(0, ...cells.map(({ counts }) => sum(counts))), total = cells.reduce((all, { counts }) => all + sum(counts), 0);
   $('heat-when').textContent = hour() === ALL ? t('allHours') : clockOf(hour());

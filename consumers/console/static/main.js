@@ -111,9 +111,10 @@ on('loaded zones', drawLegend);
 addEventListener('prefs', () => { translate(); drawView(asked().view); $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中'; drawHeader(); offerFilters(); draw(); drawLegend(); sayNoMap(); map?.restyle(); if (chosen.incident || chosen.vehicle) refresh(); });
 $('lang').addEventListener('click', () => window.prefs.set('lang', window.prefs.lang === 'zh' ? 'en' : 'zh'));
 $('theme').addEventListener('click', () => window.prefs.set('theme', window.prefs.theme === 'dark' ? 'light' : 'dark'));
+let isLost = false; // the browser has taken the map's drawing away, as it does when the machine wakes or its graphics start anew
 function sayNoMap() {
-  $('no-map').hidden = Boolean(map);
-  $('no-map').textContent = map ? '' : t('noWebgl');
+  $('no-map').hidden = Boolean(map) && !isLost;
+  $('no-map').textContent = !map ? t('noWebgl') : isLost ? t('webglLost') : '';
   document.body.classList.toggle('without-map', !map);
 }
 
@@ -175,6 +176,8 @@ document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault();
   ['panel', 'view', 'policy-panel', 'replay', 'outlets-side', 'list'].map($).find((one) => one?.checkVisibility())?.focus();
 });
+
+for (const event of ['webglcontextlost', 'webglcontextrestored']) map?.map.on(event, () => { isLost = event === 'webglcontextlost'; sayNoMap(); });
 
 translate();
 $('lang').textContent = window.prefs.lang === 'zh' ? 'En' : '中';

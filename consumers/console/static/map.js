@@ -49,12 +49,13 @@ export class LiveMap {
   constructor(choose) {
     this.choose = choose;
     Object.assign(this, { labels: [], basemaps: [], hiddenBy: new Set() });
-    this.chosen = { number: null, track: [], evidence: [] };
+    this.chosen = { number: null, place: null, track: [], evidence: [] };
     this.map = new window.maplibregl.Map({ container: 'map', style: style(), center: CHINA, zoom: 3.2, minZoom: 2, maxZoom: 18, attributionControl: false, dragRotate: false, pitchWithRotate: false, fadeDuration: 0, locale: controlWords() });
     this.map.touchZoomRotate.disableRotation();
     this.controls = [];
     this.addControls();
     this.layer = new VehiclesLayer(colours());
+    this.map.on('webglcontextrestored', () => this.restyle()); // what was in the lost one is gone
     this.map.on('style.load', () => { this.map.addLayer(this.layer); this.drawAll(); });
     this.map.on('error', ({ error, sourceId }) => { if (!sourceId?.startsWith('basemap')) console.error(error); }); // of tiles: the header says that the connection is lost
     for (const moved of ['move', 'resize']) this.map.on(moved, () => { this.drawGrid(); this.placeLabels(); });
@@ -165,11 +166,14 @@ export class LiveMap {
 
   tick() { this.layer.update(); this.drawRing(); this.drawClusters(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
 
+  /** Where the vehicle that is chosen is now: as the fleet knows it, or as the server said, where vehicles come in clusters. */
+  placeOfChosen() { const { number, place } = this.chosen; return number !== null && number >= 0 && fleet.known[number] ? placeOf(number) : place; }
+
   /** Mark a vehicle, its track and the evidence of an incident, and go there if that is asked for. */
-  mark({ number = null, track = [], evidence = [] }, goes = false) {
-    this.chosen = { number, track, evidence };
+  mark({ number = null, place = null, track = [], evidence = [] }, goes = false) {
+    this.chosen = { number, place, track, evidence };
     this.drawChosen();
-    const places = evidence.length ? evidence : number !== null && number >= 0 ? [placeOf(number)] : [];
+    const places = evidence.length ? evidence : [this.placeOfChosen()].filter(Boolean);
     if (!goes || !places.length) return;
     const bounds = places.reduce((box, place) => box.extend(place), new window.maplibregl.LngLatBounds(places[0], places[0]));
     this.map.fitBounds(bounds, { padding: 90, maxZoom: Math.max(14, this.map.getZoom()), duration: this.layer.moves ? 500 : 0 });
@@ -183,10 +187,10 @@ export class LiveMap {
   }
 
   drawRing() {
-    const { number } = this.chosen, isRung = number !== null && number >= 0 && Boolean(fleet.known[number]);
-    if (!isRung && !this.isRung) return;
-    this.isRung = isRung;
-    this.setData('chosen', isRung ? { type: 'FeatureCollection', features: [point(placeOf(number))] } : EMPTY);
+    const place = this.placeOfChosen();
+    if (!place && !this.isRung) return;
+    this.isRung = Boolean(place);
+    this.setData('chosen', place ? { type: 'FeatureCollection', features: [point(place)] } : EMPTY);
   }
 
   clicked({ point: at }) {

@@ -2,7 +2,7 @@
 import { $, el, keepFocus } from './dom.js';
 import { nameOf } from './filters.js';
 import { COLOURS, isPlaced, LEVELS, OutletsMap } from './outlets_map.js';
-import { ask, on, state } from './store.js';
+import { ask, on, state, whyUnknown } from './store.js';
 import { number, say, t, zoneName } from './words.js';
 
 const TABS = ['outlets', 'facilities', 'lines'];
@@ -17,7 +17,7 @@ const byMark = (aspect) => (one, other) => ORDER[markOf(one[aspect])] - ORDER[ma
 
 export class OutletsView {
   constructor(live) {
-    Object.assign(this, { live, side: $('outlets-side'), isShown: false, tab: 'outlets', aspect: 'filed', found: { outlets: [], facilities: [], lines: [] }, read: '' });
+    Object.assign(this, { live, side: $('outlets-side'), isShown: false, tab: 'outlets', aspect: 'filed', found: { outlets: [], facilities: [], lines: [] }, read: '', failure: null });
     this.map = live && new OutletsMap(live, (kind, id) => this.chosen(kind, id));
     on('view', ({ detail }) => this.show(detail === 'outlets'));
     on('loaded', () => { if (this.isShown) this.load(true); });
@@ -46,7 +46,10 @@ export class OutletsView {
       if (read === this.read && !isAnew) return;
       Object.assign(this, { found: outlets, read });
       if (this.isShown) this.draw();
-    } catch { /* what was there stays; the header says that the connection is lost */ }
+    } catch (error) { // what was there stays
+      this.failure = error;
+      if (this.isShown && !this.read) this.draw();
+    }
   }
 
   /** What is always there, in the language of now. */
@@ -82,17 +85,17 @@ export class OutletsView {
       lines: this.searched(lines, (one) => [one.id, ...one.zones, ...one.zones.map(zoneOf), ...one.vehicle_ids]),
     };
     const filed = (value) => outlets.filter((one) => one.filed === value).length;
-    this.title.textContent = t('outletsAre', number(outlets.length), number(filed(true)), number(filed(false)));
+    this.title.textContent = this.read ? t('outletsAre', number(outlets.length), number(filed(true)), number(filed(false))) : t('outlets');
     for (const name of TABS) {
       const tab = $(`outlets-tab-${name}`), isChosen = name === this.tab;
-      tab.replaceChildren(t(name === 'lines' ? 'routes' : name), ' ', el('b', {}, number(this.found[name].length)));
+      tab.replaceChildren(t(name === 'lines' ? 'routes' : name), ' ', this.read ? el('b', {}, number(this.found[name].length)) : '');
       tab.setAttribute('aria-selected', String(isChosen));
       tab.tabIndex = isChosen ? 0 : -1;
     }
     this.table.setAttribute('aria-labelledby', `outlets-tab-${this.tab}`);
     const rows = left[this.tab], whole = this.found[this.tab].length;
     this.count.textContent = rows.length > MOST_ROWS ? t('newestRows', number(MOST_ROWS), number(rows.length)) : rows.length < whole ? t('rowsOf', number(rows.length), number(whole)) : '';
-    keepFocus(this.table, () => this.table.replaceChildren(rows.length ? this.rows(rows.slice(0, MOST_ROWS)) : el('p.empty', {}, t(whole ? 'noneFound' : { outlets: 'noOutlets', facilities: 'noFacilities', lines: 'noLines' }[this.tab]))));
+    keepFocus(this.table, () => this.table.replaceChildren(rows.length ? this.rows(rows.slice(0, MOST_ROWS)) : el('p.empty', {}, this.read ? t(whole ? 'noneFound' : { outlets: 'noOutlets', facilities: 'noFacilities', lines: 'noLines' }[this.tab]) : this.failure ? whyUnknown(this.failure) : t('loading'))));
     this.map?.draw({ ...left, outlets: left.outlets.map((one) => ({ ...one, mark: markOf(one[this.aspect]) })) });
     this.drawLegend();
   }

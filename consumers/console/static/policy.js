@@ -2,7 +2,7 @@
 import { AppliesPanel } from './applies.js';
 import { $, el } from './dom.js';
 import { DrawPanel } from './draw_panel.js';
-import { ask, on } from './store.js';
+import { ask, on, whyUnknown } from './store.js';
 import './policy_words.js';
 import { policyView } from './views.js';
 import { t } from './words.js';
@@ -59,8 +59,8 @@ export class PolicyView {
   async drawPack() {
     try {
       this.pack.replaceChildren(...policyView((await ask('/api/views')).policy).flat());
-    } catch {
-      if (!this.pack.firstChild) this.pack.replaceChildren(el('p.empty', {}, t('loading')));
+    } catch (error) {
+      if (!this.pack.querySelector('h2')) this.pack.replaceChildren(el('p.empty', {}, whyUnknown(error)));
     }
   }
 

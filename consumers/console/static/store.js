@@ -1,5 +1,5 @@
 // What the server said: the state at first, then events, so that nothing is missed; whoever listens is told what has changed.
-import { lang, setTimezone } from './words.js';
+import { lang, setTimezone, t } from './words.js';
 
 const MOST_HELD = 5_000; // incidents; the server hands out as many at first
 const LONGEST_WAIT_MS = 60_000;
@@ -156,6 +156,8 @@ export async function ask(path, body) {
   if (!answer.ok || found === null) throw Object.assign(new Error(inLanguage(found?.error ?? `HTTP ${answer.status}`)), { status: answer.status });
   return found;
 }
+/** What stands where nothing is known yet: a lost connection is said above, what the server refuses is said here. */
+export const whyUnknown = (error) => (error instanceof TypeError ? t('loading') : error.message);
 /** A sentence of the server's in the language of the page: it says them in English, " / ", Chinese. */
 function inLanguage(sentence) {
   const [en, zh, ...more] = sentence.split(' / ');

@@ -1,6 +1,6 @@
 // The views beside the map: rates by enterprise and day against their targets, the pack in sentences.
 import { $, el, keepFocus, svg } from './dom.js';
-import { changed, state } from './store.js';
+import { ask, changed, state, whyUnknown } from './store.js';
 import { lang, number, percent, say, t } from './words.js';
 
 function bar(share, target) {
@@ -123,12 +123,12 @@ export async function drawView(name) {
   if (isOther) view.focus({ preventScroll: true });
   const turn = (drawing += 1);
   try {
-    const text = await (await fetch(`/api/views?enterprise=${encodeURIComponent(ofEnterprise())}`)).text(), contents = [name, lang(), ofEnterprise(), JSON.stringify(state.enterprises), text].join('\n');
+    const found = await ask(`/api/views?enterprise=${encodeURIComponent(ofEnterprise())}`), contents = JSON.stringify([name, lang(), ofEnterprise(), state.enterprises, found]);
     if (turn !== drawing || contents === drawn) return;
-    const parts = VIEWS[name](JSON.parse(text)[name]).flat();
+    const parts = VIEWS[name](found[name]).flat();
     if (view.dataset.view === name) keepFocus(view, () => view.replaceChildren(...parts)); else { view.replaceChildren(...parts); view.scrollTop = 0; }
     [drawn, view.dataset.view] = [contents, name];
-  } catch {
-    if (!view.firstChild) view.replaceChildren(el('p.empty', {}, t('loading')));
+  } catch (error) {
+    if (turn === drawing && (!view.firstChild || view.dataset.view !== name)) view.replaceChildren(el('p.empty', {}, whyUnknown(error)));
   }
 }

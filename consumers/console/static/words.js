@@ -32,6 +32,7 @@ const WORDS = {
   tooManyViewers: ['同时查看控制台的人太多，页面暂时不再更新；稍后会自动重试。', 'Too many people are watching the console, so this page does not go on for now; it tries again by itself.'],
   fresh: ['连接已恢复，列表已重新载入。', 'Connected again; the lists were loaded anew.'], loading: ['正在载入 …', 'loading …'], unknown: ['没有相关记录', 'Nothing is known of this'],
   unknownIncident: ['这里只有过去一天的事件；更早的可用 ./yicheng incidents list 查看。', 'Only the last day’s incidents are here; ./yicheng incidents list shows older ones.'], unknownVehicle: ['没有这辆车的登记、位置或事件。', 'No vehicle of this number is on file, has sent a fix or has an incident.'],
+  webglLost: ['浏览器收回了地图的绘图资源，恢复后地图会自动重绘；右侧的列表照常更新。若长时间不恢复，请刷新页面。', 'The browser has taken the map’s graphics away. The map is drawn again when they are back; the lists go on. If that takes long, reload the page.'],
   noWebgl: ['此浏览器无法使用 WebGL，因此没有地图；右侧的列表和表格包含同样的信息。', 'This browser has no WebGL, so there is no map; the lists hold the same information.'],
   replaying: ['回放', 'Replay'], replayNote: ['这是已记录的一天的回放，不接受回复。', 'This replays a recorded day; answers are not taken.'],
   views: ['页面', 'Views'], live: ['实时', 'Live'], rates: ['指标', 'Rates'], policy: ['规则', 'Policy'], wholeCity: ['全市', 'The whole city'], acceptedCount: ['收寄件数', 'Accepted'],
