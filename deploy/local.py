@@ -101,7 +101,7 @@ class Local:
         if produced.truth is None or self.plan.keep:
             return None
         sink = self.progress.sink
-        verdict = compare(produced.truth, latest_incidents(sink), published.rates(self.bootstrap), published.credit(self.bootstrap), self.plan.policy.days)
+        verdict = compare(produced.truth, latest_incidents(sink), published.rates(self.bootstrap), published.credit(self.bootstrap), self.plan.policy.timezone)
         stood = how_alarms_stood(sink)
         if not stood.holds(disturbed=bool(self.plan.faults)):
             verdict.differences.append(f"taken back: {stood.count} of {stood.announced} announced incidents: {stood.taken_back}")

@@ -18,9 +18,7 @@ from producers.hiring import Pool
 from producers.journeys import Journey, Journeys, Shift, who_drives
 from producers.offenders import Offender, Offenders, Report
 from producers.streets import Streets
-from producers.truth import DAY_HOURS, TrueIncident, Truth
-from streams.clock import local_datetime
-from streams.geo import haversine_m
+from producers.truth import DAY_HOURS, TrueIncident, Truth, local_date, local_time, way_mm
 from streams.policy.policy import Policy
 from streams.registry.registry import Registry
 from streams.wire.events import Fix
@@ -86,8 +84,8 @@ class Fleet:
                 self.truth.missed_lines += [(rule.id, line_id, date) for rule in self.policy.line_rules for line_id in missed if line_id in (rule.parameters.lines or missed)]
 
     def _drive_on(self, before: Fix, after: Fix) -> None:
-        date, length_mm = self.policy.days.date_of(after.event_time_ms), round(haversine_m(before.lon, before.lat, after.lon, after.lat) * 1000)
-        by_night = all(not DAY_HOURS[0] <= local_datetime(fix.event_time_ms, self.policy.timezone).hour < DAY_HOURS[1] for fix in (before, after))
+        date, length_mm = local_date(after.event_time_ms, self.policy.timezone), way_mm(before.lon, before.lat, after.lon, after.lat)
+        by_night = all(not DAY_HOURS[0] <= local_time(fix.event_time_ms, self.policy.timezone).hour < DAY_HOURS[1] for fix in (before, after))
         empty_mm, known_mm, night_mm, run_mm = self.truth.driven.get(date, (0, 0, 0, 0))
         self.truth.driven[date] = empty_mm + length_mm * (before.load == "empty"), known_mm + length_mm, night_mm + length_mm * by_night, run_mm + length_mm
 

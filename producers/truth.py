@@ -1,11 +1,41 @@
-"""What was injected into synthetic traffic, written down as it was made: what judging must find, and nothing else."""
+"""What was injected into synthetic traffic, written down as it was made: what judging must find, and nothing else.
+
+Dates and ways are reckoned here in their own words: what is compared must not come from what it is compared with.
+"""
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import msgspec
+
+EARTH_RADIUS_MM = 6_371_008_800.0
 
 DAY_HOURS = (7, 20)
 """All other local hours are night."""
+
+
+def local_time(event_time_ms: int, timezone: ZoneInfo) -> datetime:
+    """An instant by the clocks of a place."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=event_time_ms)).astimezone(timezone)
+
+
+def local_date(event_time_ms: int, timezone: ZoneInfo) -> str:
+    """Its date there, ``YYYY-MM-DD``."""
+    return local_time(event_time_ms, timezone).date().isoformat()
+
+
+def way_mm(lon: float, lat: float, to_lon: float, to_lat: float) -> int:
+    """The great circle between two WGS-84 places in degrees, in whole millimetres.
+
+    >>> way_mm(111.65, 40.82, 111.65, 40.83)
+    1111951
+    """
+    south, north = math.radians(lat), math.radians(to_lat)
+    half = math.sin((north - south) / 2) ** 2 + math.cos(south) * math.cos(north) * math.sin(math.radians(to_lon - lon) / 2) ** 2
+    return round(2 * EARTH_RADIUS_MM * math.asin(math.sqrt(half)))
 
 
 class TrueIncident(msgspec.Struct):

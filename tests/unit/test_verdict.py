@@ -23,7 +23,7 @@ def low_day(opened_at_ms):
 )
 def test_a_low_day_is_found_on_its_own_date_and_once(opened_ms, holds):
     found = {str(number): low_day(at_ms) for number, at_ms in enumerate(opened_ms)}
-    verdict = compare(Truth(low_days=[("green", "sf", "2026-03-01")]), found, {}, {}, DAYS)
+    verdict = compare(Truth(low_days=[("green", "sf", "2026-03-01")]), found, {}, {}, DAYS.timezone)
     assert verdict.holds is holds and (holds or "low-rate days" in verdict.differences[0])
 
 
@@ -33,7 +33,7 @@ def test_another_driver_and_other_points_are_differences():
         **low_day(START_MS), "rule": "cloned_identifier", "rule_id": "clones", "vehicle_id": "v", "line_id": None, "last_seen_ms": START_MS + 60_000, "fix_count": 3, "driver_id": "d",
     }  # fmt: skip
     truth, credit = Truth(incidents=[true], driver_points={"d": 4.0}), {"driver/d": {"points": 4.0}, "driver/e": {"points": 0}, "enterprise/sf": {"points": 2.0}}
-    assert compare(truth, {"i": data}, {}, credit, DAYS).differences == []
-    assert compare(truth, {"i": {**data, "driver_id": None}}, {}, credit, DAYS).differences == [f"other driver: clones by v at {START_MS}: None, not d"]
-    assert compare(truth, {"i": data}, {}, {}, DAYS).differences == ["points of driver d: None, not 4.0"]
-    assert compare(truth, {"i": data}, {}, {**credit, "driver/e": {"points": 1.0}}, DAYS).differences == ["points of driver e: 1.0, not None"]
+    assert compare(truth, {"i": data}, {}, credit, DAYS.timezone).differences == []
+    assert compare(truth, {"i": {**data, "driver_id": None}}, {}, credit, DAYS.timezone).differences == [f"other driver: clones by v at {START_MS}: None, not d"]
+    assert compare(truth, {"i": data}, {}, {}, DAYS.timezone).differences == ["points of driver d: None, not 4.0"]
+    assert compare(truth, {"i": data}, {}, {**credit, "driver/e": {"points": 1.0}}, DAYS.timezone).differences == ["points of driver e: 1.0, not None"]
