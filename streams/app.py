@@ -1,10 +1,13 @@
 """The dataflow on one page.
 
-    courier.gps.v1 ──▶ judge_fixes ──▶ courier.incidents.v1, courier.late.v1, courier.dead.v1
-    courier.scan.v1 ─▶ count_scans ──────▶ courier.partials.v1 ──▶ sum_rates ──▶ courier.rates.v1, courier.credit.v1,
-    courier.heartbeat.v1 ▶ hear_heartbeats ▶ courier.partials.v1                 courier.incidents.v1, courier.clock.v1
-    courier.feedback.v1 ▶ hear_answers ────▶ courier.partials.v1 (which incidents police have confirmed, where the policy asks)
-    every closed incident ─▶ courier.partials.v1 (what it costs its enterprise)
+    courier.gps.v1 ───────▶ judge_fixes ─────▶ courier.incidents.v1, courier.partials.v1, courier.late.v1, courier.dead.v1
+    courier.scan.v1 ──────▶ count_scans ─────▶ courier.partials.v1, courier.late.v1, courier.dead.v1
+    courier.heartbeat.v1 ─▶ hear_heartbeats ─▶ courier.partials.v1, courier.dead.v1
+    courier.feedback.v1 ──▶ hear_answers ────▶ courier.partials.v1
+    courier.partials.v1 ──▶ sum_rates ───────▶ courier.rates.v1, courier.credit.v1, courier.incidents.v1, courier.clock.v1
+
+    Contributions (partials) say what a partition's scans and signs come to, how far its vehicles drove, what an incident costs its enterprise, and
+    what police have confirmed where the policy asks for that; late and dead letters are records that were refused.
     every checkpoint ──────▶ courier.partials.v1 (how far the inputs have been read: the watermark, watermark.py)
     courier.registry.v1, courier.policy.v1, courier.credit.v1, courier.clock.v1 ──▶ reference (read whole before anything is judged, then tailed)
 

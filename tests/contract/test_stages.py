@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from simulation.history import BASE_MS, CONFIRMED_ONLY, PACK, answered, city, da
 from street.poison import raw_kinds
 from time_passing import inputs_hold
 
+from streams import app
 from streams.city.contributions import Contribution, encode_contribution
 from streams.clock import DAY_MS
 from streams.counts import HOUR, MONTH
@@ -128,6 +130,17 @@ def history(topic):
 @pytest.fixture(params=STAGES)
 def topic(request):
     return request.param
+
+
+EDGES = {source: set(sent.split(", ")) for source, sent in re.findall(r"(courier\S+) ─+▶ \w+ ─+▶ (.+)", app.__doc__)}
+"""The topics that each input's agent writes to, as the page says."""
+
+
+def test_a_stage_sends_to_the_topics_that_the_page_says(topic):
+    """Over a history with records that are late or broken, and poison."""
+    room = Room(topic).take(history(topic))
+    room.take([record._replace(offset=record.offset + len(history(topic))) for record in logged(topic, POISON)])
+    assert {to for to, *_ in room.sent} == EDGES[topic]
 
 
 def test_something_comes_of_the_history(topic):
