@@ -34,7 +34,8 @@ from streams.policy.reader import decode_policy
 from streams.registry.key_figures import active_facilities, network
 from streams.registry.records import Enterprise, Facility, decode_versions
 from streams.registry.registry import Registry
-from streams.wire.events import Fix
+from streams.watermark import capped
+from streams.wire.events import LAST_MS, Fix
 from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 
 RATE_OVER_S = 10.0
@@ -86,9 +87,9 @@ class City:
             self.log.begin_anew(secrets.randbits(31))
 
     # --- what feeds enter ---
-    def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> int:
-        """Take over fixes as they travel; returns how many cannot be read or are implausible."""
-        read = read_fixes(values, arrived_ms)
+    def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None], until_ms: int = LAST_MS) -> int:
+        """Take over fixes as they travel (fixes.py says what the times are); returns how many cannot be read or are implausible."""
+        read = read_fixes(values, arrived_ms, until_ms)
         refused = read.unreadable + read.implausible
         with self.lock:
             for fix in read.plausible:
@@ -99,7 +100,7 @@ class City:
         return refused
 
     def _enter_fix(self, fix: Fix) -> None:
-        self.stream_ms = max(self.stream_ms, fix.event_time_ms)
+        self.stream_ms = max(self.stream_ms, capped(fix.event_time_ms, fix.arrival_time_ms))
         leg = self.fleet.enter(fix)
         if leg is not None:
             self._legs.append(leg)

@@ -48,14 +48,14 @@ class Tracks:
         self._speeds[leg.number, place] = leg.speed_kmh
         self._next[leg.number] = newest + 1
 
-    def of(self, number: int, until_ms: int) -> list[tuple[int, float, float, float]]:
-        """Time (ms), longitude, latitude (degrees) and speed (km/h) of the points of the hour before an instant, in order of time."""
+    def of(self, number: int, now_ms: int) -> list[tuple[int, float, float, float]]:
+        """Time (ms), longitude, latitude (degrees) and speed (km/h) of the points since an hour ago, in order of time; those of a clock that is ahead, too."""
         if number >= len(self._next):
             return []
         newest = int(self._next[number])
         order = [place % POINTS for place in range(max(0, newest - POINTS), newest)]
         points = zip(self._times_ms[number, order].tolist(), self._places[number, order].tolist(), self._speeds[number, order].tolist(), strict=True)
-        return [(time_ms, lon / SCALE, lat / SCALE, round(speed, 1)) for time_ms, (lon, lat), speed in points if until_ms - HOUR_MS <= time_ms <= until_ms]
+        return [(time_ms, lon / SCALE, lat / SCALE, round(speed, 1)) for time_ms, (lon, lat), speed in points if time_ms >= now_ms - HOUR_MS]
 
     def _grow(self, size: int) -> None:
         for name in ("_times_ms", "_places", "_speeds", "_next"):
