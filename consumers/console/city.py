@@ -206,7 +206,7 @@ class City:
             return self.status
         if self.reading_history:
             return {"zh": "正在读取历史记录 …", "en": "reading the history …"}
-        return self._nothing_judged() or self.signs.warning() or self.basemap.problem
+        return self._nothing_judged() or self.signs.warning() or self.fleet.problem or self.basemap.problem or self.basemap.warning
 
     def _nothing_judged(self) -> dict[str, str] | None:
         return nothing_judged(self.policies, self.policy_name, self._now_ms())

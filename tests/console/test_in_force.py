@@ -71,7 +71,7 @@ def test_zones_say_of_which_version_they_are_and_a_replay_has_the_shapes_of_then
     before = {zone["valid_from_ms"] for zone in city.zones()}
     hour = Hour(moment("2026-12-31T23:30"), [Way("v", None, [])], [])
     pages = ReplayPages(city, None, lambda: False)
-    (_, _, old), (_, _, new) = [row for row in pages._shown(hour)["zones"]]
+    (_, _, old), (_, _, new) = pages._shown(hour)["zones"]
     assert old is None and new["features"][0]["geometry"]["coordinates"][0][0][0] == pytest.approx(city.state()["shapes"]["features"][0]["geometry"]["coordinates"][0][0][0] + MOVED_DEG)
     city.enter_fixes([fix(moment("2027-01-01T00:10"))], [None])
     assert before == {moment("2019-07-01T00:00")} and {zone["valid_from_ms"] for zone in city.zones()} == {moment("2027-01-01T00:00")}
