@@ -5,6 +5,7 @@
     outbox ──▶ a dispatch for each sink ─▶ sink ─▶ outbox: delivered                      (ways_out, dispatch, sinks/)
     courier.incidents.v1, courier.feedback.v1 ──▶ what waits for an answer: metrics       (answers)
     POST /v1/alerts of Alertmanager ──▶ the same outbox                                   (alerts)
+    GET /v1/deliveries of the console ◀── outbox                                          (deliveries_api)
     a page behind the link in a message, POST /v1/feedback ──▶ courier.feedback.v1        (answer_page, feedback_api, answer_topic)
 
 What is in the outbox survives a crash, and what is not is read from Kafka again. A crash repeats what a sink was just taking; the
@@ -30,6 +31,7 @@ from consumers.answer_topic import AnswerTopic
 from consumers.answers import AnswersReader, pending
 from consumers.audit import FILE as AUDIT_FILE
 from consumers.audit import Audit
+from consumers.deliveries_api import DELIVERIES_PATH, DeliveriesApi
 from consumers.incident_events import IncidentEvent, read_event
 from consumers.incident_log import IncidentLog
 from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Outbox
@@ -282,6 +284,8 @@ def _pages(settings: Settings, notifier: Notifier) -> tuple[dict[str, Page], dic
     gets, posts = answer_pages(
         notifier.links, notifier.last_event, notifier.answer_topic.publish, notifier.audit, answers_token, earlier=notifier.answers.answers_to, objection_days=settings.objection_days
     )
+    if settings.deliveries_token:
+        gets = {**gets, DELIVERIES_PATH: DeliveriesApi(notifier.file, settings.deliveries_token.get_secret_value()).read}
     token = settings.alerts_token.get_secret_value() if settings.alerts_token else None
     if token is None and not is_loopback(settings.metrics_host):
         log.info("alerts of Alertmanager are not taken: set YICHENG_ALERTS_TOKEN, since the metrics page listens on more than this machine")

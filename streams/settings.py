@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     answers_url: str | None = Field(None, pattern=r"^https?://\S+$", description="address at which police reach this notifier's pages: messages carry links to the page of their incident; https, or http to this machine")
     answers_key: SecretStr | None = Field(None, description="key that signs these links, from ./yicheng secrets new, or @FILE for a file that holds it and is its owner's alone; whoever has it can answer")
     feedback_token: SecretStr | None = Field(None, description="what another system has to show (bearer token) to answer incidents by POST /v1/feedback; without one nobody can")
+    deliveries_token: SecretStr | None = Field(None, description="what the console has to show (bearer token) to see who was notified, by GET /v1/deliveries of the notifier; both need it, without one nobody sees it there")
+    notifier_url: str | None = Field(None, pattern=r"^https?://[^\s/@]+/?$", description="address of the notifier, such as http://notifier:9109, where the console asks who was notified; without one it looks for the notifier's log on its own machine")
     objection_days: int = Field(15, ge=0, le=365, description="so many days after an incident was last seen its enterprise may object to it (申诉)")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 

@@ -10,6 +10,7 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
+from consumers.console.kafka_words import refused_by_kafka
 from consumers.console.signs import FAILED, NO_ANSWER, Signs
 from streams.clock import now_ms
 from streams.process.kafka_login import client_options
@@ -43,7 +44,7 @@ class Backlog:
                 self._follow()
             except (KafkaError, OSError, ValueError) as error:
                 log.debug("how many records wait is not known", kafka=self.bootstrap, error=type(error).__name__)
-                self.signs.not_counted(NO_ANSWER)
+                self.signs.not_counted(refused_by_kafka(error, self.bootstrap) or NO_ANSWER)
             except Exception:
                 log.exception("how many records wait is not known", kafka=self.bootstrap)
                 self.signs.not_counted(FAILED)

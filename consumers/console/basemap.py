@@ -41,16 +41,18 @@ _FULL = 12.0
 class Basemap:
     """The density of one city's tracks; ``version`` grows with every change that is worth drawing. Threads may draw and keep it while it grows.
 
-    ``problem``: why it is not kept on disk, in both languages; None: it is.
+    ``problem``: why it is not kept on disk, in both languages; None: it is. ``warning``: that the fleet drives further around than is kept.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self.file = file
         self.version = 0
         self._tiles: dict[tuple[int, int], np.ndarray] = {}
+        self._passages: dict[tuple[int, int], float] = {}
         self._drawn: dict[tuple[str, int, int, int], bytes] = {}
         self._aged_s = time.time()
         self.problem: dict[str, str] | None = None
+        self.warning: dict[str, str] | None = None
         self._lock, self._saving = threading.Lock(), threading.Lock()
         if file is not None:
             self._load(file)
@@ -79,10 +81,20 @@ class Basemap:
             with self._lock:
                 if place not in self._tiles:
                     if len(self._tiles) >= MOST_TILES:
-                        continue
-                    self._tiles[place] = np.zeros((SIDE, SIDE), np.float32)
+                        self._drop_emptiest()
+                    self._tiles[place], self._passages[place] = np.zeros((SIDE, SIDE), np.float32), 0.0
             inside = tiles == tile
+            self._passages[place] += float(inside.sum())
             np.add.at(self._tiles[place], (rows[inside] % SIDE, columns[inside] % SIDE), 1.0)
+
+    def _drop_emptiest(self) -> None:
+        """Let go of the tile on which there was least, and say so for a while."""
+        place = min(self._passages, key=self._passages.__getitem__)
+        del self._tiles[place], self._passages[place]
+        self.warning = {
+            "zh": f"车队行驶的范围超出底图能保存的 {MOST_TILES:,} 块（每块约 1.9×1.9 公里）；经过最少的地方不再画出。",
+            "en": f"The fleet drives further around than the {MOST_TILES:,} tiles (1.9 km × 1.9 km each) that the base map keeps; where it drives least is not drawn any more.",
+        }
 
     def redraw(self) -> int:
         """Have what was added since be drawn from now on; returns the new version."""
@@ -121,14 +133,14 @@ class Basemap:
 
     def _age(self, now_s: float) -> None:
         kept = math.pow(0.5, max(0.0, now_s - self._aged_s) / HALF_LIFE_S)
-        self._aged_s = now_s
+        self._aged_s, self.warning = now_s, None
         for place, cells in self._places():
             aged = cells * np.float32(kept)
             aged[aged < FORGOTTEN] = 0
             with self._lock:
-                self._tiles[place] = aged
+                self._tiles[place], self._passages[place] = aged, float(aged.sum())
                 if not aged.any():
-                    del self._tiles[place]
+                    del self._tiles[place], self._passages[place]
 
     def save(self) -> None:
         """Keep it on disk: whole, or as it was before; where that cannot be, ``problem`` says so. Takes its time: not for the event loop, nor under a lock of others."""

@@ -20,21 +20,23 @@ from consumers.console.course import FEATURES, NO_COURSE, NO_MINUTES, DayCourse
 from consumers.console.day_rates import DayRates, rate_of, read_row
 from consumers.console.fixes import read_fixes
 from consumers.console.history import EventLog
+from consumers.console.in_force import nothing_judged, shown_policy, still_to_come
 from consumers.console.incidents import OBJECTED, Incidents
+from consumers.console.network import Network
 from consumers.console.papers import papers_of
 from consumers.console.positions import Fleet, Leg
 from consumers.console.signs import Signs
 from consumers.console.tracks import Tracks
 from consumers.console.views import city_rate, outlets_view, policy_view, rates_view
-from consumers.console.zones import rule_titles, zone_shapes, zone_states
+from consumers.console.zones import NO_ZONES, rule_titles, zone_shapes, zone_states
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.counts import CITY_WIDE
 from streams.policy.policy import Policies, Policy
 from streams.policy.reader import decode_policy
-from streams.registry.key_figures import active_facilities, network
-from streams.registry.records import Enterprise, Facility, decode_versions
+from streams.registry.records import Enterprise, decode_versions
 from streams.registry.registry import Registry
-from streams.wire.events import Fix
+from streams.watermark import capped
+from streams.wire.events import LAST_MS, Fix
 from streams.words.basis import BASIS_WORDS, DUTY_WORDS, FIGURES_WORDS
 
 RATE_OVER_S = 10.0
@@ -76,8 +78,7 @@ class City:
             self._legs: list[Leg] = []
             self._fixes: deque[tuple[float, int]] = deque()
             self._entered = self._registry_records = 0
-            self._key_figures: tuple[tuple[int, ...], dict[str, float]] = (), {}
-            self._facilities: list[Facility] = []
+            self._network = Network()
 
     def history_is_read(self) -> None:
         """From now on viewers are told what comes; those who have looked meanwhile start afresh."""
@@ -86,9 +87,9 @@ class City:
             self.log.begin_anew(secrets.randbits(31))
 
     # --- what feeds enter ---
-    def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> int:
-        """Take over fixes as they travel; returns how many cannot be read or are implausible."""
-        read = read_fixes(values, arrived_ms)
+    def enter_fixes(self, values: Sequence[bytes | None], arrived_ms: Sequence[int | None], until_ms: int = LAST_MS) -> int:
+        """Take over fixes as they travel (fixes.py says what the times are); returns how many cannot be read or are implausible."""
+        read = read_fixes(values, arrived_ms, until_ms)
         refused = read.unreadable + read.implausible
         with self.lock:
             for fix in read.plausible:
@@ -99,7 +100,7 @@ class City:
         return refused
 
     def _enter_fix(self, fix: Fix) -> None:
-        self.stream_ms = max(self.stream_ms, fix.event_time_ms)
+        self.stream_ms = max(self.stream_ms, capped(fix.event_time_ms, fix.arrival_time_ms))
         leg = self.fleet.enter(fix)
         if leg is not None:
             self._legs.append(leg)
@@ -140,8 +141,8 @@ class City:
             if row is None or not self.rates.enter(row):
                 return
             at_ms = min((moment for moment in (self.stream_ms, sent_ms) if moment), default=None)  # a row of before a restart is of when it was sent
-            if self.policies and at_ms:
-                self.course.enter(row, at_ms, self.policies.newest.days)
+            if (policy := self._policy()) and at_ms:
+                self.course.enter(row, at_ms, policy.days)
 
     def enter_registry(self, key: bytes | None, value: bytes | None) -> None:
         """Take over all versions of a registry record; ``BadInput`` or ``ValueError`` where it cannot be read."""
@@ -197,7 +198,7 @@ class City:
         """The figures above every page."""
         return {
             "stream_ms": self.stream_ms // 1000 * 1000, "fixes_per_s": self._fixes_per_s(), "vehicles": len(self.fleet), **self.incidents.counts(),
-            "rates": {name: city_rate(self.rates.newest(), name, self.policies.newest if self.policies else None) for name in FEATURES}, "status": self._status(), "lag": self.signs.lag(),
+            "rates": {name: city_rate(self.rates.newest(), name, self._policy()) for name in FEATURES}, "status": self._status(), "lag": self.signs.lag(),
         }  # fmt: skip
 
     def _status(self) -> dict[str, str] | None:
@@ -205,10 +206,14 @@ class City:
             return self.status
         if self.reading_history:
             return {"zh": "正在读取历史记录 …", "en": "reading the history …"}
-        if self.policies is None:
-            name = self.policy_name
-            return {"zh": f"尚未发布政策包“{name}”，因此没有区域；请运行 ./yicheng policy publish {name}", "en": f"no pack “{name}” is published, so there are no zones; run ./yicheng policy publish {name}"}
-        return self.signs.warning() or self.basemap.problem
+        return self._nothing_judged() or self.signs.warning() or self.fleet.problem or self.basemap.problem or self.basemap.warning
+
+    def _nothing_judged(self) -> dict[str, str] | None:
+        return nothing_judged(self.policies, self.policy_name, self._now_ms())
+
+    def _policy(self) -> Policy | None:
+        """The version of the pack by which pages speak."""
+        return shown_policy(self.policies, self._now_ms())
 
     def _fixes_per_s(self) -> float:
         since_s = time.monotonic() - RATE_OVER_S
@@ -227,12 +232,12 @@ class City:
         """All that a page begins with, and after which event it goes on."""
         with self.lock:
             listed = self.incidents.listed()
-            pack = self.policies.newest.pack if self.policies else None
+            pack = policy.pack if (policy := self._policy()) else None
             return {
                 "after": self.log.newest_id, "epoch": self.log.epoch, "replaying": self.replaying,
                 "city": {"zh": pack.city.name_zh, "en": pack.city.name_en, "adcode": pack.city.adcode, "timezone": pack.city.timezone} if pack else None,
                 "document": {"title": pack.document.title, "number": pack.document.number} if pack else None,
-                "header": self.header(), "zones": self.zones(), "shapes": zone_shapes(self.policies, self._now_ms()) if self.policies else None,
+                "header": self.header(), "zones": self.zones(), "no_zones": self._nothing_judged() or NO_ZONES, "shapes": zone_shapes(self.policies, self._now_ms()) if self.policies else None,
                 "incidents": [self.incidents.summary(incident) for incident in listed], "older": len(self.incidents.order) - len(listed),
                 "enterprises": {entry.id: {"zh": entry.name_zh or entry.id, "en": entry.name_en or entry.name_zh or entry.id} for entry in self.registry.each("enterprise") if isinstance(entry, Enterprise)},
                 "titles": rule_titles(), "basis": {name: words._asdict() for name, words in BASIS_WORDS.items()}, "duty": {name: words._asdict() for name, words in DUTY_WORDS.items()},
@@ -242,28 +247,21 @@ class City:
     def views(self, enterprise_id: str = CITY_WIDE) -> dict[str, Any]:
         """What the views of rates (with the day's course of one enterprise, or the city's), outlets and the policy show."""
         with self.lock:
-            policy, course = self.policies.newest if self.policies else None, self._course(enterprise_id)
-            known, active = self._network(policy)
-            rates = rates_view(self.rates.rows, policy, self._now_ms(), enterprise_id, known, active, partial(self.registry.is_primary_brand, event_time_ms=self._now_ms()))
+            policy, course, now_ms = self._policy(), self._course(enterprise_id), self._now_ms()
+            known, active = self._network.at(now_ms, self.registry, self._registry_records, policy, self.rates.scanned)
+            rates = rates_view(self.rates.rows, policy, now_ms, enterprise_id, known, active, partial(self.registry.is_primary_brand, event_time_ms=now_ms))
             note = None if course else NO_MINUTES if self.replaying else NO_COURSE
             return {
-                "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), self._now_ms()),
-                "policy": policy_view(policy),
+                "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), now_ms),
+                "policy": policy_view(policy, still_to_come(self.policies, now_ms) if self.policies else []),
             }  # fmt: skip
 
-    def _network(self, policy: Policy | None) -> tuple[dict[str, float], dict[str, int]]:
-        """The registry's key figures, counted anew where it or the hour is another; and how many of the facilities are active."""
-        basis = (id(self.registry), id(policy), self._registry_records, self._now_ms() // HOUR_MS)
-        if self._key_figures[0] != basis:
-            self._key_figures = basis, network(self.registry, self._now_ms(), policy.pack.city.adcode if policy else None)
-            self._facilities = [entry for entry in self.registry.valid(self._now_ms())["facility"] if isinstance(entry, Facility)]
-        return self._key_figures[1], active_facilities(self._facilities, self.rates.scanned, policy.days.date_of(self._now_ms())) if policy else {}
-
     def _course(self, enterprise_id: str) -> dict[str, Any] | None:
-        if self.policies is None:
+        policy = self._policy()
+        if policy is None:
             return None
         opened = partial(self.incidents.opened, enterprise_id=None if enterprise_id == CITY_WIDE else enterprise_id)
-        return self.course.of(enterprise_id, self.rates.rows.get((enterprise_id, self.course.date), {}), opened, self.policies.newest.days)
+        return self.course.of(enterprise_id, self.rates.rows.get((enterprise_id, self.course.date), {}), opened, policy.days)
 
     def vehicle_table(self, since: int) -> dict[str, Any]:
         """Ids, plates and enterprises of the vehicles from a number on."""

@@ -202,10 +202,13 @@ class DemoFeed:
         self._enter(due)
 
     def _in_order(self) -> Iterator[Happening]:
-        """Fixes and revisions by time; of an instant the fixes come first."""
+        """Fixes and revisions by time; of an instant the fixes come first. Where a day and more is left out, what comes after the last of the day's hours is of a clock that was wrong."""
         waiting = iter(self.revisions)
-        revision = next(waiting, None)
+        revision, before_ms = next(waiting, None), 0
         for at_ms, value in self.fixes():
+            if before_ms and at_ms > before_ms + DAY_MS and at_ms >= self.span_ms()[1]:
+                continue
+            before_ms = at_ms
             while revision is not None and revision.at_ms < at_ms:
                 yield revision
                 revision = next(waiting, None)
@@ -215,9 +218,9 @@ class DemoFeed:
             revision = next(waiting, None)
 
     def _enter(self, due: list[Happening]) -> None:
-        fixes = [happening.value for happening in due if happening.kind == "fix"]
+        fixes = [happening for happening in due if happening.kind == "fix"]
         if fixes:
-            self.city.enter_fixes(fixes, [None] * len(fixes))
+            self.city.enter_fixes([fix.value for fix in fixes], [None] * len(fixes), max(fix.at_ms for fix in fixes))
         for happening in due:
             if happening.kind == "incident":
                 try:

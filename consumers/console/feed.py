@@ -22,6 +22,7 @@ from kafka.errors import KafkaConnectionError, KafkaError
 from consumers.answer_topic import AnswerTopic
 from consumers.console.backlog import Backlog
 from consumers.console.city import City
+from consumers.console.kafka_words import refused_by_kafka
 from consumers.console.past_fixes import Past, read_past
 from consumers.console.past_hour import read_hour
 from consumers.console.past_incidents import each_past_incident, find_incident
@@ -30,6 +31,7 @@ from consumers.console.replay import Hour
 from streams import metrics
 from streams.clock import DAY_MS, MINUTE_MS, now_ms
 from streams.errors import BadInput, Unavailable
+from streams.process.kafka_login import client_options
 from streams.process.unreadable import passed_over
 from streams.settings import Settings
 from streams.wire.decode import Malformed
@@ -48,6 +50,12 @@ LATENESS_MS = 10 * MINUTE_MS
 
 
 LOST = {"zh": "Kafka 没有应答；页面显示的是中断前的情况，恢复后会自动继续。", "en": "Kafka does not answer; the page shows how things were before, and goes on by itself once it does."}
+
+NO_TOPICS = {"zh": "Kafka 中还没有主题；请运行 ./yicheng topics create", "en": "Kafka holds no topics yet; run ./yicheng topics create"}
+NO_TOPICS_FOR_USER = {
+    "zh": "Kafka 中还没有主题，或控制台的用户无权查看；请运行 ./yicheng topics create，权限见 ./yicheng topics access",
+    "en": "Kafka holds no topics yet, or none that the console's user may see; run ./yicheng topics create, and ./yicheng topics access for the rights",
+}
 
 
 class KafkaFeed:
@@ -123,7 +131,7 @@ class KafkaFeed:
                 self._follow()
             except (KafkaError, OSError) as error:
                 log.warning("the topics are not followed, trying again", kafka=self.bootstrap, error=type(error).__name__)
-                self.city.say(LOST)
+                self.city.say(refused_by_kafka(error, self.bootstrap) or LOST)
             except Exception as error:
                 log.exception("the topics are not followed, trying again", kafka=self.bootstrap)
                 name = type(error).__name__
@@ -136,7 +144,7 @@ class KafkaFeed:
         try:
             partitions = _partitions(consumer)
             if not partitions:
-                self.city.say({"zh": "Kafka 中还没有主题；请运行 ./yicheng topics create", "en": "Kafka holds no topics yet; run ./yicheng topics create"})
+                self.city.say(NO_TOPICS_FOR_USER if "sasl_mechanism" in client_options() else NO_TOPICS)
                 self._stopping.wait(ASKED_EVERY_S)
                 return
             consumer.assign(partitions)
@@ -159,6 +167,8 @@ class KafkaFeed:
     def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition], behind: dict[TopicPartition, int], since_ms: int) -> None:
         self.city.begin_anew()
         self.city.say(None)
+        rates = [partition for partition in partitions if partition.topic == RATES.name]
+        consumer.pause(*rates)  # to which minute of which day a row belongs is known once the pack is
         heard_s = asked_s = time.monotonic()
         while not self._stopping.is_set():
             batches = consumer.poll(timeout_ms=200)
@@ -168,6 +178,9 @@ class KafkaFeed:
             heard_s = now_s if batches else heard_s
             if self.city.reading_history:
                 behind = {partition: end for partition, end in behind.items() if consumer.position(partition) < end}
+                if rates and not any(partition.topic in {POLICY.name, REGISTRY.name} for partition in behind):
+                    consumer.resume(*rates)
+                    rates = []
                 if not behind:
                     self.city.history_is_read()
                     threading.Thread(target=self._read_past, args=(self.city.log.epoch, since_ms), daemon=True, name="console-past").start()

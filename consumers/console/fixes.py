@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from streams.geo import to_wgs84
 from streams.wire.decode import FIXES
-from streams.wire.events import Fix, refuse_fix
+from streams.wire.events import LAST_MS, Fix, refuse_fix
 
 
 class ReadFixes(NamedTuple):
@@ -18,11 +18,14 @@ class ReadFixes(NamedTuple):
     implausible: int
 
 
-def read_fixes(values: Sequence[bytes | None], arrived_ms: Sequence[int | None]) -> ReadFixes:
-    """Read records that arrived then (ms; None: it is not known when)."""
+def read_fixes(values: Sequence[bytes | None], arrived_ms: Sequence[int | None], until_ms: int = LAST_MS) -> ReadFixes:
+    """Read records that arrived then (ms; None, or negative as Kafka has it: it is not known when), and by ``until_ms`` at the latest; fixes then say it, too."""
     fixes, wrong = FIXES.read(values)
     arrivals = [moment for place, moment in enumerate(arrived_ms) if place not in wrong]
-    plausible = [fix for fix, moment in zip(fixes, arrivals, strict=True) if not refuse_fix(fix, moment)]
+    for fix, moment in zip(fixes, arrivals, strict=True):
+        if moment is not None:
+            fix.arrival_time_ms = moment if moment >= 0 else None
+    plausible = [fix for fix in fixes if fix.event_time_ms <= until_ms and not refuse_fix(fix, None)]
     for fix in plausible:
         if fix.coord_sys != "wgs84":
             fix.lon, fix.lat = to_wgs84(fix.lon, fix.lat, fix.coord_sys)

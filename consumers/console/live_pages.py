@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import orjson
 from aiohttp import web
@@ -15,6 +14,7 @@ from consumers.console.deliveries import deliveries_of
 from consumers.console.heat import heat
 from consumers.console.incident_search import Question, cursor, question_of, search
 from consumers.console.replies import json_reply, refusal
+from streams.settings import Settings
 from streams.wire.decode import Malformed
 
 NAMED_BY = ("vehicle_id", "outlet_id", "line_id", "enterprise_id", "incident_id")
@@ -22,10 +22,10 @@ NAMED_BY = ("vehicle_id", "outlet_id", "line_id", "enterprise_id", "incident_id"
 
 
 class LivePages:
-    """Answers about a city, and about the deliveries of the notifier whose state is near a folder."""
+    """Answers about a city, and about the deliveries of the notifier that the settings name, or else is near."""
 
-    def __init__(self, city: City, state_dir: Path) -> None:
-        self.city, self.state_dir = city, state_dir
+    def __init__(self, city: City, settings: Settings) -> None:
+        self.city, self.settings = city, settings
 
     def routes(self) -> list[web.RouteDef]:
         """What is asked where."""
@@ -61,4 +61,4 @@ class LivePages:
         incident_id = request.query.get("id", "")
         if self.city.incident(incident_id) is None:
             raise web.HTTPNotFound(text="no such incident / 没有这个事件\n")
-        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(deliveries_of(self.state_dir, incident_id))))
+        return json_reply(await asyncio.to_thread(lambda: orjson.dumps(deliveries_of(self.settings, incident_id))))

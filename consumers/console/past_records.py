@@ -10,6 +10,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LeaderNotAvailableError
 
+from consumers.console.kafka_words import refused_by_kafka
 from streams.errors import Unavailable
 from streams.process.kafka_login import client_options
 from streams.wire.topics import METADATA_MAX_AGE_MS
@@ -47,7 +48,8 @@ def past_records(bootstrap: str, most: int, within_s: float, is_stopping: Callab
         finally:
             consumer.close(timeout_ms=1_000)
     except (KafkaError, OSError) as error:
-        raise Unavailable(f"Kafka does not answer ({type(error).__name__}); try again / Kafka 没有应答，请重试") from None
+        refused = refused_by_kafka(error, bootstrap)
+        raise Unavailable(f"{refused['en']} / {refused['zh']}" if refused else f"Kafka does not answer ({type(error).__name__}); try again / Kafka 没有应答，请重试") from None
 
 
 class PastRecords:

@@ -1,8 +1,8 @@
 """Where every vehicle is: columns that grow, and one binary frame a tick that all viewers share.
 
 A frame, little-endian: ``YCP1``, epoch, its number, since which frame it tells changes (0: it tells all), n vehicles (u32 each), ids known so far
-(u32), stream time (f64, ms); then n numbers (u32), longitudes and latitudes (i32, degrees × 10⁷), headings (u16, degrees; 65535: not known),
-ages (u16, seconds behind stream time), states (u8), and zeros up to a multiple of 8.
+(u32), stream time (f64, ms); then n numbers (u32), longitudes and latitudes (i32, degrees × 10⁷), ages (u32, seconds behind stream time),
+headings (u16, degrees; 65535: not known), states (u8), and zeros up to a multiple of 8.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ FRAMES_KEPT = 60
 """So many ticks may a viewer miss before it gets all vehicles again."""
 MOST_VEHICLES = 200_000
 """Ids can be made up by anybody; further ones are not shown."""
+_TOO_MANY = {
+    "zh": f"车辆超过 {MOST_VEHICLES:,} 辆，其余车辆不在地图和列表中显示；事件和指标不受影响。",
+    "en": f"There are more than {MOST_VEHICLES:,} vehicles; the map and its table show no further ones. Incidents and rates are of all.",
+}
 _HEAD = struct.Struct("<4sIIIIId")
 
 
@@ -66,6 +70,8 @@ class Fleet:
         self._changed = np.zeros(64, np.bool_)
         self._stream_ms = 0
         self._clustered: dict[int, bytes] = {}
+        self.problem: dict[str, str] | None = None
+        """That there are more vehicles than are shown, in both languages; None: there are not."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -141,15 +147,18 @@ class Fleet:
 
     def _encode(self, chosen: np.ndarray, base: int) -> bytes:
         head = _HEAD.pack(b"YCP1", self.epoch, self.sequence, base, len(chosen), len(self.ids), float(self._stream_ms))
-        ages = np.clip((self._stream_ms - self._time_ms[chosen]) // 1000, 0, 65_535).astype("<u2")
-        columns = (chosen.astype("<u4"), self._lon[chosen], self._lat[chosen], self._heading[chosen], ages, self._state[chosen])
+        ages = np.clip((self._stream_ms - self._time_ms[chosen]) // 1000, 0, 2**32 - 1).astype("<u4")
+        columns = (chosen.astype("<u4"), self._lon[chosen], self._lat[chosen], ages, self._heading[chosen], self._state[chosen])
         body = b"".join((head, *(column.tobytes() for column in columns)))
         return body + bytes(-len(body) % 8)
 
     def _number_of(self, vehicle_id: str) -> int | None:
         number = self.numbers.get(vehicle_id)
-        if number is not None or len(self.ids) >= MOST_VEHICLES:
+        if number is not None:
             return number
+        if len(self.ids) >= MOST_VEHICLES:
+            self.problem = _TOO_MANY
+            return None
         number = self.numbers[vehicle_id] = len(self.ids)
         self.ids.append(vehicle_id)
         self.plates.append(None)

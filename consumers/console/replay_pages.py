@@ -19,7 +19,7 @@ from consumers.console.pages import Feed
 from consumers.console.replay import MOST_VEHICLES, STOP_MS, STOP_RADIUS_M, Hour, Way, as_shown, geojson, gpx
 from consumers.console.replies import json_reply, refusal
 from consumers.console.tracks import thinned
-from consumers.console.zones import zone_states
+from consumers.console.zones import zone_shapes, zone_states
 from streams.clock import HOUR_MS, MINUTE_MS, local_datetime, now_ms
 from streams.errors import YichengError
 from streams.policy.policy import Policies
@@ -189,7 +189,7 @@ class ReplayPages:
     def _shown(self, hour: Hour) -> dict[str, Any]:
         with self.city.lock:
             entries = [self.city.registry.at("vehicle", way.vehicle_id, hour.from_ms) for way in hour.ways]
-            zones = list(zones_of_hour(self.city.policies, hour.from_ms)) if self.city.policies else []
+            zones = list(_zones_shown(self.city.policies, hour.from_ms, self.city.stream_ms or now_ms())) if self.city.policies else []
         vehicles = [{**as_shown(way), "plate": getattr(entry, "plate", None) or way.plate} for way, entry in zip(hour.ways, entries, strict=True)]
         return {"from_ms": hour.from_ms, "until_ms": hour.from_ms + HOUR_MS, "vehicles": vehicles, "zones": zones, "notes": hour.notes}
 
@@ -200,6 +200,12 @@ def zones_of_hour(policies: Policies, from_ms: int) -> Iterator[tuple[int, list[
     while moment < from_ms + HOUR_MS:
         yield moment, zone_states(policies, moment)
         moment = policies.period_ms(moment)[1]
+
+
+def _zones_shown(policies: Policies, from_ms: int, at_ms: int) -> Iterator[tuple[int, list[dict[str, Any]], dict[str, Any] | None]]:
+    """The same, with their shapes where the version of then is not the one whose shapes pages have, since it counts at ``at_ms``."""
+    for moment, states in zones_of_hour(policies, from_ms):
+        yield moment, states, None if policies.at(moment) is policies.at(at_ms) else zone_shapes(policies, moment)
 
 
 def _refusal(error: Exception) -> web.Response:

@@ -60,7 +60,7 @@ def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentence
     app.on_response_prepare.extend([refuse_streams, add_headers, tiles.allow()])
     log_in, city, feed = LogIn(access), pages.city, pages.feed
     replay, policy = ReplayPages(city, feed, pages.stopping.is_set), PolicyPages(city, feed, sentences)
-    app.add_routes([*pages.routes(), *LivePages(city, settings.state_dir).routes(), *replay.routes(), *policy.routes(), *tiles.routes(), *log_in.routes(), *Unmask(city).routes(), *audit_view.routes()])
+    app.add_routes([*pages.routes(), *LivePages(city, settings).routes(), *replay.routes(), *policy.routes(), *tiles.routes(), *log_in.routes(), *Unmask(city).routes(), *audit_view.routes()])
     if access.has_provider:
         app.add_routes(OidcLogIn(settings, access, log_in).routes())
     return app

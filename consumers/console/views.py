@@ -99,14 +99,14 @@ def _current(registry: Registry, kind: str, now_ms: int) -> list[AnyEntry]:
     return [entry for entry in (registry.at(kind, entry_id, now_ms) for entry_id in ids) if entry is not None]
 
 
-def policy_view(policy: Policy | None) -> dict[str, Any] | None:
-    """The pack that is in force, in both languages: its document, each rule and each target in the sentences of ``policy check``."""
+def policy_view(policy: Policy | None, notes: Sequence[Mapping[str, str]] = ()) -> dict[str, Any] | None:
+    """The pack that is in force, in both languages: its document, ``notes`` on other versions, each rule and each target in the sentences of ``policy check``."""
     if policy is None:
         return None
     pack = policy.pack
     document, rules = document_words(pack), [(rule, rule_words(rule, policy)) for rule in pack.rules]
     return {
-        "document": {lang: document.lines(lang) for lang in ("zh", "en")},
+        "document": {lang: document.lines(lang) for lang in ("zh", "en")}, "notes": notes,
         "rules": [
             {"id": rule.id, "rule": rule.rule, "severity": rule.severity, "basis": MARKS[rule.basis]._asdict(), "title": words.title._asdict(), "lines": {lang: words.lines(lang) for lang in ("zh", "en")}}
             for rule, words in rules

@@ -19,12 +19,13 @@ CLOSED, NO_STOPPING, LIMITED, AREA, FREE = "closed", "no_stopping", "limited", "
 LEVELS = (CLOSED, NO_STOPPING, LIMITED, AREA, FREE)
 """What a zone is coloured by, the gravest first: no entry, no stopping, limits on speed or time, not to be left, nothing at present."""
 _LEVEL_OF = {"restricted_hours": CLOSED, "forbidden_stop": NO_STOPPING, "outside_operating_area": AREA}
+NO_ZONES = {"zh": "政策包没有划定区域。", "en": "The pack draws no zones."}
 AHEAD_MS = 8 * DAY_MS
 """So far ahead is it looked for the next change: every weekly window comes round by then."""
 
 
 def zone_states(policies: Policies, now_ms: int) -> list[dict[str, Any]]:
-    """Every zone of the version then valid: its level, the rules that count in it now, those that will or did, and when that changes (ms; None: not in sight)."""
+    """Every zone of the version then valid (named by when that begins): its level, the rules that count in it now, those that will or did, and when that changes (ms; None: not in sight)."""
     return _states_since(policies, policies.period_ms(now_ms)[0])
 
 
@@ -68,7 +69,7 @@ def _state(policy: Policy, policies: Policies, zone_id: str, now_ms: int, change
     others = [rule for rule in policy.fix_rules if zone_id in (rule.zone_ids or ()) and rule.id not in ids]
     name = policy.zone_name(zone_id)
     return {
-        "zone_id": zone_id, "name_zh": name[0], "name_en": name[1], "level": min(levels, key=LEVELS.index), "until_ms": until_ms,
+        "zone_id": zone_id, "valid_from_ms": policy.valid_from_ms, "name_zh": name[0], "name_en": name[1], "level": min(levels, key=LEVELS.index), "until_ms": until_ms,
         "illustrative": zone_id in policy.pack.illustrative_zones, "document": document_words(policy.pack).title._asdict(),
         "rules": [_words(rule, policy) for rule in rules], "later": [_words(rule, policy) for rule in others],
     }  # fmt: skip

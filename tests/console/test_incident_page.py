@@ -5,12 +5,15 @@ from zoneinfo import ZoneInfo
 
 from consumers.console.deliveries import deliveries_of, outbox_near
 from consumers.console.papers import papers_of
+from consumers.deliveries_api import DELIVERIES_PATH, DeliveriesApi
 from consumers.outbox import Outbox
 from consumers.outbox_file import FILE, prepare
 from consumers.outbox_rows import Entry
 from consumers.routes import Destination
+from streams.process.pages import PageServer
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
+from streams.settings import Settings
 
 T = 1_782_446_400_000
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
@@ -31,12 +34,12 @@ def outbox_with(path, *names):
 
 def test_the_log_of_the_notifier_says_who_was_told_when_and_with_what_result(tmp_path):
     outbox_with(tmp_path / FILE, "A", "B")
-    found = deliveries_of(tmp_path, "A")
+    found = deliveries_of(Settings(state_dir=tmp_path), "A")
     assert found["elsewhere"] is None
     assert [(one["sink"], one["state"], one["done_ms"], one["attempts"], one["answer"]) for one in found["deliveries"]] == [
         ("police", "delivered", T + 1_000, 1, "taken"), ("chat", "failed", T + 2_000, 1, "answered 410 \\u202egone"),
     ]  # fmt: skip
-    assert [one["state"] for one in deliveries_of(tmp_path, "B")["deliveries"]] == ["pending", "pending"] and deliveries_of(tmp_path, "C")["deliveries"] == []
+    assert [one["state"] for one in deliveries_of(Settings(state_dir=tmp_path), "B")["deliveries"]] == ["pending", "pending"] and deliveries_of(Settings(state_dir=tmp_path), "C")["deliveries"] == []
 
 
 def test_a_sink_that_was_switched_off_is_told_beside_what_waits_for_it(tmp_path):
@@ -45,20 +48,35 @@ def test_a_sink_that_was_switched_off_is_told_beside_what_waits_for_it(tmp_path)
     outbox.failing("chat", 6 * 86_400.0)
     outbox.switch("chat", off=True)
     outbox.close()
-    assert {one["sink"]: one["is_off"] for one in deliveries_of(tmp_path, "B")["deliveries"]} == {"police": False, "chat": True}
+    assert {one["sink"]: one["is_off"] for one in deliveries_of(Settings(state_dir=tmp_path), "B")["deliveries"]} == {"police": False, "chat": True}
 
 
 def test_without_a_log_it_is_said_where_it_can_be_seen(tmp_path):
-    for word in deliveries_of(tmp_path, "A")["elsewhere"].values():
+    for word in deliveries_of(Settings(state_dir=tmp_path), "A")["elsewhere"].values():
         assert word.endswith("./yicheng notifier log --incident A")
     (tmp_path / FILE).write_bytes(b"no outbox at all")
-    assert "cannot be read" in deliveries_of(tmp_path, "A")["elsewhere"]["en"]
+    assert "cannot be read" in deliveries_of(Settings(state_dir=tmp_path), "A")["elsewhere"]["en"]
 
 
 def test_the_notifier_beside_it_is_found_as_up_starts_them(tmp_path):
     assert outbox_near(tmp_path / "console") is None
     outbox_with(tmp_path / "notifier" / FILE, "A")
-    assert len(deliveries_of(tmp_path / "console", "A")["deliveries"]) == 2
+    assert len(deliveries_of(Settings(state_dir=tmp_path / "console"), "A")["deliveries"]) == 2
+
+
+def test_a_notifier_elsewhere_is_asked_with_a_token(tmp_path):
+    """As in containers: the console sees nothing of the notifier's disk."""
+    outbox_with(tmp_path / FILE, "A", "B")
+    server = PageServer("127.0.0.1", 0, {DELIVERIES_PATH: DeliveriesApi(tmp_path / FILE, "right").read})
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    asked = lambda incident_id, token="right", url=url: deliveries_of(Settings(state_dir=tmp_path / "mine", notifier_url=url, deliveries_token=token), incident_id)  # noqa: E731
+    assert asked("A") == deliveries_of(Settings(state_dir=tmp_path), "A") and len(asked("A")["deliveries"]) == 2
+    assert asked("nobody & co")["deliveries"] == [] == asked("nobody & co", "wrong")["deliveries"]
+    (tmp_path / FILE).write_bytes(b"no outbox at all")
+    for found, said in ((asked("A", "wrong"), "YICHENG_DELIVERIES_TOKEN"), (asked("A"), "cannot read its log now"), (asked("A", url="http://127.0.0.1:1"), "does not answer")):
+        assert said in found["elsewhere"]["en"] and found["elsewhere"]["zh"].endswith("./yicheng notifier log --incident A")
+    server.shutdown()
+    server.server_close()
 
 
 def test_papers_say_what_has_lapsed_and_who_is_on_no_file():

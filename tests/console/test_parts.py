@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 import zlib
 from datetime import datetime
 
@@ -16,10 +17,11 @@ from consumers.console.incidents import Incidents
 from consumers.console.positions import FRAMES_KEPT, SILENT_MS, Fleet, Leg
 from consumers.console.tracks import EVERY_MS, POINTS, Tracks
 from consumers.console.zones import zone_shapes, zone_states
+from streams.clock import DAY_MS
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.wire.decode import Malformed
-from streams.wire.events import Fix
+from streams.wire.events import LAST_MS, Fix
 
 T = 1_782_446_400_000
 MOVING, STANDING, OFFENDING, SILENT = range(4)
@@ -36,10 +38,10 @@ def frames(data):
         magic, epoch, sequence, base, count, ids, stream_ms = struct.unpack_from("<4sIIIIId", data, at)
         assert magic == b"YCP1"
         place, columns = at + 32, []
-        for kind in ("<u4", "<i4", "<i4", "<u2", "<u2", "u1"):
+        for kind in ("<u4", "<i4", "<i4", "<u4", "<u2", "u1"):
             columns.append(np.frombuffer(data, kind, count, place).tolist())
             place += columns[-1].__len__() * np.dtype(kind).itemsize
-        rows = {number: (lon / 1e7, lat / 1e7, heading, age, state) for number, lon, lat, heading, age, state in zip(*columns, strict=True)}
+        rows = {number: (lon / 1e7, lat / 1e7, heading, age, state) for number, lon, lat, age, heading, state in zip(*columns, strict=True)}
         found.append((epoch, sequence, base, ids, stream_ms, rows))
         at = place + -(place - at) % 8
     return found
@@ -79,6 +81,26 @@ def test_states_change_with_time_and_incidents_alone():
     assert frame[5][0][3:] == ((SILENT_MS + 1) // 1000, SILENT)
     fleet.tick(T + SILENT_MS + 2, [])
     assert frames(fleet.since(2, 1))[0][5] == {}, "nothing has changed"
+
+
+def test_a_silence_of_days_is_as_long_as_it_is():
+    fleet = Fleet(1)
+    fleet.enter(fix("a", T))
+    fleet.tick(T + 3 * DAY_MS, [])
+    assert frames(fleet.since(0, 1))[0][5][0][3] == 3 * 86_400
+
+
+def test_vehicles_beyond_those_that_are_shown_are_told_of(monkeypatch):
+    monkeypatch.setattr("consumers.console.positions.MOST_VEHICLES", 2)
+    city = City("hohhot-2019")
+    city.policies = Policies([load_policy("hohhot-2019")])
+    city.history_is_read()
+    city.say(None)
+    for vehicle in ("a", "b", "a"):
+        city._enter_fix(fix(vehicle, T))
+    assert city.header()["status"] is None
+    city._enter_fix(fix("c", T))
+    assert "vehicles" in city.header()["status"]["en"] and "车辆" in city.header()["status"]["zh"] and city.header()["vehicles"] == 2
 
 
 def test_who_is_too_far_behind_or_of_another_epoch_gets_everything():
@@ -188,6 +210,18 @@ def test_the_base_map_ages_over_days_and_a_broken_file_is_a_new_beginning(tmp_pa
     assert not pixels(Basemap(tmp_path / "map.npz").tile("light", 14, column, row)).any()
 
 
+def test_a_new_street_takes_the_place_of_the_emptiest_tile_and_that_is_said(monkeypatch):
+    monkeypatch.setattr("consumers.console.basemap.MOST_TILES", 2)
+    base, later = Basemap(), lambda lon: Leg(0, T, T + 10_000, lon, 40.81, lon + 0.002, 40.81, 30.0)
+    base.enter([later(111.65)] * 3 + [later(112.65)])
+    base.redraw()
+    assert base.warning is None
+    base.enter([later(113.65)] * 2)
+    base.redraw()
+    drawn = [pixels(base.tile("light", 14, *tile_of(lon + 0.001, 40.81, 14)[:2])).any() for lon in (111.65, 112.65, 113.65)]
+    assert drawn == [True, False, True] and "1 of" not in base.warning["en"] and "2 tiles" in base.warning["en"] and "2 块" in base.warning["zh"]
+
+
 def test_a_track_is_the_last_hour_thinned():
     tracks = Tracks()
     for second in range(0, 7_200, 5):
@@ -195,6 +229,19 @@ def test_a_track_is_the_last_hour_thinned():
     points = tracks.of(70, T + 7_195_000)
     assert len(points) in {POINTS - 1, POINTS} and points == sorted(points) and points[-1][0] > T + 7_195_000 - EVERY_MS
     assert points[-1][1:] == (pytest.approx(111.0 + (points[-1][0] - T) / 1e8), 40.0, 12.5) and tracks.of(3, T) == [] == tracks.of(7_000, T)
+
+
+def test_tracks_of_many_vehicles_take_no_more_than_is_said():
+    """2.5 kB a vehicle, also while they come, and whatever a fix says of its time and speed."""
+    tracks = Tracks()
+    tracemalloc.start()
+    for number in range(20_000):
+        tracks.enter(Leg(number, 0, T, 0, 0, 111.0, 40.0, 12.34))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 20_000 * 2_700
+    tracks.enter(Leg(19_999, 0, LAST_MS - 1, 0, 0, -111.0, -40.0, 1e12))
+    assert tracks.of(19_999, T)[0] == (T, 111.0, 40.0, 12.3) and tracks.of(19_999, T)[1][1:] == (-111.0, -40.0, 6_553.5)
 
 
 def incident(name="i", revision=1, state="open", **more):

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from conftest import wait_for
+from kafka import KafkaProducer
 
 from console.console_site import Site, T, filled, incident
 from consumers.console.backlog import Backlog
@@ -17,10 +18,12 @@ from consumers.console.positions import Leg
 from consumers.console.signs import FAILED, Signs
 from deploy.topic_admin import create_topics, delete_topics
 from streams.errors import BadInput
+from streams.policy.checks import pack_record
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
 from streams.settings import Settings
 from streams.wire.decode import Malformed
+from streams.wire.topics import POLICY, RATES
 
 DAY = "2026-06-26"
 
@@ -140,6 +143,26 @@ def test_kafka_without_topics_and_with_more_of_them_is_not_said_to_be_gone(kafka
     wait_for("topics that are followed", lambda: said[-1] is None and not city.reading_history)
     feed.stop()
     assert LOST not in said
+
+
+def test_minutes_of_rates_that_are_read_before_the_pack_are_not_lost(kafka, tmp_path):
+    """At a start the pack may come last: it stands behind others that fill more than one answer of Kafka's."""
+    delete_topics(kafka, "yicheng")
+    create_topics(kafka, 3)
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    for minute in range(3):
+        producer.send(RATES.name, json.dumps(rate(revision=minute)).encode(), b"row", timestamp_ms=T + minute * 60_000)
+    for number in range(4):
+        producer.send(POLICY.name, b"x" * 700_000, b"other-%d" % number)
+    source = load_policy("hohhot-2019").pack.source
+    producer.send(POLICY.name, pack_record([{"yaml": source["yaml"], "geojson": source["geojson"]}]), b"hohhot-2019")
+    producer.close()
+    city = City("hohhot-2019")
+    feed = KafkaFeed(Settings(state_dir=tmp_path, kafka_bootstrap=kafka), city)
+    feed.start()
+    wait_for("the history", lambda: city.policies and not city.reading_history)
+    feed.stop()
+    assert len(city.views()["rates"]["course"]["minutes"]) == 3
 
 
 def test_a_registry_that_is_being_published_is_told_now_and_then(monkeypatch):

@@ -82,6 +82,7 @@ def test_its_settings_are_settings(name):
         mounts = [mount.split(":")[1] for mount in SERVICES[name]["volumes"]]
         assert str(settings.console_users.parent) in mounts, "users outlive the container"
         assert SERVICES[name]["ports"] == [f"127.0.0.1:{settings.console_port}:{settings.console_port}"]
+        assert settings.notifier_url == f"http://notifier:{metrics.NOTIFIER_PORT}" and set(SERVICES[name]["networks"]) & set(SERVICES["notifier"]["networks"]), "it shows who was notified"
         assert (settings.console_host, settings.console_url) == ("0.0.0.0", f"http://127.0.0.1:{settings.console_port}")
 
 
@@ -104,7 +105,7 @@ def test_secrets_come_from_files_that_are_kept_out_of_everything():
         ignored = subprocess.run(["git", "check-ignore", "-q", f"deploy/{secret['file']}"], cwd=ROOT, check=False)
         assert ignored.returncode == 0, name
         assert f"deploy/{secret['file']}" in TEXT, "the head of the file says how it is made"
-    for name in ("worker", "notifier"):
+    for name in ("worker", "notifier", "console"):
         config = parse(SERVICES[name]["command"])["config"]
         assert str(config) == f"/run/secrets/{name}" and SERVICES[name]["secrets"] == [name]
     assert {"identity_key", "webhook_url", "webhook_secret"} <= set(re.findall(r"\b(\w+):(?=[ ,])", TEXT.partition("\nname:")[0])) & set(Settings.model_fields)

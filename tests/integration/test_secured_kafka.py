@@ -1,5 +1,6 @@
 """A Kafka that speaks TLS and knows its users: each process runs as one that may do the least, and what it may not do is refused."""
 
+import re
 import ssl
 import time
 
@@ -11,11 +12,14 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 from kafka.errors import TopicAuthorizationFailedError
 
+from consumers.console.city import City
+from consumers.console.feed import LOST, KafkaFeed
+from consumers.console.kafka_words import NO_LOGIN, NO_RIGHTS
 from deploy.admin import unreachable
 from deploy.broker import EmbeddedKafka
 from deploy.kafka_roles import PREFIX, ROLES
 from deploy.ports import free_port
-from streams.errors import BadInput
+from streams.errors import BadInput, Unavailable
 from streams.process.kafka_login import log_in, options_of
 from streams.settings import Settings
 
@@ -139,6 +143,26 @@ def read(consumer, partition, within_s=15):
 def test_a_wrong_password_is_one_line(cluster, allowed, yicheng):
     done = yicheng.run("incidents", "list", **cluster.environment("operator", YICHENG_KAFKA_PASSWORD="guessed"))
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1 and "does not let us in; check YICHENG_KAFKA_USER" in done.stderr and "guessed" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("role", "password", "said"), [("console", "guessed", NO_LOGIN), ("gateway", PASSWORD, NO_RIGHTS)])
+def test_a_console_that_kafka_refuses_says_what_it_refuses(cluster, allowed, tmp_path, role, password, said):
+    city, told = City("hohhot-2019"), []
+    city.say = told.append
+    settings = Settings(kafka_bootstrap=cluster.bootstrap, kafka_tls=True, kafka_ca=cluster.ca, kafka_user=PREFIX + role, kafka_password=password, state_dir=tmp_path)
+    log_in(settings)
+    feed = KafkaFeed(settings, city)
+    try:
+        feed.start()
+        wait_for(lambda: f"a sentence on it: {told}", lambda: said in told, 60)
+        wait_for(lambda: f"that nobody counts: {city.signs.unknown}", lambda: city.signs.unknown == said, 60)
+        if said is NO_LOGIN:  # where nothing was sent yet there is nothing that may not be read
+            with pytest.raises(Unavailable, match=re.escape(said["en"])):
+                feed.past(0, 1)
+        assert LOST not in told
+    finally:
+        feed.stop()
+        log_in(Settings())
 
 
 def test_why_kafka_cannot_be_reached_is_said(cluster, tmp_path):

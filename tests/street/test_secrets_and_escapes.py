@@ -22,7 +22,7 @@ from streams.settings import Settings, load_settings
 from streams.words.shown import shown, shown_json, shown_lines
 
 CANARY = "hunter2Canary"
-SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token", "answers_key", "feedback_token", "kafka_password"]
+SECRETS = ["webhook_secret", "webhook_url", "identity_key", "alerts_token", "answers_key", "feedback_token", "deliveries_token", "kafka_password"]
 
 
 @pytest.fixture(autouse=True)

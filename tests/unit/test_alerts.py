@@ -113,6 +113,9 @@ def test_callers_from_elsewhere_need_a_token():
     notifier = SimpleNamespace(links=None, last_event=None, audit=None, take_alerts=None, answer_topic=SimpleNamespace(publish=None), answers=SimpleNamespace(answers_to=None))
     taken = [_pages(Settings(metrics_host=host, alerts_token=token), notifier) for host, token in (("127.0.0.1", None), ("0.0.0.0", None), ("0.0.0.0", "t"))]
     assert [list(posts) for _, posts in taken] == [["/v1/alerts"], [], ["/v1/alerts"]]
+    notifier.file = None
+    told = [_pages(Settings(deliveries_token=token), notifier)[0] for token in (None, "t")]
+    assert ["/v1/deliveries" in gets for gets in told] == [False, True], "nobody is told who was notified without one"
 
 
 

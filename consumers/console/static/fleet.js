@@ -37,7 +37,7 @@ export function enterFrame(buffer, at) {
   fleet.count = idCount;
   let place = at + HEAD_BYTES;
   const column = (kind) => { const found = new kind(buffer, place, changedCount); place += found.byteLength; return found; };
-  const numbers = column(Uint32Array), lons = column(Int32Array), lats = column(Int32Array), headings = column(Uint16Array), ages = column(Uint16Array), states = column(Uint8Array);
+  const numbers = column(Uint32Array), lons = column(Int32Array), lats = column(Int32Array), ages = column(Uint32Array), headings = column(Uint16Array), states = column(Uint8Array);
   fleet.fromLon.set(fleet.lon); fleet.fromLat.set(fleet.lat);
   for (let row = 0; row < changedCount; row += 1) {
     const n = numbers[row];

@@ -63,7 +63,7 @@ function vehicles() {
 }
 
 function zones() {
-  if (!state.zones.length) return [el('p.empty', {}, t('noZones'))];
+  if (!state.zones.length) return [el('p.empty', {}, say(state.no_zones))];
   const rule = (zone) => ({ id, lines, clause, basis }) => {
     const [demand, ...claim] = lines[lang()], key = `claim ${zone.zone_id} ${id}`;
     return el('li', {}, el('span', {}, demand), el('details.claim', { 'data-key': key }, el('summary', { 'data-key': `${key} summary` }, [t('claim'), clause, basis && t(basis)].filter(Boolean).join(' · ')), [...claim, say(zone.document)].map((line) => el('p', {}, line))));
@@ -77,7 +77,7 @@ function zones() {
 }
 
 /** What a list that is not drawn anew as long as it says the same would say. */
-const CONTENTS = { heat: heatContents, zones: () => JSON.stringify([state.zones, lang(), day(nowMs())]) };
+const CONTENTS = { heat: heatContents, zones: () => JSON.stringify([state.zones, state.no_zones, lang(), day(nowMs())]) };
 
 /** Draw the list of the chosen tab anew; where the keyboard was it stays. */
 export function draw() {

@@ -1,6 +1,6 @@
 // The map: the fleet's own tracks as base map, zones by what they forbid now, graticule, scale, vehicles, and what is chosen.
 import { $, el } from './dom.js';
-import { fleet, look, placeOf } from './fleet.js';
+import { fleet, look, placeOf, vehicleCount } from './fleet.js';
 import { graticule } from './graticule.js';
 import { state } from './store.js';
 import { lang, number, t, until, zoneName } from './words.js';
@@ -124,7 +124,7 @@ export class LiveMap {
 
   drawZones() {
     const levels = new Map((this.then?.zones ?? state.zones).map((zone) => [zone.zone_id, zone]));
-    const features = (state.shapes?.features ?? []).map((feature) => ({ ...feature, properties: { ...feature.properties, level: levels.get(feature.properties.zone_id)?.level ?? 'free' } }));
+    const features = ((this.then?.shapes ?? state.shapes)?.features ?? []).map((feature) => ({ ...feature, properties: { ...feature.properties, level: levels.get(feature.properties.zone_id)?.level ?? 'free' } }));
     this.setData('zones', { type: 'FeatureCollection', features });
     this.labels.forEach(({ marker }) => marker.remove());
     this.labels = features.map((feature) => this.label(feature, levels.get(feature.properties.zone_id))).filter(Boolean);
@@ -159,12 +159,13 @@ export class LiveMap {
     let [west, south, east, north] = [180, 90, -180, -90];
     const take = (lon, lat) => { west = Math.min(west, lon); south = Math.min(south, lat); east = Math.max(east, lon); north = Math.max(north, lat); };
     for (const { geometry } of state.shapes?.features ?? []) { const box = boxOf(geometry); take(box[0], box[1]); take(box[2], box[3]); }
-    if (east < west) for (let n = 0; n < fleet.count; n += 1) take(...placeOf(n));
+    const { lon, lat } = fleet.clusters ?? fleet; // with very many vehicles: where their cells are
+    if (east < west) for (let n = 0; n < (fleet.clusters ? lon.length : fleet.count); n += 1) take(lon[n] / 1e7, lat[n] / 1e7);
     if (east < west) return;
     this.map.fitBounds([[west, south], [east, north]], { padding: innerWidth < 700 ? { top: 24, bottom: legendPx() + 30, left: 24, right: 24 } : { top: 40, bottom: 80, left: 90, right: 90 }, maxZoom: 14, duration: this.layer.moves ? duration : 0 });
   }
 
-  tick() { this.layer.update(); this.drawRing(); this.drawClusters(); if (!this.fitted && fleet.count && state.shapes?.features.length === 0) { this.fitted = true; this.fit(0); } }
+  tick() { this.layer.update(); this.drawRing(); this.drawClusters(); if (!this.fitted && vehicleCount() && state.header && !state.shapes?.features.length) { this.fitted = true; this.fit(0); } }
 
   /** Where the vehicle that is chosen is now: as the fleet knows it, or as the server said, where vehicles come in clusters. */
   placeOfChosen() { const { number, place } = this.chosen; return number !== null && number >= 0 && fleet.known[number] ? placeOf(number) : place; }

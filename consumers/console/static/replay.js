@@ -211,7 +211,7 @@ export class Replay {
   zonesAt(ms) {
     const found = this.zones.filter(([from]) => from <= ms).at(-1) ?? this.zones[0];
     if (!found) return null;
-    if (this.then?.zones !== found[1]) this.then = { zones: found[1], atMs: found[0] };
+    if (this.then?.zones !== found[1]) this.then = { zones: found[1], shapes: found[2], atMs: found[0] };
     return this.then;
   }
 

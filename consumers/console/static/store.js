@@ -47,7 +47,8 @@ const ENTER = {
   answer: enterAnswer,
   header: (header) => { state.header = header; changed('header'); },
   zones: (zones) => {
-    const isOther = zones.map((zone) => zone.zone_id).join() !== state.zones.map((zone) => zone.zone_id).join();
+    const versionOf = (all) => all.map((zone) => [zone.zone_id, zone.valid_from_ms]).join();
+    const isOther = versionOf(zones) !== versionOf(state.zones); // other ids, or another version of the pack has come into force
     state.zones = zones;
     if (isOther) reload(); else changed('zones');
   },

@@ -103,7 +103,7 @@ export function policyView(policy) {
   const [title, ...document] = policy.document[lang()];
   const rules = policy.rules.map((rule) => el('li', { id: `rule-${rule.id}` }, el('h4', {}, say(rule.title), ' ', el(`span.chip.${rule.severity}`, {}, t(rule.severity)), ' ', el('span.chip', {}, say(rule.basis))), rule.lines[lang()].map((line) => el('p', {}, line))));
   const targets = policy.targets.length ? el('ul', {}, policy.targets.map((target) => el('li', {}, say(target)))) : el('p.empty', {}, t('noTargets'));
-  return [el('h2', {}, title), document.map((line) => el('p', {}, line)), el('h3', {}, t('rulesAre', rules.length)), el('ol', {}, rules), el('h3', {}, t('targetsAre')), targets];
+  return [el('h2', {}, title), document.map((line) => el('p', {}, line)), policy.notes.map((note) => el('p', {}, say(note))), el('h3', {}, t('rulesAre', rules.length)), el('ol', {}, rules), el('h3', {}, t('targetsAre')), targets];
 }
 
 const VIEWS = { rates: ratesView };

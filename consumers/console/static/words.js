@@ -20,7 +20,7 @@ const WORDS = {
   acknowledge: ['确认', 'Acknowledge'], dismiss: ['驳回', 'Dismiss'], note: ['加备注', 'Add note'], by: ['回复人', 'Answered by'], reason: ['原因或备注（驳回、申诉不成立、备注必填）', 'Reason or note (needed to dismiss, reject or note)'],
   needReason: ['请先填写原因。', 'Please give a reason first.'], sending: ['正在提交 …', 'sending …'], sent: ['已提交：{0}', 'Sent: {0}'], notSent: ['未能提交：{0}', 'Not sent: {0}'],
   noIncidents: ['过去一天没有事件。', 'No incidents in the last day.'], noMatch: ['没有符合筛选条件的事件。', 'No incident matches the filters.'], noVehicles: ['还没有车辆上报位置。', 'No vehicle has reported yet.'],
-  noVehicleMatch: ['没有符合的车辆。', 'No vehicle matches.'], noZones: ['政策包没有划定区域。', 'The pack draws no zones.'], more: ['再显示 {0} 条', 'Show {0} more'],
+  noVehicleMatch: ['没有符合的车辆。', 'No vehicle matches.'], more: ['再显示 {0} 条', 'Show {0} more'],
   back: ['返回列表', 'Back to the list'], close: ['关闭', 'Close'], vehicle: ['车辆', 'Vehicle'], plate: ['车牌', 'Plate'], zone: ['区域', 'Zone'], outlet: ['网点', 'Outlet'], line: ['线路', 'Line'],
   from: ['开始', 'Began'], lastSeen: ['最近', 'Last seen'], ended: ['结束', 'Ended'], fixes: ['证据数', 'Evidence'], clause: ['条款', 'Clause'], document: ['文件', 'Document'],
   duty: ['条文对象', 'Addressed to'], lead: ['牵头单位', 'Lead authority'], reading: ['本包的理解', 'As read here'], standsIn: ['以示例规则代之，主管部门应另行制定', 'By way of example, in place of rules that the authorities are to make'], responsible: ['责任单位', 'Responsible'], nobody: ['文件未列明', 'the document names none'], continuedBy: ['文件期满后由其继续适用', 'Goes on after its end'],
