@@ -184,6 +184,9 @@ def _waiting(record: WaitingRecord | None, engine: Engine) -> Waiting | None:
 
 
 def _on_lines(written: Sequence[Any]) -> OnLines | None:
+    """What ``_lines`` wrote; version 7 wrote one array of all."""
+    if written and isinstance(written[0][0], list):
+        (written,) = written
     return {(date, line_id): msgspec.convert(progress, Progress) for date, line_id, *progress in written} or None
 
 

@@ -1,12 +1,14 @@
 """What every stage of the worker keeps to: judged once, in whatever chunks, over restarts, beside poison."""
 
 import asyncio
+import base64
 import json
 import random
 import re
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
 from simulation.cluster import STARTED_MS, Logged
 from simulation.history import BASE_MS, CONFIRMED_ONLY, PACK, answered, city, day_events
 from street.poison import raw_kinds
@@ -125,6 +127,25 @@ def history(topic):
     steps = [encode_contribution(time_comes_to(BASE_MS + days * DAY_MS)) for days in (-4, -1, 1, 20)]
     third = len(sent) // 3 + 1
     return logged(topic, [*sent[:third], steps[0], *sent[third : 2 * third], steps[1], steps[2], *sent[2 * third :], steps[3]])
+
+
+BEFORE = json.loads((ROOT / "tests" / "golden" / "state_version_7.json").read_text("utf-8"))
+"""By input: what a worker of state version 7 had saved after half of a history, the other half, and the revisions that it published of that."""
+
+
+@pytest.mark.parametrize("topic", BEFORE)
+def test_a_worker_goes_on_from_the_state_of_the_version_before(topic):
+    """As that worker would have: it publishes the same revisions of the same incidents."""
+    before, binary = BEFORE[topic], base64.b85decode
+    room = Room(topic, {key: binary(value) for key, value in before["saved"].items()})
+    time_passes = lambda value: encode_contribution(time_comes_to(max(json.loads(value)["newest"].values())))  # noqa: E731 - of all inputs that there are now
+    values = [binary(value) for value, _ in before["rest"]]
+    rest = logged(topic, [time_passes(value) if b'"marks"' in value else value for value in values], [key and binary(key) for _, key in before["rest"]])
+    room.take([record._replace(offset=record.offset + before["next_offset"]) for record in rest], 7)
+    events = [json.loads(value) for to, _, value, _ in room.sent if to == INCIDENTS.name]
+    fields = ("incident_id", "revision", "opened_at_ms", "last_seen_ms", "fix_count")
+    assert sorted([event["type"].split(".")[2], *(event["data"][name] for name in fields)] for event in events) == before["incidents"]
+    assert room.stage.partitions[0].next_offset == before["next_offset"] + len(rest)
 
 
 @pytest.fixture(params=STAGES)
