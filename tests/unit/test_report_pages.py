@@ -333,6 +333,21 @@ def test_a_notice_announces_what_begins_after_it_was_filed(policy):
     assert {"interrupted_feed_announced", "silent_vehicle_unannounced_hours", "offline_camera_open"} <= told
 
 
+def test_of_a_notice_the_versions_count_that_the_engine_goes_by(policy):
+    notice = {"kind": "notice", "id": "1", "subject": "enterprise/a", "from": "2026-06-26T08:00:00+08:00", "until": "2026-06-26T10:00:00+08:00", "filed_at": "2026-06-25T09:00:00+08:00"}
+    longer = {**notice, "until": "2026-06-26T12:00:00+08:00", "valid_from": "2026-06-25T18:00:00+08:00"}
+    while_it_lasts = {**longer, "valid_from": "2026-06-26T09:00:00+08:00"}
+    for records, announced, hours, late in (
+        ([notice, longer], 1, 4.0, 0), ([notice, while_it_lasts], 1, 4.0, 0),
+        ([notice, {**while_it_lasts, "filed_at": "2026-06-26T09:00:00+08:00"}], 1, 1.0, 0),  # what was added too late is announced to nobody
+        ([{**notice, "filed_at": "2026-06-26T09:00:00+08:00"}], 0, 0.0, 1),
+        ([{**notice, "valid_until": "2026-06-25"}], None, None, None),  # withdrawn the day before
+        ([{**notice, "valid_until": "2026-06-26T09:30:00+08:00"}], 1, 1.5, 0),
+    ):  # fmt: skip
+        said = [row for row in gather(policy, registry_of(policy, *records), Published([], []), DAY, DAY)["interruptions"] if row["enterprise_id"] == "a"]
+        assert [(row["announced"], row["announced_hours"], row["late_notices"]) for row in said] == ([(announced, hours, late)] if announced is not None else [])
+
+
 def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_is_not(policy):
     zone = next(iter(policy.pack.geometries))
     parked = [
