@@ -31,7 +31,7 @@ from streams.files.record_files import How
 from streams.files.text_files import STDIN, open_lines
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
-from streams.parcels.scans import count_scans
+from streams.parcels.scans import COUNTED, count_scans
 from streams.policy.policy import Policies, Policy
 from streams.registry.figure_clauses import clauses_of
 from streams.registry.registry import Registry
@@ -80,6 +80,7 @@ def judge_files(
         "answers": judging.answers_in_numbers(),
         "first_refusal": intake.first_refusal,
         "passed_over": intake.passed_over,
+        "scans_of_other_cities": judging.scans_of_other_cities,
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
         **judging.figures(policy, rates, incidents),
@@ -123,6 +124,7 @@ class _Judging:
         self.latest: dict[str, Transition] = {}
         self.ledger = CityLedger()
         self.standings: dict[str, dict[str, Any]] = {}
+        self.scans_of_other_cities = 0
         self.known_incidents: AbstractSet[str] = frozenset()
 
     def take_fixes(self, chunk: Chunk) -> Taken:
@@ -134,8 +136,9 @@ class _Judging:
     def take_scans(self, chunk: Chunk) -> Taken:
         """Count scans, and judge them one by one."""
         tally, outcomes = count_scans(self.scans, chunk.records, self.policies, self.registry), Counter[str]()
-        for (_, _, outcome), number in tally.outcomes.items():
+        for (city, _, outcome), number in tally.outcomes.items():
             outcomes[outcome] += number
+            self.scans_of_other_cities += number * (outcome == COUNTED and city != self.city)
         return outcomes, tally.rejects
 
     def take_heartbeats(self, chunk: Chunk) -> Taken:

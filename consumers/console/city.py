@@ -247,7 +247,7 @@ class City:
             rates = rates_view(self.rates.rows, policy, self._now_ms(), enterprise_id, known, active, partial(self.registry.is_primary_brand, event_time_ms=self._now_ms()))
             note = None if course else NO_MINUTES if self.replaying else NO_COURSE
             return {
-                "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), self._now_ms()),
+                "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), self._now_ms(), policy.pack.city.adcode if policy else None),
                 "policy": policy_view(policy),
             }  # fmt: skip
 
@@ -255,8 +255,8 @@ class City:
         """The registry's key figures, counted anew where it or the hour is another; and how many of the facilities are active."""
         basis = (id(self.registry), id(policy), self._registry_records, self._now_ms() // HOUR_MS)
         if self._key_figures[0] != basis:
-            self._key_figures = basis, network(self.registry, self._now_ms(), policy.pack.city.adcode if policy else None)
-            self._facilities = [entry for entry in self.registry.valid(self._now_ms())["facility"] if isinstance(entry, Facility)]
+            now_and_here = self._now_ms(), policy.pack.city.adcode if policy else None
+            self._key_figures, self._facilities = (basis, network(self.registry, *now_and_here)), self.registry.valid(*now_and_here)["facility"]
         return self._key_figures[1], active_facilities(self._facilities, self.rates.scanned, policy.days.date_of(self._now_ms())) if policy else {}
 
     def _course(self, enterprise_id: str) -> dict[str, Any] | None:

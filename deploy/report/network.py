@@ -26,13 +26,12 @@ def network_on_map(policy: Policy, registry: Registry, rows: Iterable[Row], at_m
 
     Active is what was scanned at on one of the 30 local days before ``at_ms`` (ms), by the ``rows`` of rates; None where no row says.
     """
-    valid, city = registry.valid(at_ms), policy.pack.city.adcode
+    valid = registry.valid(at_ms, policy.pack.city.adcode)
     last = policy.days.date_of(at_ms)
     first = (date.fromisoformat(last) - timedelta(days=MONTH_DAYS - 1)).isoformat()
     scanned = {row["outlet_id"]: row["date"] for row in rows if is_of_outlet(row)}
     active = {place for place, day in scanned.items() if first <= day <= last}
-    facilities = [record for record in valid["facility"] if record.city in (None, city)]
-    outlets = [record for record in valid["outlet"] if record.city in (None, city)]
+    facilities, outlets = valid["facility"], valid["outlet"]
     levels, in_use = Counter(record.level for record in facilities), active_facilities(facilities, scanned, last)
     return {
         "levels": [

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from streams.clock import DAY_MS, local_date
 from streams.errors import closest
+from streams.registry.cities import belongs
 from streams.registry.doubts import Words, doubts, unknown_lines
 from streams.registry.figure_clauses import CLAUSES
 from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, served_townships, standardised_outlets
@@ -123,7 +124,19 @@ def findings(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: s
         ", ".join(_number(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
     unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
-    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*doubts(registry), *_contradictions(registry.valid(at_ms))])
+    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
+
+
+def of_other_cities(registry: Registry, own: str) -> Iterator[Words]:
+    """Records that say that they are of a city that does not belong to one's ``own`` (adcode)."""
+    for kind in NAMES:
+        found: dict[str, str] = {record.id: city for record in registry.each(kind) if (city := getattr(record, "city", None)) and not belongs(city, own)}
+        if found:
+            cities, number = _some(sorted(set(found.values()))), len(found)
+            yield (
+                f"{number:,} {NAMES[kind][1]}{NAMES[kind][0]}（{_some(list(found))}）填写的城市（city）为 {cities}，不属于 {own}：不计入 {own} 的主要指标",
+                f"{_number(kind, number)} ({_some(list(found))}) of another city than {own} (city: {cities}): counted in no key figure of {own}",
+            )
 
 
 def _contradictions(valid: Valid) -> Iterator[Words]:
@@ -156,7 +169,7 @@ def figures_of(city: str, targets: Collection[str]) -> set[str]:
 
 def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures: Collection[str], city: str | None = None) -> Iterator[Words]:
     """What the records valid at an instant (ms) do not say, of what these figures and the ``rules`` of a pack need."""
-    valid, known = registry.valid(at_ms), network(registry, at_ms, city)
+    valid, known = registry.valid(at_ms, city), network(registry, at_ms, city)
     for need in NEEDS:
         records = need.records(valid)
         silent = sum(getattr(record, need.key) in (None, []) for record in records)

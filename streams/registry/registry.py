@@ -12,6 +12,7 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput
+from streams.registry.cities import belongs
 from streams.registry.interruptions import Interruption, NoticeTimes, first_uncovered, holding, interruptions, touching
 from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Line, Notice, Outlet, Pass, Standing, Vehicle
 from streams.registry.texts import text_problem
@@ -203,11 +204,11 @@ class Registry:
         """Whether any record speaks of an ``enterprise`` or a ``city``, be it in passing."""
         return self._named[kind, entry_id] > 0
 
-    def valid(self, event_time_ms: int) -> dict[str, list[Any]]:
-        """The records valid at an instant by kind, one of each id."""
+    def valid(self, event_time_ms: int, city: str | None = None) -> dict[str, list[Any]]:
+        """The records valid at an instant by kind, one of each id; ``city``: only those that do not say that they are of another (adcode)."""
         found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         for kind, entry_id in self._versions:
-            if entry := self.at(kind, entry_id, event_time_ms):
+            if (entry := self.at(kind, entry_id, event_time_ms)) and belongs(getattr(entry, "city", None), city):
                 found[kind].append(entry)
         return found
 
