@@ -144,7 +144,7 @@ def test_targets_name_their_clause_or_the_operator_and_of_whom_they_are(policy):
 def test_every_key_figure_and_section_names_the_clause_that_speaks_of_it(name, tmp_path):
     policy = load_policy(name)
     document = policy.pack.city.adcode, policy.pack.document.title
-    row = {**rates_of(document[0], "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "transit_hours": {"5": 1}}
+    row = {**rates_of(document[0], "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "delivered": 1, "transit_hours": {"5": 1}}
     driven = driven_row(document[0], "2026-06-26", Millimetres(1_000, 2_000, 3_000, 4_000))
     write_sample_registry(policy, 300, 1, tmp_path / "registry.jsonl")
     registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
@@ -354,17 +354,21 @@ def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_i
         {"city": "150100", "enterprise_id": "*", "date": day, "window": f"parking {zone} {day}", "zone_id": zone, "stops": stops, "occupied_ms": hours * 3_600_000}
         for day, stops, hours in (("2026-06-26", 7, 3), ("2026-06-27", 4, 2))
     ]
-    travelled = [{**rates_of("150100", day, "a", 0), "transit_hours": hours} for day, hours in (("2026-06-26", {"2": 8, "25": 1}), ("2026-06-27", {"3": 10, "40": 1}))]
+    travelled = [{**rates_of("150100", day, "a", 0), "delivered": delivered, "transit_hours": hours} for day, delivered, hours in (("2026-06-26", 9, {"2": 8, "25": 1}), ("2026-06-27", 16, {"3": 10, "40": 1}))]
+    travelled += [{**rates_of("150100", "2026-06-27", "b", 0), "delivered": 3}, *({**travelled[1], "window": window} for window in ("hour", "30d"))]
     driven = [{**driven_row("150100", "2026-06-26", Millimetres()), "night_run_m": 25.0, "run_m": 100.0}]
     lines = [{"city": "150100", "enterprise_id": "*", "date": day, "window": f"lines {day}", "lines_run": run, "lines": known} for day, run, known in (("2026-06-26", 4, 5), ("2026-06-27", 1, None))]
     until = date(2026, 6, 27)
     report = gather(policy, Registry(policy.timezone), Published([*parked, *travelled, *driven, *lines], []), DAY, until)
     assert [(row["stops"], row["stops_per_day"], row["occupied_hours"]) for row in report["parking"]] == [(11, 5.5, 5.0)]
-    assert [(row["enterprise_id"], row["parcels"], row["median_hours"], row["p90_hours"]) for row in report["transit"]] == [("a", 20, 3, 3)]
+    keys = ("enterprise_id", "delivered", "parcels", "untimed_share", "median_hours", "p90_hours")
+    assert [tuple(row[key] for key in keys) for row in report["transit"]] == [("a", 25, 20, 0.2, 3, 3), ("b", 3, 0, 1.0, None, None)], "each parcel once, whatever other windows say"
+    told = {(line["subject"], line["measure"]): line["value"] for line in csv.DictReader(io.StringIO(as_csv(report))) if line["section"] == "transit"}
+    assert told["a", "delivered"] == "25" and told["a", "parcels"] == "20" and told["a", "untimed_share"] == "0.2" and tables(report)["transit"][0]["untimed_share"] == 0.2
     assert report["lines"] == {"days": 1, "due": 5, "run": 4}
     assert next(kpi["value"] for kpi in report["kpis"] if kpi["measure"] == "night_run_ratio") == 0.25
     page = text_of(as_html(report, "en"))
-    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page and "4 of 5 runs were made" in page and "25.0%" in page
+    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page and "4 of 5 runs were made" in page and "25.0%" in page and "without an acceptance scan: not timed" in page and "20.0%" in page
     assert "Loading zones" not in text_of(as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, until), "en"))
 
 
