@@ -90,13 +90,16 @@ def registry_check(
 
 
 def _asking(pack: Pack) -> dict[str, Words]:
-    """What the rules of a pack are called; ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only, ``exempt:marked`` where marking exempts."""
+    """What the rules of a pack are called; ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only, ``exempt:marked`` where marking exempts; ``name:primary_brand`` of rules and targets that are about primary brands."""
     from streams.policy.conditions import title_words
+    from streams.registry.key_figures import TITLES
 
     titles = {rule.rule: title_words(rule.rule) for rule in pack.rules}
     allowed = {key for rule in pack.rules if rule.rule == "nonstandard_vehicle" for key in ("classes", "body", "energy") if getattr(rule.parameters.allow, key) is not None}
     exempting = {f"exempt:{key}": titles[rule.rule] for rule in pack.rules for each in rule.alternatives for key in each.conditions}
-    return titles | {f"nonstandard_vehicle:{key}": titles["nonstandard_vehicle"] for key in allowed} | {key: Words(f"{zh}的豁免", f"exemptions from: {en}") for key, (zh, en) in exempting.items()}
+    brands = {f"{rule.rule}:primary_brand": titles[rule.rule] for rule in pack.rules if getattr(rule.parameters, "primary_brands_only", False)}
+    brands |= {f"{measure}:primary_brand": Words(*TITLES[measure]) for measure, target in pack.targets.items() if target.scope == "primary_brands"}
+    return titles | brands | {f"nonstandard_vehicle:{key}": titles["nonstandard_vehicle"] for key in allowed} | {key: Words(f"{zh}的豁免", f"exemptions from: {en}") for key, (zh, en) in exempting.items()}
 
 
 def _lines(pack: Pack) -> list[str]:

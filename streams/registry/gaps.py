@@ -21,6 +21,8 @@ NAMES = {
     "township": ("乡镇", "个", "township", "townships"), "facility": ("设施", "处", "facility", "facilities"), "line": ("专线", "条", "line", "lines"),
 }  # fmt: skip
 """What the kinds of records are called: in Chinese, with their measure word, and in English, one and several."""
+STANDINGS = (("primary_brand", "主要品牌", "primary brand"), ("key_enterprise", "重点企业", "key enterprise"))
+"""Keys of enterprises that say no where they say nothing."""
 BY_EMISSIONS = ("按排放标准统计的车辆", "vehicles by emission standard")
 MOST_NAMED = 5
 
@@ -181,6 +183,21 @@ def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures:
         wanting = [figure for figure in needing if figure in figures]
         if wanting and not valid[kind]:
             yield f"没有任何{NAMES[kind][0]}记录：{_titles(wanting, 0)}未知（–）", f"there is no {NAMES[kind][2]} on record: {_titles(wanting, 1)} unknown (–)"
+    for key, zh, en in STANDINGS:
+        if not any(getattr(enterprise, key) for enterprise in valid["enterprise"]) and (effects := list(_without(key, rules))):
+            yield f"没有企业填为{zh}（{key}: true）：{'；'.join(said for said, _ in effects)}", f"no enterprise is a {en} ({key}: true): {'; '.join(said for _, said in effects)}"
+
+
+def _without(key: str, asking: Mapping[str, Words]) -> Iterator[Words]:
+    """What becomes of the figures, rules and exemptions that are about enterprises of a standing only (``name:key``), where there is none."""
+    for name, (zh, en) in asking.items():
+        about, _, asked = name.partition(":")
+        if asked == key:
+            yield (
+                (f"“{zh}”未知（–）", f"“{en}” unknown (–)") if about in TITLES
+                else (f"“{zh}”对谁都不起作用", f"“{en}” free nobody") if about == "exempt"
+                else (f"规则“{zh}”不判断任何企业", f"rule “{en}” judges nobody")
+            )  # fmt: skip
 
 
 def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[Words], *, is_known: bool) -> Words:

@@ -238,6 +238,22 @@ def test_what_exempts_by_marking_needs_it_said():
     assert sentence.endswith("(marked): rule “exemptions from: Inside a restricted zone outside the permitted hours” cannot judge them")
 
 
+def test_who_is_a_primary_brand_or_a_key_enterprise_must_be_said():
+    """Where nobody is said to be one, a rule or a target about them is about nobody."""
+    asking = commands._asking(load_policy("hohhot-2019").pack)
+    plain, brand = entry("enterprise", "e", licensed_until="2030-01-01"), entry("enterprise", "e", licensed_until="2030-01-01", primary_brand=True)
+    (zh, en), *others = missing(registry(plain), NOW, asking, {})
+    assert not others and en == (
+        "no enterprise is a primary brand (primary_brand: true): rule “A day on which too few parcels had an electronic waybill” judges nobody; "
+        "“electronic waybills” unknown (–); “standardised outlets of primary brands with reusable boxes” unknown (–)"
+    )
+    assert zh.startswith("没有企业填为主要品牌（primary_brand: true）：规则“") and "”不判断任何企业；“电子运单使用率”未知（–）" in zh
+    assert not list(missing(registry(brand), NOW, asking, {}))
+    exempting = {"exempt:key_enterprise": commands._asking(load_policy("yunnan-2018").pack)["exempt:marked"]}
+    assert said(missing(registry(brand), NOW, exempting, {})) == ["no enterprise is a key enterprise (key_enterprise: true): “exemptions from: Inside a restricted zone outside the permitted hours” free nobody"]
+    assert not list(missing(registry(entry("enterprise", "k", key_enterprise=True)), NOW, exempting, {}))
+
+
 def test_a_notice_filed_after_it_began_is_said():
     def notice(name, filed_at, from_="2026-01-02T08:00", until="2026-01-03"):
         return entry("notice", name, subject="outlet/o", filed_at=filed_at, **{"from": from_}, until=until)
@@ -363,7 +379,7 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
         found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, policy.pack.city.adcode, policy.pack.targets)
         assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing) + len(found.doubtful)
         assert not [sentence for sentence in said(found.doubtful) if "covered is" not in sentence]
-    assert findings(registry(), NOW, (), "330600").words()[0] == ("没有记录", "no records")
+    assert findings(registry(), NOW, {}, "330600").words()[0] == ("没有记录", "no records")
     full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
     assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))
     assert Findings(("a", "b"), [], [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
