@@ -55,6 +55,7 @@ def registry_import(
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
     from streams.registry.gaps import late_notices
+    from streams.words.terms import is_chinese
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
@@ -62,7 +63,7 @@ def registry_import(
         say("\n".join(words))
     changes = import_registry(current_settings().kafka_bootstrap, records, replace=replace, dry_run=dry_run)
     if dry_run:
-        for line in changes.lines():
+        for line in changes.lines("zh" if is_chinese() else "en"):
             say(line)
     say("\n".join(changes.counts(published=not dry_run)))
 
