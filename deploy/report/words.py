@@ -55,9 +55,9 @@ WORDS: dict[str, Words] = {
     "primary_brands": Words("主要品牌合计", "primary brands together"),
     **STATUS_WORDS,
     "key_figures_note": Words(
-        "“–”表示无人上报，不等于零。登记类指标取期末数；较上期：{from_} 至 {until}。期限之前不计未达标，未定期限的目标不计未达标。竖线为目标。",
+        "“–”表示无人上报，不等于零。登记类指标取期末数；较上期：{from_} 至 {until}。期限之前不计未达标，未定期限的目标不计未达标。竖线为目标。件次：一件快件每用一种运输方式、每上一辆车，各计一次。",
         "“–” means that nobody reports it; it is not zero. Figures of the registry are as of the period's end; change: against {from_} to {until}. "
-        "Nothing is missed before its date, nor where no date is set. The upright line is the target.",
+        "Nothing is missed before its date, nor where no date is set. The upright line is the target. Legs: a parcel counts once for each mode of transport, and once for each vehicle, that it goes by.",
     ),
     "figure_clauses_note": Words(
         "指标名称之下是文件提到它的条款和原文；没有的，文件未提及。",

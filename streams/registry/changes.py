@@ -118,4 +118,4 @@ def _differences(old: AnyEntry | None, new: AnyEntry, lang: Lang) -> Iterator[st
     for field, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
         was, now = getattr(old, field, None), getattr(new, field)
         if was != now and key != "id":
-            yield f"{KEYS[key][lang == "en"]} {value_words(key, was, lang)} → {value_words(key, now, lang)}"
+            yield f"{KEYS[key][lang == 'en']} {value_words(key, was, lang)} → {value_words(key, now, lang)}"

@@ -68,9 +68,9 @@ TITLES = {
     "locker": ("箱递率", "delivered into lockers"),
     "night_delivery": ("夜间投递占比", "delivered at night"),
     "night_run_ratio": ("夜间行驶里程占比", "distance driven at night"),
-    "joint_delivery": ("共同配送快件占比", "carried by another enterprise's vehicle"),
-    "rail": ("铁路运输快件占比", "carried by rail"),
-    "air": ("航空运输快件占比", "carried by air"),
+    "joint_delivery": ("共同配送件次占比", "legs on another enterprise's vehicle"),
+    "rail": ("铁路运输件次占比", "legs by rail"),
+    "air": ("航空运输件次占比", "legs by air"),
 }
 """What each measure and target is called, in Chinese and English. An unknown share stands beside the share of those that say it, where some do not."""
 UNITS = {
