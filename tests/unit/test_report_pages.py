@@ -267,6 +267,8 @@ def test_judge_says_the_key_figures_with_whose_targets_they_are(wulong, made):
     summary = json.loads((out / "summary.json").read_text())
     said = summary["key_figures"]
     assert summary["transit"] == made["transit"] and [row["unannounced"] for row in summary["interruptions"]] == [row["unannounced"] for row in made["interruptions"]]
+    assert {section: tuple(spoken) for section, spoken in summary["clauses"].items()} == made["clauses"] and {"transit", "interruptions"} <= made["clauses"].keys()
+    assert (summary["parking"], summary["lines"]) == (made["parking"], made["lines"]) and summary["parking"]
     assert [(row["measure"], row["value"], row["status"]) for row in said] == [(kpi["measure"], kpi["value"], kpi["status"]) for kpi in made["kpis"]]
     missed = {**said[0], "measure": "locker_cells", "value": 7, "active": None, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}
     lines = list(key_figure_lines({"document": None, "key_figures": [missed, {**missed, "measure": "hubs", "active": 2}]}))
