@@ -15,7 +15,7 @@ import orjson
 from deploy.intake import Chunk, Intake, progress_bar
 from deploy.report.enterprises import interruptions
 from deploy.report.figures import document_facts, key_figures, measured, whole_period
-from deploy.report.network import active_numbers, transit
+from deploy.report.network import active_numbers, lines_run, parking, transit
 from streams.city.city_judge import CityJudge, Due
 from streams.city.contributions import Contribution, of_heartbeats, of_scans
 from streams.city.incident_data import incident_data
@@ -31,9 +31,9 @@ from streams.files.record_files import How
 from streams.files.text_files import STDIN, open_lines
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
-from streams.parcels.scans import count_scans
+from streams.parcels.scans import COUNTED, count_scans
 from streams.policy.policy import Policies, Policy
-from streams.registry.figure_clauses import clauses_of
+from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.registry import Registry
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
@@ -80,6 +80,7 @@ def judge_files(
         "answers": judging.answers_in_numbers(),
         "first_refusal": intake.first_refusal,
         "passed_over": intake.passed_over,
+        "scans_of_other_cities": judging.scans_of_other_cities,
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
         **judging.figures(policy, rates, incidents),
@@ -123,6 +124,7 @@ class _Judging:
         self.latest: dict[str, Transition] = {}
         self.ledger = CityLedger()
         self.standings: dict[str, dict[str, Any]] = {}
+        self.scans_of_other_cities = 0
         self.known_incidents: AbstractSet[str] = frozenset()
 
     def take_fixes(self, chunk: Chunk) -> Taken:
@@ -134,8 +136,9 @@ class _Judging:
     def take_scans(self, chunk: Chunk) -> Taken:
         """Count scans, and judge them one by one."""
         tally, outcomes = count_scans(self.scans, chunk.records, self.policies, self.registry), Counter[str]()
-        for (_, _, outcome), number in tally.outcomes.items():
+        for (city, _, outcome), number in tally.outcomes.items():
             outcomes[outcome] += number
+            self.scans_of_other_cities += number * (outcome == COUNTED and city != self.city)
         return outcomes, tally.rejects
 
     def take_heartbeats(self, chunk: Chunk) -> Taken:
@@ -199,15 +202,18 @@ class _Judging:
         }
 
     def figures(self, policy: Policy, rates: list[dict[str, Any]], incidents: Sequence[IncidentData]) -> dict[str, Any]:
-        """The other rows, enterprises' credit, and the key figures of all days that were judged (none where there is no day)."""
+        """The other rows, enterprises' credit, and of all days that were judged (none where there is no day) the key figures, and what a report has a section on, with its clause."""
         others = self.other_rows()
         rows = [*rates, *(row for found in others.values() for row in found)]
         period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
-        clauses = clauses_of(policy.pack.city.adcode, policy.pack.document.title)
-        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses, period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
+        spoken = policy.pack.city.adcode, policy.pack.document.title
+        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses_of(*spoken), period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
         bounds_ms = period.bounds_ms(policy.days) if period else (0, 0)
-        told = {"transit": transit(self.registry, rows, bounds_ms[1] - 1), "interruptions": interruptions(self.registry, msgspec.to_builtins(incidents), bounds_ms)} if period else {}
+        told = {
+            "transit": transit(self.registry, rows, bounds_ms[1] - 1), "interruptions": interruptions(self.registry, msgspec.to_builtins(incidents), bounds_ms),
+            "parking": parking(policy, rows), "lines": lines_run(rows), "clauses": clauses_of(*spoken, SECTIONS),
+        } if period else {}  # fmt: skip
         return {"document": document, **others, **told, "credit": list(self.standings.values()), "key_figures": known}
 
 

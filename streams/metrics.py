@@ -52,6 +52,10 @@ INCIDENT_LATENCY = Histogram(
     buckets=_LATENCY_BUCKETS_S,
 )
 DELIVERY = Histogram("courier_delivery_seconds", "Seconds from a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
+TRANSIT = Gauge("courier_transit_seconds", "Seconds (of whole hours) since acceptance within which a share (quantile) of the timed parcels delivered in the last 30 days arrived", ["city", "enterprise", "quantile"])
+TRANSIT_UNTIMED = Gauge(
+    "courier_transit_untimed_ratio", "Share of the parcels delivered in the last 30 days that are not timed: accepted more than three days before, or without an acceptance scan", ["city", "enterprise"]
+)
 CHECKPOINT = Histogram("courier_checkpoint_seconds", "Seconds that a checkpoint took: the worker writes its state and how far it has read to Kafka, all or nothing, and goes on from there after a crash")
 CHECKPOINT_AGE = Gauge("courier_checkpoint_age_seconds", "Seconds since this worker's last checkpoint (its state, written to Kafka) was complete; what came after it is judged again after a crash")
 PARTITIONS = Gauge("courier_partitions", "Partitions of an input topic, as this worker knows them", ["topic"])

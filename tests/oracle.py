@@ -453,6 +453,16 @@ class Oracle:
                     last = t
         return {key: tuple(numbers) for key, numbers in found.items()}
 
+    # --- cities ---
+    def is_here(self, city):
+        """Whether a code is the city's or, by the pairs of digits of GB/T 2260, of a place in it; what names no city is here."""
+        own = self.pack["city"]["adcode"]
+        if city is None or city == own:
+            return True
+        pairs, others = ([code[n : n + 2] for n in (0, 2, 4)] for code in (own, city))
+        level = 1 if pairs[1:] == ["00", "00"] else 2 if pairs[2] == "00" else 3
+        return len(own) == len(city) == 6 and level < 3 and pairs[:level] == others[:level]
+
     # --- delivery lines ---
     def lines_on(self, date):
         """The lines that count on a local day, by id: on file when it begins, of this city, and with zones that all are in the pack."""
@@ -461,8 +471,7 @@ class Oracle:
         if (start is not None and t < start) or (end is not None and t >= end):
             return {}
         found = {record["id"]: self.lookup("line", record["id"], t) for record in self.records["line"]}
-        here = (None, self.pack["city"]["adcode"])
-        return {name: line for name, line in found.items() if line and line["zones"] and line.get("city") in here and all(z in self.zones for z in line["zones"])}
+        return {name: line for name, line in found.items() if line and line["zones"] and self.is_here(line.get("city")) and all(z in self.zones for z in line["zones"])}
 
     def fleet_days(self, *partitions):
         """Local date on which any fix was accepted -> the ids of the lines that a vehicle drove on it."""
@@ -685,6 +694,8 @@ class Oracle:
             scan = self.read(line, SCAN, 6)
             if scan is None or not YEAR_2000 <= scan["event_time_ms"] < NO_CALENDAR or scan["event_time_ms"] < stream_time - 3 * 86_400_000:
                 continue
+            if self.is_here(scan["city"]):
+                scan["city"] = self.pack["city"]["adcode"]
             taken.append((scan, stream_time))
             stream_time = max(stream_time, self.carries(scan))
         return taken, stream_time
@@ -770,7 +781,7 @@ class Oracle:
                 if beat["event_time_ms"] < stream_time - 3 * 86_400_000:
                     continue
                 stream_time = max(stream_time, self.carries(beat))
-                if beat["subject"] != "clock" and beat.get("city") in (None, self.pack["city"]["adcode"]):
+                if beat["subject"] != "clock" and self.is_here(beat.get("city")):
                     found[beat["subject"]].append(beat["event_time_ms"])
             last = max(last, stream_time)
         return {subject: sorted(times) for subject, times in found.items()}, last

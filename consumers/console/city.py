@@ -252,9 +252,10 @@ class City:
             rates = rates_view(self.rates.rows, policy, now_ms, enterprise_id, known, active, partial(self.registry.is_primary_brand, event_time_ms=now_ms))
             note = None if course else NO_MINUTES if self.replaying else NO_COURSE
             return {
-                "rates": {**rates, "course": course, "course_note": note}, "outlets": outlets_view(self.registry, list(self.incidents.unfiled), now_ms),
+                "rates": {**rates, "course": course, "course_note": note},
+                "outlets": outlets_view(self.registry, list(self.incidents.unfiled), now_ms, policy.pack.city.adcode if policy else None),
                 "policy": policy_view(policy, still_to_come(self.policies, now_ms) if self.policies else []),
-            }  # fmt: skip
+            }
 
     def _course(self, enterprise_id: str) -> dict[str, Any] | None:
         policy = self._policy()

@@ -24,6 +24,7 @@ class Network:
         """The figures at an instant, and the active ones of what they count; ``records``: how many have come, ``scanned``: by facility the last date of a scan."""
         basis = (id(registry), id(policy), records, now_ms // HOUR_MS)
         if self._basis != basis:
-            self._basis, self._figures = basis, network(registry, now_ms, policy.pack.city.adcode if policy else None)
-            self._facilities = [entry for entry in registry.valid(now_ms)["facility"] if isinstance(entry, Facility)]
+            now_and_here = now_ms, policy.pack.city.adcode if policy else None
+            self._basis, self._figures = basis, network(registry, *now_and_here)
+            self._facilities = [entry for entry in registry.valid(*now_and_here)["facility"] if isinstance(entry, Facility)]
         return self._figures, active_facilities(self._facilities, scanned, policy.days.date_of(now_ms)) if policy else {}

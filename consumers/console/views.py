@@ -11,6 +11,7 @@ from consumers.console.figures import claims, figures_view, standing
 from streams.counts import CITY_WIDE, RATES_OF, SAID_OR_NOT, measure_of, share
 from streams.policy.policy import Policy
 from streams.policy.wording import document_words, rule_words, target_words
+from streams.registry.cities import belongs
 from streams.registry.key_figures import TITLES
 from streams.registry.records import AnyEntry, Facility, Line, Outlet
 from streams.registry.registry import Registry
@@ -79,11 +80,12 @@ def _shares(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
     return {"accepted": row.get("accepted"), "rates": {feature: row.get(f"{feature}_rate") for feature in known}}
 
 
-def outlets_view(registry: Registry, unfiled: Iterable[tuple[str, str | None]], now_ms: int) -> dict[str, Any]:
-    """The register of outlets as it is now (网点备案): where each is, whether it is on file and what it has; those seen in scans (``unfiled``: id and enterprise) that are on no file; facilities and lines."""
+def outlets_view(registry: Registry, unfiled: Iterable[tuple[str, str | None]], now_ms: int, city: str | None = None) -> dict[str, Any]:
+    """The register of outlets of a city (adcode; None: of all) as it is now (网点备案): where each is, whether it is on file and what it has; those seen in scans (``unfiled``: id and enterprise) that are on no file; facilities and lines."""
     current = {kind: _current(registry, kind, now_ms) for kind in ("outlet", "facility", "line")}
+    known = {entry.id for entry in current["outlet"]}
+    current = {kind: [entry for entry in entries if belongs(getattr(entry, "city", None), city)] for kind, entries in current.items()}
     outlets = [{name: getattr(entry, name) for name in _OUTLET} for entry in current["outlet"] if isinstance(entry, Outlet)]
-    known = {outlet["id"] for outlet in outlets}
     strangers = {outlet_id: enterprise_id for outlet_id, enterprise_id in unfiled if outlet_id not in known}
     outlets += [{**dict.fromkeys(_OUTLET), "id": outlet_id, "enterprise_id": enterprise_id, "filed": False} for outlet_id, enterprise_id in sorted(strangers.items())]
     return {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.commands.options import ColumnsFile, Encoding, current_settings, how_to_read
 from deploy.commands.printed import say
 from streams.errors import BadInput, YichengError
+
+if TYPE_CHECKING:
+    from streams.policy.policy import Policy
+    from streams.registry.registry import Registry
 
 
 def judge(
@@ -29,15 +33,12 @@ def judge(
     from deploy.report.words import key_figure_lines
     from streams.files.record_columns import NAMES
     from streams.policy.reader import load_policy
-    from streams.registry.files import load_registry
     from streams.registry.registry import Registry
 
     if not gps and not scans and not heartbeats:
         raise BadInput("nothing to judge; give --gps FILE, --scans FILE or --heartbeats FILE")
     pack = load_policy(policy_name)
-    known = load_registry(registry_file, pack.timezone, pack.zone_kinds, encoding=encoding) if registry_file else Registry(pack.timezone)
-    if registry_file and not len(known):
-        say(f"{registry_file} 没有任何登记记录：所有车辆和网点都将按未登记判定。It holds no record: every vehicle and outlet counts as unregistered.")
+    known = _registry_in(registry_file, pack, encoding) if registry_file else Registry(pack.timezone)
     key = current_settings().identity_key
     name_by = key.get_secret_value().encode() if key and key.get_secret_value() else IDENTITY_KEY
     how = how_to_read(encoding, columns)
@@ -51,6 +52,19 @@ def judge(
     for line in (*account(summary, asked), *key_figure_lines(summary)):
         say(line)
     _refuse_nothing(summary, asked, out)
+
+
+def _registry_in(file: Path, policy: Policy, encoding: str | None) -> Registry:
+    """The records in a file; what is most likely not meant with them is said."""
+    from streams.registry.files import load_registry
+    from streams.registry.gaps import of_other_cities
+
+    known = load_registry(file, policy.timezone, policy.zone_kinds, encoding=encoding)
+    if not len(known):
+        say(f"{file} 没有任何登记记录：所有车辆和网点都将按未登记判定。It holds no record: every vehicle and outlet counts as unregistered.")
+    for words in of_other_cities(known, policy.pack.city.adcode):
+        say("\n".join(words))
+    return known
 
 
 def _refuse_nothing(summary: dict[str, Any], asked: set[str], out: Path) -> None:

@@ -55,6 +55,7 @@ def registry_import(
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
     from streams.registry.gaps import late_notices
+    from streams.words.terms import is_chinese
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
@@ -62,7 +63,7 @@ def registry_import(
         say("\n".join(words))
     changes = import_registry(current_settings().kafka_bootstrap, records, replace=replace, dry_run=dry_run)
     if dry_run:
-        for line in changes.lines():
+        for line in changes.lines("zh" if is_chinese() else "en"):
             say(line)
     say("\n".join(changes.counts(published=not dry_run)))
 
@@ -90,13 +91,16 @@ def registry_check(
 
 
 def _asking(pack: Pack) -> dict[str, Words]:
-    """What the rules of a pack are called; ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only, ``exempt:marked`` where marking exempts."""
+    """What the rules of a pack are called; ``nonstandard_vehicle:key`` for each key of a vehicle to which it allows some values only, ``exempt:marked`` where marking exempts; ``name:primary_brand`` of rules and targets that are about primary brands."""
     from streams.policy.conditions import title_words
+    from streams.registry.key_figures import TITLES
 
     titles = {rule.rule: title_words(rule.rule) for rule in pack.rules}
     allowed = {key for rule in pack.rules if rule.rule == "nonstandard_vehicle" for key in ("classes", "body", "energy") if getattr(rule.parameters.allow, key) is not None}
     exempting = {f"exempt:{key}": titles[rule.rule] for rule in pack.rules for each in rule.alternatives for key in each.conditions}
-    return titles | {f"nonstandard_vehicle:{key}": titles["nonstandard_vehicle"] for key in allowed} | {key: Words(f"{zh}的豁免", f"exemptions from: {en}") for key, (zh, en) in exempting.items()}
+    brands = {f"{rule.rule}:primary_brand": titles[rule.rule] for rule in pack.rules if getattr(rule.parameters, "primary_brands_only", False)}
+    brands |= {f"{measure}:primary_brand": Words(*TITLES[measure]) for measure, target in pack.targets.items() if target.scope == "primary_brands"}
+    return titles | brands | {f"nonstandard_vehicle:{key}": titles["nonstandard_vehicle"] for key in allowed} | {key: Words(f"{zh}的豁免", f"exemptions from: {en}") for key, (zh, en) in exempting.items()}
 
 
 def _lines(pack: Pack) -> list[str]:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
 from deploy.dashboards.clauses import Words, clauses
-from deploy.dashboards.panels import BETTER_FROM_ONE, NUMBER, SHARE, WORSE_FROM_ONE, About
+from deploy.dashboards.panels import BETTER_FROM_ONE, NUMBER, SECONDS, SHARE, WORSE_FROM_ONE, About
 from deploy.dashboards.queries import (
     CITY,
     EACH_ENTERPRISE,
@@ -53,7 +53,7 @@ def dashboard() -> Dashboard:
             boards.Section(("一览", "At a glance"), [*(_below(rate, ahead=ahead) for rate in (ELECTRONIC, GREEN) for ahead in (False, True)), _parcels_now()]),
             boards.Section(("企业明细", "Enterprise by enterprise"), [_table()]),
             boards.Section(("比较", "Comparison"), [_compared(ELECTRONIC), _compared(GREEN), _curves(ELECTRONIC), _curves(GREEN), _hourly(ELECTRONIC), _hourly(GREEN)]),
-            boards.Section(("收寄量与其他指标", "Parcels and other measures"), [_parcels(), _waybills(), _packaging(), _measures(), _made_of()]),
+            boards.Section(("收寄量与其他指标", "Parcels and other measures"), [_parcels(), _waybills(), _packaging(), _measures(), _made_of(), _transit()]),
         ],
     )  # fmt: skip
 
@@ -160,6 +160,21 @@ def _measures() -> table.Panel:
     )  # fmt: skip
     columns = {"enterprise\\measure": ENTERPRISE_HEADING, **{name: TITLES[name] for name in ("narrow_tape", "not_repackaged", "reusable_bag", "real_name", "inspected")}}
     panel = panels.grid(about, Query(latest(metrics.MEASURE_RATIO, CITY, ENTERPRISE, by="enterprise, measure")), columns=columns, rows="enterprise", across="measure")
+    return panels.mapped(panel, ENTERPRISE_HEADING, ENTERPRISE_NAMES)
+
+
+def _transit() -> table.Panel:
+    about = About(
+        ("寄递时限", "Time in transit"),
+        ("最近三十天投递的快件从收寄到投递的整小时数。超过三天或无收寄记录的不计入时限，因此请与未计时占比一并阅读；选择多个城市时取最高者。",
+         "Whole hours from acceptance to delivery of the parcels delivered in the last 30 days. Later than three days, or without an acceptance scan: not timed, so read it beside the share not timed; of several cities the greatest."),
+        SECONDS, ("最近三十天没有投递", "no deliveries in the last 30 days"), 24, 9,
+    )  # fmt: skip
+    untimed = ("未计时占比", "Share not timed")
+    columns = {"enterprise": ENTERPRISE_HEADING, "Value #A": ("中位数", "Median"), "Value #B": ("90 分位", "90th percentile"), "Value #C": untimed}
+    queries = [Query(latest(metrics.TRANSIT, CITY, ENTERPRISE, f'quantile="{quantile}"', by="enterprise")) for quantile in (0.5, 0.9)]
+    panel = panels.grid(about, *queries, Query(latest(metrics.TRANSIT_UNTIMED, CITY, ENTERPRISE, by="enterprise")), columns=columns)
+    panel.override_by_name(panels.both(untimed), [panels.Property("unit", SHARE)])
     return panels.mapped(panel, ENTERPRISE_HEADING, ENTERPRISE_NAMES)
 
 

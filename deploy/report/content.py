@@ -160,7 +160,7 @@ def _fleet(policy: Policy, registry: Registry, day: str) -> Row:
     Of a standard that no vehicle has there are none, where any standard is on record; else nobody knows.
     """
     year, month, number = map(int, day.split("-"))
-    known = network(registry, policy.days.bounds_ms(date(year, month, min(number, monthrange(year, month)[1])).isoformat())[1] - 1)
+    known = network(registry, policy.days.bounds_ms(date(year, month, min(number, monthrange(year, month)[1])).isoformat())[1] - 1, policy.pack.city.adcode)
     none = 0 if any(measure in known for measure in EMISSIONS) else None
     return {"nev_share": known.get("nev_share"), **{measure: known.get(measure, none) for measure in EMISSIONS}}
 

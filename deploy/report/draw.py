@@ -28,7 +28,7 @@ def draw(policy: Policy, registry: Registry, *, seed: str, count: int, on: date,
     ``candidates_sha256`` lets the list be held against the registry later.
     """
     at_ms = policy.days.bounds_ms(on.isoformat())[1] - 1
-    valid = registry.valid(at_ms)
+    valid = registry.valid(at_ms, policy.pack.city.adcode)
     clause, words = clauses_of(policy.pack.city.adcode, policy.pack.document.title, SECTIONS).get("draw", (None, None))
     drawn: dict[str, Any] = {"city": policy.pack.city.adcode, "date": on.isoformat(), "document": document_facts(policy, on.isoformat()), "clause": clause, "clause_text": words}
     drawn |= {"seed": seed, "method": METHOD}

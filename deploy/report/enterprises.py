@@ -9,8 +9,7 @@ from typing import Any
 from streams.clock import HOUR_MS
 from streams.counts import CITY_WIDE, share
 from streams.policy.policy import Policy
-from streams.registry.interruptions import NoticeTimes
-from streams.registry.records import Driver, Enterprise, Notice
+from streams.registry.records import Driver, Enterprise
 from streams.registry.registry import Registry
 
 Row = dict[str, Any]
@@ -88,19 +87,20 @@ def _proofs(registry: Registry, until: Sequence[str | None], at_ms: int) -> dict
 def interruptions(registry: Registry, incidents: Iterable[Row], bounds_ms: tuple[int, int]) -> list[Row]:
     """By rule and enterprise, the whole city first: interruptions of its data, of its vehicles' positions or of its cameras, announced and not, their number and hours within the period.
 
-    A notice that was filed after its interruption began announces nothing and is counted apart. Open incidents count, but not their hours.
+    Of a notice those versions count that the engine goes by; what one says and is filed after the interruption began announces nothing, and a notice of which
+    nothing else is left is counted apart. Open incidents count, but not their hours.
     """
     rows: dict[tuple[str, str], Row] = defaultdict(lambda: {"announced": 0, "announced_ms": 0, "late_notices": 0, "unannounced": 0, "unannounced_ms": 0, "open": 0})
     rule_of = {kind: rule for rule, kind in SILENCES.items()}
-    for notice in registry.each("notice"):
-        rule = rule_of.get(notice.subject.partition("/")[0]) if isinstance(notice, Notice) else None  # one about anything else counts for nobody
-        if isinstance(notice, Notice) and rule and (said := _announced(registry.notice_times(notice), bounds_ms)):
-            announced, lasts_ms = said
-            for name in (CITY_WIDE, _whose(notice.subject, registry, bounds_ms[1] - 1)):
+    for subject, stretches in registry.announced():
+        rule = rule_of.get(subject.partition("/")[0])  # one about anything else counts for nobody
+        if rule and any(_within(one.from_ms, one.before_ms, bounds_ms) for one in stretches):
+            lasts_ms = sum(_within(one.from_ms, one.before_ms, bounds_ms) for one in stretches if one.filed_ms <= stretches[0].from_ms)
+            for name in (CITY_WIDE, _whose(subject, registry, bounds_ms[1] - 1)):
                 row = rows[rule, name]
-                row["announced"] += announced
-                row["announced_ms"] += lasts_ms * announced
-                row["late_notices"] += not announced
+                row["announced"] += lasts_ms > 0
+                row["announced_ms"] += lasts_ms
+                row["late_notices"] += not lasts_ms
     for data in incidents:
         if data["rule"] in SILENCES:
             closed_ms = data.get("closed_at_ms")
@@ -119,13 +119,6 @@ def _interrupted(row: Row, names: dict[str, str]) -> Row:
         "announced_hours": row["announced_ms"] / HOUR_MS, "unannounced_hours": row["unannounced_ms"] / HOUR_MS,
         "share_announced": share(row["announced"], row["announced"] + row["unannounced"]),
     }  # fmt: skip
-
-
-def _announced(times: NoticeTimes, bounds_ms: tuple[int, int]) -> tuple[bool, int] | None:
-    """Whether a notice was filed before its interruption began, and how long that lasts in the period (ms); None where it lies outside."""
-    if times.from_ms >= bounds_ms[1] or times.until_ms <= bounds_ms[0]:
-        return None
-    return times.filed_ms <= times.from_ms, _within(times.from_ms, times.until_ms, bounds_ms)
 
 
 def _within(from_ms: int, until_ms: int, bounds_ms: tuple[int, int]) -> int:

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from deploy.report.enterprises import named
-from deploy.report.figures import Period
+from deploy.report.figures import Period, summed
 from streams.clock import HOUR_MS
-from streams.counts import MONTH_DAYS, is_of_outlet
+from streams.counts import MONTH_DAYS, is_of_day, is_of_outlet, quantile_hours, share
 from streams.policy.policy import Policy
 from streams.registry.key_figures import LEVELS as MEASURES
 from streams.registry.key_figures import active_facilities
@@ -26,13 +26,12 @@ def network_on_map(policy: Policy, registry: Registry, rows: Iterable[Row], at_m
 
     Active is what was scanned at on one of the 30 local days before ``at_ms`` (ms), by the ``rows`` of rates; None where no row says.
     """
-    valid, city = registry.valid(at_ms), policy.pack.city.adcode
+    valid = registry.valid(at_ms, policy.pack.city.adcode)
     last = policy.days.date_of(at_ms)
     first = (date.fromisoformat(last) - timedelta(days=MONTH_DAYS - 1)).isoformat()
     scanned = {row["outlet_id"]: row["date"] for row in rows if is_of_outlet(row)}
     active = {place for place, day in scanned.items() if first <= day <= last}
-    facilities = [record for record in valid["facility"] if record.city in (None, city)]
-    outlets = [record for record in valid["outlet"] if record.city in (None, city)]
+    facilities, outlets = valid["facility"], valid["outlet"]
     levels, in_use = Counter(record.level for record in facilities), active_facilities(facilities, scanned, last)
     return {
         "levels": [
@@ -96,27 +95,19 @@ def _is_number(value: object) -> bool:
 
 
 def transit(registry: Registry, rows: Iterable[Row], at_ms: int) -> list[Row]:
-    """Whole hours between acceptance and delivery by enterprise (``transit_hours`` of rows: hours → parcels): median and 90th percentile; empty where nobody says."""
-    parcels: dict[str, Counter[int]] = defaultdict(Counter)
-    for row in rows:
-        said = row.get("transit_hours")
-        for hours, number in said.items() if isinstance(said, dict) else ():
-            if str(hours).isdecimal() and _is_number(number):
-                parcels[row["enterprise_id"]][int(hours)] += number
-    return [
-        {**named(name, registry, at_ms), "parcels": held.total(), "median_hours": reached_after(held, 50), "p90_hours": reached_after(held, 90)}
-        for name, held in sorted(parcels.items()) if held.total()
-    ]  # fmt: skip
+    """By enterprise the parcels delivered on the days of rows, those of them that are timed (``parcels``), the share that is not, and the whole hours since acceptance: median and 90th percentile.
 
-
-def reached_after(parcels: Counter[int], per_cent: int) -> int:
-    """The least whole hours within which so many per cent of the parcels arrived.
-
-    >>> reached_after(Counter({5: 1, 30: 1}), 50), reached_after(Counter({5: 9, 30: 1}), 90), reached_after(Counter({5: 1, 30: 1}), 90)
-    (5, 5, 30)
+    A parcel whose acceptance was more than three days before, or was not scanned, has no time. Empty where nobody delivered any.
     """
-    hours = sorted(parcels)
-    return next(last for n, last in enumerate(hours, 1) if sum(parcels[each] for each in hours[:n]) * 100 >= parcels.total() * per_cent)
+    delivered = summed(filter(is_of_day, rows), lambda row: row["enterprise_id"])
+    return [
+        {
+            **named(name, registry, at_ms), "delivered": counts.delivered, "parcels": (timed := sum(counts.transit_hours.values())),
+            "untimed_share": share(counts.delivered - timed, counts.delivered),
+            "median_hours": quantile_hours(counts.transit_hours, 50), "p90_hours": quantile_hours(counts.transit_hours, 90),
+        }
+        for name, counts in sorted(delivered.items()) if counts.delivered
+    ]  # fmt: skip
 
 
 def lines_run(rows: Iterable[Row]) -> Row | None:

@@ -30,7 +30,7 @@ def _figures(report: Row) -> Iterator[Sequence[Any]]:
         yield "kpi", report["city"]["adcode"], kpi["measure"], kpi["value"], *aim
         if kpi["active"] is not None:
             yield "kpi", report["city"]["adcode"], f"{kpi['measure']}_active", kpi["active"], *aim
-    for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("parking", "zone_id")):
+    for section, name in (("enterprises", "enterprise_id"), ("days", "date"), ("months", "month"), ("parking", "zone_id"), ("transit", "enterprise_id")):
         for row in report[section]:
             yield from ((section, row[name], measure, value, None, clauses.get(section)) for measure, value in row.items() if isinstance(value, int | float))
     for row in report["interruptions"]:

@@ -55,9 +55,9 @@ WORDS: dict[str, Words] = {
     "primary_brands": Words("主要品牌合计", "primary brands together"),
     **STATUS_WORDS,
     "key_figures_note": Words(
-        "“–”表示无人上报，不等于零。登记类指标取期末数；较上期：{from_} 至 {until}。期限之前不计未达标，未定期限的目标不计未达标。竖线为目标。",
+        "“–”表示无人上报，不等于零。登记类指标取期末数；较上期：{from_} 至 {until}。期限之前不计未达标，未定期限的目标不计未达标。竖线为目标。件次：一件快件每用一种运输方式、每上一辆车，各计一次。",
         "“–” means that nobody reports it; it is not zero. Figures of the registry are as of the period's end; change: against {from_} to {until}. "
-        "Nothing is missed before its date, nor where no date is set. The upright line is the target.",
+        "Nothing is missed before its date, nor where no date is set. The upright line is the target. Legs: a parcel counts once for each mode of transport, and once for each vehicle, that it goes by.",
     ),
     "figure_clauses_note": Words(
         "指标名称之下是文件提到它的条款和原文；没有的，文件未提及。",
@@ -133,8 +133,13 @@ WORDS: dict[str, Words] = {
     "stops_per_day": Words("日均停靠", "stops a day"),
     "occupied_hours": Words("占用时长（小时）", "hours occupied"),
     "transit": Words("寄递时限", "Time in transit"),
-    "transit_parcels": Words("投递快件", "delivered"),
-    "transit_note": Words("揽收至投递的整小时数。", "Whole hours from acceptance to delivery."),
+    "delivered": Words("投递快件", "delivered"),
+    "timed": Words("计时快件", "timed"),
+    "untimed_share": Words("未计时占比", "share not timed"),
+    "transit_note": Words(
+        "揽收至投递的整小时数。超过三天或无收寄记录的不计入时限，因此 90 分位不会超过 72 小时；请与未计时占比一并阅读。",
+        "Whole hours from acceptance to delivery. Later than three days, or without an acceptance scan: not timed. So the 90th percentile is never above 72 hours; read it beside the share not timed.",
+    ),
     "median": Words("中位数（小时）", "median, hours"),
     "p90": Words("90 分位（小时）", "90th percentile, hours"),
     "network": Words("三级网络", "Three-level network"),

@@ -14,6 +14,7 @@ from streams.clock import BEGINNING_MS, DAY_MS, END_MS, local_datetime
 from streams.enterprises.intervals import AnnouncedInterval, Interval
 from streams.policy.pack import Rule
 from streams.policy.policy import Policies, Policy
+from streams.registry.cities import belongs
 from streams.registry.registry import Registry
 from streams.rules import RULES
 from streams.watermark import Arrivals
@@ -166,7 +167,7 @@ def take_heartbeats(
         if reason := refuse_event(partition, record, beat, refuses_synthetic=refuses_synthetic):
             rejects.append(refused(record, beat, reason))
             continue
-        if beat.city in {None, city}:
+        if belongs(beat.city, city):
             partition.signs.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
             if beat.synthetic and partition.made_up is not None:
                 partition.made_up.setdefault(beat.subject, set()).add(beat.event_time_ms)

@@ -21,6 +21,7 @@ from streams.parcels.partition import ScanPartition
 from streams.parcels.store import Parcel, parcel_key
 from streams.parcels.violations import ViolatingScan, violated
 from streams.policy.policy import Policies, Policy
+from streams.registry.cities import belongs
 from streams.registry.registry import Registry
 from streams.wire.decode import SCANS
 from streams.wire.events import DUPLICATE, MALFORMED, Record, Reject, Scan, refused
@@ -63,8 +64,14 @@ def by_registry(registry: Registry, own_city: str) -> Whose:
 def count_scans(
     partition: ScanPartition, records: Sequence[Record], policies: Policies, registry: Registry, whose: Whose = by_name, *, refuses_synthetic: bool = False
 ) -> Tally:
-    """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before."""
+    """Count and judge a chunk in offset order; records below the partition's ``next_offset`` were counted before.
+
+    A scan of a city that belongs to the pack's counts as the pack's: under a province's pack its prefectures' parcels are the province's.
+    """
     read, rejects = read_new(partition, records, SCANS)
+    own_city = policies.newest.pack.city.adcode
+    for scan in (scan for _, scan in read if belongs(scan.city, own_city)):
+        scan.city = own_city
     scans = [(record, scan, parcel_key(scan.waybill_id) if asks_of_parcel(scan) else b"") for record, scan in read]
     partition.parcels.look_up(key for _, scan, parcel in scans if parcel for key in keys_of(scan, parcel))
     counting = _Counting(partition, policies, registry, whose)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
+from streams.registry.names import KEYS, NAMES, numbered, value_words
 from streams.registry.records import AnyEntry
 from streams.registry.registry import Registry, validity_ms
+from streams.words.terms import Lang
 
 EXAMPLES = 3
 """So many ids of new records are named for each kind."""
@@ -59,20 +60,21 @@ class Changes(msgspec.Struct):
         )
         return chinese, english
 
-    def lines(self) -> Iterator[str]:
-        """What is new by kind, then every version that is added, changed or removed, in both languages."""
+    def lines(self, lang: Lang) -> Iterator[str]:
+        """What is new by kind, then every version that is added, changed or removed."""
         by_kind: dict[str, list[str]] = {}
         for record in self.records:
             if record.is_new:
                 kind, _, name = record.key.partition("/")
                 by_kind.setdefault(kind, []).append(name)
         for kind, names in by_kind.items():
-            yield f"+ 新增 new: {kind} {len(names):,} ({', '.join(names[:EXAMPLES])}{', …' if len(names) > EXAMPLES else ''})"
+            some = f"{', '.join(names[:EXAMPLES])}{', …' if len(names) > EXAMPLES else ''}"
+            yield f"+ 新增：{numbered(kind, len(names), lang)}（{some}）" if lang == "zh" else f"+ new: {numbered(kind, len(names))} ({some})"
         for record in self.records:
             if not record.is_new:
-                yield from (f"+ 新版本 further version: {record.key}{_since(new)}: {_differences(old, new)}" for old, new in record.added)
-            yield from (f"~ 变更 changed: {record.key}{_since(old)}: {_differences(old, new)}" for old, new in record.changed)
-            yield from (f"- 删除 removed: {record.key}{_since(old)}" for old in record.removed)
+                yield from (_line("+", ("增加版本", "further version"), new, lang, old, new) for old, new in record.added)
+            yield from (_line("~", ("变更", "changed"), old, lang, old, new) for old, new in record.changed)
+            yield from (_line("-", ("删除", "removed"), old, lang) for old in record.removed)
 
 
 def changes_of(held: Mapping[str, list[AnyEntry]], registry: Registry, *, replace: bool) -> Changes:
@@ -99,22 +101,21 @@ def _change(key: str, held: list[AnyEntry], entries: list[AnyEntry], registry: R
     )  # fmt: skip
 
 
-def _since(entry: AnyEntry) -> str:
-    return f" ({entry.valid_from} 起 on)" if entry.valid_from else ""
+def _line(sign: str, done: tuple[str, str], of: AnyEntry, lang: Lang, old: AnyEntry | None = None, new: AnyEntry | None = None) -> str:
+    """What is done with a version of a record, and how it differs from the one before."""
+    zh, _, en, _ = NAMES[str(of.__struct_config__.tag)]
+    differing = list(_differences(old, new, lang)) if new else []
+    if lang == "zh":
+        since = f"（{of.valid_from} 起）" if of.valid_from else ""
+        return f"{sign} {done[0]}：{zh} {of.id}{since}{'：' if differing else ''}{'；'.join(differing)}"
+    since = f" (from {of.valid_from} on)" if of.valid_from else ""
+    return f"{sign} {done[1]}: {en} {of.id}{since}{': ' if differing else ''}{'; '.join(differing)}"
 
 
-def _differences(old: AnyEntry | None, new: AnyEntry) -> str:
-    """The keys that differ, from what to what; all that are given where there is no version before."""
+def _differences(old: AnyEntry | None, new: AnyEntry, lang: Lang) -> Iterator[str]:
+    """What differs, from what to what; all that is given where there is no version before."""
     kind = type(new)
-    said = []
     for field, key in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
         was, now = getattr(old, field, None), getattr(new, field)
         if was != now and key != "id":
-            said.append(f"{key} {_value(was)} → {_value(now)}")
-    return "; ".join(said)
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            yield f"{KEYS[key][lang == 'en']} {value_words(key, was, lang)} → {value_words(key, now, lang)}"

@@ -7,19 +7,17 @@ from typing import Any, NamedTuple
 
 from streams.clock import DAY_MS, local_date
 from streams.errors import closest
+from streams.registry.cities import belongs
 from streams.registry.doubts import Words, doubts, unknown_lines
 from streams.registry.figure_clauses import CLAUSES
 from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, served_townships, standardised_outlets
+from streams.registry.names import NAMES, numbered
 from streams.registry.records import Notice
 from streams.registry.registry import Registry
 
 Valid = Mapping[str, Sequence[Any]]
-NAMES = {
-    "vehicle": ("车辆", "辆", "vehicle", "vehicles"), "driver": ("驾驶人", "名", "driver", "drivers"), "enterprise": ("企业", "家", "enterprise", "enterprises"),
-    "outlet": ("网点", "个", "outlet", "outlets"), "pass": ("通行证", "张", "pass", "passes"), "notice": ("通知", "条", "notice", "notices"),
-    "township": ("乡镇", "个", "township", "townships"), "facility": ("设施", "处", "facility", "facilities"), "line": ("专线", "条", "line", "lines"),
-}  # fmt: skip
-"""What the kinds of records are called: in Chinese, with their measure word, and in English, one and several."""
+STANDINGS = (("primary_brand", "主要品牌", "primary brand"), ("key_enterprise", "重点企业", "key enterprise"))
+"""Keys of enterprises that say no where they say nothing."""
 BY_EMISSIONS = ("按排放标准统计的车辆", "vehicles by emission standard")
 MOST_NAMED = 5
 
@@ -120,10 +118,22 @@ def findings(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: s
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
     counts = (
         "，".join(f"{NAMES[kind][0]} {number:,} {NAMES[kind][1]}" for kind, number in numbers.items() if number) or "没有记录",
-        ", ".join(_number(kind, number) for kind, number in numbers.items() if number) or "no records",
+        ", ".join(numbered(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
     unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
-    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*doubts(registry), *_contradictions(registry.valid(at_ms))])
+    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
+
+
+def of_other_cities(registry: Registry, own: str) -> Iterator[Words]:
+    """Records that say that they are of a city that does not belong to one's ``own`` (adcode)."""
+    for kind in NAMES:
+        found: dict[str, str] = {record.id: city for record in registry.each(kind) if (city := getattr(record, "city", None)) and not belongs(city, own)}
+        if found:
+            cities, number = _some(sorted(set(found.values()))), len(found)
+            yield (
+                f"{number:,} {NAMES[kind][1]}{NAMES[kind][0]}（{_some(list(found))}）填写的城市（city）为 {cities}，不属于 {own}：不计入 {own} 的主要指标",
+                f"{numbered(kind, number)} ({_some(list(found))}) of another city than {own} (city: {cities}): counted in no key figure of {own}",
+            )
 
 
 def _contradictions(valid: Valid) -> Iterator[Words]:
@@ -134,12 +144,12 @@ def _contradictions(valid: Valid) -> Iterator[Words]:
     if alone:
         yield (
             f"{len(alone):,} 个乡镇（{_some(alone)}）填为已覆盖（covered: true），却没有已备案网点（filed: true）填写该乡镇（township）：按其自填计入“{TITLES['township_coverage'][0]}”，请补填网点或核实",
-            f"{_number('township', len(alone))} ({_some(alone)}): covered is true, and no outlet on file (filed: true) names the township; covered by its own word alone, in “{TITLES['township_coverage'][1]}”: add the outlet's township, or correct covered",
+            f"{numbered('township', len(alone))} ({_some(alone)}): covered is true, and no outlet on file (filed: true) names the township; covered by its own word alone, in “{TITLES['township_coverage'][1]}”: add the outlet's township, or correct covered",
         )
     if denied:
         yield (
             f"{len(denied):,} 个乡镇（{_some(denied)}）填为未覆盖（covered: false），却有已备案网点（filed: true）填写该乡镇（township）：按网点计入“{TITLES['township_coverage'][0]}”，请核实",
-            f"{_number('township', len(denied))} ({_some(denied)}): covered is false, and an outlet on file (filed: true) names the township; covered by the outlet, in “{TITLES['township_coverage'][1]}”: correct one of them",
+            f"{numbered('township', len(denied))} ({_some(denied)}): covered is false, and an outlet on file (filed: true) names the township; covered by the outlet, in “{TITLES['township_coverage'][1]}”: correct one of them",
         )
 
 
@@ -156,7 +166,7 @@ def figures_of(city: str, targets: Collection[str]) -> set[str]:
 
 def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures: Collection[str], city: str | None = None) -> Iterator[Words]:
     """What the records valid at an instant (ms) do not say, of what these figures and the ``rules`` of a pack need."""
-    valid, known = registry.valid(at_ms), network(registry, at_ms, city)
+    valid, known = registry.valid(at_ms, city), network(registry, at_ms, city)
     for need in NEEDS:
         records = need.records(valid)
         silent = sum(getattr(record, need.key) in (None, []) for record in records)
@@ -168,12 +178,27 @@ def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures:
         wanting = [figure for figure in needing if figure in figures]
         if wanting and not valid[kind]:
             yield f"没有任何{NAMES[kind][0]}记录：{_titles(wanting, 0)}未知（–）", f"there is no {NAMES[kind][2]} on record: {_titles(wanting, 1)} unknown (–)"
+    for key, zh, en in STANDINGS:
+        if not any(getattr(enterprise, key) for enterprise in valid["enterprise"]) and (effects := list(_without(key, rules))):
+            yield f"没有企业填为{zh}（{key}: true）：{'；'.join(said for said, _ in effects)}", f"no enterprise is a {en} ({key}: true): {'; '.join(said for _, said in effects)}"
+
+
+def _without(key: str, asking: Mapping[str, Words]) -> Iterator[Words]:
+    """What becomes of the figures, rules and exemptions that are about enterprises of a standing only (``name:key``), where there is none."""
+    for name, (zh, en) in asking.items():
+        about, _, asked = name.partition(":")
+        if asked == key:
+            yield (
+                (f"“{zh}”未知（–）", f"“{en}” unknown (–)") if about in TITLES
+                else (f"“{zh}”对谁都不起作用", f"“{en}” free nobody") if about == "exempt"
+                else (f"规则“{zh}”不判断任何企业", f"rule “{en}” judges nobody")
+            )  # fmt: skip
 
 
 def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[Words], *, is_known: bool) -> Words:
     word = NAMES[need.kind][1]
     zh = f"{NAMES[need.kind][0]} {whole:,} {word}中有 {silent:,} {word}未填{need.zh}（{need.key}）"
-    en = f"{silent:,} of {_number(need.kind, whole)} {'does' if silent == 1 else 'do'} not say {need.en} ({need.key})"
+    en = f"{silent:,} of {numbered(need.kind, whole)} {'does' if silent == 1 else 'do'} not say {need.en} ({need.key})"
     effects: list[Words] = []
     if figures:
         titles = _titles(figures, 0), _titles(figures, 1)
@@ -182,7 +207,7 @@ def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[W
         elif need.counts_as_no:
             effects.append((f"在{titles[0]}中按“否”计", f"they count as no in {titles[1]}"))
         else:
-            effects.append((f"{titles[0]}只涵盖 {whole - silent:,} {word}", f"{titles[1]} of {_number(need.kind, whole - silent)} only"))
+            effects.append((f"{titles[0]}只涵盖 {whole - silent:,} {word}", f"{titles[1]} of {numbered(need.kind, whole - silent)} only"))
     if rules:
         zh_effect, en_effect = ("将其按违规处理", "counts them as offending") if need.offends else ("无法判断它们", "cannot judge them")
         effects.append((f"规则{'、'.join(f'“{rule[0]}”' for rule in rules)}{zh_effect}", f"{'rule' if len(rules) == 1 else 'rules'} {', '.join(f'“{rule[1]}”' for rule in rules)} {en_effect}"))
@@ -192,10 +217,6 @@ def _said(need: Need, silent: int, whole: int, figures: list[str], rules: list[W
 def _titles(figures: Iterable[str], language: int) -> str:
     titles = dict.fromkeys(BY_EMISSIONS[language] if figure.startswith("emission_") else TITLES[figure][language] for figure in figures)
     return "、".join(f"“{title}”" for title in titles) if language == 0 else ", ".join(f"“{title}”" for title in titles)
-
-
-def _number(kind: str, number: int) -> str:
-    return f"{number:,} {NAMES[kind][2 if number == 1 else 3]}"
 
 
 def unknown_references(registry: Registry) -> Iterator[Words]:
@@ -227,7 +248,7 @@ def _unknown(registry: Registry, kind: str, key: str, target: str, names: Mappin
     owners = _some(naming)
     return (
         f"{len(naming):,} 条{NAMES[kind][0]}记录（{owners}）的 {key} 引用了登记资料中没有的{NAMES[target][0]}：{some}{guess[0]}",
-        f"{_number(kind, len(naming))} ({owners}): {key} names {_number(target, len(names))} not in the registry: {some}{guess[1]}",
+        f"{numbered(kind, len(naming))} ({owners}): {key} names {numbered(target, len(names))} not in the registry: {some}{guess[1]}",
     )
 
 

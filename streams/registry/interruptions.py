@@ -44,7 +44,24 @@ def holding(versions: Sequence[tuple[int, int, E]]) -> Iterator[tuple[int, int, 
 def interruptions(stretches: Iterable[tuple[int, int, NoticeTimes]]) -> Iterator[Interruption]:
     """What notices cover, each counting from when until when (ms)."""
     for from_ms, until_ms, times in stretches:
-        yield Interruption(max(from_ms, times.from_ms), min(until_ms, times.until_ms), times.until_ms, times.filed_ms)
+        if max(from_ms, times.from_ms) < min(until_ms, times.until_ms):
+            yield Interruption(max(from_ms, times.from_ms), min(until_ms, times.until_ms), times.until_ms, times.filed_ms)
+
+
+def touching(of_notice: Iterable[Interruption]) -> Iterator[list[Interruption]]:
+    """What one notice announces, in order of time, with what touches together: versions of a notice speak of one interruption.
+
+    >>> [[one[:2] for one in together] for together in touching([Interruption(8, 9, 10, 5), Interruption(9, 12, 12, 7), Interruption(20, 22, 22, 21)])]
+    [[(8, 9), (9, 12)], [(20, 22)]]
+    """
+    together: list[Interruption] = []
+    for one in of_notice:
+        if together and one.from_ms != together[-1].before_ms:
+            yield together
+            together = []
+        together.append(one)
+    if together:
+        yield together
 
 
 def first_uncovered(found: Iterable[Interruption], event_time_ms: int, last_sign_ms: int) -> int:

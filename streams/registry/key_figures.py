@@ -68,9 +68,9 @@ TITLES = {
     "locker": ("箱递率", "delivered into lockers"),
     "night_delivery": ("夜间投递占比", "delivered at night"),
     "night_run_ratio": ("夜间行驶里程占比", "distance driven at night"),
-    "joint_delivery": ("共同配送快件占比", "carried by another enterprise's vehicle"),
-    "rail": ("铁路运输快件占比", "carried by rail"),
-    "air": ("航空运输快件占比", "carried by air"),
+    "joint_delivery": ("共同配送件次占比", "legs on another enterprise's vehicle"),
+    "rail": ("铁路运输件次占比", "legs by rail"),
+    "air": ("航空运输件次占比", "legs by air"),
 }
 """What each measure and target is called, in Chinese and English. An unknown share stands beside the share of those that say it, where some do not."""
 UNITS = {
@@ -90,9 +90,9 @@ _STANDARD = re.compile(r"(?:国|CHINA)? ?(?:(VI|6|六)|(V|5|五)|(IV|4|四)|(III
 def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str, float]:
     """Measure → value (shares from 0 to 1, or numbers) of the records valid at an instant (ms); what no record says is left out.
 
-    ``city``: adcode of the city whose subsidy window counts. The clauses are in ``streams.registry.figure_clauses``.
+    ``city``: adcode of the city that it is about, whose subsidy window counts; records of others do not. The clauses are in ``streams.registry.figure_clauses``.
     """
-    valid = registry.valid(at_ms)
+    valid = registry.valid(at_ms, city)
     vehicles, outlets, townships = active_vehicles(valid), valid["outlet"], valid["township"]
     motor = [vehicle for vehicle in vehicles if is_motor(vehicle)]
     licences = [registry.bound_ms(e.licensed_until) for e in valid["enterprise"] if e.licensed_until]

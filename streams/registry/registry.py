@@ -12,7 +12,8 @@ import msgspec
 
 from streams.clock import BEGINNING_MS, END_MS, bound_ms
 from streams.errors import BadInput
-from streams.registry.interruptions import Interruption, NoticeTimes, first_uncovered, holding, interruptions
+from streams.registry.cities import belongs
+from streams.registry.interruptions import Interruption, NoticeTimes, first_uncovered, holding, interruptions, touching
 from streams.registry.records import KINDS, AnyEntry, Driver, Enterprise, Line, Notice, Outlet, Pass, Standing, Vehicle
 from streams.registry.texts import text_problem
 from streams.wire.ids import is_id
@@ -178,10 +179,18 @@ class Registry:
         """What notices announce of a subject, in order of their beginnings; remembered until one of them changes."""
         known = self._interruptions_of.get(subject)
         if known is None:
-            held = (version for name in self._notices_of[subject] for version in holding(self._versions["notice", name]))
-            own = ((from_ms, until_ms, self.notice_times(notice)) for from_ms, until_ms, notice in held if isinstance(notice, Notice) and notice.subject == subject)
-            known = self._interruptions_of[subject] = sorted(interruptions(own))
+            known = self._interruptions_of[subject] = sorted(one for name in self._notices_of[subject] for one in self._of_notice(subject, name))
         return known
+
+    def _of_notice(self, subject: str, name: str) -> Iterator[Interruption]:
+        """What the versions of one notice announce of a subject, while each of them counts."""
+        held = holding(self._versions["notice", name])
+        return interruptions((from_ms, until_ms, self.notice_times(notice)) for from_ms, until_ms, notice in held if isinstance(notice, Notice) and notice.subject == subject)
+
+    def announced(self) -> Iterator[tuple[str, list[Interruption]]]:
+        """Each subject (``kind/id``) with what one notice announces of it: an interruption, in stretches that touch where several versions of the notice say so."""
+        for subject, names in self._notices_of.items():
+            yield from ((subject, one) for name in names for one in touching(self._of_notice(subject, name)))
 
     def subjects_of(self, kind: str, entry_id: str, event_time_ms: int) -> tuple[str, str]:
         """Whose notices count for a vehicle or an outlet at an instant: its own and its enterprise's."""
@@ -195,11 +204,11 @@ class Registry:
         """Whether any record speaks of an ``enterprise`` or a ``city``, be it in passing."""
         return self._named[kind, entry_id] > 0
 
-    def valid(self, event_time_ms: int) -> dict[str, list[Any]]:
-        """The records valid at an instant by kind, one of each id."""
+    def valid(self, event_time_ms: int, city: str | None = None) -> dict[str, list[Any]]:
+        """The records valid at an instant by kind, one of each id; ``city``: only those that do not say that they are of another (adcode)."""
         found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         for kind, entry_id in self._versions:
-            if entry := self.at(kind, entry_id, event_time_ms):
+            if (entry := self.at(kind, entry_id, event_time_ms)) and belongs(getattr(entry, "city", None), city):
                 found[kind].append(entry)
         return found
 

@@ -9,7 +9,8 @@ from prometheus_client import Gauge
 
 from streams import metrics
 from streams.city.rates import Rate
-from streams.counts import measure_of
+from streams.clock import HOUR_MS
+from streams.counts import MONTH, Counts, measure_of, quantile_hours, share
 
 DAY = "day"
 Series = tuple[Gauge, tuple[str, ...]]
@@ -73,7 +74,7 @@ class RateGauges:
 
 
 def _values(rate: Rate, label: str) -> dict[Series, float]:
-    """A window's shares; of a day also the further measures, and what the day will come to. Nothing where nothing was counted."""
+    """A window's shares; of a day also the further measures, and what the day will come to; of 30 days the time in transit. Nothing where nothing was counted."""
     city, is_day = rate.day.city, rate.window == rate.day.date
     shares = rate.counts.rates()
     values: dict[Series, float] = {}
@@ -82,4 +83,14 @@ def _values(rate: Rate, label: str) -> dict[Series, float]:
             values[gauge, (city, label, DAY if is_day else rate.window)] = value
     if is_day:
         values.update({(metrics.MEASURE_RATIO, (city, label, name.removesuffix("_rate"))): share for name, share in shares.items() if share is not None})
+    if rate.window == MONTH:
+        values |= _transit(rate.counts, city, label)
     return {**values, **{(metrics.FORECAST, (city, label, measure_of(name.removesuffix("_forecast")))): share for name, share in rate.ahead.items()}}
+
+
+def _transit(counts: Counts, city: str, label: str) -> dict[Series, float]:
+    """Median and 90th percentile of the time in transit, and the share of the delivered parcels that are not timed."""
+    untimed = share(counts.delivered - sum(counts.transit_hours.values()), counts.delivered)
+    values: dict[Series, float] = {} if untimed is None else {(metrics.TRANSIT_UNTIMED, (city, label)): untimed}
+    hours = {quantile: quantile_hours(counts.transit_hours, round(quantile * 100)) for quantile in (0.5, 0.9)}
+    return values | {(metrics.TRANSIT, (city, label, str(quantile))): number * HOUR_MS / 1000 for quantile, number in hours.items() if number is not None}

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streams.policy.policy import Policies
+from streams.registry.cities import belongs
 from streams.registry.records import Line
 from streams.registry.registry import Registry
 from streams.rules.missed_line import entered
@@ -89,7 +90,7 @@ def lines_of_day(policies: Policies, registry: Registry, date: str) -> dict[str,
     lines = [line for line_id in sorted({line.id for line in registry.lines()}) if isinstance(line := registry.at("line", line_id, start_ms), Line)]
     return {
         line.id: line for line in lines
-        if line.zones and line.city in {None, policy.pack.city.adcode} and all(zone in policy.zone_kinds for zone in line.zones)
+        if line.zones and belongs(line.city, policy.pack.city.adcode) and all(zone in policy.zone_kinds for zone in line.zones)
     }  # fmt: skip
 
 

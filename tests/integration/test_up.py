@@ -225,7 +225,7 @@ def test_administration(kafka, yicheng):
     sample = yicheng.home / "registry.jsonl"
     assert yicheng.run("registry", "sample", "--out", sample, "--vehicles", "50", "--seed", "3").returncode == 0
     dry = yicheng.run("registry", "import", "--dry-run", sample, **environment).stdout
-    assert "+ 新增 new: vehicle 50 (" in dry and yicheng.run("registry", "export", **environment).stdout == ""
+    assert "+ new: 50 vehicles (" in dry and yicheng.run("registry", "export", **environment).stdout == ""
     done = yicheng.run("registry", "import", sample, **environment).stdout
     assert "records published" in done and done.splitlines()[-1] == dry.splitlines()[-1].replace("would be published", "published")
     assert "0 records would be published" in yicheng.run("registry", "import", "--dry-run", sample, **environment).stdout

@@ -45,7 +45,7 @@ LONS = [0.5, 1.5, 2.0, 2.5, 3.5, 4.5, 5.5] * 8 + [5.123456789]
 VEHICLES = ["V-1", "V-2", "v3", "stranger"]
 STEPS_MS = [0, 1, 10_000, 10_000, 60_000, 60_000, 299_999, 300_000, 300_001, HOUR_MS]
 PACK = {
-    "policy": "p", "city": {"adcode": "1", "name_zh": "甲", "name_en": "A", "timezone": "Asia/Shanghai"}, "document": {"title": "t", "number": "n", "file": "f"}, "zones": "zones.geojson",
+    "policy": "p", "city": {"adcode": "110000", "name_zh": "甲", "name_en": "A", "timezone": "Asia/Shanghai"}, "document": {"title": "t", "number": "n", "file": "f"}, "zones": "zones.geojson",
 }  # fmt: skip
 lines = st.lists(
     st.fixed_dictionaries(
@@ -53,7 +53,7 @@ lines = st.lists(
             "kind": st.just("line"), "id": st.sampled_from(["L1", "L2", "L3", "L4"]), "vehicle_ids": st.lists(st.sampled_from(VEHICLES), max_size=3, unique=True),
             "zones": st.sampled_from([["a"], ["a", "b"], ["b", "a"], ["a", "c"], ["c", "a", "c"], ["a", "a", "b", "c"], ["c", "nowhere"]]),
         },
-        optional={"city": st.sampled_from(["1", "2"]), "valid_from": st.sampled_from(["2023-11-16", "2023-11-15T12:00:00+08:00"]), "valid_until": st.just("2023-11-16")},
+        optional={"city": st.sampled_from(["110000", "110105", "120000"]), "valid_from": st.sampled_from(["2023-11-16", "2023-11-15T12:00:00+08:00"]), "valid_until": st.just("2023-11-16")},
     ),
     min_size=2, max_size=6, unique_by=lambda record: (record["id"], record.get("valid_from")),
 )  # fmt: skip
@@ -160,7 +160,7 @@ def compare(folder, registry, sent, split, more, chosen):
 
 def check_city(policies, known, oracle, judged, parts, rng):
     """The city sums the partitions' days, whichever way and however often they come, and judges them when they are closed."""
-    said = [Contribution("1", "courier.gps.v1", "*", date, number, 5, fleet=day) for number, days in enumerate(judged) for date, day in days.items()]
+    said = [Contribution("110000", "courier.gps.v1", "*", date, number, 5, fleet=day) for number, days in enumerate(judged) for date, day in days.items()]
     said += [rng.choice(said) for _ in said]
     rng.shuffle(said)
     ledger, standing, now_ms = CityLedger(), {}, MIDNIGHT_MS + rng.choice([-1, 0, 600_000, DAY_MS + 30_000, DAY_MS + 600_000, 3 * DAY_MS])
@@ -175,13 +175,13 @@ def check_city(policies, known, oracle, judged, parts, rng):
             standing[data.incident_id] = data
         if rng.random() < 0.2:
             restored = CityLedger(stream_time_ms=ledger.stream_time_ms)
-            for kind, *names in {("fleet", "1", date): None for date in ledger.fleet}:
+            for kind, *names in {("fleet", "110000", date): None for date in ledger.fleet}:
                 put_record(restored, state_key(kind, *names), encode_fields(record_fields(ledger, kind, names), header_of(0, number, 0)))
             ledger = restored
     found = {(d.rule_id, d.line_id, oracle.local(d.opened_at_ms).date().isoformat()) for d in standing.values() if d.state != "retracted"}
     assert found == oracle.missed_lines(parts, now_ms)
     of_lines = oracle.lines_of(*parts)
-    rows = {row["window"]: row for date in ledger.fleet for row in fleet_rows(ledger, policies, known, "1", date)}
+    rows = {row["window"]: row for date in ledger.fleet for row in fleet_rows(ledger, policies, known, "110000", date)}
     for date, (driven, lines) in of_lines.items():
         row = rows.get(f"lines {date}", {"lines_run": 0, "lines": 0})
         assert (row["lines_run"], row["lines"]) == (len(driven & lines), len(lines))

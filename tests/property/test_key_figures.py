@@ -19,18 +19,20 @@ CITY = ZoneInfo("Asia/Shanghai")
 DAYS = [f"2026-06-{day}" for day in range(24, 29)]
 TOWNS, BRANDS = ["t", "u"], ["e", "f"]
 yes_no, town = st.sampled_from([True, False, None]), st.sampled_from([*TOWNS, "elsewhere", None])
-number = st.sampled_from([0, 1, 3, None])
+number, city = st.sampled_from([0, 1, 3, None]), st.sampled_from(["530000", "530100", "530102", "520100", None])
+OWN_CITIES = {None: {"530000", "530100", "530102", "520100"}, "530000": {"530000", "530100", "530102"}, "530100": {"530100", "530102"}, "530102": {"530102"}}
 KEYS = {
     "vehicle": {
         "vehicle_class": st.sampled_from(["e_bike", "e_tricycle", "micro_van", "truck", "other", None]), "energy": st.sampled_from(["electric", "plug_in_hybrid", "fuel_cell", "hybrid", "fuel", None]),
-        "plate_kind": st.sampled_from(["motor", "non_motor", None]), "status": st.sampled_from(["active", "active", "suspended", "scrapped"]), "joint_delivery": yes_no,
+        "plate_kind": st.sampled_from(["motor", "non_motor", None]), "status": st.sampled_from(["active", "active", "suspended", "scrapped"]), "joint_delivery": yes_no, "city": city,
     },
-    "outlet": {"filed": yes_no, "camera": yes_no, "recycling_container": yes_no, "standardised": yes_no, "reusable_boxes": yes_no, "township": town, "enterprise_id": st.sampled_from([*BRANDS, None])},
+    "outlet": {"filed": yes_no, "camera": yes_no, "recycling_container": yes_no, "standardised": yes_no, "reusable_boxes": yes_no, "township": town, "enterprise_id": st.sampled_from([*BRANDS, None]), "city": city},
     "enterprise": {"primary_brand": yes_no, "licensed_until": st.sampled_from([*DAYS, None])},
     "township": {"covered": yes_no, "urban": yes_no, "locker_cells": number, "service_stations": number, "villages": number},
-    "facility": {"level": st.sampled_from(["hub", "county", "township", "village", "pickup_point"]), "township": town, "village": st.sampled_from(["a", "b", None])},
+    "facility": {"level": st.sampled_from(["hub", "county", "township", "village", "pickup_point"]), "township": town, "village": st.sampled_from(["a", "b", None]), "city": city},
+    "line": {"city": city},
 }  # fmt: skip
-IDS = {"vehicle": ["1", "2", "3"], "outlet": ["1", "2", "3"], "enterprise": BRANDS, "township": TOWNS, "facility": ["1", "2", "3"]}
+IDS = {"vehicle": ["1", "2", "3"], "outlet": ["1", "2", "3"], "enterprise": BRANDS, "township": TOWNS, "facility": ["1", "2", "3"], "line": ["1", "2"]}
 
 
 @st.composite
@@ -42,26 +44,27 @@ def records(draw):
             for since in draw(st.lists(st.sampled_from([None, *DAYS]), unique=True, max_size=3)):
                 ends = [day for day in DAYS if since is None or day >= since]
                 given_ = {key: draw(values) for key, values in KEYS[kind].items()} | {"valid_from": since, "valid_until": draw(st.sampled_from([None, *ends]))}
+                given_ |= {"zones": ["z"], "vehicle_ids": []} if kind == "line" else {}
                 found.append({"kind": kind, "id": name, **{key: value for key, value in given_.items() if value is not None}})
     return found
 
 
-def counting_on(rows, day):
-    """By kind the rows that count on a date: of those that are valid the one that began last."""
+def counting_on(rows, day, own):
+    """By kind the rows that count on a date for a city: of those that are valid the one that began last, unless it is another city's."""
     found = {kind: {} for kind in IDS}
     for row in sorted(rows, key=lambda row: row.get("valid_from", "")):
         if row.get("valid_from", "") <= day <= row.get("valid_until", "9999"):
             found[row["kind"]][row["id"]] = row
-    return {kind: list(held.values()) for kind, held in found.items()}
+    return {kind: [row for row in held.values() if row.get("city") in {None, *OWN_CITIES[own]}] for kind, held in found.items()}
 
 
 def part(some, whole):
     return Fraction(len(some), len(whole)) if whole else None
 
 
-def recount(rows, day):
+def recount(rows, day, own):
     """Each figure by the words of its definition; None: it does not exist."""
-    of = counting_on(rows, day)
+    of = counting_on(rows, day, own)
     on_duty = [v for v in of["vehicle"] if v["status"] == "active"]
     motor = [v for v in on_duty if v.get("vehicle_class") in {"micro_van", "truck"} and v.get("plate_kind") != "non_motor"]
     outlets, towns, places = of["outlet"], of["township"], of["facility"]
@@ -90,10 +93,11 @@ def recount(rows, day):
     ):  # fmt: skip
         said = [row for row in whole if key in row]
         found |= {share: part([row for row in said if row[key]], said), silent: unknown(whole, said)}
-    for name, own in (("e_bikes", "e_bike"), ("e_tricycles", "e_tricycle")):
-        found[name] = sum(v.get("vehicle_class") == own for v in on_duty) or None
+    for name, one in (("e_bikes", "e_bike"), ("e_tricycles", "e_tricycle")):
+        found[name] = sum(v.get("vehicle_class") == one for v in on_duty) or None
     for name, level in (("hubs", "hub"), ("county_centres", "county"), ("township_stations", "township"), ("village_points", "village"), ("pickup_points", "pickup_point")):
         found[name] = sum(f["level"] == level for f in places) or None
+    found["delivery_lines"] = len(of["line"]) or None
     for name in ("locker_cells", "service_stations"):
         said = [t[name] for t in towns if name in t]
         found[name] = sum(said) if said else None
@@ -108,13 +112,13 @@ def midnight_ms(day):
     return int(dt.datetime.combine(dt.date.fromisoformat(day), dt.time(), CITY).timestamp() * 1000)
 
 
-@given(records())
-def test_every_key_figure_equals_a_recount_from_midnight_to_midnight(rows):
+@given(records(), st.sampled_from(list(OWN_CITIES)))
+def test_every_key_figure_equals_a_recount_from_midnight_to_midnight(rows, own):
     registry = Registry(CITY)
     registry.add(decode_entry(json.dumps(row).encode()) for row in rows)
     for day in DAYS:
         for at_ms in (midnight_ms(day), midnight_ms(day) + 86_400_000 - 1):
-            found = network(registry, at_ms)
-            wanted = {name: float(value) for name, value in recount(rows, day).items()}
+            found = network(registry, at_ms, own)
+            wanted = {name: float(value) for name, value in recount(rows, day, own).items()}
             assert found == wanted and found.keys() <= TITLES.keys()
             assert all(0 <= value <= 1 for name, value in found.items() if is_share(name))

@@ -41,6 +41,21 @@ def test_windows_without_parcels_and_days_that_are_over_disappear():
     assert not shown()
 
 
+def test_time_in_transit_stands_beside_the_share_that_is_not_timed():
+    gauges, day = RateGauges(), "2026-01-01"
+
+    def of_transit():
+        return [{tuple(s.labels.values())[1:]: s.value for s in gauge.collect()[0].samples if s.labels["city"] == "c"} for gauge in (metrics.TRANSIT, metrics.TRANSIT_UNTIMED)]
+
+    for window in (day, HOUR, MONTH):
+        gauges.show(Rate(DayKey("c", "e", day), window, Counts(delivered=5, transit_hours={2: 3, 40: 1}), {}), "e", day)
+    assert of_transit() == [{("e", "0.5"): 7_200, ("e", "0.9"): 144_000}, {("e",): 0.2}]
+    gauges.show(Rate(DayKey("c", "e", day), MONTH, Counts(delivered=5), {}), "e", day)
+    assert of_transit() == [{}, {("e",): 1.0}]
+    gauges.clear()
+    assert of_transit() == [{}, {}]
+
+
 def of_fleet(city="c"):
     gauges = (metrics.EMPTY_RUN, metrics.NIGHT_RUN, metrics.LINES_RUN, metrics.PARKING_STOPS, metrics.PARKING_OCCUPIED)
     samples = [sample for gauge in gauges for sample in gauge.collect()[0].samples]

@@ -82,7 +82,7 @@ def test_durations_and_ages_say_that_they_are_seconds_and_rare_words_are_explain
 
 
 def test_no_label_could_name_a_vehicle_or_a_waybill():
-    allowed = {"city", "enterprise", "rule", "severity", "reason", "sink", "outcome", "kind", "waybill", "packaging", "window", "measure", "energy"}
+    allowed = {"city", "enterprise", "rule", "severity", "reason", "sink", "outcome", "kind", "quantile", "waybill", "packaging", "window", "measure", "energy"}
     allowed |= {"transition", "topic", "partition", "status", "action", "age", "zone"}
     for value in vars(metrics).values():
         assert set(getattr(value, "_labelnames", ())) <= allowed

@@ -85,7 +85,7 @@ def some_scans(rng):
         if rng.random() < 0.7:
             said["packaging"] = {key: rng.choice(values) for key, values in {"green": [True, False], "tape_mm": [45, 60], "repackaged": [True, False], "reusable_bag": [True, False]}.items() if rng.random() < 0.6}
         at_ms = T + rng.randrange(7 * DAY_MS) // step_ms * step_ms
-        made.append({"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(5)}", "enterprise_id": rng.choice("ef"), "city": rng.choice(["530000"] * 9 + ["1"]),
+        made.append({"event_id": f"s{number}", "event_time_ms": at_ms, "waybill_id": f"w{rng.randrange(5)}", "enterprise_id": rng.choice("ef"), "city": rng.choice(["530000"] * 7 + ["530100", "530102", "1"]),
                      "kind": rng.choice(["accepted", "departed", "delivered", "delivered"]), **said})  # fmt: skip
     made += [{**scan, "delivery_method": "locker", "enterprise_id": rng.choice("ef")} for scan in rng.sample(made, len(made) // 4)]
     jitter_ms = rng.choice([0, 2, 24, 80]) * HOUR_MS

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,8 +17,9 @@ from streams.errors import BadInput, YichengError
 from streams.policy.conditions import title_words
 from streams.policy.reader import load_policy
 from streams.registry.changes import changes_of
-from streams.registry.gaps import NAMES, NEEDS, Findings, figures_of, findings, late_notices, missing, unknown_references
+from streams.registry.gaps import NEEDS, Findings, figures_of, findings, late_notices, missing, unknown_references
 from streams.registry.key_figures import TITLES
+from streams.registry.names import KEYS, NAMES, value_words
 from streams.registry.records import KINDS, decode_entry, decode_versions
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -53,7 +55,8 @@ def changes(held, *given, replace=False):
 
 def test_new_records_are_counted_by_kind_with_some_of_their_names():
     found = changes([], *(entry("vehicle", f"v{n}") for n in range(5)), entry("outlet", "o"))
-    assert list(found.lines()) == ["+ 新增 new: vehicle 5 (v0, v1, v2, …)", "+ 新增 new: outlet 1 (o)"]
+    assert list(found.lines("en")) == ["+ new: 5 vehicles (v0, v1, v2, …)", "+ new: 1 outlet (o)"]
+    assert list(found.lines("zh")) == ["+ 新增：车辆 5 辆（v0, v1, v2, …）", "+ 新增：网点 1 个（o）"]
     assert found.counts()[1] == "6 records published (6 new, 0 with a further version, 0 with versions replaced); 0 unchanged; 0 versions removed"
     assert found.counts(published=False) == (
         "将发布 6 条记录（新增 6，增加版本 0，替换版本 0）；未变 0；删除版本 0",
@@ -63,15 +66,17 @@ def test_new_records_are_counted_by_kind_with_some_of_their_names():
 
 def test_a_change_says_which_keys_from_what_to_what():
     held = [entry("vehicle", "v", plate="蒙A1", marked=False, driver_ids=["d"]), entry("vehicle", "same", plate="x")]
-    found = changes(held, entry("vehicle", "v", plate="蒙A2", driver_ids=["d", "e"], city="150100"), entry("vehicle", "same", plate="x"))
-    assert list(found.lines()) == ['~ 变更 changed: vehicle/v: plate 蒙A1 → 蒙A2; city – → 150100; marked false → –; driver_ids ["d"] → ["d","e"]']
+    found = changes(held, entry("vehicle", "v", plate="蒙A2", driver_ids=["d", "e"], city="150100", energy="electric"), entry("vehicle", "same", plate="x"))
+    assert list(found.lines("en")) == ["~ changed: vehicle v: plate 蒙A1 → 蒙A2; city – → 150100; energy – → battery-electric; unified marking no → –; drivers d → d, e"]
+    assert list(found.lines("zh")) == ["~ 变更：车辆 v：号牌 蒙A1 → 蒙A2；城市 – → 150100；能源类型 – → 纯电动；是否有统一标识 否 → –；驾驶人 d → d、e"]
     assert found.counts()[1] == "1 record published (0 new, 0 with a further version, 1 with versions replaced); 1 unchanged; 0 versions removed"
 
 
 def test_a_further_version_is_compared_with_the_one_before_it():
     held = [entry("outlet", "o", filed=True, camera=False), entry("outlet", "o", filed=False, camera=False, valid_from="2025-01-01")]
     found = changes(held, entry("outlet", "o", filed=True, camera=True, valid_from="2024-05-07"))
-    assert list(found.lines()) == ["+ 新版本 further version: outlet/o (2024-05-07 起 on): valid_from – → 2024-05-07; camera false → true"]
+    assert list(found.lines("en")) == ["+ further version: outlet o (from 2024-05-07 on): valid from – → 2024-05-07; camera no → yes"]
+    assert list(found.lines("zh")) == ["+ 增加版本：网点 o（2024-05-07 起）：有效期自 – → 2024-05-07；是否设有视频监控 否 → 是"]
     assert [version.valid_from for version in found.records[0].versions] == [None, "2024-05-07", "2025-01-01"]
     assert "1 with a further version, 0 with versions replaced" in found.counts()[1]
 
@@ -79,15 +84,24 @@ def test_a_further_version_is_compared_with_the_one_before_it():
 def test_replacing_says_which_versions_go_and_touches_no_other_record():
     held = [entry("outlet", "o", filed=True), entry("outlet", "o", valid_from="2024-01-01"), entry("outlet", "p")]
     found = changes(held, entry("outlet", "o", filed=True), replace=True)
-    assert list(found.lines()) == ["- 删除 removed: outlet/o (2024-01-01 起 on)"]
+    assert list(found.lines("en")) == ["- removed: outlet o (from 2024-01-01 on)"] and list(found.lines("zh")) == ["- 删除：网点 o（2024-01-01 起）"]
     assert found.counts()[1] == "1 record published (0 new, 0 with a further version, 1 with versions replaced); 0 unchanged; 1 version removed"
     beside = changes(held, entry("outlet", "o", filed=True))
-    assert len(beside.records[0].versions) == 2 and beside.unchanged == 1 and not list(beside.lines())
+    assert len(beside.records[0].versions) == 2 and beside.unchanged == 1 and not list(beside.lines("en"))
 
 
 def test_the_same_instant_written_otherwise_is_the_same_version():
     found = changes([entry("outlet", "o", valid_from="2024-05-07")], entry("outlet", "o", valid_from="20240507", filed=True))
-    assert len(found.records[0].versions) == 1 and list(found.lines()) == ["~ 变更 changed: outlet/o (2024-05-07 起 on): valid_from 2024-05-07 → 20240507; filed – → true"]
+    assert len(found.records[0].versions) == 1 and list(found.lines("en")) == ["~ changed: outlet o (from 2024-05-07 on): valid from 2024-05-07 → 20240507; on file – → yes"]
+
+
+def test_every_key_and_every_kind_has_a_name_and_every_word_of_the_schema_one_that_is_no_key():
+    for kind, of in KINDS.items():
+        assert kind in NAMES and set(of.__struct_encode_fields__) - {"id"} <= KEYS.keys()
+        for field in msgspec.structs.fields(of):
+            words = [word for option in (field.type, *get_args(field.type)) for word in get_args(option) if isinstance(word, str)]
+            assert all(value_words(field.encode_name, word, "zh") != word for word in words)
+    assert all(need.zh.startswith(KEYS[need.key].zh) for need in NEEDS if need.key != "valid_from"), "registry check has the same names"
 
 
 def test_what_the_changes_say_is_what_is_held_afterwards():
@@ -238,6 +252,22 @@ def test_what_exempts_by_marking_needs_it_said():
     assert sentence.endswith("(marked): rule “exemptions from: Inside a restricted zone outside the permitted hours” cannot judge them")
 
 
+def test_who_is_a_primary_brand_or_a_key_enterprise_must_be_said():
+    """Where nobody is said to be one, a rule or a target about them is about nobody."""
+    asking = commands._asking(load_policy("hohhot-2019").pack)
+    plain, brand = entry("enterprise", "e", licensed_until="2030-01-01"), entry("enterprise", "e", licensed_until="2030-01-01", primary_brand=True)
+    (zh, en), *others = missing(registry(plain), NOW, asking, {})
+    assert not others and en == (
+        "no enterprise is a primary brand (primary_brand: true): rule “A day on which too few parcels had an electronic waybill” judges nobody; "
+        "“electronic waybills” unknown (–); “standardised outlets of primary brands with reusable boxes” unknown (–)"
+    )
+    assert zh.startswith("没有企业填为主要品牌（primary_brand: true）：规则“") and "”不判断任何企业；“电子运单使用率”未知（–）" in zh
+    assert not list(missing(registry(brand), NOW, asking, {}))
+    exempting = {"exempt:key_enterprise": commands._asking(load_policy("yunnan-2018").pack)["exempt:marked"]}
+    assert said(missing(registry(brand), NOW, exempting, {})) == ["no enterprise is a key enterprise (key_enterprise: true): “exemptions from: Inside a restricted zone outside the permitted hours” free nobody"]
+    assert not list(missing(registry(entry("enterprise", "k", key_enterprise=True)), NOW, exempting, {}))
+
+
 def test_a_notice_filed_after_it_began_is_said():
     def notice(name, filed_at, from_="2026-01-02T08:00", until="2026-01-03"):
         return entry("notice", name, subject="outlet/o", filed_at=filed_at, **{"from": from_}, until=until)
@@ -335,7 +365,7 @@ def test_a_dry_run_says_what_the_import_then_does(tmp_path, kafka):
     before = dict(kafka)
     dry = imported(tmp_path, second, "--dry-run")
     assert kafka == before and dry == [
-        "+ 新增 new: line 1 (L1)", "~ 变更 changed: outlet/o: camera false → true", "将发布 2 条记录（新增 1，增加版本 0，替换版本 1）；未变 0；删除版本 0",
+        "+ new: 1 line (L1)", "~ changed: outlet o: camera no → yes", "将发布 2 条记录（新增 1，增加版本 0，替换版本 1）；未变 0；删除版本 0",
         "2 records would be published (1 new, 0 with a further version, 1 with versions replaced); 0 unchanged; 0 versions removed",
     ]  # fmt: skip
     assert imported(tmp_path, second)[-1] == dry[-1].replace("would be published", "published") and json.loads(kafka["outlet/o"])[0]["camera"] is True
@@ -363,7 +393,7 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
         found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, policy.pack.city.adcode, policy.pack.targets)
         assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing) + len(found.doubtful)
         assert not [sentence for sentence in said(found.doubtful) if "covered is" not in sentence]
-    assert findings(registry(), NOW, (), "330600").words()[0] == ("没有记录", "no records")
+    assert findings(registry(), NOW, {}, "330600").words()[0] == ("没有记录", "no records")
     full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
     assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))
     assert Findings(("a", "b"), [], [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]

@@ -144,7 +144,7 @@ def test_targets_name_their_clause_or_the_operator_and_of_whom_they_are(policy):
 def test_every_key_figure_and_section_names_the_clause_that_speaks_of_it(name, tmp_path):
     policy = load_policy(name)
     document = policy.pack.city.adcode, policy.pack.document.title
-    row = {**rates_of(document[0], "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "transit_hours": {"5": 1}}
+    row = {**rates_of(document[0], "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "delivered": 1, "transit_hours": {"5": 1}}
     driven = driven_row(document[0], "2026-06-26", Millimetres(1_000, 2_000, 3_000, 4_000))
     write_sample_registry(policy, 300, 1, tmp_path / "registry.jsonl")
     registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
@@ -267,6 +267,8 @@ def test_judge_says_the_key_figures_with_whose_targets_they_are(wulong, made):
     summary = json.loads((out / "summary.json").read_text())
     said = summary["key_figures"]
     assert summary["transit"] == made["transit"] and [row["unannounced"] for row in summary["interruptions"]] == [row["unannounced"] for row in made["interruptions"]]
+    assert {section: tuple(spoken) for section, spoken in summary["clauses"].items()} == made["clauses"] and {"transit", "interruptions"} <= made["clauses"].keys()
+    assert (summary["parking"], summary["lines"]) == (made["parking"], made["lines"]) and summary["parking"]
     assert [(row["measure"], row["value"], row["status"]) for row in said] == [(kpi["measure"], kpi["value"], kpi["status"]) for kpi in made["kpis"]]
     missed = {**said[0], "measure": "locker_cells", "value": 7, "active": None, "target": 9, "clause": "四（十二）", "by": "2019-12-31", "status": "missed"}
     lines = list(key_figure_lines({"document": None, "key_figures": [missed, {**missed, "measure": "hubs", "active": 2}]}))
@@ -333,23 +335,42 @@ def test_a_notice_announces_what_begins_after_it_was_filed(policy):
     assert {"interrupted_feed_announced", "silent_vehicle_unannounced_hours", "offline_camera_open"} <= told
 
 
+def test_of_a_notice_the_versions_count_that_the_engine_goes_by(policy):
+    notice = {"kind": "notice", "id": "1", "subject": "enterprise/a", "from": "2026-06-26T08:00:00+08:00", "until": "2026-06-26T10:00:00+08:00", "filed_at": "2026-06-25T09:00:00+08:00"}
+    longer = {**notice, "until": "2026-06-26T12:00:00+08:00", "valid_from": "2026-06-25T18:00:00+08:00"}
+    while_it_lasts = {**longer, "valid_from": "2026-06-26T09:00:00+08:00"}
+    for records, announced, hours, late in (
+        ([notice, longer], 1, 4.0, 0), ([notice, while_it_lasts], 1, 4.0, 0),
+        ([notice, {**while_it_lasts, "filed_at": "2026-06-26T09:00:00+08:00"}], 1, 1.0, 0),  # what was added too late is announced to nobody
+        ([{**notice, "filed_at": "2026-06-26T09:00:00+08:00"}], 0, 0.0, 1),
+        ([{**notice, "valid_until": "2026-06-25"}], None, None, None),  # withdrawn the day before
+        ([{**notice, "valid_until": "2026-06-26T09:30:00+08:00"}], 1, 1.5, 0),
+    ):  # fmt: skip
+        said = [row for row in gather(policy, registry_of(policy, *records), Published([], []), DAY, DAY)["interruptions"] if row["enterprise_id"] == "a"]
+        assert [(row["announced"], row["announced_hours"], row["late_notices"]) for row in said] == ([(announced, hours, late)] if announced is not None else [])
+
+
 def test_what_some_rows_say_of_parking_and_transit_is_shown_and_what_none_says_is_not(policy):
     zone = next(iter(policy.pack.geometries))
     parked = [
         {"city": "150100", "enterprise_id": "*", "date": day, "window": f"parking {zone} {day}", "zone_id": zone, "stops": stops, "occupied_ms": hours * 3_600_000}
         for day, stops, hours in (("2026-06-26", 7, 3), ("2026-06-27", 4, 2))
     ]
-    travelled = [{**rates_of("150100", day, "a", 0), "transit_hours": hours} for day, hours in (("2026-06-26", {"2": 8, "25": 1}), ("2026-06-27", {"3": 10, "40": 1}))]
+    travelled = [{**rates_of("150100", day, "a", 0), "delivered": delivered, "transit_hours": hours} for day, delivered, hours in (("2026-06-26", 9, {"2": 8, "25": 1}), ("2026-06-27", 16, {"3": 10, "40": 1}))]
+    travelled += [{**rates_of("150100", "2026-06-27", "b", 0), "delivered": 3}, *({**travelled[1], "window": window} for window in ("hour", "30d"))]
     driven = [{**driven_row("150100", "2026-06-26", Millimetres()), "night_run_m": 25.0, "run_m": 100.0}]
     lines = [{"city": "150100", "enterprise_id": "*", "date": day, "window": f"lines {day}", "lines_run": run, "lines": known} for day, run, known in (("2026-06-26", 4, 5), ("2026-06-27", 1, None))]
     until = date(2026, 6, 27)
     report = gather(policy, Registry(policy.timezone), Published([*parked, *travelled, *driven, *lines], []), DAY, until)
     assert [(row["stops"], row["stops_per_day"], row["occupied_hours"]) for row in report["parking"]] == [(11, 5.5, 5.0)]
-    assert [(row["enterprise_id"], row["parcels"], row["median_hours"], row["p90_hours"]) for row in report["transit"]] == [("a", 20, 3, 3)]
+    keys = ("enterprise_id", "delivered", "parcels", "untimed_share", "median_hours", "p90_hours")
+    assert [tuple(row[key] for key in keys) for row in report["transit"]] == [("a", 25, 20, 0.2, 3, 3), ("b", 3, 0, 1.0, None, None)], "each parcel once, whatever other windows say"
+    told = {(line["subject"], line["measure"]): line["value"] for line in csv.DictReader(io.StringIO(as_csv(report))) if line["section"] == "transit"}
+    assert told["a", "delivered"] == "25" and told["a", "parcels"] == "20" and told["a", "untimed_share"] == "0.2" and tables(report)["transit"][0]["untimed_share"] == 0.2
     assert report["lines"] == {"days": 1, "due": 5, "run": 4}
     assert next(kpi["value"] for kpi in report["kpis"] if kpi["measure"] == "night_run_ratio") == 0.25
     page = text_of(as_html(report, "en"))
-    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page and "4 of 5 runs were made" in page and "25.0%" in page
+    assert "Loading zones" in page and policy.zone_name(zone)[1] in page and "Time in transit" in page and "4 of 5 runs were made" in page and "25.0%" in page and "without an acceptance scan: not timed" in page and "20.0%" in page
     assert "Loading zones" not in text_of(as_html(gather(policy, Registry(policy.timezone), Published([], []), DAY, until), "en"))
 
 
