@@ -30,12 +30,13 @@ class Moment(NamedTuple):
 class Sorted(NamedTuple):
     """The rules about time or place: those that forbid, with the times of the day; those from which a calendar exempts all; those that forbid nothing then and there.
 
-    The last two with the reason.
+    The last two with the reason. ``always``: the rules about vehicles that apply at all times and places.
     """
 
     forbid: list[tuple[Rule, str]]
     by_calendar: list[tuple[Rule, str]]
     free: list[tuple[Rule, str]]
+    always: list[Rule]
 
     def forbidding(self) -> list[tuple[Rule, str]]:
         """The rules that forbid unless a vehicle is exempt, by a calendar too."""
@@ -72,7 +73,7 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang:
         return "\n".join(map(shown, lines))
     chosen = _sorted(policy, when, lang)
     if asked is not None:
-        lines += ["", *outcome_lines(policy, when, chosen.forbidding(), asked, lang)]
+        lines += ["", *outcome_lines(policy, when, chosen, asked, lang)]
     lines += _sections(policy, when, chosen, lang)
     return "\n".join(map(shown, lines))
 
@@ -99,8 +100,8 @@ def _head(policy: Policy, when: Moment, place: tuple[float, float] | None, lang:
 
 
 def _sorted(policy: Policy, when: Moment, lang: Lang) -> Sorted:
-    """The rules that time or place decide about."""
-    found = Sorted([], [], [])
+    """The rules about vehicles and drivers by what time and place decide about them."""
+    found = Sorted([], [], [], [rule for rule in policy.fix_rules if not is_about_time_or_place(rule)])
     for rule in filter(is_about_time_or_place, policy.fix_rules):
         spans = _spans(rule, policy, when, lang)
         if elsewhere := _elsewhere(rule, when, lang):
@@ -175,9 +176,8 @@ def _sections(policy: Policy, when: Moment, chosen: Sorted, lang: Lang) -> Itera
             title, zones = getattr(title_words(rule.rule), lang), getattr(zones_words(rule, policy), lang)
             named = (f"（{zones}）" if lang == "zh" else f" ({zones})") if zones else ""
             yield f"- {title}{named}{'：' if lang == 'zh' else ': '}{reason}{'。' if lang == 'zh' else '.'}"
-    always = [rule for rule in policy.fix_rules if not is_about_time_or_place(rule)]
     others = [rule for rule in policy.pack.rules if rule not in policy.fix_rules]
-    for title, rules in (({"zh": "车辆和驾驶人随时须符合", "en": "Of vehicles and drivers, always"}, always), ({"zh": "快件、网点和企业须符合", "en": "Of parcels, outlets and enterprises, always"}, others)):
+    for title, rules in (({"zh": "车辆和驾驶人随时须符合", "en": "Of vehicles and drivers, always"}, chosen.always), ({"zh": "快件、网点和企业须符合", "en": "Of parcels, outlets and enterprises, always"}, others)):
         yield from _section(title[lang], lang, (rule_lines(rule, policy, lang, "-") for rule in rules))
 
 
