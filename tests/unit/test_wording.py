@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from deploy.applies import answer
+from deploy.asked_place import read_place, zones_in_part, zones_inside
 from deploy.asked_vehicle import read_vehicle
 from deploy.explain import explain
 from streams.errors import BadInput
@@ -260,6 +261,24 @@ def test_the_typical_question():
     assert "文件期满后仍继续适用" in said and "文件期满后" not in answer(load_policy("hohhot-2019"), "2020-05-12", None, "zh")
 
 
+@pytest.mark.parametrize("named", ["core", "中心城区（示意）", "中心城区", "city core", "City core (illustrative)"])
+def test_a_place_may_be_a_zone(named):
+    """What an official knows of it is its name."""
+    policy = load_policy("hohhot-2019")
+    said = answer(policy, "2026-05-12T09:00", read_place(named, policy), "zh", read_vehicle("轻型货车,纯电动,厢式"))
+    assert said.startswith("呼和浩特市（政策包 hohhot-2019），2026年5月12日（周二）09:00，在“中心城区（示意）”内：") and "答：不可以（所依规则为示例），除非另有所列的豁免情形。" in said
+
+
+def test_of_a_zone_those_count_that_all_of_it_lies_in():
+    inner, crossing = ("[[111.62, 40.82], [111.64, 40.82], [111.64, 40.84], [111.62, 40.84], [111.62, 40.82]]", "[[111.5, 40.82], [111.63, 40.82], [111.63, 40.84], [111.5, 40.84], [111.5, 40.82]]")
+    more = "".join(f',\n{{"type": "Feature", "properties": {{"id": "{name}", "name_zh": "同名"}}, "geometry": {{"type": "Polygon", "coordinates": [{ring}]}}}}' for name, ring in (("inner", inner), ("crossing", crossing)))
+    policy = parse_policy(PACK, "pack.yaml", lambda _: ZONES.removesuffix("]}") + more + "]}")
+    assert zones_inside(read_place("inner", policy), policy) == ("old", "inner") and zones_in_part("inner", policy) == ("crossing",)
+    assert "该区域有一部分还在“同名”内" in answer(policy, "2026-05-12", "inner", "zh") and "一部分" not in answer(policy, "2026-05-12", (111.63, 40.83), "zh")
+    with pytest.raises(BadInput, match="several zones; say by its id which of them: inner, crossing"):
+        read_place("同名", policy)
+
+
 # --- examples of patterns
 
 
@@ -323,6 +342,8 @@ def test_the_command_speaks_the_language_of_the_system(yicheng):
         ({"at": "40.81,111.66"}, "--at: '40.81,111.66' is no place on earth; longitude comes first"),
         ({"at": "nan,1"}, "--at: 'nan,1' is no place on earth"),
         ({"at": ""}, "--at: '' is not longitude,latitude"),
+        ({"at": "中心城去"}, "--at: '中心城去' is not longitude,latitude such as 111.66,40.81, nor a zone of the pack; did you mean '中心城区'?"),
+        ({"at": "city cor"}, "--at: 'city cor' is not longitude,latitude such as 111.66,40.81, nor a zone of the pack; did you mean 'city core'?"),
         ({"vehicle": "light_vna"}, "--vehicle: 'light_vna' is not known; did you mean 'light_van'?"),
         ({"vehicle": "轻型货柜车"}, "--vehicle: '轻型货柜车' is not known; did you mean '轻型货车'?"),
         ({"vehicle": "electric,fuel"}, "--vehicle: 'electric' and 'fuel' cannot both be"),
