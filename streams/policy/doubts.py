@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from streams.clock import BEGINNING_MS, bound_ms
 from streams.errors import nearest
-from streams.policy.checks import KINDS
+from streams.policy.checks import KINDS, exempts_everybody
 from streams.policy.pack import Exemption, Pack, Rule
 from streams.registry.key_figures import TITLES
 from streams.rules import judged
@@ -61,6 +61,8 @@ def _about(rule: Rule, pack: Pack) -> Iterator[str]:
         yield from (f"{key}: {name} is no rule of this pack, so it costs nobody anything" for key, points in ledgers.items() for name in points if name not in given)
     if rule.exempt is not None:
         yield from _exempt(rule)
+        if freeing := exempts_everybody(rule, pack.calendars, but_black=True):
+            yield f"exempt: {freeing} together exempt everybody who is not on the black list"
 
 
 def is_always(windows: Sequence[Window]) -> bool:
