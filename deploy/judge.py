@@ -32,8 +32,8 @@ from streams.files.text_files import STDIN, open_lines
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import count_scans
+from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policies, Policy
-from streams.registry.figure_clauses import clauses_of
 from streams.registry.registry import Registry
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
@@ -203,7 +203,7 @@ class _Judging:
         others = self.other_rows()
         rows = [*rates, *(row for found in others.values() for row in found)]
         period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
-        clauses = clauses_of(policy.pack.city.adcode, policy.pack.document.title)
+        clauses = figure_clauses(policy.pack)
         known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses, period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
         bounds_ms = period.bounds_ms(policy.days) if period else (0, 0)

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from streams.policy.checks import is_share
+from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policy
 from streams.policy.targets import STATUS_WORDS, status
 from streams.policy.wording import target_words
-from streams.registry.figure_clauses import clauses_of
 from streams.registry.key_figures import READINGS, TITLES
 from streams.words.terms import LANGUAGES
 
@@ -41,7 +41,7 @@ def claims(policy: Policy | None, name: str) -> dict[str, Any]:
     """The target of a measure, its date and whose it is, in fields and in one sentence; the clause that speaks of it, and its words; what in the measure is our own."""
     reading = dict(zip(LANGUAGES, READINGS[name], strict=True)) if name in READINGS else None
     target = policy.pack.targets.get(name) if policy else None
-    spoken = clauses_of(policy.pack.city.adcode, policy.pack.document.title) if policy else {}
+    spoken = figure_clauses(policy.pack) if policy else {}
     clause, quote = spoken.get(name, (None, ""))
     if target is None:
         return {"target": None, "by": None, "source": None, "clause": clause, "quote": quote, "words": None, "reading": reading}

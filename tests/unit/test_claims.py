@@ -8,15 +8,18 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from consumers.console.figures import claims
 from deploy.commands.policy import app
 from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
+from deploy.report.content import Published, gather
 from streams.errors import BadInput
-from streams.policy.claims import exemptions
+from streams.policy.claims import exemptions, figure_clauses, misquotes
 from streams.policy.clauses import plain, stands_in
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy, packs, parse_policy
 from streams.policy.wording import demand_words
+from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -503,3 +506,24 @@ def test_rules_quote_the_documents_too(documented):
                 found += 1
                 assert stands_in(quote, clauses[clause]), f"{name}: “{quote}” is not in {pack.city.name_en} {clause}"
     assert found >= len({rule.rule for rule in pack.rules})
+
+
+# --- clauses of key figures
+
+
+DAY = dt.date(2026, 6, 26)
+SPEAKS = "\nfigure_clauses:\n  nev_share: {clause: 一, quote: 逐步提高新能源汽车使用比例}\n  parking: {clause: 二, quote: 提高停车设施利用率}\n"
+
+
+def test_a_city_of_its_own_says_where_its_document_speaks_of_a_figure():
+    pack = parse(FRAME + SPEAKS).pack
+    assert figure_clauses(pack) == {"nev_share": ("一", "逐步提高新能源汽车使用比例"), "parking": ("二", "提高停车设施利用率")} and not figure_clauses(parse(FRAME).pack)
+    assert claims(parse(FRAME + SPEAKS), "nev_share")["clause"] == "一" and "提高停车设施利用率" in json.dumps(gather(parse(FRAME + SPEAKS), Registry(parse(FRAME).timezone), Published([], []), DAY, DAY)["clauses"], ensure_ascii=False)
+    assert list(misquotes(pack, f"{pack.document.title} 逐步提高新能源汽车使用比例"))[-1] == (("figure_clauses", "parking", "quote"), "figure parking: “提高停车设施利用率” is not in f.txt")
+    assert parse(FRAME + SPEAKS.replace("nev_share", "nev_shar")).warnings == ("figure_clauses: no key figure, and no section of the report, is called nev_shar; did you mean 'nev_share'?",)
+
+
+@pytest.mark.parametrize("name", packs())
+def test_a_pack_of_ours_speaks_of_its_figures_as_before(name):
+    pack = load_policy(name).pack
+    assert figure_clauses(pack) == clauses_of(pack.city.adcode, pack.document.title) | clauses_of(pack.city.adcode, pack.document.title, SECTIONS)
