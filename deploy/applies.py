@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from deploy.asked_place import Place, zones_in_part, zones_inside
 from deploy.asked_vehicle import Asked, Outcome, outcome_lines, outcome_of
 from deploy.explain import rule_lines
 from streams.clock import bound_ms, local_date, local_datetime
@@ -30,37 +31,37 @@ class Moment(NamedTuple):
 class Sorted(NamedTuple):
     """The rules about time or place: those that forbid, with the times of the day; those from which a calendar exempts all; those that forbid nothing then and there.
 
-    The last two with the reason.
+    The last two with the reason. ``always``: the rules about vehicles that apply at all times and places.
     """
 
     forbid: list[tuple[Rule, str]]
     by_calendar: list[tuple[Rule, str]]
     free: list[tuple[Rule, str]]
+    always: list[Rule]
 
     def forbidding(self) -> list[tuple[Rule, str]]:
         """The rules that forbid unless a vehicle is exempt, by a calendar too."""
         return [*self.forbid, *((rule, "") for rule, _ in self.by_calendar)]
 
 
-def may(policy: Policy, moment: str, place: tuple[float, float], asked: Asked) -> Outcome:
-    """Whether a vehicle may be at a place (lon, lat) on a local date, or at an instant. ``BadInput`` as of ``answer``."""
+def may(policy: Policy, moment: str, place: Place, asked: Asked) -> Outcome:
+    """Whether a vehicle may be at a place on a local date, or at an instant. ``BadInput`` as of ``answer``."""
     when = _moment(policy, moment, place)
     if not policy.valid_from_ms <= when.at_ms < policy.valid_until_ms:
         return "yes"
     return outcome_of(policy, when, _sorted(policy, when, "en").forbidding(), asked)
 
 
-def _moment(policy: Policy, moment: str, place: tuple[float, float] | None) -> Moment:
+def _moment(policy: Policy, moment: str, place: Place | None) -> Moment:
     try:
         at_ms = bound_ms(moment, policy.timezone, end=False)
     except ValueError as error:
         raise BadInput(f"--date: {error}") from None
-    inside = policy.zone_index.sets[policy.zone_index.locate([place[0]], [place[1]])[0]] if place else None
-    return Moment(at_ms, local_date(moment) is not None, inside, policy.calendars_at(at_ms))
+    return Moment(at_ms, local_date(moment) is not None, zones_inside(place, policy) if place else None, policy.calendars_at(at_ms))
 
 
-def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang: Lang = "en", asked: Asked | None = None) -> str:
-    """What applies on a local date, or at an instant, everywhere or at a place (lon, lat), and whether a vehicle that is ``asked`` about may be at that place.
+def answer(policy: Policy, moment: str, place: Place | None, lang: Lang = "en", asked: Asked | None = None) -> str:
+    """What applies on a local date, or at an instant, everywhere or at a place, and whether a vehicle that is ``asked`` about may be at that place.
 
     Raises ``BadInput`` where the moment is no date and no instant.
     """
@@ -72,24 +73,24 @@ def answer(policy: Policy, moment: str, place: tuple[float, float] | None, lang:
         return "\n".join(map(shown, lines))
     chosen = _sorted(policy, when, lang)
     if asked is not None:
-        lines += ["", *outcome_lines(policy, when, chosen.forbidding(), asked, lang)]
+        lines += ["", *outcome_lines(policy, when, chosen, asked, lang)]
     lines += _sections(policy, when, chosen, lang)
     return "\n".join(map(shown, lines))
 
 
-def _head(policy: Policy, when: Moment, place: tuple[float, float] | None, lang: Lang) -> Iterator[str]:
+def _head(policy: Policy, when: Moment, place: Place | None, lang: Lang) -> Iterator[str]:
     """Where and when, the calendars that are on, and whether the document is over."""
     pack = policy.pack
     local = local_datetime(when.at_ms, policy.timezone)
     day = f"{date_words(local.date().isoformat(), lang)}{'（' if lang == 'zh' else ' ('}{getattr(DAYS[local.weekday()], lang)}{'）' if lang == 'zh' else ')'}"
     clock = "" if when.whole_day else f"{local:%H:%M}"
-    zones = zone_list(policy, when.inside or (), lang)
+    where = _where(policy, when, place, lang) if place else ""
     if lang == "zh":
-        where = f"，位置 {place[0]:g}, {place[1]:g}（{f'在{zones}内' if zones else '不在任何区域内'}）" if place else ""
         yield f"{pack.city.name_zh}（政策包 {policy.name}），{day}{clock}{where}："
     else:
-        where = f", at {place[0]:g}, {place[1]:g} ({f'in {zones}' if zones else 'in no zone'})" if place else ""
         yield f"{pack.city.name_en} (policy pack {policy.name}), {day}{f' {clock}' if clock else ''}{where}:"
+    if place and (parts := zone_list(policy, zones_in_part(place, policy), lang)):
+        yield {"zh": f"该区域有一部分还在{parts}内，那里另有规定的，请用经纬度另行查询。", "en": f"A part of it is also in {parts}; what else applies there is answered for longitude,latitude."}[lang]
     yield getattr(document_words(pack).title, lang)
     if when.calendars:
         names = listed((getattr(calendar_words(name), lang) for name in sorted(when.calendars)), lang)
@@ -98,9 +99,18 @@ def _head(policy: Policy, when: Moment, place: tuple[float, float] | None, lang:
         yield getattr(document_words(pack).continued, lang)
 
 
+def _where(policy: Policy, when: Moment, place: Place, lang: Lang) -> str:
+    zones = zone_list(policy, when.inside or (), lang)
+    if isinstance(place, str):
+        return {"zh": f"，在{zones}内", "en": f", in {zones}"}[lang]
+    if lang == "zh":
+        return f"，位置 {place[0]:g}, {place[1]:g}（{f'在{zones}内' if zones else '不在任何区域内'}）"
+    return f", at {place[0]:g}, {place[1]:g} ({f'in {zones}' if zones else 'in no zone'})"
+
+
 def _sorted(policy: Policy, when: Moment, lang: Lang) -> Sorted:
-    """The rules that time or place decide about."""
-    found = Sorted([], [], [])
+    """The rules about vehicles and drivers by what time and place decide about them."""
+    found = Sorted([], [], [], [rule for rule in policy.fix_rules if not is_about_time_or_place(rule)])
     for rule in filter(is_about_time_or_place, policy.fix_rules):
         spans = _spans(rule, policy, when, lang)
         if elsewhere := _elsewhere(rule, when, lang):
@@ -175,9 +185,8 @@ def _sections(policy: Policy, when: Moment, chosen: Sorted, lang: Lang) -> Itera
             title, zones = getattr(title_words(rule.rule), lang), getattr(zones_words(rule, policy), lang)
             named = (f"（{zones}）" if lang == "zh" else f" ({zones})") if zones else ""
             yield f"- {title}{named}{'：' if lang == 'zh' else ': '}{reason}{'。' if lang == 'zh' else '.'}"
-    always = [rule for rule in policy.fix_rules if not is_about_time_or_place(rule)]
     others = [rule for rule in policy.pack.rules if rule not in policy.fix_rules]
-    for title, rules in (({"zh": "车辆和驾驶人随时须符合", "en": "Of vehicles and drivers, always"}, always), ({"zh": "快件、网点和企业须符合", "en": "Of parcels, outlets and enterprises, always"}, others)):
+    for title, rules in (({"zh": "车辆和驾驶人随时须符合", "en": "Of vehicles and drivers, always"}, chosen.always), ({"zh": "快件、网点和企业须符合", "en": "Of parcels, outlets and enterprises, always"}, others)):
         yield from _section(title[lang], lang, (rule_lines(rule, policy, lang, "-") for rule in rules))
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from streams.errors import BadInput, nearest
 from streams.policy.conditions import alternative_words, claim_words, exempt_words, title_words
 from streams.policy.pack import Exemption, Rule
@@ -18,15 +20,18 @@ from streams.words.basis import Words
 from streams.words.terms import BODIES, CLASSES, ENERGIES, PASSES, Lang, either, listed
 
 if TYPE_CHECKING:
-    from deploy.applies import Moment
+    from deploy.applies import Moment, Sorted
 
 _ATTRIBUTES = {"classes": ("vehicle_class", CLASSES, Words("车型", "class")), "energy": ("energy", ENERGIES, Words("能源类型", "energy")), "body": ("body", BODIES, Words("车身", "body"))}
 _FACTS = {
     "marked": Words("统一标识", "marked"),
+    "unmarked": Words("无统一标识", "unmarked"),
     "key_enterprise": Words("重点企业", "key enterprise"),
     "joint_delivery": Words("共同配送", "joint delivery"),
     "black": Words("黑名单", "black list"),
 }
+_OF_THE_VEHICLE = {"nonstandard_vehicle", "unmarked_vehicle", "speeding"}
+"""Rules that go by what is said of a vehicle, wherever it is; of the others that apply always nobody can tell by its class, energy, body and marking."""
 
 
 class Asked(NamedTuple):
@@ -58,7 +63,10 @@ def read_vehicle(text: str) -> Asked:
             shown.append(words)
     if not shown:
         raise BadInput("--vehicle: nothing is said of it; say it as in light_van,electric,box,marked,pass:green")
-    vehicle = Vehicle(id="-", marked="marked" in facts or None, joint_delivery="joint_delivery" in facts or None, enterprise_id="-", **said)  # type: ignore[arg-type]
+    if facts >= {"marked", "unmarked"}:
+        raise BadInput("--vehicle: marked (统一标识) and unmarked (无统一标识) cannot both be")
+    marked = True if "marked" in facts else False if "unmarked" in facts else None
+    vehicle = Vehicle(id="-", marked=marked, joint_delivery="joint_delivery" in facts or None, enterprise_id="-", **said)  # type: ignore[arg-type]
     enterprise = Enterprise(id="-", key_enterprise="key_enterprise" in facts, credit="black" if "black" in facts else "normal")
     described = Words("、".join(words.zh for words in shown), ", ".join(words.en for words in shown))
     return Asked(Subject("-", vehicle, enterprise, tuple(passes), 0, 1), described)
@@ -76,9 +84,9 @@ def _attribute(word: str) -> tuple[str, str, Words]:
 
 
 class _Finding(NamedTuple):
-    """What a rule means for the vehicle, and the alternative that frees it, or what is not known of it."""
+    """What a rule means for the vehicle, and the alternative that frees it, or what is not known of it; ``limit``: what it must keep to there."""
 
-    kind: Literal["forbidden", "freed", "unknown", "other"]
+    kind: Literal["forbidden", "freed", "unknown", "other", "limit"]
     rule: Rule
     spans: str
     by: Any = None
@@ -95,8 +103,8 @@ def _outcome(found: Sequence[_Finding], asked: Asked) -> Outcome:
     return "unless" if all(_may_be_exempt(rule, asked) for rule in forbidden) else "no"
 
 
-def _findings(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked) -> list[_Finding]:
-    return [_finding(policy, when, rule, asked.subject, spans) for rule, spans in forbidding if _forbids_presence(policy, rule, asked.subject)]
+def _findings(policy: Policy, when: Moment, rules: Sequence[tuple[Rule, str]], asked: Asked) -> list[_Finding]:
+    return [finding for rule, spans in rules if (finding := _finding(policy, when, rule, asked.subject, spans))]
 
 
 def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked) -> Outcome:
@@ -104,9 +112,10 @@ def outcome_of(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, st
     return _outcome(_findings(policy, when, forbidding, asked), asked)
 
 
-def outcome_lines(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule, str]], asked: Asked, lang: Lang) -> Iterator[str]:
-    """Yes, no or that it depends, and the sentences by which."""
-    found = _findings(policy, when, forbidding, asked)
+def outcome_lines(policy: Policy, when: Moment, chosen: Sorted, asked: Asked, lang: Lang) -> Iterator[str]:
+    """Yes, no or that it depends, the sentences by which, and what else is asked of such a vehicle."""
+    findings = _findings(policy, when, chosen.forbidding(), asked)
+    found, limits = [finding for finding in findings if finding.kind != "limit"], [finding for finding in findings if finding.kind == "limit"]
     vehicle = getattr(asked.words, lang)
     always = any(finding.kind == "forbidden" and not finding.spans for finding in found)
     no = {"zh": "不可以" if always else "部分时段不可以", "en": "No" if always else "Not all day"}[lang]
@@ -122,9 +131,13 @@ def outcome_lines(policy: Policy, when: Moment, forbidding: Sequence[tuple[Rule,
         yield f"- {_reason(finding, policy, lang)}"
     if not found:
         yield {"zh": "- 此时此地没有禁止通行的规则。", "en": "- No rule forbids being there then."}[lang]
-    limits = [rule for rule, _ in forbidding if not _forbids_presence(policy, rule, asked.subject) and (rule.vehicles is None or rule.vehicles.matches(asked.subject))]
-    for rule in limits:
-        yield {"zh": "- 但须遵守：", "en": "- But: "}[lang] + getattr(rule_words(rule, policy).demand, lang)
+    for finding in (*limits, *_findings(policy, when, [(rule, "") for rule in chosen.always if rule.rule in _OF_THE_VEHICLE], asked)):
+        words = rule_words(finding.rule, policy)
+        if finding.kind == "forbidden":
+            said = (getattr(part, lang) for part in (words.demand, words.clause, words.basis))
+            yield {"zh": "- 但该车不符合要求：", "en": "- But it is not as asked: "}[lang] + ("" if lang == "zh" else " ").join(said)
+        elif finding.kind in {"limit", "unknown"}:
+            yield {"zh": "- 但须遵守：", "en": "- But: "}[lang] + getattr(words.demand, lang)
 
 
 def _may_be_exempt(rule: Rule, asked: Asked) -> bool:
@@ -133,22 +146,40 @@ def _may_be_exempt(rule: Rule, asked: Asked) -> bool:
     return any(alternative.unless_credit != credit for alternative in rule.alternatives)
 
 
-def _forbids_presence(policy: Policy, rule: Rule, subject: Subject) -> bool:
-    """Whether being there is all that it takes."""
-    return RULES[rule.rule].prepare(rule.parameters, subject, policy.identifier) is True
-
-
-def _finding(policy: Policy, when: Moment, rule: Rule, subject: Subject, spans: str) -> _Finding:
-    selector, vehicle = rule.vehicles, subject.vehicle
+def _finding(policy: Policy, when: Moment, rule: Rule, subject: Subject, spans: str) -> _Finding | None:
+    """None: the rule has nothing against it, or is about what it does and not about this vehicle."""
+    vehicle, offence, selector = subject.vehicle, _offence(policy, rule, subject), rule.vehicles
+    if offence == "none":
+        return None
     asked = {key: getattr(selector, key) for key in _ATTRIBUTES if selector is not None and getattr(selector, key)}
-    values = {key: getattr(vehicle, _ATTRIBUTES[key][0]) for key in asked}
+    values = {key: getattr(vehicle, _ATTRIBUTES[key][0]) for key in _ATTRIBUTES}
     if any(values[key] is not None and values[key] not in allowed for key, allowed in asked.items()):
-        return _Finding("other", rule, spans)
+        return None if offence == "conduct" else _Finding("other", rule, spans)
     for alternative in rule.alternatives:
         if _frees(alternative, rule, when, subject):
-            return _Finding("freed", rule, spans, alternative)
-    missing = [key for key in asked if values[key] is None]
-    return _Finding("unknown", rule, spans, missing) if missing else _Finding("forbidden", rule, spans)
+            return None if offence == "conduct" else _Finding("freed", rule, spans, alternative)
+    if offence == "conduct":
+        return _Finding("limit", rule, spans)
+    needed = {*asked, *(_allowed(rule) if offence == "unknown" else ())}
+    missing = [key for key in _ATTRIBUTES if key in needed and values[key] is None]
+    return _Finding("unknown", rule, spans, missing) if missing or offence == "unknown" else _Finding("forbidden", rule, spans)
+
+
+def _offence(policy: Policy, rule: Rule, subject: Subject) -> Literal["presence", "unknown", "conduct", "none"]:
+    """By what the vehicle violates a rule: by being there, or by what it does; ``unknown``: that depends on what was not said of it."""
+    vehicle = subject.vehicle or Vehicle(id="-")
+    worst = {"marked": bool(vehicle.marked)}
+    best = {"marked": vehicle.marked is not False} | {name: allowed[0] for name, allowed in _allowed(rule).values() if getattr(vehicle, name) is None}
+    at_worst, at_best = (RULES[rule.rule].prepare(rule.parameters, replace(subject, vehicle=replace(vehicle, **said)), policy.identifier) for said in (worst, best))
+    if at_worst is not True:
+        return "conduct" if at_worst else "none"
+    return "presence" if at_best is True else "unknown"
+
+
+def _allowed(rule: Rule) -> dict[str, tuple[str, list[str]]]:
+    """The attributes that a rule limits to some values: by the schema's key the record's, and the values."""
+    allow = getattr(rule.parameters, "allow", None)
+    return {key: (name, values) for key, (name, *_) in _ATTRIBUTES.items() if (values := getattr(allow, key, None))}
 
 
 def _frees(alternative: Exemption, rule: Rule, when: Moment, subject: Subject) -> bool:

@@ -32,8 +32,9 @@ from streams.files.text_files import STDIN, open_lines
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import COUNTED, count_scans
+from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policies, Policy
-from streams.registry.figure_clauses import SECTIONS, clauses_of
+from streams.registry.figure_clauses import SECTIONS
 from streams.registry.registry import Registry
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
@@ -206,13 +207,13 @@ class _Judging:
         others = self.other_rows()
         rows = [*rates, *(row for found in others.values() for row in found)]
         period = whole_period(policy, rows, (data.opened_at_ms for data in incidents))
-        spoken = policy.pack.city.adcode, policy.pack.document.title
-        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses_of(*spoken), period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
+        clauses = figure_clauses(policy.pack)
+        known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses, period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
         bounds_ms = period.bounds_ms(policy.days) if period else (0, 0)
         told = {
             "transit": transit(self.registry, rows, bounds_ms[1] - 1), "interruptions": interruptions(self.registry, msgspec.to_builtins(incidents), bounds_ms),
-            "parking": parking(policy, rows), "lines": lines_run(rows), "clauses": clauses_of(*spoken, SECTIONS),
+            "parking": parking(policy, rows), "lines": lines_run(rows), "clauses": {section: clauses[section] for section in SECTIONS if section in clauses},
         } if period else {}  # fmt: skip
         return {"document": document, **others, **told, "credit": list(self.standings.values()), "key_figures": known}
 

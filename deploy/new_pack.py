@@ -13,6 +13,8 @@ import msgspec
 from streams.clock import Duration
 from streams.errors import BadInput
 from streams.policy.conditions import title_words
+from streams.registry.figure_clauses import SECTIONS
+from streams.registry.key_figures import TITLES
 from streams.rules import RULES
 
 ACTIVE = ("unregistered_vehicle", "restricted_hours", "unfiled_outlet")
@@ -73,6 +75,9 @@ $rules
 targets: # 目标 targets: source: document 须有 clause needs clause | operator 运营方的目标 the operator's own
   electronic_waybill: {value: 0.90, source: operator}
   # locker_cells: {value: 1000, by: 2027-12-31, clause: 四（十二）, source: document, basis: stated, quote: 待填}
+## 文件提到的主要指标，报告和控制台在指标旁引用 where the document speaks of key figures, as reports quote it beside them: $figures
+# figure_clauses:
+#   nev_share: {clause: 待填, quote: 待填}
 """)
 _ZONES = Template("""\
 {"type": "FeatureCollection", "adcode": "$adcode", "features": [
@@ -165,6 +170,7 @@ def write_pack(city: City, out: Path, centre: tuple[float, float] | None) -> lis
     values = {"slug": city.slug, "adcode": city.adcode, "name_zh": city.name_zh, "name_en": city.name_en, "lon": f"{lon:g}", "lat": f"{lat:g}"}
     values |= {"quoted_zh": _quoted(city.name_zh), "quoted_en": _quoted(city.name_en), "letters": re.sub("[^A-Z]", "", city.name_en.upper())[:2], "ring": _ring(lon, lat)}
     values["rules"] = "\n".join(_rules())
+    values["figures"] = ", ".join((*(name for name in TITLES if not name.endswith("_unknown_share")), *SECTIONS))
     texts = {f"{city.slug}.yaml": _PACK, f"{city.slug}.geojson": _ZONES, f"test_{city.slug.replace('-', '_')}.py": _TEST}
     there = [out / name for name in texts if (out / name).exists()]
     if there:

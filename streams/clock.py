@@ -16,7 +16,7 @@ QUARTER_MS = 15 * MINUTE_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 1_440 * MINUTE_MS
 DAY_HOURS = (7, 20)
-"""The rest is night (推行夜间配送: Hohhot 三（十一）); the document gives no hours, these are ours."""
+"""The rest is night (推行夜间配送: Hohhot 三（十一）); the document gives no hours, these are ours, as ``key_figures.READINGS`` says."""
 _EPOCH = date(1970, 1, 1)
 _FIRST_MS, _LAST_MS = ((day.toordinal() - _EPOCH.toordinal()) * DAY_MS for day in (date(1, 1, 2), date.max))
 """Instants that have a date in every timezone."""

@@ -53,7 +53,11 @@ SCAN = {
 SAID = ("unless_credit", "basis", "figures", "quote")
 BEAT = {"event_time_ms": TIME, "subject": SUBJECT, "event_id": NAME, "city": NAME, "synthetic": FLAG, "arrival_time_ms": TIME}
 YEAR_2000, NO_CALENDAR = 946_684_800_000, 2**47
-HOME = "[\u4e00-\u9fff][A-Z][·.]?[A-Z0-9\u4e00-\u9fff]{5,6}"
+HOME = "[\u4e00-\u9fff][A-Z][A-Z0-9\u4e00-\u9fff]{5,6}|使[0-9]{6}|WJ[\u4e00-\u9fff]?[A-Z0-9]{5,7}"
+
+
+def letters_and_digits(plate):
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", plate).upper())
 
 
 def haversine(a, b):
@@ -199,7 +203,7 @@ class Oracle:
         if kind == "unmarked_vehicle":
             if vehicle is None:
                 return False
-            differs = fix.get("plate") and vehicle.get("plate") and fix["plate"] != vehicle["plate"]
+            differs = fix.get("plate") and vehicle.get("plate") and letters_and_digits(fix["plate"]) != letters_and_digits(vehicle["plate"])
             return vehicle.get("marked") is False or bool(differs)
         if kind in ("restricted_hours", "silent_vehicle"):
             return True
@@ -218,7 +222,9 @@ class Oracle:
             return self.unqualified(kind, fix, vehicle)
         if kind == "unrecognised_foreign_plate":
             plate = fix.get("plate")
-            if not plate or re.fullmatch(rule.get("home_plate_pattern", HOME), plate) or (vehicle or {}).get("plate_kind") == "non_motor":
+            if not plate or (vehicle or {}).get("plate_kind") == "non_motor":
+                return False
+            if any(re.fullmatch(rule.get("home_plate_pattern", HOME), text) for text in (plate, letters_and_digits(plate))):
                 return False
             for p in self.records["pass"]:
                 if p["pass_kind"] == "cross_border" and self.counts(p, fix["event_time_ms"]) and self.holds(p, fix, vehicle):

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Any
 
 from streams.policy.checks import is_share
+from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policy
 from streams.policy.targets import STATUS_WORDS, status
 from streams.policy.wording import target_words
-from streams.registry.figure_clauses import clauses_of
-from streams.registry.key_figures import TITLES
+from streams.registry.key_figures import READINGS, TITLES
 from streams.words.terms import LANGUAGES
 
 
@@ -38,14 +38,15 @@ def standing(policy: Policy | None, name: str, value: float | None, day: str) ->
 
 
 def claims(policy: Policy | None, name: str) -> dict[str, Any]:
-    """The target of a measure, its date and whose it is, in fields and in one sentence; the clause that speaks of it, and its words."""
+    """The target of a measure, its date and whose it is, in fields and in one sentence; the clause that speaks of it, and its words; what in the measure is our own."""
+    reading = dict(zip(LANGUAGES, READINGS[name], strict=True)) if name in READINGS else None
     target = policy.pack.targets.get(name) if policy else None
-    spoken = clauses_of(policy.pack.city.adcode, policy.pack.document.title) if policy else {}
+    spoken = figure_clauses(policy.pack) if policy else {}
     clause, quote = spoken.get(name, (None, ""))
     if target is None:
-        return {"target": None, "by": None, "source": None, "clause": clause, "quote": quote, "words": None}
+        return {"target": None, "by": None, "source": None, "clause": clause, "quote": quote, "words": None, "reading": reading}
     sentence = target_words(name, target)
     return {
         "target": target.value, "by": target.by, "source": target.source, "clause": target.clause or clause, "quote": target.quote or quote,
-        "words": {lang: sentence.line(lang) for lang in LANGUAGES},
+        "words": {lang: sentence.line(lang) for lang in LANGUAGES}, "reading": reading,
     }  # fmt: skip

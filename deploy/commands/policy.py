@@ -42,7 +42,7 @@ def policy_table(chinese: Annotated[bool, typer.Option("--zh", help="in Chinese"
 def policy_check(
     pack: Annotated[str, typer.Argument(help="pack by name or path")],
     date: Annotated[str | None, typer.Option(help="what applies on this day (2026-11-11) or at this instant (2026-11-11T12:00)?")] = None,
-    at: Annotated[str | None, typer.Option(help="and at this place (longitude,latitude)?")] = None,
+    at: Annotated[str | None, typer.Option(help="and at this place (longitude,latitude, or a zone such as 中心城区)?")] = None,
     vehicle: Annotated[str | None, typer.Option(help="and may this vehicle be there (light_van,electric,box,marked,pass:green; or 轻型货车,纯电动,厢式)?")] = None,
     lang: Annotated[str | None, typer.Option(help="zh or en; else the language of the system (LC_ALL, LC_MESSAGES, LANG)")] = None,
     documents: Annotated[Path | None, typer.Option(help="folder with the document's text, in which all quotes must stand; else the pack's own folder, where it is there")] = None,
@@ -51,17 +51,19 @@ def policy_check(
     from datetime import datetime
 
     from deploy.applies import answer
+    from deploy.asked_place import read_place
     from deploy.asked_vehicle import read_vehicle
     from deploy.explain import explain
     from streams.policy.doubts import past_calendars
     from streams.policy.reader import load_policy
 
-    language, place = language_of(lang), _place(at)
+    language = language_of(lang)
     asked = read_vehicle(vehicle) if vehicle is not None else None
-    if asked is not None and place is None:
-        raise BadInput("--vehicle: say where it would be, with --at longitude,latitude such as 111.66,40.81")
+    if asked is not None and at is None:
+        raise BadInput("--vehicle: say where it would be, with --at longitude,latitude such as 111.66,40.81, or --at and a zone of the pack")
 
     checked = load_policy(pack, documents)
+    place = read_place(at, checked) if at is not None else None
     if documents is None:
         checked = _checked_beside(pack, checked)
     today = datetime.now(checked.timezone).date()
@@ -80,9 +82,10 @@ def policy_new(
     at: Annotated[str | None, typer.Option(help="longitude,latitude around which the example zone is drawn")] = None,
 ) -> None:
     """Write a commented pack to start from, with an example zone and a test; what is there already stays as it is."""
+    from deploy.asked_place import read_coordinates
     from deploy.new_pack import read_city, write_pack
 
-    pack, zones, test = write_pack(read_city(city), out, _place(at))
+    pack, zones, test = write_pack(read_city(city), out, read_coordinates(at) if at is not None else None)
     for path in (pack, zones, test):
         say(path)
     if language_of(None) == "zh":
@@ -102,19 +105,6 @@ def language_of(lang: str | None) -> Lang:
     if lang == "en":
         return "en"
     raise BadInput(f"--lang: {lang!r} is neither zh (中文) nor en (English)")
-
-
-def _place(at: str | None) -> tuple[float, float] | None:
-    """``longitude,latitude`` in degrees; ``BadInput`` where it is something else."""
-    if at is None:
-        return None
-    try:
-        lon, lat = map(float, at.replace("，", ",").split(","))
-    except ValueError:
-        raise BadInput(f"--at: {at!r} is not longitude,latitude such as 111.66,40.81") from None
-    if not (abs(lon) <= 180 and abs(lat) <= 90):
-        raise BadInput(f"--at: {at!r} is no place on earth; longitude comes first, then latitude, in degrees such as 111.66,40.81")
-    return lon, lat
 
 
 def _checked_beside(pack: str, read: Policy) -> Policy:

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import bargauge, stat, statushistory, table
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
-from deploy.dashboards.clauses import clauses
+from deploy.dashboards.clauses import clauses, readings
 from deploy.dashboards.panels import BETTER_FROM_ZERO, MET, NUMBER, SECONDS, SHARE, WORSE_FROM_ONE, About
 from deploy.dashboards.queries import (
     CITY,
@@ -255,19 +255,21 @@ def _key_figures(about: About, values: str, targets: str, held: str, comparable:
 
 
 def _shares() -> table.Panel:
+    zh, en = readings(shares=True)
     about = About(
         ("主要指标：占比", "Key figures: shares"),
-        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”中“–”：文件未定期限；“运营方”：目标由运营方自定，文件未规定。空驶率越低越好，不计距离；只针对主要品牌的目标，不与全部快件的占比相比。",
-         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “operator”: the target is the operator's, not the document's. Of empty runs less is better: no distance is shown; nor between a target of primary brands and a share of all parcels."),
+        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”中“–”：文件未定期限；“运营方”：目标由运营方自定，文件未规定。空驶率越低越好，不计距离；只针对主要品牌的目标，不与全部快件的占比相比。" + zh,
+         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “operator”: the target is the operator's, not the document's. Of empty runs less is better: no distance is shown; nor between a target of primary brands and a share of all parcels. " + en),
         SHARE, NO_WORKER, 14, 13,
     )  # fmt: skip
     return _key_figures(about, key_shares(), key_targets(f'measure!~"{COUNTS}"'), key_shares(held=True), f'measure!~"{COUNTS}|empty_run_ratio"')
 
 
 def _counts() -> table.Panel:
+    zh, en = readings(shares=False)
     about = About(
         ("主要指标：数量", "Key figures: numbers"),
-        ("登记资料中各级设施、配送专线、车辆、智能快件箱格口与快递公共服务站的数量，以及今日运行的配送专线。", "Facilities of each level, delivery lines, vehicles, smart-locker cells and public service stations on file; the lines driven today."),
+        ("登记资料中各级设施、配送专线、车辆、智能快件箱格口与快递公共服务站的数量，以及今日运行的配送专线。" + zh, "Facilities of each level, delivery lines, vehicles, smart-locker cells and public service stations on file; the lines driven today. " + en),
         NUMBER, ("登记资料中没有这些数量", "none of these on file"), 10, 13,
     )  # fmt: skip
     return _key_figures(about, key_counts(), key_targets(f'measure=~"{COUNTS}"'), key_counts(), f'measure=~"{COUNTS}"')

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
+from streams.policy.checks import is_share
 from streams.policy.pack import Rule
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
-from streams.registry.key_figures import TITLES
+from streams.registry.key_figures import READINGS, TITLES
 from streams.words.basis import FIGURES_WORDS, MARKS
 from streams.words.terms import SCOPES
 
@@ -40,6 +41,21 @@ def clauses(*rules: str) -> Words:
 def _basis(rule: Rule) -> Words:
     mark = MARKS[rule.basis]
     return (f"{mark.zh}；{FIGURES_WORDS.zh}", f"{mark.en}; {FIGURES_WORDS.en}") if rule.figures else mark
+
+
+def readings(*, shares: bool) -> Words:
+    """What in the key figures that are shares, or numbers of things, is our own.
+
+    >>> readings(shares=False)[1].startswith("Of hubs, county centres, township stations, village points, public pick-up points: in use is what was scanned at within 30 days;")
+    True
+    """
+    own: dict[Words, list[Words]] = {}
+    for measure, reading in READINGS.items():
+        if is_share(measure) is shares:
+            own.setdefault(reading, []).append(TITLES[measure])
+    chinese = (f"{'、'.join(zh for zh, _ in titles)}：{reading[0]}。" for reading, titles in own.items())
+    english = (f"Of {', '.join(en for _, en in titles)}: {reading[1]}." for reading, titles in own.items())
+    return "".join(chinese), " ".join(english)
 
 
 def due_figures() -> dict[str, list[str]]:

@@ -23,11 +23,12 @@ from deploy.report.inspections import Draw, results
 from deploy.report.network import active_numbers, lines_run, network_on_map, parking, transit
 from streams.counts import CITY_WIDE, Counts, figures, is_of_day
 from streams.errors import BadInput
+from streams.policy.claims import figure_clauses
 from streams.policy.conditions import exempt_words, title_words
 from streams.policy.policy import Policy
 from streams.policy.reader import packs
 from streams.policy.wording import demand_words
-from streams.registry.figure_clauses import SECTIONS, clauses_of
+from streams.registry.figure_clauses import SECTIONS
 from streams.registry.key_figures import network
 from streams.registry.registry import Registry
 from streams.wire.answers import NO_ANSWERS
@@ -98,7 +99,7 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
     period = Period.checked(from_, until)
     city, pack, bounds_ms = policy.pack.city, policy.pack, period.bounds_ms(policy.days)
     at_ms, last = bounds_ms[1] - 1, period.last.isoformat()
-    spoken = (city.adcode, pack.document.title)
+    spoken = figure_clauses(pack)
     of_city = [row for row in found.rates if row["city"] == city.adcode]
     of_period = [row for row in of_city if period.covers(row["date"])]
     days = [row for row in of_period if is_of_day(row)]
@@ -112,8 +113,8 @@ def gather(policy: Policy, registry: Registry, found: Published, from_: date, un
         "from": period.first.isoformat(),
         "until": last,
         "before": {"from": period.before.first.isoformat(), "until": period.before.last.isoformat()},
-        "kpis": key_figures(measured(policy, registry, of_city, period), measured(policy, registry, of_city, period.before), pack.targets, clauses_of(*spoken), last, active_numbers(policy, registry, of_city, period)),
-        "clauses": clauses_of(*spoken, SECTIONS),
+        "kpis": key_figures(measured(policy, registry, of_city, period), measured(policy, registry, of_city, period.before), pack.targets, spoken, last, active_numbers(policy, registry, of_city, period)),
+        "clauses": {section: spoken[section] for section in SECTIONS if section in spoken},
         "enterprises": [_rates(counts, **named(name, registry, at_ms)) for name, counts in sorted(by_enterprise.items()) if counts.accepted],
         "standings": standings(policy, registry, found.credit, within, at_ms),
         "keeps_credit": bool(policy.credit_rules),

@@ -10,8 +10,8 @@ from typing import Any
 
 from deploy.report.figures import document_facts
 from streams.errors import BadInput
+from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policy
-from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.registry import Registry
 
 METHOD = {
@@ -29,7 +29,7 @@ def draw(policy: Policy, registry: Registry, *, seed: str, count: int, on: date,
     """
     at_ms = policy.days.bounds_ms(on.isoformat())[1] - 1
     valid = registry.valid(at_ms, policy.pack.city.adcode)
-    clause, words = clauses_of(policy.pack.city.adcode, policy.pack.document.title, SECTIONS).get("draw", (None, None))
+    clause, words = figure_clauses(policy.pack).get("draw", (None, None))
     drawn: dict[str, Any] = {"city": policy.pack.city.adcode, "date": on.isoformat(), "document": document_facts(policy, on.isoformat()), "clause": clause, "clause_text": words}
     drawn |= {"seed": seed, "method": METHOD}
     for kind in ("vehicle", "outlet"):

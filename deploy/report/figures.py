@@ -16,10 +16,11 @@ from streams.policy.pack import Target
 from streams.policy.policy import Policy
 from streams.policy.targets import status
 from streams.registry.figure_clauses import Clauses
-from streams.registry.key_figures import TITLES, network
+from streams.registry.key_figures import READINGS, TITLES, network
 from streams.registry.registry import Registry
 from streams.vehicles.empty_run import is_about_driving
 from streams.words.shares import MOST_DIGITS
+from streams.words.terms import LANGUAGES
 
 SCANNED = {rate: measure_of(rate.removesuffix("_rate")) for rate in Counts().rates()}
 """Key of a row of rates → measure: the shares of parcels."""
@@ -126,7 +127,9 @@ def key_figures(measured: Measured, before: Measured, targets: Mapping[str, Targ
     """
     names = [*TITLES, *(name for name in (*measured, *targets) if name not in TITLES)]
     return [
-        _key_figure(name, measured, before, targets.get(name), until, (active or {}).get(name)) | dict(zip(("figure_clause", "figure_quote"), clauses.get(name, (None, None)), strict=True))
+        _key_figure(name, measured, before, targets.get(name), until, (active or {}).get(name))
+        | dict(zip(("figure_clause", "figure_quote"), clauses.get(name, (None, None)), strict=True))
+        | {"figure_reading": dict(zip(LANGUAGES, READINGS[name], strict=True)) if name in READINGS else None}
         for name in dict.fromkeys(names) if name in measured or name in targets
     ]  # fmt: skip
 

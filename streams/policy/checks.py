@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import product
 from typing import Any, get_args
 
 import msgspec
@@ -26,7 +27,6 @@ KINDS = {"classes": frozenset(get_args(VehicleClass)), "energy": frozenset(get_a
 """Keys of selectors and exemptions, and all that a vehicle can be."""
 _ABOVE_ZERO = {"limit", "limit_kmh", "max_speed_kmh", "target", "black_at"}
 """Parameters that would judge all or nobody with 0."""
-_WHOLE_YEAR_DAYS = 364
 _EMPTY = {
     "points": "nobody would ever be on the black list", "hours": "leave it out where it means always", "lines": "leave it out where it means all",
     "allow": "say by classes, body or energy what is allowed",
@@ -116,17 +116,34 @@ def pattern_problem(pattern: str) -> str | None:
     return None if largest else "a pattern that no number can match; write one such as [A-Z]{2}-[0-9]{5}, or leave it out"
 
 
-def exempts_everybody(rule: Any, calendars: Mapping[str, Iterable[Any]]) -> str | None:
-    """The key by which a rule's exemptions free every vehicle that it is about: all its classes, kinds of energy or bodies, or all days of the year."""
-    about = {key: set(getattr(rule.vehicles, key, None) or words) for key, words in KINDS.items()}
-    freeing = [alternative for alternative in rule.alternatives if alternative.conditions and not alternative.unless_credit]
+def exempts_everybody(rule: Any, calendars: Mapping[str, Iterable[Any]], *, but_black: bool = False) -> str | None:
+    """The keys by which a rule's exemptions together free every vehicle that it is about, all days of a year; ``but_black``: every one whose enterprise is not on the black list."""
+    freeing = [each for each in rule.alternatives if each.conditions.keys() <= {*KINDS, "calendars"} and each.conditions and (but_black or not each.unless_credit)]
+    vehicles = list(product(*(getattr(rule.vehicles, key, None) or words for key, words in KINDS.items())))
+    dates = {name: list(ranges) for name, ranges in calendars.items()}
+    years = [date(2025, 1, 1), *(date.fromisoformat(range_.from_) for each in freeing for name in each.calendars for range_ in dates.get(name, ()) if range_.from_)]
 
-    def is_all(key: str, value: Any) -> bool:
-        if key == "calendars":
-            return any((last - first).days >= _WHOLE_YEAR_DAYS for name in value for range_ in calendars.get(name, ()) for first, last in range_.days(date(2025, 6, 30)))
-        return key in about and set(value) >= about[key]
+    def is_all(alternatives: Sequence[Any]) -> bool:
+        return any(_frees_all(alternatives, vehicles, dates, year) for year in dict.fromkeys(years))
 
-    for alternative in freeing:
-        if all(is_all(key, value) for key, value in alternative.conditions.items()):
-            return ", ".join(alternative.conditions)
-    return next((key for key, all_ in about.items() if set().union(*(getattr(each, key) for each in freeing if each.conditions.keys() == {key})) >= all_), None)
+    if not is_all(freeing):
+        return None
+    for each in list(freeing):
+        without = [other for other in freeing if other is not each]
+        freeing = without if is_all(without) else freeing
+    return ", ".join(dict.fromkeys(key for each in freeing for key in each.conditions))
+
+
+def _frees_all(alternatives: Sequence[Any], vehicles: Iterable[tuple[str, ...]], calendars: Mapping[str, Iterable[Any]], first: date) -> bool:
+    """Whether alternatives of class, energy, body and calendars free each of the vehicles (in the order of ``KINDS``) on each of the 365 days from the first on."""
+    year = range(first.toordinal(), first.toordinal() + 365)
+    middle = date.fromordinal(min(year[182], date.max.toordinal()))
+    on = {
+        name: {day for range_ in ranges for begins, ends in range_.days(middle) for day in range(max(begins.toordinal(), year[0]), min(ends.toordinal(), year[-1]) + 1)}
+        for name, ranges in calendars.items()
+    }
+    freed = [([getattr(each, key) for key in KINDS], set[int]().union(*(on.get(name, ()) for name in each.calendars)) if each.calendars else set(year)) for each in alternatives]
+    return all(
+        set(year) <= set[int]().union(*(days for allowed, days in freed if all(not words or word in words for words, word in zip(allowed, vehicle, strict=True))))
+        for vehicle in vehicles
+    )

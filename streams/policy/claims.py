@@ -10,6 +10,7 @@ from streams.clock import bound_ms
 from streams.policy.checks import SHARES, is_share
 from streams.policy.clauses import parts_of, plain, sections, stands_in
 from streams.policy.pack import CONDITIONS, Document, Exemption, Pack, Rule, Target
+from streams.registry.figure_clauses import SECTIONS, Clauses, clauses_of
 from streams.registry.key_figures import TITLES
 
 Path = tuple[str | int, ...]
@@ -59,6 +60,12 @@ def target_problem(measure: str, target: Target, document: Document) -> str | No
     return next((f"target {measure}: {words}" for wrong, words in mistakes if wrong), None)
 
 
+def figure_clauses(pack: Pack) -> Clauses:
+    """Key figure, or section of the report → the clause that speaks of it, and its words: the pack's own, and what is known of the five cities' documents."""
+    city, title = pack.city.adcode, pack.document.title
+    return clauses_of(city, title) | clauses_of(city, title, SECTIONS) | {name: (spoken.clause, spoken.quote) for name, spoken in pack.figure_clauses.items()}
+
+
 def document_problem(pack: Pack, timezone: ZoneInfo) -> tuple[tuple[str, ...], str] | None:
     """The keys that lead to a time that cannot be, or that the pack goes beyond without a word, and why."""
     document, in_force, continued = pack.document, pack.document.in_force, pack.continued
@@ -103,6 +110,7 @@ def _said(pack: Pack) -> Iterator[Said]:
         yield from (Said((*path, "responsible"), named, name, is_quote=False) for name in rule.responsible)
         if rule.stands_in_for is not None:
             yield Said((*path, "stands_in_for"), named, rule.stands_in_for, is_quote=False)
+    yield from (Said(("figure_clauses", name, "quote"), f"figure {name}", spoken.quote, spoken.clause) for name, spoken in pack.figure_clauses.items())
     yield from (Said(("targets", measure, "quote"), f"target {measure}", target.quote, target.clause) for measure, target in pack.targets.items() if target.quote)
 
 

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from streams.clock import BEGINNING_MS, bound_ms
 from streams.errors import nearest
-from streams.policy.checks import KINDS
+from streams.policy.checks import KINDS, exempts_everybody
 from streams.policy.pack import Exemption, Pack, Rule
+from streams.registry.figure_clauses import SECTIONS
 from streams.registry.key_figures import TITLES
 from streams.rules import judged
 from streams.windows import Window
@@ -36,6 +37,8 @@ def doubts(pack: Pack) -> Iterator[str]:
     for measure in pack.targets:
         if measure not in TITLES:
             yield f"target {measure}: no key figure is called so, and nobody reports it{nearest(measure, TITLES)}"
+    for name in pack.figure_clauses.keys() - TITLES.keys() - SECTIONS.keys():
+        yield f"figure_clauses: no key figure, and no section of the report, is called {name}{nearest(name, [*TITLES, *SECTIONS])}"
     for rule in pack.rules:
         yield from (f"rule {rule.id}: {words}" for words in _about(rule, pack))
 
@@ -61,6 +64,8 @@ def _about(rule: Rule, pack: Pack) -> Iterator[str]:
         yield from (f"{key}: {name} is no rule of this pack, so it costs nobody anything" for key, points in ledgers.items() for name in points if name not in given)
     if rule.exempt is not None:
         yield from _exempt(rule)
+        if freeing := exempts_everybody(rule, pack.calendars, but_black=True):
+            yield f"exempt: {freeing} together exempt everybody who is not on the black list"
 
 
 def is_always(windows: Sequence[Window]) -> bool:

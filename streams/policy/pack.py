@@ -169,6 +169,13 @@ class Target(Strict, kw_only=True):
         return self.by is not None and day >= self.by
 
 
+class FigureClause(Strict, kw_only=True):
+    """The clause of the document that speaks of a key figure, or of a section of the report, and its words."""
+
+    clause: str
+    quote: str
+
+
 class ZoneKind(Strict, kw_only=True):
     """All zones of a kind."""
 
@@ -243,6 +250,7 @@ class WrittenPack(Strict, kw_only=True):
     zones: str | None = None
     rules: list[Rule]
     stated_targets: dict[str, Target | float] = msgspec.field(name="targets", default_factory=dict)
+    figure_clauses: dict[str, FigureClause] = {}
     credit: dict[str, Any] | None = None
     """Packs of before may have it; nothing is made of it."""
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from streams.errors import closest
+from streams.plates import plain_plate
 from streams.registry.key_figures import MOTOR
 from streams.registry.records import Vehicle
 from streams.registry.registry import Registry, validity_ms
@@ -49,20 +50,21 @@ def doubts(registry: Registry) -> Iterator[Words]:
 
 def _shared(registry: Registry) -> Iterator[Words]:
     """Plates and terminals that one active vehicle has while the one that had them last still has them, with the first two."""
-    for key, zh, en in (("plate", "号牌", "plate"), ("device_id", "终端", "terminal")):
+    for key, zh, en, form in (("plate", "号牌", "plate", plain_plate), ("device_id", "终端", "terminal", str)):
         holders: dict[str, list[tuple[int, str]]] = {}
         for vehicle in registry.each("vehicle"):
             if isinstance(vehicle, Vehicle) and vehicle.status == "active" and (value := getattr(vehicle, key)):
-                holders.setdefault(value, []).append((validity_ms(vehicle, registry.timezone)[0], vehicle.id))
+                holders.setdefault(form(value), []).append((validity_ms(vehicle, registry.timezone)[0], vehicle.id))
         for value, held in holders.items():
-            pairs = ((one, other) for (_, one), (ms, other) in pairwise(sorted(held)) if one != other and all(_bears(registry, name, ms, key, value) for name in (one, other)))
+            pairs = ((one, other) for (_, one), (ms, other) in pairwise(sorted(held)) if one != other and all(form(_borne(registry, name, ms, key)) == value for name in (one, other)))
             if pair := next(pairs, None):
                 yield f"车辆 {pair[0]} 与 {pair[1]} 同时使用同一{zh} {value}（{key}）", f"vehicles {pair[0]} and {pair[1]} have one {en} at the same time, {value} ({key})"
 
 
-def _bears(registry: Registry, vehicle_id: str, event_time_ms: int, key: str, value: str) -> bool:
+def _borne(registry: Registry, vehicle_id: str, event_time_ms: int, key: str) -> str:
+    """The plate or terminal that an active vehicle has at an instant; empty for none."""
     vehicle = registry.at("vehicle", vehicle_id, event_time_ms)
-    return isinstance(vehicle, Vehicle) and vehicle.status == "active" and getattr(vehicle, key) == value
+    return getattr(vehicle, key) or "" if isinstance(vehicle, Vehicle) and vehicle.status == "active" else ""
 
 
 def unknown_lines(registry: Registry, lines: Collection[str]) -> Iterator[Words]:

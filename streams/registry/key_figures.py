@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from streams.clock import bound_ms
+from streams.clock import DAY_HOURS, bound_ms
 from streams.counts import MONTH_DAYS, share
 from streams.registry.records import NEW_ENERGY, Facility, Outlet, Township, Vehicle
 from streams.registry.registry import Registry, validity_ms
@@ -82,6 +82,16 @@ MOTOR = ("micro_van", "light_van", "truck")
 """The classes of vehicles that are motor vehicles, unless one's plate says that it is none."""
 LEVELS = {"hub": "hubs", "county": "county_centres", "township": "township_stations", "village": "village_points", "pickup_point": "pickup_points"}
 """The measure that counts the facilities of each level."""
+_NIGHT = (f"夜间按当地时间{DAY_HOURS[1]}:00至次日{DAY_HOURS[0]:02}:00计，文件未写明，由本系统所定", f"night is from {DAY_HOURS[1]}:00 to {DAY_HOURS[0]:02}:00 local time; no document says so, it is set here")
+_IN_USE = (f"最近{MONTH_DAYS}天内有扫描的计为在用，文件未写明，由本系统所定", f"in use is what was scanned at within {MONTH_DAYS} days; no document says so, it is set here")
+READINGS = {
+    **dict.fromkeys(("night_delivery", "night_run_ratio"), _NIGHT),
+    **dict.fromkeys(LEVELS.values(), _IN_USE),
+    "joint_delivery": ("由登记在另一企业名下的车辆承运的计为共同配送，文件未写明，由本系统所定", "joint is what a vehicle carries that is on file as another enterprise's; no document says so, it is set here"),
+    "empty_run_ratio": ("按间隔不超过5分钟的相邻定位之间、车辆报送空载的里程计，由本系统所定", "counted between fixes at most 5 minutes apart, by what the vehicle reports of its load; it is set here"),
+    "narrow_tape": ("45 mm 是胶带行业标准的数值，文件未写明", "45 mm is the figure of the tape standard; no document gives one"),
+}
+"""What in a measure is our own, in Chinese and English: hours, days and whom it counts. It is said wherever the measure's clause is."""
 SUBSIDY_WINDOWS = {"451100": ("2018-09-01", "2020-12-31")}
 """By city: first and last day of a subsidy for the purchase of green vehicles (Hezhou 二（六）17)."""
 _STANDARD = re.compile(r"(?:国|CHINA)? ?(?:(VI|6|六)|(V|5|五)|(IV|4|四)|(III|3|三)) ?[AB]?(?:排放)?(?:标准)?")

@@ -34,8 +34,8 @@ from streams.registry.registry import Subject
 ZONES = "optional"
 PERMITTED = "none"
 TITLE_ZH = "非标准化车型"
-ASKS_ZH = "{whom}须{allow}。"
-ASKS_EN = "{whom} must {allow}."
+ASKS_ZH = "{whom}{where}须{allow}。"
+ASKS_EN = "{whom}{where} must {allow}."
 REASON_ZH = "车辆 {vehicle_id} 不是标准化车型"
 REASON_EN = "vehicle {vehicle_id} is not of a standard type"
 

@@ -2,7 +2,7 @@
 
 What
     The vehicle is registered (whatever its status) and ``marked`` is false (not said: unknown, which is no violation), or the fix and the record both give a
-    plate and they differ.
+    plate and they differ, however they are written (云A·12345 is 云A12345).
 
 Clause
     制定全市快递服务车辆规范管理办法,对快递服务车辆实施统一编号和标识管理 (Hohhot 三（十）);
@@ -21,6 +21,8 @@ Example
     >>> subject = Subject("v", Vehicle(id="v", plate="蒙A1"), None, (), 0, 1)
     >>> prepare(Parameters(), subject, None)(Fix("e", 1, "v", 111.0, 40.0, plate="蒙A2"), (), subject)
     True
+    >>> prepare(Parameters(), subject, None)(Fix("e", 1, "v", 111.0, 40.0, plate="蒙a·1"), (), subject)
+    False
     >>> prepare(Parameters(), Subject("v", Vehicle(id="v", marked=False), None, (), 0, 1), None)
     True
 """
@@ -30,6 +32,7 @@ from __future__ import annotations
 import msgspec
 
 from streams.patterns import Pattern
+from streams.plates import plain_plate
 from streams.registry.registry import Subject
 from streams.rules._predicates import Predicate
 from streams.wire.events import Fix
@@ -60,7 +63,8 @@ def prepare(
 
 
 def _differs(fix: Fix, subject: Subject) -> bool:
-    return bool(fix.plate) and subject.vehicle is not None and fix.plate != subject.vehicle.plate
+    registered = subject.vehicle.plate if subject.vehicle else None
+    return bool(fix.plate and registered and plain_plate(fix.plate) != plain_plate(registered))
 
 
 _other_plate = Predicate(lambda fix, inside, subject: _differs(fix, subject), reported=_differs)

@@ -1,7 +1,7 @@
 """A foreign plate without mutual recognition, or off the corridor it is recognised for.
 
 What
-    The fix's plate does not match ``home_plate_pattern``, and neither the vehicle nor its enterprise has a valid
+    The fix's plate does not match ``home_plate_pattern``, neither as it came nor by its letters and digits alone (云A-12345 is 云A12345), and neither the vehicle nor its enterprise has a valid
     ``cross_border`` pass for a zone that the fix is inside (or for ``*``). A fix without a plate violates nothing, nor does
     a vehicle that is on file as ``plate_kind: non_motor``: its plate is of another kind, and 三（十） lets it deliver.
 
@@ -9,7 +9,7 @@ Clause
     推进跨境运输车辆牌证互认，提高跨境运输服务保障水平 (Yunnan 三（十二）).
 
 Parameters
-    ``home_plate_pattern``: a regular expression (RE2 syntax) that must match all of a domestic plate.
+    ``home_plate_pattern``: a regular expression (RE2 syntax) that must match all of a domestic plate, of an embassy and of the armed police too.
 
 Example
     >>> from streams.wire.events import Fix
@@ -31,6 +31,7 @@ from functools import cache, lru_cache
 import msgspec
 
 from streams.patterns import Pattern, compile_pattern
+from streams.plates import plain_plate
 from streams.registry.registry import Subject
 from streams.rules._predicates import Predicate
 from streams.wire.events import Fix
@@ -45,9 +46,9 @@ REASON_EN = "vehicle {vehicle_id} shows the foreign plate {plate}, which is not 
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The default matches mainland plates: a province's character, a letter, then five or six letters or digits."""
+    """The default matches mainland plates: a province's character, a letter, then five or six letters or digits; those of embassies (使) and of the armed police (WJ)."""
 
-    home_plate_pattern: str = "[一-\u9fff][A-Z][·.]?[A-Z0-9一-\u9fff]{5,6}"
+    home_plate_pattern: str = "[一-\u9fff][A-Z][A-Z0-9一-\u9fff]{5,6}|使[0-9]{6}|WJ[一-\u9fff]?[A-Z0-9]{5,7}"
 
 
 def prepare(parameters: Parameters, subject: Subject, identifier: Pattern | None) -> bool | Predicate:
@@ -66,7 +67,7 @@ def _foreign(pattern: str, corridors: frozenset[str]) -> Predicate:
 
     @lru_cache(maxsize=4_096)  # a vehicle shows the same plate in every fix
     def is_foreign(plate: str) -> bool:
-        return match(plate) is None
+        return match(plate) is None and match(plain_plate(plate)) is None
 
     def foreign(fix: Fix, subject: Subject) -> bool:
         return bool(fix.plate) and is_foreign(fix.plate)

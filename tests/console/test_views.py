@@ -115,6 +115,7 @@ def test_key_figures_stand_beside_their_targets_clauses_and_dates():
     assert (hubs["status"], hubs["by"], hubs["standing"]["en"]) == ("undated", None, "below, no date set")
     assert (stations["value"], stations["status"]) == (None, "unknown") and stations["target"] == 300, "a target without data stays"
     assert vehicles["is_share"] and vehicles["target"] is None and vehicles["clause"] == "六（十八）" and vehicles["words"] is None
+    assert "30天" in hubs["reading"]["zh"] and "30 days" in hubs["reading"]["en"] and cells["reading"] is None
     electronic = next(measure for measure in view["measures"] if measure["feature"] == "electronic")
     assert "electronic_waybill" not in found and electronic["clause"] == "六（十六）" and "90%" in electronic["quote"]
     assert set(policy.pack.targets) <= set(found) | {"electronic_waybill", "green_packaging", "narrow_tape", "not_repackaged", "reusable_bag"}

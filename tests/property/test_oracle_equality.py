@@ -171,7 +171,7 @@ def drive(rng, vehicle_id, count):
     for number in range(count):
         now_ms += rng.choice(STEPS_MS)
         for key, values in (
-            ("lon", COORDINATES), ("lat", COORDINATES), ("speed_kmh", SPEEDS), ("plate", [None, "京A12345", "京A1", "ກຂ1", ""]),
+            ("lon", COORDINATES), ("lat", COORDINATES), ("speed_kmh", SPEEDS), ("plate", [None, "京A12345", "京a·1234５", "京A1", "ກຂ1", "ກຂ-1", "使014578", ""]),
             ("synthetic", [None, None, True, False]), ("driver_id", [None, None, "d", "x", "y"]), ("ignition", [None, True, True, True, False]), ("load", [None, "empty", "partial", "full"]),
         ):  # fmt: skip
             if rng.random() < 0.15:

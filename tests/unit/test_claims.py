@@ -8,15 +8,18 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from consumers.console.figures import claims
 from deploy.commands.policy import app
 from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
+from deploy.report.content import Published, gather
 from streams.errors import BadInput
-from streams.policy.claims import exemptions
+from streams.policy.claims import exemptions, figure_clauses, misquotes
 from streams.policy.clauses import plain, stands_in
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy, packs, parse_policy
 from streams.policy.wording import demand_words
+from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -329,8 +332,8 @@ def test_the_documents_dates_are_facts_and_what_is_assumed_says_so():
 def test_a_pack_in_words_says_on_what_each_rule_rests():
     zh, en = (explain(load_policy("hohhot-2019"), lang).split(mark, 1)[1].split("\n\n")[0] for lang, mark in (("zh", "〔feeds〕"), ("en", "[feeds]")))
     assert "条款：二（八），原文：“建立数据中断等风险评估、提前通知和事先报告制度”。" in zh
-    assert "依据：文件明确要求；数值、区域或时段为示例；条文对象是企业。" in zh and "责任单位：市邮政管理局、商务局、相关部门。" in zh
-    assert "Basis: stated in the document; its figures, zones or hours are illustrative; the clause is addressed to enterprises." in en
+    assert "依据：文件明确要求；本包的理解：原文要求建立提前通知和事先报告制度，本包按企业数据中断而未事先通知判定；时限和时段由本包所定；条文对象是企业。" in zh and "责任单位：市邮政管理局、商务局、相关部门。" in zh
+    assert "Basis: stated in the document; as read here: the words ask that a system of prior notice and report be set up; it is judged by the data of an enterprise that stop without notice, and the times are set here; the clause is addressed to enterprises." in en
     assert "Responsible: 市邮政管理局, 商务局, 相关部门." in en
     assert "the document names none" in explain(load_policy("wulong-2019")).split("[outlets-on-file]", 1)[1].split("\n\n")[0]
 
@@ -440,8 +443,9 @@ def test_the_same_words_bind_the_same_in_every_pack(words, duty):
 
 
 READ = {
-    "hohhot-2019": {"electronic-waybill-90"}, "hezhou-2018": {"served_parcels"}, "yunnan-2018": {"mutual-recognition"},
-    "wulong-2019": {"real-names", "parcels-inspected", "parcels-screened", "pickup_point_coverage"},
+    "hohhot-2019": {"electronic-waybill-90", "feeds", "outlets-on-file"}, "hezhou-2018": {"served_parcels", "outlets-on-file"},
+    "shaoxing-2019": {"real-names", "outlets-on-file"}, "yunnan-2018": {"mutual-recognition", "feeds", "outlets-on-file", "real-names"},
+    "wulong-2019": {"real-names", "parcels-inspected", "parcels-screened", "pickup_point_coverage", "feeds", "outlets-on-file", "temporary-bays"},
 }  # fmt: skip
 
 
@@ -454,6 +458,15 @@ def test_what_the_words_do_not_spell_out_is_said_in_both_languages(name):
     for reading in readings.values():
         assert f"本包的理解：{in_language(reading, 'zh')}" in zh and f"as read here: {in_language(reading, 'en')}" in en and in_language(reading, "zh") != in_language(reading, "en")
     assert ("含本包对文件的理解" in zh) is ("not spell out, as is said there" in en) is bool(readings)
+
+
+SYSTEMS = re.compile("制度|备案管理|体系")
+
+
+def test_where_a_system_is_to_be_set_up_it_is_said_by_what_enterprises_are_judged():
+    """The words ask that a system be, and the bracket names authorities: that one parcel, outlet or feed offends against it is the pack's reading."""
+    judged = {name: [rule for rule in load_policy(name).pack.rules if rule.basis == "stated" and rule.duty_of == "enterprise" and SYSTEMS.search(rule.quote)] for name in packs()}
+    assert sum(map(len, judged.values())) >= 12 and [rule.id for rules in judged.values() for rule in rules if not rule.reading] == []
 
 
 def test_what_the_document_does_not_demand_is_the_operators_wish():
@@ -493,3 +506,24 @@ def test_rules_quote_the_documents_too(documented):
                 found += 1
                 assert stands_in(quote, clauses[clause]), f"{name}: “{quote}” is not in {pack.city.name_en} {clause}"
     assert found >= len({rule.rule for rule in pack.rules})
+
+
+# --- clauses of key figures
+
+
+DAY = dt.date(2026, 6, 26)
+SPEAKS = "\nfigure_clauses:\n  nev_share: {clause: 一, quote: 逐步提高新能源汽车使用比例}\n  parking: {clause: 二, quote: 提高停车设施利用率}\n"
+
+
+def test_a_city_of_its_own_says_where_its_document_speaks_of_a_figure():
+    pack = parse(FRAME + SPEAKS).pack
+    assert figure_clauses(pack) == {"nev_share": ("一", "逐步提高新能源汽车使用比例"), "parking": ("二", "提高停车设施利用率")} and not figure_clauses(parse(FRAME).pack)
+    assert claims(parse(FRAME + SPEAKS), "nev_share")["clause"] == "一" and "提高停车设施利用率" in json.dumps(gather(parse(FRAME + SPEAKS), Registry(parse(FRAME).timezone), Published([], []), DAY, DAY)["clauses"], ensure_ascii=False)
+    assert list(misquotes(pack, f"{pack.document.title} 逐步提高新能源汽车使用比例"))[-1] == (("figure_clauses", "parking", "quote"), "figure parking: “提高停车设施利用率” is not in f.txt")
+    assert parse(FRAME + SPEAKS.replace("nev_share", "nev_shar")).warnings == ("figure_clauses: no key figure, and no section of the report, is called nev_shar; did you mean 'nev_share'?",)
+
+
+@pytest.mark.parametrize("name", packs())
+def test_a_pack_of_ours_speaks_of_its_figures_as_before(name):
+    pack = load_policy(name).pack
+    assert figure_clauses(pack) == clauses_of(pack.city.adcode, pack.document.title) | clauses_of(pack.city.adcode, pack.document.title, SECTIONS)

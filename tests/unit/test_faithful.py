@@ -7,6 +7,9 @@ import pytest
 from streams.policy.clauses import sections, stands_in
 from streams.policy.reader import load_policy, packs
 from streams.registry.figure_clauses import clauses_of
+from streams.registry.records import Vehicle
+from streams.registry.registry import Subject
+from streams.rules import RULES
 
 H, Z, S, Y, W = "hohhot-2019", "hezhou-2018", "shaoxing-2019", "yunnan-2018", "wulong-2019"
 
@@ -78,7 +81,8 @@ ROWS = [
         lambda p: stated_by("authority", "unmonitored_outlet", "offline_camera")(p) and p.targets["camera_outlet_share"].value == 1.0),
     Row("marking eases access, and nobody is punished for lacking it", Y, "三（十一）", "对按要求喷涂统一专用标识的城区快递运输车辆放宽通行限制",
         lambda p: rule(p, "unmarked_vehicle").basis == "encouraged" and [(a.basis, a.figures) for _, a in alternatives(p) if a.marked] == [("stated", "illustrative")]),
-    Row("registered non-motor vehicles may deliver", Y, "三（十）", "已办理注册登记的非机动车收投快件", lambda p: "e_bikes" in clauses_of("530000", p.document.title)),
+    Row("registered non-motor vehicles may deliver", Y, "三（十）", "已办理注册登记的非机动车收投快件", lambda p: "e_bikes" in clauses_of("530000", p.document.title) and not RULES["unrecognised_foreign_plate"].prepare(
+            rule(p, "unrecognised_foreign_plate").parameters, Subject("v", Vehicle(id="v", plate="临A0001", plate_kind="non_motor"), None, (), 0, 1), None)),
     Row("fairs and 双十一 are named here only", Y, "三（十一）", "举行大型展会、重大活动或“双十一”等快递旺季期间",
         lambda p: p.calendars and not any(load_policy(other).pack.calendars for other in (H, Z, S, W)) and any(a.calendars for _, a in alternatives(p))),
     Row("stops by road segment are for the authorities to set", Y, "三（十一）", "根据不同路段确定允许临时停车时段、时长、车辆类型",
@@ -90,6 +94,10 @@ ROWS = [
         lambda p: [(set(a.conditions), a.basis) for _, a in alternatives(p)] == [({"passes"}, "illustrative")]),
     Row("stops off main roads are permitted: what that forbids is not said, and no pass frees", W, "二（二）2", "可以在除城市快速路、主干道以外道路临时停靠装卸快件",
         lambda p: rule(p, "forbidden_stop").basis == "illustrative" and rule(p, "forbidden_stop").exempt is None),
+    Row("what offices, firms and schools must do binds them, not couriers", W, "二（二）2", "机关、企业、学校、小区物业等应当为快递服务车辆临时停靠、装卸、充电等提供便利",
+        lambda p: "约束的是这些单位，不是快递企业" in rule(p, "overstayed_stop").reading and not any(each.basis == "stated" for each in p.rules if each.clause == "二（二）2")),
+    Row("what new estates must build binds others: nobody is judged by it", S, "一", "新建小区、楼宇、园区等应当根据实际情况建设快递服务场所、智能信报箱",
+        lambda p: not any("应当" in each.quote or each.clause == "一" for each in (*p.rules, *p.targets.values()))),
     Row("the three systems are our reading", W, "三（七）", "督促企业落实好“三项制度”",
         lambda p: stated_by("enterprise", "unverified_sender", "uninspected_parcel", "unscreened_parcel")(p) and all(rule(p, n).reading for n in ("unverified_sender", "uninspected_parcel", "unscreened_parcel"))),
     Row("lists are published", W, "三（七）", "定期发布企业诚信“红黑榜”", lambda p: rule(p, "blacklisted_enterprise").basis == "stated"),

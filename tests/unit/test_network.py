@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -9,14 +10,18 @@ import pytest
 
 from producers.sample_registry import sample_registry
 from streams import metrics
+from streams.clock import DAY_HOURS
+from streams.counts import MONTH_DAYS
+from streams.parcels.facts import NARROW_TAPE_MM
 from streams.policy.checks import is_share
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
 from streams.registry.figure_clauses import CLAUSES, SECTIONS, clauses_of
-from streams.registry.key_figures import LEVELS, TITLES, network
+from streams.registry.key_figures import LEVELS, READINGS, TITLES, network
 from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
 from streams.runtime.reference import Reference, measure_network
+from streams.vehicles.empty_run import APART_MS
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON_2026 = 1_782_446_400_000
@@ -343,3 +348,25 @@ def test_what_follows_dates_is_set_again_on_a_new_day_and_a_version_counts_from_
     assert shown() == (0.8, 1)
     reference._measure_daily(midnight_ms)
     assert shown() == (0.9, 0) and measured == [], "no stage has to change for it"
+
+
+# --- what in a figure is ours
+
+OURS = {
+    **dict.fromkeys(("night_delivery", "night_run_ratio"), (f"{DAY_HOURS[1]}:00", f"{DAY_HOURS[0]:02}:00")), **dict.fromkeys(LEVELS.values(), (str(MONTH_DAYS),)),
+    "empty_run_ratio": (str(APART_MS // 60_000),), "narrow_tape": (f"{NARROW_TAPE_MM:g} mm",), "joint_delivery": (),
+}  # fmt: skip
+"""Figures in which an hour, a number of days, a length or whom they count is not the document's, with those numbers."""
+
+
+def test_what_in_a_figure_is_our_own_is_said_in_both_languages():
+    assert READINGS.keys() == OURS.keys() <= TITLES.keys()
+    assert all(number in words for measure, numbers in OURS.items() for words in READINGS[measure] for number in numbers)
+    assert {measure for measure, titles in TITLES.items() if re.search("[0-9]", titles[0])} <= OURS.keys()
+    spoken = {measure: {quote for _, quote in by_city.values()} for measure, by_city in CLAUSES.items()}
+    assert not [(measure, number) for measure, numbers in OURS.items() for number in numbers if any(number in quote for quote in spoken.get(measure, ()))], "a number of the document's is none of ours"
+
+
+def test_dashboards_say_it_too():
+    said = " ".join(re.findall('"description": "(.*)"', (Path(__file__).parents[2] / "deploy/grafana/dashboards/city.json").read_text("utf-8")))
+    assert all(words in said for measure, reading in READINGS.items() for words in reading)

@@ -89,8 +89,17 @@ FREES_ALL = [
     ("[{passes: [green]}, {energy: [electric, plug_in_hybrid, fuel_cell, hybrid, fuel], body: [box, open]}]", "energy, body"),
     ("{body: [box, open]}", "body"),
     ("[{calendars: [always]}]", "calendars"),
+    ("[{calendars: [summer, winter]}]", "calendars"),
+    ("[{calendars: [summer]}, {passes: [green]}, {calendars: [winter], classes: [light_van, truck]}]", "calendars, classes"),
+    ("[{calendars: [of_2026, of_2027]}]", "calendars"),
+    ("[{energy: [electric], body: [box]}, {energy: [electric], body: [open]}, {energy: [plug_in_hybrid, fuel_cell, hybrid, fuel]}]", "energy, body"),
+    ("[{classes: [truck], body: [box]}, {classes: [truck], body: [open], calendars: [always]}, {classes: [light_van]}]", "classes, body, calendars"),
 ]
+YEARS = """{always: [{every_year: 07-01…06-30}], summer: [{every_year: 04-01…09-30}], winter: [{every_year: 09-20…03-31}], autumn: [{every_year: 10-01…03-30}],
+  of_2026: [{from: 2026-03-01, until: 2026-12-31}], of_2027: [{from: 2027-01-01, until: 2027-02-28}], of_2028: [{from: 2028-01-01, until: 2028-12-31}]}"""
 DOUBTS = [
+    (f"exempt:\n{EXEMPTION}", "exempt: {energy: [electric, plug_in_hybrid, fuel_cell, hybrid, fuel], unless_credit: black}\n", "rule core-daytime: exempt: energy together exempt everybody who is not on the black list"),
+    (f"exempt:\n{EXEMPTION}", "exempt: [{body: [box], unless_credit: black}, {body: [open]}, {passes: [green]}]\n", "rule core-daytime: exempt: body together exempt everybody who is not on the black list"),
     (f"exempt:\n{EXEMPTION}", "exempt: {unless_credit: black}\n", "rule core-daytime: exempt has no condition, so nobody is exempt; leave it out"),
     (f"exempt:\n{EXEMPTION}", "exempt: []\n", "exempt has no condition"),
     (f"exempt:\n{EXEMPTION}", "exempt: [{classes: [e_bike]}]\n", "rule core-daytime: exempt: classes [e_bike] exempts nobody: the rule is about [light_van, truck] only"),
@@ -107,15 +116,18 @@ DOUBTS = [
 
 @pytest.mark.parametrize(("exempt", "keys"), FREES_ALL)
 def test_exemptions_that_leave_nobody_are_refused(exempt, keys):
-    text = PACK["yaml"].replace(f"exempt:\n{EXEMPTION}", f"exempt: {exempt}\n").replace("lateness: 10m", "lateness: 10m\ncalendars: {always: [{every_year: 07-01…06-30}]}")
+    text = PACK["yaml"].replace(f"exempt:\n{EXEMPTION}", f"exempt: {exempt}\n").replace("lateness: 10m", "lateness: 10m\ncalendars: " + YEARS)
     with pytest.raises(BadInput) as caught:
         parse(text)
     assert str(caught.value).endswith(EVERYBODY.format(keys))
 
 
-@pytest.mark.parametrize("exempt", ["[{classes: [truck]}]", "[{body: [box]}, {energy: [electric]}]", "{body: [box, open], unless_credit: black}", "[{body: [box, open], marked: true}]", "[{calendars: [long]}]"])
+@pytest.mark.parametrize("exempt", [
+    "[{classes: [truck]}]", "[{body: [box]}, {energy: [electric]}]", "[{body: [box, open], marked: true}]", "[{calendars: [summer, autumn]}]", "[{calendars: [of_2026]}]",
+    "[{energy: [electric], body: [box]}, {energy: [plug_in_hybrid, fuel_cell, hybrid, fuel]}]", "[{calendars: [summer]}, {calendars: [winter], body: [box]}]",
+])  # fmt: skip
 def test_exemptions_that_leave_somebody_are_not(exempt):
-    text = PACK["yaml"].replace(f"exempt:\n{EXEMPTION}", f"exempt: {exempt}\n").replace("lateness: 10m", "lateness: 10m\ncalendars: {long: [{every_year: 07-01…06-20}]}")
+    text = PACK["yaml"].replace(f"exempt:\n{EXEMPTION}", f"exempt: {exempt}\n").replace("lateness: 10m", "lateness: 10m\ncalendars: " + YEARS)
     assert parse(text).warnings == ()
 
 

@@ -224,6 +224,8 @@ def test_a_place_that_is_nowhere_in_china_is_said(kind):
 def test_two_vehicles_with_one_plate_or_terminal_are_said():
     held = [entry("vehicle", "a", plate="蒙A1", device_id="d"), entry("vehicle", "b", plate="蒙A1", device_id="d"), entry("vehicle", "c", device_id="d", status="scrapped")]
     assert said(findings(registry(*held), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A1 (plate)", "vehicles a and b have one terminal at the same time, d (device_id)"]
+    spelt = [entry("vehicle", "a", plate="蒙A·12345"), entry("vehicle", "b", plate="蒙a12345")]
+    assert said(findings(registry(*spelt), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A12345 (plate)"]
     passed_on = [entry("vehicle", "a", plate="蒙A1"), entry("vehicle", "a", plate="蒙A2", valid_from="2026-01-01"), entry("vehicle", "b", plate="蒙A1", valid_from="2026-01-01")]
     assert not findings(registry(*passed_on), NOW, {}, "150100").doubtful
 

@@ -36,7 +36,7 @@ from streams.policy.targets import status
 from streams.policy.wording import demand_words
 from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.files import load_registry
-from streams.registry.key_figures import TITLES
+from streams.registry.key_figures import READINGS, TITLES
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -156,6 +156,9 @@ def test_every_key_figure_and_section_names_the_clause_that_speaks_of_it(name, t
     page, table = text_of(as_html(report, "zh")), list(csv.DictReader(io.StringIO(as_csv(report))))
     assert all(f"{clause} “{inside(words)}”" in page for clause, words in clauses.values())
     assert all(f"条款：{clause}，原文：“{inside(words)}”。" in page for section, (clause, words) in sections.items() if section != "draw")
+    readings = {kpi["measure"]: kpi["figure_reading"] for kpi in report["kpis"] if kpi["figure_reading"]}
+    assert readings == {kpi["measure"]: dict(zip(("zh", "en"), READINGS[kpi["measure"]], strict=True)) for kpi in report["kpis"] if kpi["measure"] in READINGS}
+    assert {"night_run_ratio", "joint_delivery", "hubs"} <= readings.keys() and all(reading["zh"] in page for reading in readings.values())
     assert {line["measure"]: line["clause"] for line in table if line["section"] == "kpi" and line["clause"]} == {measure: clause for measure, (clause, _) in clauses.items()}
     drawn = draw(policy, registry, seed="s", count=1, on=DAY)
     assert (drawn["clause"], drawn["clause_text"]) == sections["draw"] and bool(drawn["document"]["continued"]) is (name == "hohhot-2019")

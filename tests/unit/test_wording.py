@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from deploy.applies import answer
+from deploy.asked_place import read_place, zones_in_part, zones_inside
 from deploy.asked_vehicle import read_vehicle
 from deploy.explain import explain
 from streams.errors import BadInput
@@ -201,6 +202,42 @@ def test_whether_a_vehicle_may_be_there(moment, vehicle, said):
     assert outcome(moment, vehicle)[0] == said
 
 
+STANDARD = "  - {rule: nonstandard_vehicle, id: s, clause: 五, severity: warning, vehicles: {classes: [truck]}, allow: {body: [box]}}\n"
+MARKED = "  - {rule: unmarked_vehicle, id: m, clause: 六, severity: warning}\n"
+SLOW = "  - {rule: speeding, id: t, clause: 七, severity: warning, vehicles: {classes: [e_tricycle]}, limit_kmh: 15}\n"
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "said"),
+    [
+        ("truck,electric,open,unmarked", ["- But it is not as asked: Trucks must be box-bodied. Clause 五.", "- But it is not as asked: Courier vehicles must bear the unified marking"]),
+        ("truck,electric", ["- But: Trucks must be box-bodied.", "- But: Courier vehicles must bear the unified marking"]),
+        ("truck,electric,box,marked", []),
+        ("light_van,electric,open,marked", []),
+        ("e_tricycle,electric,marked", ["- But: Electric tricycles must not drive faster than 15 km/h."]),
+        ("marked,electric", ["- But: Trucks must be box-bodied.", "- But: Electric tricycles must not drive faster than 15 km/h."]),
+    ],
+)
+def test_where_it_may_be_there_it_is_said_what_else_is_asked_of_it(vehicle, said):
+    answered, reasons = outcome("2026-05-12T12:00", vehicle, text=PACK.replace("targets:\n", STANDARD + MARKED + SLOW + "targets:\n"))
+    others = [line for line in reasons if line.startswith("- But")]
+    assert answered == "Yes." and len(others) == len(said) and all(line.startswith(begins) for line, begins in zip(others, said, strict=True))
+
+
+def test_in_the_city_whose_vans_must_be_boxed():
+    said = answer(load_policy("hohhot-2019"), "2026-05-12T21:00", (111.66, 40.81), "zh", read_vehicle("轻型货车、燃油、敞开式、无统一标识")).split("\n\n")[1]
+    assert "答：可以。" in said and "但该车不符合要求：运营方要求：微型货车、轻型货车和大中型货车须为厢式。条款：三（十）" in said and said.count("不符合要求") == 2
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "said"),
+    [("truck,electric,box", "Yes."), ("truck,electric,open", "No."), ("truck,electric", "That depends."), ("light_van,electric,open", "Yes."), ("electric,open", "That depends."), ("electric,box", "Yes.")],
+)
+def test_a_standard_of_a_zone(vehicle, said):
+    answered, reasons = outcome("2026-05-12T12:00", vehicle, text=PACK.replace("targets:\n", STANDARD.replace("id: s,", "id: s, zones: [old],") + "targets:\n"))
+    assert answered == said and (vehicle != "truck,electric" or "Say the vehicle's body first: Trucks in “old town” must be box-bodied." in reasons[-1])
+
+
 def test_an_answer_says_by_which_words():
     said, reasons = outcome("2026-05-12T12:00", "大中型货车、燃油、厢式，统一标识", "zh")
     assert said == "可以。" and "但该车豁免：车身为厢式，且车辆有统一标识（依据：文件鼓励或引导，并非强制；原文：“放宽通行限制”）。条款：二，原文：“合理确定时段”。" in reasons[0]
@@ -222,6 +259,24 @@ def test_the_typical_question():
     assert "此时此地的禁止和限制" in said and "轻型货车和大中型货车不得在“中心城区（示意）”内通行（每日20:00–次日07:00除外）。" in said and "豁免：" in said
     assert "扫描快件的网点须已备案。" in said and "电子运单使用率不得低于90%" in said
     assert "文件期满后仍继续适用" in said and "文件期满后" not in answer(load_policy("hohhot-2019"), "2020-05-12", None, "zh")
+
+
+@pytest.mark.parametrize("named", ["core", "中心城区（示意）", "中心城区", "city core", "City core (illustrative)"])
+def test_a_place_may_be_a_zone(named):
+    """What an official knows of it is its name."""
+    policy = load_policy("hohhot-2019")
+    said = answer(policy, "2026-05-12T09:00", read_place(named, policy), "zh", read_vehicle("轻型货车,纯电动,厢式"))
+    assert said.startswith("呼和浩特市（政策包 hohhot-2019），2026年5月12日（周二）09:00，在“中心城区（示意）”内：") and "答：不可以（所依规则为示例），除非另有所列的豁免情形。" in said
+
+
+def test_of_a_zone_those_count_that_all_of_it_lies_in():
+    inner, crossing = ("[[111.62, 40.82], [111.64, 40.82], [111.64, 40.84], [111.62, 40.84], [111.62, 40.82]]", "[[111.5, 40.82], [111.63, 40.82], [111.63, 40.84], [111.5, 40.84], [111.5, 40.82]]")
+    more = "".join(f',\n{{"type": "Feature", "properties": {{"id": "{name}", "name_zh": "同名"}}, "geometry": {{"type": "Polygon", "coordinates": [{ring}]}}}}' for name, ring in (("inner", inner), ("crossing", crossing)))
+    policy = parse_policy(PACK, "pack.yaml", lambda _: ZONES.removesuffix("]}") + more + "]}")
+    assert zones_inside(read_place("inner", policy), policy) == ("old", "inner") and zones_in_part("inner", policy) == ("crossing",)
+    assert "该区域有一部分还在“同名”内" in answer(policy, "2026-05-12", "inner", "zh") and "一部分" not in answer(policy, "2026-05-12", (111.63, 40.83), "zh")
+    with pytest.raises(BadInput, match="several zones; say by its id which of them: inner, crossing"):
+        read_place("同名", policy)
 
 
 # --- examples of patterns
@@ -287,9 +342,12 @@ def test_the_command_speaks_the_language_of_the_system(yicheng):
         ({"at": "40.81,111.66"}, "--at: '40.81,111.66' is no place on earth; longitude comes first"),
         ({"at": "nan,1"}, "--at: 'nan,1' is no place on earth"),
         ({"at": ""}, "--at: '' is not longitude,latitude"),
+        ({"at": "中心城去"}, "--at: '中心城去' is not longitude,latitude such as 111.66,40.81, nor a zone of the pack; did you mean '中心城区'?"),
+        ({"at": "city cor"}, "--at: 'city cor' is not longitude,latitude such as 111.66,40.81, nor a zone of the pack; did you mean 'city core'?"),
         ({"vehicle": "light_vna"}, "--vehicle: 'light_vna' is not known; did you mean 'light_van'?"),
         ({"vehicle": "轻型货柜车"}, "--vehicle: '轻型货柜车' is not known; did you mean '轻型货车'?"),
         ({"vehicle": "electric,fuel"}, "--vehicle: 'electric' and 'fuel' cannot both be"),
+        ({"vehicle": "marked,无统一标识"}, "--vehicle: marked (统一标识) and unmarked (无统一标识) cannot both be"),
         ({"vehicle": ""}, "--vehicle: nothing is said of it"),
         ({"vehicle": "truck"}, "--vehicle: say where it would be, with --at"),
     ],

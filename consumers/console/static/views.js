@@ -75,7 +75,7 @@ function figuresTable(measures, figures) {
   const rows = [...targeted, ...figures];
   if (!rows.length) return null;
   const said = (one, value) => (isKnown(value) ? (one.is_share ? percent(value, value === one.target ? 0 : 1) : number(value)) : '–');
-  const row = (one) => el('tr', {}, el('th', { scope: 'row' }, say(one), one.words ? el('small', {}, say(one.words)) : null),
+  const row = (one) => el('tr', {}, el('th', { scope: 'row' }, say(one), one.words ? el('small', {}, say(one.words)) : null, one.reading ? el('small', {}, say(one.reading)) : null),
     el(`td.num${one.status === 'missed' ? '.low' : ''}`, {}, said(one, one.value), isKnown(one.active) && isKnown(one.value) ? el('small', {}, t('inUse', number(one.active))) : null, one.status in MARKED ? el(`span.chip${MARKED[one.status]}`, {}, say(one.standing)) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ?? '–'),
     el('td.clause', {}, [one.clause, one.source === 'operator' ? t('byOperator') : null].filter(Boolean).join(' · ') || '–', one.quote && !one.words ? el('q', { lang: 'zh-CN' }, one.quote) : null));
   return [el('h3', {}, t('figuresAre')), el('div.scroll', { tabIndex: 0, 'data-key': 'figures', role: 'region', 'aria-label': t('figuresAre') }, el('table.figures', {}, el('thead', {}, el('tr', {}, ['measure', 'value', 'targetHead', 'byDate', 'clause'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows.map(row))))];
