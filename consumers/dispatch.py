@@ -11,16 +11,16 @@ from __future__ import annotations
 import random
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
-from consumers.batches import MOST_TOGETHER, Batches, number_alike
+from consumers.batches import MOST_TOGETHER, Batches
 from consumers.budget import Budget
-from consumers.message import Message, Sink, Words
+from consumers.composing import composed, withheld
+from consumers.message import Sink, Words
 from consumers.outbox import Outbox
 from consumers.outbox_rows import Delivery
 from streams import metrics
@@ -153,9 +153,10 @@ class Dispatch:
             return None
         started_s = time.monotonic()
         try:
-            if unfit := self._unfit(outbox, batch):
-                return unfit
-            batch, message = self._message(batch, page)
+            gone, newest = self._not_to_go_out(outbox, batch)
+            if gone:
+                return gone
+            batch, message = composed(batch, page, newest, self.sink, self.words)
             try:
                 self.sink.deliver(message)
             finally:
@@ -181,36 +182,23 @@ class Dispatch:
             self._taken(outbox, batch, time.monotonic() - started_s)
         return {delivery.no for delivery in batch}
 
-    def _unfit(self, outbox: Outbox, batch: Sequence[Delivery]) -> set[int]:
-        """What is not to be sent: to real police nothing synthetic; no step of an escalation that was answered since the page was read, or is about something old."""
-        found = set()
+    def _not_to_go_out(self, outbox: Outbox, batch: Sequence[Delivery]) -> tuple[set[int], dict[int, bytes]]:
+        """The numbers of what is not to be sent, dropped or answered since the page was read, and what those that wait for an answer say now."""
+        found, newest = set(), {}
         for delivery in batch:
-            if delivery.until_answered and not outbox.is_pending(delivery.no):
-                found.add(delivery.no)
-                continue
-            reason = self.words.withheld(delivery.body, delivery.route) if self.sink.real else None
+            reason, counts = withheld(delivery, outbox, self.sink, self.words)
             if reason:
-                self._count(reason, 1)
-            elif delivery.until_answered and now_ms() - delivery.made_ms > self.words.oldest_ms:
-                reason = "too old to escalate"
-            if reason:
+                if counts:
+                    self._count(reason, 1)
                 outbox.drop([delivery.no], now_ms(), reason)
                 found.add(delivery.no)
-        return found
-
-    def _message(self, batch: list[Delivery], page: Sequence[Delivery]) -> tuple[list[Delivery], Message]:
-        """The message for a batch, or, where the sink has no room for all that it says, for as much of it as has room."""
-        messages = [self.words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
-        at_ms, alike = now_ms(), number_alike(batch, page)
-
-        def written(number: int) -> Message:
-            return messages[0] if number == 1 else self.words.digest(messages[:number], batch[0].route, at_ms, max(0, alike - number))
-
-        whole = written(len(batch))
-        if len(batch) == 1 or self.sink.fits(whole):
-            return batch, whole
-        number = bisect_left(range(2, len(batch)), True, key=lambda number: not self.sink.fits(written(number))) + 1
-        return batch[:number], written(number)
+            elif delivery.until_answered:
+                body = outbox.claim(delivery.no)
+                if body is None:
+                    found.add(delivery.no)
+                else:
+                    newest[delivery.no] = body
+        return found, newest
 
     def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
         at_s = time.monotonic()

@@ -12,7 +12,7 @@ import zstandard
 
 from consumers.facts import REMINDER
 from consumers.outbox_codec import Codec
-from consumers.outbox_file import connect
+from consumers.outbox_file import add_columns, connect
 from consumers.outbox_rows import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
 from streams.clock import now_ms
 from streams.errors import BadInput
@@ -59,7 +59,7 @@ class Again(NamedTuple):
 
 def again(path: Path, numbers: Sequence[int]) -> Again:
     """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Of an escalation only what nobody has answered."""
-    statement = "UPDATE deliveries SET state = ?, attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
+    statement = "UPDATE deliveries SET state = ?, tried = max(tried, attempts > 0), attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
     with _existing(path) as db, db:
         answered = {number for number in numbers if db.execute(_ANSWERED, (number, PENDING, REMINDER)).fetchone()}
         count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers if number not in answered)
@@ -109,6 +109,7 @@ def _existing(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(connect(path)) as db:
             db.execute("SELECT 1 FROM deliveries LIMIT 1")
+            add_columns(db)
             db.isolation_level = "IMMEDIATE"
             yield db
     except (sqlite3.DatabaseError, zstandard.ZstdError) as error:

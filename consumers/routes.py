@@ -144,9 +144,9 @@ class Routing:
         """Lines in Chinese and English: which route an event takes or why not, where it goes, when, and what holds it back."""
         return list(explained(self, event, now_ms))
 
-    def message(self, event: IncidentEvent, route: str, step: int) -> Message:
-        """An event in a route's words. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
-        return self.writer.message(event, self._styles.get(route, self._of_one_gone), step)
+    def message(self, event: IncidentEvent, route: str, step: int, *, unanswered: bool = False) -> Message:
+        """An event in a route's words; ``unanswered``: it is told because nobody has answered. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
+        return self.writer.message(event, self._styles.get(route, self._of_one_gone), step, unanswered=unanswered)
 
     def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
         """Several messages of a route as one; ``following``: so many more at least go out after it."""

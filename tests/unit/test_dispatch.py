@@ -29,7 +29,7 @@ class Words:
     def __init__(self):
         self.following = []
 
-    def message(self, body, route, step):
+    def message(self, body, route, step, newest=None):
         return Message(message_id=orjson.loads(body)["id"], body=body, title=route, severity=str(step))
 
     def digest(self, messages, route, now_ms, following=0):

@@ -10,7 +10,7 @@ import pytest
 from consumers import outbox as outbox_module
 from consumers import outbox_codec, outbox_log
 from consumers.outbox import KEPT_MS, Outbox
-from consumers.outbox_file import connect, prepare
+from consumers.outbox_file import _ADDED, connect, prepare
 from consumers.outbox_rows import Entry
 from consumers.routes import REMINDER, Destination
 from deploy import doctor
@@ -248,6 +248,18 @@ def test_it_is_for_its_user_alone_and_keeps_what_it_has_after_a_restart(path):
     first.put([(entry("A"), [to()])], NOW_MS)
     first.close()
     prepare(path)
+    assert names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
+
+
+@pytest.mark.parametrize("read", [prepare, outbox_log.logged])
+def test_a_file_of_an_earlier_version_goes_on(path, read):
+    first = Outbox(path)
+    first.put([(entry("A"), [to()])], NOW_MS)
+    for table, columns in _ADDED.items():
+        for column in columns:
+            first._db.execute(f"ALTER TABLE {table} DROP COLUMN {column.partition(' ')[0]}")
+    first.close()
+    read(path)
     assert names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
 
 
