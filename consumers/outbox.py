@@ -46,6 +46,10 @@ _FORGOTTEN = (
     ),
 )
 """What is forgotten, in this order; looking for it takes a while and keeps nobody from writing. Who was escalated to is known as long as he may have to hear the end."""
+_IN_ORDER = """UPDATE deliveries SET due_ms = max(due_ms, coalesce((SELECT max(o.due_ms) FROM deliveries o INDEXED BY of_incident
+    WHERE o.incident_no = deliveries.incident_no AND o.sink = deliveries.sink AND o.state = 0 AND o.until_answered = 0 AND o.no < deliveries.no), 0))
+  WHERE state = 0 AND until_answered = 0"""
+"""Nothing of an incident is due before what came before it."""
 _MOST_OWED = 5_000
 _MANY_OWED = "SELECT 1 FROM deliveries INDEXED BY pending WHERE state = 0 UNION ALL SELECT 1 FROM deliveries INDEXED BY given_up WHERE state = 2 LIMIT ?"
 _OWED = """SELECT partition, sink, step, min(offset), max(offset) FROM (
@@ -135,7 +139,7 @@ class Outbox:
     def set_aside(self, delivery: Delivery, due_ms: int, reason: str, *, charged: bool = True) -> None:
         """Try this again at ``due_ms``, and nothing of the same incident before; ``charged``: one more of its attempts has failed."""
         with self._transaction():
-            self._db.execute("UPDATE deliveries SET attempts = attempts + ?, reason = ? WHERE no = ?", (charged, reason, delivery.no))
+            self._db.execute("UPDATE deliveries SET attempts = attempts + ?, reason = ?, fixed = 0 WHERE no = ?", (charged, reason, delivery.no))
             self._db.execute(
                 "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
                 (due_ms, delivery.sink, delivery.no),
@@ -197,14 +201,16 @@ class Outbox:
         return found
 
     def follow_clock(self, at_ms: int, jump_ms: int = 0) -> None:
-        """The clock was set back or forward by ``jump_ms`` (0: see whether it was, while nobody looked): what is due moves along."""
+        """The clock was set back or forward by ``jump_ms`` (0: see whether it was, while nobody looked): what is due moves along, but for what a digest or a mute holds until a time of day."""
         if not jump_ms:
             newest = self._read("SELECT max(made_ms) FROM (SELECT made_ms FROM events ORDER BY event_no DESC LIMIT 1000)")[0][0] or at_ms
             jump_ms = min(0, at_ms - newest)
         if abs(jump_ms) > CLOCK_JUMP_MS:
             log.warning("the clock jumped; what waits to be delivered moves along", seconds=jump_ms // 1000)
             with self._transaction():
-                self._db.execute("UPDATE deliveries SET due_ms = due_ms + ? WHERE state = 0", (jump_ms,))
+                self._db.execute("UPDATE deliveries SET due_ms = due_ms + ? WHERE state = 0 AND NOT fixed", (jump_ms,))
+                self._db.execute(_IN_ORDER)
+                self._db.execute("UPDATE sinks SET wait_until_ms = wait_until_ms + ? WHERE wait_until_ms > 0", (jump_ms,))
 
     def failing(self, sink: str, more_s: float | None) -> float:
         """Seconds for which a sink has been failing, with ``more_s`` added; None: it takes again."""
@@ -217,6 +223,30 @@ class Outbox:
     def is_off(self, sink: str) -> bool:
         """Whether a sink was switched off."""
         return self._read("SELECT off FROM sinks WHERE sink = ?", (sink,)) == [(1,)]
+
+    def let_alone(self, sink: str, until_ms: int) -> None:
+        """A sink asked to be handed nothing before an instant."""
+        with self._transaction():
+            self._db.execute("INSERT INTO sinks(sink, wait_until_ms) VALUES (?, ?) ON CONFLICT(sink) DO UPDATE SET wait_until_ms = excluded.wait_until_ms", (sink, until_ms))
+
+    def waits_until_ms(self, sink: str) -> int:
+        """Before when a sink is to be handed nothing."""
+        rows = self._read("SELECT wait_until_ms FROM sinks WHERE sink = ?", (sink,))
+        return int(rows[0][0]) if rows else 0
+
+    def put_together(self, numbers: Sequence[int]) -> None:
+        """These are about to go out as one digest."""
+        with self._transaction():
+            self._db.executemany("UPDATE deliveries SET batch = NULL WHERE batch = (SELECT batch FROM deliveries WHERE no = ?)", [(number,) for number in numbers])
+            self._db.executemany("UPDATE deliveries SET batch = ? WHERE no = ?", [(numbers[0], number) for number in numbers])
+
+    def batches(self, sink: str) -> list[list[int]]:
+        """The digests of which something has still to be made, each the numbers that went into it."""
+        found: dict[int, list[int]] = {}
+        statement = "SELECT batch, no FROM deliveries WHERE batch IN (SELECT batch FROM deliveries WHERE sink = ? AND state = 0 AND batch IS NOT NULL) ORDER BY no"
+        for batch, number in self._read(statement, (sink,)):
+            found.setdefault(batch, []).append(number)
+        return list(found.values())
 
     def switch(self, sink: str, *, off: bool) -> None:
         """Switch a sink off, or on again."""

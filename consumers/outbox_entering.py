@@ -7,7 +7,7 @@ import sqlite3
 from consumers.facts import REMINDER
 from consumers.routes import Destination
 
-_INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered, only_if_told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+_INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered, only_if_told, fixed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT(event_no, sink, step) DO """
 _ON_ITS_WAY_MS = 2_000
 """What is due so soon a dispatch may be sending before this is on disk."""
@@ -53,7 +53,7 @@ def enter(db: sqlite3.Connection, event_no: int, incident_no: int, to: Destinati
         statement = "SELECT min(due_ms) FROM deliveries WHERE sink = ? AND fold = ? AND due_ms > ? AND state = 0"
         joined = min(to.due_ms, db.execute(statement, (to.sink, to.fold, at_ms)).fetchone()[0] or to.due_ms)
     due_ms = joined if to.until_answered else max(joined, held or 0)
-    values = (event_no, incident_no, to.sink, to.route, to.step, due_ms, to.fold, to.until_answered, to.only_if_told)
+    values = (event_no, incident_no, to.sink, to.route, to.step, due_ms, to.fold, to.until_answered, to.only_if_told, to.fixed)
     again = "UPDATE SET state = 0, tried = max(tried, attempts > 0), attempts = 0, done_ms = NULL, due_ms = excluded.due_ms" if to.step >= REMINDER else "NOTHING"
     return db.execute(_INSERT + again, values).rowcount > 0
 

@@ -169,7 +169,7 @@ class Writer:
         events = [json.loads(message.body) for message in messages]
         incidents = {str(data.get("incident_id", number)): data for number, event in enumerate(events) if isinstance(data := event.get("data"), dict)}
         by_rule = Counter(str(data.get("rule") or "other") for data in incidents.values())
-        message_id = f"digest/{hashlib.sha256(chr(10).join(message.message_id for message in messages).encode()).hexdigest()[:32]}"
+        message_id = f"digest/{hashlib.sha256(chr(10).join(sorted(message.message_id for message in messages)).encode()).hexdigest()[:32]}"
         title = _rehearsal(incidents.values()) + _cut(markdown(_counted(by_rule, style.language)))
         whole = list(_that_fit(messages))
         data = _Digest(route, len(messages), dict(by_rule), [events[number] for number in whole], [each.message_id for each in messages[len(whole) :]])
