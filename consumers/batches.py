@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from consumers.outbox_rows import Delivery
 
@@ -35,6 +35,11 @@ class Batches:
         if len(batch) > 1:
             numbers = tuple(delivery.no for delivery in batch)
             self._kept |= dict.fromkeys(numbers, numbers)
+
+    def recall(self, batches: Iterable[Sequence[int]]) -> None:
+        """Digests that may have been sent before this dispatch began."""
+        for numbers in batches:
+            self._kept |= dict.fromkeys(numbers, tuple(numbers))
 
     def kept(self, delivery: Delivery) -> tuple[int, ...]:
         """The deliveries that went into a digest with this one, which was not taken; none where there was none."""

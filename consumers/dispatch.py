@@ -8,19 +8,20 @@ were taken is set aside on a schedule over hours, and given up at its end. Nothi
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
-from consumers.batches import MOST_TOGETHER, Batches, number_alike
+from consumers.batches import MOST_TOGETHER, Batches
 from consumers.budget import Budget
-from consumers.message import Message, Sink, Words
+from consumers.composing import composed, withheld
+from consumers.message import Sink, Words
 from consumers.outbox import Outbox
 from consumers.outbox_rows import Delivery
 from streams import metrics
@@ -57,6 +58,7 @@ class Dispatch:
         self._done_ms = 0
         self._tried: set[str] = set()
         self._not_taken: set[str] = set()  # incidents, since the sink took something last
+        self._refused: set[str] = set()  # those of them that a sink which answers did not take by themselves
         self._aside: set[str] = set()
         self._spared: set[str] = set()  # incidents that were not charged with the last time that they were not taken
         self._held: list[tuple[int, float]] = []  # delivered, and not yet marked so: number and seconds it took
@@ -81,6 +83,7 @@ class Dispatch:
         outbox = Outbox(self._path)
         try:
             with suppress(Unavailable):
+                self._batches.recall(outbox.batches(self.sink.name))
                 self._recall_what_was_sent(outbox)
             while not self.stopping.is_set():
                 self._new.clear()
@@ -106,9 +109,10 @@ class Dispatch:
         self._count_pending(outbox)
         off = outbox.is_off(self.sink.name)
         metrics.SINK_OFF.labels(self.sink.name).set(off)
-        if off:
+        let_alone = off or outbox.waits_until_ms(self.sink.name) > now_ms()
+        if let_alone:
             metrics.SINK_FAILING.labels(self.sink.name).set(1)
-        page = [] if off else outbox.due(self.sink.name, now_ms(), PAGE)
+        page = [] if let_alone else outbox.due(self.sink.name, now_ms(), PAGE)
         busy = bool(page)
         while page and not self.stopping.is_set():
             self._aside.clear()
@@ -153,17 +157,22 @@ class Dispatch:
             return None
         started_s = time.monotonic()
         try:
-            if unfit := self._unfit(outbox, batch):
-                return unfit
-            batch, message = self._message(batch, page)
+            gone, newest = self._not_to_go_out(outbox, batch)
+            if gone:
+                return gone
+            batch, message = composed(batch, page, newest, self.sink, self.words)
+            if len(batch) > 1 and not self._batches.kept(batch[0]):
+                outbox.put_together([delivery.no for delivery in batch])
             try:
                 self.sink.deliver(message)
             finally:
                 self._budget.sent(time.monotonic())  # a service counts what it does not take, too
         except NotTaken as error:
-            self._count("retried", len(batch))
-            self._batches.keep(batch)
-            self._set_aside(outbox, batch, str(error))
+            self._refused |= {delivery.incident_id for delivery in batch}
+            if len(self._refused) > MOST_ALONE:  # it takes nothing of anybody: that says nothing about these
+                self._unwell(outbox, batch, error)
+                return None
+            self._try_later(outbox, batch, str(error))
         except Unavailable as error:
             if not self.stopping.is_set():
                 self._unwell(outbox, batch, error)
@@ -173,49 +182,34 @@ class Dispatch:
             log.error("sink refused for good", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=str(error))
             outbox.fail([delivery.no for delivery in batch], now_ms(), str(error))
         except Exception as error:  # noqa: BLE001 - whatever one message does to a sink, it ends nobody
-            self._count("retried", len(batch))
             log.error("a message broke its sink", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=type(error).__name__)
-            self._batches.keep(batch)
-            self._set_aside(outbox, batch, f"broke the sink: {type(error).__name__}")
+            self._try_later(outbox, batch, f"broke the sink: {type(error).__name__}")
         else:
             self._taken(outbox, batch, time.monotonic() - started_s)
         return {delivery.no for delivery in batch}
 
-    def _unfit(self, outbox: Outbox, batch: Sequence[Delivery]) -> set[int]:
-        """What is not to be sent: to real police nothing synthetic; no step of an escalation that was answered since the page was read, or is about something old."""
-        found = set()
+    def _not_to_go_out(self, outbox: Outbox, batch: Sequence[Delivery]) -> tuple[set[int], dict[int, bytes]]:
+        """The numbers of what is not to be sent, dropped or answered since the page was read, and what those that wait for an answer say now."""
+        found, newest = set(), {}
         for delivery in batch:
-            if delivery.until_answered and not outbox.is_pending(delivery.no):
-                found.add(delivery.no)
-                continue
-            reason = self.words.withheld(delivery.body, delivery.route) if self.sink.real else None
+            reason, counts = withheld(delivery, outbox, self.sink, self.words)
             if reason:
-                self._count(reason, 1)
-            elif delivery.until_answered and now_ms() - delivery.made_ms > self.words.oldest_ms:
-                reason = "too old to escalate"
-            if reason:
+                if counts:
+                    self._count(reason, 1)
                 outbox.drop([delivery.no], now_ms(), reason)
                 found.add(delivery.no)
-        return found
-
-    def _message(self, batch: list[Delivery], page: Sequence[Delivery]) -> tuple[list[Delivery], Message]:
-        """The message for a batch, or, where the sink has no room for all that it says, for as much of it as has room."""
-        messages = [self.words.message(delivery.body, delivery.route, delivery.step) for delivery in batch]
-        at_ms, alike = now_ms(), number_alike(batch, page)
-
-        def written(number: int) -> Message:
-            return messages[0] if number == 1 else self.words.digest(messages[:number], batch[0].route, at_ms, max(0, alike - number))
-
-        whole = written(len(batch))
-        if len(batch) == 1 or self.sink.fits(whole):
-            return batch, whole
-        number = bisect_left(range(2, len(batch)), True, key=lambda number: not self.sink.fits(written(number))) + 1
-        return batch[:number], written(number)
+            elif delivery.until_answered:
+                if (body := outbox.claim(delivery.no)) is None:
+                    found.add(delivery.no)
+                else:
+                    newest[delivery.no] = body
+        return found, newest
 
     def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
         at_s = time.monotonic()
         self._batches.release([delivery.no for delivery in batch])
         self._spared -= {delivery.incident_id for delivery in batch}
+        self._refused.clear()
         self._count("delivered", 1)
         self._count("folded", len(batch) - 1)
         metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(took_s)
@@ -255,9 +249,10 @@ class Dispatch:
             outbox.switch(self.sink.name, off=True)
             log.error("sink failed for days and is switched off; ./yicheng notifier failed retry --sink NAME switches it on", sink=self.sink.name)
         self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause_s))
-        asked_s = error.after_s if isinstance(error, AskedToWait) else 0.0
-        wait_s = max(asked_s, self._pause_s * random.uniform(0.5, 1.0))
-        log.warning("sink takes nothing now, trying again", sink=self.sink.name, in_s=round(wait_s, 1), error=str(error))
+        wait_s, asked_s = self._pause_s * random.uniform(0.5, 1.0), error.after_s if isinstance(error, AskedToWait) else 0.0
+        if asked_s:  # another dispatch, after a restart or with other options, waits for it too
+            outbox.let_alone(self.sink.name, now_ms() + math.ceil(1000 * asked_s))
+        log.warning("sink takes nothing now, trying again", sink=self.sink.name, in_s=round(max(wait_s, asked_s), 1), error=str(error))
         self._mark(outbox)
         self._pause(outbox, wait_s)
 
@@ -270,6 +265,11 @@ class Dispatch:
     def _count_pending(self, outbox: Outbox) -> None:
         if time.monotonic() > self._counted_s + COUNTED_EVERY_S:
             self._counted_s, self.pending = time.monotonic(), outbox.pending(self.sink.name)
+
+    def _try_later(self, outbox: Outbox, batch: Sequence[Delivery], reason: str) -> None:
+        self._count("retried", len(batch))
+        self._batches.keep(batch)
+        self._set_aside(outbox, batch, reason)
 
     def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str, *, charged: bool = True) -> None:
         """Try these again later, what was tried together at one time, or no more; nothing else of their incidents meanwhile."""

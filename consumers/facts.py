@@ -37,11 +37,11 @@ TEXT_FIELDS = (
 """What a route's own text can name."""
 
 
-def marks(incident: Reported, kind: Kind, step: int) -> str:
-    """What has to be seen first, in both languages whatever the route's is."""
+def marks(incident: Reported, kind: Kind, step: int, *, unanswered: bool = False) -> str:
+    """What has to be seen first, in both languages whatever the route's is. ``unanswered``: it is told because nobody has answered."""
     said = [
         "[演练 REHEARSAL]" if incident.synthetic else "", "[撤回 TAKEN BACK]" if kind == "retracted" else "",
-        "[确认到期 ACKNOWLEDGEMENT EXPIRED]" if step >= REMINDER else "[企业申诉 OBJECTION]" if step == OBJECTION else "[无人应答 UNANSWERED]" if step and kind == "opened" else "",
+        "[确认到期 ACKNOWLEDGEMENT EXPIRED]" if step >= REMINDER else "[企业申诉 OBJECTION]" if step == OBJECTION else "[无人应答 UNANSWERED]" if unanswered else "",
     ]  # fmt: skip
     return "".join(f"{mark} " for mark in said if mark)
 

@@ -60,8 +60,8 @@ class Words(Protocol):
     def oldest_ms(self) -> int:
         """How old an incident may be."""
 
-    def message(self, body: bytes, route: str, step: int) -> Message:
-        """One delivery's message."""
+    def message(self, body: bytes, route: str, step: int, newest: bytes | None = None) -> Message:
+        """One delivery's message. ``newest``: of one that waits for an answer, what is known of its incident now."""
 
     def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
         """One message for several; ``following``: so many more at least go out after it."""

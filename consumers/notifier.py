@@ -89,7 +89,7 @@ class Notifier:
         self.log = IncidentLog(settings, self.outbox.place)
         self._notes = Notes(self.outbox)
         self._answerable_ms = (max(*VALID_DAYS.values(), settings.objection_days) + ANSWERABLE_FURTHER_DAYS) * DAY_MS
-        self._clock_s = time.time() - time.monotonic()
+        self._clock_s = _clock_s()
         self._committed_s = self._forgot_s = float("-inf")
         self.audit, self.answer_topic = Audit(settings.state_dir / AUDIT_FILE), AnswerTopic(settings.kafka_bootstrap)
         self._noted: str | None = None
@@ -238,7 +238,7 @@ class Notifier:
 
     def _follow_clock(self) -> None:
         """The clock of the machine may be set while deliveries wait."""
-        clock_s = time.time() - time.monotonic()
+        clock_s = _clock_s()
         if abs(clock_s - self._clock_s) * 1000 > CLOCK_JUMP_MS:
             self.outbox.follow_clock(now_ms(), int((clock_s - self._clock_s) * 1000))
             self._clock_s = clock_s
@@ -261,6 +261,11 @@ class Notifier:
 def _name(event: IncidentEvent) -> str:
     """An event's id, unless it is made as those of workers are."""
     return "" if event.event_id == f"{event.incident.incident_id}/{event.incident.revision}" else event.event_id
+
+
+def _clock_s() -> float:
+    """What changes where the clock is set, and not while the machine sleeps."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _cut_short() -> None:

@@ -17,8 +17,9 @@ import structlog
 
 from consumers.facts import REMINDER
 from consumers.outbox_codec import SAMPLES, Codec
+from consumers.outbox_entering import drop_steps, enter, is_superfluous, take_back
 from consumers.outbox_file import connect
-from consumers.outbox_rows import DELIVERY, PENDING, Delivery, Entry, delivery_of
+from consumers.outbox_rows import DELIVERY, Delivery, Entry, delivery_of
 from consumers.owed import Way
 from consumers.routes import Destination
 from streams.errors import Unavailable
@@ -29,10 +30,11 @@ KEPT_MS = 7 * 86_400_000
 """So long is what has been delivered remembered, for the delivery log and against repeats."""
 CLOCK_JUMP_MS = 60_000
 _NOWHERE: Mapping[tuple[str, int], int] = MappingProxyType({})
-_INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT(event_no, sink, step) DO """
 _FORGOTTEN = (
-    ("SELECT no FROM deliveries WHERE state IN (1, 3) AND done_ms < :before LIMIT :most", "DELETE FROM deliveries WHERE no = ? AND state IN (1, 3)"),
+    (
+        """SELECT no FROM deliveries WHERE state IN (1, 3) AND done_ms < :before AND (until_answered = 0 OR state = 3 OR done_ms < :answerable) LIMIT :most""",
+        "DELETE FROM deliveries WHERE no = ? AND state IN (1, 3)",
+    ),
     (
         """SELECT event_no FROM events e WHERE made_ms < :before AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_no = e.event_no)
         AND (made_ms < :answerable OR EXISTS (SELECT 1 FROM events later WHERE later.incident_no = e.incident_no AND later.revision > e.revision)) LIMIT :most""",
@@ -43,7 +45,11 @@ _FORGOTTEN = (
         "DELETE FROM incidents WHERE incident_no = ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.incident_no = incidents.incident_no)",
     ),
 )
-"""What is forgotten, in this order; looking for it takes a while and keeps nobody from writing."""
+"""What is forgotten, in this order; looking for it takes a while and keeps nobody from writing. Who was escalated to is known as long as he may have to hear the end."""
+_IN_ORDER = """UPDATE deliveries SET due_ms = max(due_ms, coalesce((SELECT max(o.due_ms) FROM deliveries o INDEXED BY of_incident
+    WHERE o.incident_no = deliveries.incident_no AND o.sink = deliveries.sink AND o.state = 0 AND o.until_answered = 0 AND o.no < deliveries.no), 0))
+  WHERE state = 0 AND until_answered = 0"""
+"""Nothing of an incident is due before what came before it."""
 _MOST_OWED = 5_000
 _MANY_OWED = "SELECT 1 FROM deliveries INDEXED BY pending WHERE state = 0 UNION ALL SELECT 1 FROM deliveries INDEXED BY given_up WHERE state = 2 LIMIT ?"
 _OWED = """SELECT partition, sink, step, min(offset), max(offset) FROM (
@@ -76,16 +82,16 @@ class Outbox:
                 known = not self._db.execute("INSERT OR IGNORE INTO events(incident_no, revision, partition, offset, made_ms, body, name) VALUES (?, ?, ?, ?, ?, ?, ?)", values).rowcount
                 event_no = self._db.execute("SELECT event_no FROM events WHERE incident_no = ? AND revision = ? AND name = ?", (incident_no, entry.revision, entry.name)).fetchone()[0]
                 for to in destinations:
-                    if entry.takes_back and self._take_back(incident_no, to.sink, made_ms):
+                    if entry.takes_back and take_back(self._db, incident_no, to.sink, made_ms):
                         continue
-                    if not self._is_superfluous(incident_no, to) and self._enter(event_no, incident_no, to, made_ms):
+                    if not is_superfluous(self._db, incident_no, to) and enter(self._db, event_no, incident_no, to, made_ms):
                         new.append(to)
                 if known:
                     continue
                 if entry.takes_back:
-                    self._drop_steps(incident_no, "taken back", made_ms, given_up_too=True)
+                    drop_steps(self._db, incident_no, "taken back", made_ms, given_up_too=True)
                 elif entry.over:
-                    self._drop_steps(incident_no, "over", made_ms, given_up_too=True, from_step=REMINDER)
+                    drop_steps(self._db, incident_no, "over", made_ms, given_up_too=True, from_step=REMINDER)
             self._learn()
         return new
 
@@ -100,42 +106,6 @@ class Outbox:
         self._db.execute("INSERT OR IGNORE INTO incidents(incident_id, topic) VALUES (?, ?)", (incident_id, topic))
         found: int = self._db.execute("SELECT incident_no FROM incidents WHERE incident_id = ? AND topic = ?", (incident_id, topic)).fetchone()[0]
         return found
-
-    def _take_back(self, incident_no: int, sink: str, at_ms: int) -> bool:
-        """Whether a sink has heard nothing of an incident yet, since all is still held back, and now never will."""
-        held, heard = self._db.execute(
-            """SELECT coalesce(sum(state = 0 AND attempts = 0 AND due_ms > ?), 0), coalesce(sum(state IN (1, 2) OR (state = 0 AND (attempts > 0 OR due_ms <= ?))), 0)
-            FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND until_answered = 0""",
-            (at_ms, at_ms, incident_no, sink),
-        ).fetchone()
-        if held and not heard:
-            statement = "UPDATE deliveries SET state = 3, done_ms = ?, reason = 'taken back while it was held' WHERE incident_no = ? AND sink = ? AND until_answered = 0 AND state = 0"
-            self._db.execute(statement, (at_ms, incident_no, sink))
-        return bool(held and not heard)
-
-    def _is_superfluous(self, incident_no: int, to: Destination) -> bool:
-        """What goes on where nothing was said; a step of an escalation that was entered before, or comes too late for an answer. Reminders follow each acknowledgement."""
-        if to.only_if_told:
-            told = self._db.execute("SELECT 1 FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND state = 1 LIMIT 1", (incident_no, to.sink)).fetchone()
-            return told is None
-        if not to.until_answered or to.step >= REMINDER:
-            return False
-        answered = self._db.execute("SELECT answered_ms FROM incidents WHERE incident_no = ?", (incident_no,)).fetchone()[0]
-        values = (incident_no, to.sink, to.step, to.due_ms)
-        entered = self._db.execute("SELECT 1 FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND step = ? AND (state IN (0, 1) OR due_ms = ?)", values).fetchone()
-        return bool(entered or answered)
-
-    def _enter(self, event_no: int, incident_no: int, to: Destination, at_ms: int) -> bool:
-        """Together with the digest that waits for more of the same, but not before what waits of the same incident."""
-        held = self._db.execute("SELECT max(due_ms) FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND state = 0 AND until_answered = 0", (incident_no, to.sink)).fetchone()[0]
-        joined = to.due_ms
-        if to.fold is not None:
-            statement = "SELECT min(due_ms) FROM deliveries WHERE sink = ? AND fold = ? AND due_ms > ? AND state = 0"
-            joined = min(to.due_ms, self._db.execute(statement, (to.sink, to.fold, at_ms)).fetchone()[0] or to.due_ms)
-        due_ms = joined if to.until_answered else max(joined, held or 0)
-        values = (event_no, incident_no, to.sink, to.route, to.step, due_ms, to.fold, to.until_answered)
-        again = "UPDATE SET state = 0, attempts = 0, done_ms = NULL, due_ms = excluded.due_ms" if to.step >= REMINDER else "NOTHING"
-        return self._db.execute(_INSERT + again, values).rowcount > 0
 
     def due(self, sink: str, at_ms: int, most: int) -> list[Delivery]:
         """What a sink is to get now, in order."""
@@ -169,7 +139,7 @@ class Outbox:
     def set_aside(self, delivery: Delivery, due_ms: int, reason: str, *, charged: bool = True) -> None:
         """Try this again at ``due_ms``, and nothing of the same incident before; ``charged``: one more of its attempts has failed."""
         with self._transaction():
-            self._db.execute("UPDATE deliveries SET attempts = attempts + ?, reason = ? WHERE no = ?", (charged, reason, delivery.no))
+            self._db.execute("UPDATE deliveries SET attempts = attempts + ?, reason = ?, fixed = 0 WHERE no = ?", (charged, reason, delivery.no))
             self._db.execute(
                 "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
                 (due_ms, delivery.sink, delivery.no),
@@ -185,16 +155,21 @@ class Outbox:
         with self._transaction():
             incident_no = self._incident_no(incident_id, topic)
             self._db.execute("UPDATE incidents SET answered_ms = max(coalesce(answered_ms, 0), ?) WHERE incident_no = ?", (answered_ms, incident_no))
-            return self._drop_steps(incident_no, reason, done_ms, given_up_too=False)
+            return drop_steps(self._db, incident_no, reason, done_ms, given_up_too=False)
 
-    def _drop_steps(self, incident_no: int, reason: str, done_ms: int, *, given_up_too: bool, from_step: int = 0) -> int:
-        statement = """UPDATE deliveries INDEXED BY of_incident SET state = 3, done_ms = ?, reason = ?
-          WHERE incident_no = ? AND until_answered = 1 AND step >= ? AND (state = 0 OR (state = 2 AND ?))"""
-        return self._db.execute(statement, (done_ms, reason, incident_no, from_step, given_up_too)).rowcount
+    def claim(self, no: int) -> bytes | None:
+        """What is to be said by a delivery that waits for an answer: the newest of its incident. It counts as tried from now on. None: nobody is to be asked any more."""
+        with self._transaction():
+            if not self._db.execute("UPDATE deliveries SET tried = 1 WHERE no = ? AND state = 0", (no,)).rowcount:
+                return None
+            statement = "SELECT e.body FROM events e JOIN deliveries d USING(incident_no) WHERE d.no = ? ORDER BY e.name <> '', e.revision DESC LIMIT 1"
+            return self._codec.decompressed(self._db.execute(statement, (no,)).fetchone()[0])
 
-    def is_pending(self, no: int) -> bool:
-        """Whether a delivery has still to be made."""
-        return self._read("SELECT state FROM deliveries WHERE no = ?", (no,)) == [(PENDING,)]
+    def was_told(self, no: int) -> bool:
+        """Whether the sink of a delivery was told of its incident before, or may have been."""
+        statement = """SELECT 1 FROM deliveries d JOIN deliveries o INDEXED BY of_incident ON o.incident_no = d.incident_no AND o.sink = d.sink AND o.no <> d.no
+          WHERE d.no = ? AND (o.attempts > 0 OR o.tried OR (o.state = 0 AND o.until_answered = 0 AND o.only_if_told = 0)) LIMIT 1"""
+        return bool(self._read(statement, (no,)))
 
     def drop(self, numbers: Sequence[int], done_ms: int, reason: str) -> None:
         """These are not delivered any more."""
@@ -226,14 +201,16 @@ class Outbox:
         return found
 
     def follow_clock(self, at_ms: int, jump_ms: int = 0) -> None:
-        """The clock was set back or forward by ``jump_ms`` (0: see whether it was, while nobody looked): what is due moves along."""
+        """The clock was set back or forward by ``jump_ms`` (0: see whether it was, while nobody looked): what is due moves along, but for what a digest or a mute holds until a time of day."""
         if not jump_ms:
             newest = self._read("SELECT max(made_ms) FROM (SELECT made_ms FROM events ORDER BY event_no DESC LIMIT 1000)")[0][0] or at_ms
             jump_ms = min(0, at_ms - newest)
         if abs(jump_ms) > CLOCK_JUMP_MS:
             log.warning("the clock jumped; what waits to be delivered moves along", seconds=jump_ms // 1000)
             with self._transaction():
-                self._db.execute("UPDATE deliveries SET due_ms = due_ms + ? WHERE state = 0", (jump_ms,))
+                self._db.execute("UPDATE deliveries SET due_ms = due_ms + ? WHERE state = 0 AND NOT fixed", (jump_ms,))
+                self._db.execute(_IN_ORDER)
+                self._db.execute("UPDATE sinks SET wait_until_ms = wait_until_ms + ? WHERE wait_until_ms > 0", (jump_ms,))
 
     def failing(self, sink: str, more_s: float | None) -> float:
         """Seconds for which a sink has been failing, with ``more_s`` added; None: it takes again."""
@@ -246,6 +223,30 @@ class Outbox:
     def is_off(self, sink: str) -> bool:
         """Whether a sink was switched off."""
         return self._read("SELECT off FROM sinks WHERE sink = ?", (sink,)) == [(1,)]
+
+    def let_alone(self, sink: str, until_ms: int) -> None:
+        """A sink asked to be handed nothing before an instant."""
+        with self._transaction():
+            self._db.execute("INSERT INTO sinks(sink, wait_until_ms) VALUES (?, ?) ON CONFLICT(sink) DO UPDATE SET wait_until_ms = excluded.wait_until_ms", (sink, until_ms))
+
+    def waits_until_ms(self, sink: str) -> int:
+        """Before when a sink is to be handed nothing."""
+        rows = self._read("SELECT wait_until_ms FROM sinks WHERE sink = ?", (sink,))
+        return int(rows[0][0]) if rows else 0
+
+    def put_together(self, numbers: Sequence[int]) -> None:
+        """These are about to go out as one digest."""
+        with self._transaction():
+            self._db.executemany("UPDATE deliveries SET batch = NULL WHERE batch = (SELECT batch FROM deliveries WHERE no = ?)", [(number,) for number in numbers])
+            self._db.executemany("UPDATE deliveries SET batch = ? WHERE no = ?", [(numbers[0], number) for number in numbers])
+
+    def batches(self, sink: str) -> list[list[int]]:
+        """The digests of which something has still to be made, each the numbers that went into it."""
+        found: dict[int, list[int]] = {}
+        statement = "SELECT batch, no FROM deliveries WHERE batch IN (SELECT batch FROM deliveries WHERE sink = ? AND state = 0 AND batch IS NOT NULL) ORDER BY no"
+        for batch, number in self._read(statement, (sink,)):
+            found.setdefault(batch, []).append(number)
+        return list(found.values())
 
     def switch(self, sink: str, *, off: bool) -> None:
         """Switch a sink off, or on again."""

@@ -21,15 +21,22 @@ CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY AUTOINCREMENT, in
   made_ms INTEGER NOT NULL, body BLOB NOT NULL, name TEXT NOT NULL DEFAULT '', UNIQUE(incident_no, revision, name));
 CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY AUTOINCREMENT, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,
   step INTEGER NOT NULL, due_ms INTEGER NOT NULL, fold TEXT, until_answered INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-  done_ms INTEGER, took_ms INTEGER, reason TEXT, UNIQUE(event_no, sink, step));
+  done_ms INTEGER, took_ms INTEGER, reason TEXT, only_if_told INTEGER NOT NULL DEFAULT 0, tried INTEGER NOT NULL DEFAULT 0,
+  fixed INTEGER NOT NULL DEFAULT 0, batch INTEGER, UNIQUE(event_no, sink, step));
 CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS given_up ON deliveries(no) WHERE state = 2;
 CREATE INDEX IF NOT EXISTS of_incident ON deliveries(incident_no, sink);
 CREATE INDEX IF NOT EXISTS folds ON deliveries(sink, fold, due_ms) WHERE state = 0 AND fold IS NOT NULL;
 CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY(topic, partition));
 CREATE TABLE IF NOT EXISTS dictionaries(dictionary_id INTEGER PRIMARY KEY, after_event_no INTEGER NOT NULL, content BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0, wait_until_ms INTEGER NOT NULL DEFAULT 0);
 """
+_ADDED = {
+    "deliveries": ("only_if_told INTEGER NOT NULL DEFAULT 0", "tried INTEGER NOT NULL DEFAULT 0", "fixed INTEGER NOT NULL DEFAULT 0", "batch INTEGER"),
+    "sinks": ("wait_until_ms INTEGER NOT NULL DEFAULT 0",),
+}
+"""Columns that a file of an earlier version lacks."""
+_OF_ADDED = "CREATE INDEX IF NOT EXISTS batches ON deliveries(batch) WHERE batch IS NOT NULL"
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -38,6 +45,16 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+def add_columns(db: sqlite3.Connection) -> None:
+    """Give a file of an earlier version what it lacks."""
+    for table, columns in _ADDED.items():
+        known = {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
+        for column in columns:
+            if column.partition(" ")[0] not in known:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    db.execute(_OF_ADDED)
 
 
 def prepare(path: Path) -> None:
@@ -56,6 +73,7 @@ def prepare(path: Path) -> None:
             path.touch(mode=0o600)
         with closing(connect(path)) as connection:
             connection.executescript(_SCHEMA)
+            add_columns(connection)
     except (OSError, sqlite3.OperationalError) as error:
         raise BadInput(f"outbox {path}: {getattr(error, 'strerror', None) or error}; set YICHENG_STATE_DIR to a folder that can be written") from None
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from consumers.facts import REMINDER
+from consumers.facts import OBJECTION, REMINDER
 from consumers.outbox_codec import Codec
-from consumers.outbox_file import connect
-from consumers.outbox_rows import DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
+from consumers.outbox_file import add_columns, connect
+from consumers.outbox_rows import DELIVERED, DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
 from streams.clock import now_ms
 from streams.errors import BadInput
 
@@ -31,8 +31,8 @@ def logged(path: Path, *, sink: str | None = None, incident_id: str | None = Non
 
 
 def numbers(path: Path, *, sink: str | None = None, incident_id: str | None = None, since_ms: int = 0, until_ms: int | None = None) -> list[int]:
-    """The numbers of all first notices, without what escalated: of an incident, or of a span of time."""
-    conditions, values = ["d.step = 0", "e.made_ms >= ?"], [since_ms]
+    """The numbers of all first notices: of an incident, or of a span of time. Of what escalated only what a sink that is named was told, or was to be."""
+    conditions, values = ["(d.step = 0 OR (? AND d.step < ? AND d.state IN (?, ?)))", "e.made_ms >= ?"], [sink is not None, OBJECTION, DELIVERED, FAILED, since_ms]
     where = " AND ".join(_narrowed(conditions, values, sink, incident_id, until_ms))
     with _existing(path) as db:
         return [number for (number,) in db.execute(f"{_NUMBERS} WHERE {where} ORDER BY d.no", values)]
@@ -59,7 +59,7 @@ class Again(NamedTuple):
 
 def again(path: Path, numbers: Sequence[int]) -> Again:
     """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Of an escalation only what nobody has answered."""
-    statement = "UPDATE deliveries SET state = ?, attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
+    statement = "UPDATE deliveries SET state = ?, tried = max(tried, attempts > 0), attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
     with _existing(path) as db, db:
         answered = {number for number in numbers if db.execute(_ANSWERED, (number, PENDING, REMINDER)).fetchone()}
         count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers if number not in answered)
@@ -71,7 +71,7 @@ def again(path: Path, numbers: Sequence[int]) -> Again:
 def switch_on(path: Path, sink: str) -> None:
     """Try a sink again that was switched off."""
     with _existing(path) as db, db:
-        db.execute("UPDATE sinks SET off = 0, failing_s = 0 WHERE sink = ?", (sink,))
+        db.execute("UPDATE sinks SET off = 0, failing_s = 0, wait_until_ms = 0 WHERE sink = ?", (sink,))
 
 
 def drop(path: Path, numbers: Sequence[int], reason: str) -> int:
@@ -109,6 +109,7 @@ def _existing(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(connect(path)) as db:
             db.execute("SELECT 1 FROM deliveries LIMIT 1")
+            add_columns(db)
             db.isolation_level = "IMMEDIATE"
             yield db
     except (sqlite3.DatabaseError, zstandard.ZstdError) as error:

@@ -8,7 +8,7 @@ from consumers.outbox_codec import Codec
 
 PENDING, DELIVERED, FAILED, DROPPED = range(4)
 STATES = ("pending", "delivered", "failed", "dropped")
-DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, e.made_ms, e.body
+DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, d.only_if_told, e.made_ms, e.body
   FROM deliveries d JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no"""
 
 
@@ -49,6 +49,7 @@ class Delivery(NamedTuple):
     done_ms: int | None
     took_ms: int | None
     reason: str | None
+    only_if_told: int
     made_ms: int
     body: bytes
 

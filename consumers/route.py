@@ -86,6 +86,11 @@ class Hold(NamedTuple):
     fold: str | None
     by: tuple[str, ...]
 
+    @property
+    def fixed(self) -> bool:
+        """Whether it is a time of day until which it is held, however the clock is set meanwhile."""
+        return "digest_at" in self.by or "mute" in self.by
+
 
 def next_digest_ms(minutes: Sequence[int], from_ms: int, timezone: ZoneInfo) -> int:
     """The first of some local times of day (minutes) that is not before an instant."""

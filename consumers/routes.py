@@ -43,6 +43,7 @@ class Destination(NamedTuple):
 
     Not before ``due_ms``; those of one sink with the same ``fold`` that are due go out as one digest. ``until_answered``: dropped once somebody
     has answered. ``only_if_told``: dropped unless the sink was sent an earlier revision of the incident (it was escalated to).
+    ``fixed``: ``due_ms`` is a time of day, which stays where the clock is set.
     """
 
     sink: str
@@ -52,6 +53,7 @@ class Destination(NamedTuple):
     fold: str | None
     until_answered: bool
     only_if_told: bool = False
+    fixed: bool = False
 
 
 class Routing:
@@ -91,13 +93,13 @@ class Routing:
             return
         first = hold(route, incident, now_ms, kind, self.timezone)
         for sink in self._sinks(route.to, incident, kind, first.due_ms):
-            yield Destination(sink, route.name, 0, first.due_ms, first.fold, until_answered=False)
+            yield Destination(sink, route.name, 0, first.due_ms, first.fold, until_answered=False, fixed=first.fixed)
         if kind == "opened":
             yield from self._escalation(route, incident, first.due_ms, 0)
             return
         for step, escalation in enumerate(route.escalate, 1):
             for sink in self._sinks(escalation.to, incident, kind, first.due_ms):
-                yield Destination(sink, route.name, step, first.due_ms, first.fold, until_answered=False, only_if_told=True)
+                yield Destination(sink, route.name, step, first.due_ms, first.fold, until_answered=False, only_if_told=True, fixed=first.fixed)
 
     def _escalation(self, route: Route, incident: Reported, from_ms: int, before: int) -> Iterator[Destination]:
         """Each step after ``before`` that is not too late; what mutes the route holds it too."""
@@ -105,10 +107,11 @@ class Routing:
             yield from self._later(route, incident, from_ms + escalation.after_ms, step, escalation.to)
 
     def _later(self, route: Route, incident: Reported, at_ms: int, step: int, to: tuple[str, ...]) -> Iterator[Destination]:
-        due_ms, fold, _ = hold(route, incident, at_ms, None, self.timezone)
+        held = hold(route, incident, at_ms, None, self.timezone)
+        due_ms, fold, _ = held
         if due_ms - incident.opened_at_ms <= self.oldest_ms:
             for sink in self._sinks(to, incident, "opened", due_ms):
-                yield Destination(sink, route.name, step, due_ms, fold and f"{fold}|{step}", until_answered=True)
+                yield Destination(sink, route.name, step, due_ms, fold and f"{fold}|{step}", until_answered=True, fixed=held.fixed)
 
     def reminders(self, event: IncidentEvent, answered_at_ms: int) -> list[Destination]:
         """Whom to remind when an acknowledgement expires, and how that escalates again; nobody of what is over or was taken back."""
@@ -126,9 +129,10 @@ class Routing:
         incident, found = event.incident, dict[str, Destination]()
         for route in self.matching(incident) if incident.state != RETRACTED else ():
             if route.style.audience == "police":
-                due_ms, fold, _ = hold(route, incident, at_ms, None, self.timezone)
+                held = hold(route, incident, at_ms, None, self.timezone)
+                due_ms, fold, _ = held
                 for sink in self._sinks(route.to, incident, "opened", due_ms):
-                    found.setdefault(sink, Destination(sink, route.name, OBJECTION, due_ms, fold and f"{fold}|{OBJECTION}", until_answered=False))
+                    found.setdefault(sink, Destination(sink, route.name, OBJECTION, due_ms, fold and f"{fold}|{OBJECTION}", until_answered=False, fixed=held.fixed))
         return list(found.values())
 
     def _sinks(self, names: Sequence[str], incident: Reported, kind: Kind, due_ms: int) -> list[str]:
@@ -144,9 +148,9 @@ class Routing:
         """Lines in Chinese and English: which route an event takes or why not, where it goes, when, and what holds it back."""
         return list(explained(self, event, now_ms))
 
-    def message(self, event: IncidentEvent, route: str, step: int) -> Message:
-        """An event in a route's words. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
-        return self.writer.message(event, self._styles.get(route, self._of_one_gone), step)
+    def message(self, event: IncidentEvent, route: str, step: int, *, unanswered: bool = False) -> Message:
+        """An event in a route's words; ``unanswered``: it is told because nobody has answered. A route that is gone since: in both languages, masked as strictly as any, with a link that decides nothing."""
+        return self.writer.message(event, self._styles.get(route, self._of_one_gone), step, unanswered=unanswered)
 
     def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
         """Several messages of a route as one; ``following``: so many more at least go out after it."""

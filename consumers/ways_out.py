@@ -123,9 +123,14 @@ class WaysOut:
         takers = (dispatch.sink for dispatch in self._dispatches.values() if dispatch.sink.takes_alerts and not dispatch.sink.real)
         return [Destination(sink.name, ALERTS_ROUTE, 0, at_ms, None, until_answered=False) for sink in takers]
 
-    def message(self, body: bytes, route: str, step: int) -> Message:
-        """One delivery in words."""
-        return alert_message(body) if route == ALERTS_ROUTE else self.routing.message(read_event(body), route, step)
+    def message(self, body: bytes, route: str, step: int, newest: bytes | None = None) -> Message:
+        """One delivery in words; the newest of an incident keeps the id under which the delivery was entered."""
+        if route == ALERTS_ROUTE:
+            return alert_message(body)
+        event = read_event(body)
+        if newest is None:
+            return self.routing.message(event, route, step)
+        return self.routing.message(read_event(newest)._replace(event_id=event.event_id), route, step, unanswered=True)
 
     def digest(self, messages: Sequence[Message], route: str, now_ms: int, following: int = 0) -> Message:
         """Several deliveries in words."""

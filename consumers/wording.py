@@ -135,8 +135,8 @@ class Writer:
     def __init__(self, timezone: ZoneInfo, link: LinkMaker | None = None) -> None:
         self.timezone, self.link = timezone, link
 
-    def message(self, event: IncidentEvent, style: Style, step: int) -> Message:
-        """One event. Its body is as it was published unless something is masked; a later step is a message of its own, so it has an id of its own."""
+    def message(self, event: IncidentEvent, style: Style, step: int, *, unanswered: bool = False) -> Message:
+        """One event; ``unanswered``: a step that is told because nobody has answered. Its body is as it was published unless something is masked; a later step is a message of its own, so it has an id of its own."""
         message_id = event.event_id if step == 0 else f"{event.event_id}/step/{step}"
         document = json.loads(event.body)
         incident, body = event.incident, event.body
@@ -147,7 +147,7 @@ class Writer:
         said = facts(incident, document["data"], kind, self.timezone)
         url = self.link(incident.incident_id, style.audience, style.mask) if self.link else None
         fields = text_fields(incident, said, url)
-        title = self._title(said, style, fields, marks(incident, kind, step))
+        title = self._title(said, style, fields, marks(incident, kind, step, unanswered=unanswered))
         if style.text is not None:
             return _message(message_id, body, title, _own_text(style.text, fields, style.audience), incident.severity or "info", url or "")
         parts = [(f"incident.{lang}.j2", {**said[lang], "link": url, "link_words": getattr(LINK_WORDS[style.audience], lang)}) for lang in LANGUAGES if style.language in {lang, "both"}]
@@ -169,7 +169,7 @@ class Writer:
         events = [json.loads(message.body) for message in messages]
         incidents = {str(data.get("incident_id", number)): data for number, event in enumerate(events) if isinstance(data := event.get("data"), dict)}
         by_rule = Counter(str(data.get("rule") or "other") for data in incidents.values())
-        message_id = f"digest/{hashlib.sha256(chr(10).join(message.message_id for message in messages).encode()).hexdigest()[:32]}"
+        message_id = f"digest/{hashlib.sha256(chr(10).join(sorted(message.message_id for message in messages)).encode()).hexdigest()[:32]}"
         title = _rehearsal(incidents.values()) + _cut(markdown(_counted(by_rule, style.language)))
         whole = list(_that_fit(messages))
         data = _Digest(route, len(messages), dict(by_rule), [events[number] for number in whole], [each.message_id for each in messages[len(whole) :]])

@@ -78,7 +78,7 @@ class Words:
 
     oldest_ms = 0
 
-    def message(self, body: bytes, route: str, step: int) -> Message:
+    def message(self, body: bytes, route: str, step: int, newest: bytes | None = None) -> Message:
         """The event as it is."""
         return Message(message_id="", body=body)
 

@@ -138,10 +138,14 @@ def test_a_sink_that_takes_nothing_while_incidents_come(site, ordinary):
         with closing(sqlite3.connect(site.home / "notifier" / "outbox.db", timeout=30)) as db, db:
             db.execute("UPDATE sinks SET failing_s = ? WHERE sink = 'webhook'", (OFF_AFTER_S,))  # it has failed for days
         site.until_firing("SinkOff")
+    site.webhook_answers = 410
+    with closing(sqlite3.connect(site.home / "notifier" / "outbox.db", timeout=30)) as db, db:
+        db.execute("UPDATE sinks SET off = 0, failing_s = 0")
+    site.until_firing("DeliveriesGivenUp")
     site.webhook_answers = 204
     done = site.yicheng.run("notifier", "failed", "retry", "--sink", "webhook", YICHENG_STATE_DIR=str(site.home / "notifier"))
     assert done.returncode == 0, done.stderr
-    SEEN.update(["SinkFails", "OutboxGrows", "SinkOff"])
+    SEEN.update(["SinkFails", "OutboxGrows", "SinkOff", "DeliveriesGivenUp"])
 
 
 @pytest.mark.long

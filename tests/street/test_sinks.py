@@ -289,7 +289,7 @@ def dispatched(folder, sink, *numbers):
     prepare(folder / "outbox.db")
     Outbox(folder / "outbox.db").put([(Entry(f"I{number}", 1, event(number)), [Destination(sink.name, "all", 0, 0, None, until_answered=False)]) for number in numbers], 0)
     routing = simple_routing({})
-    words = SimpleNamespace(oldest_ms=0, message=lambda body, route, step: routing.message(read_event(body), route, step))
+    words = SimpleNamespace(oldest_ms=0, message=lambda body, route, step, newest: routing.message(read_event(body), route, step))
     dispatch = Dispatch(folder / "outbox.db", sink, words)
     thread = threading.Thread(target=dispatch.run)
     thread.start()

@@ -7,8 +7,10 @@ import time
 import orjson
 import pytest
 from conftest import wait_for
+from prometheus_client import REGISTRY
 
 import consumers.dispatch as module
+from consumers import outbox_log
 from consumers.budget import Budget
 from consumers.dispatch import LATER_S, Dispatch
 from consumers.message import Message
@@ -29,7 +31,7 @@ class Words:
     def __init__(self):
         self.following = []
 
-    def message(self, body, route, step):
+    def message(self, body, route, step, newest=None):
         return Message(message_id=orjson.loads(body)["id"], body=body, title=route, severity=str(step))
 
     def digest(self, messages, route, now_ms, following=0):
@@ -278,6 +280,42 @@ def test_a_sink_that_asks_to_wait_is_let_alone_for_so_long(end):
     assert times[1] - times[0] >= 0.5
 
 
+def test_a_wait_that_was_asked_for_outlasts_a_restart(end):
+    end.sink.answer = fails("A/1", error=AskedToWait("answered 429", 3_600.0), times=1)
+    end.put("A/1")
+    end.start()
+    wait_for("the try", lambda: end.outbox.waits_until_ms("sink") > now_ms() + 3_500_000, 10)
+    end.stop()
+    end.start()
+    wait_for("the metric", lambda: failing() == 1, 10)
+    end.put("B/1")
+    wait_for("both to be counted", lambda: end.dispatch.pending == 2, 10)
+    assert end.sink.tries == ["A/1"]
+    outbox_log.switch_on(end.path, "sink")
+    wait_for("both", lambda: sorted(end.sink.got) == ["A/1", "B/1"], 10)
+
+
+def failing():
+    return REGISTRY.get_sample_value("courier_sink_failing", {"sink": "sink"})
+
+
+def test_a_sink_that_takes_nothing_of_anybody_by_itself_is_failing_and_loses_nothing(end, monkeypatch):
+    """As one that answers 400 or 422 to everything: it is switched off after days, and the incidents wait."""
+    monkeypatch.setattr(module, "LATER_S", (0.02,) * 3)
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.05)
+    names = [f"I{number}/1" for number in range(8)]
+    end.sink.answer = fails(*names, error=NotTaken("answered 422"))
+    end.put(*names)
+    end.start()
+    wait_for("many tries", lambda: len(end.sink.tries) > 60, 30)
+    assert failing() == 1 and failed(end.path) == []
+    monkeypatch.setattr(module, "OFF_AFTER_S", 0.0)
+    wait_for("off", lambda: end.outbox.is_off("sink"), 10)
+    end.sink.answer = lambda name: None
+    outbox_log.switch_on(end.path, "sink")
+    wait_for("all", lambda: sorted(end.sink.got) == names and failing() == 0, 20)
+
+
 def test_what_is_refused_for_good_fails_at_once(end):
     end.sink.answer = fails("A/1", error=BadInput("answered 410"))
     end.put("A/1", "A/2", "B/1")
@@ -410,6 +448,23 @@ def test_a_digest_that_was_not_taken_is_tried_again_as_it_was(end, error, monkey
     wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
     assert end.sink.tries.count("A/1+B/1") == 2 and sorted(end.sink.got) in (["A/1+B/1", "A/2", "C/1"], ["A/1+B/1", "C/1+A/2"])
     assert end.sink.got.index("A/1+B/1") < next(number for number, name in enumerate(end.sink.got) if "A/2" in name)
+
+
+def test_a_digest_that_was_on_its_way_at_a_crash_is_what_it_was(end):
+    end.put("A/1", "B/1", fold="f")
+
+    def answer(name):
+        if len(end.sink.tries) == 1:
+            end.dispatch._mark = lambda outbox: None
+            end.dispatch.stopping.set()
+            end.put("C/1", fold="f", due_ms=now_ms() - 1)
+
+    end.sink.answer = answer
+    end.start()
+    end.thread.join(10)
+    end.start()
+    wait_for("all", lambda: end.outbox.pending("sink") == 0, 10)
+    assert end.sink.got in (["A/1+B/1", "A/1+B/1", "C/1"], ["A/1+B/1", "C/1", "A/1+B/1"])
 
 
 def test_what_is_answered_leaves_a_digest_that_was_not_taken(end, monkeypatch):

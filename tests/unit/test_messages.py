@@ -45,7 +45,7 @@ Incident: INCIDENT1, revision 1"""
 
 
 def written(made=None, step=0, link=LINK.format, **style):
-    return Writer(SHANGHAI, link).message(made or event(), Style(**style), step)
+    return Writer(SHANGHAI, link).message(made or event(), Style(**style), abs(step), unanswered=step > 0)
 
 
 def forms(message):
@@ -90,10 +90,11 @@ def test_times_are_those_of_the_city_and_days_are_told_apart():
 
 @pytest.mark.parametrize(("kind", "fields", "step", "mark"), [
     ("opened", {"synthetic": True}, 0, "[演练 REHEARSAL] "), ("retracted", {}, 0, "[撤回 TAKEN BACK] "), ("retracted", {"synthetic": True}, 0, "[演练 REHEARSAL] [撤回 TAKEN BACK] "),
-    ("opened", {}, 1, "[无人应答 UNANSWERED] "), ("opened", {}, REMINDER, "[确认到期 ACKNOWLEDGEMENT EXPIRED] "), ("closed", {}, 1, ""),
+    ("opened", {}, 1, "[无人应答 UNANSWERED] "), ("opened", {}, REMINDER, "[确认到期 ACKNOWLEDGEMENT EXPIRED] "), ("closed", {}, 1, "[无人应答 UNANSWERED] "), ("closed", {}, -1, ""),
 ])  # fmt: skip
 @pytest.mark.parametrize("style", [{"language": "zh"}, {"language": "en"}, {}, {"title": "{plate}"}])
 def test_what_must_be_seen_first_stands_first_in_every_form(kind, fields, step, mark, style):
+    """A step below 0 tells how it goes on to those of that step."""
     message = written(event(kind, **fields), step, **style)
     assert message.title.startswith(mark) and message.text.startswith(mark)
     assert message.markdown.startswith(f"**{message.title}**\n\n") and (mark or message.title[0] not in "[{")

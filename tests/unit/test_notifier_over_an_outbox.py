@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -221,6 +222,24 @@ MISTAKES = [paging_goes_on_after_an_acknowledgement, an_old_acknowledged_alert_e
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_the_mistakes_of_other_systems_are_not_made(site, mistake):
     mistake(site)
+
+
+# --- clocks ---
+def test_sleep_of_the_machine_moves_nothing_and_a_clock_that_is_set_does(site, monkeypatch):
+    """Linux's monotonic clock stands still while the machine sleeps."""
+    wall_s, boot_s, monotonic_s = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic()
+    site.incident()
+    site.step()
+    (step,) = [each for each in logged(site.notifier.file) if each.until_answered]
+
+    def passes(wall, boot):
+        clocks = SimpleNamespace(time=lambda: wall_s + wall, monotonic=lambda: monotonic_s, clock_gettime=lambda _: boot_s + boot, CLOCK_BOOTTIME=time.CLOCK_BOOTTIME)
+        monkeypatch.setattr(module, "time", clocks)
+        site.notifier._follow_clock()
+        return next(each.due_ms for each in logged(site.notifier.file) if each.until_answered) - step.due_ms
+
+    assert passes(8 * 3_600, 8 * 3_600) == 0
+    assert abs(passes(9 * 3_600, 8 * 3_600) - 3_600_000) < 1_000
 
 
 # --- answers ---

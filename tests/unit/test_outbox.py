@@ -10,7 +10,7 @@ import pytest
 from consumers import outbox as outbox_module
 from consumers import outbox_codec, outbox_log
 from consumers.outbox import KEPT_MS, Outbox
-from consumers.outbox_file import connect, prepare
+from consumers.outbox_file import _ADDED, connect, prepare
 from consumers.outbox_rows import Entry
 from consumers.routes import REMINDER, Destination
 from deploy import doctor
@@ -153,6 +153,23 @@ def test_what_waits_follows_a_clock_that_is_set(outbox):
     assert names(outbox.due("file", NOW_MS - 24 * HOUR_MS, 5)) == ["A/1", "B/1"], "set back while nobody ran"
 
 
+@pytest.mark.parametrize("jump_ms", [8 * HOUR_MS, -8 * HOUR_MS])
+def test_what_is_held_until_a_time_of_day_stays_where_the_clock_is_set_and_order_stays(outbox, jump_ms):
+    morning = to(due_ms=NOW_MS + HOUR_MS)._replace(fixed=True)
+    outbox.put([(entry("A"), [morning]), (entry("B"), [to(due_ms=NOW_MS + HOUR_MS - 1)]), (entry("B", 2), [morning])], NOW_MS)
+    outbox.let_alone("file", NOW_MS + 1_000)
+    outbox.follow_clock(NOW_MS + jump_ms, jump_ms)
+    due = {f"{each.incident_id}/{each.revision}": each.due_ms for each in outbox.due("file", NOW_MS + 100 * HOUR_MS, 9)}
+    assert due["A/1"] == NOW_MS + HOUR_MS and due["B/1"] == NOW_MS + HOUR_MS - 1 + jump_ms and due["B/2"] >= due["B/1"]
+    assert outbox.waits_until_ms("file") == NOW_MS + 1_000 + jump_ms
+
+
+def test_what_was_told_to_a_sink_that_is_only_escalated_to_is_found_by_its_name(outbox, path):
+    outbox.put([(entry("A"), [to(), to("chief", step=1)]), (entry("B"), [to(), to("chief", step=1)])], NOW_MS)
+    outbox.delivered([(outbox.due("chief", NOW_MS, 1)[0].no, 0.1)], NOW_MS)
+    assert len(outbox_log.numbers(path, sink="chief")) == 1 and len(outbox_log.numbers(path)) == 2, "what the chief has still to hear is none of it"
+
+
 def test_a_sink_is_off_until_it_is_switched_on(outbox, path):
     outbox.put([(entry("A"), [to()])], NOW_MS)
     assert outbox.failing("file", 0) == 0 and outbox.failing("file", 30.5) == 30.5 and outbox.failing("file", 1) == 31.5 and outbox.failing("file", None) == 0
@@ -248,6 +265,19 @@ def test_it_is_for_its_user_alone_and_keeps_what_it_has_after_a_restart(path):
     first.put([(entry("A"), [to()])], NOW_MS)
     first.close()
     prepare(path)
+    assert names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
+
+
+@pytest.mark.parametrize("read", [prepare, outbox_log.logged])
+def test_a_file_of_an_earlier_version_goes_on(path, read):
+    first = Outbox(path)
+    first.put([(entry("A"), [to()])], NOW_MS)
+    first._db.execute("DROP INDEX batches")
+    for table, columns in _ADDED.items():
+        for column in columns:
+            first._db.execute(f"ALTER TABLE {table} DROP COLUMN {column.partition(' ')[0]}")
+    first.close()
+    read(path)
     assert names(Outbox(path).due("file", NOW_MS, 5)) == ["A/1"]
 
 

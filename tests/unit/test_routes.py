@@ -115,6 +115,7 @@ def test_a_group_waits_for_others_of_its_own_and_has_one_end():
 def test_rehearsals_are_never_in_one_digest_with_what_is_real():
     for keys in ({"group_wait_ms": MINUTE_MS}, {"digest_minutes": (480,)}, {"mute": {"nights": NIGHTS}}):
         held = routing(route(**keys))
+        assert held.destinations(event(), at_ms("2026-11-11T23:00:01"))[0].fixed is ("group_wait_ms" not in keys), "a time of day stays where the clock is set"
         folds = {held.destinations(event(synthetic=synthetic), at_ms("2026-11-11T23:00:01"))[0].fold for synthetic in (True, False)}
         assert len(folds) == 2 and None not in folds, keys
 
