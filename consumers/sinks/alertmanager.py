@@ -1,4 +1,7 @@
-"""The Alertmanager sink: each incident is an alert (``POST /api/v2/alerts``) that fires while it is open and is resolved when it is closed or retracted."""
+"""The Alertmanager sink: each incident is an alert (``POST /api/v2/alerts``) that fires while it is open and is resolved when it is closed or retracted.
+
+Alertmanager keeps alerts in memory only: one that starts anew has forgotten those of open incidents, and knows of one again with the next revision that a route tells it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from streams.wire.decode import Malformed
 from streams.words.shown import shown
 
 TRIAL, TRIAL_S = "yicheng.test.v1", 60.0
-OPEN_FOR_S = 7 * 86_400.0
-"""So long an alert fires that nothing more is heard of; without an end Alertmanager would take it for resolved after five minutes."""
+OPEN_FOR_S = 3_650 * 86_400.0
+"""So long an alert fires that nothing more is heard of: an incident of the black list is open for a year and longer. Without an end Alertmanager would take it for resolved after five minutes."""
 
 
 class AlertmanagerOptions(Reach, frozen=True, forbid_unknown_fields=True, kw_only=True):
