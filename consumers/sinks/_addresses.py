@@ -33,7 +33,7 @@ def checked_host(name: str, option: str, url: str, reach: Reach) -> str:
     if parts.scheme == "http" and not is_this_machine(host):
         raise BadInput(f"sink {name}: {option} is not https; incidents name vehicles, and go unencrypted to this machine only")
     with suppress(ValueError):  # a name: looked at when it is resolved
-        if not allowed(host, private=reach.private, local=True):
+        if not allowed(host, private=reach.private, local=is_this_machine(host)):
             raise BadInput(f"sink {name}: {option} is a private address; set private: true if it is meant (link-local ones never are)")
     if reach.hosts and not any(fnmatchcase(host, pattern.lower()) for pattern in reach.hosts):
         raise BadInput(f"sink {name}: the host of {option} is none of hosts ({', '.join(reach.hosts)})")

@@ -170,7 +170,7 @@ def test_no_proxy_or_password_file_of_the_environment_has_a_say(monkeypatch, tmp
     [
         ("http://police.example/x", "not https"), ("http://10.0.0.1/x", "not https"), ("ftp://127.0.0.1/x", "no address"), ("file:///etc/passwd", "no address"), ("https://", "no address"),
         ("https://10.1.2.3/x", "private address"), ("https://192.168.0.1", "private"), ("https://172.16.9.9", "private"), ("https://[fd00::1]/", "private"), ("https://169.254.169.254/latest", "private"),
-        ("https://0.0.0.0/", "private"), ("https://[::ffff:10.0.0.1]/", "private"), ("https://100.64.0.1/", "private"), ("https://224.0.0.1", "private"), ("https://[fe80::1]", "private"),
+        ("https://[2002:7f00:1::]/", "private"), ("https://[fec0::1]/", "private"), ("https://0.0.0.0/", "private"), ("https://[::ffff:10.0.0.1]/", "private"), ("https://100.64.0.1/", "private"), ("https://224.0.0.1", "private"), ("https://[fe80::1]", "private"),
     ],
 )  # fmt: skip
 def test_only_https_or_this_machine_and_no_private_address(url, message):
@@ -184,6 +184,11 @@ def test_private_addresses_where_configured_but_never_link_local_ones():
         with pytest.raises(BadInput):
             webhook(url, private=True)
     assert allowed("8.8.8.8", private=False, local=False) and allowed("2606:4700::1", private=False, local=False)
+    for inside in ("fec0::1", "2002:a00:1::1", "64:ff9b::a00:1", "2001:0:4136:e378:8000:63bf:f5ff:fffe"):  # site-local; 10.0.0.1 by 6to4, NAT64 and Teredo
+        assert allowed(inside, private=True, local=False) and not allowed(inside, private=False, local=True), inside
+    for never in ("2002:7f00:1::", "64:ff9b::7f00:1", "2002:a9fe:a9fe::", "64:ff9b::a9fe:a9fe"):  # loopback and link-local ones
+        assert not allowed(never, private=True, local=False), never
+    assert all(allowed(outside, private=False, local=False) for outside in ("2002:808:808::1", "64:ff9b::808:808"))
     assert not allowed("127.0.0.1", private=True, local=False) and not allowed("::1", private=True, local=False) and not allowed("fe80::1%eth0", private=True, local=False)
 
 
