@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from consumers.answer_links import LinkMaker
 from consumers.calendars import Calendar, read_icalendar, weekly_hours
 from consumers.masking import MASKED
 from consumers.route import FIELDS, TRANSITIONS, Escalation, Roster, Route
-from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing
+from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing, shared_end
 from consumers.routes import Routing, SinkConfig, simple_routing
 from consumers.routes_origin import State, origin_of, state_of
 from consumers.routes_schema import CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, several
@@ -40,7 +40,8 @@ _PATHS = {"ca_file"}
 _NUMBERS = {"keep": int, "rotate_mb": float}
 """Options that are numbers; all others are text, however it looks: a token may be of digits."""
 _MOST_ESCALATION_MS = 365 * DAY_MS
-_ONE_WAY = ("sink_file", "webhook_url", "webhook_secret", "webhook_real", "webhook_private")
+_OF_WEBHOOK = ("webhook_secret", "webhook_real", "webhook_private")
+_ONE_WAY = ("sink_file", "webhook_url", *_OF_WEBHOOK)
 
 
 def load_routing(path: Path, link: LinkMaker | None = None) -> Routing:
@@ -50,9 +51,12 @@ def load_routing(path: Path, link: LinkMaker | None = None) -> Routing:
 
 def refuse_two_ways(settings: Settings) -> None:
     """Sinks are named by a file of routes or by settings, not by both: one would contradict the other silently. ``BadInput`` names them."""
-    given = [f"YICHENG_{name.upper()}" for name in _ONE_WAY if getattr(settings, name)]
-    if settings.routes is not None and given:
+    if settings.routes is not None and (given := _given(settings, _ONE_WAY)):
         raise BadInput(f"YICHENG_ROUTES and {', '.join(given)} are both set; name all sinks in {settings.routes}, and leave the others out")
+
+
+def _given(settings: Settings, names: Iterable[str]) -> list[str]:
+    return [f"YICHENG_{name.upper()}" for name in names if getattr(settings, name)]
 
 
 def configured(settings: Settings, link: LinkMaker | None = None) -> Routing:
@@ -68,6 +72,8 @@ def configured(settings: Settings, link: LinkMaker | None = None) -> Routing:
             raise BadInput("YICHENG_WEBHOOK_URL is set without YICHENG_WEBHOOK_SECRET; webhooks are always signed")
         url, secret = settings.webhook_url.get_secret_value(), settings.webhook_secret.get_secret_value()
         sinks["webhook"] = SinkConfig("webhook", {"url": url, "secret": secret, "real": settings.webhook_real, "private": settings.webhook_private}, "YICHENG_WEBHOOK_URL")
+    elif given := _given(settings, _OF_WEBHOOK):
+        raise BadInput(f"{', '.join(given)} set without YICHENG_WEBHOOK_URL, so no webhook would get anything; set that, or leave the others out")
     if not sinks:
         raise BadInput("no sink is configured; set YICHENG_ROUTES, or YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
     return simple_routing(sinks, link)
@@ -127,6 +133,9 @@ class _Reader:
         if problem := duration_problem("escalate_within", entry.escalate_within, _MOST_ESCALATION_MS):
             raise self.source.bad(("escalate_within",), problem)
         sinks = {name: self._sink(name, given) for name, given in entry.sinks.items()}
+        for name in sinks:
+            if shared := shared_end(name, sinks):
+                raise self.source.bad(("sinks", name), shared)
         if not sinks or not entry.routes:
             raise self.source.bad(("routes",) if sinks else ("sinks",), f"no {'route' if sinks else 'sink'} is named, so nobody would be told anything")
         calendars = {name: self._calendar(name, given) for name, given in entry.calendars.items()}

@@ -23,6 +23,7 @@ from streams.errors import BadInput, Unavailable
 _TAIL_BYTES = 2_000_000
 """No event is longer."""
 _MB = 1_000_000
+MOST_KEPT = 1_000
 
 
 class FileOptions(SinkOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +32,7 @@ class FileOptions(SinkOptions, frozen=True, forbid_unknown_fields=True, kw_only=
     path: str
     format: Literal["jsonl", "csv"] = "jsonl"
     rotate_mb: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    keep: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 10
+    keep: Annotated[int, msgspec.Meta(ge=1, le=MOST_KEPT)] = 10
 
 
 class FileSink:

@@ -181,6 +181,11 @@ MISTAKES = {
     "no sinks": ("sinks: {}\nroutes:\n- {name: a, to: b}\n", 1, "no sink is named"),
     "a list of sinks": ("sinks: [a]\nroutes: []\n", 1, "sinks is a mapping"),
     "a sink that is a word": (GOOD.replace("  chief: {kind: file, path: chief.jsonl}", "  chief: whsec_hidden-key"), 5, "chief: expected `object`"),
+    "one file of two sinks": (GOOD.replace("calendars:", "  table: {kind: file, path: ./sub/../chief.jsonl, format: csv}\ncalendars:"), 11, "sink table writes into the file of sink chief, or into one that is set aside; give each"),
+    "a file that another sets aside": (GOOD.replace("calendars:", "  table: {kind: file, path: chief, rotate_mb: 1}\n  old: {kind: file, path: chief.3}\ncalendars:"), 12, "sink old writes into the file of sink table"),
+    "one robot of two names": (GOOD.replace('url: "${WECOM_URL}"', "key: hidden-key").replace("calendars:", "  night: {kind: wecom, key: hidden-key, real: true}\ncalendars:"), 11, "sink night is the robot of sink duty, and its platform counts"),
+    "one robot by a file": (
+        GOOD.replace("calendars:", f"  a: {{kind: dingtalk, access_token: '{SECRET}'}}\n  b: {{kind: dingtalk, access_token_file: secrets/police}}\ncalendars:"), 12, "sink b is the robot of sink a"),
     "a route that tells nobody": (with_route(ROUTE, "  to: []"), 22, "to is empty"),
     "a route that tells nothing": (with_route(ROUTE, "  to: duty", "  transitions: []"), 23, "transitions is an empty list"),
     "what is not YAML": (GOOD.replace("kind: wecom,", "kind: wecom, hidden-key: [,"), 4, "not YAML; write key: value"),
@@ -196,6 +201,12 @@ def test_every_mistake_is_one_line_with_its_place_and_shows_no_secret(folder, na
     message = str(caught.value)
     assert message.startswith(f"{folder / 'routes.yaml'}:{line}: ") and said in message, message
     assert "\n" not in message and "hidden-key" not in message and SECRET not in message
+
+
+def test_sinks_with_ends_of_their_own_are_no_mistake(folder):
+    more = ["a: {kind: file, path: chief.jsonl.1}", "b: {kind: wecom, key: k}", "c: {kind: wecom, key: k, base_url: https://wecom.example, private: true}", "d: {kind: feishu, token: k}", "e: {kind: file, path: chief, rotate_mb: 1}",
+            "f: {kind: webhook, url: https://x.example, secret: s}", "g: {kind: webhook, url: https://x.example, secret: s}"]  # fmt: skip
+    load_routing(write(folder, GOOD.replace("calendars:", "".join(f"  {line}\n" for line in more) + "calendars:")))
 
 
 def test_an_event_of_somebody_unknown_is_a_mistake_of_the_calendar(folder):
@@ -312,6 +323,10 @@ def test_settings_alone_are_the_simplest_routing(folder):
         configured(Settings())
     with pytest.raises(BadInput, match="always signed"):
         configured(Settings(webhook_url="https://x"))
+    for alone in ({"webhook_secret": "hidden"}, {"webhook_real": True}, {"webhook_private": True}):
+        with pytest.raises(BadInput, match=f"YICHENG_{next(iter(alone)).upper()} set without YICHENG_WEBHOOK_URL, so no webhook would get anything") as caught:
+            configured(Settings(sink_file="a.jsonl", **alone))
+        assert "hidden" not in str(caught.value)
 
 
 def test_a_hundred_routes_are_read_in_a_moment(folder):
