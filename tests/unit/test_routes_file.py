@@ -215,6 +215,22 @@ def test_an_event_of_somebody_unknown_is_a_mistake_of_the_calendar(folder):
         load_routing(write(folder, GOOD))
 
 
+def test_a_calendar_that_is_over_is_said_at_the_start_and_after_a_change(folder):
+    """It is no mistake: whom ``otherwise`` names is told, and a notifier that is started again the day after goes on."""
+    said = "no event of this calendar takes place within a year: nobody is on call by it, and nothing is muted"
+    days = [time.strftime("%Y%m%d", time.localtime(time.time() + day * 86_400)) for day in (2, -700)]
+    path = write(folder, GOOD)
+    for day, warned in zip(days, ([], [("warning", said, str(folder / "duty.ics"))]), strict=True):
+        (folder / "duty.ics").write_text(ICS.replace("20261111", day), "utf-8")
+        with capture_logs() as logs:
+            file = RoutesFile(path)
+        assert [(entry["log_level"], entry["event"], entry["file"]) for entry in logs] == warned
+    with capture_logs() as logs:
+        change(path, GOOD.replace("name: rest", "name: others"))
+        file.current()
+    assert [entry["log_level"] for entry in logs] == ["warning", "info"]
+
+
 def test_a_file_that_is_not_there_says_how_to_name_one(tmp_path):
     with pytest.raises(BadInput, match="no such file or directory; YICHENG_ROUTES names a file"):
         load_routing(tmp_path / "routes.yaml")
