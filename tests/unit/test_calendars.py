@@ -1,6 +1,7 @@
 """When calendars are open: weekly hours and iCalendar files, by instants whose answer is known."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -50,8 +51,6 @@ def test_days_of_the_week_and_calendars_that_follow_each_other():
 
 def test_every_instant_of_a_year_agrees_with_the_clock():
     nights = weekly({"days": "mon-fri", "from": "22:30", "until": "06:00"}, timezone=BERLIN)
-    from datetime import UTC, datetime
-
     for hour in range(24 * 370):
         moment_ms = at_ms("2026-01-01T00:10", BERLIN) + hour * HOUR_MS
         local = datetime.fromtimestamp(moment_ms / 1000, UTC).astimezone(BERLIN)
@@ -174,7 +173,8 @@ def test_a_rule_that_never_holds_does_not_keep_anybody_waiting(tmp_path):
 
 def test_a_large_file_is_read_in_a_moment(tmp_path):
     """Also where no event says which it is (UID), and half of them replace one."""
-    events = [f"DTSTART:202611{day % 28 + 1:02}T080000\nDURATION:PT1H" + "\nRECURRENCE-ID:20261111T080000" * (day % 2) for day in range(5_000)]
+    hours = [datetime(2026, 11, 1) + timedelta(hours=number) for number in range(5_000)]  # noqa: DTZ001 (local time)
+    events = [f"DTSTART:{hour:%Y%m%dT%H%M%S}\nDURATION:PT1H" + f"\nRECURRENCE-ID:{hour:%Y%m%dT%H%M%S}" * (hour.hour % 2) for hour in hours]
     path = write(tmp_path / "duty.ics", *events)
     path.write_text("".join(line for line in path.read_text("utf-8").splitlines(keepends=True) if not line.startswith("UID")), "utf-8")
     began_s = time.process_time()
