@@ -193,7 +193,7 @@ class _Reader:
                 raise self.source.bad((*path, key), f"sink {name}: {option} is given twice, itself and as a file")
             options[option] = self._secret(value, (*path, key)) if secret else self._option(key, value, (*path, key))
         kind = str(options.pop("kind"))
-        return SinkConfig(kind, options, f"{self.path}:{self.source.lines[path]}")
+        return SinkConfig(kind, options, f"{self.path}:{self.source.lines[path]}", tuple(self.states.get(Path(str(options[key]))) for key in _PATHS & options.keys()))
 
     def _option(self, key: str, value: Any, path: tuple[Any, ...]) -> object:
         """An option's value as what it is: a path, a number, or text."""

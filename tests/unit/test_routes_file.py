@@ -290,6 +290,15 @@ def test_a_secret_or_a_calendar_that_changes_or_goes_is_noticed(folder):
     assert [each.sink for each in file.current().destinations(event(), OPENED_MS)] == ["duty"]
 
 
+def test_a_sink_whose_authorities_changed_is_another(folder):
+    """So that it is opened anew, and trusts them."""
+    (folder / "ca.pem").write_text("one")
+    file = RoutesFile(write(folder, GOOD.replace("    real: true", "    ca_file: ca.pem")))
+    kept = file.current().sinks
+    change(folder / "ca.pem", "two")
+    assert [name for name, config in file.current().sinks.items() if config != kept[name]] == ["police"]
+
+
 def test_a_file_that_was_missing_is_noticed_when_it_comes(folder):
     path = write(folder, GOOD)
     file = RoutesFile(path)
