@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from consumers.audit import Audit
     from streams.settings import Settings
 
-app = typer.Typer(help="Incidents that stand, the answers of police to them, and evidence files.", no_args_is_help=True)
+
+class _Incidents(TyperGroup):
+    """``incidents evidence verify FILE`` is ``incidents verify FILE``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is meant."""
+        return super().resolve_command(ctx, args[1:] if args[:2] == ["evidence", "verify"] else args)
+
+
+app = typer.Typer(cls=_Incidents, help="Incidents that stand, the answers of police to them, and evidence files.", no_args_is_help=True)
 
 IncidentIds = Annotated[list[str], typer.Argument(help="ids of incidents, as incidents list prints them")]
 By = Annotated[str | None, typer.Option(help="who answers; otherwise the user who runs this command, written down as 'NAME (OS user)'")]
@@ -99,7 +109,7 @@ def incidents_verify(
     file: Annotated[Path, typer.Argument(help="ZIP file of incidents evidence")],
     key: Annotated[Path | None, typer.Option(help="public Ed25519 key (PEM) of whoever signed it; without one only the files are compared")] = None,
 ) -> None:
-    """Whether an evidence file is as it was made; names the first file in it that is not."""
+    """Whether an evidence file is as it was made; names the first file in it that is not. Also: incidents evidence verify FILE."""
     from deploy.evidence_seal import public_key, verify_evidence
 
     verified = verify_evidence(file, public_key(key) if key is not None else None)
