@@ -170,7 +170,8 @@ def test_no_proxy_or_password_file_of_the_environment_has_a_say(monkeypatch, tmp
     [
         ("http://police.example/x", "not https"), ("http://10.0.0.1/x", "not https"), ("ftp://127.0.0.1/x", "no address"), ("file:///etc/passwd", "no address"), ("https://", "no address"),
         ("https://10.1.2.3/x", "private address"), ("https://192.168.0.1", "private"), ("https://172.16.9.9", "private"), ("https://[fd00::1]/", "private"), ("https://169.254.169.254/latest", "private"),
-        ("https://[2002:7f00:1::]/", "private"), ("https://[fec0::1]/", "private"), ("https://0.0.0.0/", "private"), ("https://[::ffff:10.0.0.1]/", "private"), ("https://100.64.0.1/", "private"), ("https://224.0.0.1", "private"), ("https://[fe80::1]", "private"),
+        *((f"https://{odd}/", "no address") for odd in ("10.1", "127.1", "0x7f000001", "167772161", "0", "10.0.0.1.", "256.1.1.1", "1.2.3.4.5", ".", "police..example", "police.example:0", "police.example\\@x")),
+        ("https://１０.0.0.1/", "private"), ("https://①⑥⑨.254.169.254/", "private"), ("https://[2002:7f00:1::]/", "private"), ("https://[fec0::1]/", "private"), ("https://0.0.0.0/", "private"), ("https://[::ffff:10.0.0.1]/", "private"), ("https://100.64.0.1/", "private"), ("https://224.0.0.1", "private"), ("https://[fe80::1]", "private"),
     ],
 )  # fmt: skip
 def test_only_https_or_this_machine_and_no_private_address(url, message):
@@ -277,13 +278,13 @@ def test_what_is_no_secret_is_refused_and_not_repeated(secret):
     assert len(str(secret)) < 8 or str(secret) not in str(caught.value)
 
 
-@pytest.mark.parametrize(("host", "address"), [("hook.example", "10.0.0.1"), ("hook.example", "127.0.0.1"), ("hook.example", "169.254.169.254"), ("0x7f000001", "127.0.0.1"), ("127.1", "127.0.0.1")])
+@pytest.mark.parametrize(("host", "address"), [("hook.example", "10.0.0.1"), ("hook.example", "127.0.0.1"), ("hook.example", "169.254.169.254")])
 def test_a_public_name_for_an_address_inside_is_refused(monkeypatch, host, address):
     """Whoever owns the name may point it anywhere, later too."""
     real = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda name, port, *rest, **more: real(address if name == host else name, port, *rest, **more))
     sink = webhook(f"https://{host}:9/x")
-    with pytest.raises(Unavailable, match="addresses that are not public|InvalidUrl"):
+    with pytest.raises(Unavailable, match="addresses that are not public"):
         sink.deliver(some("I/1"))
     sink.close()
 
