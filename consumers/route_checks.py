@@ -24,7 +24,7 @@ from streams.words.shown import shown
 from streams.words.terms import SEVERITIES, duration_words
 
 NAME = re.compile(r"[\w.-]{1,60}")
-_CITY = re.compile(r"\d{6}")
+_CITY = re.compile(r"[0-9]{6}")
 _CLOSED: dict[str, frozenset[str]] = {
     "rule": frozenset(RULE_NAMES), "severity": frozenset(SEVERITIES), "basis": frozenset({*BASIS_WORDS, OPERATOR}), "synthetic": frozenset({"true", "false"}),
 }  # fmt: skip
@@ -64,6 +64,9 @@ def problems(entry: RouteEntry, within_ms: int, known: Mapping[str, bool], calen
     for name in entry.mute:
         if name not in calendars:
             yield Problem(("mute",), f"mute: calendar {shown(name)!r} is not defined{nearest(name, calendars)}")
+    for key in ("title", "text"):
+        if (given := getattr(entry, key)) is not None and not given.strip():
+            yield Problem((key,), f"{key} is empty; leave it out for the usual one")
     if entry.title is not None and (problem := wording_problem(entry.title)):
         yield Problem(("title",), f"title: {problem}")
     if entry.text is not None and (problem := wording_problem(entry.text, TEXT_FIELDS)):
@@ -82,7 +85,9 @@ def _wanted(entry: RouteEntry) -> Iterator[Problem]:
         for value in values:
             if field in _CLOSED and value not in _CLOSED[field]:
                 yield Problem(("match", field), f"unknown {field} {shown(value)[:60]!r}{nearest(value, _CLOSED[field])}")
-            if field == "city" and not _CITY.fullmatch(value):
+            elif field not in _CLOSED and (not value or value != value.strip()):
+                yield Problem(("match", field), f"{field} {shown(value)[:60]!r} is empty, or begins or ends with a space, so it never matches")
+            elif field == "city" and not _CITY.fullmatch(value):
                 yield Problem(("match", field), f"city {shown(value)[:60]!r} is not the six digits of its code, such as 150100")
 
 

@@ -40,6 +40,10 @@ class AlertmanagerSink:
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         read = read_options(name, AlertmanagerOptions, options)
+        if read.token is not None and not (read.token.strip() and read.token.isprintable()):
+            raise BadInput(f"sink {name}: token is empty, or has a sign that no token has; leave it out where none is asked for")
+        if {"?", "#"} & set(read.url):
+            raise BadInput(f"sink {name}: url goes on after its path; it is where Alertmanager is, such as https://alerts.example/alertmanager")
         self.name, self.real = name, read.real
         self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {read.token}"} if read.token else {})}
         self._client = HttpsClient(name, read.url.rstrip("/") + "/api/v2/alerts", read)
