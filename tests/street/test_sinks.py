@@ -170,7 +170,7 @@ def test_no_proxy_or_password_file_of_the_environment_has_a_say(monkeypatch, tmp
     [
         ("http://police.example/x", "not https"), ("http://10.0.0.1/x", "not https"), ("ftp://127.0.0.1/x", "no address"), ("file:///etc/passwd", "no address"), ("https://", "no address"),
         ("https://10.1.2.3/x", "private address"), ("https://192.168.0.1", "private"), ("https://172.16.9.9", "private"), ("https://[fd00::1]/", "private"), ("https://169.254.169.254/latest", "private"),
-        *((f"https://{odd}/", "no address") for odd in ("10.1", "127.1", "0x7f000001", "167772161", "0", "10.0.0.1.", "256.1.1.1", "1.2.3.4.5", ".", "police..example", "police.example:0", "police.example\\@x")),
+        *((f"https://{form}/", "no address") for form in ("10.1", "127.1", "0x7f000001", "167772161", "0", "10.0.0.1.", "256.1.1.1", "1.2.3.4.5", ".", "police..example", "police.example:0", "police.example\\@x")),
         ("https://１０.0.0.1/", "private"), ("https://①⑥⑨.254.169.254/", "private"), ("https://[2002:7f00:1::]/", "private"), ("https://[fec0::1]/", "private"), ("https://0.0.0.0/", "private"), ("https://[::ffff:10.0.0.1]/", "private"), ("https://100.64.0.1/", "private"), ("https://224.0.0.1", "private"), ("https://[fe80::1]", "private"),
     ],
 )  # fmt: skip
