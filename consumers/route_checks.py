@@ -1,7 +1,8 @@
-"""What is wrong with a route though its keys are right: what can never be, or would always be held. Each check gives the place within the route and a sentence. Pure."""
+"""What is wrong with routes though their keys are right: what can never be, would always be held, or gets into another's way. Each check gives a sentence, and the place within the route."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,8 +12,10 @@ from consumers.calendars import LONGEST_MS, Calendar, open_until_ms
 from consumers.facts import TEXT_FIELDS
 from consumers.incident_events import Reported
 from consumers.route import FIELDS, OPERATOR, Route, hold
+from consumers.routes import SinkConfig
 from consumers.routes_schema import RouteEntry, several
 from consumers.rule_names import RULE_NAMES
+from consumers.sinks.file import MOST_KEPT
 from consumers.wording import wording_problem
 from streams.clock import DAY_MS
 from streams.errors import nearest
@@ -21,7 +24,7 @@ from streams.words.shown import shown
 from streams.words.terms import SEVERITIES, duration_words
 
 NAME = re.compile(r"[\w.-]{1,60}")
-_CITY = re.compile(r"\d{6}")
+_CITY = re.compile(r"[0-9]{6}")
 _CLOSED: dict[str, frozenset[str]] = {
     "rule": frozenset(RULE_NAMES), "severity": frozenset(SEVERITIES), "basis": frozenset({*BASIS_WORDS, OPERATOR}), "synthetic": frozenset({"true", "false"}),
 }  # fmt: skip
@@ -31,6 +34,8 @@ _OTHER = "\0"
 _LIMITS_MS = {"debounce": DAY_MS, "group_wait": DAY_MS, "after": 30 * DAY_MS, "acknowledgement_lasts": 30 * DAY_MS}
 _SHORTEST_MS = {"after": 5_000, "acknowledgement_lasts": 5_000}
 _MOST_BOXES = 10_000
+_ROBOTS = {"wecom": "key", "dingtalk": "access_token", "feishu": "token"}
+"""By which option a robot is known."""
 Box = dict[str, frozenset[str]]
 """Incidents, as the values of each field that they may have."""
 
@@ -59,6 +64,9 @@ def problems(entry: RouteEntry, within_ms: int, known: Mapping[str, bool], calen
     for name in entry.mute:
         if name not in calendars:
             yield Problem(("mute",), f"mute: calendar {shown(name)!r} is not defined{nearest(name, calendars)}")
+    for key in ("title", "text"):
+        if (given := getattr(entry, key)) is not None and not given.strip():
+            yield Problem((key,), f"{key} is empty; leave it out for the usual one")
     if entry.title is not None and (problem := wording_problem(entry.title)):
         yield Problem(("title",), f"title: {problem}")
     if entry.text is not None and (problem := wording_problem(entry.text, TEXT_FIELDS)):
@@ -77,7 +85,9 @@ def _wanted(entry: RouteEntry) -> Iterator[Problem]:
         for value in values:
             if field in _CLOSED and value not in _CLOSED[field]:
                 yield Problem(("match", field), f"unknown {field} {shown(value)[:60]!r}{nearest(value, _CLOSED[field])}")
-            if field == "city" and not _CITY.fullmatch(value):
+            elif field not in _CLOSED and (not value or value != value.strip()):
+                yield Problem(("match", field), f"{field} {shown(value)[:60]!r} is empty, or begins or ends with a space, so it never matches")
+            elif field == "city" and not _CITY.fullmatch(value):
                 yield Problem(("match", field), f"city {shown(value)[:60]!r} is not the six digits of its code, such as 150100")
 
 
@@ -141,6 +151,28 @@ def _of_enterprise(entry: RouteEntry) -> Iterator[Problem]:
     for key in ("escalate", "acknowledgement_lasts"):
         if getattr(entry, key):
             yield Problem((key,), f"{key} waits for an answer of police; a route with audience: enterprise gets none")
+
+
+def shared_end(name: str, sinks: Mapping[str, SinkConfig]) -> str | None:
+    """What is wrong where a sink writes into the file, or posts by the robot, of one that is named before it."""
+    ends = _ends(sinks[name])
+    other = next(other for other in sinks if other == name or not ends.isdisjoint(_ends(sinks[other])))
+    if other == name:
+        return None
+    if sinks[name].kind == "file":
+        return f"sink {name} writes into the file of sink {other}, or into one that is set aside; give each a file of its own"
+    return f"sink {name} is the robot of sink {other}, and its platform counts what both send; name one of them in the routes"
+
+
+def _ends(config: SinkConfig) -> set[str]:
+    """What no two sinks may have in common: a robot, or a file and those that are set aside for it."""
+    options = {option: str(given) for option, given in config.options.items()}
+    if (key := options.get(_ROBOTS.get(config.kind, ""))) is not None:
+        return {f"{config.kind} {options.get('base_url', '').rstrip('/')} {key}"}
+    if config.kind != "file" or "path" not in options:
+        return set()
+    path = os.path.realpath(options["path"])
+    return {path, *(f"{path}.{number}" for number in range(1, MOST_KEPT + 1) if "rotate_mb" in options)}
 
 
 def always_muted(route: Route, now_ms: int, timezone: ZoneInfo) -> str | None:

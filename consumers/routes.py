@@ -15,7 +15,7 @@ from consumers.incident_events import IncidentEvent, Reported
 from consumers.message import Message
 from consumers.route import TRANSITIONS, Roster, Route, hold
 from consumers.route_words import explained
-from consumers.routes_origin import Origin
+from consumers.routes_origin import Origin, State
 from consumers.wording import Style, Writer
 from streams.clock import DAY_MS
 from streams.lifecycle import OPEN, RETRACTED, Kind
@@ -26,11 +26,12 @@ EVERY = "every incident"
 DEFAULT_TIMEZONE = ZoneInfo("Asia/Shanghai")
 
 class SinkConfig(NamedTuple):
-    """A sink as it is configured, secrets put in; ``where`` is its file and line, for errors."""
+    """A sink as it is configured, secrets put in; ``where`` is its file and line, for errors. ``files``: those that it reads itself, as they were: with another it is another sink."""
 
     kind: str
     options: dict[str, object]
     where: str = ""
+    files: tuple[State, ...] = ()
 
     @property
     def real(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -15,15 +15,15 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from consumers.answer_links import LinkMaker
-from consumers.calendars import Calendar, read_icalendar, weekly_hours
+from consumers.calendars import LONGEST_MS, Calendar, read_icalendar, weekly_hours
 from consumers.masking import MASKED
-from consumers.route import FIELDS, TRANSITIONS, Escalation, Roster, Route
-from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing
+from consumers.route import FIELDS, TRANSITIONS, Roster, Route
+from consumers.route_checks import NAME, always_muted, duration_problem, problems, shadowing, shared_end
 from consumers.routes import Routing, SinkConfig, simple_routing
 from consumers.routes_origin import State, origin_of, state_of
-from consumers.routes_schema import CalendarEntry, OnCallEntry, RouteEntry, RoutesEntry, several
+from consumers.routes_schema import CalendarEntry, OnCallEntry, RoutesEntry, route_of
 from consumers.sinks import KINDS
-from consumers.wording import Language, Style
+from consumers.wording import Language
 from streams.clock import DAY_MS, now_ms
 from streams.errors import BadInput, nearest
 from streams.files.small_files import read_small
@@ -40,7 +40,8 @@ _PATHS = {"ca_file"}
 _NUMBERS = {"keep": int, "rotate_mb": float}
 """Options that are numbers; all others are text, however it looks: a token may be of digits."""
 _MOST_ESCALATION_MS = 365 * DAY_MS
-_ONE_WAY = ("sink_file", "webhook_url", "webhook_secret", "webhook_real", "webhook_private")
+_OF_WEBHOOK = ("webhook_secret", "webhook_real", "webhook_private")
+_ONE_WAY = ("sink_file", "webhook_url", *_OF_WEBHOOK)
 
 
 def load_routing(path: Path, link: LinkMaker | None = None) -> Routing:
@@ -50,9 +51,12 @@ def load_routing(path: Path, link: LinkMaker | None = None) -> Routing:
 
 def refuse_two_ways(settings: Settings) -> None:
     """Sinks are named by a file of routes or by settings, not by both: one would contradict the other silently. ``BadInput`` names them."""
-    given = [f"YICHENG_{name.upper()}" for name in _ONE_WAY if getattr(settings, name)]
-    if settings.routes is not None and given:
+    if settings.routes is not None and (given := _given(settings, _ONE_WAY)):
         raise BadInput(f"YICHENG_ROUTES and {', '.join(given)} are both set; name all sinks in {settings.routes}, and leave the others out")
+
+
+def _given(settings: Settings, names: Iterable[str]) -> list[str]:
+    return [f"YICHENG_{name.upper()}" for name in names if getattr(settings, name)]
 
 
 def configured(settings: Settings, link: LinkMaker | None = None) -> Routing:
@@ -68,6 +72,8 @@ def configured(settings: Settings, link: LinkMaker | None = None) -> Routing:
             raise BadInput("YICHENG_WEBHOOK_URL is set without YICHENG_WEBHOOK_SECRET; webhooks are always signed")
         url, secret = settings.webhook_url.get_secret_value(), settings.webhook_secret.get_secret_value()
         sinks["webhook"] = SinkConfig("webhook", {"url": url, "secret": secret, "real": settings.webhook_real, "private": settings.webhook_private}, "YICHENG_WEBHOOK_URL")
+    elif given := _given(settings, _OF_WEBHOOK):
+        raise BadInput(f"{', '.join(given)} set without YICHENG_WEBHOOK_URL, so no webhook would get anything; set that, or leave the others out")
     if not sinks:
         raise BadInput("no sink is configured; set YICHENG_ROUTES, or YICHENG_SINK_FILE, or YICHENG_WEBHOOK_URL and YICHENG_WEBHOOK_SECRET")
     return simple_routing(sinks, link)
@@ -89,6 +95,7 @@ class RoutesFile:
         self.path, self.link = path, link
         reader = _Reader(path, link)
         self._routing = reader.routing()
+        reader.warn()
         self._states = reader.states
 
     def current(self) -> Routing:
@@ -106,14 +113,21 @@ class RoutesFile:
             log.error("the routes have a mistake; those read before stay in force", error=shown(error))
             return
         self._states = reader.states
+        reader.warn()
         log.info("routes read again", file=str(self.path), routes=len(self._routing.routes), sinks=len(self._routing.sinks))
 
 
 class _Reader:
-    """One reading of a file; ``states``: each file that was looked at, as it was just before that; ``secret``: those of them that hold a secret."""
+    """One reading of a file; ``states``: each file that was looked at, as it was just before that; ``secret``: those of them that hold a secret; ``over``: calendars without an event that is still to come."""
 
     def __init__(self, path: Path, link: LinkMaker | None) -> None:
         self.path, self.link, self.states, self.secret = path, link, dict[Path, State](), set[Path]()
+        self.over: list[Path] = []
+
+    def warn(self) -> None:
+        """Say what is no mistake, and hardly meant."""
+        for file in self.over:
+            log.warning("no event of this calendar takes place within a year: nobody is on call by it, and nothing is muted", file=str(file))
 
     def routing(self) -> Routing:
         try:
@@ -127,6 +141,9 @@ class _Reader:
         if problem := duration_problem("escalate_within", entry.escalate_within, _MOST_ESCALATION_MS):
             raise self.source.bad(("escalate_within",), problem)
         sinks = {name: self._sink(name, given) for name, given in entry.sinks.items()}
+        for name in sinks:
+            if shared := shared_end(name, sinks):
+                raise self.source.bad(("sinks", name), shared)
         if not sinks or not entry.routes:
             raise self.source.bad(("routes",) if sinks else ("sinks",), f"no {'route' if sinks else 'sink'} is named, so nobody would be told anything")
         calendars = {name: self._calendar(name, given) for name, given in entry.calendars.items()}
@@ -176,7 +193,7 @@ class _Reader:
                 raise self.source.bad((*path, key), f"sink {name}: {option} is given twice, itself and as a file")
             options[option] = self._secret(value, (*path, key)) if secret else self._option(key, value, (*path, key))
         kind = str(options.pop("kind"))
-        return SinkConfig(kind, options, f"{self.path}:{self.source.lines[path]}")
+        return SinkConfig(kind, options, f"{self.path}:{self.source.lines[path]}", tuple(self.states.get(Path(str(options[key]))) for key in _PATHS & options.keys()))
 
     def _option(self, key: str, value: Any, path: tuple[Any, ...]) -> object:
         """An option's value as what it is: a path, a number, or text."""
@@ -221,17 +238,20 @@ class _Reader:
 
     def _calendar(self, name: str, entry: CalendarEntry) -> Calendar:
         path = ("calendars", name)
-        timezone = self._zone(entry.timezone, (*path, "timezone")) if entry.timezone else self.timezone
+        timezone = self._zone(entry.timezone, (*path, "timezone")) if entry.timezone else None
         if (entry.file is None) == (not entry.windows):
             wrong = "has both; give it one of them" if entry.file else "never opens: it has neither"
             raise self.source.bad(path, f"calendar {name} is made of weekly windows or of a file, and {wrong}")
-        return self._icalendar(entry.file, timezone, (*path, "file"))[0] if entry.file else weekly_hours(entry.windows, timezone)
+        return self._icalendar(entry.file, (*path, "file"), timezone)[0] if entry.file else weekly_hours(entry.windows, timezone or self.timezone)
 
-    def _icalendar(self, name: str, timezone: ZoneInfo, path: tuple[Any, ...]) -> tuple[Calendar, dict[str, int]]:
+    def _icalendar(self, name: str, path: tuple[Any, ...], timezone: ZoneInfo | None = None) -> tuple[Calendar, dict[str, int]]:
         file = self._seen(self.path.parent / name)
         if not file.is_file():
             raise self.source.bad(path, f"calendar file {shown(name)} is not there; its path is as seen from {self.path.parent}")
-        return read_icalendar(file, timezone)
+        calendar, names = read_icalendar(file, self.timezone, timezone)
+        if not calendar.opens_within(now_ms(), now_ms() + LONGEST_MS):
+            self.over.append(file)
+        return calendar, names
 
     def _roster(self, name: str, entry: OnCallEntry, sinks: Mapping[str, SinkConfig]) -> Roster:
         path = ("on_call", name)
@@ -240,7 +260,7 @@ class _Reader:
         for keys, sink in (*((("people", person), sink) for person, sink in entry.people.items()), (("otherwise",), entry.otherwise)):
             if sink not in sinks:
                 raise self.source.bad((*path, *keys), f"unknown sink {shown(sink)[:60]!r}{nearest(sink, sinks)}")
-        calendar, names = self._icalendar(entry.calendar, self.timezone, (*path, "calendar"))
+        calendar, names = self._icalendar(entry.calendar, (*path, "calendar"))
         for person, line in names.items():
             if person not in entry.people:
                 raise BadInput(f"calendar {self.path.parent / entry.calendar}:{line}: {shown(person)[:60]!r} is none of the people of on_call {name}{nearest(person, entry.people)}")
@@ -258,29 +278,10 @@ class _Reader:
             for before, other in enumerate(routes):
                 if other.name == entry.name:
                     raise self.source.bad((*path, "name"), f"route name {entry.name!r} is used twice (first in line {self.source.lines['routes', before, 'name']})")
-            route = _route(entry, calendars)
+            route = route_of(entry, calendars)
             if muted := always_muted(route, now_ms(), self.timezone):
                 raise self.source.bad((*path, "mute"), muted)
             if by := shadowing(route, routes):
                 raise self.source.bad((*path, "match"), f"route {entry.name!r} can never match: all of it is taken before, by {', '.join(by)}; move it up, or give those continue: true")
             routes.append(route)
         return routes
-
-
-def _route(entry: RouteEntry, calendars: Mapping[str, Calendar]) -> Route:
-    wanted = {field: given for field in FIELDS if (given := getattr(entry.match, field)) is not None}
-    return Route(
-        name=entry.name,
-        to=tuple(several(entry.to)),
-        style=Style(entry.language, frozenset(entry.mask), entry.title, entry.text, entry.audience),
-        wanted={field: frozenset([str(given).lower()] if isinstance(given, bool) else several(given)) for field, given in wanted.items()},
-        transitions=tuple(entry.transitions),
-        debounce_ms=entry.debounce or 0,
-        group_by=tuple(entry.group_by),
-        group_wait_ms=entry.group_wait or 0,
-        digest_minutes=tuple(entry.digest_at),
-        mute={name: calendars[name] for name in entry.mute},
-        escalate=tuple(Escalation(step.after, tuple(several(step.to))) for step in entry.escalate),
-        acknowledgement_lasts_ms=entry.acknowledgement_lasts,
-        continues=entry.continue_,
-    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from consumers.answer_links import Audience
+from consumers.calendars import Calendar
 from consumers.masking import Masked
-from consumers.route import TOLD, Field
-from consumers.wording import Language
+from consumers.route import FIELDS, TOLD, Escalation, Field, Route
+from consumers.wording import Language, Style
 from streams.clock import Duration, duration_ms
 from streams.lifecycle import Kind
 from streams.windows import MinuteOfDay, Window
@@ -66,7 +68,7 @@ class RouteEntry(Strict, frozen=True):
 
 
 class CalendarEntry(Strict, frozen=True):
-    """Weekly hours, or an iCalendar file; ``timezone`` where it is another than the file's."""
+    """Weekly hours, or an iCalendar file; ``timezone`` where it is another than the file's. Of an iCalendar file it is that of times without a zone, and goes before the file's ``X-WR-TIMEZONE``."""
 
     windows: list[Window] = []
     file: str | None = None
@@ -95,3 +97,23 @@ class RoutesEntry(Strict, frozen=True):
 def several(given: Values) -> list[str]:
     """One value or several as a list."""
     return [given] if isinstance(given, str) else given
+
+
+def route_of(entry: RouteEntry, calendars: Mapping[str, Calendar]) -> Route:
+    """An entry whose keys are right as the route that it stands for."""
+    wanted = {field: given for field in FIELDS if (given := getattr(entry.match, field)) is not None}
+    return Route(
+        name=entry.name,
+        to=tuple(several(entry.to)),
+        style=Style(entry.language, frozenset(entry.mask), entry.title, entry.text, entry.audience),
+        wanted={field: frozenset([str(given).lower()] if isinstance(given, bool) else several(given)) for field, given in wanted.items()},
+        transitions=tuple(entry.transitions),
+        debounce_ms=entry.debounce or 0,
+        group_by=tuple(entry.group_by),
+        group_wait_ms=entry.group_wait or 0,
+        digest_minutes=tuple(entry.digest_at),
+        mute={name: calendars[name] for name in entry.mute},
+        escalate=tuple(Escalation(step.after, tuple(several(step.to))) for step in entry.escalate),
+        acknowledgement_lasts_ms=entry.acknowledgement_lasts,
+        continues=entry.continue_,
+    )

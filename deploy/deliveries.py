@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from consumers.outbox_file import FILE
+from consumers.outbox_file import FILE, connect
 from consumers.outbox_log import MOST_SHOWN, Again, again, failed, logged, numbers
-from consumers.outbox_rows import DELIVERED, STATES, Delivery
-from streams.errors import BadInput
+from consumers.outbox_rows import DELIVERED, PENDING, STATES, Delivery
+from consumers.routes_file import configured
+from streams.errors import BadInput, YichengError, closest
 from streams.settings import Settings
 from streams.words.shown import shown
+from streams.words.terms import duration_words
 
-COLUMNS = "number\tmade\tincident\tsink\troute\tstep\tstate\ttries\ttook ms\tanswer"
+COLUMNS = "number\tmade\tdue\tended\tincident\tsink\troute\tstep\tstate\ttries\ttook ms\tanswer"
 
 
 def outbox_of(settings: Settings) -> Path:
@@ -21,14 +26,40 @@ def outbox_of(settings: Settings) -> Path:
     return settings.state_dir / FILE
 
 
-def lines(deliveries: Iterable[Delivery]) -> Iterator[str]:
-    """One delivery a line, under a line of names; times are local."""
+def need_sink(settings: Settings, sink: str | None) -> None:
+    """``BadInput`` where a sink is none: neither the outbox nor the routes know it."""
+    path = outbox_of(settings)
+    if sink is None or not path.exists() or _asked(path, "SELECT 1 FROM deliveries WHERE sink = ? LIMIT 1", sink):
+        return
+    known = {name for (name,) in _asked(path, "SELECT sink FROM deliveries UNION SELECT sink FROM sinks")}
+    with suppress(YichengError):  # then only the outbox says
+        known |= configured(settings).sinks.keys()
+    if sink not in known:
+        meant = f", did you mean {near!r}" if (near := closest(sink, known)) else ""
+        raise BadInput(f"unknown sink {shown(sink)[:60]!r}{meant}; known: {', '.join(sorted(known)) or 'none'}")
+
+
+def lines(deliveries: Iterable[Delivery], waits: Mapping[str, str]) -> Iterator[str]:
+    """One delivery a line, under a line of names; times are local. ``waits``: why sinks take nothing now."""
     yield COLUMNS
     for one in deliveries:
-        made = datetime.fromtimestamp(one.made_ms / 1000).astimezone().isoformat(" ", "seconds")
-        answer = one.reason or ("taken" if one.state == DELIVERED else "")
-        fields = (one.no, made, f"{one.incident_id}/{one.revision}", one.sink, one.route, one.step, STATES[one.state], one.attempts, "" if one.took_ms is None else one.took_ms, answer)
+        made, due, ended = ("" if ms is None else datetime.fromtimestamp(ms / 1000).astimezone().isoformat(" ", "seconds") for ms in (one.made_ms, one.due_ms, one.done_ms))
+        answer = one.reason or {DELIVERED: "taken", PENDING: waits.get(one.sink, "")}.get(one.state, "")
+        fields = (one.no, made, due, ended, f"{one.incident_id}/{one.revision}", one.sink, one.route, one.step, STATES[one.state], one.attempts, "" if one.took_ms is None else one.took_ms, answer)
         yield "\t".join(shown(str(field)) for field in fields)
+
+
+def why_they_wait(path: Path) -> dict[str, str]:
+    """Why sinks take nothing now, as far as the outbox knows."""
+    failing = _asked(path, "SELECT sink, failing_s, off FROM sinks WHERE failing_s > 0 OR off")
+    return {sink: "the sink is switched off" if off else f"the sink has taken nothing for {duration_words(int(failing_s * 1000), 'en')}" for sink, failing_s, off in failing}
+
+
+def _asked(path: Path, question: str, *values: object) -> list[tuple[Any, ...]]:
+    """Rows of an outbox; none of one that cannot be read, which is told by those who list or change it."""
+    with suppress(sqlite3.DatabaseError, UnicodeEncodeError), closing(connect(path)) as db:
+        return db.execute(question, values).fetchall()
+    return []
 
 
 def since_ms(text: str | None) -> int | None:
@@ -68,6 +99,6 @@ def replayed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: 
 def listed(path: Path, *, incident_id: str | None, sink: str | None, from_ms: int | None, until_ms: int | None) -> Iterator[str]:
     """The delivery log, and at its end how much of it is not listed, if there is more."""
     found = logged(path, sink=sink, incident_id=incident_id, since_ms=from_ms or 0, until_ms=until_ms, most=MOST_SHOWN + 1)
-    yield from lines(found[:MOST_SHOWN])
+    yield from lines(found[:MOST_SHOWN], why_they_wait(path))
     if len(found) > MOST_SHOWN:
         yield f"only the first {MOST_SHOWN:,} are listed; --sink, --incident, --since and --until narrow it / 仅列出前 {MOST_SHOWN:,} 条，请用上述选项缩小范围"

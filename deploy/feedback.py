@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumers.answering import objection_until_ms
 from consumers.audit import Audit
@@ -13,6 +13,7 @@ from deploy import published
 from deploy.admin import produce
 from streams.clock import local_datetime, now_ms
 from streams.errors import BadInput, nearest
+from streams.lifecycle import RETRACTED
 from streams.policy.policy import Policy
 from streams.wire.answers import NEED_OBJECTION, NO_ANSWERS, Answer, made_answer, record_of
 from streams.wire.answers import standing as answers_come_to
@@ -21,9 +22,16 @@ from streams.wire.topics import FEEDBACK
 from streams.words.shown import shown
 
 
+class Answered(NamedTuple):
+    """How many answers were published, and the incidents among them that had been taken back."""
+
+    number: int
+    taken_back: list[str]
+
+
 def standing(bootstrap: str) -> dict[str, dict[str, Any]]:
     """Every incident by its id as last revised, but those that were retracted."""
-    return {name: data for name, data in published.incidents(bootstrap).items() if data["state"] != "retracted"}
+    return {name: data for name, data in published.incidents(bootstrap).items() if data["state"] != RETRACTED}
 
 
 def answers(bootstrap: str) -> dict[str, dict[str, Any]]:
@@ -52,15 +60,19 @@ def listed(bootstrap: str, policy: Policy, *, unanswered: bool, rule: str | None
         yield "\t".join(map(shown, (*fields, f"{data['reason_zh']} · {data['reason_en']}")))
 
 
-def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, by: str | None, reason: str | None, objection_days: int) -> int:
-    """Publish an answer to each incident and return how many; ``BadInput`` where there is no such incident, no objection to decide, or the time to object is over, and then none is published."""
-    known, time_ms = standing(bootstrap), now_ms()
+def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, by: str | None, reason: str | None, objection_days: int) -> Answered:
+    """Publish an answer to each incident; ``BadInput`` where there is no such incident, no objection to decide, or the time to object is over, and then none is published.
+
+    An answer to an incident that was taken back is kept and changes nothing else.
+    """
+    known, time_ms = published.incidents(bootstrap), now_ms()
+    taken_back = [name for name in incident_ids if name in known and known[name]["state"] == RETRACTED]
     said = answers_to(bootstrap) if action in (*NEED_OBJECTION, "objected") else {}
     made = []
     for name in incident_ids:
         if name not in known:
             raise BadInput(f"no incident {name!r}{nearest(name, known)}; ./yicheng incidents list shows them")
-        now = answers_come_to(said.get(name, ()))
+        now = answers_come_to(said.get(name, ()), [known[name]["revision"]] if name in taken_back else ())
         if action in NEED_OBJECTION and now.objection != "objected":
             raise BadInput(f"incident {name}: no objection waits for a decision")
         if action == "objected" and now.objection:
@@ -71,4 +83,4 @@ def answer(bootstrap: str, audit: Audit, incident_ids: list[str], action: str, b
         made.append(made_answer(name, action, time_ms, by=by, reason=reason, answer_id=secrets.token_urlsafe(16), revision=known[name]["revision"], objection=objection))
     for each in made:
         audit.append(action, by, incident_id=each.incident_id, revision=each.revision, answer_id=each.answer_id, through="command line")
-    return produce(bootstrap, FEEDBACK.name, ((each.incident_id.encode(), record_of(each)) for each in made))
+    return Answered(produce(bootstrap, FEEDBACK.name, ((each.incident_id.encode(), record_of(each)) for each in made)), taken_back)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
 import socket
 import threading
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from consumers.sinks._options import Reach
 from consumers.sinks._public import allowed, is_this_machine
@@ -24,20 +26,32 @@ def checked_host(name: str, option: str, url: str, reach: Reach) -> str:
     """The host of a sink's address; ``BadInput``, which repeats nothing else of it, where it is not https or not allowed."""
     no_address = f"sink {name}: {option} is no address such as https://police.example/incidents"
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        parts = URL(url)  # as it is read when it is posted to: digits of other scripts are digits
+        host, named = parts.raw_host or "", parts.host or ""
+        host.encode("idna")
     except ValueError:
         raise BadInput(no_address) from None
-    if not host or parts.scheme not in {"https", "http"} or not url.isprintable() or " " in url:
+    if not host or parts.scheme not in {"https", "http"} or not parts.port or not url.isprintable() or " " in url or _is_odd_number(host):
         raise BadInput(no_address)
     if parts.scheme == "http" and not is_this_machine(host):
         raise BadInput(f"sink {name}: {option} is not https; incidents name vehicles, and go unencrypted to this machine only")
     with suppress(ValueError):  # a name: looked at when it is resolved
-        if not allowed(host, private=reach.private, local=True):
+        if not allowed(host, private=reach.private, local=is_this_machine(host)):
             raise BadInput(f"sink {name}: {option} is a private address; set private: true if it is meant (link-local ones never are)")
-    if reach.hosts and not any(fnmatchcase(host, pattern.lower()) for pattern in reach.hosts):
+    if reach.hosts and not any(fnmatchcase(form, pattern.lower()) for pattern in reach.hosts for form in (host, named)):
         raise BadInput(f"sink {name}: the host of {option} is none of hosts ({', '.join(reach.hosts)})")
     return host
+
+
+def _is_odd_number(host: str) -> bool:
+    """Whether a host would be an IPv4 address in a form of its own, such as 10.1 or 0x0a000001: what ends in a number is no name."""
+    if not re.fullmatch(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", host, re.IGNORECASE):
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 class PublicResolver(AbstractResolver):

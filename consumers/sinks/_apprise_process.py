@@ -88,7 +88,7 @@ def _is_forbidden(host: str, private: bool) -> bool:
         ipaddress.ip_address(host)
     except ValueError:  # a name: looked at when it is resolved
         return False
-    return not PUBLIC["allowed"](host, private=private, local=True)
+    return not PUBLIC["allowed"](host, private=private, local=PUBLIC["is_this_machine"](host))
 
 
 def follow_no_redirects() -> None:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import aiohttp
 import certifi
 import msgspec
+from cryptography import x509
 
 from consumers.sinks._addresses import NotPublic, PublicResolver, checked_host
 from consumers.sinks._options import Reach
@@ -51,7 +53,7 @@ class HttpsClient:
     def __init__(self, name: str, url: str, reach: Reach, option: str = "url") -> None:
         self.host = host = checked_host(name, option, url, reach)
         self.option, self.where = option, f"sink {name}: {address_shown(url)}"
-        self._url, self._tls = url, _tls(name, reach.ca_file)
+        self._url, self._tls = url, trusting(name, reach.ca_file)
         self._loop = asyncio.new_event_loop()
         self._resolver = PublicResolver(private=reach.private, local=host == "localhost")
         self._session: aiohttp.ClientSession | None = None
@@ -146,7 +148,8 @@ class HttpsClient:
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-def _tls(name: str, ca_file: str | None) -> ssl.SSLContext:
+def trusting(name: str, ca_file: str | None) -> ssl.SSLContext:
+    """What trusts public authorities, and those of a file; ``BadInput`` where that holds none, or none that is valid now."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     if ca_file is not None:
@@ -155,7 +158,23 @@ def _tls(name: str, ca_file: str | None) -> ssl.SSLContext:
         except (OSError, ValueError) as error:  # SSLError is an OSError
             cause = "holds no certificate in PEM" if isinstance(error, ssl.SSLError | ValueError) else str(error.strerror).lower()
             raise BadInput(f"sink {name}: ca_file {ca_file}: {cause}") from None
+        if not_valid := _not_valid(Path(ca_file).read_bytes(), datetime.now(UTC)):
+            raise BadInput(f"sink {name}: ca_file {ca_file}: {not_valid}, or this machine's clock is wrong")
     return context
+
+
+def _not_valid(pem: bytes, now: datetime) -> str | None:
+    """Why no certificate can be trusted now; None where one can, and where only OpenSSL knows how to read them."""
+    try:
+        certificates = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        return None
+    if any(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in certificates):
+        return None
+    last = max(each.not_valid_after_utc for each in certificates)
+    if last < now:
+        return f"expired on {last:%Y-%m-%d}"
+    return f"not valid before {min(each.not_valid_before_utc for each in certificates if each.not_valid_before_utc > now):%Y-%m-%d}"
 
 
 def wait_asked_s(retry_after: str | None, now: datetime) -> float | None:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import ipaddress
 from contextlib import suppress
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def allowed(address: str, *, private: bool, local: bool) -> bool:
     """Whether an IP address may be a sink's: a public one; a private one if that is configured; this machine if it was named so."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    ip = getattr(ip, "ipv4_mapped", None) or ip
+    ip = _reached(ipaddress.ip_address(address.partition("%")[0]))
     if ip.is_loopback:
         return local
     if any(ip.version == network.version and ip in network for network in _LINK_LOCAL):
         return False
     if ip.is_unspecified or ip.is_multicast or ip.is_reserved:
         return False
-    return ip.is_global or private
+    return private or (ip.is_global and not (ip.version == 6 and ip.is_site_local))
+
+
+def _reached(ip: _Address) -> _Address:
+    """What an address leads to: an IPv4 address where an IPv6 one carries that (mapped, NAT64, 6to4, Teredo), else itself."""
+    if ip.version == 4:
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(ip.packed[-4:])
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
 
 
 def is_this_machine(host: str) -> bool:

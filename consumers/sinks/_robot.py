@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ ANSWER_BYTES = 16_384
 """Longer is no answer of a robot."""
 _HEADERS = {"content-type": "application/json; charset=utf-8"}
 _SAID_CHARACTERS = 160
+_KEY = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
 class RobotOptions(Reach, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,6 +53,8 @@ class Robot:
 
     def __init__(self, name: str, options: RobotOptions, path: str, *secrets: str | None) -> None:
         self.name, self.real = name, options.real
+        if not (secrets[0] and _KEY.fullmatch(secrets[0])):
+            raise BadInput(f"sink {name}: key or token is no robot's: it is the last part of the robot's address, of letters, digits and dashes")
         self._secrets = [secret for secret in secrets if secret]
         base_url = (options.base_url or self.platform_url).rstrip("/")
         self._client = HttpsClient(name, base_url + path, options, option="base_url")

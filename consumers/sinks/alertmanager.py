@@ -1,4 +1,7 @@
-"""The Alertmanager sink: each incident is an alert (``POST /api/v2/alerts``) that fires while it is open and is resolved when it is closed or retracted."""
+"""The Alertmanager sink: each incident is an alert (``POST /api/v2/alerts``) that fires while it is open and is resolved when it is closed or retracted.
+
+Alertmanager keeps alerts in memory only: one that starts anew has forgotten those of open incidents, and knows of one again with the next revision that a route tells it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from streams.wire.decode import Malformed
 from streams.words.shown import shown
 
 TRIAL, TRIAL_S = "yicheng.test.v1", 60.0
-OPEN_FOR_S = 7 * 86_400.0
-"""So long an alert fires that nothing more is heard of; without an end Alertmanager would take it for resolved after five minutes."""
+OPEN_FOR_S = 3_650 * 86_400.0
+"""So long an alert fires that nothing more is heard of: an incident of the black list is open for a year and longer. Without an end Alertmanager would take it for resolved after five minutes."""
 
 
 class AlertmanagerOptions(Reach, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,6 +40,10 @@ class AlertmanagerSink:
 
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         read = read_options(name, AlertmanagerOptions, options)
+        if read.token is not None and not (read.token.strip() and read.token.isprintable()):
+            raise BadInput(f"sink {name}: token is empty, or has a sign that no token has; leave it out where none is asked for")
+        if {"?", "#"} & set(read.url):
+            raise BadInput(f"sink {name}: url goes on after its path; it is where Alertmanager is, such as https://alerts.example/alertmanager")
         self.name, self.real = name, read.real
         self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {read.token}"} if read.token else {})}
         self._client = HttpsClient(name, read.url.rstrip("/") + "/api/v2/alerts", read)

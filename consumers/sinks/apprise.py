@@ -21,6 +21,7 @@ import orjson
 
 from consumers.message import Message
 from consumers.sinks._fitting import words_of
+from consumers.sinks._https import trusting
 from consumers.sinks._options import Reach, read_options
 from streams.errors import BadInput, Unavailable
 
@@ -58,8 +59,7 @@ class AppriseSink:
         self.name, self.real = name, read.real
         scheme = re.match(r"[a-z0-9]+(?=://)", read.url.lower())
         self.where = f"sink {name}: apprise {scheme[0] if scheme else ''}".rstrip()
-        if read.ca_file is not None and not os.access(read.ca_file, os.R_OK):
-            raise BadInput(f"sink {name}: ca_file {read.ca_file} cannot be read")
+        trusting(name, read.ca_file)  # as the process will
         self._first = {"url": read.url, "ca_file": read.ca_file, "private": read.private, "hosts": read.hosts}
         self._lock = threading.Lock()
         self._given_up = False

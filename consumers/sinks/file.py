@@ -1,4 +1,7 @@
-"""The file sink: one message a line, handed to the operating system line by line, whole or not at all. JSONL (CloudEvents) or CSV; a full file makes way for a new one."""
+"""The file sink: one message a line, handed to the operating system line by line, whole or not at all. JSONL (CloudEvents) or CSV; a full file makes way for a new one.
+
+Anybody may move the file away, or delete it: what comes then goes into a new one. What a deleted file had and was not yet marked as delivered is written again.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from streams.errors import BadInput, Unavailable
 _TAIL_BYTES = 2_000_000
 """No event is longer."""
 _MB = 1_000_000
+MOST_KEPT = 1_000
 
 
 class FileOptions(SinkOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,7 +32,7 @@ class FileOptions(SinkOptions, frozen=True, forbid_unknown_fields=True, kw_only=
     path: str
     format: Literal["jsonl", "csv"] = "jsonl"
     rotate_mb: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    keep: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 10
+    keep: Annotated[int, msgspec.Meta(ge=1, le=MOST_KEPT)] = 10
 
 
 class FileSink:
@@ -45,29 +49,61 @@ class FileSink:
         self._most_bytes = read.rotate_mb * _MB if read.rotate_mb is not None else None
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self._open()
+            self._open()
         except OSError as error:
             raise BadInput(f"sink {name}: path {self.path}: {error.strerror}; set it to a file that can be written") from None
+        self._unflushed = False  # whether something was written since the last flush
+        self._lost = ""  # by what something of that was lost
+
+    def _open(self) -> None:
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
         self._whole = not self._regular  # whether the last line is
-        self._lost = False  # whether the disk did not take something since the last flush
 
-    def _open(self) -> int:
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def _reopen(self) -> None:
+        """Go on with the file that the path names now."""
+        left = self._file
+        self._open()
+        os.close(left)
 
     def deliver(self, message: Message) -> None:
         """Append one message. ``Unavailable`` where the disk does not take all of it; then nothing of it stays."""
         line = message.body + b"\n" if self._options.format == "jsonl" else _csv.row(message)
         try:
-            if not self._whole:
-                self._mend_last_line()
-                self._whole = True
-            self._rotate_before(line)
-            if self._options.format == "csv" and self._regular and not os.fstat(self._file).st_size:
-                line = _csv.HEAD.encode() + line
-            self._append(line)
+            self._follow_path()
+            self._write(line)
+            while self._follow_path():  # moved meanwhile, and perhaps read to its end before the line came
+                self._write(line)
         except OSError as error:
             raise self._failing(error) from None
+
+    def _follow_path(self) -> bool:
+        """Open the file anew where somebody moved or deleted it; whether that was so."""
+        if not self._regular or self._is_named():
+            return False
+        if os.fstat(self._file).st_nlink:
+            self._sync()
+        elif self._unflushed:
+            self._lost, self._unflushed = "somebody deleted what was written", False
+        self._reopen()
+        self._sync_folder()
+        return True
+
+    def _is_named(self) -> bool:
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def _write(self, line: bytes) -> None:
+        if not self._whole:
+            self._mend_last_line()
+            self._whole = True
+        self._rotate_before(line)
+        if self._options.format == "csv" and self._regular and not os.fstat(self._file).st_size:
+            line = _csv.HEAD.encode() + line
+        self._append(line)
+        self._unflushed = True
 
     def _failing(self, error: OSError) -> Unavailable:
         return Unavailable(f"sink {self.name}: {self.path}: {str(error.strerror).lower()}; mend that, it goes on by itself and nothing is lost")
@@ -119,8 +155,7 @@ class FileSink:
                 self._aside(number).replace(self._aside(number + 1))
         with suppress(FileNotFoundError):
             self.path.replace(self._aside(1))
-        full, self._file = self._file, self._open()
-        os.close(full)
+        self._reopen()
         self._sync_folder()
 
     def _aside(self, number: int) -> Path:
@@ -138,27 +173,26 @@ class FileSink:
         return True
 
     def flush(self) -> None:
-        """Have what was delivered survive a power failure. ``Unavailable`` where the disk did not take it, now or at a change of files before."""
-        if self._lost:
-            self._lost = False
-            raise Unavailable(f"sink {self.name}: {self.path}: the disk did not take what was written; it is written again")
-        if self._regular:
-            try:
+        """Have what was delivered survive a power failure. ``Unavailable`` where the disk did not take it, now or at a change of files before, or it was deleted."""
+        try:
+            if self._regular and not self._follow_path():
                 self._sync()
-            except OSError as error:
-                self._lost = False
-                raise self._failing(error) from None
+        except OSError as error:
+            self._lost = ""
+            raise self._failing(error) from None
+        if self._lost:
+            lost, self._lost = self._lost, ""
+            raise Unavailable(f"sink {self.name}: {self.path}: {lost}; it is written again")
 
     def _sync(self) -> None:
         """A disk tells a failure once, and what it did not take is gone: it has to be written again, to the file opened anew."""
         try:
             os.fsync(self._file)
         except OSError:
-            self._lost = True
-            failed, self._file = self._file, self._open()
-            self._whole = False
-            os.close(failed)
+            self._lost = "the disk did not take what was written"
+            self._reopen()
             raise
+        self._unflushed = False
 
     def give_up(self) -> None:
         """Nothing here takes long."""

@@ -24,9 +24,10 @@ Until = Annotated[str | None, typer.Option("--until", help="only what was put in
 def failed_list(sink: OfSink = None) -> None:
     """Print the deliveries that failed, with the reason."""
     from consumers.outbox_log import failed
-    from deploy.deliveries import lines, outbox_of
+    from deploy.deliveries import lines, need_sink, outbox_of
 
-    for line in lines(failed(outbox_of(current_settings()), sink=sink)):
+    need_sink(settings := current_settings(), sink)
+    for line in lines(failed(outbox_of(settings), sink=sink), {}):
         say(line)
 
 
@@ -34,9 +35,10 @@ def failed_list(sink: OfSink = None) -> None:
 def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None) -> None:
     """Deliver again what failed; with --sink, one that was switched off is switched on."""
     from consumers.outbox_log import again, switch_on
-    from deploy.deliveries import chosen, outbox_of, said
+    from deploy.deliveries import chosen, need_sink, outbox_of, said
 
-    path = outbox_of(current_settings())
+    need_sink(settings := current_settings(), sink)
+    path = outbox_of(settings)
     if sink is not None:
         switch_on(path, sink)
     say(said(again(path, chosen(path, numbers or [], every=every, sink=sink))))
@@ -49,26 +51,29 @@ def failed_drop(
 ) -> None:  # fmt: skip
     """Give up for good what failed; with --sink and --waiting also what waits."""
     from consumers.outbox_log import drop, drop_waiting
-    from deploy.deliveries import chosen, outbox_of
+    from deploy.deliveries import chosen, need_sink, outbox_of
 
     if waiting and sink is None:
         raise BadInput("--waiting is about one sink; name it by --sink")
-    path = outbox_of(current_settings())
+    need_sink(settings := current_settings(), sink)
+    path = outbox_of(settings)
     dropped = drop(path, chosen(path, numbers or [], every=every, sink=sink), reason)
     say(f"{dropped + (drop_waiting(path, sink, reason) if waiting and sink else 0)} dropped / 条已放弃")
 
 
 def log(sink: OfSink = None, incident: OfIncident = None, since: Since = None, until: Until = None) -> None:
-    """Print the delivery log: what went where, when, after how many tries, with what answer; what waits comes last."""
-    from deploy.deliveries import listed, outbox_of, since_ms
+    """Print the delivery log: what went where, when it was made, due and done with, after how many tries, with what answer; what waits comes last."""
+    from deploy.deliveries import listed, need_sink, outbox_of, since_ms
 
-    for line in listed(outbox_of(current_settings()), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until)):
+    need_sink(settings := current_settings(), sink)
+    for line in listed(outbox_of(settings), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until)):
         say(line)
 
 
 def replay(incident: OfIncident = None, sink: OfSink = None, since: Since = None, until: Until = None) -> None:
     """Deliver again, under the same ids, what has been delivered: of one incident, or of a span of time."""
-    from deploy.deliveries import outbox_of, replayed, said, since_ms
+    from deploy.deliveries import need_sink, outbox_of, replayed, said, since_ms
 
-    done = replayed(outbox_of(current_settings()), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until))
+    need_sink(settings := current_settings(), sink)
+    done = replayed(outbox_of(settings), incident_id=incident, sink=sink, from_ms=since_ms(since), until_ms=since_ms(until))
     say(said(done))

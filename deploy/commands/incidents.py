@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from deploy.commands.options import current_settings
 from deploy.commands.printed import say
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from consumers.audit import Audit
     from streams.settings import Settings
 
-app = typer.Typer(help="Incidents that stand, the answers of police to them, and evidence files.", no_args_is_help=True)
+
+class _Incidents(TyperGroup):
+    """``incidents evidence verify FILE`` is ``incidents verify FILE``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is meant."""
+        return super().resolve_command(ctx, args[1:] if args[:2] == ["evidence", "verify"] else args)
+
+
+app = typer.Typer(cls=_Incidents, help="Incidents that stand, the answers of police to them, and evidence files.", no_args_is_help=True)
 
 IncidentIds = Annotated[list[str], typer.Argument(help="ids of incidents, as incidents list prints them")]
 By = Annotated[str | None, typer.Option(help="who answers; otherwise the user who runs this command, written down as 'NAME (OS user)'")]
@@ -39,37 +49,37 @@ def incidents_list(
 @app.command("ack")
 def incidents_ack(ids: IncidentIds, by: By = None) -> None:
     """Say that incidents are being dealt with."""
-    say(f"{_answer(ids, 'acknowledged', by)} acknowledged / 已确认")
+    _answer(ids, "acknowledged", "acknowledged / 已确认", by)
 
 
 @app.command("dismiss")
 def incidents_dismiss(ids: IncidentIds, reason: Why, by: By = None) -> None:
     """Say that incidents need not be dealt with, and why."""
-    say(f"{_answer(ids, 'dismissed', by, reason)} dismissed / 已驳回")
+    _answer(ids, "dismissed", "dismissed / 已驳回", by, reason)
 
 
 @app.command("fine")
 def incidents_fine(ids: IncidentIds, reason: Annotated[str | None, typer.Option(help="number of the decision, or another remark")] = None, by: By = None) -> None:
     """Say that a fine was imposed."""
-    say(f"{_answer(ids, 'fined', by, reason)} fined / 已处罚")
+    _answer(ids, "fined", "fined / 已处罚", by, reason)
 
 
 @app.command("object")
 def incidents_object(ids: IncidentIds, reason: Why, by: By = None) -> None:
     """Enter an enterprise's objection (申诉) that came another way than by its link."""
-    say(f"{_answer(ids, 'objected', by, reason)} objected / 已登记申诉")
+    _answer(ids, "objected", "objected / 已登记申诉", by, reason)
 
 
 @app.command("uphold")
 def incidents_uphold(ids: IncidentIds, reason: Annotated[str | None, typer.Option(help="why")] = None, by: By = None) -> None:
     """Decide that objections are right; their incidents are dismissed."""
-    say(f"{_answer(ids, 'upheld', by, reason)} upheld / 申诉成立")
+    _answer(ids, "upheld", "upheld / 申诉成立", by, reason)
 
 
 @app.command("reject")
 def incidents_reject(ids: IncidentIds, reason: Why, by: By = None) -> None:
     """Decide that objections are not right; the answer of before stands."""
-    say(f"{_answer(ids, 'rejected', by, reason)} rejected / 申诉不成立")
+    _answer(ids, "rejected", "rejected / 申诉不成立", by, reason)
 
 
 @app.command("evidence")
@@ -99,7 +109,7 @@ def incidents_verify(
     file: Annotated[Path, typer.Argument(help="ZIP file of incidents evidence")],
     key: Annotated[Path | None, typer.Option(help="public Ed25519 key (PEM) of whoever signed it; without one only the files are compared")] = None,
 ) -> None:
-    """Whether an evidence file is as it was made; names the first file in it that is not."""
+    """Whether an evidence file is as it was made; names the first file in it that is not. Also: incidents evidence verify FILE."""
     from deploy.evidence_seal import public_key, verify_evidence
 
     verified = verify_evidence(file, public_key(key) if key is not None else None)
@@ -107,11 +117,16 @@ def incidents_verify(
         say(line)
 
 
-def _answer(ids: list[str], action: str, by: str | None, reason: str | None = None) -> int:
+def _answer(ids: list[str], action: str, done: str, by: str | None, reason: str | None = None) -> None:
+    """Publish an answer to each incident, and say so in the words of ``done``."""
     from deploy.feedback import answer
+    from streams.words.shown import shown
 
     settings = current_settings()
-    return answer(settings.kafka_bootstrap, _audit(settings), ids, action, _who(by), reason, settings.objection_days)
+    answered = answer(settings.kafka_bootstrap, _audit(settings), ids, action, _who(by), reason, settings.objection_days)
+    say(f"{answered.number} {done}")
+    for name in answered.taken_back:
+        say(f"{shown(name)}: kept; the incident was taken back / 已记录；该事件已撤销")
 
 
 def _who(by: str | None) -> str:

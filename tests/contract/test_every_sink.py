@@ -19,6 +19,7 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
 from types import SimpleNamespace
 from typing import ClassVar, NamedTuple
 from unittest import mock
@@ -30,6 +31,10 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from conftest import wait_for
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from receiver import Receiver, drips, header
 from receiver import says as answers
 from standardwebhooks.webhooks import Webhook
@@ -725,12 +730,12 @@ MISTAKES = {
         ({"ca_file": "/nowhere"}, "ca_file /nowhere: no such file"), ({"ca_file": __file__}, "holds no certificate in PEM"), ({"sercet": SECRET}, "'sercet' is no option of it; did you mean 'secret'?"),
         ({"private": "yes"}, "option private: expected bool, got str"), ({"url": 1}, "option url: expected str, got int"),
     ],
-    "alertmanager": [({"url": "http://police.example/x"}, "url is not https"), ({"tokne": PASSWORD}, "did you mean 'token'?")],
-    "wecom": [({"key": 1}, "option key: expected str"), ({"base_url": "https://wecom.example"}, "base_url is another address than https://qyapi.weixin.qq.com; set private: true"), ({"kye": KEY}, "did you mean 'key'?")],
-    "dingtalk": [({"acces_token": KEY}, "did you mean 'access_token'?"), ({"base_url": "http://ding.example"}, "base_url is not https")],
-    "feishu": [({"tokens": KEY}, "did you mean 'token'?"), ({"base_url": "https://feishu.example"}, "base_url is another address than https://open.feishu.cn")],
+    "alertmanager": [({"url": "http://police.example/x"}, "url is not https"), ({"tokne": PASSWORD}, "did you mean 'token'?"), ({"token": " "}, "token is empty"), ({"token": "a\r\nb"}, "token is empty, or has a sign"), ({"url": "https://x.example/?a=b"}, "url goes on after its path")],
+    "wecom": [({"key": ""}, "key or token is no robot's"), ({"key": f"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={KEY}"}, "the last part of the robot's address"), ({"key": 1}, "option key: expected str"), ({"base_url": "https://wecom.example"}, "base_url is another address than https://qyapi.weixin.qq.com; set private: true"), ({"kye": KEY}, "did you mean 'key'?")],
+    "dingtalk": [({"access_token": " "}, "key or token is no robot's"), ({"acces_token": KEY}, "did you mean 'access_token'?"), ({"base_url": "http://ding.example"}, "base_url is not https")],
+    "feishu": [({"token": f"https://open.feishu.cn/open-apis/bot/v2/hook/{KEY}"}, "the last part of the robot's address"), ({"tokens": KEY}, "did you mean 'token'?"), ({"base_url": "https://feishu.example"}, "base_url is another address than https://open.feishu.cn")],
     "apprise": [
-        ({"url": f"nosuch://{PASSWORD}@x"}, "url is none that apprise knows"), ({"ca_file": "/nowhere"}, "ca_file /nowhere cannot be read"), ({"ulr": PASSWORD}, "did you mean 'url'?"),
+        ({"url": f"nosuch://{PASSWORD}@x"}, "url is none that apprise knows"), ({"ca_file": "/nowhere"}, "ca_file /nowhere: no such file"), ({"ulr": PASSWORD}, "did you mean 'url'?"),
         ({"url": "json://169.254.169.254"}, "url is not encrypted"), ({"url": f"mailto://me:{PASSWORD}@mail.example?mode=insecure"}, "url is not encrypted"), ({"url": "jsons://police.example/?verify=no"}, "does not verify certificates"),
         ({"url": "jsons://10.0.0.1/x"}, "url is a private address; set private: true"), ({"url": "jsons://169.254.169.254/x", "private": True}, "url is a private address"),
         ({"url": f"mailtos://me:{PASSWORD}@police.example?smtp=10.0.0.1"}, "url is a private address"), ({"url": "jsons://elsewhere.example/x", "hosts": ["*.police.example"]}, "the host of url is none of hosts"),
@@ -743,18 +748,43 @@ MISTAKES = {
 }  # fmt: skip
 
 
+RIGHT = {
+    "webhook": {"url": "https://127.0.0.1:1/x", "secret": SECRET}, "alertmanager": {"url": "http://127.0.0.1:1"}, "wecom": {"key": KEY}, "dingtalk": {"access_token": KEY},
+    "feishu": {"token": KEY}, "apprise": {"url": "json://127.0.0.1"}, "file": {"path": "sink"},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("kind", "options", "says"), [(kind, *mistake) for kind, mistakes in MISTAKES.items() for mistake in mistakes])
-def test_a_mistake_in_its_options_is_one_line_that_names_sink_and_option(tmp_path, kind, options, says):
-    right = {
-        "webhook": {"url": "https://127.0.0.1:1/x", "secret": SECRET}, "alertmanager": {"url": "http://127.0.0.1:1"}, "wecom": {"key": KEY}, "dingtalk": {"access_token": KEY},
-        "feishu": {"token": KEY}, "apprise": {"url": "mailto://127.0.0.1"}, "file": {"path": str(tmp_path / "sink")},
-    }  # fmt: skip
+def test_a_mistake_in_its_options_is_one_line_that_names_sink_and_option(tmp_path, monkeypatch, kind, options, says):
+    monkeypatch.chdir(tmp_path)
     before = held()
     with pytest.raises(BadInput) as caught:
-        open_sink(kind, NAME, {**right[kind], **options})
+        open_sink(kind, NAME, {**RIGHT[kind], **options})
     said = str(caught.value)
     assert said.startswith(f"sink {NAME}: ") and says in said and said.isprintable() and not [secret for secret in SECRETS if secret in said]
     assert held() <= before
+
+
+def certificate(begins, ends):
+    """Of an authority, in PEM: from one day until another."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime.fromisoformat(begins), datetime.fromisoformat(ends))
+    return made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"file"}))
+def test_authorities_of_whom_none_is_valid_now_are_a_mistake(tmp_path, kind):
+    over, older, to_come, valid = (certificate(*days) for days in (("2019-01-01", "2020-01-31"), ("2018-01-01", "2019-01-31"), ("2990-01-01", "2999-01-01"), ("2019-01-01", "2999-01-01")))
+    file = tmp_path / "authority.pem"
+    before = held()
+    for pem, says in ((over + older, "expired on 2020-01-31"), (to_come, "not valid before 2990-01-01"), (to_come + over, "not valid before 2990-01-01")):
+        file.write_bytes(pem)
+        with pytest.raises(BadInput) as caught:
+            open_sink(kind, NAME, {**RIGHT[kind], "ca_file": str(file)})
+        assert str(caught.value) == f"sink {NAME}: ca_file {file}: {says}, or this machine's clock is wrong"
+    assert held() <= before
+    file.write_bytes(b"since 2019\n" + over + valid)
+    open_sink(kind, NAME, {**RIGHT[kind], "ca_file": str(file)}).close()
 
 
 def test_every_kind_has_its_mistakes_a_missing_option_is_named_and_an_unknown_kind_has_a_nearest():

@@ -65,7 +65,7 @@ def test_what_waits_is_known_after_a_restart_too(kafka, yicheng):
 
 
 # --- the pages of answers on a real Kafka ---
-NAME, KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"k" * 32
+NAME, OTHER, KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "BBCDEFGHIJKLMNOPQRSTUVWXYZ", b"k" * 32
 
 
 def told(name=NAME, revision=1, state="open"):
@@ -148,6 +148,24 @@ def test_answers_go_to_kafka_and_come_back_once_also_after_a_restart(kafka, yich
     log.write_bytes(log.read_bytes().replace(b'"fined"', b'"noted"'))
     checked = yicheng.run("audit", "verify")
     assert checked.returncode == 1 and "audit.jsonl:3:" in checked.stderr and len(checked.stderr.splitlines()) == 1
+
+
+def test_an_answer_to_what_was_taken_back_is_kept_with_the_others_of_its_call(kafka, yicheng):
+    """It changes nothing else; one to what never was keeps all back."""
+    producer, own = KafkaProducer(bootstrap_servers=kafka), {"YICHENG_KAFKA_BOOTSTRAP": kafka}
+    for name, state in ((NAME, "open"), (OTHER, "open"), (OTHER, "retracted")):
+        producer.send(INCIDENTS.name, told(name, 2 if state == "retracted" else 1, state)[1], name.encode())
+    producer.flush()
+    before = len(list(read_records(kafka, FEEDBACK.name)))
+    assert yicheng.run("incidents", "ack", NAME, OTHER, "never", **own).returncode == 2
+    done = yicheng.run("incidents", "ack", OTHER, NAME, "--by", "王", **own)
+    assert done.returncode == 0 and done.stdout == f"2 acknowledged / 已确认\n{OTHER}: kept; the incident was taken back / 已记录；该事件已撤销\n", done
+    refused = yicheng.run("incidents", "uphold", OTHER, **own)
+    assert refused.returncode == 2 and "no objection waits" in refused.stderr
+    said = [json.loads(record.value) for record in read_records(kafka, FEEDBACK.name)][before:]
+    assert sorted((row["incident_id"], row["action"], row["revision"]) for row in said) == [(NAME, "acknowledged", 1), (OTHER, "acknowledged", 2)]
+    listed = yicheng.run("incidents", "list", **own).stdout
+    assert NAME in listed and OTHER not in listed
 
 
 def test_an_answer_without_kafka_is_not_taken_and_says_so_in_time(tmp_path):

@@ -143,6 +143,8 @@ def test_an_incident_is_an_alert_that_fires_until_it_ends(alertmanager, end, cha
     assert first["annotations"]["summary"] == WORDS and first["annotations"]["event_id"] == f"{name}/1"
     assert second["fingerprint"] == first["fingerprint"] == again["fingerprint"] and second["annotations"]["event_id"] == f"{name}/2"
     assert {alert["status"]["state"] for alert in (first, second, again)} <= {"active", "unprocessed"}
+    years = (datetime.fromisoformat(first["endsAt"]) - datetime.now(UTC)).days / 365
+    assert years > 9, "it ends when the incident does, however long that is"
 
 
 def test_a_trial_is_an_alert_that_says_so_and_ends_by_itself(alertmanager):

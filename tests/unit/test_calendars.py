@@ -1,6 +1,7 @@
 """When calendars are open: weekly hours and iCalendar files, by instants whose answer is known."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,14 +21,14 @@ def weekly(*windows, timezone=SHANGHAI):
     return weekly_hours(msgspec.convert(list(windows), list[Window], strict=False, dec_hook=read_scalar), timezone)
 
 
-def write(path, *events):
+def write(path, *events, head=""):
     text = "".join(f"BEGIN:VEVENT\nUID:{number}\n{event}\nEND:VEVENT\n" for number, event in enumerate(events))
-    path.write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//t//t//EN\n{text}END:VCALENDAR\n".replace("\n", "\r\n"), "utf-8", newline="")
+    path.write_text(f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//t//t//EN\n{head}{text}END:VCALENDAR\n".replace("\n", "\r\n"), "utf-8", newline="")
     return path
 
 
-def read(tmp_path, *events, timezone=SHANGHAI):
-    return read_icalendar(write(tmp_path / "duty.ics", *events), timezone)
+def read(tmp_path, *events, timezone=SHANGHAI, head=""):
+    return read_icalendar(write(tmp_path / "duty.ics", *events, head=head), timezone)
 
 
 def names(calendar, text, timezone=SHANGHAI):
@@ -50,8 +51,6 @@ def test_days_of_the_week_and_calendars_that_follow_each_other():
 
 def test_every_instant_of_a_year_agrees_with_the_clock():
     nights = weekly({"days": "mon-fri", "from": "22:30", "until": "06:00"}, timezone=BERLIN)
-    from datetime import UTC, datetime
-
     for hour in range(24 * 370):
         moment_ms = at_ms("2026-01-01T00:10", BERLIN) + hour * HOUR_MS
         local = datetime.fromtimestamp(moment_ms / 1000, UTC).astimezone(BERLIN)
@@ -100,7 +99,46 @@ def test_a_shift_keeps_its_hours_where_clocks_are_set(tmp_path):
         assert names(calendar, f"{day}T05:59", BERLIN) == ["n"] and names(calendar, f"{day}T06:00", BERLIN) == []
 
 
+def zone(offset, name="My Zone"):
+    """What a file says of a zone of its own, which is so many hours before UTC."""
+    return f"BEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:{offset}\nTZOFFSETTO:{offset}\nEND:STANDARD\nEND:VTIMEZONE\n"
+
+
+def test_a_zone_that_a_file_describes_is_that_of_this_file_alone(tmp_path):
+    event = "DTSTART;TZID=My Zone:20261112T080000\nDTEND;TZID=My Zone:20261112T090000\nSUMMARY:a"
+    for offset, hour in (("+0900", "07"), ("+0800", "08")):
+        calendar, _ = read(tmp_path, event, head=zone(offset))
+        assert names(calendar, f"2026-11-12T{hour}:30") == ["a"], offset
+    with pytest.raises(BadInput, match=r"duty\.ics:4: this event is of the time zone 'My Zone', which is unknown; use one such as Asia/Shanghai, or describe it by a VTIMEZONE"):
+        read(tmp_path, event)
+    calendar, _ = read(tmp_path, event.replace("My Zone", "China Standard Time"), timezone=BERLIN)
+    assert names(calendar, "2026-11-12T08:30") == ["a"], "as Outlook calls it"
+
+
+def test_times_without_a_zone_are_of_the_zone_of_the_file_unless_another_is_meant(tmp_path):
+    path = write(tmp_path / "duty.ics", "DTSTART:20261112T080000\nDTEND:20261112T090000\nSUMMARY:a", head="X-WR-TIMEZONE:Europe/Berlin\n")
+    assert names(read_icalendar(path, SHANGHAI)[0], "2026-11-12T08:30", BERLIN) == ["a"]
+    assert names(read_icalendar(path, BERLIN, SHANGHAI)[0], "2026-11-12T08:30") == ["a"]
+    with pytest.raises(BadInput, match=r"duty\.ics: X-WR-TIMEZONE 'Europe/Berlim' is unknown; did you mean 'Europe/Berlin'\?"):
+        read(tmp_path, "DTSTART:20261112T080000\nDTEND:20261112T090000", head="X-WR-TIMEZONE:Europe/Berlim\n")
+
+
+def test_whether_anything_is_still_to_come(tmp_path):
+    yearly, _ = read(tmp_path, "DTSTART:20191111T080000\nDTEND:20191111T090000\nRRULE:FREQ=YEARLY")
+    past, _ = read(tmp_path, "DTSTART:20191111T080000\nDTEND:20191111T090000")
+    a_year = [(at_ms(day), at_ms(day) + LONGEST_MS) for day in ("2026-11-11T08:30", "2026-11-12T00:00")]
+    assert [[calendar.opens_within(*within) for within in a_year] for calendar in (yearly, past)] == [[True, True], [False, False]]
+
+
 @pytest.mark.parametrize(("event", "said"), [
+    ("DTSTART;TZID=Asia/Bejing:20261111T080000\nDTEND:20261111T090000", "this event is of the time zone 'Asia/Bejing', which is unknown"),
+    ("DTSTART:20261111T080000\nDTEND;TZID=Asia/Shanghaj:20261111T090000", "'Asia/Shanghaj', which is unknown; did you mean 'Asia/Shanghai'"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=DAILY\nEXDATE;TZID=Mars:20261112T080000", "the time zone 'Mars'"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRECURRENCE-ID:yesterday", "duty.ics:4: this event cannot be read: RECURRENCE-ID"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nDURATION:PT3H", "this event has both DTEND and DURATION"),
+    ("DTSTART:20261111T080000\nDTSTART:20261112T080000\nDTEND:20261112T090000", "this event has more than one DTSTART"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=DAILY;COUNT=0", "has a COUNT of 0; it is 1 to 5,000"),
+    ("DTSTART:20261111T080000\nDTEND:20261111T090000\nRRULE:FREQ=DAILY;COUNT=99999", "has a COUNT of 99999"),
     ("DTSTART:20261111T080000\nSUMMARY:a", "duty.ics:4: this event has no end after its beginning"),
     ("DTSTART:20261111T080000\nDTEND:20261111T070000", "duty.ics:4: this event has no end after its beginning"),
     ("SUMMARY:a", "duty.ics:4: this event has no beginning"),
@@ -120,7 +158,7 @@ def test_what_is_wrong_with_an_event_is_one_line_with_its_place(tmp_path, event,
 
 
 def test_a_file_that_is_no_calendar_says_so(tmp_path):
-    for text in ("", "garbage", "BEGIN:VEVENT\nEND:VEVENT\n", "BEGIN:VCALENDAR\nBEGIN:VEVENT\n"):
+    for text in ("BEGIN:VCALENDAR\n" + zone("+0800", "a\nTZID:b") + "END:VCALENDAR\n", "", "garbage", "BEGIN:VEVENT\nEND:VEVENT\n", "BEGIN:VCALENDAR\nBEGIN:VEVENT\n"):
         (tmp_path / "x.ics").write_text(text)
         with pytest.raises(BadInput, match=r"x\.ics"):
             read_icalendar(tmp_path / "x.ics", SHANGHAI)
@@ -131,3 +169,14 @@ def test_a_rule_that_never_holds_does_not_keep_anybody_waiting(tmp_path):
     calendar, _ = read(tmp_path, "DTSTART:19700101T080000\nDTEND:19700101T090000\nRRULE:FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30;COUNT=9")
     assert names(calendar, "2026-02-28T08:30") == [] and names(calendar, "1970-01-01T08:30") == [""]
     assert time.process_time() - began_s < 10
+
+
+def test_a_large_file_is_read_in_a_moment(tmp_path):
+    """Also where no event says which it is (UID), and half of them replace one."""
+    hours = [datetime(2026, 11, 1) + timedelta(hours=number) for number in range(5_000)]  # noqa: DTZ001 (local time)
+    events = [f"DTSTART:{hour:%Y%m%dT%H%M%S}\nDURATION:PT1H" + f"\nRECURRENCE-ID:{hour:%Y%m%dT%H%M%S}" * (hour.hour % 2) for hour in hours]
+    path = write(tmp_path / "duty.ics", *events)
+    path.write_text("".join(line for line in path.read_text("utf-8").splitlines(keepends=True) if not line.startswith("UID")), "utf-8")
+    began_s = time.process_time()
+    read_icalendar(path, SHANGHAI)
+    assert time.process_time() - began_s < 4

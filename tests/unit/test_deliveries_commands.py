@@ -67,7 +67,7 @@ def test_what_failed_is_listed_with_its_reason_and_nothing_steers_a_terminal(sit
     rows = site.rows("failed", "list")
     assert [(row["incident"], row["sink"], row["state"], row["tries"]) for row in rows] == [("A/1", "duty", "failed", "1"), ("B/1", "police", "failed", "1")]
     assert "answered 410" in rows[0]["answer"] and "\x1b" not in rows[0]["answer"]
-    assert [row["incident"] for row in site.rows("failed", "list", "--sink", "police")] == ["B/1"] and site.rows("failed", "list", "--sink", "x") == []
+    assert [row["incident"] for row in site.rows("failed", "list", "--sink", "police")] == ["B/1"]
 
 
 def test_what_failed_is_delivered_again_by_number_sink_or_all(site, three):
@@ -101,12 +101,37 @@ def test_what_failed_is_given_up_and_what_waits_only_where_that_is_said(site, th
     (("failed", "retry"), "name deliveries by their numbers"), (("failed", "retry", "1", "--all"), "name deliveries by their numbers"), (("failed", "drop", "3"), "3 is no failed delivery"),
     (("failed", "drop", "--all", "--waiting"), "--waiting is about one sink"), (("replay",), "say what is to be delivered again"), (("replay", "--since", "soon"), "'soon' is no time"),
     (("log", "--until", "soon"), "'soon' is no time"),
+    *((command, "^unknown sink 'polise', did you mean 'police'; known: archive, duty, police$") for command in (
+        ("log", "--sink", "polise"), ("failed", "list", "--sink", "polise"), ("failed", "retry", "--sink", "polise"), ("failed", "drop", "--sink", "polise", "--waiting"), ("replay", "--since", "2000-01-01", "--sink", "polise"),
+    )),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_and_changes_nothing(site, three, arguments, said):
+    site.outbox.switch("archive", off=False)
     before = site.states()
     with pytest.raises(BadInput, match=said):
         site.run(*arguments)
     assert site.states() == before
+
+
+def test_a_sink_that_only_the_routes_know_has_nothing_and_is_no_mistake(site, three, monkeypatch, tmp_path):
+    monkeypatch.setenv("YICHENG_SINK_FILE", str(tmp_path / "sink.jsonl"))
+    assert site.rows("log", "--sink", "file") == [] and site.run("failed", "retry", "--sink", "file").startswith("0 ")
+    with pytest.raises(BadInput, match="known: duty, file, police"):
+        site.run("log", "--sink", "x")
+
+
+def test_the_log_says_when_and_why_something_waits(site, three):
+    """Of a sink that takes nothing no delivery is charged with it."""
+    first, _, third = three
+    site.outbox.failing("duty", 7_261.0)
+    failed, waiting = site.rows("log", "--sink", "duty")
+    made = deliveries.datetime.fromtimestamp(site.began_ms / 1000).astimezone().isoformat(" ", "seconds")
+    assert (failed["number"], failed["made"], failed["due"], failed["ended"], failed["answer"][:8]) == (str(first), made, made, made, "answered")
+    assert (waiting["number"], waiting["ended"], waiting["answer"]) == (str(third), "", "the sink has taken nothing for 2 hours 1 minute 1 second")
+    site.outbox.switch("duty", off=True)
+    assert site.rows("log", "--sink", "duty")[1]["answer"] == "the sink is switched off"
+    site.outbox.switch("duty", off=False)
+    assert site.rows("log", "--sink", "duty")[1]["answer"] == ""
 
 
 def test_without_an_outbox_it_is_said_where_one_would_be(tmp_path, monkeypatch):

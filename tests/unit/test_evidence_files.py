@@ -13,8 +13,10 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from deploy import evidence_seal
+from deploy.commands.incidents import app
 from deploy.evidence import Case, TrackPoint
 from deploy.evidence_page import evidence_page
 from deploy.evidence_records import record_as_held
@@ -58,6 +60,13 @@ def zipped(path, files):
 
 
 # --- the seal ---
+@pytest.mark.parametrize("command", [("verify",), ("evidence", "verify")])
+def test_a_file_is_verified_by_a_command(tmp_path, keys, made, command):
+    write_zip(tmp_path / "e.zip", made, MADE)
+    done = CliRunner().invoke(app, [*command, str(tmp_path / "e.zip")], catch_exceptions=False)
+    assert done.exit_code == 0 and "signature not checked" in done.output
+
+
 def test_an_evidence_file_is_as_it_was_made(tmp_path, keys, made):
     write_zip(tmp_path / "e.zip", made, MADE)
     verified = verify_evidence(tmp_path / "e.zip", keys[1])

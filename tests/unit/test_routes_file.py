@@ -149,6 +149,11 @@ MISTAKES = {
     "an unknown severity": (with_route(ROUTE, "  match: {severity: violaton}", "  to: duty"), 22, "unknown severity 'violaton'; did you mean 'violation'?"),
     "an unknown basis": (with_route(ROUTE, "  match: {basis: state}", "  to: duty"), 22, "unknown basis 'state'; did you mean 'stated'?"),
     "a city that is no code": (with_route(ROUTE, "  match: {city: hohhot}", "  to: duty"), 22, "city 'hohhot' is not the six digits of its code"),
+    "a city in digits of another script": (with_route(ROUTE, "  match: {city: '１50100'}", "  to: duty"), 22, "is not the six digits"),
+    "a value that nothing has": (with_route(ROUTE, "  match: {zone: [ring, '']}", "  to: duty"), 22, "zone '' is empty, or begins or ends with a space, so it never matches"),
+    "a value with a space at its end": (with_route(ROUTE, "  match: {enterprise: 'swift '}", "  to: duty"), 22, "enterprise 'swift ' is empty, or begins"),
+    "an empty title": (with_route(ROUTE, "  to: duty", "  title: ''"), 23, "title is empty; leave it out"),
+    "a blank text": (with_route(ROUTE, "  to: duty", "  text: ' '"), 23, "text is empty; leave it out"),
     "an unknown language": (with_route(ROUTE, "  to: duty", "  language: cn"), 23, "language: invalid enum value 'cn'"),
     "an audience that is none": (with_route(ROUTE, "  to: duty", "  audience: enterprises"), 23, "did you mean 'enterprise'?"),
     "an enterprise that is told of others": (with_route(ROUTE, "  match: {enterprise: [a, b]}", "  to: duty", "  audience: enterprise"), 24, "which is told of its own incidents alone"),
@@ -181,6 +186,11 @@ MISTAKES = {
     "no sinks": ("sinks: {}\nroutes:\n- {name: a, to: b}\n", 1, "no sink is named"),
     "a list of sinks": ("sinks: [a]\nroutes: []\n", 1, "sinks is a mapping"),
     "a sink that is a word": (GOOD.replace("  chief: {kind: file, path: chief.jsonl}", "  chief: whsec_hidden-key"), 5, "chief: expected `object`"),
+    "one file of two sinks": (GOOD.replace("calendars:", "  table: {kind: file, path: ./sub/../chief.jsonl, format: csv}\ncalendars:"), 11, "sink table writes into the file of sink chief, or into one that is set aside; give each"),
+    "a file that another sets aside": (GOOD.replace("calendars:", "  table: {kind: file, path: chief, rotate_mb: 1}\n  old: {kind: file, path: chief.3}\ncalendars:"), 12, "sink old writes into the file of sink table"),
+    "one robot of two names": (GOOD.replace('url: "${WECOM_URL}"', "key: hidden-key").replace("calendars:", "  night: {kind: wecom, key: hidden-key, real: true}\ncalendars:"), 11, "sink night is the robot of sink duty, and its platform counts"),
+    "one robot by a file": (
+        GOOD.replace("calendars:", f"  a: {{kind: dingtalk, access_token: '{SECRET}'}}\n  b: {{kind: dingtalk, access_token_file: secrets/police}}\ncalendars:"), 12, "sink b is the robot of sink a"),
     "a route that tells nobody": (with_route(ROUTE, "  to: []"), 22, "to is empty"),
     "a route that tells nothing": (with_route(ROUTE, "  to: duty", "  transitions: []"), 23, "transitions is an empty list"),
     "what is not YAML": (GOOD.replace("kind: wecom,", "kind: wecom, hidden-key: [,"), 4, "not YAML; write key: value"),
@@ -198,10 +208,32 @@ def test_every_mistake_is_one_line_with_its_place_and_shows_no_secret(folder, na
     assert "\n" not in message and "hidden-key" not in message and SECRET not in message
 
 
+def test_sinks_with_ends_of_their_own_are_no_mistake(folder):
+    more = ["a: {kind: file, path: chief.jsonl.1}", "b: {kind: wecom, key: k}", "c: {kind: wecom, key: k, base_url: https://wecom.example, private: true}", "d: {kind: feishu, token: k}", "e: {kind: file, path: chief, rotate_mb: 1}",
+            "f: {kind: webhook, url: https://x.example, secret: s}", "g: {kind: webhook, url: https://x.example, secret: s}"]  # fmt: skip
+    load_routing(write(folder, GOOD.replace("calendars:", "".join(f"  {line}\n" for line in more) + "calendars:")))
+
+
 def test_an_event_of_somebody_unknown_is_a_mistake_of_the_calendar(folder):
     (folder / "duty.ics").write_text(ICS.replace("王警官", "王警"), "utf-8")
     with pytest.raises(BadInput, match=r"duty\.ics:2: '王警' is none of the people of on_call officer; did you mean '王警官'\?"):
         load_routing(write(folder, GOOD))
+
+
+def test_a_calendar_that_is_over_is_said_at_the_start_and_after_a_change(folder):
+    """It is no mistake: whom ``otherwise`` names is told, and a notifier that is started again the day after goes on."""
+    said = "no event of this calendar takes place within a year: nobody is on call by it, and nothing is muted"
+    days = [time.strftime("%Y%m%d", time.localtime(time.time() + day * 86_400)) for day in (2, -700)]
+    path = write(folder, GOOD)
+    for day, warned in zip(days, ([], [("warning", said, str(folder / "duty.ics"))]), strict=True):
+        (folder / "duty.ics").write_text(ICS.replace("20261111", day), "utf-8")
+        with capture_logs() as logs:
+            file = RoutesFile(path)
+        assert [(entry["log_level"], entry["event"], entry["file"]) for entry in logs] == warned
+    with capture_logs() as logs:
+        change(path, GOOD.replace("name: rest", "name: others"))
+        file.current()
+    assert [entry["log_level"] for entry in logs] == ["warning", "info"]
 
 
 def test_a_file_that_is_not_there_says_how_to_name_one(tmp_path):
@@ -263,6 +295,15 @@ def test_a_secret_or_a_calendar_that_changes_or_goes_is_noticed(folder):
     assert [each.sink for each in file.current().destinations(event(), OPENED_MS)] == ["duty"]
 
 
+def test_a_sink_whose_authorities_changed_is_another(folder):
+    """So that it is opened anew, and trusts them."""
+    (folder / "ca.pem").write_text("one")
+    file = RoutesFile(write(folder, GOOD.replace("    real: true", "    ca_file: ca.pem")))
+    kept = file.current().sinks
+    change(folder / "ca.pem", "two")
+    assert [name for name, config in file.current().sinks.items() if config != kept[name]] == ["police"]
+
+
 def test_a_file_that_was_missing_is_noticed_when_it_comes(folder):
     path = write(folder, GOOD)
     file = RoutesFile(path)
@@ -312,6 +353,10 @@ def test_settings_alone_are_the_simplest_routing(folder):
         configured(Settings())
     with pytest.raises(BadInput, match="always signed"):
         configured(Settings(webhook_url="https://x"))
+    for alone in ({"webhook_secret": "hidden"}, {"webhook_real": True}, {"webhook_private": True}):
+        with pytest.raises(BadInput, match=f"YICHENG_{next(iter(alone)).upper()} set without YICHENG_WEBHOOK_URL, so no webhook would get anything") as caught:
+            configured(Settings(sink_file="a.jsonl", **alone))
+        assert "hidden" not in str(caught.value)
 
 
 def test_a_hundred_routes_are_read_in_a_moment(folder):
