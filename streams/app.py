@@ -43,7 +43,7 @@ from streams.runtime.stage import StatefulStage
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, fail_fast
 from streams.settings import Settings
-from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
+from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, REFERENCE, SCAN, Topic
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
@@ -60,7 +60,8 @@ class App(faust.App):
     async def on_start(self) -> None:
         """Look at the topics and read the reference data first."""
         await super().on_start()
-        await fail_fast(refuse_misfits(self.checkpoint, [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]))
+        judged = [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]
+        await fail_fast(refuse_misfits(self.checkpoint, judged, [topic.name for topic in REFERENCE]))
         await self.add_runtime_dependency(self.reference)
         await self.wait(self.reference.ready)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any, Protocol
 
 from streams.errors import BadInput, LostState, Unavailable
@@ -24,17 +25,17 @@ class Log(Protocol):
         """The first record that a partition holds, None where it holds none."""
 
 
-async def refuse_misfits(log: Log, topics: Iterable[tuple[str, str]]) -> None:
-    """Look at topics (input, and where its state is kept).
+async def refuse_misfits(log: Log, topics: Collection[tuple[str, str]], reference: Iterable[str] = ()) -> None:
+    """Look at topics (input, and where its state is kept), and at those of reference data.
 
     ``Unavailable`` where one is missing; ``BadInput`` where the state's has fewer partitions than the input (more do no harm).
     """
     counts = await log.partition_counts()
+    for topic in (*chain.from_iterable(topics), *reference):
+        if topic not in counts:
+            hidden = ", or this user may not see it (./yicheng topics access says what each must be allowed)" if client_options() else ""
+            raise Unavailable(f"Kafka has no topic {topic}; run ./yicheng topics create{hidden}")
     for pair in topics:
-        for topic in pair:
-            if topic not in counts:
-                hidden = ", or this user may not see it (./yicheng topics access says what each must be allowed)" if client_options() else ""
-                raise Unavailable(f"Kafka has no topic {topic}; run ./yicheng topics create{hidden}")
         partitions, kept = (counts[topic] for topic in pair)
         if kept < partitions:
             raise BadInput(

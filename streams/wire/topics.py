@@ -52,6 +52,8 @@ STATE_OF = {GPS: VEHICLE_STATE, SCAN: PARCEL_STATE, HEARTBEAT: HEARTBEAT_STATE, 
 """The topics that workers judge, and where the state of each is kept: in the partition of the same number."""
 DERIVED = (*STATE_OF.values(), PARTIALS, CLOCK)
 """What workers make again of what the other topics hold, should they have to begin anew."""
+REFERENCE = (POLICY, REGISTRY, CREDIT, CLOCK)
+"""What workers read whole, every partition of it, before they judge anything; then they follow it."""
 CHUNKED = tuple(STATE_OF)
 """The topics whose records reach an agent in chunks."""
 

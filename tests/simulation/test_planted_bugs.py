@@ -23,6 +23,7 @@ from streams.runtime import stage as stages
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
+from streams.runtime.reference import all_partitions
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
@@ -30,6 +31,7 @@ from streams.vehicles import codec as state
 from streams.vehicles.state import Episode, Incident
 from streams.watermark import Watermark
 from streams.wire.state_records import COMMIT_MARKER
+from streams.wire.topics import POLICY
 
 pytestmark = pytest.mark.timeout(1_200)
 BUGS = {}
@@ -468,6 +470,12 @@ def the_last_version_of_a_record_replaces_all_others(patch):
 def credit_does_not_come_back(patch):
     """Exemptions hold for enterprises on the black list."""
     patch.setattr(Registry, "enter_credit", lambda self, enterprise_id, standing: False)
+
+
+@bug
+def one_partition_of_the_reference_data_is_read(patch):
+    """Whatever stands in another is not heard: vehicles are not on file, enterprises keep their exemptions, time stands still."""
+    patch.setattr(cluster, "all_partitions", lambda counts: {read for read in all_partitions(counts) if read.partition == 0 or read.topic == POLICY.name})
 
 
 @bug
