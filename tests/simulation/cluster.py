@@ -15,10 +15,13 @@ from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import NamedTuple
 
+from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams import watermark
 from streams.app import build_stages
+from streams.city.contributions import decode_contribution
 from streams.clock import BEGINNING_MS
 from streams.policy.checks import pack_record
 from streams.runtime.checkpoint import Checkpoint
@@ -169,6 +172,8 @@ class Producer:
     async def send(self, topic, value, key=None, partition=None, headers=()):
         if self.world.rng.random() < FULL:  # its buffer is full
             await self.world.passes(self.worker)
+        if topic == PARTIALS.name and len(decode_contribution(value).newest or ()) > watermark.SECONDS_KEPT:
+            raise MessageSizeTooLargeError
         return self._fly(topic, partition, [(key, value)], headers)
 
     def create_batch(self):
