@@ -35,7 +35,7 @@ from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.held_back import HeldBack
 from streams.runtime.origin import identity_key, origin_of
-from streams.runtime.preflight import refuse_made_anew, refuse_misfits
+from streams.runtime.preflight import refuse_made_anew, refuse_misfits, refuse_uncompacted
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.scan_stage import ScanStage
@@ -60,8 +60,9 @@ class App(faust.App):
     async def on_start(self) -> None:
         """Look at the topics and read the reference data first."""
         await super().on_start()
-        judged = [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]
-        await fail_fast(refuse_misfits(self.checkpoint, judged, [topic.name for topic in REFERENCE]))
+        judged, reference = [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages], [topic.name for topic in REFERENCE]
+        await fail_fast(refuse_misfits(self.checkpoint, judged, reference))
+        await fail_fast(refuse_uncompacted(self.checkpoint, [*reference, *(state for _, state in judged)]))
         await self.add_runtime_dependency(self.reference)
         await self.wait(self.reference.ready)
 

@@ -248,6 +248,9 @@ class Reader:
         await self.world.passes(self.worker)
         return {p: len(self.world.logs[TP(*p)]) for p in partitions}
 
+    async def beginning_offsets(self, partitions):
+        return dict.fromkeys(partitions, 0)
+
     def assign(self, partitions):
         self.source, self.at = TP(*partitions[0]), 0
 
