@@ -15,11 +15,12 @@ from rich.text import Text
 
 from consumers.outbox_file import FILE
 from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
-from deploy.topic_admin import unstamped_topics
+from deploy.topic_admin import lacking_topics
 from streams import metrics
 from streams.errors import YichengError
 from streams.policy.reader import load_policy, packs
 from streams.settings import Settings
+from streams.wire.topics import TIMESTAMP_TYPE
 from streams.words.shown import shown
 
 
@@ -61,17 +62,21 @@ def _kafka(settings: Settings) -> list[Check]:
     fine = answers(settings.kafka_bootstrap)
     found = f"{settings.kafka_bootstrap} {'answers' if fine else 'does not answer'}"
     check = "Kafka", external, fine, found, "./yicheng up brings its own; or ./yicheng kafka start"
-    return [check, *([_arrival(settings)] if fine else [])]
+    return [check, *(_topics(settings) if fine else [])]
 
 
-def _arrival(settings: Settings) -> Check:
-    """Whether brokers write down when records arrive: else a terminal whose clock is wrong can carry others along."""
+def _topics(settings: Settings) -> list[Check]:
+    """Whether brokers write down when records arrive (else a terminal whose clock is wrong can carry others along), and whether they keep what is needed."""
     try:
-        unstamped = unstamped_topics(settings.kafka_bootstrap)
+        lacking = lacking_topics(settings.kafka_bootstrap)
     except (YichengError, KafkaError) as error:
-        return "times of arrival", False, False, f"cannot be looked up: {error}", "let this principal describe the configuration of topics"
-    found = f"unknown on {', '.join(unstamped)}: they carry their producers' time" if unstamped else "written down by the brokers"
-    return "times of arrival", False, not unstamped, found, "./yicheng topics create"
+        return [("topics", False, False, f"cannot be looked up: {error}", "let this principal describe the configuration of topics")]
+    remedy = "./yicheng topics create"
+    unstamped = [name for name, lacks in lacking.items() if TIMESTAMP_TYPE in lacks]
+    arrival = f"unknown on {', '.join(unstamped)}: they carry their producers' time" if unstamped else "written down by the brokers"
+    short = {name: ", ".join(sorted(lacks - {TIMESTAMP_TYPE})) for name, lacks in lacking.items() if lacks != {TIMESTAMP_TYPE}}
+    kept = f"too short or not by key: {'; '.join(f'{name} ({lacks})' for name, lacks in short.items())}" if short else "kept as they must be"
+    return [("times of arrival", False, not unstamped, arrival, remedy), ("topics", False, not short, kept, remedy)]
 
 
 def _disk(settings: Settings) -> Check:

@@ -21,17 +21,18 @@ _KEPT_BY_WORKERS = (*topics.DERIVED, CREDIT)
 
 
 class Role(NamedTuple):
-    """What a process reads, writes and commits to; ``group``: what follows the workers' group in its own, None where it has none; ``looks_at_workers``: at their offsets."""
+    """What a process reads, writes and commits to; ``group``: what follows the workers' group in its own, None where it has none; ``looks_at_workers``: at their offsets; ``looks_at_settings``: of the topics that it reads."""
 
     reads: tuple[Topic, ...] = ()
     writes: tuple[Topic, ...] = ()
     group: str | None = None
     looks_at_workers: bool = False
+    looks_at_settings: bool = False
 
 
 ROLES = {
     "gateway": Role(writes=(GPS, SCAN, HEARTBEAT)),
-    "worker": Role(tuple(dict.fromkeys((*topics.CHUNKED, *_KEPT_BY_WORKERS, REGISTRY, POLICY))), (INCIDENTS, RATES, DEAD, LATE, *_KEPT_BY_WORKERS), group=""),
+    "worker": Role(tuple(dict.fromkeys((*topics.CHUNKED, *_KEPT_BY_WORKERS, REGISTRY, POLICY))), (INCIDENTS, RATES, DEAD, LATE, *_KEPT_BY_WORKERS), group="", looks_at_settings=True),
     "notifier": Role((INCIDENTS, FEEDBACK), (FEEDBACK,), group="-notifier"),
     "console": Role((GPS, SCAN, INCIDENTS, RATES, FEEDBACK, POLICY, REGISTRY, DEAD, LATE), (FEEDBACK,), looks_at_workers=True),
     "operator": Role(),
@@ -52,6 +53,8 @@ def acls(name: str, group: str) -> Iterator[ACL]:
         return
     for topic in role.reads:
         yield allowed(ACLOperation.READ, ResourcePattern(ResourceType.TOPIC, topic.name))
+        if role.looks_at_settings:
+            yield allowed(ACLOperation.DESCRIBE_CONFIGS, ResourcePattern(ResourceType.TOPIC, topic.name))
     for topic in role.writes:
         yield allowed(ACLOperation.WRITE, ResourcePattern(ResourceType.TOPIC, topic.name))
     if role.group is not None:
@@ -77,7 +80,7 @@ def lines(group: str) -> Iterator[str]:
     """A line for each user: what it may do."""
     for name, role in ROLES.items():
         said = [
-            f"reads {_names(role.reads)}" if role.reads else "",
+            f"reads {'and sees the settings of ' * role.looks_at_settings}{_names(role.reads)}" if role.reads else "",
             f"writes {_names(role.writes)}" if role.writes else "",
             f"joins group {group}{role.group}" if role.group is not None else "",
             f"sees the offsets of group {group}" if role.looks_at_workers else "",

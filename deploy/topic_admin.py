@@ -22,7 +22,7 @@ DELETED_WITHIN_S = 30.0
 def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list[str]:
     """Create the topics that do not exist yet, and make older ones what the workers need; returns what was done, a line each.
 
-    Older ones: brokers write down when records arrive (``Topic.stamped``), and state has a partition for each of its input's.
+    Older ones, and those of others: their settings (``topics.lacking``), and state has a partition for each of its input's.
     """
     admin = administer(bootstrap)
     try:
@@ -36,7 +36,7 @@ def create_topics(bootstrap: str, partitions: int, replication: int = 1) -> list
             with suppress(TopicAlreadyExistsError):  # somebody else was faster
                 admin.create_topics(wanted)
             admin.wait_for_topics([topic.name for topic in wanted])
-        return [*(topic.name for topic in wanted), *_add_partitions(admin), *_stamp(admin)]
+        return [*(topic.name for topic in wanted), *_add_partitions(admin), *_configure(admin)]
     finally:
         admin.close()
 
@@ -50,31 +50,33 @@ def _add_partitions(admin: KafkaAdminClient) -> Iterator[str]:
             yield f"{state.name}: {counts[source.name]} partitions, as {source.name} has (before: {counts[state.name]})"
 
 
-def _stamp(admin: KafkaAdminClient) -> Iterator[str]:
-    """Let the brokers write down when records arrive, from now on."""
-    unstamped = _unstamped(admin)
-    change = {topics.TIMESTAMP_TYPE: topics.LOG_APPEND_TIME}
-    outcomes = admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, change) for name in unstamped]) if unstamped else {}
+def _configure(admin: KafkaAdminClient) -> Iterator[str]:
+    """Let the brokers keep topics as they must be kept, from now on."""
+    found = _lacking(admin)
+    changes = [ConfigResource(ConfigResourceType.TOPIC, name, {setting: wanted for setting, (wanted, _) in settings.items()}) for name, settings in found.items()]
+    outcomes = admin.alter_configs(changes) if changes else {}
     for name, outcome in outcomes.get("topic", {}).items():
+        settings = found[name]
         if outcome != "OK":
-            raise YichengError(f"{topics.TIMESTAMP_TYPE} of {name} cannot be set to {topics.LOG_APPEND_TIME}: {outcome}")
-        yield f"{name}: {topics.TIMESTAMP_TYPE}={topics.LOG_APPEND_TIME} (before: {unstamped[name]})"
+            raise YichengError(f"{', '.join(settings)} of {name} cannot be set to {', '.join(wanted for wanted, _ in settings.values())}: {outcome}")
+        yield from (f"{name}: {setting}={wanted} (before: {before})" for setting, (wanted, before) in settings.items())
 
 
-def _unstamped(admin: KafkaAdminClient) -> dict[str, str]:
-    """The topics that exist and should carry the brokers' time and do not, and what they carry."""
+def _lacking(admin: KafkaAdminClient) -> dict[str, dict[str, tuple[str, str]]]:
+    """The settings of the topics that exist that do not do (``topics.lacking``): what each should be, and what it is."""
     existing = set(admin.list_topics())
-    names = [topic.name for topic in topics.ALL if topic.stamped and topic.name in existing]
-    found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names], config_filter="all") if names else {}
-    given = {name: settings[topics.TIMESTAMP_TYPE]["value"] for name, settings in found.get("topic", {}).items()}
-    return {name: value for name, value in given.items() if value != topics.LOG_APPEND_TIME}
+    known = {topic.name: topic for topic in topics.ALL if topic.name in existing}
+    described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in known], config_filter="all") if known else {}
+    given = {name: {setting: str(entry["value"]) for setting, entry in settings.items()} for name, settings in described.get("topic", {}).items()}
+    found = {name: {setting: (wanted, given[name][setting]) for setting, wanted in topics.lacking(known[name], given[name]).items()} for name in given}
+    return {name: settings for name, settings in found.items() if settings}
 
 
-def unstamped_topics(bootstrap: str) -> list[str]:
-    """The topics whose records' arrival is unknown, because they carry their producers' time (semantics 1)."""
+def lacking_topics(bootstrap: str) -> dict[str, set[str]]:
+    """The topics that exist, each with those of its settings that ``create_topics`` would change."""
     admin = administer(bootstrap)
     try:
-        return sorted(_unstamped(admin))
+        return {name: set(settings) for name, settings in sorted(_lacking(admin).items())}
     finally:
         admin.close()
 

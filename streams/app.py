@@ -38,7 +38,7 @@ from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.held_back import HeldBack
 from streams.runtime.origin import identity_key, origin_of
-from streams.runtime.preflight import refuse_made_anew, refuse_misfits
+from streams.runtime.preflight import refuse_made_anew, refuse_misfits, refuse_uncompacted
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.scan_stage import ScanStage
@@ -46,7 +46,7 @@ from streams.runtime.stage import StatefulStage
 from streams.runtime.transport import ChunkConsumer, ChunkTopic, ChunkTransport
 from streams.runtime.watchdog import HEARTBEAT_S, Watchdog, fail_fast
 from streams.settings import Settings
-from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, SCAN, Topic
+from streams.wire.topics import FEEDBACK, GPS, HEARTBEAT, METADATA_MAX_AGE_MS, PARTIALS, REFERENCE, SCAN, Topic
 
 SESSION_TIMEOUT_S = 10.0
 """A worker that the brokers have not heard of for so long loses its partitions."""
@@ -63,7 +63,9 @@ class App(faust.App):
     async def on_start(self) -> None:
         """Look at the topics and read the reference data first."""
         await super().on_start()
-        await fail_fast(refuse_misfits(self.checkpoint, [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages]))
+        judged, reference = [(stage.input_topic, stage.state_topic) for stage in self.checkpoint.stages], [topic.name for topic in REFERENCE]
+        await fail_fast(refuse_misfits(self.checkpoint, judged, reference))
+        await fail_fast(refuse_uncompacted(self.checkpoint, [*reference, *(state for _, state in judged)]))
         await self.add_runtime_dependency(self.reference)
         await self.wait(self.reference.ready)
 

@@ -66,6 +66,7 @@ VEHICLES_FORGOTTEN = Counter("courier_vehicles_forgotten", "Vehicles that no reg
 REFUSED_RATIO = Gauge("courier_refused_ratio", "Share of the last records of an input (YICHENG_REFUSED_SHARE_RECORDS) that were refused, late and repeated ones not counted", ["topic"])
 CONSUMER_LAG = Gauge("courier_consumer_lag", "Records of an input (position reports, scans, signs of life) not yet judged", ["topic", "partition"])
 RECORDS_HELD_BACK = Gauge("courier_records_held_back", "Records behind an open transaction, which can be read when it ends", ["topic", "partition"])
+RECORDS_LOST = Gauge("courier_records_lost", "Records of an input that Kafka had deleted before they were judged, as this worker found when it took the partition over", ["topic", "partition"])
 ARRIVAL_UNKNOWN = Counter("courier_arrival_unknown", "Records that say no time of arrival, since their topic keeps the producers' time", ["topic"])
 DEAD = Counter("courier_dead", "Records sent to a dead-letter topic", ["topic", "reason"])
 UNREADABLE = Counter("courier_unreadable", "Records of other topics than those of fixes, scans and heartbeats that could not be read, and were passed over", ["topic"])

@@ -106,8 +106,11 @@ def _lag_by_partition() -> timeseries.Panel:
 
 
 def _held_back() -> timeseries.Panel:
-    about = About(("未提交事务之后", "Behind open transactions"), ("位于生产者未提交事务之后、尚不可读的记录。", "Records behind a producer's open transaction, which can be read when it ends."), NUMBER, NO_WORKER, 6, 9)
-    return panels.lines(about, Query(f"sum by (topic) ({latest(metrics.RECORDS_HELD_BACK, by='topic, partition')})", "{{topic}}"))
+    about = About(
+        ("未提交事务之后，与已丢失", "Behind open transactions, and lost"), ("位于生产者未提交事务之后、尚不可读的记录；以及判定之前已被 Kafka 删除的记录。", "Records behind a producer's open transaction, which can be read when it ends; and records that Kafka had deleted before they were judged."), NUMBER, NO_WORKER, 6, 9,
+    )  # fmt: skip
+    lost = f"sum by (topic) ({latest(metrics.RECORDS_LOST, by='topic, partition')})"
+    return panels.lines(about, Query(f"sum by (topic) ({latest(metrics.RECORDS_HELD_BACK, by='topic, partition')})", "{{topic}}"), Query(lost, "丢失 lost · {{topic}}"))
 
 
 def _watermark() -> timeseries.Panel:

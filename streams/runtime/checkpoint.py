@@ -33,7 +33,7 @@ from streams.runtime.kafka_log import KafkaLog
 from streams.runtime.origin import Origin
 from streams.runtime.refusals import Destination, refusal
 from streams.runtime.watchdog import fail_fast
-from streams.watermark import INPUTS, Mark
+from streams.watermark import INPUTS, Mark, rising
 from streams.wire.topics import PARTIALS
 
 NOBODY = Origin()
@@ -86,14 +86,17 @@ class Checkpoint(KafkaLog):
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), partition: int | None = None
     ) -> None:
         """Hand a record to the producer; the next checkpoint waits for its acknowledgement."""
+        self._sends.append(await self._hand_over(Destination(topic, partition, key), value, headers))
+
+    async def _hand_over(self, destination: Destination, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()) -> asyncio.Future[Any]:
+        """What will be the acknowledgement of a record; ``WriteRefused`` where the producer does not take it."""
         producer = await self.producer()
-        destination = Destination(topic, partition, key)
         try:
-            sent = await producer.send(topic, value, key, partition=partition, headers=headers)
+            sent: asyncio.Future[Any] = await producer.send(destination.topic, value, destination.key, partition=destination.partition, headers=headers)
         except KafkaError as error:
             raise await refusal(producer, destination, error) from None
         self._bound[sent] = destination
-        self._sends.append(sent)
+        return sent
 
     async def judge(
         self, stage: Stage, chunk: Sequence[Any], is_current: Callable[[], bool], ack: Callable[[], None], next_offset: int | None = None
@@ -202,9 +205,10 @@ class Checkpoint(KafkaLog):
             for second, event_time_ms in known.newest.items():
                 newest[second] = max(newest.get(second, BEGINNING_MS), event_time_ms)
         if marks or newest:
-            value = encode_contribution(Contribution(marks=marks, newest=newest))
-            said = [await producer.send(PARTIALS.name, value, partition=number) for number in await producer.partitions_for(PARTIALS.name)]
-            self._said_ms = min(record.timestamp for record in await asyncio.gather(*said))
+            value = encode_contribution(Contribution(marks=marks, newest=rising(newest)))  # or it grew with the partitions
+            said = [await self._hand_over(Destination(PARTIALS.name, number), value) for number in await producer.partitions_for(PARTIALS.name)]
+            await self._acknowledged(said)
+            self._said_ms = min(sent.result().timestamp for sent in said)
         self._said_at_s = asyncio.get_running_loop().time()
 
     async def before_revoke(self, drop: Callable[[], None]) -> None:

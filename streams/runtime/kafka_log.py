@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from streams.errors import BadInput, unreadable_state
@@ -16,6 +18,7 @@ from streams.runtime import patches
 from streams.runtime.durable import Change
 from streams.runtime.refusals import LONGEST_MESSAGE, Destination, refusal
 from streams.runtime.snapshots import Snapshots
+from streams.wire.topics import CLEANUP_POLICY
 
 log = structlog.get_logger()
 
@@ -69,9 +72,24 @@ class KafkaLog:
         """The offset after the last record of partitions of a topic."""
         return await _ends(await self._read(), topic, partitions)
 
+    async def beginning(self, topic: str, partition: int) -> int:
+        """The offset of the first record that a partition may hold."""
+        source = TopicPartition(topic, partition)
+        return int((await (await self._read()).beginning_offsets([source]))[source])
+
     async def partition_counts(self) -> Mapping[str, int]:
         """The number of partitions of every topic, as it is now."""
         return await patches.partition_counts(await self._read())
+
+    async def cleanup_policies(self, topics: Iterable[str]) -> Mapping[str, str]:
+        """How Kafka cleans topics up; without those that this user may not look at."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, **client_options())
+        await admin.start()
+        try:
+            answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {CLEANUP_POLICY: ""}) for topic in topics])
+        finally:
+            await admin.close()
+        return {name: entry[1] for answer in answers for _, _, _, name, entries in answer.resources for entry in entries if entry[0] == CLEANUP_POLICY}
 
     async def first(self, topic: str, partition: int) -> Any:
         """The first record that a partition holds, None where it holds none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, get_args
 
@@ -26,10 +26,11 @@ from streams.process.unreadable import passed_over
 from streams.registry.key_figures import TITLES, active_vehicles, network
 from streams.registry.records import Energy, Standing, decode_versions
 from streams.registry.registry import Registry
+from streams.runtime import patches
 from streams.watermark import CLOCK_KEY, decode_clock
 from streams.wire.events import LAST_MS
 from streams.wire.ids import UNSEEN
-from streams.wire.topics import CLOCK, CREDIT, POLICY, REGISTRY
+from streams.wire.topics import CLOCK, CREDIT, METADATA_MAX_AGE_MS, POLICY, REFERENCE, REGISTRY
 
 log = structlog.get_logger()
 
@@ -53,15 +54,14 @@ class Reference(Service):
 
     @Service.task
     async def _tail(self) -> None:
-        partitions = [TopicPartition(topic.name, 0) for topic in (POLICY, REGISTRY, CREDIT, CLOCK)]
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", **client_options()
-        )
+            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
+            metadata_max_age_ms=METADATA_MAX_AGE_MS, **client_options(),
+        )  # fmt: skip
         await consumer.start()
         try:
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
+            await _add(consumer, all_partitions(await patches.partition_counts(consumer)))
+            ends = await consumer.end_offsets(list(consumer.assignment()))
             while not self.should_stop:
                 batches = await consumer.getmany(timeout_ms=200, max_records=20_000)
                 changed = False
@@ -69,13 +69,14 @@ class Reference(Service):
                     for record in records:
                         changed |= self._apply(record)
                 if not self.ready.is_set():
-                    read = [await consumer.position(p) >= ends[p] for p in partitions]
+                    read = [await consumer.position(partition) >= end for partition, end in ends.items()]
                     if all(read):
                         self._become_ready()
                 elif changed:
                     self._changed()
                 else:
                     self._measure_daily(now_ms())
+                await _add(consumer, all_partitions({topic.name: len(consumer.partitions_for_topic(topic.name) or ()) for topic in REFERENCE}))
         finally:
             await consumer.stop()
 
@@ -159,6 +160,23 @@ class Reference(Service):
         assert self.policies is not None and self.registry is not None
         self._measured_on = self.policies.newest.days.date_of(at_ms)
         measure_network(self.policies.at(at_ms) or self.policies.newest, self.registry, at_ms)
+
+
+def all_partitions(counts: Mapping[str, int]) -> set[TopicPartition]:
+    """What is read of topics of so many partitions: whoever writes, a key's records stand in one of them, in their order."""
+    return {TopicPartition(topic.name, number) for topic in REFERENCE for number in range(counts.get(topic.name, 0))}
+
+
+async def _add(consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> None:
+    """Read these too, from their beginnings; those that are read already go on where they are."""
+    known = consumer.assignment()
+    if partitions <= known:
+        return
+    positions = {partition: await consumer.position(partition) for partition in known}
+    consumer.assign(sorted(partitions | known))
+    for partition, position in positions.items():
+        consumer.seek(partition, position)
+    await consumer.seek_to_beginning(*partitions - known)
 
 
 def _key_of(key: bytes | None) -> str:

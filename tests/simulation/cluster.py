@@ -15,20 +15,23 @@ from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import NamedTuple
 
+from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams import watermark
 from streams.app import build_stages
+from streams.city.contributions import decode_contribution
 from streams.clock import BEGINNING_MS
 from streams.policy.checks import pack_record
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.chunk_ledger import ChunkLedger
 from streams.runtime.preflight import refuse_made_anew
-from streams.runtime.reference import Reference
+from streams.runtime.reference import Reference, all_partitions
 from streams.runtime.transport import ChunkConsumer
 from streams.runtime.watchdog import Watchdog, fail_fast
 from streams.watermark import Clock, decode_clock
-from streams.wire.topics import CLOCK, CREDIT, FEEDBACK, GPS, HEARTBEAT, PARTIALS, POLICY, REGISTRY, SCAN
+from streams.wire.topics import CLOCK, FEEDBACK, GPS, HEARTBEAT, PARTIALS, POLICY, REFERENCE, REGISTRY, SCAN
 
 PARTITIONS = 2
 SESSION_S = 10.0
@@ -36,7 +39,6 @@ STARTED_MS = 1_702_000_000_000  # when the brokers' clocks show this, weeks afte
 FULL = 0.1
 """How often a send has to wait, since the producer's buffer is full."""
 INPUTS = (GPS.name, SCAN.name, HEARTBEAT.name, FEEDBACK.name, PARTIALS.name)
-REFERENCE = (POLICY.name, REGISTRY.name, CREDIT.name, CLOCK.name)
 TAIL_S = 0.2
 """So soon at the latest does a worker hear what is new of these."""
 
@@ -112,9 +114,9 @@ class World:
     def publish(self, packs=(), registry=()):
         """Reference data, as the commands publish them: all versions of a pack (YAML and zones), and all of a record (``kind/id``)."""
         if packs:
-            self.append(POLICY.name, 0, b"p", pack_record([{"yaml": pack, "geojson": zones} for pack, zones in packs]))
+            self.append(POLICY.name, None, b"p", pack_record([{"yaml": pack, "geojson": zones} for pack, zones in packs]))
         for name, versions in registry:
-            self.append(REGISTRY.name, 0, name.encode(), json.dumps(versions).encode())
+            self.append(REGISTRY.name, None, name.encode(), json.dumps(versions).encode())
 
     def now_ms(self):
         """The brokers' clock."""
@@ -170,6 +172,8 @@ class Producer:
     async def send(self, topic, value, key=None, partition=None, headers=()):
         if self.world.rng.random() < FULL:  # its buffer is full
             await self.world.passes(self.worker)
+        if topic == PARTIALS.name and len(decode_contribution(value).newest or ()) > watermark.SECONDS_KEPT:
+            raise MessageSizeTooLargeError
         return self._fly(topic, partition, [(key, value)], headers)
 
     def create_batch(self):
@@ -244,6 +248,9 @@ class Reader:
         await self.world.passes(self.worker)
         return {p: len(self.world.logs[TP(*p)]) for p in partitions}
 
+    async def beginning_offsets(self, partitions):
+        return dict.fromkeys(partitions, 0)
+
     def assign(self, partitions):
         self.source, self.at = TP(*partitions[0]), 0
 
@@ -277,7 +284,7 @@ class Worker:
         self.checkpoint.readable_ends = self.checkpoint.ends
         self.checkpoint.committed = lambda topic, partition: self.resumed_at.get(TP(topic, partition), 0)
         self.reference = reference = Reference("nowhere:1", "p")
-        self.heard = dict.fromkeys(itertools.product(REFERENCE, range(PARTITIONS)), 0)
+        self.heard = dict.fromkeys(sorted(all_partitions(dict.fromkeys([topic.name for topic in REFERENCE], PARTITIONS))), 0)
         self.hear()
         stages = build_stages(self.checkpoint, reference, b"key")
         reference._become_ready()

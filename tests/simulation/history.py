@@ -1,7 +1,8 @@
 """One history: events, workers and faults drawn from a seed; and what must hold at its end (reliability, invariants).
 
 Of every eight, two have a policy and a registry that change meanwhile, and two go on the next day: one when enterprises that came on
-the black list have lost their exemptions, one after police have answered, where only what they have confirmed costs points.
+the black list have lost their exemptions, one after police have answered, where only what they have confirmed costs points. One is a
+backlog of days, which no worker was there for.
 """
 
 import asyncio
@@ -29,8 +30,9 @@ from as_published import (
     told_apart,
 )  # fmt: skip
 from oracle import Oracle
-from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, TAIL_S, Died, VirtualLoop, Worker, World
+from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, STARTED_MS, TAIL_S, Died, VirtualLoop, Worker, World
 
+from streams import watermark
 from streams.clock import BEGINNING_MS
 from streams.parcels import store as parcels
 from streams.parcels import violating_scans as sightings
@@ -222,15 +224,17 @@ def with_news(rng, sent, changes_ms):
 
 def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
     """Play a history and check it; the assertion names the seed. Every third has all its records in order of time."""
-    ordered = seed % 3 == 0 if ordered is None else ordered
+    kind = KINDS[seed % len(KINDS)]
+    ordered = (seed % 3 == 0 or kind == "backlog") if ordered is None else ordered
     loop = VirtualLoop()
     try:
         few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
         small = mock.patch.object(sightings, "PAGE", 2)
         cut = mock.patch.object(pieces, "PIECE_BYTES", random.Random(seed).choice([40, 200, 200_000]))
         packs = mock.patch.multiple(reference_module, decode_policy=_decode_policy, log=mock.Mock())
-        with small, cut, mock.patch.object(watchdog, "os", SimpleNamespace(_exit=_exit)), few, packs:
-            world = loop.run_until_complete(_play(seed, faults, failing_sends, ordered=ordered, kind=KINDS[seed % len(KINDS)]))
+        seconds = mock.patch.multiple(watermark, SECONDS_KEPT=SECONDS), mock.patch.object(watermark.rising, "__defaults__", (SECONDS,))
+        with small, cut, mock.patch.object(watchdog, "os", SimpleNamespace(_exit=_exit)), few, packs, seconds[0], seconds[1]:
+            world = loop.run_until_complete(_play(seed, faults, failing_sends, ordered=ordered, kind=kind))
     finally:
         left = asyncio.all_tasks(loop)
         for task in left:
@@ -245,7 +249,11 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
 
 
 _decode_policy = cache(decode_policy)
-KINDS = ("as it was", "news", "as it was", "next day", "as it was", "news", "answers", "as it was")
+KINDS = ("as it was", "news", "as it was", "next day", "backlog", "news", "answers", "as it was")
+STARTS_MS = {"answers": BASE_MS + DAY_HOURS_MS, "backlog": BASE_MS - 4 * DAY_MS}
+"""When the brokers' clocks show the time of events."""
+SECONDS = 24
+"""So few seconds of arrival are told apart, and so few does the broker take in a message."""
 
 
 def _exit(code):
@@ -255,7 +263,7 @@ def _exit(code):
 async def _play(seed, faults, failing_sends, *, ordered, kind):
     rng = random.Random(seed)
     two_days = kind in {"next day", "answers"}
-    world = World(seed, failing_sends, *([BASE_MS + DAY_HOURS_MS] if kind == "answers" else []))
+    world = World(seed, failing_sends, STARTS_MS.get(kind, STARTED_MS))
     world.faults, world.kind, names = Counter(), kind, iter(range(1_000))
     pack = CONFIRMED_ONLY if kind == "answers" else PACK + PRIVILEGE * (kind == "next day")
     pack = pack.replace("black_at: 4", "black_at: 2").replace("min_duration: 15s", "min_duration: 5s") if two_days else pack
@@ -265,6 +273,8 @@ async def _play(seed, faults, failing_sends, *, ordered, kind):
     def new_worker():
         return Worker(world, f"worker {next(names)}")
 
+    if kind == "backlog":
+        await _feed(world, with_answers(rng, day_events(rng, ordered=True), []))
     for _ in range(rng.randrange(1, 3)):
         new_worker()
     await world.rebalance()
@@ -275,7 +285,7 @@ async def _play(seed, faults, failing_sends, *, ordered, kind):
         sent = day_events(rng, ordered=ordered, within_ms=DAY_HOURS_MS, from_ms=NEXT_DAY_MS)
         await _pass(world, rng, with_answers(rng, sent, answered(rng, costly(world))) if kind == "answers" else sent, faults, new_worker)
     else:
-        sent = day_events(rng, ordered=ordered)
+        sent = day_events(rng, ordered=ordered) if kind != "backlog" else []
         await _pass(world, rng, with_news(rng, sent, world.oracle.changes_ms) if kind == "news" else sent, faults, new_worker)
     return world
 

@@ -8,8 +8,9 @@ from contextlib import nullcontext
 import pytest
 from msgspec.structs import replace
 from simulation import cluster
-from simulation.history import run
+from simulation.history import SECONDS, run
 
+from streams import watermark
 from streams.city import city_judge
 from streams.city.ledger import CityLedger
 from streams.clock import BEGINNING_MS, DAY_MS, END_MS
@@ -19,17 +20,20 @@ from streams.parcels.days import DayJudge
 from streams.policy.policy import Policies
 from streams.registry.records import Standing
 from streams.registry.registry import Registry
+from streams.runtime import checkpoint
 from streams.runtime import stage as stages
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
+from streams.runtime.reference import all_partitions
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.stage import StatefulStage
 from streams.vehicles import codec as state
 from streams.vehicles.state import Episode, Incident
-from streams.watermark import Watermark
+from streams.watermark import Watermark, rising
 from streams.wire.state_records import COMMIT_MARKER
+from streams.wire.topics import POLICY
 
 pytestmark = pytest.mark.timeout(1_200)
 BUGS = {}
@@ -335,6 +339,27 @@ def event_times_are_said_a_checkpoint_late(patch):
 
 
 @bug
+def all_seconds_of_a_backlog_are_said_at_once(patch):
+    """With the partitions and the days of a backlog the message grows beyond what a broker takes, at every start again."""
+    patch.setattr(checkpoint, "rising", dict)
+
+
+@bug
+def joined_seconds_count_as_of_the_earlier_one(patch):
+    """Of a backlog more is said to have arrived by then than had: time goes on too soon."""
+
+    def hasty(newest, limit=SECONDS):
+        found = rising(newest, len(newest))
+        while len(found) > limit:
+            seconds = list(found)
+            found = {first: found[last] for first, last in zip(seconds[::2], [*seconds[1::2], *seconds[-1:]], strict=False)}
+        return found
+
+    for module in (checkpoint, watermark):
+        patch.setattr(module, "rising", hasty)
+
+
+@bug
 def points_are_backdated_to_the_end_of_the_incident(patch):
     """An enterprise is on the black list before the incident is settled."""
     patch.setattr(credit, "settled_at_ms", lambda data, policies: data.closed_at_ms or data.last_seen_ms)
@@ -468,6 +493,12 @@ def the_last_version_of_a_record_replaces_all_others(patch):
 def credit_does_not_come_back(patch):
     """Exemptions hold for enterprises on the black list."""
     patch.setattr(Registry, "enter_credit", lambda self, enterprise_id, standing: False)
+
+
+@bug
+def one_partition_of_the_reference_data_is_read(patch):
+    """Whatever stands in another is not heard: vehicles are not on file, enterprises keep their exemptions, time stands still."""
+    patch.setattr(cluster, "all_partitions", lambda counts: {read for read in all_partitions(counts) if read.partition == 0 or read.topic == POLICY.name})
 
 
 @bug

@@ -15,20 +15,21 @@ from pipeline import Pipeline, records_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.admin import read_topic
-from deploy.doctor import _arrival
+from deploy.doctor import _topics
 from deploy.topic_admin import create_topics, delete_topics
 from streams.settings import Settings
 
 GPS, SCAN, HEARTBEAT, FEEDBACK, STATE = "courier.gps.v1", "courier.scan.v1", "courier.heartbeat.v1", "courier.feedback.v1", "courier.vehicle-state.v1"
 SIZES = {GPS: 3, SCAN: 2, HEARTBEAT: 1, FEEDBACK: 2, STATE: 1}
-OTHERS = ("courier.parcel-state.v1", "courier.heartbeat-state.v1", "courier.feedback-state.v1", "courier.partials.v1", "courier.rate-state.v1")
+REFERENCE = ("courier.registry.v1", "courier.policy.v1", "courier.credit.v1", "courier.clock.v1")
+OTHERS = (*REFERENCE, "courier.parcel-state.v1", "courier.heartbeat-state.v1", "courier.feedback-state.v1", "courier.partials.v1", "courier.rate-state.v1")
 BASE_MS = 1_782_446_400_000
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 
 
 @pytest.fixture(scope="module")
 def street(kafka_bootstrap, tmp_path_factory):
-    """Topics as others may have made them: of different sizes, with their producers' time, and too small a state topic."""
+    """Topics as others may have made them: of different sizes, with their producers' time, records deleted after seven days, and too small a state topic."""
     home = tmp_path_factory.mktemp("street")
     delete_topics(kafka_bootstrap, "yicheng")
     admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap)
@@ -115,13 +116,28 @@ def test_a_state_topic_that_is_too_small_is_refused_at_start_in_one_line(street)
 
 def test_topics_of_others_are_brought_up_to_date_and_the_doctor_says_what_they_lack(street):
     settings = Settings(kafka_bootstrap=street.bootstrap)
-    check, _, fine, found, remedy = _arrival(settings)
-    assert not fine and found.startswith("unknown on ") and all(f"{topic}, " in found for topic in (GPS, FEEDBACK)) and remedy == "./yicheng topics create"
+    (_, _, fine, found, remedy), (_, _, all_kept, kept, same) = _topics(settings)
+    assert not fine and found.startswith("unknown on ") and all(f"{topic}, " in found for topic in (GPS, FEEDBACK)) and remedy == same == "./yicheng topics create"
+    assert not all_kept and all(f"{topic} (cleanup.policy" in kept for topic in (*REFERENCE, STATE)) and f"{FEEDBACK} (retention.ms)" in kept and GPS not in kept
     done = street.yicheng.run("topics", "create", YICHENG_KAFKA_BOOTSTRAP=street.bootstrap, YICHENG_PARTITIONS="3").stdout.splitlines()
     assert f"{STATE}: 3 partitions, as {GPS} has (before: 1)" in done
     assert {f"{topic}: message.timestamp.type=LogAppendTime (before: CreateTime)" for topic in (GPS, SCAN, HEARTBEAT, FEEDBACK, "courier.partials.v1")} <= set(done)
+    assert {f"{topic}: cleanup.policy=compact (before: delete)" for topic in (*REFERENCE, STATE, "courier.rate-state.v1")} <= set(done)
+    assert f"{FEEDBACK}: retention.ms=7776000000 (before: 604800000)" in done and f"{STATE}: min.compaction.lag.ms=300000 (before: 0)" in done
+    street.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, GPS, {"retention.ms": "-1"})])  # an operator may keep them for longer
     assert create_topics(street.bootstrap, 3) == []
-    assert _arrival(settings)[2]
+    assert all(fine for _, _, fine, _, _ in _topics(settings))
+
+
+def test_a_topic_that_forgets_what_is_on_file_is_refused_at_start_in_one_line(street):
+    """Before, a start a week later found an empty registry, and every vehicle was unregistered."""
+    create_topics(street.bootstrap, 3)
+    for topic in ("courier.registry.v1", STATE):
+        street.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": "delete"})])
+        child = street.yicheng.start("worker", YICHENG_KAFKA_BOOTSTRAP=street.bootstrap, YICHENG_METRICS_PORT="0")
+        assert child.wait(30) == 2
+        assert f"{topic} has cleanup.policy=delete" in child.log() and "topics create" in child.log() and "Traceback" not in child.log()
+        assert f"{topic}: cleanup.policy=compact (before: delete)" in create_topics(street.bootstrap, 3)
 
 
 def test_every_codec_is_read_with_headers_and_inputs_of_different_sizes(street, worker):
@@ -205,6 +221,27 @@ def test_a_record_without_time_is_no_record_from_the_future_and_its_arrival_is_t
     send(street, stamped, timestamp_ms=-1)
     wait_for("it to be judged", lambda: vehicle(stamped) in accused(street))
     assert metric(street, "courier_arrival_unknown_total", topic=GPS) == 2
+    wait_for("lag 0", lambda: drained(street))
+
+
+def test_records_that_were_deleted_before_they_were_judged_are_told(street, worker):
+    """Kafka deletes by age, also what nobody has read: then a worker goes on with what is left, and says what is not."""
+    child = street.worker
+    wait_for("lag 0", lambda: drained(street))
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(20) == 0
+    partition = TopicPartition(GPS, 2)
+    gone, left = [fix(street) for _ in range(5)], fix(street)
+    consumer = KafkaConsumer(bootstrap_servers=street.bootstrap)
+    end = consumer.end_offsets([partition])[partition]
+    consumer.close()
+    send(street, *gone, left, partition=2)
+    street.admin.delete_records({partition: end + len(gone)})
+    street.worker = street.pipeline.start_ready("worker")
+    wait_for("what is left to be judged", lambda: vehicle(left) in accused(street))
+    assert metric(street, "courier_records_lost", topic=GPS, partition="2") == len(gone) and metric(street, "courier_records_lost_total") == len(gone)
+    (line,) = [line for line in street.worker.log().splitlines() if "deleted before they were judged" in line]
+    assert GPS in line and "retention.ms" in line and not {vehicle(value) for value in gone} & accused(street)
     wait_for("lag 0", lambda: drained(street))
 
 

@@ -1,17 +1,22 @@
 """The order of a checkpoint, and the watchdog."""
 
 import asyncio
+import random
 from types import SimpleNamespace
+from unittest import mock
 
 import msgspec
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
-from streams.city.contributions import decode_contribution
+from streams.city.contributions import decode_contribution, encode_contribution
 from streams.clock import BEGINNING_MS
+from streams.errors import WriteRefused
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.durable import Change, Reached
 from streams.runtime.snapshots import Snapshots
 from streams.runtime.watchdog import Watchdog
+from streams.watermark import Arrivals
 from streams.wire.state_records import COMMIT_MARKER, header_of
 
 GPS = "courier.gps.v1"
@@ -153,6 +158,59 @@ def test_how_far_inputs_were_read_is_said_after_what_that_covers_and_counts_from
     said_ms = next(n for n in range(100_000, 200_000, 1_000) if n == second[5][2])  # what the broker stamped on the first
     assert second == {2: (6, 6, unknown), 3: (6, 30, 3_000), 4: (6, 7, said_ms), 5: (6, 50, said_ms)}
     assert broker.said[0].newest == {3: 3_000, 5: 5_000} and {mark.stream_time_ms for mark in broker.said[0].marks} == {500, unknown}
+
+
+class Backlog(Stage):
+    """So many partitions that were left for a day, each with records at random seconds of it."""
+
+    def __init__(self, partitions):
+        super().__init__()
+        rng = random.Random(1)
+        seconds = [sorted(rng.sample(range(1_782_446_400, 1_782_446_400 + 86_400), 1_728)) for _ in range(partitions)]
+        self.newest = [{second: 1_000 * second + rng.randrange(-5_000, 900) for second in each} for each in seconds]
+        self.partitions = dict.fromkeys(range(partitions), 1)
+
+    def reached(self, number):
+        arrivals = Arrivals(newest=dict(self.newest[number]))
+        return Reached(GPS, number, 10, max(self.newest[number]) * 1_000, 500, arrivals.take_newest(max(self.newest[number]) * 1_000))
+
+
+def test_what_is_said_of_a_days_backlog_in_many_partitions_fits_into_a_message_and_is_no_more_than_true():
+    """Before, 36 partitions came to more than a megabyte, and the worker ended, started and ended again."""
+
+    async def one_checkpoint(stage):
+        broker, checkpoint = Broker(), Checkpoint("nowhere:1")
+        checkpoint._producer = checkpoint._reader = checkpoint._follower = broker
+        checkpoint.stages.append(stage)
+        checkpoint.assigned = lambda: [(GPS, number) for number in stage.partitions]
+        await checkpoint.run()
+        return broker.said[0]
+
+    stage = Backlog(36)
+    said = asyncio.run(one_checkpoint(stage))
+    assert len(said.marks) == 36 and len(encode_contribution(said)) < 256 * 1024
+    whole = {}
+    for newest in stage.newest:
+        for second, time_ms in newest.items():
+            whole[second] = max(whole.get(second, time_ms), time_ms)
+    largest_by, reached_ms = {}, BEGINNING_MS
+    for second in sorted(whole):
+        largest_by[second] = reached_ms = max(reached_ms, whole[second])
+    assert len(whole) > 40_000 and all(time_ms <= largest_by[second] for second, time_ms in said.newest.items())
+    assert max(said.newest.values()) == reached_ms
+
+
+def test_a_message_that_is_not_taken_is_refused_with_its_partition_also_where_it_says_how_far_inputs_were_read():
+    async def refused():
+        broker, checkpoint = Broker(), Checkpoint("nowhere:1")
+        broker.send = mock.AsyncMock(side_effect=MessageSizeTooLargeError)
+        checkpoint._producer = checkpoint._reader = checkpoint._follower = broker
+        checkpoint.stages.append(stage := Backlog(1))
+        stage.changes, checkpoint.assigned = lambda number: [], lambda: [(GPS, 0)]
+        await checkpoint._run(checkpoint.judging)
+
+    with pytest.raises(WriteRefused, match=r"courier\.partials\.v1\[0\] does not take"):
+        asyncio.run(refused())
 
 
 @pytest.mark.parametrize("topic", ["incidents", "rates", "changelog"])
