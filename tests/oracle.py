@@ -14,6 +14,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -891,12 +892,12 @@ class Oracle:
         for rule in self.pack["rules"]:
             if rule["rule"] != "blacklisted_enterprise":
                 continue
-            costs = [(e, t, end, float(rule["points"][r])) for r, e, settled, said in incidents if r in rule["points"] and e not in (None, "*") for t, end in self.costing(rule, settled, said)]
+            costs = [(e, t, end, Fraction(rule["points"][r])) for r, e, settled, said in incidents if r in rule["points"] and e not in (None, "*") for t, end in self.costing(rule, settled, said)]
             for enterprise in {e for e, *_ in costs}:
                 own = [cost[1:] for cost in costs if cost[0] == enterprise]
                 now, since = stream_time - 1, None
                 for moment in sorted({turn for t, end, _ in own for turn in (t, end) if turn <= now}):
-                    black = sum(points for t, end, points in own if t <= moment < end) >= float(rule["black_at"])
+                    black = sum(points for t, end, points in own if t <= moment < end) >= Fraction(rule["black_at"])
                     if black and since is None:
                         since = moment
                     elif not black and since is not None:
@@ -915,11 +916,11 @@ class Oracle:
         (ledger,) = [rule for rule in self.pack["rules"] if rule["rule"] == "blacklisted_enterprise"]
         for incident, own in (each for lines in driven_by for each in self.incidents(lines, stream_time)[0]):
             rule, rule_id, vehicle, zone, opened, last, _, state = incident
-            driver, cost = self.words(own)[-1], float(ledger["drivers"]["points"].get(rule, 0))
+            driver, cost = self.words(own)[-1], Fraction(ledger["drivers"]["points"].get(rule, 0))
             spans = self.costing(ledger, self.settled(rule, rule_id, opened, last), answers_to(rule_id, vehicle, zone, opened))
             if cost and state == "closed" and driver in {r["id"] for r in self.records["driver"]} and any(start <= stream_time - 1 < end for start, end in spans):
                 found[driver] += cost
-        return {driver: ("black" if points >= float(ledger["drivers"]["black_at"]) else "normal", points) for driver, points in found.items()}
+        return {driver: ("black" if points >= Fraction(ledger["drivers"]["black_at"]) else "normal", float(points)) for driver, points in found.items()}
 
     def not_rising(self, rule, days, stream_time):
         """Closed months whose green packaging is not above that of the month before."""
