@@ -509,9 +509,8 @@ class Oracle:
                 continue
             t = fix["event_time_ms"]
             due = t + _duration(rule.get("limit", "30m"))
-            record = self.lookup("vehicle", vehicle, due)
-            subjects = {f"vehicle/{vehicle}", f"enterprise/{(record or {}).get('enterprise_id')}"}
             while True:
+                subjects = {f"vehicle/{vehicle}", f"enterprise/{(self.lookup('vehicle', vehicle, due) or {}).get('enterprise_id')}"}
                 later = [
                     self.bound(n["until"], True)
                     for n in self.records["notice"]
@@ -801,17 +800,21 @@ class Oracle:
             opens += [interval for day in days if self.runs_on(window, day) for interval in self.opened(window["from"], window["until"], day)]
         candidates = {t + limit} | {start + limit for start, _ in opens}
         candidates |= {int(self.bound(n["until"], True)) for n in self.records["notice"]}
+        covered_until = 0
         for moment in sorted(c for c in candidates if t + limit <= c <= t + 7 * 86_400_000):
+            if moment < covered_until:
+                continue
             near = [(a, b) for a, b in opens if a <= moment and moment - limit <= b]
             if opens and not all(any(a <= x <= b for a, b in near) for x in (*range(moment - limit, moment, 60_000), moment)):
                 continue
             records = [self.lookup(kind, subject.partition("/")[2], when) for when in (t, moment)]
             owner = (records[1] or {}).get("enterprise_id")
-            announced = any(
-                n["subject"] in {subject, f"enterprise/{owner}"} and self.filed(n, t) and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
-                for n in self.records["notice"]
-            )
+            announced = [
+                self.bound(n["until"], True) for n in self.records["notice"]
+                if n["subject"] in {subject, f"enterprise/{owner}"} and self.filed(n, t) and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
+            ]
             if announced:
+                covered_until = max(announced)
                 continue
             start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
             in_force = all((start is None or start <= x) and (end is None or x < end) for x in (t, moment))

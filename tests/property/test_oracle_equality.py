@@ -151,7 +151,7 @@ registries = st.lists(
             "zones": st.sampled_from([["*"], ["square"], ["two", "holed"]]),
         }),
         record("notice", ["n", "m"], {
-            "subject": st.sampled_from(["vehicle/V-1", "enterprise/e"]), "from": st.sampled_from(["2023-11-15", "2023-11-15T12:03:00+08:00"]),
+            "subject": st.sampled_from(["vehicle/V-1", "enterprise/e", "enterprise/f"]), "from": st.sampled_from(["2023-11-15", "2023-11-15T12:03:00+08:00"]),
             "until": st.sampled_from(["2023-11-15T12:06:00+08:00", "2023-11-15T12:30", "2023-11-15"]),
         }, {"filed_at": st.sampled_from(["2023-11-14", "2023-11-15T12:04:00+08:00"])}),
     ),
