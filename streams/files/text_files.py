@@ -105,6 +105,11 @@ def size_of(name: str | Path) -> int | None:
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
+def can_be_read_again(name: str) -> bool:
+    """Whether a second reading gives the same: a file or a folder, no pipe."""
+    return name != STDIN and (Path(on_disk(name)).is_file() or Path(on_disk(name)).is_dir())
+
+
 def escaped(name: str) -> str:
     r"""The name of a file as text: bytes in it that are not UTF-8, as in names of unzipped files, are written as ``\xNN``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
