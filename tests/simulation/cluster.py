@@ -81,6 +81,14 @@ class Died(BaseException):
     """Goes through a worker's code where the real one's process would end."""
 
 
+MISTAKES = (TypeError, AttributeError, NameError, LookupError)
+"""What ends a worker because of how the code was written, not because of what happened to it."""
+
+
+class Unsound(Exception):
+    """The simulation, or what was planted in it, is broken; not an ``AssertionError``, which would pass for a bug that was caught."""
+
+
 class World:
     """Broker, group coordinator and scheduler of one history."""
 
@@ -93,9 +101,14 @@ class World:
         self.members, self.workers = [], []  # of the group; all that ever were
         self.generation = 0
         self.failing_sends = failing_sends
-        self.tasks = []
+        self.tasks, self.errors = [], []
         self.loop = asyncio.get_running_loop()
         self.rebalancing = asyncio.Lock()
+
+    def refuse_errors(self):
+        """What went wrong in a task where nothing may: that is no history, and nothing can be said of its results."""
+        if self.errors:
+            raise Unsound(f"{len(self.errors)} tasks failed, first {self.errors[0]!r}") from self.errors[0]
 
     def append(self, topic, partition, key, value, headers=()):
         """Write one record; its partition follows from its key unless given."""
@@ -323,8 +336,12 @@ class Worker:
         async def living():
             try:
                 await work
-            except Died:
+            except Died as ended:
                 self.kill()
+                if isinstance(ended.__context__, MISTAKES):
+                    self.world.errors.append(ended.__context__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else would hear of it
+                self.world.errors.append(error)
 
         task = asyncio.ensure_future(living())
         self.world.tasks.append(task)  # or the dead would be collected
