@@ -18,7 +18,7 @@ from typing import NamedTuple
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from streams.app import build_stages
+from streams.app import build_stages, judge_chunk
 from streams.clock import BEGINNING_MS
 from streams.policy.checks import pack_record
 from streams.runtime.checkpoint import Checkpoint
@@ -363,12 +363,7 @@ class Worker:
         while True:
             message = await self.queues[topic].get()
             await self.world.passes(self)
-            stage, next_offset = self.stages[topic], message.offset + 1
-            is_current, ack = (lambda message=message: self.consumer.is_current(message)), (lambda message=message: self.consumer.judged(message))
-            if message.value:
-                await fail_fast(self.checkpoint.judge(stage, message.value, is_current, ack, next_offset))
-            else:
-                await fail_fast(self.checkpoint.pass_over(stage, message.partition, next_offset, is_current, ack))
+            await fail_fast(judge_chunk(self, message, message.value, self.stages[topic]))
 
     async def _checkpoints(self):
         while True:
