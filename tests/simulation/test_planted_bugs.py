@@ -122,7 +122,7 @@ def a_revocation_drops_what_it_did_not_save(patch):
     """Acks survive the loss of their chunks and tick off others' work."""
 
     async def unsaved(self, drop):
-        async with self.judging:
+        async with self._running, self.judging:
             await self.commit()
             for stage in self.stages:
                 stage.evict(dict.fromkeys(stage.partitions, -1))
