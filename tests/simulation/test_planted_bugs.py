@@ -305,12 +305,6 @@ def time_goes_by_the_partition_that_was_read_furthest(patch):
 
 
 @bug
-def only_inputs_that_have_spoken_are_waited_for(patch):
-    """An input partition that nobody has read yet is left out."""
-    patch.setattr(Watermark, "_inputs", lambda self: list(self.marks))
-
-
-@bug
 def marks_overtake_what_they_cover(patch):
     """How far was read is said before the counts and signs that were read."""
     results, held = ScanStage.emit, {}
