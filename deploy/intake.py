@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -52,6 +53,13 @@ class Intake:
                 line = chunk.lines[reject.record.offset - chunk.records[0].offset]
                 self._refuse(kind, chunk.file, line, reject.reason, reject.event_id, reject.error)
 
+    def read_again(self, kind: str, files: Sequence[str], take: Callable[[Chunk], object]) -> None:
+        """Hand the records of files to ``take`` once more; what is refused has been told."""
+        with Path(os.devnull).open("wb") as nowhere:
+            again = Intake(nowhere, self._progress, self._how, self._written)
+            for chunk in again._chunks(kind, files):
+                take(chunk)
+
     def _chunks(self, kind: str, files: Sequence[str]) -> Iterator[Chunk]:
         how = msgspec.structs.replace(self._how, kind=kind, on_file=self._watch, on_passed_over=self.passed_over.append)
         offset = 0
@@ -98,6 +106,12 @@ def account(summary: dict[str, Any], asked: AbstractSet[str] = frozenset({"fixes
         yield (
             f"{name}: {accepted(outcomes):,} accepted, {sum(refused.values()):,} refused{f' ({reasons})' if reasons else ''}, "
             f"{outcomes.get(LATE, 0):,} late, {outcomes.get(DUPLICATE, 0):,} duplicate"
+        )
+    if (withdrawn := summary["exemptions_withdrawn"]) and not withdrawn["settled"]:
+        names = ", ".join(withdrawn["enterprises"])
+        yield (
+            f"列入黑名单的企业（{names}）自次日起不再享有豁免，但其后的定位未全部据此重新判定（管道只能读一次；文件最多判定数次），请改用文件。"
+            f"Enterprises on the black list ({names}) have no exemptions from the next day on, and not all later fixes were judged by that: a pipe is read once, files {withdrawn['passes']} times. Give files."
         )
     if said := summary["answers"]:
         yield f"answers: {said['read']:,} read, {said['of_no_incident']:,} to no incident of these files"

@@ -24,18 +24,20 @@ from streams.city.rates import fleet_rows
 from streams.clock import END_MS
 from streams.counts import CITY_WIDE, outlet_row, rate_row
 from streams.enterprises.confirmations import Answered, answered
-from streams.enterprises.credit import charge_of
+from streams.enterprises.credit import BLACK, ENTERPRISE, charge_of
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.errors import BadInput, nearest
 from streams.files.record_files import How
-from streams.files.text_files import STDIN, open_lines
+from streams.files.text_files import STDIN, can_be_read_again, open_lines
 from streams.lifecycle import OPEN, RETRACTED
 from streams.parcels.partition import new_scan_partition
 from streams.parcels.scans import COUNTED, count_scans
 from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policies, Policy
 from streams.registry.figure_clauses import SECTIONS
+from streams.registry.records import Standing
 from streams.registry.registry import Registry
+from streams.rules import judged
 from streams.vehicles.empty_run import driven_row
 from streams.vehicles.engine import Engine
 from streams.vehicles.incidents import Transition, as_transition
@@ -49,6 +51,8 @@ from streams.words.shown import shown
 
 IDENTITY_KEY = b"yicheng"
 WRITTEN = ("incidents.jsonl", "rates.jsonl", "rejects.jsonl", "summary.json")
+MOST_PASSES = 8
+"""So often are fixes judged at most: who has lost exemptions violates more, and so may lose them for longer."""
 Taken = tuple[Counter[str], list[Reject]]
 """What a chunk came to: its records by outcome, and the refused ones."""
 
@@ -70,7 +74,7 @@ def judge_files(
         intake.read("gps", gps, judging.take_fixes)
         intake.read("scan", scans, judging.take_scans)
         intake.read("heartbeat", heartbeats, judging.take_heartbeats)
-    incidents = judging.finish()
+        incidents, withdrawn = judging.finish(gps, intake)
     _write_lines(out / "incidents.jsonl", [_row(data) for data in incidents])
     _write_lines(out / "rates.jsonl", rates := judging.rates())
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
@@ -84,6 +88,7 @@ def judge_files(
         "scans_of_other_cities": judging.scans_of_other_cities,
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
+        "exemptions_withdrawn": withdrawn,
         **judging.figures(policy, rates, incidents),
         "seconds": round(seconds, 3),
         "cpu_us_per_record": round(cpu_seconds * 1e6 / max(1, read), 2),
@@ -109,7 +114,10 @@ def _make_room(out: Path, read: Sequence[str]) -> set[Path]:
 
 
 class _Judging:
-    """One partition of each input, judged chunk by chunk; and the city's ledger, which is judged once, when all has been read."""
+    """One partition of each input, judged chunk by chunk; and the city's ledger, which is judged when all has been read.
+
+    ``credit``: by enterprise, since when exemptions go by which standing (ms), as fixes are judged.
+    """
 
     def __init__(self, policy: Policy, registry: Registry, identity_key: bytes, answers: Sequence[Answered]) -> None:
         self.answers = answers
@@ -117,16 +125,23 @@ class _Judging:
         self.registry = registry
         self.identity_key = identity_key
         self.city = policy.pack.city.adcode
-        self.engine = Engine(self.policies, registry, identity_key)
-        self.fixes, self.scans, self.heartbeats = new_partition(), new_scan_partition(), HeartbeatPartition()
+        self.scans, self.heartbeats = new_scan_partition(), HeartbeatPartition()
         self.scans.sweep_ms = END_MS  # what cannot change any more is wanted at the end
         self.made_up: dict[str, set[int]] = {}
         self.scans.made_up = self.heartbeats.made_up = self.made_up
-        self.latest: dict[str, Transition] = {}
-        self.ledger = CityLedger()
-        self.standings: dict[str, dict[str, Any]] = {}
+        self.of_others: list[Contribution] = []
         self.scans_of_other_cities = 0
         self.known_incidents: AbstractSet[str] = frozenset()
+        self.credit: dict[str, Standing] = {}
+        self._begin({})
+
+    def _begin(self, credit: dict[str, Standing]) -> None:
+        """All fixes are still to come, and are judged by these standings of enterprises."""
+        for enterprise_id in self.credit.keys() | credit.keys():
+            self.registry.enter_credit(enterprise_id, credit.get(enterprise_id, Standing()))
+        self.credit = credit
+        self.engine, self.fixes = Engine(self.policies, self.registry, self.identity_key), new_partition()
+        self.latest: dict[str, Transition] = {}
 
     def take_fixes(self, chunk: Chunk) -> Taken:
         """Judge fixes."""
@@ -147,8 +162,41 @@ class _Judging:
         rejects = take_heartbeats(self.heartbeats, chunk.records, self.policies)
         return Counter({"accepted": len(chunk.records) - len(rejects)}) + Counter(reject.reason for reject in rejects), rejects
 
-    def finish(self) -> list[IncidentData]:
+    def finish(self, gps: Sequence[str], intake: Intake) -> tuple[list[IncidentData], dict[str, Any] | None]:
+        """All incidents that stand at the end; enterprises that came on the black list meanwhile lose exemptions, so fixes are read and judged again until that changes nothing.
+
+        Second, of that: which enterprises, how often fixes were judged, and whether nothing changed any more (a pipe is read once).
+        """
+        for passes in range(1, MOST_PASSES + 1):
+            incidents = self._finish()
+            credit = self._credit_of(incidents)
+            if credit == self.credit or passes == MOST_PASSES or not all(map(can_be_read_again, gps)):
+                break
+            self._begin(credit)
+            intake.read_again("gps", gps, self.take_fixes)
+        for enterprise_id, standing in self.credit.items():
+            self.registry.enter_credit(enterprise_id, Standing())  # it is the caller's
+            if row := self.standings.get(ENTERPRISE + enterprise_id):
+                row["effective"] = standing.effective
+        return incidents, {"enterprises": sorted(credit), "passes": passes, "settled": credit == self.credit} if credit else None
+
+    def _credit_of(self, incidents: Sequence[IncidentData]) -> dict[str, Standing]:
+        """By enterprise that loses exemptions, by its times on the black list, before the last fix: since when it has which standing."""
+        if not any(exemption.unless_credit for rule in self.policies.newest.fix_rules for exemption in rule.alternatives):
+            return {}
+        found: dict[str, Standing] = {}
+        for data in incidents:  # in order of time
+            if judged(data.rule) == "credit":
+                known = found.setdefault(data.enterprise_id or "", Standing([]))
+                turns = ((data.opened_at_ms, BLACK), (data.closed_at_ms, "normal"))
+                effective = [(self.policies.newest.days.bounds_ms(self.policies.newest.days.date_of(at_ms))[1], credit) for at_ms, credit in turns if at_ms is not None]
+                known.effective += [turn for turn in effective if turn[0] <= self.fixes.stream_time_ms]
+        return {enterprise_id: standing for enterprise_id, standing in found.items() if standing.effective}
+
+    def _finish(self) -> list[IncidentData]:
         """All incidents that stand at the end, in order of time; those of the city are judged now."""
+        self.ledger = CityLedger()
+        self.of_others += [*of_scans(self.scans, 0, self.city), *of_heartbeats(self.heartbeats, 0, self.city)]
         self.latest.update((transition.incident_id, transition) for transition in self.engine.finish(self.fixes))
         of_vehicles = [incident_data(t, self.policies, self.registry) for t in self._final() if t.state != RETRACTED]
         watermark_ms = max(self.fixes.stream_time_ms, self.scans.stream_time_ms, self.heartbeats.stream_time_ms)
@@ -165,8 +213,7 @@ class _Judging:
 
     def _contributions(self, of_vehicles: Sequence[IncidentData]) -> Iterator[Contribution]:
         """What the inputs have come to, as workers send it to their city."""
-        yield from of_scans(self.scans, 0, self.city)
-        yield from of_heartbeats(self.heartbeats, 0, self.city)
+        yield from self.of_others
         for data in of_vehicles:
             if charge := charge_of(data, self.policies):
                 yield Contribution(self.city, GPS.name, charge=charge)

@@ -200,10 +200,11 @@ def _credentials(options: Mapping[str, Any]) -> faust.SSLCredentials | faust.SAS
 async def _each_chunk(app: App, stream: Any, stage: StatefulStage[Any]) -> None:
     """Judge a stream's chunks one after the other, each if its partition is still assigned."""
     async for event in stream.noack().events():
-        await fail_fast(_judge_chunk(app, event.message, event.value, stage))
+        await fail_fast(judge_chunk(app, event.message, event.value, stage))
 
 
-async def _judge_chunk(app: App, message: Any, records: Any, stage: StatefulStage[Any]) -> None:
+async def judge_chunk(app: App, message: Any, records: Any, stage: StatefulStage[Any]) -> None:
+    """Let a stage judge the records of a message, which is acked at the next checkpoint unless its partition is another's by then."""
     is_current, ack = (lambda: app.consumer.is_current(message)), (lambda: app.consumer.judged(message))
     if records:
         await app.checkpoint.judge(stage, records, is_current, ack, message.offset + 1)

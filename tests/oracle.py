@@ -14,6 +14,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -523,9 +524,8 @@ class Oracle:
                 continue
             t = fix["event_time_ms"]
             due = t + _duration(rule.get("limit", "30m"))
-            record = self.lookup("vehicle", vehicle, due)
-            subjects = {f"vehicle/{vehicle}", f"enterprise/{(record or {}).get('enterprise_id')}"}
             while True:
+                subjects = {f"vehicle/{vehicle}", f"enterprise/{(self.lookup('vehicle', vehicle, due) or {}).get('enterprise_id')}"}
                 later = [
                     self.bound(n["until"], True)
                     for n in self.records["notice"]
@@ -817,17 +817,21 @@ class Oracle:
             opens += [interval for day in days if self.runs_on(window, day) for interval in self.opened(window["from"], window["until"], day)]
         candidates = {t + limit} | {start + limit for start, _ in opens}
         candidates |= {int(self.bound(n["until"], True)) for n in self.records["notice"]}
+        covered_until = 0
         for moment in sorted(c for c in candidates if t + limit <= c <= t + 7 * 86_400_000):
+            if moment < covered_until:
+                continue
             near = [(a, b) for a, b in opens if a <= moment and moment - limit <= b]
             if opens and not all(any(a <= x <= b for a, b in near) for x in (*range(moment - limit, moment, 60_000), moment)):
                 continue
             records = [self.lookup(kind, subject.partition("/")[2], when) for when in (t, moment)]
             owner = (records[1] or {}).get("enterprise_id")
-            announced = any(
-                n["subject"] in {subject, f"enterprise/{owner}"} and self.filed(n, t) and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
-                for n in self.records["notice"]
-            )
+            announced = [
+                self.bound(n["until"], True) for n in self.records["notice"]
+                if n["subject"] in {subject, f"enterprise/{owner}"} and self.filed(n, t) and self.counts(n, moment) and self.bound(n["from"], False) <= moment < self.bound(n["until"], True)
+            ]
             if announced:
+                covered_until = max(announced)
                 continue
             start, end = self.bound(self.pack.get("valid_from"), False), self.bound(self.pack.get("valid_until"), True)
             in_force = all((start is None or start <= x) and (end is None or x < end) for x in (t, moment))
@@ -908,12 +912,12 @@ class Oracle:
         for rule in self.pack["rules"]:
             if rule["rule"] != "blacklisted_enterprise":
                 continue
-            costs = [(e, t, end, float(rule["points"][r])) for r, e, settled, said in incidents if r in rule["points"] and e not in (None, "*") for t, end in self.costing(rule, settled, said)]
+            costs = [(e, t, end, Fraction(rule["points"][r])) for r, e, settled, said in incidents if r in rule["points"] and e not in (None, "*") for t, end in self.costing(rule, settled, said)]
             for enterprise in {e for e, *_ in costs}:
                 own = [cost[1:] for cost in costs if cost[0] == enterprise]
                 now, since = stream_time - 1, None
                 for moment in sorted({turn for t, end, _ in own for turn in (t, end) if turn <= now}):
-                    black = sum(points for t, end, points in own if t <= moment < end) >= float(rule["black_at"])
+                    black = sum(points for t, end, points in own if t <= moment < end) >= Fraction(rule["black_at"])
                     if black and since is None:
                         since = moment
                     elif not black and since is not None:
@@ -932,11 +936,11 @@ class Oracle:
         (ledger,) = [rule for rule in self.pack["rules"] if rule["rule"] == "blacklisted_enterprise"]
         for incident, own in (each for lines in driven_by for each in self.incidents(lines, stream_time)[0]):
             rule, rule_id, vehicle, zone, opened, last, _, state = incident
-            driver, cost = self.words(own)[-1], float(ledger["drivers"]["points"].get(rule, 0))
+            driver, cost = self.words(own)[-1], Fraction(ledger["drivers"]["points"].get(rule, 0))
             spans = self.costing(ledger, self.settled(rule, rule_id, opened, last), answers_to(rule_id, vehicle, zone, opened))
             if cost and state == "closed" and driver in {r["id"] for r in self.records["driver"]} and any(start <= stream_time - 1 < end for start, end in spans):
                 found[driver] += cost
-        return {driver: ("black" if points >= float(ledger["drivers"]["black_at"]) else "normal", points) for driver, points in found.items()}
+        return {driver: ("black" if points >= Fraction(ledger["drivers"]["black_at"]) else "normal", float(points)) for driver, points in found.items()}
 
     def not_rising(self, rule, days, stream_time):
         """Closed months whose green packaging is not above that of the month before."""

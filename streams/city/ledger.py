@@ -251,7 +251,7 @@ class CityLedger(msgspec.Struct):
         (dates.add if self.days[day].counts().accepted > 0 else dates.discard)(day.date)
 
     def charge(self, charge: Charge, has_account: Callable[[str], bool] = lambda _: True) -> list[str]:
-        """Enter an incident's revision in the accounts of its enterprise and driver, where they have some, unless a newer one is known; whom it concerns."""
+        """Enter an incident's revision in the accounts of its enterprise and driver, where they have some, unless a newer one is known; those that it changes already, others fall due."""
         known = self.charges.get(charge.incident_id)
         if known is not None and known.revision >= charge.revision:
             return []
@@ -261,7 +261,10 @@ class CityLedger(msgspec.Struct):
         for holder in entered.holders:
             self.charges[charge.incident_id] = self.accounts.setdefault(holder, Account()).charges[charge.incident_id] = entered
             self.dirty["charge", charge.incident_id] = None
-        return [*entered.holders, *(known.holders if known is not None else ())]
+        concerned = [*entered.holders, *(known.holders if known is not None else ())]
+        for account in (self.accounts[holder] for holder in concerned):
+            account.due_ms = min(account.due_ms, entered.at_ms, entered.at_ms if known is None else known.at_ms)
+        return [holder for holder in concerned if self.accounts[holder].due_ms <= self.settled_ms]
 
     def enter_answer(self, answer: Answered) -> list[str]:
         """Enter what police said to an incident, whether or not it costs anybody anything yet; the accounts that it concerns."""

@@ -6,7 +6,10 @@ function of its charges and of the answers to their incidents, whatever the orde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -133,22 +136,29 @@ def costs(account: Account, terms: Terms, answers: Answers | None = None) -> lis
 
 
 def black_intervals(charged: list[Cost], terms: Terms, now_ms: int) -> tuple[list[Interval], int]:
-    """The times on the black list up to an instant, and when points next begin or end."""
-    turns = sorted({ms for cost in charged for ms in (cost.at_ms, cost.until_ms)})
+    """The times on the black list up to an instant, and when points next begin or end. One pass over the instants at which they do."""
+    turns = sorted([(cost.at_ms, 1, cost) for cost in charged] + [(cost.until_ms, -1, cost) for cost in charged], key=itemgetter(0))
     spells: list[Interval] = []
-    for at_ms in turns:
+    numbers, made_up = Counter[float](), 0
+    for at_ms, turning in groupby(turns, itemgetter(0)):
         if at_ms > now_ms:
-            break
-        held = [cost for cost in charged if cost.at_ms <= at_ms < cost.until_ms]
-        black = credit_of(terms, sum(cost.points for cost in held), 0) == BLACK
-        made_up = any(cost.charge.synthetic for cost in held)
+            return spells, at_ms
+        for _, change, cost in turning:
+            numbers[cost.points] += change
+            made_up += change * cost.charge.synthetic
+        size, black = numbers.total(), credit_of(terms, _points(numbers), 0) == BLACK
         lasts = bool(spells) and spells[-1].end_ms is None
         if black and not lasts:
-            spells.append(Interval(at_ms, None, len(held), made_up))
+            spells.append(Interval(at_ms, None, size, made_up > 0))
         elif lasts:
             known = spells[-1]
-            spells[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, len(held)), known.synthetic or made_up)
-    return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
+            spells[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, size), known.synthetic or made_up > 0)
+    return spells, END_MS
+
+
+def _points(numbers: Mapping[float, int]) -> float:
+    """What incidents come to, by how many cost how much; ten at 0.1 are 1."""
+    return round(sum(points * number for points, number in numbers.items()), 9)
 
 
 def standing(account: Account, charged: list[Cost], terms: Terms, now_ms: int, active_days: int, tomorrow_ms: int) -> dict[str, Any] | None:
@@ -157,7 +167,7 @@ def standing(account: Account, charged: list[Cost], terms: Terms, now_ms: int, a
     ``effective``: (ms, standing) pairs; exemptions go by a standing from the start of the day after it was found (``tomorrow_ms``).
     """
     held = [cost for cost in charged if cost.at_ms <= now_ms < cost.until_ms]
-    points = sum(cost.points for cost in held)
+    points = _points(Counter(cost.points for cost in held))
     credit = credit_of(terms, points, active_days)
     if account.published == (credit, points):
         return None

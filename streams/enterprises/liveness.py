@@ -102,7 +102,7 @@ def _due_ms(policies: Policies, registry: Registry, rule_id: str, subject: str, 
     while due_ms != earlier_ms and due_ms <= last_ms + ACTIVE_WITHIN_MS:
         earlier_ms = due_ms
         due_ms = _within_hours(rule, policy, due_ms, limit_ms)
-        due_ms = registry.after_notices(registry.subjects_of(kind, name, due_ms), due_ms, last_ms)
+        due_ms = registry.unannounced_ms(kind, name, due_ms, last_ms)
     then = policies.at(due_ms)
     still = then is not None and rule_id in then.rule_of_id and RULES[rule.rule].expects(registry.at(kind, name, due_ms))
     return due_ms if still and due_ms <= last_ms + ACTIVE_WITHIN_MS else END_MS

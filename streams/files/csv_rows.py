@@ -46,7 +46,7 @@ def _names_a_separator(line: str) -> bool:
 def read_rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
     """The heading and every row that is not blank, each with as many cells as the heading.
 
-    ``lines`` end as they do in the file; spaces after a separator say nothing, nor does a heading again, as files put one after another have it. ``BadInput`` names
+    ``lines`` end as they do in the file; spaces and tabs after a separator say nothing, nor does a heading again, as files put one after another have it. ``BadInput`` names
     the line of a column named twice, of a heading in another order, of a row with more or fewer cells, of a quote that never closes or closes in the middle of a
     cell, and of a cell beyond 131,072 characters.
     """
@@ -76,9 +76,12 @@ def _check_heading(heading: list[str], where: str) -> None:
 
 def _rows(lines: Iterable[str], where: str, separator: str) -> Iterator[Row]:
     begun: list[str] = []
+    tabs = re.compile(rf'(^|{re.escape(separator)})[ \t]+"(?!"[^{re.escape(separator)}\r\n])')
 
     def remembered() -> Iterator[str]:
         for line in lines:
+            if "\t" in line and separator != "\t":
+                line = tabs.sub(r'\1"', line)  # the reader skips spaces only  # noqa: PLW2901
             begun.append(line)
             yield line
 

@@ -37,7 +37,12 @@ _ARCHIVES = (
     (b"7z\xbc\xaf", "a 7z archive"), (b"SQLite format 3", "an SQLite database"), (b"\x04\x22\x4d\x18", "packed with LZ4"), (b"\x02\x21\x4c\x18", "packed with LZ4"),
     (b"\x5d\x00\x00", "packed with LZMA"), (b"\x1f\x9d", "packed with compress (.Z)"), (b"\xff\x06\x00\x00sNaPpY", "packed with Snappy"),
 )  # fmt: skip
-_MARKS = re.compile(rb"([\r\n])(?:\xef\xbb\xbf)+")
+_RECORD = b"\x1e"
+"""Stands before each record of a JSON text sequence (RFC 7464)."""
+_MARKS = re.compile(rb"([\r\n])(?:\xef\xbb\xbf|\x1e)+")
+_DOS_END = b"\x1a"
+_HELD = (codecs.BOM_UTF8[:2], codecs.BOM_UTF8[:1], _DOS_END)
+"""At the end of a piece, what only the next one tells the meaning of."""
 Heard = Callable[[int], None]
 
 
@@ -105,6 +110,11 @@ def size_of(name: str | Path) -> int | None:
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
+def can_be_read_again(name: str) -> bool:
+    """Whether a second reading gives the same: a file or a folder, no pipe."""
+    return name != STDIN and (Path(on_disk(name)).is_file() or Path(on_disk(name)).is_dir())
+
+
 def escaped(name: str) -> str:
     r"""The name of a file as text: bytes in it that are not UTF-8, as in names of unzipped files, are written as ``\xNN``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -146,17 +156,17 @@ def _opened(name: str) -> BinaryIO:
 
 
 def _without_marks(pieces: Iterable[bytes]) -> Pieces:
-    """UTF-8 without the byte order marks that lines begin with: files put one after the other have several."""
+    """UTF-8 without the byte order marks that lines begin with (files put one after the other have several), what begins a record, and the Ctrl-Z at the end of a file of DOS."""
     before, held = b"\n", b""
     for piece in pieces:
         data = held + piece
-        held = next((data[-size:] for size in (1, 2) if data.endswith(codecs.BOM_UTF8[:size])), b"")
+        held = next((end for end in _HELD if data.endswith(end)), b"")
         data = data[: len(data) - len(held)]
-        if codecs.BOM_UTF8 in data:
+        if codecs.BOM_UTF8 in data or _RECORD in data:
             data = _MARKS.sub(rb"\1", before + data)[1:]
         before = data[-1:] or before
         yield data
-    yield held
+    yield held.removesuffix(_DOS_END)
 
 
 def _unpacker(sample: bytes) -> Callable[[Pieces], Pieces] | None:

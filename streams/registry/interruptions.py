@@ -64,13 +64,13 @@ def touching(of_notice: Iterable[Interruption]) -> Iterator[list[Interruption]]:
         yield together
 
 
-def first_uncovered(found: Iterable[Interruption], event_time_ms: int, last_sign_ms: int) -> int:
-    """The first instant from this one on (ms) that no interruption covers which was filed by the last sign; they come in order of their beginnings."""
+def first_uncovered(found: Iterable[Interruption], event_time_ms: int, last_sign_ms: int, changes_ms: int) -> int:
+    """The first instant from this one on (ms) that no interruption covers which was filed by the last sign, or the end of one from ``changes_ms`` on; they come in order of their beginnings."""
     reached_ms = event_time_ms
     for from_ms, before_ms, until_ms, filed_ms in found:
         if from_ms > event_time_ms:
             event_time_ms = reached_ms
-            if from_ms > event_time_ms:
+            if from_ms > event_time_ms or event_time_ms >= changes_ms:
                 break
         if event_time_ms < before_ms and filed_ms <= last_sign_ms:
             reached_ms = max(reached_ms, until_ms)

@@ -170,10 +170,22 @@ class Registry:
         filed_ms = bound_ms(notice.filed_at, self.timezone, end=False) if notice.filed_at else from_ms
         return NoticeTimes(filed_ms, from_ms, self.bound_ms(notice.until))
 
-    def after_notices(self, subjects: Collection[str], event_time_ms: int, last_sign_ms: int) -> int:
-        """The first instant from this one on (ms) that no interruption of one of the subjects (``kind/id``) covers which was filed by the last sign."""
+    def unannounced_ms(self, kind: str, entry_id: str, due_ms: int, last_sign_ms: int) -> int:
+        """From when on (ms) a silence that is due is an offence: a notice that counts for the vehicle, outlet or enterprise puts it off until its end, and whose notices count is asked again then."""
+        while True:
+            before_ms, due_ms = due_ms, self.after_notices(self.subjects_of(kind, entry_id, due_ms), due_ms, last_sign_ms, self._changes_ms(kind, entry_id, due_ms))
+            if due_ms == before_ms:
+                return due_ms
+
+    def after_notices(self, subjects: Collection[str], event_time_ms: int, last_sign_ms: int, changes_ms: int = END_MS) -> int:
+        """The first instant from this one on (ms) that no interruption of one of the subjects (``kind/id``) covers which was filed by the last sign; or one from ``changes_ms`` on."""
         found = [self._interruptions(subject) for subject in set(subjects) if subject in self._notices_of]
-        return first_uncovered(heapq.merge(*found) if len(found) > 1 else found[0], event_time_ms, last_sign_ms) if found else event_time_ms
+        return first_uncovered(heapq.merge(*found) if len(found) > 1 else found[0], event_time_ms, last_sign_ms, changes_ms) if found else event_time_ms
+
+    def _changes_ms(self, kind: str, entry_id: str, event_time_ms: int) -> int:
+        """When the record of this instant next begins or ends to be valid, or another of its versions does."""
+        bounds = (bound for from_ms, until_ms, _ in self._versions.get((kind, entry_id), ()) for bound in (from_ms, until_ms))
+        return min((bound for bound in bounds if bound > event_time_ms), default=END_MS)
 
     def _interruptions(self, subject: str) -> list[Interruption]:
         """What notices announce of a subject, in order of their beginnings; remembered until one of them changes."""

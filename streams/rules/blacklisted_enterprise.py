@@ -4,7 +4,9 @@ What
     Every closed incident of an enterprise costs the points that the policy sets for its rule; they expire after 365 days.
     With ``black_at`` points or more the enterprise is on the black list: the incident lasts as long as that. Without any
     points and with 30 days on which it accepted parcels it is on the red list; else its credit is normal. From the start of
-    the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list. Where the
+    the next local day on, exemptions with ``unless_credit: black`` do not hold for an enterprise on the black list. (``judge`` goes by the day on
+    which it came there. A worker goes by the day up to which all inputs had been read when it found out: while it works off a backlog that may be a later
+    one, and fixes that it has judged before keep their exemptions.) Where the
     policy says so (``drivers``), whoever drove has an account too: points of his own, no red list, no exemptions that go by it.
     With ``confirmed_only`` an incident costs points only while police have confirmed it: from when ``acknowledged`` or ``fined`` arrives, until it is
     dismissed or an objection to it is upheld.

@@ -222,8 +222,7 @@ class RuleCompiler:
         found = []
         compiled = self.at(vehicle_id, event_time_ms, known)
         for offence, limit_ms in compiled.rule_set.silences:
-            due_ms = event_time_ms + limit_ms
-            due_ms = self.registry.after_notices(self.registry.subjects_of("vehicle", vehicle_id, due_ms), due_ms, event_time_ms)
+            due_ms = self.registry.unannounced_ms("vehicle", vehicle_id, event_time_ms + limit_ms, event_time_ms)
             if due_ms < LAST_MS and any(offence is later for later, _ in self.at(vehicle_id, due_ms, compiled).rule_set.silences):
                 found.append((offence, due_ms))
         return found

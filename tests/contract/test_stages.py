@@ -28,7 +28,7 @@ from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
 from streams.watermark import INPUTS, Mark
 from streams.wire.state_records import COMMIT_MARKER
-from streams.wire.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
+from streams.wire.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN, STATE_OF
 
 STAGES = {GPS.name: FixStage, SCAN.name: ScanStage, HEARTBEAT.name: HeartbeatStage, FEEDBACK.name: AnswerStage, PARTIALS.name: CityStage}
 ENDED_MS = BASE_MS + 20 * DAY_MS
@@ -162,6 +162,10 @@ def test_a_stage_sends_to_the_topics_that_the_page_says(topic):
     room = Room(topic).take(history(topic))
     room.take([record._replace(offset=record.offset + len(history(topic))) for record in logged(topic, POISON)])
     assert {to for to, *_ in room.sent} == EDGES[topic]
+
+
+def test_every_stage_that_has_state_is_here():
+    assert STAGES.keys() == {topic.name for topic in STATE_OF}
 
 
 def test_something_comes_of_the_history(topic):

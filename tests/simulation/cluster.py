@@ -20,7 +20,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from streams import watermark
-from streams.app import build_stages
+from streams.app import build_stages, judge_chunk
 from streams.city.contributions import decode_contribution
 from streams.clock import BEGINNING_MS
 from streams.policy.checks import pack_record
@@ -83,6 +83,14 @@ class Died(BaseException):
     """Goes through a worker's code where the real one's process would end."""
 
 
+MISTAKES = (TypeError, AttributeError, NameError, LookupError)
+"""What ends a worker because of how the code was written, not because of what happened to it."""
+
+
+class Unsound(Exception):
+    """The simulation, or what was planted in it, is broken; not an ``AssertionError``, which would pass for a bug that was caught."""
+
+
 class World:
     """Broker, group coordinator and scheduler of one history."""
 
@@ -95,9 +103,14 @@ class World:
         self.members, self.workers = [], []  # of the group; all that ever were
         self.generation = 0
         self.failing_sends = failing_sends
-        self.tasks = []
+        self.tasks, self.errors = [], []
         self.loop = asyncio.get_running_loop()
         self.rebalancing = asyncio.Lock()
+
+    def refuse_errors(self):
+        """What went wrong in a task where nothing may: that is no history, and nothing can be said of its results."""
+        if self.errors:
+            raise Unsound(f"{len(self.errors)} tasks failed, first {self.errors[0]!r}") from self.errors[0]
 
     def append(self, topic, partition, key, value, headers=()):
         """Write one record; its partition follows from its key unless given."""
@@ -330,8 +343,12 @@ class Worker:
         async def living():
             try:
                 await work
-            except Died:
+            except Died as ended:
                 self.kill()
+                if isinstance(ended.__context__, MISTAKES):
+                    self.world.errors.append(ended.__context__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else would hear of it
+                self.world.errors.append(error)
 
         task = asyncio.ensure_future(living())
         self.world.tasks.append(task)  # or the dead would be collected
@@ -353,12 +370,7 @@ class Worker:
         while True:
             message = await self.queues[topic].get()
             await self.world.passes(self)
-            stage, next_offset = self.stages[topic], message.offset + 1
-            is_current, ack = (lambda message=message: self.consumer.is_current(message)), (lambda message=message: self.consumer.judged(message))
-            if message.value:
-                await fail_fast(self.checkpoint.judge(stage, message.value, is_current, ack, next_offset))
-            else:
-                await fail_fast(self.checkpoint.pass_over(stage, message.partition, next_offset, is_current, ack))
+            await fail_fast(judge_chunk(self, message, message.value, self.stages[topic]))
 
     async def _checkpoints(self):
         while True:

@@ -241,6 +241,7 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
+    world.refuse_errors()
     check(world, f"seed {seed}")
     if ordered:
         taken_back = [json.loads(r.value) for n in range(PARTITIONS) for r in world.logs[INCIDENTS.name, n] if b"incident.retracted" in r.value]
@@ -322,6 +323,7 @@ async def _pass(world, rng, sent, faults, new_worker):
         await world.rebalance()
         if await _all_judged(world):
             return
+    world.refuse_errors()
     raise AssertionError(f"lag does not return to zero: {world.committed}, {world.clock()}")
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import datetime as dt
+import inspect
 import itertools
+import re
 from contextlib import nullcontext
 
 import pytest
@@ -17,6 +19,7 @@ from streams.clock import BEGINNING_MS, DAY_MS, END_MS
 from streams.enterprises import credit
 from streams.enterprises import liveness as silences
 from streams.parcels.days import DayJudge
+from streams.parcels.violating_scans import ViolatingScans
 from streams.policy.policy import Policies
 from streams.registry.records import Standing
 from streams.registry.registry import Registry
@@ -66,9 +69,9 @@ def chunks_are_acked_when_delivered(patch):
     """The next commit goes past what no checkpoint has saved."""
     judge = Checkpoint.judge
 
-    async def eager(self, stage, chunk, is_current, ack):
+    async def eager(self, stage, chunk, is_current, ack, *rest):
         ack()
-        await judge(self, stage, chunk, is_current, lambda: None)
+        await judge(self, stage, chunk, is_current, lambda: None, *rest)
 
     patch.setattr(Checkpoint, "judge", eager)
 
@@ -123,7 +126,7 @@ def a_revocation_drops_what_it_did_not_save(patch):
     """Acks survive the loss of their chunks and tick off others' work."""
 
     async def unsaved(self, drop):
-        async with self.judging:
+        async with self._running, self.judging:
             await self.commit()
             for stage in self.stages:
                 stage.evict(dict.fromkeys(stage.partitions, -1))
@@ -247,7 +250,7 @@ def findings_are_not_restored(patch):
 
     async def forgiving(self, number):
         partition = await load(self, number)
-        partition.findings.clear()
+        partition.findings = {key: ViolatingScans() for key in partition.findings}
         return partition
 
     patch.setattr(ScanStage, "_load", forgiving)
@@ -303,12 +306,6 @@ def time_is_the_largest_that_was_met(patch):
 def time_goes_by_the_partition_that_was_read_furthest(patch):
     """Those that lag are not waited for."""
     patch.setattr(Watermark, "read_until_ms", property(lambda self: max(self._read_until_ms(name) for name in self._inputs())))
-
-
-@bug
-def only_inputs_that_have_spoken_are_waited_for(patch):
-    """An input partition that nobody has read yet is left out."""
-    patch.setattr(Watermark, "_inputs", lambda self: list(self.marks))
 
 
 @bug
@@ -512,13 +509,62 @@ def credit_comes_back_a_day_late(patch):
     patch.setattr(Registry, "enter_credit", later)
 
 
+CAUGHT_BY = {
+    "state_in_memory_outlives_its_partition": "says 2 things", "revisions_start_again_after_a_restart": "says 2 things",
+    "late_letters_are_not_sent": r"are not Counter\(\{'late'", "half_of_the_parcels_are_not_restored": "parcels|the last 30 days|rates", "findings_are_not_restored": r"\('\w+', '(outlet|enterprise)/",
+    "silences_are_not_restored": "silences", "signs_of_a_partition_that_lags_are_thought_settled": "silences", "marks_overtake_what_they_cover": "silences",
+    "time_is_the_largest_that_was_met": "were taken back", "signs_yet_to_come_end_a_silence": "were taken back",
+    "points_are_backdated_to_the_end_of_the_incident": "black lists", "whoever_drives_last_pays": "drivers' credit", "what_drivers_were_charged_is_not_restored": "drivers' credit",
+    "a_dismissal_does_not_end_the_points": "black lists|drivers' credit", "answers_are_not_restored": "black lists|drivers' credit",
+    "inputs_without_traffic_are_never_said_to_be_read": "lag does not return", "partitions_without_traffic_go_by_their_own_time": "lag does not return",
+    "what_is_no_record_is_not_passed_over": "lag does not return", "low_rates_are_told_of_the_day_before": "are not the low days",
+    "credit_does_not_come_back": "'privilege'", "credit_comes_back_a_day_late": "'privilege'",
+}  # fmt: skip
+"""The comparison that a bug shows in, of those that show in one alone."""
+
+
+class Planter:
+    """Plants what can be called as what stood there was called; else a bug would be caught because nothing works at all."""
+
+    def __init__(self, patch):
+        self.patch = patch
+
+    def setattr(self, target, name, planted, **kwargs):
+        stood = getattr(target, name)
+        if inspect.isroutine(stood):
+            taken = [p for p in inspect.signature(stood).parameters.values() if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
+            for given in (taken, [p for p in taken if p.default is p.empty]):
+                by_name = {p.name: p for p in given if p.kind is p.KEYWORD_ONLY}
+                inspect.signature(planted).bind(*(p for p in given if p.kind is not p.KEYWORD_ONLY), **by_name)
+        self.patch.setattr(target, name, planted, **kwargs)
+
+
+def test_what_cannot_be_called_as_before_is_not_planted(monkeypatch):
+    async def short(self, stage, chunk, is_current, ack):
+        pass
+
+    with pytest.raises(TypeError, match="too many positional"):
+        Planter(monkeypatch).setattr(Checkpoint, "judge", short)
+
+
+def test_an_error_that_is_no_wrong_result_catches_nothing(monkeypatch):
+    """As in the task of an agent: nobody awaits it, and lag would not return to zero."""
+    monkeypatch.setattr(Checkpoint, "judge", lambda self: None)
+    with pytest.raises(cluster.Unsound, match="TypeError"):
+        run(0)
+
+
 @pytest.mark.parametrize("name", BUGS)
 def test_a_planted_bug_is_caught(name, monkeypatch):
     assert BUGS[name].__doc__
-    BUGS[name](monkeypatch)
+    BUGS[name](Planter(monkeypatch))
     for seed in range(PATIENCE):
         try:
             run(seed, faults=6, failing_sends=0.01 * (seed % 3 == 0))
-        except AssertionError:
-            return
+        except AssertionError as wrong:
+            said = str(wrong)
+        else:
+            continue
+        assert re.search(CAUGHT_BY.get(name, ""), said), said
+        return
     pytest.fail(f"{PATIENCE} histories did not notice: {BUGS[name].__doc__}")

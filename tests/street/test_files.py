@@ -250,6 +250,11 @@ def test_a_list_in_a_cell_that_is_none_is_refused_and_what_separates_is_said(cel
         assert "lists are separated by ; ； 、 , ， or spaces" in said and name in said and len(said) < 500
 
 
+@pytest.mark.parametrize(("name", "text"), [("r.csv", "kind,id\r\nvehicle,v\r\n\x1a"), ("r.jsonl", '{"kind":"vehicle","id":"v"}\r\n\x1a'), ("r.jsonl", '\x1e{"kind":"vehicle","id":"v"}\n'), ("r.csv", 'kind,\t"id"\nvehicle,\t"v"\n')])
+def test_a_registry_ends_as_files_of_dos_do_and_its_cells_may_begin_with_tabs(name, text, tmp_path):
+    assert [entry.id for entry in registry_of(tmp_path, text, name).each("vehicle")] == ["v"]
+
+
 @pytest.mark.parametrize("null", ["", "null", "~", "NULL", "Null"])
 def test_null_is_absent_in_every_format(null, tmp_path):
     as_yaml = registry_of(tmp_path, f"- kind: vehicle\n  id: v\n  plate: {null}\n  marked: {null}\n  driver_ids: {null}\n  valid_until: {null}\n", "r.yaml")

@@ -27,6 +27,7 @@ import deploy.cli
 from producers import traffic
 from producers.replay import Noted, read_records
 from streams.errors import BadInput
+from streams.files.csv_rows import read_rows
 from streams.files.record_columns import read_mapping, typed_fields
 from streams.files.record_files import MOST_LINE_BYTES, How, open_records
 from streams.files.text_files import as_text, size_of
@@ -257,6 +258,29 @@ def test_marks_are_found_across_pieces(size):
     text = "\ufeff\ufeffa\n\ufeff\ufeffb\ufeff\r\n\ufeffc錿\n".encode()
     pieces = iter([text[at : at + size] for at in range(0, len(text), size)])
     assert b"".join(as_text("", text, pieces, None)[1]).decode() == "a\nb\ufeff\r\nc錿\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+@pytest.mark.parametrize(("text", "clean"), [("a\r\n\x1a", "a\r\n"), ("a\x1ab\x1a", "a\x1ab"), ("a\x1a\n", "a\x1a\n"), ("\x1ea\n\x1e\x1eb\x1e\n", "a\nb\x1e\n"), ("\x1a", "")])
+def test_the_end_of_a_file_of_dos_and_what_begins_records_are_no_text(text, clean, size):
+    pieces = iter([text[at : at + size].encode() for at in range(0, len(text), size)])
+    assert b"".join(as_text("", text.encode(), pieces, None)[1]).decode() == clean
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "T-Drive"])
+def test_a_file_of_dos_ends_with_ctrl_z(form, tmp_path):
+    (tmp_path / "a.txt").write_bytes(FORMS[form].replace("\n", "\r\n").encode() + b"\x1a")
+    assert len(read(tmp_path / "a.txt")) == 6
+
+
+def test_a_sequence_of_json_texts_is_read(tmp_path):
+    (tmp_path / "a.json-seq").write_bytes(b"".join(b"\x1e" + line for line in FORMS["jsonl"].encode().splitlines(keepends=True)))
+    assert [r["event_id"] for r in read(tmp_path / "a.json-seq")] == [r["event_id"] for r in fixes()]
+
+
+def test_tabs_before_a_quote_say_nothing_as_spaces_do():
+    text = 'a,b\n"1",\t"x, y"\n\t"2", \t "z"\n"say,\t""hi""",\t""\n"in\n\t",3\n'
+    assert [row.cells for row in read_rows(text.splitlines(keepends=True), "f", ",")][1:] == [["1", "x, y"], ["2", "z"], ['say,\t"hi"', ""], ["in", "3"]]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "pretty array", "T-Drive", "GeoLife"])
@@ -599,6 +623,16 @@ def test_geolife_lies_in_folders_of_users(tmp_path):
     sent = list(read_records([tmp_path], None, noted))
     assert {key for _, _, key, _ in sent} == {"geolife-000", "geolife-017"} and len(sent) == 24 and noted.passed_over == 5  # labels, what a Mac left, the guide
     assert len({msgspec.json.decode(value)["event_id"] for *_, value in sent}) == 24
+
+
+@pytest.mark.parametrize(("inside", "given"), [("000/Trajectory", "."), ("000/Trajectory", "20240507040004.plt"), ("000", "Trajectory"), ("000", "."), ("017", "../000/Trajectory")])
+def test_geolife_says_whose_it_is_from_inside_its_folders(inside, given, tmp_path, monkeypatch):
+    for folder in ("000/Trajectory", "017"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "000" / "Trajectory" / "20240507040004.plt").write_text(GEOLIFE)
+    monkeypatch.chdir(tmp_path / inside)
+    found = read(given)
+    assert {fix["vehicle_id"] for fix in found} == {"geolife-000"} and found[0]["event_id"].startswith("geolife-000-20240507040004-")
 
 
 @pytest.mark.parametrize("header", [0, 1, 6])

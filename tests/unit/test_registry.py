@@ -334,6 +334,26 @@ def test_versions_of_notices_count_while_they_are_valid_and_changes_count_at_onc
     assert differed > 300
 
 
+def test_notices_count_of_the_enterprise_that_a_vehicle_belongs_to_by_then():
+    """It changes hands while a notice runs; at the end of each notice it is asked anew whose count."""
+    rng, changed_hands = random.Random(7), 0
+    for _ in range(600):
+        known, moves = Registry(ZONE), sorted(rng.sample(range(60), 2))
+        for since, enterprise_id in zip([0, *moves], "efe", strict=True):
+            known.add([decode_entry(json.dumps({"kind": "vehicle", "id": "x", "enterprise_id": enterprise_id, "valid_from": clock(since)}).encode())])
+        for name in "abc":
+            begins = rng.randrange(50)
+            row = {"kind": "notice", "id": name, "subject": rng.choice(["vehicle/x", "enterprise/e", "enterprise/f"]), "from": clock(begins), "until": clock(begins + rng.randrange(1, 40)), "filed_at": clock(0)}
+            known.add([decode_entry(json.dumps(row).encode())])
+        due_ms = reached_ms = EIGHT + rng.randrange(1, 60) * MINUTE
+        while notices := [n for name in "abc" if (n := known.notice_times(known.at("notice", name, reached_ms))) and n.from_ms <= reached_ms < n.until_ms
+                          and known.at("notice", name, reached_ms).subject in known.subjects_of("vehicle", "x", reached_ms)]:  # fmt: skip
+            reached_ms = max(n.until_ms for n in notices)
+        assert known.unannounced_ms("vehicle", "x", due_ms, EIGHT) == reached_ms
+        changed_hands += known.subjects_of("vehicle", "x", due_ms) != known.subjects_of("vehicle", "x", reached_ms)
+    assert changed_hands > 50
+
+
 def test_a_long_chain_of_notices_of_one_enterprise_costs_one_look_at_each():
     """Asked again for each of its vehicles; by trying them in turn each question would take minutes."""
     known, length = Registry(ZONE), 2_000

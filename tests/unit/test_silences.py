@@ -16,6 +16,7 @@ from streams.policy.reader import parse_policy
 from streams.registry.records import Standing, decode_entry
 from streams.registry.registry import Registry
 from streams.runtime.reference import Reference
+from streams.vehicles.compiled_rules import RuleCompiler
 from streams.wire.events import Record
 from streams.wire.incident import IncidentData
 from streams.wire.topics import CREDIT
@@ -90,6 +91,16 @@ def test_silences(rule, keys, records, signs, stream_time_ms, found):
 def test_the_next_time_to_look_is_when_the_silence_would_be_an_offence():
     known = registry(CAMERA, notice("outlet/o", "2023-11-15T12:10", "2023-11-15T13:00"))
     assert silences(policies("offline_camera"), known, "r", "outlet/o", [(NOON, NOON)], NOON) == ([], NOON + HOUR)
+
+
+def test_a_vehicle_and_an_outlet_that_change_hands_are_put_off_alike():
+    rules = ["{rule: silent_vehicle, id: s, clause: '1', severity: warning, limit: 30m}", "{rule: offline_camera, id: c, clause: '1', severity: warning, limit: 30m}"]
+    both = Policies([parse_policy(FRAME.replace('[{rule: RULE, id: r, clause: "1", severity: warning KEYS}]', f"[{', '.join(rules)}]"), "test", None)])
+    of_e, of_f = {"enterprise_id": "e", "valid_until": "2023-11-15T13:00"}, {"enterprise_id": "f", "valid_from": "2023-11-15T13:00"}
+    things = [{"kind": kind, "id": "x", **more, **of} for kind, more in (("vehicle", {}), ("outlet", {"camera": True})) for of in (of_e, of_f)]
+    known = registry(*things, notice("enterprise/e", "2023-11-15T12:00", "2023-11-15T14:00"), notice("enterprise/f", "2023-11-15T12:00", "2023-11-15T18:00"))
+    (due,) = RuleCompiler(both, known).silences("x", NOON)
+    assert due[1] == silences(both, known, "c", "outlet/x", [(NOON, NOON)], NOON)[1] == NOON + 6 * HOUR
 
 
 def test_spans_come_to_the_same_in_any_order():

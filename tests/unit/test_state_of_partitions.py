@@ -10,6 +10,7 @@ from time_passing import inputs_hold, marks, said, said_ms
 
 from streams.city.contributions import Contribution, decode_contribution
 from streams.city.ledger import CityLedger, DayCounts
+from streams.clock import BEGINNING_MS
 from streams.counts import Counts, DayKey, counts_of
 from streams.enterprises.credit import Charge
 from streams.parcels.scans import by_name, count_scans
@@ -24,6 +25,7 @@ from streams.runtime.city_stage import CityStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
 from streams.runtime.snapshots import Snapshots
+from streams.watermark import INPUTS, Watermark
 from streams.wire.events import Record
 
 T, DAY_MS = 1_700_000_000_000, 86_400_000
@@ -162,3 +164,12 @@ def test_counts_of_before_that_arrive_late_change_nothing():
     assert not day.update(Contribution("1", "courier.scan.v1", "e", "2023-11-15", 0, 10, counts=Counts(accepted=3)))
     assert day.update(Contribution("1", "courier.scan.v1", "e", "2023-11-15", 1, 5, counts=Counts(accepted=2)))
     assert day.counts().accepted == 9
+
+
+@pytest.mark.parametrize("unread", INPUTS)
+def test_time_waits_for_an_input_that_nobody_has_read_yet(unread):
+    whole, watermark = marks(T), Watermark()
+    watermark.enter([mark for mark in whole["marks"] if mark.topic != unread], whole["newest"], said_ms(T))
+    assert watermark.ms == BEGINNING_MS
+    watermark.enter([mark for mark in whole["marks"] if mark.topic == unread], {}, said_ms(T))
+    assert watermark.ms == T
