@@ -50,6 +50,8 @@ FIRING, OPEN, MET = ("pipeline", "正在告警 · Alerts firing"), ("city", "未
 TONIGHT = ("city", "今晚能否达标 · Within target tonight")
 BELOW, PARCELS = ("enterprises", "电子运单使用率今日未达标企业 · Electronic waybills below target today"), ("enterprises", "一小时收寄量 · Parcels, last hour")
 UNANSWERED, PENDING, FAILING = ("enforcement", "未答复 · Unanswered"), ("enforcement", "待通知 · Pending"), ("enforcement", "故障接收方 · Sinks failing")
+DISMISSED, BY_RULE = ("enforcement", "驳回占比 · Dismissed"), ("enforcement", "驳回占比，按规则 · Dismissed by rule")
+ANSWERED = ("enforcement", "新增与答复 · Opened and answered")
 OVER_AN_HOUR = ("city", "超过一小时未答复 · Unanswered for over an hour")
 
 RATE, CURVES = ("city", "电子运单使用率 · Electronic waybills"), ("enterprises", "电子运单使用率：今日各企业 · Electronic waybills: enterprises today")
@@ -113,6 +115,10 @@ CASES = {
     ),
     "answers of the day before": (
         {f'courier_acknowledge_seconds_bucket{{{NOTIFIER}, {HOHHOT}, rule="speeding", le="{le}"}}': constant(3) for le in ("60", "+Inf")}, [(TIME_TO_ANSWER, "40m", [])],
+    ),
+    "the first answers that a notifier counts": (
+        {f'courier_answers_total{{{NOTIFIER}, {HOHHOT}, rule="speeding", action="{action}"}}': f"0x60 {number}x180" for action, number in (("acknowledged", 3), ("dismissed", 1), ("fined", 0))},
+        [(DISMISSED, "60m", plain(0.25)), (BY_RULE, "60m", [{"labels": '{rule="speeding"}', "value": 0.25}]), (ANSWERED, "70m", plain(4), "answers")],
     ),
     "two notifiers": (TWO_NOTIFIERS, [(UNANSWERED, "40m", plain(7)), (OVER_AN_HOUR, "40m", plain(3)), (PENDING, "40m", plain(12)), (FAILING, "40m", plain(0))]),
 }  # fmt: skip
