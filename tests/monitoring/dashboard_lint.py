@@ -14,6 +14,7 @@ RECORDED = [
     "city_enterprise:courier_electronic_waybill:ratio1h", "city_enterprise:courier_green_packaging:ratio1h", "city_enterprise_measure:courier_target:ratio", "city_rule:courier_incidents_opened:increase1h",
     "city:courier_incidents_per_1000_fixes:ratio1h", "topic:courier_consumer_lag:sum", "topic:courier_dead:ratio15m", "job:courier_incident_latency_seconds:p50_5m",
     "job:courier_incident_latency_seconds:p99_5m", "job:courier_fix_age_seconds:p99_5m", "rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d",
+    "city:courier_vehicles_active:sum", "city:courier_feeds_interrupted:max", "city_enterprise_measure:courier_rate_below_target:ratio", "city_enterprise_measure:courier_forecast_below_target:ratio",
 ]  # fmt: skip
 """What recording rules make. The labels stand before the first colon."""
 BY_CITY_TOO = dict.fromkeys(("rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d"), ("city",))
