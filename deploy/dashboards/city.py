@@ -14,6 +14,7 @@ from deploy.dashboards.queries import (
     ELECTRONIC,
     FIRING,
     GREEN,
+    LOADED,
     RULE,
     WHOLE_CITY,
     Query,
@@ -102,8 +103,7 @@ def _alerts() -> stat.Panel:
         ("Prometheus 正在发出的告警数，不含常发的心跳告警 DeadMansSwitch。详见“流水线”看板。", "Alerts that Prometheus is firing, without DeadMansSwitch, which always does. More on Pipeline."),
         NUMBER, ("告警规则未加载", "the alert rules are not loaded"), 3, 6,
     )  # fmt: skip
-    loaded = 'ALERTS{alertname="DeadMansSwitch", alertstate="firing"}'
-    panel = panels.tiles(about, Query(f"count({FIRING}) or 0 * count({loaded})"), thresholds=WORSE_FROM_ONE)
+    panel = panels.tiles(about, Query(f"count({FIRING}) or 0 * count({LOADED})"), thresholds=WORSE_FROM_ONE)
     return panels.linked(panel, boards.PIPELINE_BOARD, ("流水线", "Pipeline"))
 
 
