@@ -1,4 +1,4 @@
-"""What the cities' documents say about what the dashboards show: clauses from the packs, and dates by which a figure is due."""
+"""What the cities' documents say about what the dashboards show: clauses from the packs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from functools import cache
 from streams.policy.pack import Rule
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
-from streams.registry.key_figures import TITLES
 from streams.words.basis import FIGURES_WORDS, MARKS
-from streams.words.terms import SCOPES
 
 Words = tuple[str, str]
 """The same in Chinese and in English."""
@@ -40,15 +38,3 @@ def clauses(*rules: str) -> Words:
 def _basis(rule: Rule) -> Words:
     mark = MARKS[rule.basis]
     return (f"{mark.zh}；{FIGURES_WORDS.zh}", f"{mark.en}; {FIGURES_WORDS.en}") if rule.figures else mark
-
-
-def due_figures() -> dict[str, list[str]]:
-    """Date, clause, basis and scope, or whose it is → the figures whose targets these are, as ``city/measure``."""
-    due: dict[str, list[str]] = {}
-    for policy in _policies().values():
-        for measure, target in policy.pack.targets.items():
-            if measure in TITLES:
-                said = [f"{target.by or '–'} {target.clause}", *MARKS[target.basis]] if target.source == "document" else ["运营方 operator"]
-                said += SCOPES[target.scope] if target.scope else ()
-                due.setdefault(" ".join(said), []).append(f"{policy.pack.city.adcode}/{measure}")
-    return due

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from deploy.dashboards.clauses import Words, due_figures
+from deploy.dashboards.clauses import Words
 from deploy.reference import metric_name
 from streams import metrics
 from streams.counts import CITY_WIDE
@@ -155,8 +155,6 @@ def key_counts() -> str:
 
 
 def key_targets(which: str) -> str:
-    """The targets of such measures, with the date, the clause and whom they are about in the label ``due``, or that they are the operator's."""
-    expr = f'label_join({series(metrics.TARGET_RATIO, CITY, which)}, "figure", "/", "city", "measure")'
-    for text, figures in due_figures().items():
-        expr = f'label_replace({expr}, "due", "{text}", "figure", "{"|".join(figures)}")'
-    return f"max by (city, measure, due) ({expr})"
+    """The targets of such measures, with the date, the clause, the basis and whom they are about, as the pack in force has them."""
+    said = latest(metrics.TARGET_INFO, CITY, which, by="city, measure, due, clause, basis, scope")
+    return f"{said} * on (city, measure) group_left {latest(metrics.TARGET_RATIO, CITY, which, by='city, measure')}"

@@ -129,6 +129,10 @@ CASES = {
             ("courier_consumer_lag", f'{WORKER}, {GPS}, partition="0"'), ("courier_sink_failing", f'{NOTIFIER}, sink="webhook"'), ("courier_watermark_age_seconds", WORKER))},
         [(LAG, "40m", plain(8)), (LAG, "40m", plain(5), {"namespace": "b"}), (WATERMARK, "40m", plain(3), {"namespace": "a"})],
     ),
+    "a pack of one's own, whose target has a date": (
+        {**target(HOHHOT), f'courier_target_info{{{WORKER}, {HOHHOT}, measure="electronic_waybill", due="2027-01-31", clause="九", basis="operator", scope=""}}': constant(1)},
+        [(SHARES, "40m", [{"labels": FIGURE.replace("{", '{basis="operator", clause="九", due="2027-01-31", '), "value": 0.9}], "B")],
+    ),
     "cities that have not answered": (
         {**target(HOHHOT), f'courier_incidents_unanswered{{{NOTIFIER}, {HOHHOT}, rule="speeding", age="over_1d"}}': constant(3)},
         [(BY_CITY, "40m", [{"labels": '{age="over_1d", city="150100", name="呼和浩特市 · Hohhot"}', "value": 3}])],
