@@ -63,6 +63,8 @@ class AlertReceiver:
     def __init__(self, put: Callable[[Sequence[Entry]], int], token: str | None) -> None:
         self.put = put
         self.token = token
+        for status in ("firing", "resolved"):
+            metrics.ALERTS_RECEIVED.labels(status)
 
     def receive(self, request: Request) -> Answer:
         """200: every alert is in the outbox. 400: no such message. 401: a wrong token. 503: to be sent again."""

@@ -37,6 +37,8 @@ FORGOTTEN_S = 30 * 86_400
 """So long is an answer waited for."""
 MOST_LABELS = 1_000
 """Pairs of city and rule; further ones, which are none of ours, count as other."""
+LONGEST_EXEMPLAR = 100
+"""Characters of an id that go beside a measurement: OpenMetrics allows 128 with the label's name."""
 SHOWN_EVERY_S = 5.0
 RECORDS_AT_ONCE = 2_000
 KEPT_INCIDENTS, KEPT_ANSWERS = 200_000, 100
@@ -125,7 +127,7 @@ class Answers:
             return
         metrics.ANSWERS.labels(incident.city, incident.rule, answer.action if answer.action in ACTIONS else OTHER).inc()
         if first:
-            metrics.ACKNOWLEDGE_SECONDS.labels(incident.city, incident.rule).observe(max(0, at_ms - incident.since_ms) / 1000)
+            metrics.ACKNOWLEDGE_SECONDS.labels(incident.city, incident.rule).observe(max(0, at_ms - incident.since_ms) / 1000, {"incident_id": name[:LONGEST_EXEMPLAR]})
 
     def _keep(self, answer: Answer) -> bool:
         """Whether an answer is no repeat."""
@@ -152,9 +154,14 @@ class Answers:
 
     def _bounded(self, city: str, rule: str) -> tuple[str, str]:
         """Labels of an incident: anybody who may write to the topic can make up others."""
-        if (city, rule) not in self._labels and len(self._labels) >= MOST_LABELS:
-            return OTHER, OTHER
+        if (city, rule) in self._labels:
+            return city, rule
+        if len(self._labels) >= MOST_LABELS:
+            city, rule = OTHER, OTHER
         self._labels.add((city, rule))
+        for action in (*ACTIONS, OTHER):  # from zero on: Prometheus takes a first value for no increase
+            metrics.ANSWERS.labels(city, rule, action)
+        metrics.ACKNOWLEDGE_SECONDS.labels(city, rule)
         return city, rule
 
 

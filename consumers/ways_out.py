@@ -63,6 +63,8 @@ class WaysOut:
     def _begin(self, name: str, sink: Sink) -> None:
         dispatch = self._dispatches[name] = Dispatch(self._outbox, sink, self)
         metrics.OUTBOX_PENDING.labels(name).set_function(lambda: dispatch.pending + self._lag())
+        for outcome in ("delivered", "folded", "retried", "refused", "synthetic", "unreadable"):
+            metrics.NOTIFICATIONS.labels(name, outcome)
         thread = self._threads[name] = threading.Thread(target=self._run, args=(dispatch,), daemon=True, name=name)
         thread.start()
 

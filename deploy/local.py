@@ -118,7 +118,6 @@ class Local:
             raise YichengError(f"another ./yicheng up runs in {self.home.parent}; stop it, or set YICHENG_STATE_DIR to another folder") from None
         return lock
 
-    # --- start ---
     def _start(self) -> None:
         plan = self.plan
         if not plan.keep and self.home.exists():
@@ -184,17 +183,20 @@ class Local:
         """Prometheus, where it is installed and not declined, or insisted on."""
         if self.plan.monitoring is False or (self.plan.monitoring is None and not available()):
             return
-        self.prometheus = Prometheus(self.home / "prometheus", self.plan.prometheus_port)
+        self.prometheus = Prometheus(self.home / "prometheus", self.plan.prometheus_port, say=self.console.print)
         self._point_monitoring()
-        self.prometheus.start()
+        if not self.prometheus.started(insisted=bool(self.plan.monitoring)):
+            self.prometheus = None
+            return
         self._say_where("Prometheus", self.plan.prometheus_port, self.prometheus.port, "--prometheus-port")
         self.console.print(f"Prometheus with the alert rules: {self.prometheus.url}/alerts")
 
     def _point_monitoring(self) -> None:
-        """Tell Prometheus where the processes are: one that was started again may have another port."""
+        """Tell Prometheus where the processes are: one that was started again may have another port. Prometheus is started again, too."""
         if self.prometheus is not None and self.notifier is not None:
             consoles = [self.live_map.port] if self.live_map is not None else []
             self.prometheus.watch({WORKERS: [worker.port for worker in self.workers], NOTIFIERS: [self.notifier.port], CONSOLES: consoles})
+            self.prometheus.launch_if_dead()
 
     def _is_ready(self, worker: Process) -> bool:
         if worker.get("readyz") is not None:
@@ -214,7 +216,6 @@ class Local:
         if wanted not in {0, port}:
             self.console.print(f"port {wanted} of {what} is taken; it is at {port} instead ({choose} chooses another)", soft_wrap=True)
 
-    # --- watch ---
     def _watch(self) -> None:
         """Show what happens until the producer has ended."""
         assert self.producer is not None
@@ -269,7 +270,6 @@ class Local:
             process.launch_if_dead()
         self._point_monitoring()
 
-    # --- stop ---
     def _stop_all(self) -> bool:
         """Stop everything that runs; returns whether somebody asked for it meanwhile, and so for haste."""
         try:

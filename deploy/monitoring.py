@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ RULES = Path(__file__).parent / "prometheus"
 READY_WITHIN_S = 20.0
 SCRAPED_EVERY_S = 2
 """A run may be short."""
+AGAIN_AFTER_S = 10.0
+"""Where it ends, it is started again; so long after its last start at the soonest."""
 WORKERS, NOTIFIERS, CONSOLES = "yicheng-worker", "yicheng-notifier", "yicheng-console"
 """The jobs that the rules know."""
 
@@ -46,7 +49,7 @@ class Prometheus:
 
     def __init__(
         self, folder: Path, wanted_port: int = PROMETHEUS_PORT, rules: Path = RULES, alertmanager_port: int | None = None, scraped_every_s: int = SCRAPED_EVERY_S,
-        flags: Sequence[str] = (),
+        flags: Sequence[str] = (), say: Callable[[str], None] = print,
     ) -> None:
         self.folder = folder
         self.wanted_port = wanted_port
@@ -56,7 +59,14 @@ class Prometheus:
         self.flags = flags
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
+        self.say = say
         self._targets: dict[str, list[int]] = {}
+        self._launched_s = 0.0
+
+    @property
+    def log(self) -> Path:
+        """What it says of itself."""
+        return self.folder / "prometheus.log"
 
     @property
     def url(self) -> str:
@@ -68,11 +78,32 @@ class Prometheus:
         need_prometheus()
         self.port = free_port(self.wanted_port)
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(self._configuration(), allow_unicode=True), "utf-8")
-        with (self.folder / "prometheus.log").open("ab") as log:
-            self.process = leash.start(self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        self._launch()
         if not until(self.ready, within_s=READY_WITHIN_S, every_s=0.1):
             self.stop(0.0)
-            raise Unavailable(f"Prometheus is not ready after {READY_WITHIN_S:.0f} s; its log is {self.folder / 'prometheus.log'}")
+            raise Unavailable(f"Prometheus is not ready after {READY_WITHIN_S:.0f} s; its log is {self.log}")
+
+    def started(self, *, insisted: bool) -> bool:
+        """Start it; where that fails and nobody insists on it, say so, and that it is left out."""
+        try:
+            self.start()
+        except Unavailable as error:
+            if insisted:
+                raise
+            self.say(f"going on without Prometheus 不启用 Prometheus: {error}")
+            return False
+        return True
+
+    def _launch(self) -> None:
+        self._launched_s = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = leash.start(self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+
+    def launch_if_dead(self) -> None:
+        """Start it again where it has ended, at its address, and say so."""
+        if self.process is not None and self.process.poll() is not None and time.monotonic() > self._launched_s + AGAIN_AFTER_S:
+            self.say(f"Prometheus has ended and is started again 已重新启动; its log is {self.log}")
+            self._launch()
 
     def _command(self) -> list[str]:
         return [

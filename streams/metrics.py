@@ -33,6 +33,7 @@ ELECTRONIC_RATIO = Gauge(
 GREEN_RATIO = Gauge("courier_green_packaging_ratio", "Share of accepted parcels in green packaging", ["city", "enterprise", "window"])
 FORECAST = Gauge("courier_forecast_ratio", "Share that the day will end with at the pace of its last hour; measures are called as in targets", ["city", "enterprise", "measure"])
 TARGET_RATIO = Gauge("courier_target_ratio", "Target that the policy sets: a share from 0 to 1, or a number of things", ["city", "measure"])
+TARGET_INFO = Gauge("courier_target_info", "1 for each target: by when it is due, its clause, its basis in the document (or the operator's own) and the enterprises that it is about", ["city", "measure", "due", "clause", "basis", "scope"])
 TARGET_SCOPE = Gauge("courier_target_scope", "1 for each enterprise that a target is about, where it is not about all", ["city", "enterprise", "measure"])
 INCIDENTS = Counter("courier_incidents", "Incident transitions published", ["city", "rule", "severity", "transition"])
 INCIDENTS_OPEN = Gauge("courier_incidents_open", "Incidents that are open now, those that police have dismissed among them", ["city", "rule"])

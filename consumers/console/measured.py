@@ -11,6 +11,10 @@ from streams import metrics
 _COUNTED = {"/api/answer": metrics.CONSOLE_ANSWERS, "/api/login": metrics.CONSOLE_LOGINS, CALLBACK: metrics.CONSOLE_LOGINS}
 _OUTCOMES = {200: "accepted", 429: "delayed", 503: "failed"}
 """By the status of the reply; all others are refusals."""
+_REFUSED = "refused"
+for _counter in set(_COUNTED.values()):
+    for _outcome in (*_OUTCOMES.values(), _REFUSED):
+        _counter.labels(_outcome)
 
 
 @web.middleware
@@ -30,5 +34,5 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
         status = error.status
         raise
     finally:
-        counter.labels(_OUTCOMES.get(status, "refused")).inc()
+        counter.labels(_OUTCOMES.get(status, _REFUSED)).inc()
     return response

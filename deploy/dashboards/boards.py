@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard
 
 from deploy.dashboards.clauses import Words
 from deploy.dashboards.panels import SOURCE, Panel, both, in_view
-from deploy.dashboards.queries import CITY, CITY_NAMES, EACH_ENTERPRISE, ELECTRONIC, FIRING, series
+from deploy.dashboards.queries import CITY, CITY_NAMES, EACH_ENTERPRISE, ELECTRONIC, FIRING, PROCESSES, series
 from streams import metrics
 
 TAG = "yicheng"
@@ -28,7 +28,7 @@ def board(uid: str, title: Words, says: Words, variables: Sequence[QueryVariable
     """A whole dashboard; its panels are numbered from top to bottom."""
     made = Dashboard(f"驿程 Yicheng · {both(title)}").uid(uid).description("\n\n".join(says)).tags([TAG]).readonly()
     made.time(since, "now").timezone("browser").refresh("30s").tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-    made.variables([_source(), *variables]).annotation(_alerts()).link(_others())
+    made.variables([_source(), _namespaces(), *variables]).annotation(_alerts()).link(_others())
     for section in sections:
         made.with_row(Row(both(section.title)))
         for panel in section.panels:
@@ -65,6 +65,11 @@ def _choice(name: str, label: Words, query: str) -> QueryVariable:
 
 def _source() -> DatasourceVariable:
     return DatasourceVariable("datasource").label(both(("数据源", "Data source"))).type("prometheus")
+
+
+def _namespaces() -> QueryVariable:
+    """Systems of a Kubernetes cluster; elsewhere there is none to choose."""
+    return _choice("namespace", ("命名空间", "Namespace"), f"label_values(up{{{PROCESSES}}}, namespace)")
 
 
 def _alerts() -> AnnotationQuery:

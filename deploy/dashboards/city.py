@@ -14,6 +14,7 @@ from deploy.dashboards.queries import (
     ELECTRONIC,
     FIRING,
     GREEN,
+    LOADED,
     RULE,
     WHOLE_CITY,
     Query,
@@ -33,13 +34,17 @@ from deploy.dashboards.queries import (
     unanswered,
 )
 from streams import metrics
+from streams.words.basis import MARKS
+from streams.words.terms import SCOPES
 
 NO_RATE = ("今日尚未收寄快件", "no parcels accepted yet today")
 NOT_HELD = ("今日尚未收寄快件，或目标不针对全市", "no parcels accepted yet today, or no target of the whole city")
 NO_WORKER = ("没有工作进程在运行", "no worker is running")
 NO_INCIDENT = ("没有事件", "no incidents")
 OLDER_THAN_AN_HOUR = 'age=~"1h_to_4h|4h_to_1d|over_1d"'
-CITY_HEADING, FIGURE, VALUE, TARGET, DISTANCE, DUE = ("城市", "City"), ("指标", "Figure"), ("数值", "Value"), ("目标", "Target"), ("与目标之差", "Distance"), ("期限与条款", "Due, clause")
+CITY_HEADING, FIGURE, VALUE, TARGET, DISTANCE = ("城市", "City"), ("指标", "Figure"), ("数值", "Value"), ("目标", "Target"), ("与目标之差", "Distance")
+DUE, CLAUSE, BASIS, SCOPE = ("期限", "Due"), ("条款", "Clause"), ("依据", "Basis"), ("对象", "About")
+BASES: dict[str, str] = {basis or "operator": panels.both(words) for basis, words in MARKS.items()}
 
 
 def dashboard() -> Dashboard:
@@ -102,8 +107,7 @@ def _alerts() -> stat.Panel:
         ("Prometheus 正在发出的告警数，不含常发的心跳告警 DeadMansSwitch。详见“流水线”看板。", "Alerts that Prometheus is firing, without DeadMansSwitch, which always does. More on Pipeline."),
         NUMBER, ("告警规则未加载", "the alert rules are not loaded"), 3, 6,
     )  # fmt: skip
-    loaded = 'ALERTS{alertname="DeadMansSwitch", alertstate="firing"}'
-    panel = panels.tiles(about, Query(f"count({FIRING}) or 0 * count({loaded})"), thresholds=WORSE_FROM_ONE)
+    panel = panels.tiles(about, Query(f"count({FIRING}) or 0 * count({LOADED})"), thresholds=WORSE_FROM_ONE)
     return panels.linked(panel, boards.PIPELINE_BOARD, ("流水线", "Pipeline"))
 
 
@@ -248,18 +252,20 @@ def _delivery() -> timeseries.Panel:
 
 
 def _key_figures(about: About, values: str, targets: str, held: str, comparable: str) -> table.Panel:
-    columns = {"name": CITY_HEADING, "measure": FIGURE, "Value #A": VALUE, "Value #B": TARGET, "Value #C": DISTANCE, "due": DUE}
+    columns = {"name": CITY_HEADING, "measure": FIGURE, "Value #A": VALUE, "Value #B": TARGET, "Value #C": DISTANCE, "due": DUE, "clause": CLAUSE, "basis": BASIS, "scope": SCOPE}
     distance = f"(({held}) - on (city, measure) {latest(metrics.TARGET_RATIO, CITY, comparable, by='city, measure')})"
     panel = panels.grid(about, Query(named(f"({values})")), Query(named(f"({targets})")), Query(named(distance)), columns=columns)
-    return panels.judged(panels.mapped(panel, FIGURE, panels.MEASURE_NAMES), DISTANCE)
+    for heading, names in ((FIGURE, panels.MEASURE_NAMES), (BASIS, BASES), (SCOPE, {scope: panels.both(words) for scope, words in SCOPES.items()})):
+        panels.mapped(panel, heading, names)
+    return panels.judged(panel, DISTANCE)
 
 
 def _shares() -> table.Panel:
     zh, en = readings(shares=True)
     about = About(
         ("主要指标：占比", "Key figures: shares"),
-        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限与条款”中“–”：文件未定期限；“运营方”：目标由运营方自定，文件未规定。空驶率越低越好，不计距离；只针对主要品牌的目标，不与全部快件的占比相比。" + zh,
-         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “operator”: the target is the operator's, not the document's. Of empty runs less is better: no distance is shown; nor between a target of primary brands and a share of all parcels. " + en),
+        ("登记资料、今日收寄与今日行驶得出的占比，及政策包的目标。“期限”中“–”：文件未定期限；“运营方自定”：文件未规定。空驶率越低越好，不计距离；只针对主要品牌的目标，不与全部快件的占比相比。" + zh,
+         "Shares from the registry, from today's parcels and from today's driving, with the policy's targets. A dash for a date: the document sets none; “the operator's own”: the document sets no such target. Of empty runs less is better: no distance is shown; nor between a target of primary brands and a share of all parcels." + " " + en),
         SHARE, NO_WORKER, 14, 13,
     )  # fmt: skip
     return _key_figures(about, key_shares(), key_targets(f'measure!~"{COUNTS}"'), key_shares(held=True), f'measure!~"{COUNTS}|empty_run_ratio"')

@@ -1,4 +1,4 @@
-"""What the cities' documents say about what the dashboards show: clauses from the packs, and dates by which a figure is due."""
+"""What the cities' documents say about what the dashboards show: clauses from the packs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
 from streams.registry.key_figures import READINGS, TITLES
 from streams.words.basis import FIGURES_WORDS, MARKS
-from streams.words.terms import SCOPES
 
 Words = tuple[str, str]
 """The same in Chinese and in English."""
@@ -56,15 +55,3 @@ def readings(*, shares: bool) -> Words:
     chinese = (f"{'、'.join(zh for zh, _ in titles)}：{reading[0]}。" for reading, titles in own.items())
     english = (f"Of {', '.join(en for _, en in titles)}: {reading[1]}." for reading, titles in own.items())
     return "".join(chinese), " ".join(english)
-
-
-def due_figures() -> dict[str, list[str]]:
-    """Date, clause, basis and scope, or whose it is → the figures whose targets these are, as ``city/measure``."""
-    due: dict[str, list[str]] = {}
-    for policy in _policies().values():
-        for measure, target in policy.pack.targets.items():
-            if measure in TITLES:
-                said = [f"{target.by or '–'} {target.clause}", *MARKS[target.basis]] if target.source == "document" else ["运营方 operator"]
-                said += SCOPES[target.scope] if target.scope else ()
-                due.setdefault(" ".join(said), []).append(f"{policy.pack.city.adcode}/{measure}")
-    return due

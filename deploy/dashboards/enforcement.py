@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
 from deploy.dashboards.panels import GREEN, NUMBER, ORANGE, RED, SECONDS, SHARE, WORSE_FROM_ONE, About
-from deploy.dashboards.queries import CITY, RULE, Query, chosen, latest, number_in, pending, quantile, series, unanswered
+from deploy.dashboards.queries import CITY, RULE, Query, answers, chosen, latest, named, number_in, pending, quantile, unanswered
 from streams import metrics
 from streams.counts import OTHER
 from streams.wire.answers import ACTION_WORDS, NO_ANSWERS
@@ -34,7 +34,7 @@ def dashboard() -> Dashboard:
         [boards.cities(), boards.rules()],
         [
             boards.Section(("一览", "At a glance"), [_unanswered(), _oldest(), _time_now(0.5), _time_now(0.9), _dismissed_now(), _pending_now(), _failing_now()]),
-            boards.Section(("未答复", "Unanswered"), [_by_age(), _by_rule_and_age(), _opened_and_answered()]),
+            boards.Section(("未答复", "Unanswered"), [_by_age(), _by_rule_and_age(), _opened_and_answered(), _by_city_and_age()]),
             boards.Section(("答复", "Answers"), [_time_by_rule("p50_1d", ("中位数", "median")), _time_by_rule("p90_1d", ("90 分位", "90th percentile")), _times(), _answers(), _dismissals()]),
             boards.Section(("通知", "Notifications"), [_transitions(), _handed_over(), _hand_over_time(), _outbox(), _failing(), _alerts()]),
         ],
@@ -64,8 +64,7 @@ def _dismissed_now() -> stat.Panel:
     about = About(
         ("驳回占比", "Dismissed"), ("所选时间内的答复中驳回的占比：高则规则或数据有误。", "Share of dismissals among the answers of the time shown: where it is high, rules or data are wrong."), SHARE, NO_ANSWER, 4, 5,
     )  # fmt: skip
-    answers = f"increase({series(metrics.ANSWERS, CITY, RULE, ANSWERED)}[$__range])"
-    return panels.tiles(about, Query(f"sum(increase({series(metrics.ANSWERS, CITY, RULE, DISMISSED)}[$__range])) / (sum({answers}) > 0)"))
+    return panels.tiles(about, Query(f"{answers('$__range', DISMISSED)} / ({answers('$__range', ANSWERED)} > 0)"))
 
 
 def _pending_now() -> stat.Panel:
@@ -75,7 +74,7 @@ def _pending_now() -> stat.Panel:
 
 def _failing_now() -> stat.Panel:
     about = About(("故障接收方", "Sinks failing"), ("上次投递未成的接收方数目。", "Sinks whose last hand-over failed."), NUMBER, NO_NOTIFIER, 3, 5)
-    return panels.tiles(about, Query(f"sum({latest(metrics.SINK_FAILING, by='sink')})"), thresholds=WORSE_FROM_ONE)
+    return panels.tiles(about, Query(f"sum({latest(metrics.SINK_FAILING, by='namespace, sink')})"), thresholds=WORSE_FROM_ONE)
 
 
 def _by_age() -> timeseries.Panel:
@@ -91,6 +90,11 @@ def _by_rule_and_age() -> table.Panel:
     return panels.mapped(panel, ("规则", "Rule"), panels.RULE_NAMES)
 
 
+def _by_city_and_age() -> table.Panel:
+    about = About(("未答复，按城市与时长", "Unanswered by city and age"), ("哪个城市尚未答复：每个城市未答复的事件，按成立至今的时长。", "Who has not answered: unanswered incidents of each city, by the time since they were opened."), NUMBER, NO_NOTIFIER, 24, 7)
+    return panels.grid(about, Query(named(f"({unanswered(by='city, age')})")), columns={"name\\age": ("城市", "City"), **AGES}, rows="name", across="age")
+
+
 def _opened_and_answered() -> timeseries.Panel:
     about = About(
         ("新增与答复", "Opened and answered"), ("每小时新成立的事件与得到的答复：答复长期低于新增，积压即增长。", "Incidents opened and answers given in an hour: where answers stay below, what is unanswered grows."), NUMBER, NO_ANSWER, 6, 10,
@@ -98,7 +102,7 @@ def _opened_and_answered() -> timeseries.Panel:
     return panels.lines(
         about,
         Query(f"sum({chosen('city_rule:courier_incidents_opened:increase1h', CITY, RULE)})", "新增 · opened"),
-        Query(f"sum(increase({series(metrics.ANSWERS, CITY, RULE, ANSWERED)}[1h]))", "答复 · answers"),
+        Query(answers("1h", ANSWERED), "答复 · answers"),
     )
 
 
@@ -112,14 +116,15 @@ def _time_by_rule(recorded: str, words: tuple[str, str]) -> timeseries.Panel:
 
 def _times() -> heatmap.Panel:
     about = About(("答复用时分布", "How long answers took"), ("每小时得到首次答复的事件，按用时分格。", "Incidents answered first in each hour, by how long that took."), NUMBER, NO_ANSWER, 8, 9)
-    return panels.heat(about, Query(number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, CITY, RULE, by="le", part="_bucket"), "{{le}}"), each="1h", of=SECONDS)
+    of_one = number_in("$__interval", metrics.ACKNOWLEDGE_SECONDS, CITY, RULE, by="instance, namespace, city, rule, le", part="_bucket")
+    return panels.heat(about, Query(f"sum by (le) (max by (namespace, city, rule, le) ({of_one}))", "{{le}}"), each="1h", of=SECONDS)
 
 
 def _answers() -> timeseries.Panel:
     about = About(
         ("答复", "Answers"), ("每小时的答复，按种类；备注与企业申诉不算答复，事件仍待处理。", "Answers in each hour, by kind. A note or an enterprise's objection is shown, too, but the incident still waits."), NUMBER, NO_ANSWER, 8, 9,
     )  # fmt: skip
-    panel = panels.bars(about, Query(number_in("$__interval", metrics.ANSWERS, CITY, RULE, by="action"), "{{action}}"), each="1h")
+    panel = panels.bars(about, Query(answers("$__interval", by="action"), "{{action}}"), each="1h")
     return panels.renamed(panel, ACTION_NAMES)
 
 
@@ -127,8 +132,8 @@ def _dismissals() -> bargauge.Panel:
     about = About(
         ("驳回占比，按规则", "Dismissed by rule"), ("所选时间内每条规则的答复中驳回的占比，高者在前。", "Share of dismissals among the answers to each rule in the time shown, greatest first."), SHARE, NO_ANSWER, 8, 9,
     )  # fmt: skip
-    dismissed, answers = (number_in("$__range", metrics.ANSWERS, CITY, RULE, *of, by="rule") for of in ([DISMISSED], [ANSWERED]))
-    return panels.renamed(panels.gauges(about, Query(f"sort_desc({dismissed} / ({answers} > 0))", "{{rule}}")), panels.RULE_NAMES)
+    share = f"{answers('$__range', DISMISSED, by='rule')} / ({answers('$__range', ANSWERED, by='rule')} > 0)"
+    return panels.renamed(panels.gauges(about, Query(f"sort_desc({share})", "{{rule}}")), panels.RULE_NAMES)
 
 
 def _transitions() -> timeseries.Panel:

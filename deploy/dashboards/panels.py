@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, stat, statetimeline, statushistory, table, timeseries
-from grafana_foundation_sdk.builders.common import ReduceDataOptions, StackingConfig, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.builders.common import GraphThresholdsStyleConfig, ReduceDataOptions, StackingConfig, VizLegendOptions, VizTooltipOptions
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models import common, dashboard
@@ -75,6 +75,11 @@ def lines(about: About, *queries: Query, stacked: bool = False) -> timeseries.Pa
     panel = _panel(timeseries.Panel(), about, queries).line_width(2).fill_opacity(40 if stacked else 0).show_points(common.VisibilityMode.NEVER)
     panel.legend(_legend(["lastNotNull"] if stacked else ["min", "max", "lastNotNull"])).tooltip(_tooltip())
     return panel.stacking(StackingConfig().mode(common.StackingMode.NORMAL).group("A")) if stacked else panel
+
+
+def limited(panel: timeseries.Panel, limit: ThresholdsConfig) -> timeseries.Panel:
+    """Curves with a line where an alert begins."""
+    return panel.thresholds(limit).thresholds_style(GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.LINE))
 
 
 def bars(about: About, *queries: Query, each: str) -> timeseries.Panel:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from pathlib import Path
+
+import yaml
 from grafana_foundation_sdk.builders import heatmap, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.dashboards import boards, panels
 from deploy.dashboards.panels import BYTES, GREEN, NUMBER, ORANGE, PER_SECOND, RED, SECONDS, SHARE, WORSE_FROM_ONE, About, steps
-from deploy.dashboards.queries import CITY, FIRING, PROCESSES, WORKERS, Query, chosen, latest, number_in, per_second, quantile, series
+from deploy.dashboards.queries import CITY, FIRING, LOADED, PROCESSES, WORKERS, Query, chosen, latest, number_in, per_second, quantile, series
 from streams import metrics
 from streams.wire.events import EXPLAINED
 
@@ -15,8 +21,25 @@ NO_WORKER = ("没有工作进程在运行", "no worker is running")
 NO_CONSOLE = ("没有控制台在运行", "no console is running")
 NO_FIX = ("没有轨迹点", "no fixes")
 NONE_REFUSED = ("没有拒收的记录", "no records refused")
+OTHER_ALERTS = 'alertname!="DeadMansSwitch"'
+PARTITION = "namespace, topic, partition"
+"""On Kubernetes there may be several systems, each in its namespace; of two workers that show the same partition one has just lost it."""
 NOT_TAKEN = 'outcome!~"accepted|counted"'
 """Fixes and scans that were not taken in."""
+
+
+@cache
+def _alerts() -> dict[str, str]:
+    """The expression of each alert; of several of one name the first."""
+    groups = yaml.safe_load((Path(__file__).parents[1] / "prometheus" / "alerts.yml").read_text("utf-8"))["groups"]
+    return {rule["alert"]: rule["expr"] for group in reversed(groups) for rule in reversed(group["rules"])}
+
+
+def alarm(alert: str) -> ThresholdsConfig:
+    """Red from where an alert begins: the first number that its expression is compared with."""
+    found = re.search(r">\s*([\d.]+)", _alerts()[alert])
+    assert found is not None
+    return steps(GREEN, (float(found[1]), RED))
 
 
 def dashboard() -> Dashboard:
@@ -41,41 +64,41 @@ def dashboard() -> Dashboard:
 
 def _down() -> stat.Panel:
     about = About(("停止的进程", "Processes down"), ("Prometheus 无法抓取的工作进程、通知进程与控制台。", "Workers, notifiers and consoles that Prometheus cannot scrape."), NUMBER, ("没有抓取目标", "no targets to scrape"), 3, 5)
-    return panels.tiles(about, Query(f"sum(1 - up{{{PROCESSES}}})"), thresholds=WORSE_FROM_ONE)
+    return panels.tiles(about, Query(f"sum(1 - {chosen('up', PROCESSES)})"), thresholds=WORSE_FROM_ONE)
 
 
 def _firing_now() -> stat.Panel:
     about = About(("正在告警", "Alerts firing"), ("正在发出的告警数，不含 DeadMansSwitch。", "Alerts that are firing, without DeadMansSwitch."), NUMBER, ("告警规则未加载", "the alert rules are not loaded"), 3, 5)
-    return panels.tiles(about, Query(f'count({FIRING}) or 0 * count(ALERTS{{alertname="DeadMansSwitch", alertstate="firing"}})'), thresholds=WORSE_FROM_ONE)
+    return panels.tiles(about, Query(f"count({FIRING}) or 0 * count({LOADED})"), thresholds=WORSE_FROM_ONE)
 
 
 def _lag_now() -> stat.Panel:
     about = About(("积压", "Lag"), ("各输入主题尚未判定的记录。", "Records of the inputs that are not yet judged."), NUMBER, NO_WORKER, 3, 5)
-    return panels.tiles(about, Query("sum(topic:courier_consumer_lag:sum)"), graph=True)
+    return panels.tiles(about, Query(f"sum({latest(metrics.CONSUMER_LAG, by=PARTITION)})"), graph=True)
 
 
 def _age_now() -> stat.Panel:
     about = About(
         ("水位线滞后", "Age of the watermark"), ("距所有输入分区都判定到的时刻；持续增长时，按时间判定的告警须等待。", "Since what arrived was last judged in every input partition; while it grows, incidents that go by time wait."), SECONDS, NO_WORKER, 3, 5,
     )  # fmt: skip
-    return panels.tiles(about, Query(f"max({series(metrics.WATERMARK_AGE, WORKERS)})"), graph=True)
+    return panels.tiles(about, Query(f"max({series(metrics.WATERMARK_AGE, WORKERS)})"), thresholds=alarm("TimeStandsStill"), graph=True)
 
 
 def _unowned() -> stat.Panel:
     about = About(("无主分区", "Partitions without owner"), ("没有工作进程判定的输入分区。", "Input partitions that no worker judges."), NUMBER, NO_WORKER, 3, 5)
-    of = "namespace, topic"  # on Kubernetes there may be several systems, each in its namespace; while partitions change hands two workers may show one
+    of = "namespace, topic"  # while partitions change hands two workers may show one
     return panels.tiles(about, Query(f"sum(clamp_min({latest(metrics.PARTITIONS, by=of)} - on ({of}) sum by ({of}) ({series(metrics.PARTITIONS_OWNED)}), 0))"), thresholds=WORSE_FROM_ONE)
 
 
 def _restarted() -> stat.Panel:
     about = About(("一小时内重启", "Restarts, last hour"), ("最近一小时内进程重启的次数。", "How often processes were restarted in the last hour."), NUMBER, ("没有抓取目标", "no targets to scrape"), 3, 5)
-    return panels.tiles(about, Query(f"sum(changes(process_start_time_seconds{{{PROCESSES}}}[1h]))"), thresholds=steps(GREEN, (1, ORANGE), (2, RED)))
+    return panels.tiles(about, Query(f"sum(changes({chosen('process_start_time_seconds', PROCESSES)}[1h]))"), thresholds=steps(GREEN, (1, ORANGE), (2, RED)))
 
 
 def _firing() -> table.Panel:
     about = About(("告警", "Alerts"), ("正在发出与待定的告警。", "Alerts that are firing or pending."), NUMBER, ("没有告警", "no alerts"), 6, 5)
     columns = {"alertname": ("告警", "Alert"), "severity": ("级别", "Severity"), "alertstate": ("状态", "State")}
-    return panels.grid(about, Query('count by (alertname, severity, alertstate) (ALERTS{alertname!="DeadMansSwitch"})'), columns=columns)
+    return panels.grid(about, Query(f"count by (alertname, severity, alertstate) ({chosen('ALERTS', OTHER_ALERTS)})"), columns=columns)
 
 
 def _fixes() -> timeseries.Panel:
@@ -97,25 +120,25 @@ def _incidents() -> timeseries.Panel:
 
 def _lag() -> timeseries.Panel:
     about = About(("积压，按主题", "Lag by topic"), ("每个输入主题尚未判定的记录：持续增长须增加工作进程。", "Records of each input that are not yet judged: while it grows, more workers are needed."), NUMBER, NO_WORKER, 6, 9)
-    return panels.lines(about, Query("sum by (topic) (topic:courier_consumer_lag:sum)", "{{topic}}"))
+    return panels.lines(about, Query(f"sum by (topic) ({chosen('topic:courier_consumer_lag:sum')})", "{{topic}}"))
 
 
 def _lag_by_partition() -> timeseries.Panel:
     about = About(("积压最多的分区", "Partitions furthest behind"), ("积压最多的五个分区。", "The five partitions that are furthest behind."), NUMBER, NO_WORKER, 6, 9)
-    return panels.lines(about, Query(f"topk(5, {latest(metrics.CONSUMER_LAG, by='topic, partition')})", "{{topic}} {{partition}}"))
+    return panels.lines(about, Query(f"topk(5, {latest(metrics.CONSUMER_LAG, by=PARTITION)})", "{{topic}} {{partition}}"))
 
 
 def _held_back() -> timeseries.Panel:
     about = About(
         ("未提交事务之后，与已丢失", "Behind open transactions, and lost"), ("位于生产者未提交事务之后、尚不可读的记录；以及判定之前已被 Kafka 删除的记录。", "Records behind a producer's open transaction, which can be read when it ends; and records that Kafka had deleted before they were judged."), NUMBER, NO_WORKER, 6, 9,
     )  # fmt: skip
-    lost = f"sum by (topic) ({latest(metrics.RECORDS_LOST, by='topic, partition')})"
-    return panels.lines(about, Query(f"sum by (topic) ({latest(metrics.RECORDS_HELD_BACK, by='topic, partition')})", "{{topic}}"), Query(lost, "丢失 lost · {{topic}}"))
+    lost = f"sum by (topic) ({latest(metrics.RECORDS_LOST, by=PARTITION)})"
+    return panels.lines(about, Query(f"sum by (topic) ({latest(metrics.RECORDS_HELD_BACK, by=PARTITION)})", "{{topic}}"), Query(lost, "丢失 lost · {{topic}}"))
 
 
 def _watermark() -> timeseries.Panel:
     about = About(("水位线滞后", "Age of the watermark"), ("距所有输入分区都判定到的时刻，最滞后的工作进程。", "Since what arrived was last judged in every input partition, of the worker furthest behind."), SECONDS, NO_WORKER, 6, 9)
-    return panels.lines(about, Query(f"max({series(metrics.WATERMARK_AGE, WORKERS)})", "水位线 · watermark"))
+    return panels.limited(panels.lines(about, Query(f"max({series(metrics.WATERMARK_AGE, WORKERS)})", "水位线 · watermark")), alarm("TimeStandsStill"))
 
 
 def _latency() -> timeseries.Panel:
@@ -135,7 +158,7 @@ def _fix_age() -> timeseries.Panel:
         ("轨迹点年龄", "Age of fixes"), ("从轨迹点的事件时间到判定，取每批最早者；终端补传会使其升高。", "From a fix's event time to its judgement, oldest of each chunk; terminals that send what they kept make it grow."), SECONDS, NO_FIX, 6, 9,
     )  # fmt: skip
     return panels.lines(
-        about, Query(quantile(0.5, metrics.FIX_AGE, over="5m"), "50%"), Query("max(job:courier_fix_age_seconds:p99_5m)", "99%"),
+        about, Query(quantile(0.5, metrics.FIX_AGE, over="5m"), "50%"), Query(f"max({chosen('job:courier_fix_age_seconds:p99_5m')})", "99%"),
     )  # fmt: skip
 
 
@@ -153,7 +176,7 @@ def _checkpoint_age() -> timeseries.Panel:
     about = About(
         ("检查点年龄", "Age of the last checkpoint"), ("距各工作进程上次完成检查点：崩溃后从该处起重新判定。", "Since each worker's last checkpoint was complete: after a crash it judges again from there."), SECONDS, NO_WORKER, 8, 8,
     )  # fmt: skip
-    return panels.lines(about, Query(latest(metrics.CHECKPOINT_AGE, WORKERS, by="instance"), "{{instance}}"))
+    return panels.limited(panels.lines(about, Query(latest(metrics.CHECKPOINT_AGE, WORKERS, by="instance"), "{{instance}}")), alarm("CheckpointOld"))
 
 
 def _checkpoints() -> timeseries.Panel:
@@ -165,7 +188,7 @@ def _dead_share() -> timeseries.Panel:
     about = About(
         ("拒收占比", "Share of dead letters"), ("最近十五分钟内轨迹点与扫描中拒收的占比。", "Share of fixes and of scans that went to a dead-letter topic, last fifteen minutes."), SHARE, NONE_REFUSED, 8, 9,
     )  # fmt: skip
-    return panels.lines(about, Query("max by (topic) (topic:courier_dead:ratio15m)", "{{topic}}")).min(0)
+    return panels.limited(panels.lines(about, Query(f"max by (topic) ({chosen('topic:courier_dead:ratio15m')})", "{{topic}}")), alarm("DeadLetters")).min(0)
 
 
 def _dead() -> timeseries.Panel:
@@ -191,7 +214,7 @@ def _refused() -> timeseries.Panel:
     about = About(
         ("近期拒收占比", "Refused of the last records"), ("每个输入最近若干条记录中拒收的占比，迟到与重复不计；过半则上游有误。", "Share of an input's last records that were refused, late and repeated ones not counted; above a half, what sends them is wrong."), SHARE, NO_WORKER, 12, 8,
     )  # fmt: skip
-    return panels.lines(about, Query(latest(metrics.REFUSED_RATIO, by="topic"), "{{topic}}")).min(0).thresholds(steps(GREEN, (0.5, RED)))
+    return panels.limited(panels.lines(about, Query(latest(metrics.REFUSED_RATIO, by="topic"), "{{topic}}")), alarm("RecordsRefused")).min(0)
 
 
 def _unknown() -> timeseries.Panel:
@@ -220,22 +243,22 @@ def _forgotten() -> timeseries.Panel:
 
 def _memory() -> timeseries.Panel:
     about = About(("内存", "Memory"), ("各进程的常驻内存。", "Resident memory of each process."), BYTES, NO_WORKER, 6, 8)
-    return panels.lines(about, Query(f"process_resident_memory_bytes{{{PROCESSES}}}", "{{job}} {{instance}}"))
+    return panels.lines(about, Query(f"{chosen('process_resident_memory_bytes', PROCESSES)}", "{{job}} {{instance}}"))
 
 
 def _cpu() -> timeseries.Panel:
     about = About(("处理器", "CPU"), ("各进程占用的处理器核数（100% 为一个核）。", "Cores that each process keeps busy; 100% is one core."), SHARE, NO_WORKER, 6, 8)
-    return panels.lines(about, Query(f"rate(process_cpu_seconds_total{{{PROCESSES}}}[$__rate_interval])", "{{job}} {{instance}}")).min(0)
+    return panels.lines(about, Query(f"rate({chosen('process_cpu_seconds_total', PROCESSES)}[$__rate_interval])", "{{job}} {{instance}}")).min(0)
 
 
 def _up() -> statetimeline.Panel:
     about = About(("进程", "Processes"), ("各进程能否被抓取。", "Whether each process can be scraped."), "bool", ("没有抓取目标", "no targets to scrape"), 8, 8)
-    return panels.timeline(about, Query(f"up{{{PROCESSES}}}", "{{job}} {{instance}}"), words={"0": ("停止 · down", RED), "1": ("运行 · up", GREEN)})
+    return panels.timeline(about, Query(f"{chosen('up', PROCESSES)}", "{{job}} {{instance}}"), words={"0": ("停止 · down", RED), "1": ("运行 · up", GREEN)})
 
 
 def _restarts() -> timeseries.Panel:
     about = About(("重启", "Restarts"), ("各进程最近十五分钟内重启的次数；两次及以上即告警。", "How often each process was restarted in the last fifteen minutes; from two on an alert fires."), NUMBER, ("没有抓取目标", "no targets to scrape"), 8, 8)
-    return panels.lines(about, Query(f"changes(process_start_time_seconds{{{PROCESSES}}}[15m])", "{{job}} {{instance}}")).min(0)
+    return panels.lines(about, Query(f"changes({chosen('process_start_time_seconds', PROCESSES)}[15m])", "{{job}} {{instance}}")).min(0)
 
 
 def _viewers() -> timeseries.Panel:

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from deploy.dashboards.clauses import Words, due_figures
+from deploy.dashboards.clauses import Words
 from deploy.reference import metric_name
 from streams import metrics
 from streams.counts import CITY_WIDE
 from streams.policy.checks import is_share
 from streams.registry.key_figures import TITLES
 
-CITY, ENTERPRISE, RULE = 'city=~"$city"', 'enterprise=~"$enterprise"', 'rule=~"$rule"'
-"""What is chosen on top of a dashboard."""
+NAMESPACE, CITY, ENTERPRISE, RULE = 'namespace=~"$namespace"', 'city=~"$city"', 'enterprise=~"$enterprise"', 'rule=~"$rule"'
+"""What is chosen on top of a dashboard. A namespace is a system on Kubernetes; elsewhere series have none, which all namespaces (``.*``) take in."""
 WHOLE_CITY, EACH_ENTERPRISE = f'enterprise="{CITY_WIDE}"', f'enterprise!="{CITY_WIDE}"'
 COUNTS = "|".join(measure for measure in TITLES if not is_share(measure))
 LINES_RUN = "delivery_lines_run"
@@ -22,7 +22,9 @@ LINES_RUN = "delivery_lines_run"
 """The key figures that are numbers of things; all others are shares."""
 PROCESSES, WORKERS = 'job=~"yicheng-.*"', 'job="yicheng-worker"'
 """By the jobs of ``deploy/prometheus``. Every process shows every gauge without labels, as zero where it is none of its business."""
-FIRING = 'ALERTS{alertstate="firing", alertname!="DeadMansSwitch"}'
+FIRING = f'ALERTS{{alertstate="firing", alertname!="DeadMansSwitch", {NAMESPACE}}}'
+LOADED = f'ALERTS{{alertstate="firing", alertname="DeadMansSwitch", {NAMESPACE}}}'
+"""What fires while rules are loaded."""
 
 
 class Query(NamedTuple):
@@ -53,14 +55,14 @@ def series(metric: MetricWrapperBase, *matchers: str, part: str = "") -> str:
     """A metric's series; ``part`` is what a histogram has several of.
 
     >>> series(metrics.DELIVERY, CITY, part="_bucket")
-    'courier_delivery_seconds_bucket{city=~"$city"}'
+    'courier_delivery_seconds_bucket{city=~"$city", namespace=~"$namespace"}'
     """
     return chosen(metric_name(metric) + part, *matchers)
 
 
 def chosen(name: str, *matchers: str) -> str:
-    """The series of a name; for those that recording rules make."""
-    return f"{name}{{{', '.join(matchers)}}}" if matchers else name
+    """The series of a name; for those that recording rules make, and Prometheus itself."""
+    return f"{name}{{{', '.join((*matchers, NAMESPACE))}}}"
 
 
 CITY_NAMES = f'label_join({series(metrics.CITY)}, "name", " · ", "name_zh", "name_en")'
@@ -117,6 +119,11 @@ def number_in(over: str, metric: MetricWrapperBase, *matchers: str, by: str, par
     return f"sum by ({by}) (increase({series(metric, *matchers, part=part)}[{over}]))"
 
 
+def answers(over: str, *matchers: str, by: str = "") -> str:
+    """How many answers were given; every notifier counts all of them, so of several one counts."""
+    return f"sum{f' by ({by}) ' if by else ''}(max by (namespace, city, rule, action) (increase({series(metrics.ANSWERS, CITY, RULE, *matchers)}[{over}])))"
+
+
 def quantile(share: float, metric: MetricWrapperBase, *matchers: str, over: str, by: str = "") -> str:
     """A quantile of what a histogram measured: 0.5 is the median. Where nothing was measured it is not a number, which no comparison lets through."""
     return f"(histogram_quantile({share:g}, {per_second(metric, *matchers, by=', '.join(filter(None, (by, 'le'))), over=over, part='_bucket')}) >= 0)"
@@ -148,8 +155,6 @@ def key_counts() -> str:
 
 
 def key_targets(which: str) -> str:
-    """The targets of such measures, with the date, the clause and whom they are about in the label ``due``, or that they are the operator's."""
-    expr = f'label_join({series(metrics.TARGET_RATIO, CITY, which)}, "figure", "/", "city", "measure")'
-    for text, figures in due_figures().items():
-        expr = f'label_replace({expr}, "due", "{text}", "figure", "{"|".join(figures)}")'
-    return f"max by (city, measure, due) ({expr})"
+    """The targets of such measures, with the date, the clause, the basis and whom they are about, as the pack in force has them."""
+    said = latest(metrics.TARGET_INFO, CITY, which, by="city, measure, due, clause, basis, scope")
+    return f"{said} * on (city, measure) group_left {latest(metrics.TARGET_RATIO, CITY, which, by='city, measure')}"

@@ -7,12 +7,16 @@ from collections import Counter
 import structlog
 
 from streams import metrics
+from streams.wire.topics import ALL, GPS, HEARTBEAT, SCAN
 
 log = structlog.get_logger()
 
 NAMED_MOST = 100
 """So many records of a topic are named; of a flood of them the rest are only counted."""
 _named: Counter[str] = Counter()
+for _topic in ALL:
+    if _topic not in {GPS, SCAN, HEARTBEAT} and not _topic.state:
+        metrics.UNREADABLE.labels(_topic.name)
 
 
 def passed_over(topic: str, partition: int, offset: int, why: str) -> None:

@@ -22,6 +22,8 @@ from streams.vehicles.engine import Engine
 from streams.vehicles.fleet_day import KEY, FleetDay
 from streams.vehicles.incidents import Transition
 from streams.vehicles.partition import FixPartition, new_partition
+from streams.vehicles.strangers import CROWDED, IDLE
+from streams.wire.events import REASONS
 from streams.wire.state_records import RecordHeader, decode_fields, encode_fields, encode_header, has_fields
 from streams.wire.topics import GPS, PARTIALS, VEHICLE_STATE
 
@@ -48,7 +50,12 @@ class FixStage(StatefulStage[FixPartition]):
         city = self.city
         for rule in (rule for policy in policies.versions for rule in policy.pack.rules):
             metrics.INCIDENTS_OPEN.labels(city, rule.rule)
-            metrics.INCIDENTS.labels(city, rule.rule, rule.severity, "opened")
+            for transition in ("opened", "retracted"):
+                metrics.INCIDENTS.labels(city, rule.rule, rule.severity, transition)
+        for reason in (IDLE, CROWDED):
+            metrics.VEHICLES_FORGOTTEN.labels(city, reason)
+        for outcome in ("accepted", *REASONS):
+            metrics.FIXES.labels(city, outcome)
 
     async def process(self, chunk: Sequence[Any]) -> None:
         """Judge a chunk of one partition's records and send what comes of it."""

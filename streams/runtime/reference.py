@@ -206,5 +206,6 @@ def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     metrics.show_only(metrics.NEV_RATIO, {(city,): found["nev_share"]} if "nev_share" in found else {})
     targets = policy.pack.targets
     metrics.show_only(metrics.TARGET_RATIO, {(city, measure): target.value for measure, target in targets.items()})
+    metrics.show_only(metrics.TARGET_INFO, {(city, measure, t.by or "", t.clause or "", t.basis or t.source, t.scope or ""): 1 for measure, t in targets.items()})
     primary = {entry.id for entry in registry.each("enterprise") if registry.is_primary_brand(entry.id, now_ms)} or {""}  # of nobody, where nobody is one
     metrics.show_only(metrics.TARGET_SCOPE, {(city, name, measure): 1 for measure, target in targets.items() if target.scope == "primary_brands" for name in primary})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from streams import metrics
 from streams.city.contributions import encode_contribution, of_scans
@@ -17,6 +17,7 @@ from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import StatefulStage, enterprise_label
+from streams.wire.events import LATE, ScanKind
 from streams.wire.state_records import RecordHeader, decode_fields, decode_header, encode_fields
 from streams.wire.topics import PARCEL_STATE, PARTIALS, SCAN
 
@@ -39,6 +40,8 @@ class ScanStage(StatefulStage[ScanPartition]):
         tally = count_scans(partition, chunk, policies, registry, by_registry(registry, city), refuses_synthetic=not self.checkpoint.origin.rehearsal)
         partition.arrivals.read_until(chunk[-1].arrived_ms)
         await self.refuse(tally.rejects, chunk)
+        for kind in get_args(ScanKind):
+            metrics.SCANS.labels(city, kind, LATE)
         for (scan_city, kind, outcome), count in tally.outcomes.items():
             metrics.SCANS.labels(scan_city if scan_city == city else OTHER, kind, outcome).inc(count)
         for scan_city, took_ms in tally.deliveries:

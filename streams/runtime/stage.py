@@ -25,7 +25,7 @@ from streams.runtime.pieces import Pieces
 from streams.runtime.reference import Reference
 from streams.runtime.refused_share import RefusedShare
 from streams.wire.cloudevents import cloudevent
-from streams.wire.events import DUPLICATE, Reject
+from streams.wire.events import DUPLICATE, REASONS, Reject
 from streams.wire.events import LATE as LATE_REASON
 from streams.wire.incident import IncidentData, shortened
 from streams.wire.state_records import COMMIT_MARKER, RecordHeader, decode_header, encode_header, header_of
@@ -62,6 +62,10 @@ class StatefulStage(Generic[P]):
         self.standby_until_s = 0.0
         self.pieces: dict[int, Pieces] = {}
         self.open = OpenIncidents()
+        if refused_share is not None:  # an input
+            metrics.ARRIVAL_UNKNOWN.labels(self.input_topic)
+            for reason in {*REASONS} - {DUPLICATE}:
+                metrics.DEAD.labels(self.input_topic, reason)
 
     async def process(self, chunk: Sequence[Any]) -> None:
         """See ``Stage``."""

@@ -87,6 +87,9 @@ class Packaging(msgspec.Struct, gc=False, omit_defaults=True):
     reusable_bag: bool | None = None
 
 
+ScanKind = Literal["accepted", "departed", "arrived", "out_for_delivery", "delivered", "returned"]
+
+
 class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     """One parcel scan (``courier.scan.v1``)."""
 
@@ -95,7 +98,7 @@ class Scan(msgspec.Struct, gc=False, omit_defaults=True):
     waybill_id: Id
     enterprise_id: Id
     city: Id
-    kind: Literal["accepted", "departed", "arrived", "out_for_delivery", "delivered", "returned"]
+    kind: ScanKind
     outlet_id: Id | None = None
     district: Text | None = None
     waybill_kind: Literal["electronic", "paper"] | None = None

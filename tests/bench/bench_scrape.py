@@ -36,6 +36,7 @@ def fill() -> None:
             metrics.INCIDENTS_OPEN.labels(city, rule).set(3)
         for measure in SHARES:
             metrics.TARGET_RATIO.labels(city, measure).set(0.9)
+            metrics.TARGET_INFO.labels(city, measure, "2026-12-31", "二（一）", "stated", "").set(1)
         for energy in ("electric", "hybrid", "fuel"):
             metrics.VEHICLES_ACTIVE.labels(city, energy).set(1_000)
         for gauge in (metrics.NEV_RATIO, metrics.EMPTY_RUN, metrics.NIGHT_RUN, metrics.LINES_RUN):

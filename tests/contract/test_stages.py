@@ -14,7 +14,7 @@ from simulation.history import BASE_MS, CONFIRMED_ONLY, PACK, answered, city, da
 from street.poison import raw_kinds
 from time_passing import inputs_hold
 
-from streams import app
+from streams import app, metrics
 from streams.city.contributions import Contribution, encode_contribution
 from streams.clock import DAY_MS
 from streams.counts import HOUR, MONTH
@@ -99,6 +99,14 @@ class Room:
                 what = [row.get(name) for name in ("window", "enterprise_id", "date", "finding", "answer")]
                 rest[topic, key, *map(json.dumps, what)] = {name: given for name, given in row.items() if name not in MOMENTARY and not name.endswith("_forecast")}
         return self.incidents(), sorted(self.letters()), signs, rest
+
+
+def test_what_a_city_may_count_is_there_from_zero_on():
+    number = Room(GPS.name).stage.city
+    shown = {(s.labels["city"], s.labels["reason"]) for s in metrics.VEHICLES_FORGOTTEN.collect()[0].samples}
+    assert {(number, "idle"), (number, "crowded")} <= shown
+    assert (number, "late") in {(s.labels["city"], s.labels["outcome"]) for s in metrics.FIXES.collect()[0].samples}
+    assert {"opened", "retracted"} <= {s.labels["transition"] for s in metrics.INCIDENTS.collect()[0].samples if s.labels["city"] == number}
 
 
 def logged(topic, values, keys=()):

@@ -1,6 +1,8 @@
 """What Prometheus, Alertmanager and Grafana are given fits the containers of deploy/compose.yaml."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -8,7 +10,7 @@ from against_the_code import DEPLOY, is_served
 from test_compose import PROCESS_PORTS, SERVICES
 
 PORTS = {**PROCESS_PORTS, "prometheus": 9090, "alertmanager": 9093}
-JOBS = {"yicheng-worker": "worker", "yicheng-notifier": "notifier", "prometheus": "prometheus", "alertmanager": "alertmanager"}
+JOBS = {"yicheng-worker": "worker", "yicheng-notifier": "notifier", "yicheng-console": "console", "prometheus": "prometheus", "alertmanager": "alertmanager"}
 """Job in Prometheus → service in Compose."""
 
 
@@ -49,3 +51,12 @@ def test_grafana_finds_its_dashboards_and_prometheus():
     urls = [re.sub(r"\$\{?(\w+)\}?", lambda name: given[name[1]], source["url"]) for file in files for source in file.get("datasources", []) if source["type"] == "prometheus"]
     assert urls == [f"http://prometheus:{PORTS['prometheus']}"]
     assert sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+
+
+@pytest.mark.parametrize(("service", "program"), [("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")])
+def test_the_programs_know_the_flags_that_they_are_given(service, program):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is missing")
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    given = [flag.partition("=")[0] for flag in SERVICES[service]["command"]]
+    assert given and [flag for flag in given if not re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w.-])", said.stdout + said.stderr)] == []

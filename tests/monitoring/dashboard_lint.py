@@ -14,6 +14,7 @@ RECORDED = [
     "city_enterprise:courier_electronic_waybill:ratio1h", "city_enterprise:courier_green_packaging:ratio1h", "city_enterprise_measure:courier_target:ratio", "city_rule:courier_incidents_opened:increase1h",
     "city:courier_incidents_per_1000_fixes:ratio1h", "topic:courier_consumer_lag:sum", "topic:courier_dead:ratio15m", "job:courier_incident_latency_seconds:p50_5m",
     "job:courier_incident_latency_seconds:p99_5m", "job:courier_fix_age_seconds:p99_5m", "rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d",
+    "city:courier_vehicles_active:sum", "city:courier_feeds_interrupted:max", "city_enterprise_measure:courier_rate_below_target:ratio", "city_enterprise_measure:courier_forecast_below_target:ratio",
 ]  # fmt: skip
 """What recording rules make. The labels stand before the first colon."""
 BY_CITY_TOO = dict.fromkeys(("rule:courier_acknowledge_seconds:p50_1d", "rule:courier_acknowledge_seconds:p90_1d"), ("city",))
@@ -21,7 +22,7 @@ BY_CITY_TOO = dict.fromkeys(("rule:courier_acknowledge_seconds:p50_1d", "rule:co
 INFO = {"name_zh", "name_en", "policy"}
 SCRAPED = {"instance", "job", "namespace"}
 OTHERS = {
-    "up": ("gauge", SCRAPED), "ALERTS": ("gauge", {"alertname", "alertstate", "severity"}), "process_cpu_seconds_total": ("counter", SCRAPED),
+    "up": ("gauge", SCRAPED), "ALERTS": ("gauge", {"alertname", "alertstate", "severity", "namespace"}), "process_cpu_seconds_total": ("counter", SCRAPED),
     "process_resident_memory_bytes": ("gauge", SCRAPED), "process_start_time_seconds": ("gauge", SCRAPED),
 }  # fmt: skip
 OF_COUNTERS = {"rate", "increase", "irate"}
@@ -41,7 +42,7 @@ def known_series():
             known |= {f"{name}_bucket": ("counter", labels | {"le"}), f"{name}_sum": ("counter", labels), f"{name}_count": ("counter", labels)}
         else:
             known[name] = ("gauge", labels | INFO) if family._type == "info" else (family._type, labels)
-    return known | {name: ("gauge", {*name.split(":")[0].split("_"), *BY_CITY_TOO.get(name, ())}) for name in RECORDED}
+    return known | {name: ("gauge", {"namespace", *name.split(":")[0].split("_"), *BY_CITY_TOO.get(name, ())}) for name in RECORDED}
 
 
 KNOWN = known_series()
@@ -136,6 +137,26 @@ def takes_targets_from_the_policy(dashboard):
     return [f"a literal target in {where}" for where, expr, _ in expressions(dashboard) if re.search(r"(>=|<=|[<>-])\s*(bool\s+)?(0?\.\d+|1\.0)\b", expr)]
 
 
+def chooses_the_namespace(dashboard):
+    """Several systems on one Prometheus are told apart in every panel."""
+    return [f"no namespace in {where}: {selector.name}" for where, expr, _ in expressions(dashboard) for selector in parsed(expr).selectors if "namespace" not in selector.labels and where != "variable namespace"]
+
+
+def shows_where_alerts_begin(dashboard):
+    """A panel of what an alert compares with a number has that number among its thresholds."""
+    found = []
+    for panel in panels(dashboard):
+        names = {selector.name for target in panel.get("targets", ()) for selector in parsed(target["expr"]).selectors}
+        steps = {step.get("value") for step in panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", ())}
+        if panel["type"] in {"timeseries", "stat"}:
+            found += [f"no line at {limit:g} of {name}: {panel['title']}" for name, limit in LIMITS.items() if name in names and limit not in steps]
+    return found
+
+
+LIMITS = {"courier_watermark_age_seconds": 30, "courier_checkpoint_age_seconds": 30, "topic:courier_dead:ratio15m": 0.01, "courier_refused_ratio": 0.5}
+"""What alerts compare with a number; a test holds these against the alerts."""
+
+
 def fits_on_the_grid(dashboard):
     places = [(panel["title"], panel["gridPos"]) for panel in dashboard["panels"]]
     found = [f"beyond the grid: {title}" for title, place in places if not (place["w"] > 0 and place["h"] > 0 and place["x"] >= 0 and place["x"] + place["w"] <= 24)]
@@ -160,5 +181,5 @@ def defines_its_variables(dashboard):
 
 RULES = [
     asks_the_chosen_source, has_a_unit, speaks_both_languages, has_legends, has_no_absolute_time, knows_its_series, knows_its_labels, reckons_with_counters,
-    takes_targets_from_the_policy, fits_on_the_grid, has_unique_ids, defines_its_variables,
+    takes_targets_from_the_policy, chooses_the_namespace, shows_where_alerts_begin, fits_on_the_grid, has_unique_ids, defines_its_variables,
 ]  # fmt: skip

@@ -107,6 +107,8 @@ BUGS = [
     (lint.reckons_with_counters, lambda d: query(d, "sum(increase(city:courier_fixes:rate5m[1h]))")),
     (lint.reckons_with_counters, lambda d: query(d, "max(delta(courier_incident_latency_seconds_bucket[1h]))")),
     (lint.takes_targets_from_the_policy, lambda d: query(d, 'courier_electronic_waybill_ratio{enterprise="*"} >= bool 0.9')),
+    (lint.chooses_the_namespace, lambda d: query(d, 'courier_nev_ratio{city=~"$city"}')),
+    (lint.shows_where_alerts_begin, lambda d: query(d, 'max(courier_watermark_age_seconds{namespace=~"$namespace"})')),
     (lint.fits_on_the_grid, lambda d: put(first(d)["gridPos"], "w", 25)),
     (lint.fits_on_the_grid, lambda d: put(first(d, place=1)["gridPos"], "x", 11)),
     (lint.has_unique_ids, lambda d: put(first(d), "id", 1)),
@@ -172,6 +174,13 @@ def test_prometheus_can_read_every_query(promtool, tmp_path):
 def test_the_recorded_names_are_those_of_the_rules():
     made = {rule["record"] for group in yaml.safe_load(RULES_FILE.read_text("utf-8"))["groups"] for rule in group["rules"]}
     assert made == set(lint.RECORDED)
+
+
+def test_the_limits_of_panels_are_those_of_the_alerts():
+    exprs = [rule["expr"] for group in yaml.safe_load(RULES_FILE.with_name("alerts.yml").read_text("utf-8"))["groups"] for rule in group["rules"]]
+    for name, limit in lint.LIMITS.items():
+        (expr,) = (expr for expr in exprs if name in expr)
+        assert float(re.search(r">\s*([\d.]+)", expr)[1]) == limit, name
 
 
 def test_nothing_that_runs_imports_the_dashboards():

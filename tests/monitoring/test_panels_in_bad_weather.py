@@ -50,6 +50,9 @@ FIRING, OPEN, MET = ("pipeline", "正在告警 · Alerts firing"), ("city", "未
 TONIGHT = ("city", "今晚能否达标 · Within target tonight")
 BELOW, PARCELS = ("enterprises", "电子运单使用率今日未达标企业 · Electronic waybills below target today"), ("enterprises", "一小时收寄量 · Parcels, last hour")
 UNANSWERED, PENDING, FAILING = ("enforcement", "未答复 · Unanswered"), ("enforcement", "待通知 · Pending"), ("enforcement", "故障接收方 · Sinks failing")
+DISMISSED, BY_RULE = ("enforcement", "驳回占比 · Dismissed"), ("enforcement", "驳回占比，按规则 · Dismissed by rule")
+ANSWERED = ("enforcement", "新增与答复 · Opened and answered")
+BY_CITY = ("enforcement", "未答复，按城市与时长 · Unanswered by city and age")
 OVER_AN_HOUR = ("city", "超过一小时未答复 · Unanswered for over an hour")
 
 RATE, CURVES = ("city", "电子运单使用率 · Electronic waybills"), ("enterprises", "电子运单使用率：今日各企业 · Electronic waybills: enterprises today")
@@ -114,15 +117,37 @@ CASES = {
     "answers of the day before": (
         {f'courier_acknowledge_seconds_bucket{{{NOTIFIER}, {HOHHOT}, rule="speeding", le="{le}"}}': constant(3) for le in ("60", "+Inf")}, [(TIME_TO_ANSWER, "40m", [])],
     ),
+    "the first answers that a notifier counts": (
+        {f'courier_answers_total{{{NOTIFIER}, {HOHHOT}, rule="speeding", action="{action}"}}': f"0x60 {number}x180" for action, number in (("acknowledged", 3), ("dismissed", 1), ("fined", 0))},
+        [(DISMISSED, "60m", plain(0.25)), (BY_RULE, "60m", [{"labels": '{rule="speeding"}', "value": 0.25}]), (ANSWERED, "70m", plain(4), "answers")],
+    ),
+    "two notifiers count each answer": (
+        {f'courier_answers_total{{{of}, {HOHHOT}, rule="speeding", action="acknowledged"}}': "0x60 3x180" for of in (NOTIFIER, OTHER_NOTIFIER)}, [(ANSWERED, "70m", plain(3), "answers")],
+    ),
+    "two systems": (
+        {f'{name}{{namespace="{system}", {of}}}': constant(value) for system, value in (("a", 3), ("b", 5)) for name, of in (
+            ("courier_consumer_lag", f'{WORKER}, {GPS}, partition="0"'), ("courier_sink_failing", f'{NOTIFIER}, sink="webhook"'), ("courier_watermark_age_seconds", WORKER))},
+        [(LAG, "40m", plain(8)), (LAG, "40m", plain(5), {"namespace": "b"}), (WATERMARK, "40m", plain(3), {"namespace": "a"})],
+    ),
+    "a pack of one's own, whose target has a date": (
+        {**target(HOHHOT), f'courier_target_info{{{WORKER}, {HOHHOT}, measure="electronic_waybill", due="2027-01-31", clause="九", basis="operator", scope=""}}': constant(1)},
+        [(SHARES, "40m", [{"labels": FIGURE.replace("{", '{basis="operator", clause="九", due="2027-01-31", '), "value": 0.9}], "B")],
+    ),
+    "cities that have not answered": (
+        {**target(HOHHOT), f'courier_incidents_unanswered{{{NOTIFIER}, {HOHHOT}, rule="speeding", age="over_1d"}}': constant(3)},
+        [(BY_CITY, "40m", [{"labels": '{age="over_1d", city="150100", name="呼和浩特市 · Hohhot"}', "value": 3}])],
+    ),
     "two notifiers": (TWO_NOTIFIERS, [(UNANSWERED, "40m", plain(7)), (OVER_AN_HOUR, "40m", plain(3)), (PENDING, "40m", plain(12)), (FAILING, "40m", plain(0))]),
 }  # fmt: skip
 
 
-def asked(panel, which=""):
+def asked(panel, which="", chosen=None):
     """The first query of a panel whose letter this is, or whose legend has these words."""
+    if isinstance(which, dict):
+        which, chosen = "", which
     board, title = panel
     targets = next(found["targets"] for found in panels(BOARDS[board]) if found["title"] == title)
-    return next(replaced(one["expr"], {}) for one in targets if which in (one["refId"], "") or which in one.get("legendFormat", ""))
+    return next(replaced(one["expr"], chosen or {}) for one in targets if which in (one["refId"], "") or which in one.get("legendFormat", ""))
 
 
 def as_values(value):

@@ -23,7 +23,11 @@ RUNBOOKS = ROOT / "deploy" / "runbooks.md"
 ANNOTATIONS = {f"{what}{language}" for what in ("summary", "description") for language in ("", "_en", "_zh")} | {"runbook"}
 NEVER_ENDS = "DeadMansSwitch"
 WELL_KNOWN = {"up": "gauge", "process_start_time_seconds": "gauge"}
+OF_PROMETHEUS = {"ALERTS": "gauge", "ALERTS_FOR_STATE": "gauge"}
 OF_A_TARGET = {"instance", "job"}
+OF_AN_ALERT = {"alertname", "alertstate", "city", "enterprise", "measure"}
+YOUNG = re.compile(r"and on \(instance, job\) time\(\) - process_start_time_seconds < (\d+)")
+SINCE = re.compile(r"time\(\) - ALERTS_FOR_STATE\b")
 NAMES_OF_A_CITY = {"name_zh", "name_en", "policy"}
 
 
@@ -67,7 +71,7 @@ def aggregations(expression):
 
 def exported():
     """Series name → (type as Prometheus has it, labels), of all that a process shows."""
-    found = {name: (kind, OF_A_TARGET) for name, kind in WELL_KNOWN.items()}
+    found = {name: (kind, OF_A_TARGET) for name, kind in WELL_KNOWN.items()} | {name: (kind, OF_AN_ALERT) for name, kind in OF_PROMETHEUS.items()}
     for metric in vars(metrics).values():
         kind, name = getattr(metric, "_type", None), getattr(metric, "_name", None)
         labels = OF_A_TARGET | set(getattr(metric, "_labelnames", ()))
@@ -207,7 +211,7 @@ def test_every_series_of_an_expression_is_there_with_its_labels(name):
         assert metric in known, metric
         assert matched <= known[metric][1], metric
     for labels, inner in aggregations(RULES[name]):
-        for metric, _ in selectors(inner):
+        for metric, _ in selectors(YOUNG.sub("", inner)):
             assert labels <= known[metric][1], f"{metric} by {labels}"
     joined = {label for labels in GROUPING.findall(RULES[name]) for label in re.findall(r"\w+", labels)}
     assert joined <= set().union(*(known[metric][1] for metric, _ in selectors(RULES[name])), set())
@@ -232,19 +236,31 @@ def test_what_an_alert_reads_is_recorded_before_in_every_case():
 @pytest.mark.parametrize("alert", ["RateBelowTarget", "RateForecastBelowTarget"])
 def test_both_rates_are_watched_in_the_same_way(alert):
     electronic, green = (rule for rule in ALERTS if rule["alert"] == alert)
-    as_green = electronic["expr"].replace("electronic_waybill", "green_packaging").replace('"electronic"', '"green"')
-    assert (as_green, electronic["for"]) == (green["expr"], green["for"])
+    as_green = electronic["expr"].replace("electronic_waybill", "green_packaging")
+    assert (as_green, electronic["for"], electronic["keep_firing_for"]) == (green["expr"], green["for"], green["keep_firing_for"])
+    (record,) = {name for name, _ in selectors(electronic["expr"])} - {"ALERTS"}
+    electronic, green = (rule["expr"] for rule in RECORDED if rule["record"] == record)
+    assert electronic.replace("electronic_waybill", "green_packaging") == green
 
 
 def test_no_clock_is_compared_with_another():
     for name, expression in RULES.items():
-        left = expression.replace("hour(vector(time() + 8 * 3600))", "")
+        left = SINCE.sub("", YOUNG.sub("", expression.replace("hour(vector(time() + 8 * 3600))", "")))
         assert not re.search(r"\btime\(|\btimestamp\(", left), name
         assert "process_start_time_seconds" not in re.sub(r"changes\([^)]*\)", "", left), name
 
 
+def test_what_a_young_process_began_with_counts_whole_for_as_long_as_is_looked_back():
+    """An old process's counts are old, however long Prometheus was away."""
+    seconds = {"15m": 900, "1h": 3600, "1d": 86_400}
+    for name, expression in RULES.items():
+        looked_back = re.findall(rf"unless\s+last_over_time\([^\[]*\[(\w+)\] offset (\w+)\)\s+(?:{YOUNG.pattern})?", expression)
+        assert [(seconds[window], offset, young) for window, offset, young in looked_back] == [(seconds[window], window, str(seconds[window])) for window, _, _ in looked_back], name
+        assert len(looked_back) == expression.count("offset") - expression.count("[2m] offset") - expression.count("[5m] offset"), name
+
+
 def test_all_times_are_whole_minutes_so_that_a_copy_sixty_times_as_fast_says_the_same():
-    texts = [*RULES.values(), *(rule.get("for", "1m") for rule in ALERTS)]
+    texts = [*RULES.values(), *(rule.get(time, "1m") for rule in ALERTS for time in ("for", "keep_firing_for"))]
     found = {(number, unit) for text in texts for number, unit in DURATION.findall(text)}
     assert found and {unit for _, unit in found} <= {"m", "h", "d"}
     for alert in ALERTS:

@@ -162,7 +162,7 @@ def test_an_objection_waits_for_its_decision_from_when_it_came():
 def test_the_first_answer_counts_for_the_time_and_all_for_the_number():
     def figures():
         samples = [*metrics.ANSWERS.collect()[0].samples, *metrics.ACKNOWLEDGE_SECONDS.collect()[0].samples]
-        return {(s.name, s.labels.get("action")): s.value for s in samples if s.labels["rule"] == "timed" and not s.name.endswith("bucket")}
+        return {(s.name, s.labels.get("action")): s.value for s in samples if s.labels["rule"] == "timed" and s.value and not s.name.endswith("bucket")}
 
     answers = Answers()
     answers.enter_incident(incident("old", rule="timed"), 0)

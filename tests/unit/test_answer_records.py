@@ -3,9 +3,11 @@
 import json
 from types import SimpleNamespace
 
-from consumers.answers import KEPT_ANSWERS, Answers, AnswersReader
+from consumers.answers import KEPT_ANSWERS, LONGEST_EXEMPLAR, Answers, AnswersReader
 from streams import metrics
+from streams.counts import OTHER
 from streams.settings import Settings
+from streams.wire.answers import ACTIONS
 from streams.wire.topics import FEEDBACK
 
 
@@ -23,6 +25,22 @@ def count(action):
 
 def times():
     return next(sample.value for sample in metrics.ACKNOWLEDGE_SECONDS.labels("150100", "waits")._samples() if sample.name == "_count")
+
+
+def test_what_waits_has_its_counters_from_zero_on():
+    """Prometheus takes a series' first value for no increase: the first answer would be lost."""
+    Answers().enter_incident(incident("z", 1).replace(b"waits", b"fresh"), 0)
+    answered = {sample.labels["action"]: sample.value for sample in metrics.ANSWERS.collect()[0].samples if sample.labels["rule"] == "fresh"}
+    assert answered == dict.fromkeys([*ACTIONS, OTHER], 0)
+    assert [sample.value for sample in metrics.ACKNOWLEDGE_SECONDS.collect()[0].samples if sample.labels["rule"] == "fresh" and sample.name.endswith("_count")] == [0]
+
+
+def test_the_time_to_an_answer_names_the_incident_as_far_as_an_exemplar_may():
+    answers, name = Answers(), "i" * 300
+    answers.enter_incident(incident(name, 1), 0)
+    answers.enter_answer(answer(name), 40_000, count=True)
+    buckets = metrics.ACKNOWLEDGE_SECONDS.labels("150100", "waits")._child_samples()
+    assert [sample.exemplar.labels for sample in buckets if sample.exemplar] == [{"incident_id": name[:LONGEST_EXEMPLAR]}]
 
 
 def test_a_late_answer_to_what_is_closed_counts_and_reopens_nothing():

@@ -18,11 +18,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams import metrics
 from streams.errors import Unavailable
+from streams.process import unreadable  # noqa: F401 - its series are there from the start
 from streams.process.exposition import Exposition
 from streams.registry.records import Enterprise
 from streams.registry.registry import Registry
+from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.fix_stage import FixStage
+from streams.runtime.heartbeat_stage import HeartbeatStage
+from streams.runtime.refused_share import RefusedShare
 from streams.runtime.stage import enterprise_label
+from streams.wire.events import DUPLICATE, REASONS
 
 
 def page():
@@ -83,9 +88,17 @@ def test_durations_and_ages_say_that_they_are_seconds_and_rare_words_are_explain
 
 def test_no_label_could_name_a_vehicle_or_a_waybill():
     allowed = {"city", "enterprise", "rule", "severity", "reason", "sink", "outcome", "kind", "quantile", "waybill", "packaging", "window", "measure", "energy"}
-    allowed |= {"transition", "topic", "partition", "status", "action", "age", "zone"}
+    allowed |= {"transition", "topic", "partition", "status", "action", "age", "zone", "due", "clause", "basis", "scope"}
     for value in vars(metrics).values():
         assert set(getattr(value, "_labelnames", ())) <= allowed
+
+
+def test_what_an_input_refuses_is_counted_from_zero_on():
+    HeartbeatStage(Checkpoint(""), SimpleNamespace(), RefusedShare())
+    text = page()
+    for reason in {*REASONS} - {DUPLICATE}:
+        assert f'courier_dead_total{{reason="{reason}",topic="courier.heartbeat.v1"}} 0.0' in text
+    assert 'courier_arrival_unknown_total{topic="courier.heartbeat.v1"} 0.0' in text and 'courier_unreadable_total{topic="courier.registry.v1"}' in text
 
 
 def test_the_pure_core_reads_no_clock():

@@ -305,6 +305,15 @@ def concerned():
     return {(s.labels["enterprise"], s.labels["measure"]) for m in metrics.TARGET_SCOPE.collect() for s in m.samples if s.labels["city"] == "150100"}
 
 
+def test_by_when_a_target_is_due_and_why_is_shown_as_the_pack_in_force_has_it():
+    policy = load_policy("hohhot-2019")
+    measure_network(policy, Registry(policy.timezone), NOON_2026)
+    said = {s.labels["measure"]: tuple(s.labels[name] for name in ("due", "clause", "basis", "scope")) for m in metrics.TARGET_INFO.collect() for s in m.samples if s.labels["city"] == "150100"}
+    assert said.keys() == policy.pack.targets.keys()
+    assert said["township_coverage"] == ("2019-12-31", "一（三）", "encouraged", "") and said["green_packaging"] == ("", "", "operator", "")
+    assert said["reusable_box_outlet_share"] == ("", "六（十七）", "stated", "primary_brands")
+
+
 def test_whom_a_target_is_about_is_shown_where_it_is_not_about_all():
     policy = load_policy("hohhot-2019")
     scoped = {name for name, target in policy.pack.targets.items() if target.scope}
