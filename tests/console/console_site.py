@@ -91,11 +91,12 @@ class Site:
         assert verify(self.settings.state_dir / "audit.jsonl").broken is None
         return [(line["action"], line["by"], line["about"]) for line in lines]
 
-    def events(self, cookie, lines):
-        """The first lines of the stream of events."""
+    def events(self, cookie, last):
+        """The stream of events from its beginning to the first of a kind, the data of that with it."""
         request = urllib.request.Request(f"{self.url}/api/events?since={self.city.log.epoch}-0", headers={"Cookie": cookie} if cookie else {})
         with urllib.request.urlopen(request, timeout=30) as stream:
-            return [stream.readline().decode() for _ in range(lines)]
+            lines = list(iter(lambda: stream.readline().decode(), f"event: {last}\n"))
+            return "".join([*lines, f"event: {last}\n", stream.readline().decode()])
 
 
 def incident(name="i", **more):

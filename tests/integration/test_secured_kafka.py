@@ -79,7 +79,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def allowed(cluster, yicheng):
     done = yicheng.run("topics", "access", "--enter", YICHENG_KAFKA_BOOTSTRAP=cluster.open)
-    assert done.returncode == 0 and f"{PREFIX}worker: reads courier.gps.v1" in done.stdout, done.stderr
+    assert done.returncode == 0 and f"{PREFIX}worker: reads and sees the settings of courier.gps.v1" in done.stdout, done.stderr
     done = yicheng.run("topics", "create", **cluster.environment("operator", YICHENG_PARTITIONS="3"))
     assert done.returncode == 0, done.stderr
 

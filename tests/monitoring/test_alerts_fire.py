@@ -138,6 +138,7 @@ def test_a_sink_that_takes_nothing_while_incidents_come(site, ordinary):
         with closing(sqlite3.connect(site.home / "notifier" / "outbox.db", timeout=30)) as db, db:
             db.execute("UPDATE sinks SET failing_s = ? WHERE sink = 'webhook'", (OFF_AFTER_S,))  # it has failed for days
         site.until_firing("SinkOff")
+        site.until_told("SinkFails", "SinkOff")
     site.webhook_answers = 410
     with closing(sqlite3.connect(site.home / "notifier" / "outbox.db", timeout=30)) as db, db:
         db.execute("UPDATE sinks SET off = 0, failing_s = 0")

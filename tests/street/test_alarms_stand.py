@@ -120,7 +120,7 @@ def test_a_backlog_takes_no_alarm_back(kafka, yicheng, condition, city):
     processes.start("notifier")
     processes.start("worker", YICHENG_CHUNK_RECORDS="500")
     processes.drained()
-    verdict = compare(read_produced(truth).truth, latest_incidents(processes.sink), published.rates(kafka), published.credit(kafka), processes.policy.days)
+    verdict = compare(read_produced(truth).truth, latest_incidents(processes.sink), published.rates(kafka), published.credit(kafka), processes.policy.timezone)
     assert verdict.holds and verdict.expected > 20, verdict.differences[:20]
     stood = how_alarms_stood(processes.sink)
     assert stood.announced > 20 and stood.count == 0, stood
