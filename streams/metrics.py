@@ -53,7 +53,7 @@ INCIDENT_LATENCY = Histogram(
     buckets=_LATENCY_BUCKETS_S,
 )
 DELIVERY = Histogram("courier_delivery_seconds", "Seconds from a parcel's acceptance to its delivery", ["city"], buckets=[h * 3600 for h in (1, 2, 4, 8, 12, 24, 36, 48, 72)])
-TRANSIT = Gauge("courier_transit_seconds", "Seconds (of whole hours) since acceptance within which a share (quantile) of the timed parcels delivered in the last 30 days arrived", ["city", "enterprise", "quantile"])
+TRANSIT = Gauge("courier_transit_seconds", "Seconds (of whole hours) since acceptance within which so many per cent (percentile) of the timed parcels delivered in the last 30 days arrived", ["city", "enterprise", "percentile"])
 TRANSIT_UNTIMED = Gauge(
     "courier_transit_untimed_ratio", "Share of the parcels delivered in the last 30 days that are not timed: accepted more than three days before, or without an acceptance scan", ["city", "enterprise"]
 )

@@ -172,7 +172,7 @@ def _transit() -> table.Panel:
     )  # fmt: skip
     untimed = ("未计时占比", "Share not timed")
     columns = {"enterprise": ENTERPRISE_HEADING, "Value #A": ("中位数", "Median"), "Value #B": ("90 分位", "90th percentile"), "Value #C": untimed}
-    queries = [Query(latest(metrics.TRANSIT, CITY, ENTERPRISE, f'quantile="{quantile}"', by="enterprise")) for quantile in (0.5, 0.9)]
+    queries = [Query(latest(metrics.TRANSIT, CITY, ENTERPRISE, f'percentile="{percentile}"', by="enterprise")) for percentile in (50, 90)]
     panel = panels.grid(about, *queries, Query(latest(metrics.TRANSIT_UNTIMED, CITY, ENTERPRISE, by="enterprise")), columns=columns)
     panel.override_by_name(panels.both(untimed), [panels.Property("unit", SHARE)])
     return panels.mapped(panel, ENTERPRISE_HEADING, ENTERPRISE_NAMES)

@@ -56,7 +56,7 @@ def kafka_user(role: str, group: str) -> dict[str, Any]:
     allowed: dict[tuple[str, str, str], list[str]] = {}
     for rule in acls(role, group):
         of = rule.resource_pattern
-        allowed.setdefault((of.resource_type.name.lower(), of.resource_name, of.pattern_type.name.lower().removesuffix("ed")), []).append(rule.operation.name.capitalize())
+        allowed.setdefault((of.resource_type.name.lower(), of.resource_name, of.pattern_type.name.lower().removesuffix("ed")), []).append(_camel(rule.operation.name.capitalize()))
     rules = [{"resource": {"type": kind, "name": name, "patternType": pattern}, "operations": operations} for (kind, name, pattern), operations in allowed.items()]
     return {
         "apiVersion": "kafka.strimzi.io/v1",

@@ -255,7 +255,7 @@ def _tdrive(name: str, pieces: Pieces) -> Records:
 
 def _geolife(name: str, pieces: Pieces) -> Records:
     """The published folders are ``<user>/Trajectory/<trip>.plt``; copies in one folder are called ``<user>_<trip>.plt``."""
-    path = Path(os.path.abspath(on_disk(name)))  # noqa: PTH100  whoever stands in one of the folders names no more than the rest; links are not followed
+    path = Path(escaped(os.path.abspath(on_disk(name))))  # noqa: PTH100  whoever stands in one of the folders names no more than the rest; links are not followed
     user, _, trip = path.name.partition(".")[0].partition("_")
     if path.parent.name.lower() == "trajectory" and path.parent.parent.name:
         user, trip = path.parent.parent.name, path.name.partition(".")[0]

@@ -92,5 +92,5 @@ def _transit(counts: Counts, city: str, label: str) -> dict[Series, float]:
     """Median and 90th percentile of the time in transit, and the share of the delivered parcels that are not timed."""
     untimed = share(counts.delivered - sum(counts.transit_hours.values()), counts.delivered)
     values: dict[Series, float] = {} if untimed is None else {(metrics.TRANSIT_UNTIMED, (city, label)): untimed}
-    hours = {quantile: quantile_hours(counts.transit_hours, round(quantile * 100)) for quantile in (0.5, 0.9)}
-    return values | {(metrics.TRANSIT, (city, label, str(quantile))): number * HOUR_MS / 1000 for quantile, number in hours.items() if number is not None}
+    hours = {percentile: quantile_hours(counts.transit_hours, percentile) for percentile in (50, 90)}
+    return values | {(metrics.TRANSIT, (city, label, str(percentile))): number * HOUR_MS / 1000 for percentile, number in hours.items() if number is not None}

@@ -58,8 +58,8 @@ def _fill_rates(city: str, enterprise: str) -> None:
         metrics.MEASURE_RATIO.labels(city, enterprise, measure).set(0.87654)
     for measure in ("electronic_waybill", "green_packaging"):
         metrics.FORECAST.labels(city, enterprise, measure).set(0.92345)
-    for quantile in ("0.5", "0.9"):
-        metrics.TRANSIT.labels(city, enterprise, quantile).set(90_000)
+    for percentile in ("50", "90"):
+        metrics.TRANSIT.labels(city, enterprise, percentile).set(90_000)
     metrics.TRANSIT_UNTIMED.labels(city, enterprise).set(0.01234)
     if enterprise == CITY_WIDE:
         return  # counters are by enterprise alone

@@ -58,7 +58,7 @@ def test_users_may_what_the_command_allows_them_and_no_more(monkeypatch):
         kafka_roles.allow("nowhere:9092", Settings.model_fields["group"].default)
     patterns = {"literal": ACLResourcePatternType.LITERAL, "prefix": ACLResourcePatternType.PREFIXED}
     declared = [
-        ACL(f"User:{user['metadata']['name']}", "*", ACLOperation[word.upper()], ACLPermissionType.ALLOW, ResourcePattern(ResourceType[of["type"].upper()], of["name"], patterns[of["patternType"]]))
+        ACL(f"User:{user['metadata']['name']}", "*", ACLOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).upper()], ACLPermissionType.ALLOW, ResourcePattern(ResourceType[of["type"].upper()], of["name"], patterns[of["patternType"]]))
         for user in OBJECTS if user["kind"] == "KafkaUser" for rule in user["spec"]["authorization"]["acls"] for of in [rule["resource"]] for word in rule["operations"]
     ]  # fmt: skip
     assert sorted(map(repr, declared)) == sorted(map(repr, noted.value.args[0])) and len(declared) > 30

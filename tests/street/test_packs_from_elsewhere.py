@@ -236,7 +236,7 @@ def test_only_keys_that_a_pack_may_have_are_named_as_known():
     with pytest.raises(BadInput) as caught:
         parse(FRAME + "xxxxxxx: 1\n")
     known = set(one_line(caught).partition("known: ")[2].split(", "))
-    assert known == {"policy", "city", "document", "valid_from", "valid_until", "continued", "identifier", "lateness", "calendars", "zones", "rules", "targets", "credit"}
+    assert known == {"policy", "city", "document", "valid_from", "valid_until", "continued", "identifier", "lateness", "calendars", "zones", "rules", "targets", "credit", "figure_clauses"}
 
 
 def test_a_key_of_before_of_which_nothing_is_made_is_doubted():

@@ -49,7 +49,7 @@ def test_time_in_transit_stands_beside_the_share_that_is_not_timed():
 
     for window in (day, HOUR, MONTH):
         gauges.show(Rate(DayKey("c", "e", day), window, Counts(delivered=5, transit_hours={2: 3, 40: 1}), {}), "e", day)
-    assert of_transit() == [{("e", "0.5"): 7_200, ("e", "0.9"): 144_000}, {("e",): 0.2}]
+    assert of_transit() == [{("e", "50"): 7_200, ("e", "90"): 144_000}, {("e",): 0.2}]
     gauges.show(Rate(DayKey("c", "e", day), MONTH, Counts(delivered=5), {}), "e", day)
     assert of_transit() == [{}, {("e",): 1.0}]
     gauges.clear()
