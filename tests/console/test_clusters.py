@@ -84,7 +84,8 @@ def test_a_vehicle_that_is_linked_to_is_ringed_and_gone_to_among_squares(tmp_pat
     page = watched.open("/?lang=en#vehicle=v10")
     page.wait_for_function("() => yicheng.fleet.clusters && yicheng.map.chosen.place")
     page.wait_for_function("() => { const { lng, lat } = yicheng.map.map.getCenter(); return Math.hypot(lng - 120, lat - 30) < 0.01; }")
-    page.wait_for_function("() => yicheng.map.map.querySourceFeatures('chosen').length === 1")
+    page.wait_for_function("() => yicheng.map.map.querySourceFeatures('chosen').length === 1 && yicheng.state.header && document.documentElement.dataset.ticks > 1")
+    assert page.evaluate("yicheng.map.map.getCenter().lng") == pytest.approx(120, abs=0.01), "it stays there, also when the city is known"
     page.click("#panel [data-close]")
     page.wait_for_function("() => yicheng.map.map.querySourceFeatures('chosen').length === 0")
     watched.check()

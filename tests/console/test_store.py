@@ -142,9 +142,10 @@ def test_cells_of_many_vehicles_are_drawn_in_the_place_of_each(site, watch):
     watched.page.route("**/api/positions*", answer)
     page = watched.open("/?lang=en")
     page.wait_for_function("() => window.yicheng?.fleet.clusters && document.querySelector('#n-vehicles').textContent === '21,000'")
-    page.wait_for_function("() => { const { map } = yicheng.map; return map.queryRenderedFeatures({ layers: ['clusters'] }).length === 2; }")
+    page.wait_for_function("() => { const { fitted, map } = yicheng.map; return fitted && map.queryRenderedFeatures({ layers: ['clusters'] }).length === 2; }")
     assert page.evaluate("yicheng.map.layer.count") == 0
     page.evaluate("yicheng.map.map.jumpTo({ center: [111.7, 40.9], zoom: 10.5 })")
+    page.wait_for_function("() => { const { map } = yicheng.map; return map.queryRenderedFeatures(map.project([111.7, 40.9]), { layers: ['clusters'] }).length === 1; }")
     page.hover("#map canvas")
     page.wait_for_function("() => document.querySelector('#tip').textContent === '9,000 vehicles · 8,000 silent'")
     page.evaluate("yicheng.map.map.jumpTo({ center: [111.65, 40.81], zoom: 13 })")

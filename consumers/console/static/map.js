@@ -176,6 +176,7 @@ export class LiveMap {
     this.drawChosen();
     const places = evidence.length ? evidence : [this.placeOfChosen()].filter(Boolean);
     if (!goes || !places.length) return;
+    this.fitted = true; // whoever came by a link is not taken elsewhere
     const bounds = places.reduce((box, place) => box.extend(place), new window.maplibregl.LngLatBounds(places[0], places[0]));
     this.map.fitBounds(bounds, { padding: 90, maxZoom: Math.max(14, this.map.getZoom()), duration: this.layer.moves ? 500 : 0 });
   }
