@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -186,13 +187,13 @@ def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | N
     """Kafka's jars by the coordinates and SHA-256 in ``lock``, from the cache or Maven Central.
 
     A jar that is already there and verifies is kept, so an interrupted download goes on where it stopped. Every call hashes
-    every jar: what lies in a cache may have been changed since it was fetched.
+    every jar: what lies in a cache may have been changed since it was fetched. Of several processes one fetches, the others wait for it.
     """
     repository = (cache or CACHE) / "maven"
     context = MavenContext(resolver=PythonResolver(), repo_cache=repository, timeout=30)
     wanted = [line.split() for line in lock.read_text().splitlines()]
 
-    def fetch(line: list[str]) -> None:
+    def fetch(line: tuple[str, str]) -> None:
         coordinates, sha256 = line
         path = _jar_path(repository, coordinates)
 
@@ -212,8 +213,11 @@ def fetch_jars(progress: Callable[[str], None] = lambda _: None, cache: Path | N
         path.unlink()
         raise YichengError(f"{coordinates} does not have the SHA-256 in {lock.name}; run this again to fetch it anew")
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(fetch, wanted))
+    if missing := [(coordinates, sha256) for coordinates, sha256 in wanted if _sha256(_jar_path(repository, coordinates)) != sha256]:
+        repository.mkdir(parents=True, exist_ok=True)
+        with (repository / "fetch.lock").open("a") as held, ThreadPoolExecutor(8) as pool:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            list(pool.map(fetch, missing))
     return [_jar_path(repository, coordinates) for coordinates, _ in wanted]
 
 

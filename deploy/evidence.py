@@ -102,18 +102,18 @@ def write_evidence(bootstrap: str, audit: Audit, incident_id: str, out: Path, *,
 
 def gather_case(bootstrap: str, incident_id: str) -> Case:
     """Read everything about an incident again; ``BadInput`` where Kafka knows no such incident."""
-    told = _incident_records(bootstrap, incident_id)
-    revisions = sorted((incident_in(record.value) for record in told), key=lambda data: data["revision"])
+    published = _incident_records(bootstrap, incident_id)
+    revisions = sorted((incident_in(record.value) for record in published), key=lambda data: data["revision"])
     data = revisions[-1]
     answered = records_that(bootstrap, FEEDBACK, lambda record: record.key == incident_id.encode())
     policy, packs_said = _policy(bootstrap, data)
     registry, entries_said = _registry(bootstrap, data, policy.timezone if policy else TIMEZONE)
     wanted = frozenset(seen["event_id"] for seen in data.get("evidence") or ())
-    last_told_ms = max(record.timestamp for record in told)
+    last_published_ms = max(record.timestamp for record in published)
     inputs, kind = _Inputs(data, wanted), judged(data["rule"])
-    found = inputs.read(bootstrap, kind, last_told_ms + AROUND_MS)
+    found = inputs.read(bootstrap, kind, last_published_ms + AROUND_MS)
     sums = sums_of(bootstrap, data, kind, policy, policy.timezone if policy else TIMEZONE)
-    records = [*told, *answered, *found.records, *sums.records, *entries_said, *packs_said]
+    records = [*published, *answered, *found.records, *sums.records, *entries_said, *packs_said]
     return Case(
         data=data, records=[record_as_held(record) for record in records], revisions=revisions, answers=list(once(_readable_answers(answered))),
         track=sorted(inputs.track, key=lambda point: point.time_ms), missing=sorted(wanted - inputs.ids) if kind in {"fix", "scan"} else [], cut=found.cut, registry=registry, policy=policy,
@@ -132,8 +132,8 @@ def _incident_records(bootstrap: str, incident_id: str) -> list[Any]:
         known.add(name)
         return bool(name == incident_id)
 
-    if told := records_that(bootstrap, INCIDENTS, concerns):
-        return told
+    if published := records_that(bootstrap, INCIDENTS, concerns):
+        return published
     raise BadInput(f"no incident {incident_id!r}{nearest(incident_id, known)}; ./yicheng incidents list shows them, and Kafka keeps them for 90 days")
 
 

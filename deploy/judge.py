@@ -258,11 +258,11 @@ class _Judging:
         known = key_figures(measured(policy, self.registry, rows, period), {}, policy.pack.targets, clauses, period.last.isoformat(), active_numbers(policy, self.registry, rows, period)) if period else []
         document = document_facts(policy, period.last.isoformat()) if period else None
         bounds_ms = period.bounds_ms(policy.days) if period else (0, 0)
-        told = {
+        sections = {
             "transit": transit(self.registry, rows, bounds_ms[1] - 1), "interruptions": interruptions(self.registry, msgspec.to_builtins(incidents), bounds_ms),
             "parking": parking(policy, rows), "lines": lines_run(rows), "clauses": {section: clauses[section] for section in SECTIONS if section in clauses},
         } if period else {}  # fmt: skip
-        return {"document": document, **others, **told, "credit": list(self.standings.values()), "key_figures": known}
+        return {"document": document, **others, **sections, "credit": list(self.standings.values()), "key_figures": known}
 
 
 def read_answers(name: str) -> Iterator[Answered]:

@@ -101,12 +101,12 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
         *_interval_differences(truth, standing),
         *_driver_differences(truth, credit),
         *_line_differences(truth, standing, timezone),
-        *finding_differences(truth.findings, standing, timezone),
+        *finding_differences(truth.violations, standing, timezone),
         *_rate_differences(truth, rates),
         *_handling_differences(truth, rates),
         *_driving_differences(truth, rates),
     ]
-    expected = len(truth.incidents) + len(truth.low_days) + len(truth.missed_lines) + len(truth.findings) + len(truth.spells)
+    expected = len(truth.incidents) + len(truth.low_days) + len(truth.missed_lines) + len(truth.violations) + len(truth.intervals)
     return TruthComparison(expected, len(standing), len(truth.rates), sorted(differences))
 
 
@@ -132,7 +132,7 @@ def _low_day_differences(truth: Truth, standing: list[dict[str, Any]], timezone:
 def _interval_differences(truth: Truth, standing: list[dict[str, Any]]) -> Iterator[str]:
     """Silences, and times on a black list."""
     found = {(d["rule_id"], _subject(d), d["opened_at_ms"], d["closed_at_ms"]) for d in standing if d["rule"] in INTERVAL_RULES}
-    yield from _missed_or_not_injected(set(truth.spells), found, _interval)
+    yield from _missed_or_not_injected(set(truth.intervals), found, _interval)
 
 
 def _driver_differences(truth: Truth, credit: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -199,9 +199,9 @@ def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Itera
     differences = list(_missed_or_not_injected(expected.keys(), found.keys(), str))
     for name in expected.keys() & found.keys():
         known = None if found[name]["state"] == "closed" else 1
-        extent = tuple(found[name][field] for field in ("opened_at_ms", "last_seen_ms", "fix_count"))
-        if extent[:known] != expected[name][:known]:
-            differences.append(f"other extent: {name}: {extent}, not {expected[name]}")
+        summary = tuple(found[name][field] for field in ("opened_at_ms", "last_seen_ms", "fix_count"))
+        if summary[:known] != expected[name][:known]:
+            differences.append(f"other extent: {name}: {summary}, not {expected[name]}")
     return differences
 
 

@@ -57,7 +57,7 @@ def parcels(policy: Policy, registry: Registry, truth: Truth, *, scans: int, end
     out.sort(key=lambda scan: (scan.event_time_ms, scan.event_id))
     for (subject, day), counted in sorted(counts.items()):
         truth.rates[f"{city}/{subject}/{day}"] = (counted["accepted"], counted["electronic"], counted["green"])
-    truth.findings.update(offences.truth())
+    truth.violations.update(offences.truth())
     truth.handled.update(handling.truth())
     _note_low_days(policy, registry, truth, counts, out[-1].event_time_ms if out else 0)
     return out
@@ -222,9 +222,9 @@ def heartbeats(policy: Policy, registry: Registry, truth: Truth, scans: list[Sca
             first, last = quiet.get(subject, (0, 0))
             beats += [(ms, subject) for ms in range(from_ms + rng.randrange(every_ms), until_ms, every_ms) if not first <= ms < last]
         for subject, (first, last) in quiet.items():
-            signs = [ms for ms, name in beats if name == subject]
-            signs += [scan.event_time_ms for scan in scans if f"enterprise/{scan.enterprise_id}" == subject]
-            truth.spells.append((rule.id, subject, max(ms for ms in signs if ms < first), min(ms for ms in signs if ms >= last)))
+            heartbeats = [ms for ms, name in beats if name == subject]
+            heartbeats += [scan.event_time_ms for scan in scans if f"enterprise/{scan.enterprise_id}" == subject]
+            truth.intervals.append((rule.id, subject, max(ms for ms in heartbeats if ms < first), min(ms for ms in heartbeats if ms >= last)))
     return [Heartbeat(ms, subject, f"{subject}-{ms}", policy.pack.city.adcode, synthetic=True) for ms, subject in sorted(beats)]
 
 
@@ -247,7 +247,7 @@ def note_credit(policy: Policy, registry: Registry, truth: Truth, watermark_ms: 
             for settled_ms, points in sorted(charged):
                 total += points
                 if total >= rule.parameters.black_at:
-                    truth.spells.append((rule.id, f"enterprise/{enterprise}", settled_ms, None))
+                    truth.intervals.append((rule.id, f"enterprise/{enterprise}", settled_ms, None))
                     break
 
 
@@ -267,13 +267,13 @@ def _settled(policy: Policy, truth: Truth) -> Iterator[tuple[str, str, int, int]
     """Rule id, subject and beginning of every incident that ends, and when it costs its points (semantics 9)."""
     for incident in truth.incidents:
         yield incident.rule_id, f"vehicle/{incident.vehicle_id}", incident.opened_at_ms, _settled_ms(policy, incident)
-    for rule_id, subject, from_ms, until_ms in truth.spells:
+    for rule_id, subject, from_ms, until_ms in truth.intervals:
         if until_ms is not None:
             yield rule_id, subject, from_ms, until_ms + policy.lateness_ms
     for rule_id, enterprise, date in truth.low_days:
         from_ms, until_ms = policy.days.bounds_ms(date)
         yield rule_id, f"enterprise/{enterprise}", from_ms, until_ms + policy.lateness_ms
-    for name, (first_ms, _, _) in truth.findings.items():
+    for name, (first_ms, _, _) in truth.violations.items():
         rule_id, subject, date = name.split()
         yield rule_id, subject, first_ms, policy.days.bounds_ms(date)[1] + policy.lateness_ms
 

@@ -53,18 +53,18 @@ class TrueIncident(msgspec.Struct):
 class Truth(msgspec.Struct):
     """What was injected: incidents of vehicles, counts by (city, enterprise or ``*``, date), low-rate days, skipped rules.
 
-    ``findings``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
+    ``violations``: what scans have against outlets and enterprises, by rule id, subject and date: first and last scan, and how many.
     ``handled``: how parcels went and were delivered, by city/enterprise/date and by name as in rows of rates; ``in 5 h``: delivered after so many whole hours.
     ``driven``: by local date, how far vehicles drove: empty, with a load that is known, by night, and at all (mm). ``missed_lines``: delivery lines that
     nobody drove on a day: rule id, line, date.
-    ``spells``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end). ``driver_points``: what incidents cost their drivers.
+    ``intervals``: silences and times on the black list: rule id, subject, from when, until when (ms; None: to the end). ``driver_points``: what incidents cost their drivers.
     """
 
     incidents: list[TrueIncident] = []
     rates: dict[str, tuple[int, int, int]] = {}
     low_days: list[tuple[str, str, str]] = []
-    findings: dict[str, tuple[int, int, int]] = {}
-    spells: list[tuple[str, str, int, int | None]] = []
+    violations: dict[str, tuple[int, int, int]] = {}
+    intervals: list[tuple[str, str, int, int | None]] = []
     driver_points: dict[str, float] = {}
     handled: dict[str, dict[str, int]] = {}
     driven: dict[str, tuple[int, int, int, int]] = {}

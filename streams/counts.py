@@ -199,7 +199,7 @@ class Hour(msgspec.Struct, array_like=True):
 
 
 def state_key(kind: str, *names: str) -> str:
-    """The key of a state record about a parcel, a day or a finding."""
+    """The key of a state record about a parcel, a day or a violation."""
     return "\x1f".join((kind, *names))
 
 

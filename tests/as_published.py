@@ -89,7 +89,7 @@ def low_days(incidents):
 
 
 def silences(incidents):
-    """Silences, as ``Oracle.spells``: (rule id, subject, from, until)."""
+    """Silences, as ``Oracle.intervals``: (rule id, subject, from, until)."""
     return {(d["rule_id"], subject_of(d), d["opened_at_ms"], d["closed_at_ms"]) for d in incidents if d["rule"] in SILENCES}
 
 
@@ -99,12 +99,12 @@ def black_lists(incidents):
 
 
 def check_findings(incidents, expected, oracle, name=""):
-    """Incidents about scans are those expected, as ``Oracle.findings``; of one still open only the first scan is compared."""
+    """Incidents about scans are those expected, as ``Oracle.violations``; of one still open only the first scan is compared."""
     about = [data for data in incidents if data["rule"] in SCAN_RULES]
     found = {(d["rule_id"], subject_of(d), oracle.local(d["opened_at_ms"]).date().isoformat()): d for d in about}
     wanted = {row[:3]: row[3:] for row in expected}
     assert len(found) == len(about) and found.keys() == wanted.keys(), f"{name}: {found.keys() ^ wanted.keys()}"
     for key, data in found.items():
-        extent = (data["opened_at_ms"], data["last_seen_ms"], data["fix_count"])
+        summary = (data["opened_at_ms"], data["last_seen_ms"], data["fix_count"])
         known = 3 if data["state"] == "closed" else 1
-        assert extent[:known] == wanted[key][:known], f"{name}: {key} {extent}, not {wanted[key]}"
+        assert summary[:known] == wanted[key][:known], f"{name}: {key} {summary}, not {wanted[key]}"

@@ -67,7 +67,7 @@ SLOW = (
     "unit/test_contributing.py::test_a_walk[A key", "unit/test_contributing.py::test_a_walk[A share", "unit/test_dispatch.py::test_what_had_failed_by_itself",
 )  # fmt: skip
 """What takes longest and has a shorter one of its kind beside it, by the beginnings of its names: CI runs it, a developer who asks for it does."""
-ALONE = ("street/test_too_many.py::test_one_too_many_costs_the_same_however_many_are_kept", "street/test_sightings.py::test_a_scan_costs", "street/test_alarms_stand.py::test_what_time_decides")
+ALONE = ("street/test_too_many.py::test_one_too_many_costs_the_same_however_many_are_kept", "street/test_violating_scans.py::test_a_scan_costs", "street/test_alarms_stand.py::test_what_time_decides")
 """What measures time: these tests come last, and no other runs meanwhile, in any process."""
 
 

@@ -581,7 +581,7 @@ class Oracle:
     def watermark(self, fixes=(), scans=(), heartbeats=()):
         """Where time stands when all is read: the furthest that any accepted event carries it; partitions of raw lines of each kind."""
         reached = [self.carries(fix) for lines in fixes for fix in self.accept(lines)[0]]
-        return max([self.signs(scans, heartbeats)[1], *reached])
+        return max([self.heartbeats(scans, heartbeats)[1], *reached])
 
     # --- parcels ---
     def on_record(self, scan):
@@ -725,13 +725,13 @@ class Oracle:
                 groups.append(scan)
         return [scan for groups in by_name.values() for scan in groups]
 
-    def findings(self, *partitions):
+    def violations(self, *partitions):
         """Scans against outlets and enterprises: (rule id, subject, date, first, last, number of scans)."""
         found = {key: [scan["event_time_ms"] for scan in own] for key, own in self.findings_of(*partitions).items()}
         return {(*key, min(times), max(times), len(times)) for key, times in found.items()}
 
     def made_up(self, *partitions):
-        """Which findings (rule id, subject, date) and which days (city, enterprise or ``*``, date) rest on any synthetic scan."""
+        """Which violations (rule id, subject, date) and which days (city, enterprise or ``*``, date) rest on any synthetic scan."""
         found = {key for key, own in self.findings_of(*partitions).items() if any(scan.get("synthetic") is True for scan in own)}
         counted = [scan for lines in partitions for scan in self.acceptances(self.scans_taken(lines)[0]) if scan.get("synthetic") is True]
         days = {(s["city"], e, self.local(s["event_time_ms"]).date().isoformat()) for s in counted for e in (s["enterprise_id"], "*")}
@@ -771,7 +771,7 @@ class Oracle:
         return scan.get(ACCEPTED_WITHOUT[rule]) is False
 
     # --- signs of life, credit ---
-    def signs(self, scans, heartbeats=()):
+    def heartbeats(self, scans, heartbeats=()):
         """Sorted signs of life by subject, and the last stream time; both take partitions of raw lines."""
         streams = [self.scans_taken(lines) for lines in scans]
         found, last = defaultdict(list), max((time for _, time in streams), default=0)
@@ -792,13 +792,13 @@ class Oracle:
             last = max(last, stream_time)
         return {subject: sorted(times) for subject, times in found.items()}, last
 
-    def spells(self, signs, stream_time):
+    def intervals(self, heartbeats, stream_time):
         """Silences that a rule objects to: (rule id, subject, last sign, next sign or None); signs of a time yet to come do not count."""
-        signs = {subject: [t for t in times if t <= stream_time] for subject, times in signs.items()}
+        heartbeats = {subject: [t for t in times if t <= stream_time] for subject, times in heartbeats.items()}
         found = set()
         for rule in self.pack["rules"]:
             kind = {"offline_camera": "outlet", "interrupted_feed": "enterprise"}.get(rule["rule"])
-            for subject, times in signs.items():
+            for subject, times in heartbeats.items():
                 if kind is None or subject.partition("/")[0] != kind:
                     continue
                 for number, t in enumerate(times):

@@ -193,8 +193,8 @@ class Pipeline:
         assert {"/".join(name) for name in counted} <= rows.keys() <= published.rates(self.bootstrap).keys()
         incidents = standing(events_of(self.sink))
         assert low_days(incidents) == oracle.low_bounds(low) and low
-        assert silences(incidents) == oracle.spells(oracle.signs([lines])[0], watermark_ms) != set()
+        assert silences(incidents) == oracle.intervals(oracle.heartbeats([lines])[0], watermark_ms) != set()
         assert black_lists(incidents) == oracle.black(incidents, watermark_ms, live=True)
-        found = oracle.findings(lines)
+        found = oracle.violations(lines)
         check_findings(incidents, found, oracle)
         assert found

@@ -8,7 +8,7 @@ from streams.watermark import DISORDER_MS, INPUTS, Mark
 
 
 def marks(watermark_ms):
-    """Fields of a partial that carries the watermark to an instant, and credit to the one before."""
+    """Fields of a contribution that carries the watermark to an instant, and credit to the one before."""
     read_until_ms = said_ms(watermark_ms) - 1
     return {"marks": [Mark(topic, 0, 1, 1, read_until_ms, watermark_ms) for topic in INPUTS], "newest": {watermark_ms // 1_000: watermark_ms}}
 
@@ -18,9 +18,9 @@ def said_ms(watermark_ms):
     return watermark_ms + 2_000 + DISORDER_MS
 
 
-def said(offset, partial: Contribution, at_ms):
+def said(offset, contribution: Contribution, at_ms):
     """A record of partials as it comes from a broker."""
-    return SimpleNamespace(topic="courier.partials.v1", partition=0, offset=offset, value=encode_contribution(partial), timestamp=at_ms)
+    return SimpleNamespace(topic="courier.partials.v1", partition=0, offset=offset, value=encode_contribution(contribution), timestamp=at_ms)
 
 
 def counted(partition, city):

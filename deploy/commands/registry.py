@@ -79,11 +79,11 @@ def registry_check(
     from streams.clock import now_ms
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
-    from streams.registry.gaps import findings
+    from streams.registry.gaps import gaps
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    found = findings(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack))
+    found = gaps(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack))
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:

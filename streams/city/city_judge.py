@@ -1,4 +1,4 @@
-"""What follows from a city's ledger: findings, low days and months, silences, credit. One order of judging, for a worker and for ``judge``. Pure."""
+"""What follows from a city's ledger: violations, low days and months, silences, credit. One order of judging, for a worker and for ``judge``. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streams.clock import END_MS, month_after
 from streams.counts import DayKey
 from streams.enterprises.credit import ENTERPRISE, Account, Charge, black_intervals, charge_of, costs, credit_rule, standing, terms_of
 from streams.enterprises.intervals import judge_intervals
-from streams.enterprises.liveness import signs_gap_ms, silences
+from streams.enterprises.liveness import heartbeat_gap_ms, silences
 from streams.lifecycle import Kind
 from streams.parcels.days import DayJudge
 from streams.parcels.violations import ViolationKey, joined, judge_violation
@@ -32,7 +32,7 @@ class Due(msgspec.Struct):
 
     days: list[DayKey] = []
     months: list[DayKey] = []
-    findings: list[ViolationKey] = []
+    violations: list[ViolationKey] = []
     subjects: list[str] = []
     accounts: list[str] = []
     fleet_dates: list[str] = []
@@ -84,13 +84,13 @@ class CityJudge:
     # --- what is due ---
     def enter(self, ledger: CityLedger, contribution: Contribution, due: Due) -> None:
         """Enter what a contribution says, and add what has to be judged because of it."""
-        due.findings += ledger.enter_violation(contribution)
+        due.violations += ledger.enter_violation(contribution)
         due.days += ledger.enter_counts(contribution)
-        for subject, spans in (contribution.signs or {}).items():
+        for subject, spans in (contribution.heartbeats or {}).items():
             kind, _, name = subject.partition("/")
-            gap_ms = signs_gap_ms(self.policies, kind)
+            gap_ms = heartbeat_gap_ms(self.policies, kind)
             if gap_ms is not None and self.registry.knows(kind, name):  # nothing is expected of others
-                ledger.enter_signs(subject, spans, gap_ms)
+                ledger.enter_heartbeats(subject, spans, gap_ms)
                 due.subjects.append(subject)
         if contribution.charge is not None:
             due.accounts += self._charge(ledger, contribution.charge)
@@ -113,9 +113,9 @@ class CityJudge:
             due.subjects += [subject for subject in ledger.watched if ledger.due.get(subject, END_MS) < now_ms]
 
     def _close_days(self, ledger: CityLedger, before_ms: int, due: Due) -> None:
-        """Add the days, months and findings that time has closed since ``before_ms``."""
+        """Add the days, months and violations that time has closed since ``before_ms``."""
         now_ms, bounds_ms = ledger.stream_time_ms, self.policies.newest.days.bounds_ms
-        dates = {key.date for held in (ledger.days, ledger.findings) for key in held}
+        dates = {key.date for held in (ledger.days, ledger.violations) for key in held}
         dates |= {date[:7] for date in dates}  # months, too
         dates |= ledger.fleet.keys()
         closings_ms = {date: bounds_ms(date)[1] + self.policies.lateness_ms for date in dates}
@@ -123,7 +123,7 @@ class CityJudge:
         closed = {date for date, ms in closings_ms.items() if before_ms < ms <= now_ms}
         due.days += [day for day in ledger.days if day.date in closed]
         due.months += [DayKey(*day[:2], day.date[:7]) for day in ledger.days if day.date[:7] in closed]
-        due.findings += [key for key in ledger.findings if key.date in closed]
+        due.violations += [key for key in ledger.violations if key.date in closed]
         due.fleet_dates += [date for date in ledger.fleet if date in closed]
         due.closed = bool(closed)
         for day in ledger.days:
@@ -135,7 +135,7 @@ class CityJudge:
     def judge(self, ledger: CityLedger, due: Due) -> CityResult:
         """Judge all that is due; what an incident costs its enterprise is entered at once."""
         result = CityResult()
-        for key in dict.fromkeys(due.findings):
+        for key in dict.fromkeys(due.violations):
             due.accounts += self._judge_finding(ledger, key, result)
         for day in dict.fromkeys(due.days):
             due.accounts += self._judge_day(ledger, day, result)
@@ -169,9 +169,9 @@ class CityJudge:
         return self.registry.knows(kind, name) if kind == "driver" else self.registry.names(kind, name)
 
     def _judge_finding(self, ledger: CityLedger, key: ViolationKey, result: CityResult) -> list[str]:
-        state = ledger.findings[key]
-        extent = joined(latest.value for latest in state.partials.values())
-        state.incident, transitions = judge_violation(self.policies, self.identity_key, key, extent, state.incident, ledger.stream_time_ms)
+        state = ledger.violations[key]
+        summary = joined(latest.value for latest in state.contributions.values())
+        state.incident, transitions = judge_violation(self.policies, self.identity_key, key, summary, state.incident, ledger.stream_time_ms)
         ledger.dirty["finding", *key] = None
         return self._announce(ledger, ((t.kind, violation_data(t, self.registry)) for t in transitions), result)
 

@@ -42,10 +42,14 @@ def enter_latest(latest: dict[Key, AsOf[Value]], key: Key, said: AsOf[Value]) ->
     return True
 
 
-class Contribution(msgspec.Struct, omit_defaults=True):
+WIRE_NAMES = {"violation": "finding", "summary": "extent", "heartbeats": "signs"}
+"""What fields are called in messages; workers of before read them, and these read theirs."""
+
+
+class Contribution(msgspec.Struct, omit_defaults=True, rename=WIRE_NAMES):
     """What one partition of an input ``topic`` has come to as of an offset; whole, so that a repeat changes nothing.
 
-    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``extent`` of a finding, ``signs`` of life by subject, the ``charge`` of an incident, an ``answer`` to one,
+    ``counts`` of a day (and of those ``minutes`` of its last hour that changed), the ``summary`` of a violation, ``heartbeats`` by subject, the ``charge`` of an incident, an ``answer`` to one,
     how far vehicles have ``driven`` on a day, what else the ``fleet`` came to on it, or the last local date on which outlets and facilities were ``seen``.
     Or, after all of those that they cover, a worker's ``marks`` and the ``newest`` event times (watermark.py).
     """
@@ -58,9 +62,9 @@ class Contribution(msgspec.Struct, omit_defaults=True):
     next_offset: int = 0
     counts: Counts | None = None
     minutes: dict[int, MinuteCounts] | None = None
-    finding: ViolationKey | None = None
-    extent: ViolationSummary | None = None
-    signs: dict[str, list[Span]] | None = None
+    violation: ViolationKey | None = None
+    summary: ViolationSummary | None = None
+    heartbeats: dict[str, list[Span]] | None = None
     charge: Charge | None = None
     answer: Answered | None = None
     driven: Millimetres | None = None
@@ -73,10 +77,10 @@ class Contribution(msgspec.Struct, omit_defaults=True):
 def of_scans(partition: ScanPartition, number: int, city: str) -> Iterator[Contribution]:
     """What a partition of scans has come to since the last call: signs of life and outlets of its ``city``, counts of days, violations."""
     as_of = number, partition.next_offset
-    signs, partition.signs = partition.signs, {}
+    heartbeats, partition.heartbeats = partition.heartbeats, {}
     days, violations = partition.take_changed()
-    for part in in_parts(signs):
-        yield Contribution(city, SCAN.name, "", "", *as_of, signs=part)
+    for part in in_parts(heartbeats):
+        yield Contribution(city, SCAN.name, "", "", *as_of, heartbeats=part)
     seen = list(partition.take_seen().items())
     for start in range(0, len(seen), OUTLETS_IN_ONE):
         yield Contribution(city, SCAN.name, "", "", *as_of, seen=dict(seen[start : start + OUTLETS_IN_ONE]))
@@ -84,14 +88,14 @@ def of_scans(partition: ScanPartition, number: int, city: str) -> Iterator[Contr
         counts, minutes = partition.counts[day], partition.changed_minutes(day)
         yield Contribution(day.city, SCAN.name, day.enterprise_id, day.date, *as_of, counts=counts, minutes=minutes)
     for key in violations:
-        yield Contribution(city, SCAN.name, "", key.date, *as_of, finding=key, extent=partition.findings[key].extent())
+        yield Contribution(city, SCAN.name, "", key.date, *as_of, violation=key, summary=partition.violations[key].summary())
 
 
 def of_heartbeats(partition: HeartbeatPartition, number: int, city: str) -> Iterator[Contribution]:
     """The signs of life that a partition of heartbeats has met since the last call."""
-    signs, partition.signs = partition.signs, {}
-    for part in in_parts(signs):
-        yield Contribution(city, HEARTBEAT.name, "", "", number, partition.next_offset, signs=part)
+    heartbeats, partition.heartbeats = partition.heartbeats, {}
+    for part in in_parts(heartbeats):
+        yield Contribution(city, HEARTBEAT.name, "", "", number, partition.next_offset, heartbeats=part)
 
 
 encode_contribution = msgspec.json.Encoder().encode
@@ -108,39 +112,39 @@ def decode_contribution(value: bytes | None) -> Contribution:
     """What ``encode_contribution`` wrote; ``Malformed`` where anybody else wrote what the second stage cannot make use of."""
     if not value:
         raise Malformed("the record is empty")
-    partial = decoded(value, _decode)
+    contribution = decoded(value, _decode)
     if _TOO_MANY_DIGITS.search(outside_strings(value).replace(_BEGINNING, b"")) or depth(value) > NESTED_MOST:
         raise Malformed("a number of more than 15 digits")
-    if any(mark.partitions > MOST_PARTITIONS for mark in partial.marks or ()):
+    if any(mark.partitions > MOST_PARTITIONS for mark in contribution.marks or ()):
         raise Malformed("no topic has so many partitions")
-    if not all(is_id(name) or name in RESERVED for name in _names(partial)):
+    if not all(is_id(name) or name in RESERVED for name in _names(contribution)):
         raise Malformed("a city, an enterprise, an incident, an answer, a line or a zone is not an id")
-    if not all(is_local_date(text) for text in _dates(partial)):
+    if not all(is_local_date(text) for text in _dates(contribution)):
         raise Malformed("a date is none, or beyond calendars")
-    subjects = [*(partial.signs or ()), *([partial.finding.subject] if partial.finding else ())]
+    subjects = [*(contribution.heartbeats or ()), *([contribution.violation.subject] if contribution.violation else ())]
     if not all(is_subject(subject) for subject in subjects):
         raise Malformed("a subject is neither outlet/ID nor enterprise/ID")
-    return partial
+    return contribution
 
 
-def _names(partial: Contribution) -> Iterator[str]:
-    if partial.city or partial.marks is None:
-        yield partial.city
-    if partial.enterprise_id:
-        yield partial.enterprise_id
-    yield from partial.seen or ()
-    if partial.charge is not None:
-        yield from filter(None, (partial.charge.enterprise_id, partial.charge.driver_id))
-    if partial.answer is not None:
-        yield partial.answer.incident_id
-        yield from (name for name in (partial.answer.answer_id, partial.answer.objection) if name is not None)
-    if partial.fleet is not None:
-        yield from (*partial.fleet.lines, *partial.fleet.stays)
+def _names(contribution: Contribution) -> Iterator[str]:
+    if contribution.city or contribution.marks is None:
+        yield contribution.city
+    if contribution.enterprise_id:
+        yield contribution.enterprise_id
+    yield from contribution.seen or ()
+    if contribution.charge is not None:
+        yield from filter(None, (contribution.charge.enterprise_id, contribution.charge.driver_id))
+    if contribution.answer is not None:
+        yield contribution.answer.incident_id
+        yield from (name for name in (contribution.answer.answer_id, contribution.answer.objection) if name is not None)
+    if contribution.fleet is not None:
+        yield from (*contribution.fleet.lines, *contribution.fleet.stays)
 
 
-def _dates(partial: Contribution) -> Iterator[str]:
-    if partial.date or partial.counts is not None or partial.driven is not None or partial.fleet is not None:
-        yield partial.date
-    if partial.finding is not None:
-        yield partial.finding.date
-    yield from (partial.seen or {}).values()
+def _dates(contribution: Contribution) -> Iterator[str]:
+    if contribution.date or contribution.counts is not None or contribution.driven is not None or contribution.fleet is not None:
+        yield contribution.date
+    if contribution.violation is not None:
+        yield contribution.violation.date
+    yield from (contribution.seen or {}).values()

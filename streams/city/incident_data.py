@@ -87,18 +87,18 @@ def day_incident_data(transition: DayTransition, policies: Policies, registry: R
 
 def violation_data(transition: ViolationTransition, registry: Registry) -> IncidentData:
     """What is said of an outlet's or enterprise's scans of a day; its bounds are those of the first and last."""
-    policy, extent, key = transition.policy, transition.extent, transition.key
+    policy, summary, key = transition.policy, transition.summary, transition.key
     kind, _, name = key.subject.partition("/")
-    first = extent.evidence[0] if extent.evidence else None
+    first = summary.evidence[0] if summary.evidence else None
     opened_at_ms = first.event_time_ms if first else policy.days.bounds_ms(key.date)[0]
     outlet = _outlet(registry, key.subject, opened_at_ms)
     enterprise_id = name if kind == "enterprise" else (outlet.enterprise_id if outlet else None) or (first.enterprise_id if first else None)
     words = {
         **_subject_words(key.subject, enterprise_name(enterprise_id or "", policy, registry, opened_at_ms)),
         "date": key.date,
-        "count": str(extent.count),
-        "scans_en": "1 scan" if extent.count == 1 else f"{extent.count} scans",
-        "parcels_en": "1 parcel" if extent.count == 1 else f"{extent.count} parcels",
+        "count": str(summary.count),
+        "scans_en": "1 scan" if summary.count == 1 else f"{summary.count} scans",
+        "parcels_en": "1 parcel" if summary.count == 1 else f"{summary.count} parcels",
     }
     lon, lat = (outlet.lon, outlet.lat) if outlet else (None, None)
     return IncidentData(
@@ -106,13 +106,13 @@ def violation_data(transition: ViolationTransition, registry: Registry) -> Incid
         enterprise_id=enterprise_id,
         outlet_id=name if kind == "outlet" else None,
         opened_at_ms=opened_at_ms,
-        last_seen_ms=extent.last_seen_ms if first else opened_at_ms,
-        closed_at_ms=extent.last_seen_ms if transition.state == CLOSED else None,
+        last_seen_ms=summary.last_seen_ms if first else opened_at_ms,
+        closed_at_ms=summary.last_seen_ms if transition.state == CLOSED else None,
         lon=lon,
         lat=lat,
-        fix_count=extent.count,
-        evidence=tuple(Evidence(scan.event_id, scan.event_time_ms, lon, lat, None) for scan in extent.evidence),
-        synthetic=extent.synthetic,
+        fix_count=summary.count,
+        evidence=tuple(Evidence(scan.event_id, scan.event_time_ms, lon, lat, None) for scan in summary.evidence),
+        synthetic=summary.synthetic,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is known of a city, summed over the partitions of its inputs: rates, findings, silences, credit. Pure."""
+"""What is known of a city, summed over the partitions of its inputs: rates, violations, silences, credit. Pure."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class DayCounts(msgspec.Struct):
     ``total``: their sum, once somebody has asked for it.
     """
 
-    partials: dict[str, AsOf[Counts]] = {}
+    contributions: dict[str, AsOf[Counts]] = {}
     incidents: dict[str, DayIncident] = {}
     total: Counts | None = None
 
-    def update(self, partial: Contribution) -> bool:
+    def update(self, contribution: Contribution) -> bool:
         """Take in a partition's counts unless newer ones are known; whether they were."""
-        source = f"{partial.enterprise_id}/{partial.partition}"
-        known = self.partials.get(source)
-        if partial.counts is None or not enter_latest(self.partials, source, AsOf(partial.next_offset, partial.counts)):
+        source = f"{contribution.enterprise_id}/{contribution.partition}"
+        known = self.contributions.get(source)
+        if contribution.counts is None or not enter_latest(self.contributions, source, AsOf(contribution.next_offset, contribution.counts)):
             return False
         if self.total is not None:
-            self.total.merge(partial.counts)
+            self.total.merge(contribution.counts)
             if known is not None:
                 self.total.merge(known.value, -1)
         return True
@@ -52,28 +52,28 @@ class DayCounts(msgspec.Struct):
         """The sum over partitions and enterprises."""
         if self.total is None:
             self.total = Counts()
-            for latest in self.partials.values():
+            for latest in self.contributions.values():
                 self.total.merge(latest.value)
         return self.total
 
     def among(self, is_wanted: Callable[[str], bool]) -> Counts:
         """The sum over the enterprises that are wanted."""
         summed = Counts()
-        for source, latest in self.partials.items():
+        for source, latest in self.contributions.items():
             if is_wanted(source.rpartition("/")[0]):
                 summed.merge(latest.value)
         return summed
 
 
 class ViolationState(msgspec.Struct, array_like=True):
-    """What is kept of one finding: the latest extent by scan partition, and the incident."""
+    """What is kept of one violation: the latest summary by scan partition, and the incident."""
 
-    partials: dict[int, AsOf[ViolationSummary]] = {}
+    contributions: dict[int, AsOf[ViolationSummary]] = {}
     incident: ScanViolation | None = None
 
-    def update(self, partial: Contribution) -> bool:
-        """Take in a partition's extent unless a newer one is known; whether it was."""
-        return partial.extent is not None and enter_latest(self.partials, partial.partition, AsOf(partial.next_offset, partial.extent))
+    def update(self, contribution: Contribution) -> bool:
+        """Take in a partition's summary unless a newer one is known; whether it was."""
+        return contribution.summary is not None and enter_latest(self.contributions, contribution.partition, AsOf(contribution.next_offset, contribution.summary))
 
 
 class CityLedger(msgspec.Struct):
@@ -90,7 +90,7 @@ class CityLedger(msgspec.Struct):
     days: dict[DayKey, DayCounts] = {}
     hours: dict[tuple[str, str], Hour] = {}
     months: dict[DayKey, dict[str, DayIncident]] = {}
-    findings: dict[ViolationKey, ViolationState] = {}
+    violations: dict[ViolationKey, ViolationState] = {}
     watched: dict[str, Liveness] = {}
     accounts: dict[str, Account] = {}
     charges: dict[str, Charge] = {}
@@ -117,13 +117,13 @@ class CityLedger(msgspec.Struct):
 
     def enter_violation(self, contribution: Contribution) -> list[ViolationKey]:
         """Enter what a partition's violating scans have come to; the violation, if that is news."""
-        key = contribution.finding
+        key = contribution.violation
         if key is None:
             return []
-        if key not in self.findings:
-            self.findings[key] = ViolationState()
+        if key not in self.violations:
+            self.violations[key] = ViolationState()
             self.closing_ms = BEGINNING_MS
-        return [key] if self.findings[key].update(contribution) else []
+        return [key] if self.violations[key].update(contribution) else []
 
     def enter_counts(self, contribution: Contribution) -> list[DayKey]:
         """Enter a partition's counts of an enterprise's day; the days that they change, the whole city's among them."""
@@ -144,7 +144,7 @@ class CityLedger(msgspec.Struct):
             self.dirty["hour", *subject] = None
         return changed
 
-    def enter_signs(self, subject: str, spans: list[Span], gap_ms: int) -> None:
+    def enter_heartbeats(self, subject: str, spans: list[Span], gap_ms: int) -> None:
         """Enter signs of life."""
         self.watched.setdefault(subject, Liveness()).observe(spans, gap_ms, self.stream_time_ms)
 
@@ -206,7 +206,7 @@ class CityLedger(msgspec.Struct):
         return counts
 
     def forget(self, days: LocalDays, city: str) -> None:
-        """Drop what nothing can change and nobody asks for any more: old days and findings, expired charges, answers as old."""
+        """Drop what nothing can change and nobody asks for any more: old days and violations, expired charges, answers as old."""
         now_ms = self.stream_time_ms
         for day in [day for day in self.days if days.bounds_ms(day.date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.days[day]
@@ -225,8 +225,8 @@ class CityLedger(msgspec.Struct):
         for month in [month for month in self.months if days.bounds_ms(month.date)[1] + DAYS_KEPT_MS < now_ms]:
             del self.months[month]
             self.dirty["month", *month] = None
-        for key in [key for key in self.findings if days.bounds_ms(key.date)[1] + SETTLED_MS < now_ms]:
-            del self.findings[key]
+        for key in [key for key in self.violations if days.bounds_ms(key.date)[1] + SETTLED_MS < now_ms]:
+            del self.violations[key]
             self.dirty["finding", *key] = None
         for charge in [charge for charge in self.charges.values() if charge.at_ms + EXPIRE_MS + SETTLED_MS < now_ms]:
             self._drop(charge)
@@ -234,12 +234,12 @@ class CityLedger(msgspec.Struct):
             del self.answers[name]
             self.dirty["answers", name] = None
 
-    def put_day(self, day: DayKey, partials: dict[str, AsOf[Counts]], incidents: dict[str, DayIncident]) -> None:
+    def put_day(self, day: DayKey, contributions: dict[str, AsOf[Counts]], incidents: dict[str, DayIncident]) -> None:
         """Enter a restored day. The whole city's counts are those of its enterprises, and are kept with them only."""
         for key in (day, day._replace(enterprise_id=CITY_WIDE)):
             state = self.days.setdefault(key, DayCounts())
-            for source, latest in partials.items():
-                enter_latest(state.partials, source, latest)
+            for source, latest in contributions.items():
+                enter_latest(state.contributions, source, latest)
             state.total = None
             self.restored.add(key)
         self._note_activity(day)
@@ -286,7 +286,7 @@ def announced(ledger: CityLedger) -> Iterator[tuple[str, Announced]]:
         yield from incidents.items()
     for line_day in ledger.line_days.values():
         yield from ((name.partition("/")[0], incident) for name, incident in line_day.incidents.items())
-    for key, violation in ledger.findings.items():
+    for key, violation in ledger.violations.items():
         if violation.incident is not None:
             yield key.rule_id, violation.incident
     for watched in ledger.watched.values():

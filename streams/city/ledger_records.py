@@ -52,7 +52,7 @@ def _watermark(ledger: CityLedger) -> tuple[Watermark]:
 def _day(ledger: CityLedger, *names: str) -> tuple[DayKey, dict[str, AsOf[Counts]], dict[str, DayIncident]] | None:
     day = DayKey(*names)
     state = ledger.days.get(day)
-    return None if state is None else (day, {} if day.enterprise_id == CITY_WIDE else state.partials, state.incidents)
+    return None if state is None else (day, {} if day.enterprise_id == CITY_WIDE else state.contributions, state.incidents)
 
 
 def _put_month(ledger: CityLedger, month: DayKey, incidents: dict[str, DayIncident]) -> None:
@@ -127,12 +127,12 @@ def _seen(ledger: CityLedger, city: str, outlet_id: str) -> tuple[str, str, str]
 
 
 def _put_violation(ledger: CityLedger, key: ViolationKey, state: ViolationState) -> None:
-    ledger.findings[key] = state
+    ledger.violations[key] = state
 
 
 def _violation(ledger: CityLedger, *names: str) -> tuple[ViolationKey, ViolationState] | None:
     key = ViolationKey(*names)
-    return (key, ledger.findings[key]) if key in ledger.findings else None
+    return (key, ledger.violations[key]) if key in ledger.violations else None
 
 
 def _account_kind(holder: str) -> RecordKind:

@@ -138,22 +138,22 @@ def costs(account: Account, terms: Terms, answers: Answers | None = None) -> lis
 def black_intervals(charged: list[Cost], terms: Terms, now_ms: int) -> tuple[list[Interval], int]:
     """The times on the black list up to an instant, and when points next begin or end. One pass over the instants at which they do."""
     turns = sorted([(cost.at_ms, 1, cost) for cost in charged] + [(cost.until_ms, -1, cost) for cost in charged], key=itemgetter(0))
-    spells: list[Interval] = []
+    intervals: list[Interval] = []
     numbers, made_up = Counter[float](), 0
     for at_ms, turning in groupby(turns, itemgetter(0)):
         if at_ms > now_ms:
-            return spells, at_ms
+            return intervals, at_ms
         for _, change, cost in turning:
             numbers[cost.points] += change
             made_up += change * cost.charge.synthetic
         size, black = numbers.total(), credit_of(terms, _points(numbers), 0) == BLACK
-        lasts = bool(spells) and spells[-1].end_ms is None
+        lasts = bool(intervals) and intervals[-1].end_ms is None
         if black and not lasts:
-            spells.append(Interval(at_ms, None, size, made_up > 0))
+            intervals.append(Interval(at_ms, None, size, made_up > 0))
         elif lasts:
-            known = spells[-1]
-            spells[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, size), known.synthetic or made_up > 0)
-    return spells, END_MS
+            known = intervals[-1]
+            intervals[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, size), known.synthetic or made_up > 0)
+    return intervals, END_MS
 
 
 def _points(numbers: Mapping[float, int]) -> float:

@@ -45,7 +45,7 @@ def joined(spans: Iterable[Span], gap_ms: int) -> list[Span]:
     return found
 
 
-def signs_gap_ms(policies: Policies, kind: str) -> int | None:
+def heartbeat_gap_ms(policies: Policies, kind: str) -> int | None:
     """The shortest silence of an ``outlet`` or ``enterprise`` that any version of the policy objects to; None: it minds none."""
     limits = (int(rule.parameters.limit) for policy in policies.versions for rule in policy.silence_rules if kind == RULES[rule.rule].SIGNS)
     return min(limits, default=None)
@@ -74,17 +74,17 @@ def silences(policies: Policies, registry: Registry, rule_id: str, subject: str,
 
     Signs beyond the watermark do not count yet: others, between them, may still be on their way.
     """
-    spells: list[Interval] = []
+    intervals: list[Interval] = []
     for number, (first_ms, last_ms) in enumerate(spans):
         if first_ms > watermark_ms:
-            return spells, first_ms - 1
+            return intervals, first_ms - 1
         due_ms = _due_ms(policies, registry, rule_id, subject, last_ms)
         next_ms = spans[number + 1][0] if number + 1 < len(spans) else END_MS
         if max(due_ms, last_ms) >= watermark_ms < next_ms:
-            return spells, min(due_ms, next_ms - 1)
+            return intervals, min(due_ms, next_ms - 1)
         if next_ms > due_ms:
-            spells.append(Interval(last_ms, next_ms if next_ms <= watermark_ms else None))
-    return spells, END_MS
+            intervals.append(Interval(last_ms, next_ms if next_ms <= watermark_ms else None))
+    return intervals, END_MS
 
 
 def _due_ms(policies: Policies, registry: Registry, rule_id: str, subject: str, last_ms: int) -> int:
@@ -126,11 +126,11 @@ PART_BYTES = 100_000
 SPAN_BYTES = 32
 
 
-def in_parts(signs: Mapping[str, list[Span]]) -> Iterator[dict[str, list[Span]]]:
+def in_parts(heartbeats: Mapping[str, list[Span]]) -> Iterator[dict[str, list[Span]]]:
     """Signs in parts that a message can hold."""
     part: dict[str, list[Span]] = {}
     most, size = PART_BYTES // SPAN_BYTES, 0
-    for subject, spans in signs.items():
+    for subject, spans in heartbeats.items():
         for start in range(0, len(spans), most):
             some = spans[start : start + most]
             needed = 6 * len(subject) + SPAN_BYTES * len(some)
@@ -152,7 +152,7 @@ class HeartbeatPartition(msgspec.Struct):
     next_offset: int = 0
     saved_offset: int = 0
     stream_time_ms: int = BEGINNING_MS
-    signs: dict[str, list[Span]] = {}
+    heartbeats: dict[str, list[Span]] = {}
     made_up: dict[str, set[int]] | None = None
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
 
@@ -168,18 +168,18 @@ def take_heartbeats(
             rejects.append(refused(record, beat, reason))
             continue
         if belongs(beat.city, city):
-            partition.signs.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
+            partition.heartbeats.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
             if beat.synthetic and partition.made_up is not None:
                 partition.made_up.setdefault(beat.subject, set()).add(beat.event_time_ms)
-    gather(partition.signs, lambda subject: signs_gap_ms(policies, subject.partition("/")[0]))
+    gather(partition.heartbeats, lambda subject: heartbeat_gap_ms(policies, subject.partition("/")[0]))
     return rejects
 
 
-def gather(signs: dict[str, list[Span]], gap_ms_of: Callable[[str], int | None]) -> None:
+def gather(heartbeats: dict[str, list[Span]], gap_ms_of: Callable[[str], int | None]) -> None:
     """Join each subject's signs, and drop those that no rule waits for."""
-    for subject in list(signs):
+    for subject in list(heartbeats):
         gap_ms = gap_ms_of(subject)
         if gap_ms is None:
-            del signs[subject]
+            del heartbeats[subject]
         else:
-            signs[subject] = joined(signs[subject], gap_ms)
+            heartbeats[subject] = joined(heartbeats[subject], gap_ms)

@@ -19,11 +19,11 @@ from streams.wire.events import KNOWN_FOR_MS
 
 
 class ScanPartition(msgspec.Struct):
-    """The state of one scan partition: parcels and their ways of the last three days, counts by day, violating scans by finding.
+    """The state of one scan partition: parcels and their ways of the last three days, counts by day, violating scans by violation.
 
     ``uncounted``: parcels of this chunk by day and features. ``dirty_*``: changed since the last checkpoint, in that order; ``changed_*``: sent on by this one, and to be saved;
     ``expired``: keys of state dropped since; ``pending_tombstones``: of state that was dropped before the last checkpoint was complete,
-    and may be deleted. ``signs``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks.
+    and may be deleted. ``heartbeats``: of enterprises' feeds, to be sent on; ``made_up``: the times of the synthetic ones, where somebody asks.
     ``seen``: the last local date on which each outlet was scanned at; ``dirty_seen``, ``changed_seen``: of which that changed. ``sweep_ms``: when to look for expired parcels again.
     """
 
@@ -31,7 +31,7 @@ class ScanPartition(msgspec.Struct):
     counts: dict[DayKey, Counts] = {}
     minutes: dict[DayKey, dict[int, list[int]]] = {}
     uncounted: dict[tuple[DayKey, int], int] = {}
-    findings: dict[ViolationKey, ViolatingScans] = {}
+    violations: dict[ViolationKey, ViolatingScans] = {}
     arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     stream_time_ms: int = BEGINNING_MS
     next_offset: int = 0
@@ -40,11 +40,11 @@ class ScanPartition(msgspec.Struct):
     dirty_parcels: dict[bytes, Parcel] = {}
     dirty_days: dict[DayKey, None] = {}
     dirty_minutes: dict[DayKey, set[int]] = {}
-    dirty_findings: dict[ViolationKey, None] = {}
+    dirty_violations: dict[ViolationKey, None] = {}
     changed_days: list[DayKey] = []
-    changed_findings: dict[ViolationKey, None] = {}
+    changed_violations: dict[ViolationKey, None] = {}
     unsettled: dict[ViolationKey, None] = {}
-    signs: dict[str, list[Span]] = {}
+    heartbeats: dict[str, list[Span]] = {}
     made_up: dict[str, set[int]] | None = None
     seen: dict[str, str] = {}
     dirty_seen: dict[str, None] = {}
@@ -69,16 +69,16 @@ class ScanPartition(msgspec.Struct):
             self._count(before, -1)
             self._count_minute(before, -1)
             self.dirty_days[before.day] = None
-            for finding in before.findings:
-                self.findings[finding].drop(acceptance_name(key, before))
-                self.dirty_findings[finding] = self.unsettled[finding] = None
+            for violation in before.violations:
+                self.violations[violation].drop(acceptance_name(key, before))
+                self.dirty_violations[violation] = self.unsettled[violation] = None
         self.parcels.put(key, parcel)
         self.dirty_parcels[key] = parcel
         self._count(parcel, 1)
         self._count_minute(parcel, 1)
         self.dirty_days[parcel.day] = None
-        for finding in parcel.findings:
-            self.sight(finding, acceptance_name(key, parcel), ViolatingScan(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
+        for violation in parcel.violations:
+            self.enter(violation, acceptance_name(key, parcel), ViolatingScan(*parcel[:2], parcel.day.enterprise_id, bool(parcel.features & MADE_UP)))
 
     def put_first(self, key: bytes, parcel: Parcel) -> bool:
         """Count what a scan says of a parcel unless an earlier scan said it; whether it is new."""
@@ -109,11 +109,11 @@ class ScanPartition(msgspec.Struct):
 
     def take_changed(self) -> tuple[list[DayKey], list[ViolationKey]]:
         """The days and violations that have changed since the last call; the next checkpoint saves them."""
-        days, violations = list(self.dirty_days), list(self.dirty_findings)
+        days, violations = list(self.dirty_days), list(self.dirty_violations)
         self.changed_days = days
-        self.changed_findings.update(self.dirty_findings)
+        self.changed_violations.update(self.dirty_violations)
         self.dirty_days.clear()
-        self.dirty_findings.clear()
+        self.dirty_violations.clear()
         return days, violations
 
     def take_seen(self) -> dict[str, str]:
@@ -129,14 +129,14 @@ class ScanPartition(msgspec.Struct):
             self._count_minute(parcel, 1)
         self.dirty_minutes.clear()
 
-    def sight(self, key: ViolationKey, name: str, sighting: ViolatingScan) -> None:
+    def enter(self, key: ViolationKey, name: str, violating_scan: ViolatingScan) -> None:
         """Enter a violating scan under a name that a repeat of it has, too; of repeats the earliest counts."""
-        sightings = self.findings.get(key)
-        if sightings is None:
-            sightings = self.findings[key] = ViolatingScans()
+        violating_scans = self.violations.get(key)
+        if violating_scans is None:
+            violating_scans = self.violations[key] = ViolatingScans()
         self.unsettled[key] = None
-        if sightings.observe(name, sighting):
-            self.dirty_findings[key] = None
+        if violating_scans.observe(name, violating_scan):
+            self.dirty_violations[key] = None
 
     def flush(self) -> None:
         """Enter in the counts what a chunk has counted, and put away what it opened."""
@@ -145,7 +145,7 @@ class ScanPartition(msgspec.Struct):
         self.uncounted.clear()
         self.parcels.flush()
         for key in self.unsettled:
-            self.findings[key].flush()
+            self.violations[key].flush()
         self.unsettled.clear()
 
     def sweep(self, days: LocalDays) -> None:
@@ -163,8 +163,8 @@ class ScanPartition(msgspec.Struct):
             del self.seen[outlet_id]
             self.changed_seen.pop(outlet_id, None)
             self.expired.append(state_key("seen", outlet_id))
-        for key in [key for key in self.findings if key not in self.dirty_findings and days.bounds_ms(key.date)[1] < horizon_ms]:
-            self.expired += [state_key("finding", *key), *(state_key("sightings", *key, str(page)) for page in self.findings.pop(key).pages())]
+        for key in [key for key in self.violations if key not in self.dirty_violations and days.bounds_ms(key.date)[1] < horizon_ms]:
+            self.expired += [state_key("finding", *key), *(state_key("sightings", *key, str(page)) for page in self.violations.pop(key).pages())]
 
 
 def acceptance_name(key: bytes, parcel: Parcel) -> str:

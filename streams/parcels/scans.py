@@ -15,7 +15,7 @@ import msgspec
 
 from streams.clock import END_MS
 from streams.counts import OTHER, TRANSIT_SHIFT, Counts, DayKey, shared_day
-from streams.enterprises.liveness import gather, signs_gap_ms
+from streams.enterprises.liveness import gather, heartbeat_gap_ms
 from streams.parcels import facts
 from streams.parcels.partition import ScanPartition
 from streams.parcels.store import Parcel, parcel_key
@@ -86,7 +86,7 @@ def count_scans(
             rejects.append(refused(record, scan, outcome))
         outcomes[scan.city, scan.kind, outcome] += 1
     partition.flush()
-    counting.enter_signs()
+    counting.enter_heartbeats()
     partition.sweep(policies.newest.days)
     accepted: dict[DayKey, Counts] = {}
     for (day, features), number in counting.accepted.items():
@@ -95,7 +95,7 @@ def count_scans(
 
 
 class _Counting:
-    """A chunk of accepted scans on its way into a partition: parcels ``accepted`` by day, ``deliveries``, and ``signs`` (ms) by enterprise."""
+    """A chunk of accepted scans on its way into a partition: parcels ``accepted`` by day, ``deliveries``, and ``heartbeats`` (ms) by enterprise."""
 
     def __init__(self, partition: ScanPartition, policies: Policies, registry: Registry, whose: Whose) -> None:
         self.partition = partition
@@ -105,7 +105,7 @@ class _Counting:
         self.city = policies.newest.pack.city.adcode
         self.accepted: Counter[tuple[DayKey, int]] = Counter()
         self.deliveries: list[tuple[str, int]] = []
-        self.signs: dict[str, list[int]] = {}
+        self.heartbeats: dict[str, list[int]] = {}
         self.days = policies.newest.days
         self._policy: Policy | None = None
         self._from_ms = self._until_ms = END_MS
@@ -120,7 +120,7 @@ class _Counting:
             policy = self._policy if self._from_ms <= scan.event_time_ms < self._until_ms else self._policy_at(scan.event_time_ms)
         if policy is not None:
             for violation in violated(scan, policy.scan_rules["all"], self.registry, date):
-                self.partition.sight(violation, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
+                self.partition.enter(violation, scan.event_id, ViolatingScan(scan.event_time_ms, scan.event_id, scan.enterprise_id, scan.synthetic))
         if not key:
             return COUNTED
         day = shared_day(*self.whose(scan), date)
@@ -143,11 +143,11 @@ class _Counting:
 
     def _note_sign(self, scan: Scan) -> None:
         """A scan is a sign of life of its enterprise's feed; of enterprises without a record none are expected."""
-        times = self.signs.get(scan.enterprise_id)
+        times = self.heartbeats.get(scan.enterprise_id)
         if times is None:
             if not self.registry.knows("enterprise", scan.enterprise_id):
                 return
-            times = self.signs[scan.enterprise_id] = []
+            times = self.heartbeats[scan.enterprise_id] = []
         times.append(scan.event_time_ms)
         if scan.synthetic and self.partition.made_up is not None:
             self.partition.made_up.setdefault(f"enterprise/{scan.enterprise_id}", set()).add(scan.event_time_ms)
@@ -192,12 +192,12 @@ class _Counting:
             features = delivered.features % (1 << TRANSIT_SHIFT) | facts.transit(accepted_ms, delivered.event_time_ms)
             self.partition.put(key, delivered._replace(features=features))
 
-    def enter_signs(self) -> None:
+    def enter_heartbeats(self) -> None:
         """Enter the signs of the chunk where some rule waits for them."""
-        gap_ms = signs_gap_ms(self.policies, "enterprise")
-        for enterprise_id, signs in self.signs.items() if gap_ms is not None else ():
-            self.partition.signs.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in signs)
-        gather(self.partition.signs, lambda _: gap_ms)
+        gap_ms = heartbeat_gap_ms(self.policies, "enterprise")
+        for enterprise_id, times in self.heartbeats.items() if gap_ms is not None else ():
+            self.partition.heartbeats.setdefault(f"enterprise/{enterprise_id}", []).extend((ms, ms) for ms in times)
+        gather(self.partition.heartbeats, lambda _: gap_ms)
 
 
 def asks_of_parcel(scan: Scan) -> bool:

@@ -35,7 +35,7 @@ class Parcel(NamedTuple):
     event_id: str
     day: DayKey
     features: int
-    findings: tuple[ViolationKey, ...] = ()
+    violations: tuple[ViolationKey, ...] = ()
 
 
 Place = tuple[DayKey, tuple[ViolationKey, ...]]
@@ -127,7 +127,7 @@ class Parcels:
         rows = np.zeros(len(keys), ROW)
         parcels = list(self.hot.values())
         rows["check"], rows["time"] = checks, [parcel.event_time_ms for parcel in parcels]
-        rows["features"], rows["day"] = [parcel.features for parcel in parcels], [self._day_number((parcel.day, parcel.findings)) for parcel in parcels]
+        rows["features"], rows["day"] = [parcel.features for parcel in parcels], [self._day_number((parcel.day, parcel.violations)) for parcel in parcels]
         rows["id"] = self._keep_ids(parcels)
         self._add(_sorted(numbers, rows))
         self.hot = {}
@@ -168,8 +168,8 @@ class Parcels:
     def _parcel(self, row: np.void) -> Parcel:
         group, number = divmod(int(row["id"]), GROUP)
         event_id = _decompress(self._groups[group][1]).split(SEPARATOR)[number].decode()
-        day, findings = self._days[int(row["day"])]
-        return Parcel(int(row["time"]), event_id, day, int(row["features"]), findings)
+        day, violations = self._days[int(row["day"])]
+        return Parcel(int(row["time"]), event_id, day, int(row["features"]), violations)
 
     def _day_number(self, where: Place) -> int:
         number = self._day_numbers.get(where)

@@ -1,4 +1,4 @@
-"""The violating scans of one finding, in about sixty bytes each and in pages, since an outlet's day may have a million.
+"""The violating scans of one violation, in about sixty bytes each and in pages, since an outlet's day may have a million.
 
 The page that is being filled, and those that something was changed in, are open: dictionaries by name. The others are packed.
 Where a name stands is found by a hash of it (``Places``); a page is only opened where a repeat is earlier than what it repeats, or
@@ -37,10 +37,10 @@ class Places:
     def __init__(self) -> None:
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def add(self, sightings: dict[str, ViolatingScan], page: int) -> None:
+    def add(self, violating_scans: dict[str, ViolatingScan], page: int) -> None:
         """Enter names that are not there yet."""
-        keys = np.array([_hash(name) for name in sightings], np.uint64)
-        places = np.array([(s.event_time_ms, page, _mark(s)) for s in sightings.values()], PLACE)
+        keys = np.array([_hash(name) for name in violating_scans], np.uint64)
+        places = np.array([(s.event_time_ms, page, _mark(s)) for s in violating_scans.values()], PLACE)
         while self._runs and len(self._runs[-1][0]) <= 2 * len(keys):
             older = self._runs.pop()
             alive = older[1]["page"] != NOWHERE
@@ -86,28 +86,28 @@ class ViolatingScans:
         self._places: Places | None = None
         self._earliest: list[ViolatingScan] | None = []
 
-    def observe(self, name: str, sighting: ViolatingScan) -> bool:
+    def observe(self, name: str, violating_scan: ViolatingScan) -> bool:
         """Enter a scan; whether it changes anything."""
         page, place = self._open.get(self.newest, {}), None
         if name not in page:
             place = self._places.find(name) if self._places is not None else None
             if place is not None:
-                if (sighting.event_time_ms, _mark(sighting)) == (place["time"], place["whose"]) or sighting.event_time_ms > place["time"]:
+                if (violating_scan.event_time_ms, _mark(violating_scan)) == (place["time"], place["whose"]) or violating_scan.event_time_ms > place["time"]:
                     return False
                 page = self._opened(int(place["page"]))
         if place is None and name not in page:
-            self._add(name, sighting)
+            self._add(name, violating_scan)
             return True
         known = page.get(name)
-        if known is None or not sighting[:3] < known[:3]:
+        if known is None or not violating_scan[:3] < known[:3]:
             return False
-        page[name] = sighting
-        self._changed(name, sighting)
+        page[name] = violating_scan
+        self._changed(name, violating_scan)
         return True
 
-    def _add(self, name: str, sighting: ViolatingScan) -> None:
+    def _add(self, name: str, violating_scan: ViolatingScan) -> None:
         filling = self._opened(self.newest)
-        filling[name] = sighting
+        filling[name] = violating_scan
         self._fresh[name] = None
         self.count += 1
         self.dirty.add(self.newest)
@@ -115,7 +115,7 @@ class ViolatingScans:
             self._seal(self.newest)
             self.newest += 1
 
-    def _changed(self, name: str, sighting: ViolatingScan | None) -> None:
+    def _changed(self, name: str, violating_scan: ViolatingScan | None) -> None:
         """What stands about a name is another scan now, or none."""
         if name in self._fresh:
             self.dirty.add(self.newest)
@@ -123,10 +123,10 @@ class ViolatingScans:
         place = self._places.find(name) if self._places is not None else None
         assert place is not None
         self.dirty.add(int(place["page"]))
-        if sighting is None:
+        if violating_scan is None:
             place["page"] = NOWHERE
         else:
-            place["time"], place["whose"] = sighting.event_time_ms, _mark(sighting)
+            place["time"], place["whose"] = violating_scan.event_time_ms, _mark(violating_scan)
 
     def drop(self, name: str) -> None:
         """Take a scan back, if it was entered."""
@@ -144,9 +144,9 @@ class ViolatingScans:
         for number in [number for number in self._open if number != self.newest]:
             self._seal(number)
 
-    def extent(self) -> ViolationSummary:
+    def summary(self) -> ViolationSummary:
         """How many there are, the last's time and the earliest of them."""
-        loose = [sighting for page in self._open.values() for sighting in page.values()]
+        loose = [violating_scan for page in self._open.values() for violating_scan in page.values()]
         if self._earliest is None:
             self._earliest = self._first_of_sealed()
         last_ms = max(itertools.chain((s.event_time_ms for s in loose), (page.last_seen_ms for page in self._sealed.values())), default=0)
@@ -161,13 +161,13 @@ class ViolatingScans:
         """The numbers of all pages."""
         yield from {*self._open, *self._sealed}
 
-    def put(self, number: int, sightings: dict[str, ViolatingScan]) -> None:
+    def put(self, number: int, violating_scans: dict[str, ViolatingScan]) -> None:
         """A page that a checkpoint kept."""
-        self._open[number], self.newest = sightings, max(self.newest, number)
-        self.count += len(sightings)
-        self._index(number, sightings)
+        self._open[number], self.newest = violating_scans, max(self.newest, number)
+        self.count += len(violating_scans)
+        self._index(number, violating_scans)
         self._seal(number)
-        self.newest = max(self.newest, number + (len(sightings) >= PAGE))
+        self.newest = max(self.newest, number + (len(violating_scans) >= PAGE))
 
     def _opened(self, number: int) -> dict[str, ViolatingScan]:
         if number not in self._open:
@@ -190,10 +190,10 @@ class ViolatingScans:
             if self._earliest is not None:
                 self._earliest = nsmallest(MAX_EVIDENCE, itertools.chain(self._earliest, page.values()))
 
-    def _index(self, number: int, sightings: dict[str, ViolatingScan]) -> None:
-        if sightings:
+    def _index(self, number: int, violating_scans: dict[str, ViolatingScan]) -> None:
+        if violating_scans:
             self._places = self._places or Places()
-            self._places.add(sightings, number)
+            self._places.add(violating_scans, number)
 
     def _first_of_sealed(self) -> list[ViolatingScan]:
         """The earliest scans of all sealed pages, of which few are opened: most begin later."""
@@ -209,6 +209,6 @@ def _hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
-def _mark(sighting: ViolatingScan) -> int:
+def _mark(violating_scan: ViolatingScan) -> int:
     """Tells whose scan, and which, a repeat at the same time is."""
-    return zlib.crc32(sighting.enterprise_id.encode(), zlib.crc32(sighting.event_id.encode()))
+    return zlib.crc32(violating_scan.enterprise_id.encode(), zlib.crc32(violating_scan.event_id.encode()))

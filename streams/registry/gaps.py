@@ -98,7 +98,7 @@ REFERENCES = (
 """Kind, key, and the kind of the records that the key names."""
 
 
-class Findings(NamedTuple):
+class Gaps(NamedTuple):
     """What there is, what is missing, which names lead nowhere, which notices come too late, and what is most likely not meant: each a sentence in both languages."""
 
     counts: Words
@@ -113,7 +113,7 @@ class Findings(NamedTuple):
         return [self.counts, *said] if said else [self.counts, ("没有缺项", "nothing is missing")]
 
 
-def findings(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = ()) -> Findings:
+def gaps(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = ()) -> Gaps:
     """What a registry says at an instant (ms), for these rules (what they and their exemptions are called) and delivery ``lines``, and the key figures of a city (adcode) and its targets."""
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
     counts = (
@@ -121,7 +121,7 @@ def findings(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: s
         ", ".join(numbered(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
     unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
-    return Findings(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
+    return Gaps(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
 
 
 def of_other_cities(registry: Registry, own: str) -> Iterator[Words]:

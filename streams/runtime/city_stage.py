@@ -1,4 +1,4 @@
-"""The second stage, one place for a whole city: rates, days, findings, silences and credit. A thin shell around ``city/``."""
+"""The second stage, one place for a whole city: rates, days, violations, silences and credit. A thin shell around ``city/``."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         registry = self.reference.registry
         rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
         partition.arrivals.read_until(chunk[-1].arrived_ms)
-        for subject in [subject for subject in partition.signs if registry is None or not registry.knows(*subject.split("/", 1))]:
-            del partition.signs[subject]  # nothing is expected of those
+        for subject in [subject for subject in partition.heartbeats if registry is None or not registry.knows(*subject.split("/", 1))]:
+            del partition.heartbeats[subject]  # nothing is expected of those
         await self.refuse(rejects, chunk)
 
     def new_partition(self) -> HeartbeatPartition:

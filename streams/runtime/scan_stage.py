@@ -1,4 +1,4 @@
-"""Scans → each partition's counts by (city, enterprise, day), and findings. A thin shell around the parcels' room."""
+"""Scans → each partition's counts by (city, enterprise, day), and violations. A thin shell around the parcels' room."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streams.wire.state_records import RecordHeader, decode_fields, decode_heade
 from streams.wire.topics import PARCEL_STATE, PARTIALS, SCAN
 
 PAGES_SINCE = 7
-"""Since this version of the state a finding's scans are kept in pages; before, all in one record."""
+"""Since this version of the state a violation's scans are kept in pages; before, all in one record."""
 
 
 class ScanStage(StatefulStage[ScanPartition]):
@@ -81,13 +81,13 @@ class ScanStage(StatefulStage[ScanPartition]):
             outlet_id, date = decode_fields(value, tuple[str, str])
             partition.seen[outlet_id] = date
         elif kind == "sightings":
-            finding, page, sightings = decode_fields(value, tuple[ViolationKey, int, dict[str, ViolatingScan]])
-            partition.findings.setdefault(finding, ViolatingScans()).put(page, sightings)
+            violation, page, violating_scans = decode_fields(value, tuple[ViolationKey, int, dict[str, ViolatingScan]])
+            partition.violations.setdefault(violation, ViolatingScans()).put(page, violating_scans)
         elif decode_header(value).version < PAGES_SINCE:
-            finding, sightings = decode_fields(value, tuple[ViolationKey, dict[str, ViolatingScan]])
-            for scan, sighting in sightings.items():
-                partition.findings.setdefault(finding, ViolatingScans()).observe(scan, sighting)
-            partition.changed_findings[finding] = None
+            violation, violating_scans = decode_fields(value, tuple[ViolationKey, dict[str, ViolatingScan]])
+            for scan, violating_scan in violating_scans.items():
+                partition.violations.setdefault(violation, ViolatingScans()).observe(scan, violating_scan)
+            partition.changed_violations[violation] = None
 
     def dirty(self, partition: ScanPartition, head: RecordHeader) -> Iterator[tuple[str, bytes | None]]:
         """See ``StatefulStage``."""
@@ -97,12 +97,12 @@ class ScanStage(StatefulStage[ScanPartition]):
             yield state_key("day", *day), encode_fields((day, partition.counts[day]), head)
         for outlet_id in partition.changed_seen:
             yield state_key("seen", outlet_id), encode_fields((outlet_id, partition.seen[outlet_id]), head)
-        for finding in partition.changed_findings:
-            sightings = partition.findings[finding]
-            yield state_key("finding", *finding), encode_fields((finding, sightings.count), head)
-            for page in sorted(sightings.dirty):
-                yield state_key("sightings", *finding, str(page)), encode_fields((finding, page, sightings.page(page)), head)
-            sightings.dirty.clear()
+        for violation in partition.changed_violations:
+            violating_scans = partition.violations[violation]
+            yield state_key("finding", *violation), encode_fields((violation, violating_scans.count), head)
+            for page in sorted(violating_scans.dirty):
+                yield state_key("sightings", *violation, str(page)), encode_fields((violation, page, violating_scans.page(page)), head)
+            violating_scans.dirty.clear()
         pending_tombstones = [(key, bytes.fromhex(key.partition("\x1f")[2]) if key.startswith("parcel") else b"") for key in partition.pending_tombstones]
         partition.parcels.look_up(parcel_key for _, parcel_key in pending_tombstones if parcel_key)
         for key, parcel_key in pending_tombstones:
@@ -110,7 +110,7 @@ class ScanStage(StatefulStage[ScanPartition]):
             if not (parcel_key and partition.parcels.get(parcel_key) is not None) and not (kind == "seen" and name in partition.seen):  # neither came again
                 yield key, None
         partition.dirty_parcels.clear()
-        partition.changed_days, partition.changed_findings, partition.changed_seen = [], {}, {}
+        partition.changed_days, partition.changed_violations, partition.changed_seen = [], {}, {}
         partition.expired, partition.pending_tombstones = [], partition.expired
 
     def emit(self, number: int) -> Iterator[tuple[str, bytes, bytes]]:

@@ -27,18 +27,18 @@ class Sources:
         self._counts: Mapping[str, int] = {}
         self._ends: dict[tuple[str, int], int] = {}
 
-    async def look(self, partials: Collection[Contribution]) -> None:
+    async def look(self, contributions: Collection[Contribution]) -> None:
         """Learn what is needed to tell whether partials, published before now, claim what is there."""
-        beyond = [position for partial in partials for position in positions_in(partial) if position.topic in INPUTS and self._excess(position)]
+        beyond = [position for contribution in contributions for position in positions_in(contribution) if position.topic in INPUTS and self._excess(position)]
         if any(position.partitions > self._counts.get(position.topic, 0) for position in beyond):
             self._counts = await self._checkpoint.partition_counts()
         for topic in {position.topic for position in beyond}:
             ends = await self._checkpoint.ends(topic, range(self._counts.get(topic, 0)))
             self._ends.update({(topic, number): end for number, end in ends.items()})
 
-    def excess(self, partial: Contribution) -> str | None:
+    def excess(self, contribution: Contribution) -> str | None:
         """What a partial claims that is not there, in words; None where all is."""
-        return next(filter(None, map(self._excess, positions_in(partial))), None)
+        return next(filter(None, map(self._excess, positions_in(contribution))), None)
 
     def _excess(self, position: Position) -> str | None:
         if position.topic not in INPUTS:
@@ -51,9 +51,9 @@ class Sources:
         return None
 
 
-def positions_in(partial: Contribution) -> Iterator[Position]:
+def positions_in(contribution: Contribution) -> Iterator[Position]:
     """What a partial says of partitions; what an incident costs says nothing of any."""
-    if partial.partition >= 0 or partial.next_offset:
-        yield Position(partial.topic, partial.partition, partial.next_offset, partial.partition + 1)
-    for mark in partial.marks or ():
+    if contribution.partition >= 0 or contribution.next_offset:
+        yield Position(contribution.topic, contribution.partition, contribution.next_offset, contribution.partition + 1)
+    for mark in contribution.marks or ():
         yield Position(mark.topic, mark.partition, mark.next_offset, mark.partitions)

@@ -9,7 +9,7 @@ import msgspec
 from streams.clock import BEGINNING_MS
 
 VERSION = 8
-"""Until version 7 only acceptances of parcels were kept. Until version 6 runs did not say what plate their fixes gave, fixes had marks, and a finding's scans stood in one record. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
+"""Until version 7 only acceptances of parcels were kept. Until version 6 runs did not say what plate their fixes gave, fixes had marks, and a violation's scans stood in one record. Until version 5 all ids had separators. Blocks of versions 3 and 4 did not say how long they were; those of version 3 have no steps in them, and say so themselves."""
 COMMIT_MARKER = ""
 """Key of a partition's own state record, only a head: written last, it says that a checkpoint is complete. No id is empty."""
 encode_record = msgspec.msgpack.Encoder().encode

@@ -279,7 +279,7 @@ def test_a_facility_on_record_is_no_outlet_that_has_to_be_filed(records, violate
 )
 def test_cameras_of_outlets(outlet, scan, violates):
     found = scanned("unmonitored_outlet", [{"kind": "outlet", "id": "o", **outlet}], scan, {**scan, "event_time_ms": NOON + 1})
-    assert {key.subject: extent.count for key, extent in found.items()} == ({"outlet/o": 2} if violates else {})
+    assert {key.subject: summary.count for key, summary in found.items()} == ({"outlet/o": 2} if violates else {})
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def scanned(rule, records, *scans):
     values = [msgspec.json.encode({"event_id": f"s{n}", **fields, **scan}) for n, scan in enumerate(scans)]
     partition = new_scan_partition()
     count_scans(partition, [Record(v, n) for n, v in enumerate(values)], Policies([policy]), registry)
-    return {key: found.extent() for key, found in partition.findings.items() if found.count}
+    return {key: found.summary() for key, found in partition.violations.items() if found.count}
 
 
 def test_what_scans_say_becomes_an_incident_that_follows_them():
@@ -321,9 +321,9 @@ def test_what_scans_say_becomes_an_incident_that_follows_them():
     one, earlier = [ViolatingScan(NOON, "b", "e")], [ViolatingScan(NOON - 1, "a", "e"), ViolatingScan(NOON, "b", "e")]
     later = [*one, ViolatingScan(NOON + 1, "c", "e")]
     known, said = None, []
-    for sightings, stream_time_ms in [(one, NOON), (later, NOON), (earlier, NOON), (later, closing_ms), (later, closing_ms), (one, closing_ms), ([], closing_ms)]:
-        known, transitions = judge_violation(policies, b"k", key, summary_of(sightings), known, stream_time_ms)
-        said.append([(t.kind, t.revision, t.extent.count) for t in transitions])
+    for violating_scans, stream_time_ms in [(one, NOON), (later, NOON), (earlier, NOON), (later, closing_ms), (later, closing_ms), (one, closing_ms), ([], closing_ms)]:
+        known, transitions = judge_violation(policies, b"k", key, summary_of(violating_scans), known, stream_time_ms)
+        said.append([(t.kind, t.revision, t.summary.count) for t in transitions])
     assert said == [[("opened", 1, 1)], [], [("updated", 2, 2)], [("closed", 3, 2)], [], [("updated", 4, 1)], [("retracted", 5, 0)]]
 
 

@@ -90,15 +90,15 @@ class Room:
 
     def said(self):
         """What stands at the end: revisions, letters, and the last of everything else, but for what is of the moment when it was said."""
-        rest, signs = {}, set()
+        rest, heartbeats = {}, set()
         for topic, key, value, _ in self.sent:
             row = json.loads(value) if topic not in {INCIDENTS.name, DEAD.name, LATE.name} else {"window": HOUR}
-            signs |= row.pop("signs", {}).keys()
+            heartbeats |= row.pop("signs", {}).keys()
             row["answer"] = row.get("answer", [])[2:]  # without its place
             if row.get("window") not in {HOUR, MONTH}:
                 what = [row.get(name) for name in ("window", "enterprise_id", "date", "finding", "answer")]
                 rest[topic, key, *map(json.dumps, what)] = {name: given for name, given in row.items() if name not in MOMENTARY and not name.endswith("_forecast")}
-        return self.incidents(), sorted(self.letters()), signs, rest
+        return self.incidents(), sorted(self.letters()), heartbeats, rest
 
 
 def test_what_a_city_may_count_is_there_from_zero_on():
@@ -262,7 +262,7 @@ TAKEN_BACK = {
     PARTIALS.name: [
         encode_contribution(contribution)
         for contribution in (
-            Contribution("1", SCAN.name, "", "2023-11-15", 0, 1, finding=ViolationKey("nameless", "outlet/o", "2023-11-15"), extent=ViolationSummary(0, 0, ())),
+            Contribution("1", SCAN.name, "", "2023-11-15", 0, 1, violation=ViolationKey("nameless", "outlet/o", "2023-11-15"), summary=ViolationSummary(0, 0, ())),
             Contribution("1", GPS.name, charge=Charge("e", "i", 3, "retracted", "speeding", "fast", BASE_MS)),
             time_comes_to(ENDED_MS),
         )

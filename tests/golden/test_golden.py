@@ -91,13 +91,13 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     assert counted == told_apart(oracle.counted(scanned)) and of_outlets(rows) == oracle.last_seen(scanned) != {}
     assert set(PARCELS) <= {name for names in counted.values() for name in names}
     assert days == oracle.low_bounds(low) and len(days) >= len(policy.day_rules)
-    signs, _ = oracle.signs([scanned], [list(open_lines(str(beats)))])
+    heartbeats, _ = oracle.heartbeats([scanned], [list(open_lines(str(beats)))])
     rows = [orjson.loads(line) for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines()]
-    findings = oracle.findings(scanned)
-    check_findings(rows, findings, oracle)
-    assert {row[0] for row in findings} == {rule.id for own in policy.scan_rules.values() for rule in own}
-    assert silences(rows) == oracle.spells(signs, now_ms)
-    assert {spell[0] for spell in silences(rows)} == {rule.id for rule in policy.silence_rules}
+    violations = oracle.violations(scanned)
+    check_findings(rows, violations, oracle)
+    assert {row[0] for row in violations} == {rule.id for own in policy.scan_rules.values() for rule in own}
+    assert silences(rows) == oracle.intervals(heartbeats, now_ms)
+    assert {interval[0] for interval in silences(rows)} == {rule.id for rule in policy.silence_rules}
     assert black_lists(rows) == oracle.black(rows, now_ms)
     assert bool(black_lists(rows)) is bool(policy.credit_rules)
     fix_rejects = [orjson.loads(r) for r in (tmp_path / "rejects.jsonl").read_bytes().splitlines()]

@@ -35,19 +35,19 @@ rules: [{rule: blacklisted_enterprise, id: r, clause: "1", severity: warning, po
 def looked_at_anew(charged, terms, now_ms):
     """All that costs something at an instant, at every instant at which that changes."""
     turns = sorted({ms for cost in charged for ms in (cost.at_ms, cost.until_ms)})
-    spells = []
+    intervals = []
     for at_ms in turns:
         if at_ms > now_ms:
             break
         held = [cost for cost in charged if cost.at_ms <= at_ms < cost.until_ms]
         black, made_up = sum(cost.points for cost in held) >= terms.black_at, any(cost.charge.synthetic for cost in held)
-        lasts = bool(spells) and spells[-1].end_ms is None
+        lasts = bool(intervals) and intervals[-1].end_ms is None
         if black and not lasts:
-            spells.append(Interval(at_ms, None, len(held), made_up))
+            intervals.append(Interval(at_ms, None, len(held), made_up))
         elif lasts:
-            known = spells[-1]
-            spells[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, len(held)), known.synthetic or made_up)
-    return spells, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
+            known = intervals[-1]
+            intervals[-1] = Interval(known.start_ms, None if black else at_ms, max(known.size, len(held)), known.synthetic or made_up)
+    return intervals, next((at_ms for at_ms in turns if at_ms > now_ms), END_MS)
 
 
 def cost(at_ms, lasts_ms, points, synthetic=False):

@@ -35,7 +35,7 @@ from simulation.cluster import INPUTS, PARTITIONS, SESSION_S, STARTED_MS, TAIL_S
 from streams import watermark
 from streams.clock import BEGINNING_MS
 from streams.parcels import store as parcels
-from streams.parcels import violating_scans as sightings
+from streams.parcels import violating_scans
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, parse_policy
 from streams.registry.records import decode_versions
@@ -229,7 +229,7 @@ def run(seed, faults=4, failing_sends=0.0, *, ordered=None):
     loop = VirtualLoop()
     try:
         few = mock.patch.multiple(parcels, HOT=2, LARGEST=5)
-        small = mock.patch.object(sightings, "PAGE", 2)
+        small = mock.patch.object(violating_scans, "PAGE", 2)
         cut = mock.patch.object(pieces, "PIECE_BYTES", random.Random(seed).choice([40, 200, 200_000]))
         packs = mock.patch.multiple(reference_module, decode_policy=_decode_policy, log=mock.Mock())
         seconds = mock.patch.multiple(watermark, SECONDS_KEPT=SECONDS), mock.patch.object(watermark.rising, "__defaults__", (SECONDS,))
@@ -408,7 +408,7 @@ def check(world, name):
                for topic in (DEAD.name, LATE.name) for n in range(PARTITIONS) for h in (dict(r.headers) for r in world.logs[topic, n])
                if h["topic"] == GPS.name.encode()}  # fmt: skip
     assert Counter(letters.values()) == refused, f"{name}: {letters} are not {refused}"
-    signs, _ = oracle.signs(scanned, heard)
+    heartbeats, _ = oracle.heartbeats(scanned, heard)
     rates, low = oracle.scans(*scanned, stream_time=stream_time_ms, live=True)
     rows = newest((r.key.decode(), json.loads(r.value)) for n in range(PARTITIONS) for r in world.logs[RATES.name, n])
     counted = {(row["city"], row["enterprise_id"], row["date"]): (row["accepted"], row["electronic"], row["green"]) for row in of_days(rows.values()) if row["accepted"]}
@@ -423,8 +423,8 @@ def check(world, name):
     assert month == of_month, f"{name}: the last 30 days are {month}, not {of_month}"
     assert counted == rates and {"/".join(key) for key in counted} <= rows.keys(), f"{name}: rates {counted.items() ^ rates.items()}"
     assert low_days(left) == oracle.low_bounds(low), f"{name}: {low_days(left)} are not the low days {low}"
-    spells = oracle.spells(signs, stream_time_ms)
-    assert silences(left) == spells, f"{name}: silences {silences(left) ^ spells}"
+    intervals = oracle.intervals(heartbeats, stream_time_ms)
+    assert silences(left) == intervals, f"{name}: silences {silences(left) ^ intervals}"
     answers = answers_in(world)
     black = oracle.black(left, stream_time_ms, live=True, answers=answers)
     assert black_lists(left) == black, f"{name}: black lists {black_lists(left) ^ black}"
@@ -433,7 +433,7 @@ def check(world, name):
     names = {(d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"]): d["incident_id"] for d in left}
     driven = oracle.driver_credit(driven_by, stream_time_ms, lambda *incident: answers[names[incident]])
     assert drivers == driven, f"{name}: drivers' credit {drivers}, not {driven}"
-    check_findings(left, oracle.findings(*scanned), oracle, name)
+    check_findings(left, oracle.violations(*scanned), oracle, name)
     world.confirmed = len(black) + len(driven) if world.kind == "answers" else 0
 
 

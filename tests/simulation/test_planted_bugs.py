@@ -250,7 +250,7 @@ def findings_are_not_restored(patch):
 
     async def forgiving(self, number):
         partition = await load(self, number)
-        partition.findings = {key: ViolatingScans() for key in partition.findings}
+        partition.violations = {key: ViolatingScans() for key in partition.violations}
         return partition
 
     patch.setattr(ScanStage, "_load", forgiving)

@@ -97,22 +97,22 @@ def test_nothing_is_expected_of_subjects_that_somebody_makes_up(monkeypatch):
     beats = HeartbeatStage(checkpoint, reference)
     rows = [{"event_time_ms": NOON_MS + n, "subject": f"{kind}/x{n}"} for n in range(MADE_UP) for kind in ("outlet", "enterprise")]
     asyncio.run(beats.process(records([*rows, {"event_time_ms": NOON_MS, "subject": "outlet/o"}])))
-    assert beats.partitions[0].signs.keys() <= {"outlet/o"}
+    assert beats.partitions[0].heartbeats.keys() <= {"outlet/o"}
     scans = ScanStage(checkpoint, reference)
     asyncio.run(scans.process(records([scan(n, own, f"x{n}" if n else "e") for n in range(MADE_UP)])))
-    assert scans.partitions[0].signs.keys() <= {"enterprise/e"}
+    assert scans.partitions[0].heartbeats.keys() <= {"enterprise/e"}
 
 
 @pytest.mark.parametrize(("subjects", "spans"), [(5_000, 1), (1, 20_000), (300, 400)])
 def test_signs_of_many_are_sent_in_parts_that_a_message_can_hold(subjects, spans):
-    signs = {f"outlet/{n:0120}": [(NOON_MS + 2 * s, NOON_MS + 2 * s + 1) for s in range(spans)] for n in range(subjects)}
-    parts = list(in_parts(signs))
-    assert all(len(encode_contribution(Contribution("c", signs=part))) < BOUND_BYTES for part in parts) and len(parts) > 1
+    heartbeats = {f"outlet/{n:0120}": [(NOON_MS + 2 * s, NOON_MS + 2 * s + 1) for s in range(spans)] for n in range(subjects)}
+    parts = list(in_parts(heartbeats))
+    assert all(len(encode_contribution(Contribution("c", heartbeats=part))) < BOUND_BYTES for part in parts) and len(parts) > 1
     found: dict = {}
     for part in parts:
         for subject, some in part.items():
             found.setdefault(subject, []).extend(some)
-    assert found == signs
+    assert found == heartbeats
 
 
 def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
@@ -136,17 +136,17 @@ def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
 def test_findings_of_before_are_read_and_rewritten_in_pages(monkeypatch):
     reference, checkpoint, _, _ = world(monkeypatch)
     stage, key = ScanStage(checkpoint, reference), ViolationKey("outlets-on-file", "outlet/o", "2023-11-15")
-    sightings = {f"s{n}": ViolatingScan(NOON_MS + n, f"s{n}", "e") for n in range(1_000)}
+    violating_scans = {f"s{n}": ViolatingScan(NOON_MS + n, f"s{n}", "e") for n in range(1_000)}
     partition = stage.partitions[0] = stage.new_partition()
-    stage.put(partition, state_key("finding", *key), encode_fields((key, sightings), RecordHeader(6, 0, 7, NOON_MS)))
-    assert partition.findings[key].extent() == summary_of(sightings.values())
+    stage.put(partition, state_key("finding", *key), encode_fields((key, violating_scans), RecordHeader(6, 0, 7, NOON_MS)))
+    assert partition.violations[key].summary() == summary_of(violating_scans.values())
     partition.next_offset = 8
     kept = {change.key: change.value for change in stage.changes(0)[:-1]}
     assert max(map(len, kept.values())) < BOUND_BYTES and len(kept) == 5
     fresh = stage.new_partition()
     for name, value in kept.items():
         stage.put(fresh, name, value)
-    assert fresh.findings[key].extent() == summary_of(sightings.values())
+    assert fresh.violations[key].summary() == summary_of(violating_scans.values())
 
 
 FORGED = {
@@ -168,8 +168,8 @@ def test_a_partial_that_claims_more_than_its_source_holds_is_passed_over(monkeyp
     true = Contribution(own, "courier.scan.v1", "e", "2023-11-15", 0, 10, counts=Counts(accepted=7))
     time_passes = Contribution(**marks(NOON_MS + 1))
     forgery = Contribution(**{"city": own, "topic": "courier.scan.v1", **forged})
-    for offset, partial in enumerate((time_passes, forgery, true, Contribution(**marks(NOON_MS + 2)))):
-        asyncio.run(sums.process([said(offset, partial, said_ms(NOON_MS + 2))]))
+    for offset, contribution in enumerate((time_passes, forgery, true, Contribution(**marks(NOON_MS + 2)))):
+        asyncio.run(sums.process([said(offset, contribution, said_ms(NOON_MS + 2))]))
     counted = {key.decode(): orjson.loads(value)["accepted"] for topic, key, value in sent if topic == "courier.rates.v1"}
     assert counted[f"{own}/e/2023-11-15"] == 7
     assert sums.partitions[0].stream_time_ms == NOON_MS + 2 and sums.partitions[0].next_offset == 4

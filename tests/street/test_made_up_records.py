@@ -65,12 +65,12 @@ def test_findings_and_days_are_synthetic_by_their_own_scans(judge, seed):
     ]  # fmt: skip
     ends = [scan("end", NOON + 4 * DAY, waybill_kind="electronic")]
     found = judge([*scans, *ends])
-    findings, days = judge.oracle.made_up([json.dumps(event).encode() for event in [*scans, *ends]])
+    violations, days = judge.oracle.made_up([json.dumps(event).encode() for event in [*scans, *ends]])
     told = {
         ((d["rule_id"], subject_of(d), judge.days.date_of(d["opened_at_ms"])) if d["rule_id"] != "paper" else ("1", d["enterprise_id"], judge.days.date_of(d["opened_at_ms"]))): d["synthetic"]
         for d in found if d["rule_id"] != "black"
     }  # fmt: skip
-    assert told == {key: key in findings | days for key in told}, f"seed {seed}"
+    assert told == {key: key in violations | days for key in told}, f"seed {seed}"
     assert len(set(told.values())) == 2, f"seed {seed} tests nothing"
 
 

@@ -92,6 +92,22 @@ def test_a_damaged_or_missing_jar_is_fetched_again(tmp_path):
     assert len(fetched) == 2 and all(path.exists() for path in paths)
 
 
+def test_of_several_that_find_a_jar_missing_one_fetches_it(tmp_path):
+    """As where two commands are started at once on a new machine."""
+    import shutil
+
+    fetch_jars()
+    shutil.copytree(CACHE / "maven", tmp_path / "maven")
+    jars = sorted((tmp_path / "maven").rglob("*.jar"), key=lambda p: p.stat().st_size)
+    for jar in jars[:5]:
+        jar.unlink()
+    script = "import sys; from pathlib import Path; from deploy.broker import fetch_jars; fetch_jars(print, cache=Path(sys.argv[1]))"
+    fetching = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in fetching]
+    assert [code for _, _, code in ended] == [0] * 4, ended
+    assert sum(len(printed.splitlines()) for printed, _, _ in ended) == 5 and all(jar.exists() for jar in jars)
+
+
 def test_no_network_for_the_first_download_is_one_line(tmp_path, monkeypatch):
     import requests
 

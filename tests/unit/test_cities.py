@@ -13,7 +13,7 @@ from deploy.judge import judge_files
 from deploy.report.content import Published, gather
 from deploy.report.draw import draw
 from streams.policy.reader import load_policy
-from streams.registry.gaps import findings
+from streams.registry.gaps import gaps
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 
@@ -68,10 +68,10 @@ def test_all_parts_of_a_report_and_the_console_count_the_same_records(name, citi
 
 def test_records_of_other_cities_are_said():
     policy = load_policy("hohhot-2019")
-    found = findings(network_of(policy, ["150121", "451100", "451100"]), NOON_MS, {}, "150100")
+    found = gaps(network_of(policy, ["150121", "451100", "451100"]), NOON_MS, {}, "150100")
     assert ("2 个网点（o1, o2）填写的城市（city）为 451100，不属于 150100：不计入 150100 的主要指标", "2 outlets (o1, o2) of another city than 150100 (city: 451100): counted in no key figure of 150100") in found.doubtful
     assert [said.split(" of another")[0] for _, said in found.doubtful if "of another" in said] == ["2 vehicles (v1, v2)", "2 outlets (o1, o2)", "2 facilities (h1, h2)", "2 lines (l1, l2)"]
-    assert not [said for _, said in findings(network_of(policy, ["150121", None]), NOON_MS, {}, "150100").doubtful if "another city" in said]
+    assert not [said for _, said in gaps(network_of(policy, ["150121", None]), NOON_MS, {}, "150100").doubtful if "another city" in said]
 
 
 def test_scans_of_a_prefecture_are_judged_as_its_provinces_and_those_of_others_are_said(tmp_path):

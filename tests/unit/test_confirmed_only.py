@@ -55,7 +55,7 @@ def answer(at_ms, action, answer_id=None, objection=None, incident_id="i", offse
     return Answered(at_ms, offset, incident_id, action, answer_id, objection)
 
 
-def spells(answers, charge=CHARGE):
+def intervals(answers, charge=CHARGE):
     known = []
     for each in answers:
         known = with_answer(known, each)
@@ -86,18 +86,18 @@ SAID = {
 
 @pytest.mark.parametrize(("answers", "found"), SAID.values(), ids=SAID)
 def test_points_count_while_police_confirm_whatever_the_order_of_arrival(answers, found):
-    assert {tuple(spells(order)) for order in itertools.permutations([*answers, *answers[:1]])} == {tuple(found)}
+    assert {tuple(intervals(order)) for order in itertools.permutations([*answers, *answers[:1]])} == {tuple(found)}
 
 
 def test_only_so_many_answers_count_and_those_are_the_first():
     many = [answer(NOON + number, "acknowledged", f"a{number}") for number in range(MOST_ANSWERS)]
     late = [answer(NOON + 10**6, "dismissed")]
-    assert spells(late + many) == spells(many[::-1] + late) == [(0, ALWAYS)]
+    assert intervals(late + many) == intervals(many[::-1] + late) == [(0, ALWAYS)]
 
 
 def test_an_incident_that_is_not_closed_costs_nothing_and_one_without_the_flag_costs_from_the_start():
     said, terms = {"i": [answer(NOON, "fined")]}, policies().newest.credit_rules[0].parameters
-    assert spells(said["i"], replace(CHARGE, state="retracted")) == spells(said["i"], replace(CHARGE, state="open")) == []
+    assert intervals(said["i"], replace(CHARGE, state="retracted")) == intervals(said["i"], replace(CHARGE, state="open")) == []
     assert costs(Account({"i": CHARGE}), terms) == [Cost(NOON, NOON + EXPIRE_MS, 2, CHARGE)]
 
 

@@ -102,7 +102,7 @@ def test_a_ledger_tells_all_that_it_has_announced():
     day = DayIncident("low day", 1, "open", (1, 2))
     ledger = CityLedger(
         days={DayKey("c", "e", "2026-01-01"): DayCounts(incidents={"low": day})}, months={DayKey("c", "e", "2026-01"): {"rising": day}},
-        findings={ViolationKey("unfiled", "outlet/o", "2026-01-01"): ViolationState(incident=ScanViolation("found", 1, "open", None)), ViolationKey("x", "y", "z"): ViolationState()},
+        violations={ViolationKey("unfiled", "outlet/o", "2026-01-01"): ViolationState(incident=ScanViolation("found", 1, "open", None)), ViolationKey("x", "y", "z"): ViolationState()},
         watched={"outlet/o": Liveness(announced={"cameras": {0: interval("silent")}})}, accounts={"enterprise/e": Account(announced={0: interval("black")})},
     )  # fmt: skip
     assert sorted((rule, incident.incident_id) for rule, incident in announced(ledger)) == [

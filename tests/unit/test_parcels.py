@@ -48,8 +48,8 @@ def test_it_is_a_dict_that_forgets(seed, monkeypatch):
         for key in chunk:
             assert store.get(key) == model.get(key), f"seed {seed}, step {step}"
             if rng.random() < 0.6:
-                findings = (ViolationKey("r", "outlet/o", "d"),) * rng.randrange(2)
-                model[key] = Parcel(step * 10 - rng.randrange(300), f"é{rng.randrange(9)}", DayKey("1", rng.choice("ef"), "d"), rng.randrange(256), findings)
+                violations = (ViolationKey("r", "outlet/o", "d"),) * rng.randrange(2)
+                model[key] = Parcel(step * 10 - rng.randrange(300), f"é{rng.randrange(9)}", DayKey("1", rng.choice("ef"), "d"), rng.randrange(256), violations)
                 store.put(key, model[key])
         store.flush()
     store.look_up(keys)

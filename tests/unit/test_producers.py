@@ -160,14 +160,14 @@ def test_every_rule_about_scans_is_broken_and_met(name):
     policy = load_policy(name)
     registry = Registry(policy.timezone)
     registry.add(sample_registry(policy, 50, 7))
-    truth, partition = Truth(findings={}, rates={}, low_days=[]), new_scan_partition()
+    truth, partition = Truth(violations={}, rates={}, low_days=[]), new_scan_partition()
     scans = parcels(policy, registry, truth, scans=4_000, end_ms=NOON, seed=3)
     count_scans(partition, [Record(msgspec.json.encode(s), n) for n, s in enumerate(scans)], Policies([policy]), registry)
     found = {}
-    for key, sightings in partition.findings.items():
-        extent = sightings.extent()
-        found[" ".join(key)] = (extent.evidence[0].event_time_ms, extent.last_seen_ms, extent.count)
-    assert found == truth.findings
+    for key, violating_scans in partition.violations.items():
+        summary = violating_scans.summary()
+        found[" ".join(key)] = (summary.evidence[0].event_time_ms, summary.last_seen_ms, summary.count)
+    assert found == truth.violations
     assert {name.split()[0] for name in found} == {rule.id for rules in policy.scan_rules.values() for rule in rules} != set()
 
 

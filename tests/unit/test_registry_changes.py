@@ -17,7 +17,7 @@ from streams.errors import BadInput, YichengError
 from streams.policy.conditions import title_words
 from streams.policy.reader import load_policy
 from streams.registry.changes import changes_of
-from streams.registry.gaps import NEEDS, Findings, figures_of, findings, late_notices, missing, unknown_references
+from streams.registry.gaps import NEEDS, Gaps, figures_of, gaps, late_notices, missing, unknown_references
 from streams.registry.key_figures import TITLES
 from streams.registry.names import KEYS, NAMES, value_words
 from streams.registry.records import KINDS, decode_entry, decode_versions
@@ -208,26 +208,26 @@ def test_names_that_lead_nowhere():
     ],
 )  # fmt: skip
 def test_records_that_are_most_likely_not_meant_are_said(record, sentence, right):
-    found = findings(registry(record), NOW, {}, "150100")
-    assert said(found.doubtful) == [sentence] and found.doubtful[0] in found.words() and not findings(registry(msgspec.structs.replace(record, **right)), NOW, {}, "150100").doubtful
+    found = gaps(registry(record), NOW, {}, "150100")
+    assert said(found.doubtful) == [sentence] and found.doubtful[0] in found.words() and not gaps(registry(msgspec.structs.replace(record, **right)), NOW, {}, "150100").doubtful
 
 
 @pytest.mark.parametrize("kind", ["outlet", "facility"])
 def test_a_place_that_is_nowhere_in_china_is_said(kind):
     place = {"level": "hub"} if kind == "facility" else {"filed": True}
     swapped, half, right = (entry(kind, name, **place, **where) for name, where in (("s", {"lon": 29.3, "lat": 77.7}), ("h", {"lon": 107.7}), ("r", {"lon": 107.7, "lat": 29.3})))
-    assert said(findings(registry(swapped, half, right), NOW, {}, "150100").doubtful) == [
+    assert said(gaps(registry(swapped, half, right), NOW, {}, "150100").doubtful) == [
         f"{kind} s stands at a longitude (lon) that is not above its latitude (lat), as no place in China does; are they swapped?", f"{kind} h gives only one of lon and lat, so it is on no map",
     ]  # fmt: skip
 
 
 def test_two_vehicles_with_one_plate_or_terminal_are_said():
     held = [entry("vehicle", "a", plate="蒙A1", device_id="d"), entry("vehicle", "b", plate="蒙A1", device_id="d"), entry("vehicle", "c", device_id="d", status="scrapped")]
-    assert said(findings(registry(*held), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A1 (plate)", "vehicles a and b have one terminal at the same time, d (device_id)"]
+    assert said(gaps(registry(*held), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A1 (plate)", "vehicles a and b have one terminal at the same time, d (device_id)"]
     spelt = [entry("vehicle", "a", plate="蒙A·12345"), entry("vehicle", "b", plate="蒙a12345")]
-    assert said(findings(registry(*spelt), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A12345 (plate)"]
+    assert said(gaps(registry(*spelt), NOW, {}, "150100").doubtful) == ["vehicles a and b have one plate at the same time, 蒙A12345 (plate)"]
     passed_on = [entry("vehicle", "a", plate="蒙A1"), entry("vehicle", "a", plate="蒙A2", valid_from="2026-01-01"), entry("vehicle", "b", plate="蒙A1", valid_from="2026-01-01")]
-    assert not findings(registry(*passed_on), NOW, {}, "150100").doubtful
+    assert not gaps(registry(*passed_on), NOW, {}, "150100").doubtful
 
 
 def test_a_township_and_its_outlets_that_say_the_opposite_are_said():
@@ -236,7 +236,7 @@ def test_a_township_and_its_outlets_that_say_the_opposite_are_said():
         entry("outlet", "1", filed=True, township="denied"), entry("outlet", "2", filed=True, township="t"), entry("outlet", "3", filed=False, township="u"),
         entry("outlet", "4", filed=True, township="own word", valid_until="2020-12-31"), entry("outlet", "5", filed=True, township="v"),
     ]  # fmt: skip
-    assert said(findings(registry(*towns, *outlets), NOW, {}, "150100").doubtful) == [
+    assert said(gaps(registry(*towns, *outlets), NOW, {}, "150100").doubtful) == [
         "1 township (own word): covered is true, and no outlet on file (filed: true) names the township; covered by its own word alone, in “townships covered”: add the outlet's township, or correct covered",
         "1 township (denied): covered is false, and an outlet on file (filed: true) names the township; covered by the outlet, in “townships covered”: correct one of them",
     ]
@@ -244,7 +244,7 @@ def test_a_township_and_its_outlets_that_say_the_opposite_are_said():
 
 def test_a_line_that_the_pack_judges_must_be_on_record():
     known = registry(entry("line", "L1", zones=["a"], vehicle_ids=[]))
-    assert said(findings(known, NOW, {}, "500156", lines=["L1", "Line-2"]).unknown) == ["line Line-2, which the pack judges, is not in the registry"]
+    assert said(gaps(known, NOW, {}, "500156", lines=["L1", "Line-2"]).unknown) == ["line Line-2, which the pack judges, is not in the registry"]
 
 
 def test_what_exempts_by_marking_needs_it_said():
@@ -392,13 +392,13 @@ def test_a_sample_registry_names_nothing_that_it_does_not_hold(tmp_path):
 
     for pack in ("wulong-2019", "hezhou-2018"):
         policy = load_policy(pack)
-        found = findings(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, policy.pack.city.adcode, policy.pack.targets)
+        found = gaps(registry(*sample_registry(policy, 120, 3)), NOW, SAMPLE_RULES, policy.pack.city.adcode, policy.pack.targets)
         assert not found.unknown and not found.late and found.missing and len(found.words()) == 1 + len(found.missing) + len(found.doubtful)
         assert not [sentence for sentence in said(found.doubtful) if "covered is" not in sentence]
-    assert findings(registry(), NOW, {}, "330600").words()[0] == ("没有记录", "no records")
+    assert gaps(registry(), NOW, {}, "330600").words()[0] == ("没有记录", "no records")
     full = registry(entry("outlet", "o", filed=True, camera=True, township="t"), entry("township", "t", covered=True, locker_cells=1))
     assert not list(missing(full, NOW, SAMPLE_RULES, {"camera_outlet_share", "township_coverage", "locker_cells"}))
-    assert Findings(("a", "b"), [], [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
+    assert Gaps(("a", "b"), [], [], [], []).words() == [("a", "b"), ("没有缺项", "nothing is missing")]
 
 
 def test_what_changes_nothing_is_not_sent(kafka, monkeypatch):

@@ -97,9 +97,9 @@ def test_a_report_says_what_the_oracle_says(policy, judged):
     assert {row["date"]: row["accepted"] for row in made["days"]} == {day: row[0] for (_, enterprise, day), row in counts.items() if enterprise == "*"}
     vehicles, _ = oracle.fixes(line for line in open_lines(str(GOLDEN / "gps.jsonl.zst")) if line.strip())
     reported = {row["rule_id"]: row["incidents"] for row in made["incidents"]}
-    spells = oracle.spells(*oracle.signs([lines]))
+    intervals = oracle.intervals(*oracle.heartbeats([lines]))
     for rule in policy.pack.rules:
-        expected = sum(row[1] == rule.id for row in vehicles) + sum(row[0] == rule.id for row in (*low, *oracle.findings(lines), *spells))
+        expected = sum(row[1] == rule.id for row in vehicles) + sum(row[0] == rule.id for row in (*low, *oracle.violations(lines), *intervals))
         assert reported[rule.id] == expected, rule.id
     assert all(row["green_points"] == row["green"] // 100 + row["reusable_bag"] // 100 for row in made["enterprises"])
     one_day = gather(policy, registry, judged_files(out), date(2026, 6, 26), date(2026, 6, 26))

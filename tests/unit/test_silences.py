@@ -53,7 +53,7 @@ def notice(subject, from_, until, filed_at="2023-11-14"):
 
 
 @pytest.mark.parametrize(
-    ("rule", "keys", "records", "signs", "stream_time_ms", "found"),
+    ("rule", "keys", "records", "heartbeats", "stream_time_ms", "found"),
     [
         # a camera, ten minutes
         ("offline_camera", "", [CAMERA], [0], NOON + 10 * MINUTE, []),
@@ -82,10 +82,10 @@ def notice(subject, from_, until, filed_at="2023-11-14"):
         ("interrupted_feed", "limit: 8d", [ENTERPRISE], [-9 * DAY], NOON + 4 * DAY, []),  # nobody waits for more than seven days
     ],
 )
-def test_silences(rule, keys, records, signs, stream_time_ms, found):
+def test_silences(rule, keys, records, heartbeats, stream_time_ms, found):
     subject = "outlet/o" if rule == "offline_camera" else "enterprise/e"
-    spells, _ = silences(policies(rule, keys), registry(*records), "r", subject, [(NOON + ms, NOON + ms) for ms in signs], stream_time_ms)
-    assert [(s.start_ms - NOON, None if s.end_ms is None else s.end_ms - NOON) for s in spells] == found
+    intervals, _ = silences(policies(rule, keys), registry(*records), "r", subject, [(NOON + ms, NOON + ms) for ms in heartbeats], stream_time_ms)
+    assert [(s.start_ms - NOON, None if s.end_ms is None else s.end_ms - NOON) for s in intervals] == found
 
 
 def test_the_next_time_to_look_is_when_the_silence_would_be_an_offence():
@@ -115,8 +115,8 @@ def test_spans_come_to_the_same_in_any_order():
 
 def test_a_silence_opens_closes_and_is_retracted_by_late_signs():
     known, said = {}, []
-    for spells in ([Interval(5, None)], [Interval(5, None)], [Interval(5, 50)], [Interval(5, 30), Interval(30, 50)], [Interval(30, 50)], [Interval(5, 20), Interval(30, 50)]):
-        found = judge_intervals(policies("offline_camera"), b"k", "r", "outlet/o", spells, known)
+    for intervals in ([Interval(5, None)], [Interval(5, None)], [Interval(5, 50)], [Interval(5, 30), Interval(30, 50)], [Interval(30, 50)], [Interval(5, 20), Interval(30, 50)]):
+        found = judge_intervals(policies("offline_camera"), b"k", "r", "outlet/o", intervals, known)
         said.append([(t.kind, t.revision, t.interval[:2]) for t in found])
     assert said == [
         [("opened", 1, (5, None))], [], [("closed", 2, (5, 50))],
@@ -134,7 +134,7 @@ def test_heartbeats_that_cannot_be_read_or_placed_in_time_are_refused():
     partition = HeartbeatPartition()
     records = [Record(value, n) for n, value in enumerate(beats)]
     assert [r.reason for r in take_heartbeats(partition, records, policies("offline_camera"))] == ["malformed", "malformed", "invalid_time", "future", "late"]
-    assert partition.signs == {"outlet/o": [(NOON, NOON)]}  # no rule waits for feeds
+    assert partition.heartbeats == {"outlet/o": [(NOON, NOON)]}  # no rule waits for feeds
     assert take_heartbeats(partition, records, policies("offline_camera")) == []
 
 

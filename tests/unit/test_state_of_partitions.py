@@ -132,11 +132,11 @@ def test_the_sums_forget_what_nothing_can_change(monkeypatch):
         return {change.key.partition("\x1f")[0]: change.value for change in stage.changes(0)}
 
     take(counts=Counts(accepted=3))
-    take(finding=key, extent=ViolationSummary(1, T, (ViolatingScan(T, "s", "e"),)))
+    take(violation=key, summary=ViolationSummary(1, T, (ViolatingScan(T, "s", "e"),)))
     take(charge=Charge("e", "i", 2, "closed", "unfiled_outlet", "outlets-on-file", T))
-    assert DayKey(city, "e", date) in partition.days and key in partition.findings and partition.accounts["enterprise/e"].charges and partition.active["e"] == {date}
+    assert DayKey(city, "e", date) in partition.days and key in partition.violations and partition.accounts["enterprise/e"].charges and partition.active["e"] == {date}
     assert take(T + 12 * DAY_MS)["finding"] is None
-    assert not partition.findings and partition.days and partition.charges
+    assert not partition.violations and partition.days and partition.charges
     date = "2024-01-20"
     changed = take(T + 70 * DAY_MS, counts=Counts(accepted=1))
     far = [("2024-03-01", 2, T + 110 * DAY_MS), ("2024-06-01", 3, T + 210 * DAY_MS)]

@@ -24,15 +24,15 @@ def test_they_say_what_a_dictionary_would(seed, monkeypatch):
             held.drop(name)
             model.pop(name, None)
         else:
-            sighting = ViolatingScan(rng.randrange(100), name if rng.random() < 0.9 else f"x{rng.randrange(3)}", rng.choice("ef"))
-            changes = name not in model or sighting < model[name]
-            assert held.observe(name, sighting) is changes, f"seed {seed}, step {step}"
+            violating_scan = ViolatingScan(rng.randrange(100), name if rng.random() < 0.9 else f"x{rng.randrange(3)}", rng.choice("ef"))
+            changes = name not in model or violating_scan < model[name]
+            assert held.observe(name, violating_scan) is changes, f"seed {seed}, step {step}"
             if changes:
-                model[name] = sighting
+                model[name] = violating_scan
         if rng.random() < 0.1:
             held.flush()
         if rng.random() < 0.1:
-            assert held.extent() == summary_of(model.values()), f"seed {seed}, step {step}"
+            assert held.summary() == summary_of(model.values()), f"seed {seed}, step {step}"
         if rng.random() < 0.05:  # a checkpoint, and a worker that goes on from it
             for number in held.dirty:
                 kept[number] = dict(held.page(number))
@@ -40,7 +40,7 @@ def test_they_say_what_a_dictionary_would(seed, monkeypatch):
             held = ViolatingScans()
             for number, page in rng.sample(sorted(kept.items()), len(kept)):
                 held.put(number, page)
-    assert held.extent() == summary_of(model.values())
+    assert held.summary() == summary_of(model.values())
 
 
 def test_a_scan_costs_the_same_however_many_there_were():
@@ -52,7 +52,7 @@ def test_a_scan_costs_the_same_however_many_there_were():
             if number % 20 == 0:
                 held.observe(f"{number // 2:032x}", ViolatingScan(number // 2, f"{number // 2:032x}", "e"))
         held.flush()
-        held.extent()
+        held.summary()
         costs.append(time.process_time() - began)
     assert held.count == 60_000
     assert min(costs[3:]) < 3 * min(costs[:3])
