@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from operator import not_
@@ -256,22 +257,18 @@ def _formatted(java: Path, classpath: str) -> Path:
     version = re.search(r"kafka_2\.13-([\d.]+)\.jar", classpath)
     template = CACHE / f"kafka-{version[1] if version else 'unknown'}-formatted"
     if not (template / "meta.properties").exists():
-        scratch = template.with_suffix(f".{os.getpid()}")
-        scratch.mkdir(parents=True, exist_ok=True)
-        properties = scratch.with_suffix(".properties")
-        properties.write_text(_properties(scratch, 9092, 9093))
-        command = [*_java_command(java, classpath, scratch / "format.log"), "kafka.tools.StorageTool"]
-        done = subprocess.run(
-            [*command, "format", "--config", properties, "--cluster-id", "eWljaGVuZy1lbWJlZGRlZA"],
-            capture_output=True, text=True, timeout=60, check=False, preexec_fn=leash.leashed(), umask=0o077,
-        )  # fmt: skip
-        properties.unlink()
-        (scratch / "format.log").unlink(missing_ok=True)
-        if done.returncode:
-            shutil.rmtree(scratch)
-            raise YichengError(f"Kafka could not format its storage: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-        if not template.exists():
-            scratch.rename(template)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix="formatting-") as folder:  # of its own: others may be at it, too
+            data, properties = Path(folder) / "data", Path(folder) / "server.properties"
+            properties.write_text(_properties(data, 9092, 9093))
+            command = [*_java_command(java, classpath, Path(folder) / "format.log"), "kafka.tools.StorageTool"]
+            done = subprocess.run(
+                [*command, "format", "--config", properties, "--cluster-id", "eWljaGVuZy1lbWJlZGRlZA"],
+                capture_output=True, text=True, timeout=60, check=False, preexec_fn=leash.leashed(), umask=0o077,
+            )  # fmt: skip
+            if done.returncode:
+                raise YichengError(f"Kafka could not format its storage: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+            with contextlib.suppress(OSError):  # somebody else's is there already
+                data.rename(template)
     return template
 
 

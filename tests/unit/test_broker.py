@@ -108,6 +108,19 @@ def test_of_several_that_find_a_jar_missing_one_fetches_it(tmp_path):
     assert sum(len(printed.splitlines()) for printed, _, _ in ended) == 5 and all(jar.exists() for jar in jars)
 
 
+def test_brokers_that_start_at_once_on_a_new_machine_each_have_a_storage(tmp_path):
+    import shutil
+
+    fetch_jars()
+    shutil.copytree(CACHE / "maven", tmp_path / "maven")
+    script = "import sys; from pathlib import Path; from deploy.broker import EmbeddedKafka; broker = EmbeddedKafka(Path(sys.argv[1]), port=0); print(broker.start()); broker.stop()"
+    environment = {**os.environ, "YICHENG_CACHE": str(tmp_path)}
+    starting = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / str(number))], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for number in range(3)]
+    ended = [(*process.communicate(timeout=200), process.returncode) for process in starting]
+    assert [code for *_, code in ended] == [0] * 3, ended
+    assert len({printed for printed, *_ in ended}) == 3 and not list(tmp_path.glob("formatting-*"))
+
+
 def test_no_network_for_the_first_download_is_one_line(tmp_path, monkeypatch):
     import requests
 
