@@ -16,8 +16,8 @@ import msgspec
 import orjson
 import structlog
 
-from consumers.message import Message
-from consumers.outbox_rows import Entry
+from consumers.messages.message import Message
+from consumers.outbox.rows import Entry
 from streams import metrics
 from streams.clock import now_ms
 from streams.errors import Unavailable

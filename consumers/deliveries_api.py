@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from consumers.outbox_log import logged, sinks_off
-from consumers.outbox_rows import DELIVERED, STATES, Delivery
+from consumers.outbox.log import logged, sinks_off
+from consumers.outbox.rows import DELIVERED, STATES, Delivery
 from streams.errors import BadInput
 from streams.process import pages
 from streams.process.pages import Request

@@ -11,8 +11,8 @@ import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
-from consumers.owed import Owed, owed_in
-from consumers.routes import Destination
+from consumers.outbox.owed import Owed, owed_in
+from consumers.routing.routes import Destination
 from streams.errors import Unavailable
 from streams.process.kafka_login import client_options
 from streams.settings import Settings

@@ -26,22 +26,22 @@ from kafka.errors import KafkaError
 
 from consumers.alerts import ALERTS_PATH, AlertReceiver
 from consumers.answer_links import VALID_DAYS, links_of
-from consumers.answer_page import answer_pages
-from consumers.answer_topic import AnswerTopic
-from consumers.answers import AnswersReader, pending
+from consumers.answers.page import answer_pages
+from consumers.answers.topic import AnswerTopic
+from consumers.answers.waiting import AnswersReader, pending
 from consumers.audit import FILE as AUDIT_FILE
 from consumers.audit import Audit
 from consumers.deliveries_api import DELIVERIES_PATH, DeliveriesApi
 from consumers.incident_events import IncidentEvent, read_event
 from consumers.incident_log import IncidentLog
-from consumers.outbox import CLOCK_JUMP_MS, KEPT_MS, Outbox
-from consumers.outbox_file import FILE, prepare
-from consumers.outbox_rows import Entry
-from consumers.owed import Notes
-from consumers.routes import Destination, Routing
-from consumers.routes_file import in_force
-from consumers.routes_origin import Origin
-from consumers.ways_out import WaysOut
+from consumers.outbox.file import FILE, prepare
+from consumers.outbox.outbox import CLOCK_JUMP_MS, KEPT_MS, Outbox
+from consumers.outbox.owed import Notes
+from consumers.outbox.rows import Entry
+from consumers.routing.file import in_force
+from consumers.routing.origin import Origin
+from consumers.routing.routes import Destination, Routing
+from consumers.sending.ways_out import WaysOut
 from streams import metrics
 from streams.clock import DAY_MS, now_ms
 from streams.errors import Unavailable, YichengError

@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from consumers.outbox_file import FILE, connect
-from consumers.outbox_log import MOST_SHOWN, Again, again, failed, logged, numbers
-from consumers.outbox_rows import DELIVERED, PENDING, STATES, Delivery
-from consumers.routes_file import configured
+from consumers.outbox.file import FILE, connect
+from consumers.outbox.log import MOST_SHOWN, Again, again, failed, logged, numbers
+from consumers.outbox.rows import DELIVERED, PENDING, STATES, Delivery
+from consumers.routing.file import configured
 from streams.errors import BadInput, YichengError, closest
 from streams.settings import Settings
 from streams.words.shown import shown

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumers.outbox_file import FILE
+from consumers.outbox.file import FILE
 from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
 from deploy.topic_admin import lacking_topics
 from streams import metrics

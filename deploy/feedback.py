@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from consumers.answering import objection_until_ms
+from consumers.answers.answering import objection_until_ms
 from consumers.audit import Audit
 from deploy import published
 from deploy.admin import produce

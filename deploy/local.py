@@ -16,17 +16,17 @@ from deploy.admin import publish_policy, publish_registry, read_topic, unreachab
 from deploy.broker import EmbeddedKafka, answers
 from deploy.browser import open_soon
 from deploy.children import python_environment
-from deploy.ending import Ending, committed_to, ends
-from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from deploy.ports import free_port
-from deploy.progress import Progress
 from deploy.report.page import write_report
-from deploy.screen import Screen, plain_console
-from deploy.summary import print_verdict, summary
-from deploy.supervisor import READY_TIMEOUT_S, Process, kill, stop
 from deploy.topic_admin import create_topics, delete_topics
-from deploy.up_plan import UpPlan
-from deploy.verdict import Produced, TruthComparison, compare, how_alarms_stood, latest_incidents, read_produced
+from deploy.up.ending import Ending, committed_to, ends
+from deploy.up.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
+from deploy.up.plan import UpPlan
+from deploy.up.progress import Progress
+from deploy.up.screen import Screen, plain_console
+from deploy.up.summary import print_verdict, summary
+from deploy.up.supervisor import READY_TIMEOUT_S, Process, kill, stop
+from deploy.up.verdict import Produced, TruthComparison, compare, how_alarms_stood, latest_incidents, read_produced
 from deploy.waiting import until
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError

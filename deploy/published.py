@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from deploy.admin import readable
-from deploy.verdict import newest
+from deploy.up.verdict import newest
 from streams.clock import is_local_date
 from streams.counts import FEATURES, HANDLING, SAID_OR_NOT, is_of_day, is_of_outlet
 from streams.rules import RULES

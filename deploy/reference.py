@@ -16,7 +16,7 @@ import typer
 from msgspec import inspect
 
 from deploy.cli import app
-from deploy.explain import rule_table
+from deploy.packs.explain import rule_table
 from streams import metrics
 from streams.clock import DAY_MS
 from streams.errors import BadInput, LostState, YichengError

@@ -13,8 +13,8 @@ from oracle import Oracle
 
 from deploy import published
 from deploy.admin import publish_policy, publish_registry, read_topic
-from deploy.ending import Ending, committed_to, ends, read_clock
 from deploy.ports import free_port
+from deploy.up.ending import Ending, committed_to, ends, read_clock
 from producers.traffic import write_sample_registry
 from streams.files.text_files import open_lines
 from streams.policy.reader import load_policy

@@ -12,20 +12,20 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from consumers.console import audit_view
-from consumers.console.access import ACCESS, Access, check_access, log_in_first, only_ours, refuse_streams
-from consumers.console.city import City
-from consumers.console.feed import KafkaFeed
-from consumers.console.live_pages import LivePages
-from consumers.console.login import LogIn, Unmask
-from consumers.console.measured import measured
-from consumers.console.oidc import OidcLogIn, check_oidc
-from consumers.console.pages import Feed, Pages, add_headers
-from consumers.console.places import Sentences
-from consumers.console.policy_pages import PolicyPages
-from consumers.console.replay_pages import ReplayPages
+from consumers.console.accounts import audit_view
+from consumers.console.accounts.access import ACCESS, Access, check_access, log_in_first, only_ours, refuse_streams
+from consumers.console.accounts.login import LogIn, Unmask
+from consumers.console.accounts.oidc import OidcLogIn, check_oidc
+from consumers.console.city.city import City
+from consumers.console.city.places import Sentences
+from consumers.console.fleet.tiles import Tiles, read_tiles
 from consumers.console.replies import in_sentences
-from consumers.console.tiles import Tiles, read_tiles
+from consumers.console.sources.feed import KafkaFeed
+from consumers.console.web.live_pages import LivePages
+from consumers.console.web.measured import measured
+from consumers.console.web.pages import Feed, Pages, add_headers
+from consumers.console.web.policy_pages import PolicyPages
+from consumers.console.web.replay_pages import ReplayPages
 from streams import metrics
 from streams.errors import Unavailable
 from streams.process.logs import configure_logs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from consumers.message import Sink
+from consumers.messages.message import Sink
 from consumers.sinks.alertmanager import AlertmanagerSink
 from consumers.sinks.apprise import AppriseSink
 from consumers.sinks.dingtalk import DingTalkSink

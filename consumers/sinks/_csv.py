@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from consumers.incident_events import Reported, read_event
-from consumers.message import Message
+from consumers.messages.message import Message
 from streams.wire.decode import Malformed
 from streams.words.shown import shown
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import orjson
 
-from consumers.message import Message
+from consumers.messages.message import Message
 
 TITLE_BYTES = 400
 """A title is one line that is seen at a glance."""

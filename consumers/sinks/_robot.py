@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks._fitting import fitted, json_bytes, words_of
 from consumers.sinks._https import Answer, HttpsClient
 from consumers.sinks._options import Reach

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from consumers.incident_events import IncidentEvent, read_event
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks._https import HttpsClient
 from consumers.sinks._options import Reach, read_options
 from streams.errors import BadInput

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks._fitting import words_of
 from consumers.sinks._https import trusting
 from consumers.sinks._options import Reach, read_options

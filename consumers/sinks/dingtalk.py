@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks._fitting import TITLE_BYTES, cut
 from consumers.sinks._options import read_options
 from consumers.sinks._robot import Robot, RobotOptions

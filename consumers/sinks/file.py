@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 import orjson
 
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks import _csv
 from consumers.sinks._options import SinkOptions, read_options
 from streams.errors import BadInput, Unavailable

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks.webhooks import Webhook
 
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks._https import HttpsClient
 from consumers.sinks._options import Reach, read_options
 from streams.errors import BadInput

@@ -16,8 +16,8 @@ from streams.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumers.console.city import City
-    from consumers.console.demo import DemoFeed
+    from consumers.console.city.city import City
+    from consumers.console.sources.demo import DemoFeed
     from streams.files.record_files import How
 
 app = typer.Typer(help="A live map of vehicles, zones and incidents in the browser, and who may log in to it.", invoke_without_command=True)
@@ -48,7 +48,7 @@ def console(
     if context.invoked_subcommand is not None:
         return
     from consumers.console.server import run_console
-    from deploy.applies import answer
+    from deploy.packs.applies import answer
 
     settings = current_settings(config)
     if demo is None:
@@ -67,8 +67,8 @@ def console_user(
     config: Config = None,
 ) -> None:
     """Add a user to the file that YICHENG_CONSOLE_USERS names, or give one another password and role; without such a file the line for it is printed. The password is asked for, or is the first line of standard input."""
-    from consumers.console.passwords import hashed
-    from consumers.console.users import NAME, User, line_of, write_user
+    from consumers.console.accounts.passwords import hashed
+    from consumers.console.accounts.users import NAME, User, line_of, write_user
 
     if not NAME.fullmatch(name):
         raise BadInput(f"{name!r} is no name: 1 to 64 letters, digits, _, ., @ or - are expected")
@@ -95,7 +95,7 @@ def _new_password() -> str:
 
 def _recorded(folder: Path, gps: list[str], policy_name: str | None, registry_file: Path | None, speedup: float, how: How) -> tuple[str, Callable[[City], DemoFeed]]:
     """The pack's name and what makes the feed of a recorded day; whatever cannot be read is told before anything is started."""
-    from consumers.console.demo import DemoFeed, read_folder, refused_ids
+    from consumers.console.sources.demo import DemoFeed, read_folder, refused_ids
     from producers.replay import read_records
     from streams.policy.policy import Policies
     from streams.policy.reader import load_policy

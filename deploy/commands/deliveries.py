@@ -23,7 +23,7 @@ Until = Annotated[str | None, typer.Option("--until", help="only what was put in
 @failed_app.command("list")
 def failed_list(sink: OfSink = None) -> None:
     """Print the deliveries that failed, with the reason."""
-    from consumers.outbox_log import failed
+    from consumers.outbox.log import failed
     from deploy.deliveries import lines, need_sink, outbox_of
 
     need_sink(settings := current_settings(), sink)
@@ -34,7 +34,7 @@ def failed_list(sink: OfSink = None) -> None:
 @failed_app.command("retry")
 def failed_retry(numbers: DeliveryNumbers = None, every: Every = False, sink: OfSink = None) -> None:
     """Deliver again what failed; with --sink, one that was switched off is switched on."""
-    from consumers.outbox_log import again, switch_on
+    from consumers.outbox.log import again, switch_on
     from deploy.deliveries import chosen, need_sink, outbox_of, said
 
     need_sink(settings := current_settings(), sink)
@@ -50,7 +50,7 @@ def failed_drop(
     waiting: Annotated[bool, typer.Option("--waiting", help="with --sink: also all that still waits for it, as for a sink that is gone")] = False,
 ) -> None:  # fmt: skip
     """Give up for good what failed; with --sink and --waiting also what waits."""
-    from consumers.outbox_log import drop, drop_waiting
+    from consumers.outbox.log import drop, drop_waiting
     from deploy.deliveries import chosen, need_sink, outbox_of
 
     if waiting and sink is None:

@@ -91,8 +91,8 @@ def incidents_evidence(
     by: Annotated[str | None, typer.Option(help="who exports it; otherwise the user who runs this command, written down as 'NAME (OS user)'")] = None,
 ) -> None:
     """Write one file of all that an incident rests on: a page with map and speeds, the records as Kafka holds them, the registry as of then."""
-    from deploy.evidence import write_evidence
-    from deploy.evidence_seal import signing_key
+    from deploy.evidence.archive import signing_key
+    from deploy.evidence.gathering import write_evidence
     from deploy.report.page import need_browser
 
     settings = current_settings()
@@ -110,7 +110,7 @@ def incidents_verify(
     key: Annotated[Path | None, typer.Option(help="public Ed25519 key (PEM) of whoever signed it; without one only the files are compared")] = None,
 ) -> None:
     """Whether an evidence file is as it was made; names the first file in it that is not. Also: incidents evidence verify FILE."""
-    from deploy.evidence_seal import public_key, verify_evidence
+    from deploy.evidence.archive import public_key, verify_evidence
 
     verified = verify_evidence(file, public_key(key) if key is not None else None)
     for line in verified.lines():

@@ -16,7 +16,7 @@ from streams.errors import BadInput, YichengError, nearest
 
 if TYPE_CHECKING:
     from consumers.incident_events import IncidentEvent
-    from consumers.routes import Routing
+    from consumers.routing.routes import Routing
 
 app = typer.Typer(help="The process that hands incidents to sinks, and what its routes would do.", invoke_without_command=True)
 
@@ -83,7 +83,7 @@ app.command("replay")(replay)
 
 
 def _routing(routes: Path | None) -> Routing:
-    from consumers.routes_file import configured, load_routing
+    from consumers.routing.file import configured, load_routing
 
     return load_routing(routes) if routes is not None else configured(current_settings())
 

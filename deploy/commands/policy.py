@@ -33,7 +33,7 @@ def policy_list() -> None:
 @app.command("table")
 def policy_table(chinese: Annotated[bool, typer.Option("--zh", help="in Chinese")] = False) -> None:
     """Print city × rule × clause, from the packs, as Markdown."""
-    from deploy.explain import rule_table
+    from deploy.packs.explain import rule_table
 
     say(rule_table(chinese=chinese))
 
@@ -50,10 +50,10 @@ def policy_check(
     """Check a pack and say in words what it asks; with --date, --at and --vehicle, what applies there and then, and to whom."""
     from datetime import datetime
 
-    from deploy.applies import answer
-    from deploy.asked_place import read_place
-    from deploy.asked_vehicle import read_vehicle
-    from deploy.explain import explain
+    from deploy.packs.applies import answer
+    from deploy.packs.asked_place import read_place
+    from deploy.packs.asked_vehicle import read_vehicle
+    from deploy.packs.explain import explain
     from streams.policy.doubts import past_calendars
     from streams.policy.reader import load_policy
 
@@ -82,8 +82,8 @@ def policy_new(
     at: Annotated[str | None, typer.Option(help="longitude,latitude around which the example zone is drawn")] = None,
 ) -> None:
     """Write a commented pack to start from, with an example zone and a test; what is there already stays as it is."""
-    from deploy.asked_place import read_coordinates
-    from deploy.new_pack import read_city, write_pack
+    from deploy.packs.asked_place import read_coordinates
+    from deploy.packs.new_pack import read_city, write_pack
 
     pack, zones, test = write_pack(read_city(city), out, read_coordinates(at) if at is not None else None)
     for path in (pack, zones, test):

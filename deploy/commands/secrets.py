@@ -23,7 +23,7 @@ def secrets_new() -> None:
 @app.command("signing-key")
 def secrets_signing_key(file: Annotated[Path, typer.Argument(help="file for the private key (PEM); the public one is written beside it, with .pub at its end")]) -> None:
     """Make an Ed25519 key pair: the private one signs evidence files, the public one is for whoever is to verify them."""
-    from deploy.evidence_seal import write_key_pair
+    from deploy.evidence.archive import write_key_pair
 
     public, fingerprint = write_key_pair(file)
     say(f"private 私钥 {file}\npublic 公钥 {public}\nSHA-256 {fingerprint}")

@@ -38,7 +38,7 @@ def up(
 ) -> None:
     """Run the whole system on this machine, with a live summary. Ctrl-C stops everything."""
     from deploy.local import Local
-    from deploy.up_plan import UpPlan
+    from deploy.up.plan import UpPlan
     from streams.policy.reader import load_policy
 
     inputs, full_day = input_files or [], scenario is Scenario.FULL_DAY
@@ -55,7 +55,7 @@ def up(
 
 
 def _check_options(rate: float | None, speedup: float, faults: str, *, monitoring: bool | None, maps: tuple[bool, bool]) -> None:
-    from deploy.monitoring import need_prometheus
+    from deploy.up.monitoring import need_prometheus
     from producers.faults import parse_faults
 
     parse_faults(faults)

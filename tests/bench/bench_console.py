@@ -44,12 +44,12 @@ def serve(port: int, vehicles: int, incidents: int) -> None:
     """A console whose vehicles drive from when a line comes on standard input."""
     from aiohttp import web
 
-    from consumers.console.access import Access
-    from consumers.console.city import City
-    from consumers.console.pages import Pages
+    from consumers.console.accounts.access import Access
+    from consumers.console.city.city import City
+    from consumers.console.fleet.tiles import Tiles
     from consumers.console.server import app_of
-    from consumers.console.tiles import Tiles
-    from deploy.applies import answer
+    from consumers.console.web.pages import Pages
+    from deploy.packs.applies import answer
     from streams.policy.checks import pack_record
     from streams.policy.reader import load_policy
     from streams.settings import Settings

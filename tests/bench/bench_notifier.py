@@ -17,12 +17,12 @@ from pathlib import Path
 
 import orjson
 
-from consumers.dispatch import Dispatch
-from consumers.message import Message
-from consumers.outbox import Outbox
-from consumers.outbox_file import FILE, prepare
-from consumers.outbox_rows import Entry
-from consumers.routes import Destination
+from consumers.messages.message import Message
+from consumers.outbox.file import FILE, prepare
+from consumers.outbox.outbox import Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import Destination
+from consumers.sending.dispatch import Dispatch
 from streams.clock import now_ms
 
 DELIVERIES = int(sys.argv[1]) if __name__ == "__main__" and len(sys.argv) > 1 else 1_000_000

@@ -17,7 +17,7 @@ from conftest import get, wait_for, written_lines
 from kafka import KafkaAdminClient, KafkaProducer
 from receiver import serve
 
-from consumers.owed import owed_in
+from consumers.outbox.owed import owed_in
 from deploy.ports import free_port
 from deploy.topic_admin import create_topics
 

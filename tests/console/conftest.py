@@ -37,7 +37,7 @@ def browser(launch):
 @pytest.fixture
 def modules(browser):
     """A page that can import the console's modules, without a console behind it: for what they compute."""
-    from consumers.console.pages import STATIC
+    from consumers.console.web.pages import STATIC
 
     page = browser.new_page()
     page.route("http://modules.test/static/*", lambda route: route.fulfill(path=STATIC / route.request.url.rpartition("/")[2], content_type="text/javascript"))

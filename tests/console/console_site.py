@@ -10,14 +10,14 @@ from aiohttp import web
 from argon2 import PasswordHasher
 
 from consumers.audit import verify
-from consumers.console.access import Access
-from consumers.console.city import City
-from consumers.console.pages import Pages
-from consumers.console.replay import Hour, Way
+from consumers.console.accounts.access import Access
+from consumers.console.accounts.users import User, write_user
+from consumers.console.city.city import City
+from consumers.console.fleet.replay import Hour, Way
+from consumers.console.fleet.tiles import read_tiles
 from consumers.console.server import app_of
-from consumers.console.tiles import read_tiles
-from consumers.console.users import User, write_user
-from deploy.applies import answer
+from consumers.console.web.pages import Pages
+from deploy.packs.applies import answer
 from streams.errors import Unavailable
 from streams.registry.records import Vehicle
 from streams.settings import Settings

@@ -9,12 +9,12 @@ import pytest
 from conftest import wait_for
 
 from console.console_site import DRIVER, ODD_PLATE, OTHER_PLATE, PASSWORD, PLATE, QUICK, ROLES, Site, filled, users_file
-from consumers.console import tiles
-from consumers.console.access import check_access
-from consumers.console.masked import may_be_opened
-from consumers.console.pages import Pages
-from consumers.console.sessions import IDLE_S, LONGEST_S
-from consumers.console.users import User, write_user
+from consumers.console.accounts.access import check_access
+from consumers.console.accounts.masked import may_be_opened
+from consumers.console.accounts.sessions import IDLE_S, LONGEST_S
+from consumers.console.accounts.users import User, write_user
+from consumers.console.fleet import tiles
+from consumers.console.web.pages import Pages
 from streams.errors import BadInput
 from streams.policy.reader import load_policy
 from streams.settings import Settings
@@ -92,7 +92,7 @@ def test_a_wrong_password_and_an_unknown_name_are_the_same(site):
 
 def test_the_password_of_an_unknown_name_is_checked_all_the_same(site, monkeypatch):
     checked = []
-    monkeypatch.setattr("consumers.console.passwords.fits", lambda password, known: checked.append(known) or True)
+    monkeypatch.setattr("consumers.console.accounts.passwords.fits", lambda password, known: checked.append(known) or True)
     assert site.ask("/api/login", {"name": "nobody", "password": PASSWORD}, X_Forwarded_For="192.0.2.20")[0] == 401
     assert len(checked) == 1, "against somebody's hash, so that it takes as long, and never counts"
 
@@ -210,7 +210,7 @@ def test_admins_read_the_audit_log_and_whether_it_fits(tmp_path):
 def test_views_that_come_later_are_closed_masked_and_can_ask_for_a_role(tmp_path):
     from aiohttp import web
 
-    from consumers.console.access import require, write_export
+    from consumers.console.accounts.access import require, write_export
 
     async def gpx(request):
         await write_export(request, "tracks", vehicles=2)
@@ -332,7 +332,7 @@ def test_who_logs_in_beside_many_others_is_asked_to_wait(tmp_path, monkeypatch):
         running.pop()
         return False
 
-    monkeypatch.setattr("consumers.console.passwords.fits", slow)
+    monkeypatch.setattr("consumers.console.accounts.passwords.fits", slow)
     statuses = []
     threads = [threading.Thread(target=lambda n=n: statuses.append(site.ask("/api/login", {"name": f"u{n}", "password": "x"}, X_Forwarded_For=f"198.51.100.{n}")[0])) for n in range(25)]
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from console.console_site import Site, T
-from consumers.console.positions import SILENT_MS, Fleet
+from consumers.console.fleet.positions import SILENT_MS, Fleet
 from streams.wire.events import Fix
 
 
@@ -58,7 +58,7 @@ def get(url):
 
 
 def test_a_map_of_a_small_scale_gets_squares_and_a_large_one_points(tmp_path, monkeypatch):
-    monkeypatch.setattr("consumers.console.pages.FROM_VEHICLES", 1_000)
+    monkeypatch.setattr("consumers.console.web.pages.FROM_VEHICLES", 1_000)
     site = Site(tmp_path)
     site.city.history_is_read()
     site.city.fleet, site.city.stream_ms = fleet_of(1_001, site.city.log.epoch), T
@@ -76,7 +76,7 @@ def test_a_map_of_a_small_scale_gets_squares_and_a_large_one_points(tmp_path, mo
 
 def test_a_vehicle_that_is_linked_to_is_ringed_and_gone_to_among_squares(tmp_path, monkeypatch, watch):
     """The page knows no places of single vehicles then; the server says where this one is."""
-    monkeypatch.setattr("consumers.console.pages.FROM_VEHICLES", 1_000)
+    monkeypatch.setattr("consumers.console.web.pages.FROM_VEHICLES", 1_000)
     site = Site(tmp_path)
     site.city.history_is_read()
     site.city.fleet, site.city.stream_ms = fleet_of(1_001, site.city.log.epoch), T

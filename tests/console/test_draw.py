@@ -10,13 +10,13 @@ import shapely
 
 from console.conftest import WatchedPage
 from console.test_server import ask
-from consumers.console.city import City
-from consumers.console.demo import DemoFeed
-from consumers.console.drafts import check_draft, zone_file_text
-from consumers.console.fixes import read_fixes
-from consumers.console.inside import MOST_LISTED, Snapshot, snapshot_of_fixes, snapshot_of_fleet, who_is_inside
-from consumers.console.past_fixes import read_past
-from consumers.console.positions import SILENT_MS, Fleet
+from consumers.console.city.city import City
+from consumers.console.city.drafts import check_draft, zone_file_text
+from consumers.console.fleet.fixes import read_fixes
+from consumers.console.fleet.inside import MOST_LISTED, Snapshot, snapshot_of_fixes, snapshot_of_fleet, who_is_inside
+from consumers.console.fleet.positions import SILENT_MS, Fleet
+from consumers.console.sources.demo import DemoFeed
+from consumers.console.sources.past_fixes import read_past
 from deploy.ports import free_port
 from streams.clock import DAY_MS, HOUR_MS, now_ms
 from streams.errors import BadInput
@@ -163,7 +163,7 @@ def test_kafka_s_yesterday_is_read_by_offset_and_nothing_is_committed(kafka, yic
 
     site, now = Pipeline(kafka, yicheng, tmp_path), now_ms()
     before = groups(site.bootstrap)
-    monkeypatch.setattr("consumers.console.past_fixes.GPS", LATE)  # a topic whose records keep the producer's time, so that they can be of yesterday
+    monkeypatch.setattr("consumers.console.sources.past_fixes.GPS", LATE)  # a topic whose records keep the producer's time, so that they can be of yesterday
     for minutes, vehicle in ((-20, "there"), (-4, "there"), (-1, "moved"), (0, "moved"), (1, "late"), (30, "there"), (30, "moved")):
         at_ms = now - DAY_MS + minutes * 60_000
         value = {"event_id": f"e{minutes}", "event_time_ms": at_ms - (90_000 if vehicle == "late" else 0), "vehicle_id": vehicle, "lon": 111.605, "lat": 40.805, "synthetic": True}

@@ -3,7 +3,7 @@
 import pytest
 
 from console.console_site import ROLES, Site, T, filled, users_file
-from consumers.console.replay import Hour, Point, Way
+from consumers.console.fleet.replay import Hour, Point, Way
 
 
 class SiteWithHours(Site):

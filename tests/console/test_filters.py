@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from consumers.console import incidents
-from consumers.console.city import City
+from consumers.console.city import incidents
+from consumers.console.city.city import City
 
 READY = "() => window.yicheng?.state.incidents.size >= 8 && window.yicheng.fleet.count >= 10"
 

@@ -7,7 +7,7 @@ from conftest import wait_for
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from pipeline import Pipeline
 
-from consumers.console.city import City
+from consumers.console.city.city import City
 from consumers.console.signs import CLOCK_BEHIND_MS, REFUSED_LEAST, REFUSED_OVER_MS, STANDS_STILL_MS, Signs
 
 T = 1_782_446_400_000

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from conftest import wait_for
 
-from consumers.console.city import City
-from consumers.console.heat import SIDE_M, cell_of, heat
-from consumers.console.incidents import Incident
+from consumers.console.city.city import City
+from consumers.console.city.heat import SIDE_M, cell_of, heat
+from consumers.console.city.incidents import Incident
 from streams.geo import haversine_m
 
 CITY = ZoneInfo("Asia/Shanghai")

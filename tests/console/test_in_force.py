@@ -8,9 +8,9 @@ import pytest
 from conftest import wait_for
 
 from console.console_site import Site
-from consumers.console.city import City
-from consumers.console.replay import Hour, Way
-from consumers.console.replay_pages import ReplayPages
+from consumers.console.city.city import City
+from consumers.console.fleet.replay import Hour, Way
+from consumers.console.web.replay_pages import ReplayPages
 from streams.policy.checks import pack_record
 from streams.policy.reader import load_policy
 

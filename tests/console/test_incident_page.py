@@ -3,13 +3,13 @@
 import json
 from zoneinfo import ZoneInfo
 
-from consumers.console.deliveries import deliveries_of, outbox_near
-from consumers.console.papers import papers_of
+from consumers.console.city.papers import papers_of
+from consumers.console.web.deliveries import deliveries_of, outbox_near
 from consumers.deliveries_api import DELIVERIES_PATH, DeliveriesApi
-from consumers.outbox import Outbox
-from consumers.outbox_file import FILE, prepare
-from consumers.outbox_rows import Entry
-from consumers.routes import Destination
+from consumers.outbox.file import FILE, prepare
+from consumers.outbox.outbox import Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import Destination
 from streams.process.pages import PageServer
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry

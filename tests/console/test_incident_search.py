@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 import pytest
 
 from console.console_site import PLATE, Site, T, filled, incident, users_file
-from consumers.console.incident_search import MOST_ROWS
-from consumers.console.incidents import MOST_LISTED, Incidents
+from consumers.console.city.incident_search import MOST_ROWS
+from consumers.console.city.incidents import MOST_LISTED, Incidents
 from streams.wire.decode import Malformed
 
 
@@ -86,7 +86,7 @@ def test_the_oldest_that_are_over_are_let_go_of_and_no_open_one_is():
 
 
 def test_answers_that_come_first_are_kept_within_bounds(monkeypatch):
-    monkeypatch.setattr("consumers.console.incidents.MOST_EARLY", 10)
+    monkeypatch.setattr("consumers.console.city.incidents.MOST_EARLY", 10)
     known = Incidents()
     for number in range(30):
         known.enter_answer(said(f"n{number}"))

@@ -4,7 +4,7 @@ import pytest
 from conftest import wait_for
 
 from console.console_site import DRIVER, PASSWORD, PLATE, Site, filled, incident, users_file
-from consumers.console.sessions import LONGEST_S
+from consumers.console.accounts.sessions import LONGEST_S
 from streams.registry.records import Driver
 
 LOADED = "() => window.yicheng?.state.incidents.size >= 1 && window.yicheng.fleet.count >= 1"

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from console.console_site import PLATE, Site, filled
-from consumers.console.oidc import WITHIN_S, check_oidc
+from consumers.console.accounts.oidc import WITHIN_S, check_oidc
 from deploy.ports import free_port
 from streams.errors import BadInput
 from streams.settings import Settings
@@ -126,7 +126,7 @@ def test_an_answer_that_this_browser_did_not_ask_for_is_refused(provider, site):
 def test_a_word_that_does_not_hold_lets_nobody_in(provider, site, monkeypatch, plant, word):
     import joserfc.jwt
 
-    from consumers.console import oidc
+    from consumers.console.accounts import oidc
 
     put(provider, "u4", roles="admin")
     browser, sent = Browser(), []

@@ -7,7 +7,7 @@ import pytest
 from console.conftest import WatchedPage
 from console.console_site import Site, T, filled, users_file
 from console.test_login import log_in
-from consumers.console.replay import Hour, WayCollector
+from consumers.console.fleet.replay import Hour, WayCollector
 from streams.clock import HOUR_MS
 from streams.policy.reader import load_policy
 from streams.registry.records import Enterprise, Facility, Line, Outlet

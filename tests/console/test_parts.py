@@ -9,14 +9,14 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from consumers.console.asked_answers import answer_record
-from consumers.console.basemap import Basemap
-from consumers.console.city import City
-from consumers.console.history import EVENTS_KEPT, EventLog
-from consumers.console.incidents import Incidents
-from consumers.console.positions import FRAMES_KEPT, SILENT_MS, Fleet, Leg
-from consumers.console.tracks import EVERY_MS, POINTS, Tracks
-from consumers.console.zones import zone_shapes, zone_states
+from consumers.console.city.city import City
+from consumers.console.city.history import EVENTS_KEPT, EventLog
+from consumers.console.city.incidents import Incidents
+from consumers.console.city.zones import zone_shapes, zone_states
+from consumers.console.fleet.basemap import Basemap
+from consumers.console.fleet.positions import FRAMES_KEPT, SILENT_MS, Fleet, Leg
+from consumers.console.fleet.tracks import EVERY_MS, POINTS, Tracks
+from consumers.console.web.asked_answers import answer_record
 from streams.clock import DAY_MS
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy
@@ -91,7 +91,7 @@ def test_a_silence_of_days_is_as_long_as_it_is():
 
 
 def test_vehicles_beyond_those_that_are_shown_are_told_of(monkeypatch):
-    monkeypatch.setattr("consumers.console.positions.MOST_VEHICLES", 2)
+    monkeypatch.setattr("consumers.console.fleet.positions.MOST_VEHICLES", 2)
     city = City("hohhot-2019")
     city.policies = Policies([load_policy("hohhot-2019")])
     city.history_is_read()
@@ -202,7 +202,7 @@ def test_the_base_map_ages_over_days_and_a_broken_file_is_a_new_beginning(tmp_pa
     column, row, x, y = tile_of(111.651, 40.81, 14)
     levels = []
     for days in (0, 3, 6, 60):
-        monkeypatch.setattr("consumers.console.basemap.time.time", lambda days=days: base._aged_s + days * 86_400)
+        monkeypatch.setattr("consumers.console.fleet.basemap.time.time", lambda days=days: base._aged_s + days * 86_400)
         later = Basemap(tmp_path / "map.npz")
         levels.append(int(pixels(later.tile("light", 14, column, row))[y, x]))
     assert levels[0] > levels[1] > levels[2] > levels[3] == 0
@@ -211,7 +211,7 @@ def test_the_base_map_ages_over_days_and_a_broken_file_is_a_new_beginning(tmp_pa
 
 
 def test_a_new_street_takes_the_place_of_the_emptiest_tile_and_that_is_said(monkeypatch):
-    monkeypatch.setattr("consumers.console.basemap.MOST_TILES", 2)
+    monkeypatch.setattr("consumers.console.fleet.basemap.MOST_TILES", 2)
     base, later = Basemap(), lambda lon: Leg(0, T, T + 10_000, lon, 40.81, lon + 0.002, 40.81, 30.0)
     base.enter([later(111.65)] * 3 + [later(112.65)])
     base.redraw()
@@ -285,7 +285,7 @@ def test_a_vehicle_is_at_fault_until_its_incidents_end_or_are_dismissed():
 
 
 def test_a_note_leaves_an_incident_waiting_for_the_notifier_too():
-    from consumers.answers import Answers
+    from consumers.answers.waiting import Answers
 
     answers = Answers()
     answers.enter_incident(incident(city="150100"), T)

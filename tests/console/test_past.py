@@ -15,11 +15,11 @@ from kafka import KafkaProducer
 
 from console.test_live import groups
 from console.test_server import ask
-from consumers.console import past_hour, past_records
-from consumers.console.access import ACCESS, Access, log_in_first
-from consumers.console.city import City
-from consumers.console.replay import Hour, Point, Way
-from consumers.console.replay_pages import AT_ONCE, MOST_WAITING, ReplayPages
+from consumers.console.accounts.access import ACCESS, Access, log_in_first
+from consumers.console.city.city import City
+from consumers.console.fleet.replay import Hour, Point, Way
+from consumers.console.sources import past_hour, past_records
+from consumers.console.web.replay_pages import AT_ONCE, MOST_WAITING, ReplayPages
 from deploy.ports import free_port
 from streams.clock import HOUR_MS, MINUTE_MS, now_ms
 from streams.errors import Unavailable

@@ -7,9 +7,9 @@ from conftest import wait_for
 from kafka import KafkaProducer
 
 from console.console_site import PLATE, Site, T, filled, incident, users_file
-from consumers.console.city import City
-from consumers.console.feed import KafkaFeed
-from consumers.console.past_incidents import each_past_incident, find_incident
+from consumers.console.city.city import City
+from consumers.console.sources.feed import KafkaFeed
+from consumers.console.sources.past_incidents import each_past_incident, find_incident
 from deploy.ports import free_port
 from streams.clock import DAY_MS, now_ms
 from streams.errors import Unavailable

@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from console.test_server import ask
-from consumers.console.places import applies
-from deploy.applies import answer
+from consumers.console.city.places import applies
+from deploy.packs.applies import answer
 from streams.errors import BadInput
 from streams.policy.policy import Policies
 from streams.policy.reader import load_policy

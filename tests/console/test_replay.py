@@ -12,10 +12,10 @@ import pytest
 
 from console.conftest import SIZES
 from console.test_server import ask
-from consumers.console.city import City
-from consumers.console.demo import DemoFeed, refused_ids
-from consumers.console.replay import MOST_VEHICLES, Hour, Point, Way, WayCollector, as_shown, geojson, gpx, segments, stops
-from consumers.console.replay_pages import zones_of_hour
+from consumers.console.city.city import City
+from consumers.console.fleet.replay import MOST_VEHICLES, Hour, Point, Way, WayCollector, as_shown, geojson, gpx, segments, stops
+from consumers.console.sources.demo import DemoFeed, refused_ids
+from consumers.console.web.replay_pages import zones_of_hour
 from streams.clock import HOUR_MS
 from streams.errors import BadInput
 from streams.policy.policy import Policies

@@ -8,14 +8,14 @@ from conftest import wait_for
 from kafka import KafkaProducer
 
 from console.console_site import Site, T, filled, incident
-from consumers.console.backlog import Backlog
-from consumers.console.basemap import Basemap
-from consumers.console.city import City
-from consumers.console.day_rates import DAYS, DayRates
-from consumers.console.demo import DemoFeed, read_folder, revisions
-from consumers.console.feed import LOST, KafkaFeed
-from consumers.console.positions import Leg
+from consumers.console.city.city import City
+from consumers.console.city.day_rates import DAYS, DayRates
+from consumers.console.fleet.basemap import Basemap
+from consumers.console.fleet.positions import Leg
 from consumers.console.signs import FAILED, Signs
+from consumers.console.sources.backlog import Backlog
+from consumers.console.sources.demo import DemoFeed, read_folder, revisions
+from consumers.console.sources.feed import LOST, KafkaFeed
 from deploy.topic_admin import create_topics, delete_topics
 from streams.errors import BadInput
 from streams.policy.checks import pack_record
@@ -87,7 +87,7 @@ def test_a_disk_that_takes_no_base_map_is_said_on_the_page_until_it_does(tmp_pat
 
 
 def test_positions_and_tiles_are_answered_while_the_base_map_is_being_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("consumers.console.pages.SAVED_EVERY_S", 0.1)
+    monkeypatch.setattr("consumers.console.web.pages.SAVED_EVERY_S", 0.1)
     begun, may_end, write = threading.Event(), threading.Event(), Basemap._write
 
     def slow(base, file):
@@ -167,7 +167,7 @@ def test_minutes_of_rates_that_are_read_before_the_pack_are_not_lost(kafka, tmp_
 
 def test_a_registry_that_is_being_published_is_told_now_and_then(monkeypatch):
     city, now_s = City("hohhot-2019"), [1_000.0]
-    monkeypatch.setattr("consumers.console.city.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("consumers.console.city.city.time.monotonic", lambda: now_s[0])
     city.history_is_read()
     told = lambda: [json.loads(event.data)["version"] for event in city.log.after(f"{city.log.epoch}-0") if event.kind == "registry"]  # noqa: E731
     for second in range(12):

@@ -7,7 +7,7 @@ import pytest
 from conftest import wait_for
 
 from console.console_site import Site, T, filled, incident
-from consumers.console import pages
+from consumers.console.web import pages
 
 LOADED = "() => window.yicheng?.state.incidents.size >= 1 && window.yicheng.fleet.count >= 1"
 NAMES = "[...yicheng.state.incidents.keys()].sort()"

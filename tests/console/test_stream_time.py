@@ -3,8 +3,8 @@
 import json
 import threading
 
-from consumers.console.city import City
-from consumers.console.demo import DemoFeed
+from consumers.console.city.city import City
+from consumers.console.sources.demo import DemoFeed
 from streams.clock import DAY_MS, HOUR_MS
 
 T = 1_782_446_400_000

@@ -10,8 +10,8 @@ from pmtiles.tile import Compression, TileType, zxy_to_tileid
 from pmtiles.writer import Writer
 
 from console.test_server import ask
-from consumers.console.basemap import _png
-from consumers.console.tiles import read_tiles
+from consumers.console.fleet.basemap import _png
+from consumers.console.fleet.tiles import read_tiles
 from streams.errors import BadInput
 from streams.geo import wgs84_to_gcj02
 from streams.settings import Settings

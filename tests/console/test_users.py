@@ -7,9 +7,19 @@ import stat
 
 import pytest
 
-from consumers.console.passwords import fits
-from consumers.console.sessions import FORGOTTEN_S, IDLE_S, LONGEST_S, LONGEST_WAIT_S, MOST_OF_ONE, MOST_REMEMBERED, MOST_SESSIONS, BackOff, Sessions
-from consumers.console.users import User, UsersFile, read_users, users_of, write_user
+from consumers.console.accounts.passwords import fits
+from consumers.console.accounts.sessions import (
+    FORGOTTEN_S,
+    IDLE_S,
+    LONGEST_S,
+    LONGEST_WAIT_S,
+    MOST_OF_ONE,
+    MOST_REMEMBERED,
+    MOST_SESSIONS,
+    BackOff,
+    Sessions,
+)
+from consumers.console.accounts.users import User, UsersFile, read_users, users_of, write_user
 from streams.errors import BadInput
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$MIIRqgvgQbgj220jfp0MPA$YfwJSVjtjSU0zzV/P3S9nnQ/USre2wvJMjfCIjrTQbg"

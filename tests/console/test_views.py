@@ -7,10 +7,10 @@ import pytest
 from conftest import wait_for
 
 from console.console_site import Site, filled
-from consumers.console.city import City
-from consumers.console.course import DayCourse
-from consumers.console.views import city_rate, outlets_view, policy_view, rates_view
-from deploy.explain import explain
+from consumers.console.city.city import City
+from consumers.console.city.course import DayCourse
+from consumers.console.city.views import city_rate, outlets_view, policy_view, rates_view
+from deploy.packs.explain import explain
 from streams.clock import now_ms
 from streams.counts import outlet_row
 from streams.policy.checks import pack_record

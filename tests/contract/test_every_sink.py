@@ -40,7 +40,7 @@ from receiver import says as answers
 from standardwebhooks.webhooks import Webhook
 
 from consumers import sinks
-from consumers.message import Message
+from consumers.messages.message import Message
 from consumers.sinks import KINDS, _https, apprise, open_sink
 from consumers.sinks import file as file_module
 from deploy.ports import free_port

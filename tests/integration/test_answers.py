@@ -10,9 +10,9 @@ from conftest import get, wait_for, written_lines
 from kafka import KafkaProducer
 
 from consumers.answer_links import Links
-from consumers.answer_page import answer_pages
-from consumers.answer_topic import AnswerTopic
-from consumers.answers import AnswersReader
+from consumers.answers.page import answer_pages
+from consumers.answers.topic import AnswerTopic
+from consumers.answers.waiting import AnswersReader
 from consumers.audit import Audit
 from deploy.admin import read_records
 from deploy.ports import free_port

@@ -10,7 +10,7 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from deploy.admin import publish_policy, publish_registry, read_records
-from deploy.evidence import TIMEZONE
+from deploy.evidence.gathering import TIMEZONE
 from deploy.report.page import BROWSERS
 from streams.clock import local_datetime
 from streams.geo import wgs84_to_gcj02

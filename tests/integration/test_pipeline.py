@@ -12,7 +12,7 @@ from kafka.admin import KafkaAdminClient
 from pipeline import Pipeline, in_order, recorded_day
 
 from deploy.admin import read_topic
-from deploy.ending import Ending, read_clock
+from deploy.up.ending import Ending, read_clock
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 from kafka.errors import TopicAuthorizationFailedError
 
-from consumers.console.city import City
-from consumers.console.feed import LOST, KafkaFeed
-from consumers.console.kafka_words import NO_LOGIN, NO_RIGHTS
+from consumers.console.city.city import City
+from consumers.console.sources.feed import LOST, KafkaFeed
+from consumers.console.sources.kafka_words import NO_LOGIN, NO_RIGHTS
 from deploy.admin import unreachable
 from deploy.broker import EmbeddedKafka
 from deploy.kafka_roles import PREFIX, ROLES

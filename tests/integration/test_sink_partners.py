@@ -21,8 +21,8 @@ from alertmanager import running_alertmanager
 from conftest import wait_for
 from receiver import Receiver, header, says
 
-from consumers.message import Message
-from consumers.routes import simple_routing
+from consumers.messages.message import Message
+from consumers.routing.routes import simple_routing
 from consumers.sinks import open_sink
 from consumers.sinks.webhook import public_key
 from deploy.ports import free_port

@@ -24,7 +24,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def incidents(home):
-    from deploy.verdict import latest_incidents
+    from deploy.up.verdict import latest_incidents
 
     return [d for d in latest_incidents(home / "up" / "incidents.jsonl").values() if d["state"] != "retracted"]
 

@@ -15,10 +15,10 @@ import yaml
 from conftest import wait_for
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from consumers.dispatch import OFF_AFTER_S
+from consumers.sending.dispatch import OFF_AFTER_S
 from deploy.debian import command_for
-from deploy.monitoring import RULES
 from deploy.topic_admin import create_topics
+from deploy.up.monitoring import RULES
 from deploy.waiting import until
 from monitoring.queries import run
 from monitoring.watched_site import Site, Traffic, sooner

@@ -15,7 +15,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from consumers import answers
+from consumers.answers import waiting as answers
 from deploy.dashboards import __main__ as writer
 from deploy.dashboards import enforcement
 from deploy.dashboards.boards import CITY_BOARD, ENFORCEMENT_BOARD, ENTERPRISES_BOARD, PIPELINE_BOARD

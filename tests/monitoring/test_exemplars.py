@@ -8,8 +8,8 @@ import requests
 from conftest import ROOT, wait_for
 
 from deploy.debian import command_for
-from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from deploy.ports import free_port
+from deploy.up.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from monitoring.queries import panels, replaced
 from streams import metrics
 

@@ -22,9 +22,9 @@ from kafka import KafkaProducer
 from deploy import leash
 from deploy.admin import publish_policy, publish_registry
 from deploy.broker import EmbeddedKafka
-from deploy.monitoring import CONSOLES, NOTIFIERS, RULES, WORKERS, Prometheus
 from deploy.ports import free_port
 from deploy.topic_admin import create_topics
+from deploy.up.monitoring import CONSOLES, NOTIFIERS, RULES, WORKERS, Prometheus
 from producers.traffic import write_sample_registry
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry

@@ -17,9 +17,9 @@ from conftest import get, wait_for
 from pipeline import records_of
 
 from deploy import published
-from deploy.ending import Ending, committed_to, ends
 from deploy.ports import free_port
-from deploy.verdict import compare, how_alarms_stood, latest_incidents, read_produced
+from deploy.up.ending import Ending, committed_to, ends
+from deploy.up.verdict import compare, how_alarms_stood, latest_incidents, read_produced
 from streams.clock import DAY_MS
 from streams.policy.reader import load_policy, packs
 from streams.registry.records import Enterprise, Outlet, Vehicle

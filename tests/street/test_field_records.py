@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deploy.applies import answer
 from deploy.judge import judge_files
+from deploy.packs.applies import answer
 from streams import metrics
 from streams.clock import DAY_MS, bound_ms
 from streams.errors import BadInput

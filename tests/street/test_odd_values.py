@@ -14,8 +14,8 @@ import yaml
 from conftest import ROOT
 from poison import ODD_VALUES
 
-from deploy.explain import explain
 from deploy.judge import judge_files
+from deploy.packs.explain import explain
 from streams.errors import BadInput
 from streams.policy.reader import load_policy, packs, parse_policy
 from streams.registry.files import load_registry

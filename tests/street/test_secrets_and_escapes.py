@@ -8,13 +8,13 @@ import orjson
 import pytest
 from conftest import PLAIN
 
-from consumers.routes_file import configured
-from consumers.ways_out import WaysOut
+from consumers.routing.file import configured
+from consumers.sending.ways_out import WaysOut
 from deploy import doctor, feedback
-from deploy.explain import explain
-from deploy.progress import Progress
+from deploy.packs.explain import explain
 from deploy.report.page import as_html
-from deploy.screen import Screen, plain_console
+from deploy.up.progress import Progress
+from deploy.up.screen import Screen, plain_console
 from streams.errors import BadInput
 from streams.policy.reader import load_policy, parse_policy
 from streams.process.logs import LIBRARIES, configure_logs

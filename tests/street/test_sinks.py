@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from receiver import Receiver, drips, header, says
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from consumers.dispatch import Dispatch
 from consumers.incident_events import read_event
-from consumers.message import Message
-from consumers.outbox import Outbox
-from consumers.outbox_file import prepare
-from consumers.outbox_rows import Entry
-from consumers.routes import Destination, simple_routing
+from consumers.messages.message import Message
+from consumers.outbox.file import prepare
+from consumers.outbox.outbox import Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import Destination, simple_routing
+from consumers.sending.dispatch import Dispatch
 from consumers.sinks import _https, open_sink
 from consumers.sinks._addresses import allowed
 from consumers.sinks.webhook import public_key

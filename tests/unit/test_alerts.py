@@ -8,7 +8,7 @@ import requests
 from kafka import TopicPartition
 
 from consumers.alerts import MOST_ALERTS, AlertReceiver, alert_entry, alert_message, read_alerts
-from consumers.answers import FORGOTTEN_S, MOST_LABELS, Answers, pending
+from consumers.answers.waiting import FORGOTTEN_S, MOST_LABELS, Answers, pending
 from consumers.notifier import _pages
 from streams import metrics
 from streams.errors import Unavailable

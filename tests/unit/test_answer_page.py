@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from consumers.answer_links import Link, Links
-from consumers.answer_page import answer_pages
+from consumers.answers.page import answer_pages
 from consumers.audit import Audit, verify
 from streams.clock import DAY_MS
 from streams.errors import BadInput, Unavailable
@@ -43,8 +43,8 @@ class Site:
 
     def __init__(self, folder, monkeypatch):
         self.now_ms = NOW_MS
-        monkeypatch.setattr("consumers.answer_page.now_ms", lambda: self.now_ms)
-        monkeypatch.setattr("consumers.feedback_api.now_ms", lambda: self.now_ms)
+        monkeypatch.setattr("consumers.answers.page.now_ms", lambda: self.now_ms)
+        monkeypatch.setattr("consumers.answers.api.now_ms", lambda: self.now_ms)
         self.links = Links(b"k" * 32, "http://127.0.0.1:1", lambda: self.now_ms)
         self.audit = Audit(folder / "audit.jsonl")
         self.events, self.published, self.followed, self.down = {}, [], [], False

@@ -3,7 +3,7 @@
 import json
 from types import SimpleNamespace
 
-from consumers.answers import KEPT_ANSWERS, LONGEST_EXEMPLAR, Answers, AnswersReader
+from consumers.answers.waiting import KEPT_ANSWERS, LONGEST_EXEMPLAR, Answers, AnswersReader
 from streams import metrics
 from streams.counts import OTHER
 from streams.settings import Settings

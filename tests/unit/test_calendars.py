@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from notices import SHANGHAI, at_ms
 
-from consumers.calendars import LONGEST_MS, open_until_ms, read_icalendar, weekly_hours
+from consumers.routing.calendars import LONGEST_MS, open_until_ms, read_icalendar, weekly_hours
 from streams.clock import HOUR_MS
 from streams.errors import BadInput
 from streams.files.typed_yaml import read_scalar

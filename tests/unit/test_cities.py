@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from consumers.console.views import outlets_view
+from consumers.console.city.views import outlets_view
 from deploy.intake import account
 from deploy.judge import judge_files
 from deploy.report.content import Published, gather

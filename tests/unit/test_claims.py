@@ -8,10 +8,10 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from consumers.console.figures import claims
+from consumers.console.city.figures import claims
 from deploy.commands.policy import app
-from deploy.explain import explain, rule_table
 from deploy.judge import judge_files
+from deploy.packs.explain import explain, rule_table
 from deploy.report.content import Published, gather
 from streams.errors import BadInput
 from streams.policy.claims import exemptions, figure_clauses, misquotes

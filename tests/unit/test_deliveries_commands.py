@@ -6,11 +6,11 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from consumers.outbox import Outbox
-from consumers.outbox_file import FILE, connect, prepare
-from consumers.outbox_log import logged
-from consumers.outbox_rows import Entry
-from consumers.routes import Destination
+from consumers.outbox.file import FILE, connect, prepare
+from consumers.outbox.log import logged
+from consumers.outbox.outbox import Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import Destination
 from deploy import deliveries
 from deploy.commands.notifier import app
 from streams.clock import now_ms

@@ -9,16 +9,16 @@ import pytest
 from conftest import wait_for
 from prometheus_client import REGISTRY
 
-import consumers.dispatch as module
-from consumers import outbox_log
-from consumers.budget import Budget
-from consumers.dispatch import LATER_S, Dispatch
-from consumers.message import Message
-from consumers.outbox import Outbox
-from consumers.outbox_file import prepare
-from consumers.outbox_log import failed, logged
-from consumers.outbox_rows import Entry
-from consumers.routes import Destination
+import consumers.sending.dispatch as module
+from consumers.messages.message import Message
+from consumers.outbox import log as outbox_log
+from consumers.outbox.file import prepare
+from consumers.outbox.log import failed, logged
+from consumers.outbox.outbox import Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import Destination
+from consumers.sending.budget import Budget
+from consumers.sending.dispatch import LATER_S, Dispatch
 from streams.clock import now_ms
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
 

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from deploy import evidence_seal
 from deploy.commands.incidents import app
-from deploy.evidence import Case, TrackPoint
-from deploy.evidence_page import evidence_page
-from deploy.evidence_records import record_as_held
-from deploy.evidence_seal import fingerprint, public_key, signing_key, verify_evidence, with_manifest, write_key_pair, write_zip
+from deploy.evidence import archive as evidence_seal
+from deploy.evidence.archive import fingerprint, public_key, signing_key, verify_evidence, with_manifest, write_key_pair, write_zip
+from deploy.evidence.gathering import Case, TrackPoint
+from deploy.evidence.page import evidence_page
+from deploy.evidence.records import record_as_held
 from deploy.report.page import need_browser, printed
 from streams.errors import BadInput, YichengError
 from streams.policy.reader import load_policy

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from consumers import notifier
-from consumers.console import feed
+from consumers.console.sources import feed
 from producers import publish
 from streams import app
 from streams.wire import topics
@@ -35,7 +35,7 @@ def topics_used(path):
 
 
 PAGES = {
-    "worker": (app, WORKER), "notifier": (notifier, sorted((ROOT / "consumers").glob("*.py"))), "console": (feed, sorted((ROOT / "consumers" / "console").glob("*.py"))),
+    "worker": (app, WORKER), "notifier": (notifier, [path for path in sorted((ROOT / "consumers").rglob("*.py")) if "console" not in path.parts]), "console": (feed, sorted((ROOT / "consumers" / "console").rglob("*.py"))),
     "producers": (publish, sorted((ROOT / "producers").glob("*.py"))),
 }  # fmt: skip
 """The module that is a process's page, and those of the process."""
@@ -69,6 +69,13 @@ def test_every_room_is_in_the_glossary():
     assert [name for name in named if not (ROOT / "streams" / name).exists()] == []
     modules = [str(path.relative_to(ROOT / "streams")) for path in (ROOT / "streams").rglob("*.py") if path.name != "__init__.py" and path.parent.name != "rules"]
     assert len(modules) > 100 and sorted(set(modules) - set(named)) == []
+
+
+def test_every_room_of_the_consumers_is_on_their_page():
+    text, folder = (ROOT / "consumers" / "README.md").read_text("utf-8"), ROOT / "consumers"
+    rooms = [f"`{path.parent.relative_to(folder)}/`" for path in folder.rglob("__init__.py") if path.parent != folder and path.parent != folder / "console"]
+    modules = [f"`{path.relative_to(folder)}`" for place in (folder, folder / "console") for path in place.glob("*.py") if path.name not in {"__init__.py", "notifier.py"}]
+    assert len(rooms) >= 11 and [name for name in (*rooms, *modules) if name not in text] == []
 
 
 def lengths(path):

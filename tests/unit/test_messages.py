@@ -7,12 +7,12 @@ import orjson
 import pytest
 from notices import OPENED_MS, SHANGHAI, at_ms, event
 
-from consumers.facts import TEXT_FIELDS, TITLE_FIELDS
 from consumers.masking import MASKED
-from consumers.routes import REMINDER, Route, Routing, SinkConfig
+from consumers.messages.facts import TEXT_FIELDS, TITLE_FIELDS
+from consumers.messages.wording import LARGEST_DIGEST_BYTES, LONGEST_TITLE, Style, Writer, markdown
+from consumers.routing.routes import REMINDER, Route, Routing, SinkConfig
 from consumers.rule_names import RULE_NAMES
 from consumers.sinks import open_sink
-from consumers.wording import LARGEST_DIGEST_BYTES, LONGEST_TITLE, Style, Writer, markdown
 from streams.rules import RULES
 
 LINK = "https://console.example/i/{}?s=(1)&t=2"

@@ -20,12 +20,12 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from consumers import notifier as module
-from consumers.answer_page import answer_pages
+from consumers.answers.page import answer_pages
 from consumers.audit import verify
-from consumers.facts import OBJECTION, REMINDER, marks
-from consumers.outbox_log import drop_waiting, logged
-from consumers.outbox_rows import Entry
-from consumers.owed import Owed
+from consumers.messages.facts import OBJECTION, REMINDER, marks
+from consumers.outbox.log import drop_waiting, logged
+from consumers.outbox.owed import Owed
+from consumers.outbox.rows import Entry
 from streams.clock import DAY_MS, now_ms
 from streams.process.os_users import user_named
 from streams.process.pages import PageServer

@@ -2,10 +2,10 @@
 
 import pytest
 
-from deploy import monitoring
 from deploy.debian import command_for
-from deploy.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from deploy.ports import free_port
+from deploy.up import monitoring
+from deploy.up.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from deploy.waiting import until
 from streams.errors import Unavailable
 

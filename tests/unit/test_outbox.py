@@ -7,12 +7,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from consumers import outbox as outbox_module
-from consumers import outbox_codec, outbox_log
-from consumers.outbox import KEPT_MS, Outbox
-from consumers.outbox_file import _ADDED, connect, prepare
-from consumers.outbox_rows import Entry
-from consumers.routes import REMINDER, Destination
+from consumers.outbox import codec as outbox_codec
+from consumers.outbox import log as outbox_log
+from consumers.outbox import outbox as outbox_module
+from consumers.outbox.file import _ADDED, connect, prepare
+from consumers.outbox.outbox import KEPT_MS, Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import REMINDER, Destination
 from deploy import doctor
 from streams.errors import BadInput, Unavailable
 from streams.settings import Settings

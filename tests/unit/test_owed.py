@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from consumers.owed import LONGEST_NOTE, Notes, Owed, note_of, owed_in
-from consumers.routes import Destination
+from consumers.outbox.owed import LONGEST_NOTE, Notes, Owed, note_of, owed_in
+from consumers.routing.routes import Destination
 
 
 def to(sink, step=0, *, only_if_told=False):
@@ -50,7 +50,7 @@ def test_what_is_owed_is_looked_up_seldom_where_it_takes_long_and_at_once_for_an
         clock[0] += 1.0
         return {0: {("a", 0): [(3, 3), (4, 4), (6, 6)]}}
 
-    monkeypatch.setattr("consumers.owed.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("consumers.outbox.owed.time", SimpleNamespace(monotonic=lambda: clock[0]))
     notes = Notes(SimpleNamespace(owed=look))
     assert notes.beside("t", {0: 9}) == {0: "3 9 a=3-4,6"}
     assert notes.beside("t", {0: 12}) == {0: "3 9 a=3-4,6"} and len(asked) == 1, "of nine on all are owed"

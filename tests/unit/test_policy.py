@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from deploy.applies import answer
+from deploy.packs.applies import answer
 from streams.errors import BadInput
 from streams.policy.doubts import past_calendars
 from streams.policy.reader import load_policy, packs, parse_policy

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from deploy.explain import explain
 from deploy.judge import judge_files
-from deploy.new_pack import ACTIVE, read_city, write_pack
+from deploy.packs.explain import explain
+from deploy.packs.new_pack import ACTIVE, read_city, write_pack
 from streams.errors import BadInput
 from streams.policy.reader import load_policy
 from streams.registry.records import Vehicle

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from time_passing import counted
 
-from deploy.verdict import _handled
+from deploy.up.verdict import _handled
 from producers import replay
 from producers.faults import Faults, inject, parse_faults
 from producers.offenders import SOON

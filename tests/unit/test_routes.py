@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from notices import OPENED_MS, SHANGHAI, at_ms, event
 
-from consumers.calendars import Calendar, Span, weekly_hours
-from consumers.route import Escalation, Roster, Route
-from consumers.routes import EVERY, REMINDER, Destination, Routing, SinkConfig, simple_routing
+from consumers.routing.calendars import Calendar, Span, weekly_hours
+from consumers.routing.route import Escalation, Roster, Route
+from consumers.routing.routes import EVERY, REMINDER, Destination, Routing, SinkConfig, simple_routing
 from streams.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.files.typed_yaml import read_scalar
 from streams.windows import Window

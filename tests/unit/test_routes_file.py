@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from notices import OPENED_MS, at_ms, event
 from structlog.testing import capture_logs
 
-from consumers.route import Route
-from consumers.route_checks import shadowing
-from consumers.routes import Routing
-from consumers.routes_file import RoutesFile, configured, load_routing, refuse_two_ways
+from consumers.routing.checks import shadowing
+from consumers.routing.file import RoutesFile, configured, load_routing, refuse_two_ways
+from consumers.routing.route import Route
+from consumers.routing.routes import Routing
 from streams.errors import BadInput
 from streams.settings import Settings
 

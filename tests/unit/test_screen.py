@@ -3,9 +3,9 @@
 import pytest
 from rich.console import Console
 
-from deploy.progress import Progress
-from deploy.screen import Screen
-from deploy.summary import summary
+from deploy.up.progress import Progress
+from deploy.up.screen import Screen
+from deploy.up.summary import summary
 from streams.policy.reader import load_policy
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.supervisor import Process
+from deploy.up.supervisor import Process
 from streams.errors import YichengError
 
 

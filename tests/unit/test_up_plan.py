@@ -1,6 +1,6 @@
 """What ``up`` goes on with, where the last run in its folder was of another city."""
 
-from deploy.up_plan import UpPlan
+from deploy.up.plan import UpPlan
 from streams.policy.reader import load_policy
 from streams.registry.files import load_registry
 

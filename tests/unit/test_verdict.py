@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.verdict import compare
+from deploy.up.verdict import compare
 from producers.truth import TrueIncident, Truth
 from streams.clock import DAY_MS
 from streams.policy.reader import load_policy

@@ -9,13 +9,13 @@ from conftest import wait_for, written_lines
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from consumers import ways_out as module
-from consumers.outbox import Outbox
-from consumers.outbox_file import prepare
-from consumers.outbox_log import drop_waiting, logged
-from consumers.outbox_rows import Entry
-from consumers.routes import Destination, SinkConfig, simple_routing
-from consumers.ways_out import WaysOut
+from consumers.outbox.file import prepare
+from consumers.outbox.log import drop_waiting, logged
+from consumers.outbox.outbox import Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.routes import Destination, SinkConfig, simple_routing
+from consumers.sending import ways_out as module
+from consumers.sending.ways_out import WaysOut
 from deploy.deliveries import replayed
 from streams.clock import now_ms
 from streams.errors import BadInput, Unavailable

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 from notices import event
 
-import consumers.dispatch as module
-from consumers import composing
-from consumers.outbox import KEPT_MS, Outbox
-from consumers.outbox_file import prepare
-from consumers.outbox_log import logged
-from consumers.outbox_rows import Entry
-from consumers.route import Escalation, Route
-from consumers.routes import Routing
-from consumers.ways_out import WaysOut
+import consumers.sending.dispatch as module
+from consumers.outbox.file import prepare
+from consumers.outbox.log import logged
+from consumers.outbox.outbox import KEPT_MS, Outbox
+from consumers.outbox.rows import Entry
+from consumers.routing.route import Escalation, Route
+from consumers.routing.routes import Routing
+from consumers.sending import composing
+from consumers.sending.ways_out import WaysOut
 from streams.clock import DAY_MS, now_ms
 from streams.errors import NotTaken, Unavailable
 

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from deploy.applies import answer
-from deploy.asked_place import read_place, zones_in_part, zones_inside
-from deploy.asked_vehicle import read_vehicle
-from deploy.explain import explain
+from deploy.packs.applies import answer
+from deploy.packs.asked_place import read_place, zones_in_part, zones_inside
+from deploy.packs.asked_vehicle import read_vehicle
+from deploy.packs.explain import explain
 from streams.errors import BadInput
 from streams.policy.checks import SHARES
 from streams.policy.conditions import HOME_PLATE, identifier_words, parameter_words

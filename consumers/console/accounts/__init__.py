@@ -1,0 +1,1 @@
+"""Who looks at the console, and what each may see and do."""

@@ -1,0 +1,1 @@
+"""What is said of an incident: a message, its words in Chinese and English, its templates."""

@@ -1,0 +1,1 @@
+"""Each sink's way out: what is due, in order, within its limits, tried again."""
