@@ -113,7 +113,7 @@ def test_what_is_said_of_a_vehicle_meanwhile_does_not_take_the_reason_away(site,
     page = watched.open("/?lang=en#vehicle=HH-1")
     log_in(page, "olga")
     page.wait_for_selector("#unmask")
-    page.route("**/api/vehicle?*", lambda route: asked.append(route))
+    page.route("**/api/vehicle?*", lambda route, request: asked.append(route))
     wait_for("the panel is asked for again", lambda: page.wait_for_timeout(50) or asked, 30)
     page.click("#unmask")
     page.wait_for_selector("#unmask-reason:focus")
