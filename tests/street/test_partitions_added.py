@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from consumers.console.city import City
-from consumers.console.feed import KafkaFeed
+from consumers.console.city.city import City
+from consumers.console.sources.feed import KafkaFeed
 from deploy import admin, doctor
 from streams.policy.checks import pack_record
 from streams.policy.reader import load_policy

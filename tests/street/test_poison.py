@@ -21,9 +21,9 @@ from conftest import get, wait_for
 from pipeline import Pipeline, in_order, recorded_day, records_of
 from poison import KEYS, LETTER, LETTERS, MARK, ODD_VALUES, TEMPLATES, TOPICS, T, kinds, records, with_raw
 
-from consumers.console.city import City
-from consumers.console.feed import TOPICS as FOLLOWED
-from consumers.console.feed import KafkaFeed
+from consumers.console.city.city import City
+from consumers.console.sources.feed import TOPICS as FOLLOWED
+from consumers.console.sources.feed import KafkaFeed
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
 from deploy.dead import _read
