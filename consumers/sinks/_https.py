@@ -108,11 +108,11 @@ class HttpsClient:
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S), headers={"user-agent": "yicheng", "accept-encoding": "identity"}, read_bufsize=4_096,
         )  # fmt: skip
 
-    def check_taken(self, answer: Answer) -> None:
-        """Nothing where the status is 2xx; else it says whether to try again, as a sink's errors do."""
+    def check_taken(self, answer: Answer) -> str:
+        """The status for the delivery log where it is 2xx; else an error says whether to try again, as a sink's do."""
         status = answer.status
         if 200 <= status < 300:
-            return
+            return f"HTTP {status}"
         if status == 410:
             raise BadInput(f"{self.where} refused the message for good with 410")
         if status in NOT_TAKEN:

@@ -28,6 +28,7 @@ from consumers.outbox.file import connect
 from consumers.outbox.log import drop_waiting, logged
 from consumers.outbox.owed import Owed
 from consumers.outbox.rows import DROPPED, Entry
+from consumers.sending import ways_out
 from streams.clock import DAY_MS, now_ms
 from streams.process.os_users import user_named
 from streams.process.pages import PageServer
@@ -86,6 +87,7 @@ class Site:
         self.folder, self.monkeypatch, self.at_ms = folder, monkeypatch, now_ms()
         monkeypatch.setattr(module, "IncidentLog", Log)
         monkeypatch.setattr(module, "FORGET_EVERY_S", 0.0)
+        monkeypatch.setattr(ways_out, "OPENED_SOON_S", 10.0)
         monkeypatch.setattr(module, "now_ms", lambda: self.at_ms)
         self.write(routes)
         self.settings = Settings(routes=folder / "routes.yaml", state_dir=folder / "state", answers_url="http://127.0.0.1:1", answers_key="k" * 32, feedback_token="t" * 32)
