@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from consumers.outbox.log import logged, sinks_off
-from consumers.outbox.rows import DELIVERED, STATES, Delivery
+from consumers.outbox.rows import STATES, Delivery
 from streams.errors import BadInput
 from streams.process import pages
 from streams.process.pages import Request
@@ -49,10 +49,9 @@ def rows_of(file: Path, incident_id: str) -> list[dict[str, Any]]:
 
 
 def _row(one: Delivery, off: frozenset[str]) -> dict[str, Any]:
-    answer = one.reason or ("taken" if one.state == DELIVERED else None)
     return {
         "sink": one.sink, "route": one.route, "step": one.step, "revision": one.revision, "state": STATES[one.state], "attempts": one.attempts,
-        "made_ms": one.made_ms, "due_ms": one.due_ms, "done_ms": one.done_ms, "took_ms": one.took_ms, "answer": shown(answer) if answer else None,
+        "made_ms": one.made_ms, "due_ms": one.due_ms, "done_ms": one.done_ms, "took_ms": one.took_ms, "answer": shown(one.outcome) or None,
         "is_off": one.sink in off,
     }  # fmt: skip
 

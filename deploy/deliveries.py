@@ -11,7 +11,7 @@ from typing import Any
 
 from consumers.outbox.file import FILE, connect
 from consumers.outbox.log import MOST_SHOWN, Again, again, failed, logged, numbers
-from consumers.outbox.rows import DELIVERED, PENDING, STATES, Delivery
+from consumers.outbox.rows import PENDING, STATES, Delivery
 from consumers.routing.file import configured
 from streams.errors import BadInput, YichengError, closest
 from streams.settings import Settings
@@ -44,7 +44,7 @@ def lines(deliveries: Iterable[Delivery], waits: Mapping[str, str]) -> Iterator[
     yield COLUMNS
     for one in deliveries:
         made, due, ended = ("" if ms is None else datetime.fromtimestamp(ms / 1000).astimezone().isoformat(" ", "seconds") for ms in (one.made_ms, one.due_ms, one.done_ms))
-        answer = one.reason or {DELIVERED: "taken", PENDING: waits.get(one.sink, "")}.get(one.state, "")
+        answer = "; ".join(filter(None, (waits.get(one.sink) if one.state == PENDING else None, one.outcome)))
         fields = (one.no, made, due, ended, f"{one.incident_id}/{one.revision}", one.sink, one.route, one.step, STATES[one.state], one.attempts, "" if one.took_ms is None else one.took_ms, answer)
         yield "\t".join(shown(str(field)) for field in fields)
 

@@ -20,6 +20,8 @@ _SUBJECTS = {
     "plate": Words("号牌", "plate"), "vehicle_id": Words("车辆", "vehicle"), "line_id": Words("配送线路", "delivery line"),
     "outlet_id": Words("网点", "outlet"), "enterprise_id": Words("企业", "enterprise"),
 }  # fmt: skip
+OBJECTION_ESCALATES = 50
+"""After this step come those in which an objection escalates that nobody has decided."""
 OBJECTION = 99
 """The step that tells of an enterprise's objection."""
 REMINDER = 100
@@ -41,7 +43,8 @@ def marks(incident: Reported, kind: Kind, step: int, *, unanswered: bool = False
     """What has to be seen first, in both languages whatever the route's is. ``unanswered``: it is told because nobody has answered."""
     said = [
         "[演练 REHEARSAL]" if incident.synthetic else "", "[撤回 TAKEN BACK]" if kind == "retracted" else "",
-        "[确认到期 ACKNOWLEDGEMENT EXPIRED]" if step >= REMINDER else "[企业申诉 OBJECTION]" if step == OBJECTION else "[无人应答 UNANSWERED]" if unanswered else "",
+        "[确认到期 ACKNOWLEDGEMENT EXPIRED]" if step >= REMINDER else "[企业申诉 OBJECTION]" if step > OBJECTION_ESCALATES else "",
+        "[无人应答 UNANSWERED]" if unanswered and step < REMINDER else "",
     ]  # fmt: skip
     return "".join(f"{mark} " for mark in said if mark)
 

@@ -37,8 +37,8 @@ class Sink(Protocol):
     takes_digests: bool
     takes_alerts: bool
 
-    def deliver(self, message: Message) -> None:
-        """Take one message. Raise ``Unavailable`` where the sink is not well (``AskedToWait``: later), ``NotTaken`` where it does not take this one now, ``BadInput`` where it never will."""
+    def deliver(self, message: Message) -> str | None:
+        """Take one message; what its receiver answered, in a few characters such as ``HTTP 202``, None where none answers. Raise ``Unavailable`` where the sink is not well (``AskedToWait``: later), ``NotTaken`` where it does not take this one now, ``BadInput`` where it never will."""
 
     def fits(self, message: Message) -> bool:
         """Whether there is room for all that a message says in words."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from consumers.messages.facts import REMINDER
+from consumers.messages.facts import OBJECTION_ESCALATES, REMINDER
 from consumers.routing.routes import Destination
 
 _INSERT = """INSERT INTO deliveries(event_no, incident_no, sink, route, step, due_ms, fold, until_answered, only_if_told, fixed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -29,7 +29,7 @@ def take_back(db: sqlite3.Connection, incident_no: int, sink: str, at_ms: int) -
 
 
 def is_superfluous(db: sqlite3.Connection, incident_no: int, to: Destination) -> bool:
-    """What goes on where nothing was said or may be; a step of an escalation that was entered before, or comes too late for an answer. Reminders follow each acknowledgement.
+    """What goes on where nothing was said or may be; a step of an escalation that was entered before, or comes too late for an answer. Reminders follow each acknowledgement, and an objection the answers before it.
 
     Whether a sink was told that may have been is decided when its turn comes (``Outbox.was_told``): a step may be on its way there now.
     """
@@ -41,7 +41,7 @@ def is_superfluous(db: sqlite3.Connection, incident_no: int, to: Destination) ->
     answered = db.execute("SELECT answered_ms FROM incidents WHERE incident_no = ?", (incident_no,)).fetchone()[0]
     values = (incident_no, to.sink, to.step, to.due_ms)
     entered = db.execute("SELECT 1 FROM deliveries INDEXED BY of_incident WHERE incident_no = ? AND sink = ? AND step = ? AND until_answered = 1 AND (state IN (0, 1) OR due_ms = ?)", values).fetchone()
-    return bool(entered or answered)
+    return bool(entered or (answered and to.step < OBJECTION_ESCALATES))
 
 
 def enter(db: sqlite3.Connection, event_no: int, incident_no: int, to: Destination, at_ms: int) -> bool:

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS events(event_no INTEGER PRIMARY KEY AUTOINCREMENT, in
 CREATE TABLE IF NOT EXISTS deliveries(no INTEGER PRIMARY KEY AUTOINCREMENT, event_no INTEGER NOT NULL, incident_no INTEGER NOT NULL, sink TEXT NOT NULL, route TEXT NOT NULL,
   step INTEGER NOT NULL, due_ms INTEGER NOT NULL, fold TEXT, until_answered INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
   done_ms INTEGER, took_ms INTEGER, reason TEXT, only_if_told INTEGER NOT NULL DEFAULT 0, tried INTEGER NOT NULL DEFAULT 0,
-  fixed INTEGER NOT NULL DEFAULT 0, batch INTEGER, UNIQUE(event_no, sink, step));
+  fixed INTEGER NOT NULL DEFAULT 0, batch INTEGER, answer TEXT, UNIQUE(event_no, sink, step));
 CREATE INDEX IF NOT EXISTS pending ON deliveries(sink, due_ms, no) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS given_up ON deliveries(no) WHERE state = 2;
 CREATE INDEX IF NOT EXISTS of_incident ON deliveries(incident_no, sink);
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS dictionaries(dictionary_id INTEGER PRIMARY KEY, after
 CREATE TABLE IF NOT EXISTS sinks(sink TEXT PRIMARY KEY, failing_s REAL NOT NULL DEFAULT 0, off INTEGER NOT NULL DEFAULT 0, wait_until_ms INTEGER NOT NULL DEFAULT 0);
 """
 _ADDED = {
-    "deliveries": ("only_if_told INTEGER NOT NULL DEFAULT 0", "tried INTEGER NOT NULL DEFAULT 0", "fixed INTEGER NOT NULL DEFAULT 0", "batch INTEGER"),
+    "deliveries": ("only_if_told INTEGER NOT NULL DEFAULT 0", "tried INTEGER NOT NULL DEFAULT 0", "fixed INTEGER NOT NULL DEFAULT 0", "batch INTEGER", "answer TEXT"),
     "sinks": ("wait_until_ms INTEGER NOT NULL DEFAULT 0",),
 }
 """Columns that a file of an earlier version lacks."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from consumers.messages.facts import OBJECTION, REMINDER
+from consumers.messages.facts import OBJECTION_ESCALATES
 from consumers.outbox.codec import Codec
 from consumers.outbox.file import add_columns, connect
 from consumers.outbox.rows import DELIVERED, DELIVERY, DROPPED, FAILED, PENDING, Delivery, delivery_of
@@ -21,7 +21,7 @@ MOST_SHOWN = 100_000
 _NUMBERS = "SELECT d.no FROM deliveries d JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no"
 _ANSWERED = """SELECT 1 FROM deliveries d JOIN incidents i USING(incident_no)
   WHERE d.no = ? AND d.state <> ? AND d.until_answered = 1 AND i.answered_ms IS NOT NULL AND (d.step < ? OR i.answered_ms >= d.done_ms)"""
-"""A step of an escalation that was answered, or a reminder after which there was another answer."""
+"""A step of an escalation that was answered, or one of an objection's or a reminder after which there was another answer."""
 
 
 def logged(path: Path, *, sink: str | None = None, incident_id: str | None = None, since_ms: int = 0, until_ms: int | None = None, most: int = MOST_SHOWN) -> list[Delivery]:
@@ -32,7 +32,7 @@ def logged(path: Path, *, sink: str | None = None, incident_id: str | None = Non
 
 def numbers(path: Path, *, sink: str | None = None, incident_id: str | None = None, since_ms: int = 0, until_ms: int | None = None) -> list[int]:
     """The numbers of all first notices: of an incident, or of a span of time. Of what escalated only what a sink that is named was told, or was to be."""
-    conditions, values = ["(d.step = 0 OR (? AND d.step < ? AND d.state IN (?, ?)))", "e.made_ms >= ?"], [sink is not None, OBJECTION, DELIVERED, FAILED, since_ms]
+    conditions, values = ["(d.step = 0 OR (? AND d.step < ? AND d.state IN (?, ?)))", "e.made_ms >= ?"], [sink is not None, OBJECTION_ESCALATES, DELIVERED, FAILED, since_ms]
     where = " AND ".join(_narrowed(conditions, values, sink, incident_id, until_ms))
     with _existing(path) as db:
         return [number for (number,) in db.execute(f"{_NUMBERS} WHERE {where} ORDER BY d.no", values)]
@@ -61,7 +61,7 @@ def again(path: Path, numbers: Sequence[int]) -> Again:
     """Deliver these again, whether they had been delivered, dropped or given up; the sink is switched on. Of an escalation only what nobody has answered."""
     statement = "UPDATE deliveries SET state = ?, tried = max(tried, attempts > 0), attempts = 0, due_ms = ?, done_ms = NULL WHERE no = ? AND state <> ?"
     with _existing(path) as db, db:
-        answered = {number for number in numbers if db.execute(_ANSWERED, (number, PENDING, REMINDER)).fetchone()}
+        answered = {number for number in numbers if db.execute(_ANSWERED, (number, PENDING, OBJECTION_ESCALATES)).fetchone()}
         count = sum(db.execute(statement, (PENDING, now_ms(), number, PENDING)).rowcount for number in numbers if number not in answered)
         for number in numbers:
             db.execute("UPDATE sinks SET off = 0, failing_s = 0 WHERE sink = (SELECT sink FROM deliveries WHERE no = ?)", (number,))

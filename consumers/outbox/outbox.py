@@ -130,11 +130,11 @@ class Outbox:
         """The sinks that have still to take something."""
         return {sink for (sink,) in self._read("SELECT DISTINCT sink FROM deliveries WHERE state = 0")}
 
-    def delivered(self, taken: Sequence[tuple[int, float]], done_ms: int) -> None:
-        """A sink has taken these: their numbers, and how many seconds each took."""
-        statement = "UPDATE deliveries SET state = 1, attempts = attempts + 1, done_ms = ?, took_ms = ?, reason = NULL WHERE no = ?"
+    def delivered(self, taken: Sequence[tuple[int, float, str | None]], done_ms: int) -> None:
+        """A sink has taken these: their numbers, how many seconds each took, and what was answered."""
+        statement = "UPDATE deliveries SET state = 1, attempts = attempts + 1, done_ms = ?, took_ms = ?, answer = ? WHERE no = ?"
         with self._transaction():
-            self._db.executemany(statement, [(done_ms, round(took_s * 1000), no) for no, took_s in taken])
+            self._db.executemany(statement, [(done_ms, round(took_s * 1000), answer, no) for no, took_s, answer in taken])
 
     def set_aside(self, delivery: Delivery, due_ms: int, reason: str, *, charged: bool = True) -> None:
         """Try this again at ``due_ms``, and nothing of the same incident before; ``charged``: one more of its attempts has failed."""
@@ -144,6 +144,11 @@ class Outbox:
                 "UPDATE deliveries INDEXED BY of_incident SET due_ms = max(due_ms, ?) WHERE state = 0 AND sink = ? AND incident_no = (SELECT incident_no FROM deliveries WHERE no = ?)",
                 (due_ms, delivery.sink, delivery.no),
             )
+
+    def not_taken(self, numbers: Sequence[int], reason: str) -> None:
+        """A sink that is not well did not take these; they stay where they are."""
+        with self._transaction():
+            self._db.executemany("UPDATE deliveries SET reason = ? WHERE no = ?", [(reason, no) for no in numbers])
 
     def fail(self, numbers: Sequence[int], done_ms: int, reason: str) -> None:
         """These are given up; ``retry`` brings them back."""

@@ -8,7 +8,7 @@ from consumers.outbox.codec import Codec
 
 PENDING, DELIVERED, FAILED, DROPPED = range(4)
 STATES = ("pending", "delivered", "failed", "dropped")
-DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, d.only_if_told, e.made_ms, e.body
+DELIVERY = """SELECT d.no, i.incident_id, e.revision, d.sink, d.route, d.step, d.due_ms, d.fold, d.until_answered, d.state, d.attempts, d.done_ms, d.took_ms, d.reason, d.only_if_told, e.made_ms, d.answer, e.body
   FROM deliveries d JOIN events e USING(event_no) JOIN incidents i ON i.incident_no = d.incident_no"""
 
 
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """A delivery as it stands in the outbox."""
+    """A delivery as it stands in the outbox. ``reason``: why it was not taken the last time; ``answer``: what its receiver said when it was."""
 
     no: int
     incident_id: str
@@ -51,7 +51,15 @@ class Delivery(NamedTuple):
     reason: str | None
     only_if_told: int
     made_ms: int
+    answer: str | None
     body: bytes
+
+    @property
+    def outcome(self) -> str:
+        """What its receiver answered, and before that; empty where nothing is known."""
+        if self.state != DELIVERED:
+            return self.reason or ""
+        return (self.answer or "taken") + (f"; before that: {self.reason}" if self.reason else "")
 
 
 def delivery_of(row: tuple[Any, ...], codec: Codec) -> Delivery:

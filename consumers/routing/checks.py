@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from consumers.incident_events import Reported
-from consumers.messages.facts import TEXT_FIELDS
+from consumers.messages.facts import OBJECTION_ESCALATES, TEXT_FIELDS
 from consumers.messages.wording import wording_problem
 from consumers.routing.calendars import LONGEST_MS, Calendar, open_until_ms
 from consumers.routing.route import FIELDS, OPERATOR, Route, hold
@@ -33,6 +33,7 @@ _OTHER = "\0"
 """Any value that no route names."""
 _LIMITS_MS = {"debounce": DAY_MS, "group_wait": DAY_MS, "after": 30 * DAY_MS, "acknowledgement_lasts": 30 * DAY_MS}
 _SHORTEST_MS = {"after": 5_000, "acknowledgement_lasts": 5_000}
+MOST_STEPS = OBJECTION_ESCALATES - 2
 _MOST_BOXES = 10_000
 _ROBOTS = {"wecom": "key", "dingtalk": "access_token", "feishu": "token"}
 """By which option a robot is known."""
@@ -124,6 +125,8 @@ def _held(entry: RouteEntry) -> Iterator[Problem]:
 
 def _escalated(entry: RouteEntry, within_ms: int) -> Iterator[Problem]:
     before_ms = 0
+    if len(entry.escalate) > MOST_STEPS:
+        yield Problem(("escalate", MOST_STEPS), f"escalate has {len(entry.escalate)} steps, more than {MOST_STEPS}")
     for number, step in enumerate(entry.escalate):
         path = ("escalate", number, "after")
         if problem := duration_problem("after", step.after):

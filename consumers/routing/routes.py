@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from consumers.answer_links import LinkMaker
 from consumers.incident_events import IncidentEvent, Reported
-from consumers.messages.facts import OBJECTION, REMINDER
+from consumers.messages.facts import OBJECTION, OBJECTION_ESCALATES, REMINDER
 from consumers.messages.message import Message
 from consumers.messages.wording import Style, Writer
 from consumers.routing.origin import Origin, State
@@ -40,7 +40,7 @@ class SinkConfig(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """One notice to one sink. ``step`` 0 is the first; 1, 2 … escalate; ``OBJECTION`` tells of one, and from ``REMINDER`` on they are reminders.
+    """One notice to one sink. ``step`` 0 is the first; 1, 2 … escalate; ``OBJECTION`` tells of one, after ``OBJECTION_ESCALATES`` it escalates, and from ``REMINDER`` on they are reminders.
 
     Not before ``due_ms``; those of one sink with the same ``fold`` that are due go out as one digest. ``until_answered``: dropped once somebody
     has answered. ``only_if_told``: dropped unless the sink was sent an earlier revision of the incident (it was escalated to).
@@ -96,21 +96,21 @@ class Routing:
         for sink in self._sinks(route.to, incident, kind, first.due_ms):
             yield Destination(sink, route.name, 0, first.due_ms, first.fold, until_answered=False, fixed=first.fixed)
         if kind == "opened":
-            yield from self._escalation(route, incident, first.due_ms, 0)
+            yield from self._escalation(route, incident, first.due_ms, 0, incident.opened_at_ms)
             return
         for step, escalation in enumerate(route.escalate, 1):
             for sink in self._sinks(escalation.to, incident, kind, first.due_ms):
                 yield Destination(sink, route.name, step, first.due_ms, first.fold, until_answered=False, only_if_told=True, fixed=first.fixed)
 
-    def _escalation(self, route: Route, incident: Reported, from_ms: int, before: int) -> Iterator[Destination]:
-        """Each step after ``before`` that is not too late; what mutes the route holds it too."""
+    def _escalation(self, route: Route, incident: Reported, from_ms: int, before: int, began_ms: int) -> Iterator[Destination]:
+        """Each step after ``before`` that is not too late for what began at ``began_ms``; what mutes the route holds it too."""
         for step, escalation in enumerate(route.escalate, before + 1):
-            yield from self._later(route, incident, from_ms + escalation.after_ms, step, escalation.to)
+            yield from self._later(route, incident, from_ms + escalation.after_ms, step, escalation.to, began_ms)
 
-    def _later(self, route: Route, incident: Reported, at_ms: int, step: int, to: tuple[str, ...]) -> Iterator[Destination]:
+    def _later(self, route: Route, incident: Reported, at_ms: int, step: int, to: tuple[str, ...], began_ms: int) -> Iterator[Destination]:
         held = hold(route, incident, at_ms, None, self.timezone)
         due_ms, fold, _ = held
-        if due_ms - incident.opened_at_ms <= self.oldest_ms:
+        if due_ms - began_ms <= self.oldest_ms:
             for sink in self._sinks(to, incident, "opened", due_ms):
                 yield Destination(sink, route.name, step, due_ms, fold and f"{fold}|{step}", until_answered=True, fixed=held.fixed)
 
@@ -120,20 +120,22 @@ class Routing:
         for route in self.matching(event.incident) if event.incident.state == OPEN else ():
             if route.acknowledgement_lasts_ms is None:
                 continue
-            at_ms = answered_at_ms + route.acknowledgement_lasts_ms
-            for each in (*self._later(route, event.incident, at_ms, REMINDER, route.to), *self._escalation(route, event.incident, at_ms, REMINDER)):
+            at_ms, began_ms = answered_at_ms + route.acknowledgement_lasts_ms, event.incident.opened_at_ms
+            for each in (*self._later(route, event.incident, at_ms, REMINDER, route.to, began_ms), *self._escalation(route, event.incident, at_ms, REMINDER, began_ms)):
                 found.setdefault((each.sink, each.step), each)
         return list(found.values())
 
     def objections(self, event: IncidentEvent, at_ms: int) -> list[Destination]:
-        """Which police to tell that the enterprise objects to an incident; nobody of what was taken back. What mutes a route holds it too."""
-        incident, found = event.incident, dict[str, Destination]()
+        """Which police to tell that the enterprise objects to an incident, and how that escalates until they decide; nobody of what was taken back. What mutes a route holds it too."""
+        incident, found = event.incident, dict[tuple[str, int], Destination]()
         for route in self.matching(incident) if incident.state != RETRACTED else ():
             if route.style.audience == "police":
                 held = hold(route, incident, at_ms, None, self.timezone)
                 due_ms, fold, _ = held
                 for sink in self._sinks(route.to, incident, "opened", due_ms):
-                    found.setdefault(sink, Destination(sink, route.name, OBJECTION, due_ms, fold and f"{fold}|{OBJECTION}", until_answered=False, fixed=held.fixed))
+                    found.setdefault((sink, OBJECTION), Destination(sink, route.name, OBJECTION, due_ms, fold and f"{fold}|{OBJECTION}", until_answered=False, fixed=held.fixed))
+                for each in self._escalation(route, incident, due_ms, OBJECTION_ESCALATES, at_ms):
+                    found.setdefault((each.sink, each.step), each)
         return list(found.values())
 
     def _sinks(self, names: Sequence[str], incident: Reported, kind: Kind, due_ms: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
+from consumers.messages.facts import OBJECTION_ESCALATES, REMINDER
 from consumers.messages.message import Message, Sink, Words
 from consumers.outbox.outbox import Outbox
 from consumers.outbox.rows import Delivery
@@ -17,7 +18,8 @@ def withheld(delivery: Delivery, outbox: Outbox, sink: Sink, words: Words) -> tu
     reason = words.withheld(delivery.body, delivery.route) if sink.real else None
     if reason:
         return reason, True
-    if delivery.until_answered and now_ms() - delivery.made_ms > words.oldest_ms:
+    of_objection = OBJECTION_ESCALATES < delivery.step < REMINDER  # which may come when its incident is old
+    if delivery.until_answered and now_ms() - (delivery.due_ms if of_objection else delivery.made_ms) > words.oldest_ms:
         return "too old to escalate", False
     if delivery.only_if_told and not outbox.was_told(delivery.no):
         return "nothing was said of it before", False

@@ -61,7 +61,7 @@ class Dispatch:
         self._refused: set[str] = set()  # those of them that a sink which answers did not take by themselves
         self._aside: set[str] = set()
         self._spared: set[str] = set()  # incidents that were not charged with the last time that they were not taken
-        self._held: list[tuple[int, float]] = []  # delivered, and not yet marked so: number and seconds it took
+        self._held: list[tuple[int, float, str | None]] = []  # delivered, and not yet marked so: number, seconds it took, answer
         self._held_since_s = 0.0
         self._pause_s = 0.0
         self._counted_s = float("-inf")
@@ -164,7 +164,7 @@ class Dispatch:
             if len(batch) > 1 and not self._batches.kept(batch[0]):
                 outbox.put_together([delivery.no for delivery in batch])
             try:
-                self.sink.deliver(message)
+                answer = self.sink.deliver(message)
             finally:
                 self._budget.sent(time.monotonic())  # a service counts what it does not take, too
         except NotTaken as error:
@@ -185,7 +185,7 @@ class Dispatch:
             log.error("a message broke its sink", sink=self.sink.name, message=f"{batch[0].incident_id}/{batch[0].revision}", error=type(error).__name__)
             self._try_later(outbox, batch, f"broke the sink: {type(error).__name__}")
         else:
-            self._taken(outbox, batch, time.monotonic() - started_s)
+            self._taken(outbox, batch, time.monotonic() - started_s, answer)
         return {delivery.no for delivery in batch}
 
     def _not_to_go_out(self, outbox: Outbox, batch: Sequence[Delivery]) -> tuple[set[int], dict[int, bytes]]:
@@ -205,7 +205,7 @@ class Dispatch:
                     newest[delivery.no] = body
         return found, newest
 
-    def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float) -> None:
+    def _taken(self, outbox: Outbox, batch: Sequence[Delivery], took_s: float, answer: str | None) -> None:
         at_s = time.monotonic()
         self._batches.release([delivery.no for delivery in batch])
         self._spared -= {delivery.incident_id for delivery in batch}
@@ -215,7 +215,7 @@ class Dispatch:
         metrics.NOTIFICATION_SECONDS.labels(self.sink.name).observe(took_s)
         if not self._held:
             self._held_since_s = at_s
-        self._held += [(delivery.no, took_s) for delivery in batch]
+        self._held += [(delivery.no, took_s, answer) for delivery in batch]
         if at_s - self._held_since_s > MARKED_EVERY_S or len(batch) > 1 or self._budget.limits:  # then the time of each message is known after a restart
             self._mark(outbox)
         if self._failing_since_s is not None:
@@ -232,7 +232,7 @@ class Dispatch:
         failed = {delivery.incident_id: delivery for delivery in reversed(outbox.due(self.sink.name, now_ms(), PAGE)) if delivery.incident_id in tried}
         for charged in (True, False):
             batch = [delivery for name, delivery in failed.items() if (alone or name in self._spared) is charged]
-            self._set_aside(outbox, batch, "not taken while others were", charged=charged)
+            self._set_aside(outbox, batch, None, charged=charged)
         self._spared = self._spared ^ failed.keys() if not alone else self._spared - failed.keys()
 
     def _unwell(self, outbox: Outbox, batch: Sequence[Delivery], error: Unavailable) -> None:
@@ -240,9 +240,9 @@ class Dispatch:
         self._count("retried", len(batch))
         self._batches.keep(batch)
         metrics.SINK_FAILING.labels(self.sink.name).set(1)
-        incidents = {delivery.incident_id for delivery in batch}
-        self._tried |= incidents
-        self._not_taken |= incidents
+        outbox.not_taken([delivery.no for delivery in batch], str(error))
+        for incidents in (self._tried, self._not_taken):
+            incidents.update(delivery.incident_id for delivery in batch)
         now_s = time.monotonic()
         since_s, self._failing_since_s = self._failing_since_s, now_s
         if outbox.failing(self.sink.name, now_s - (since_s or now_s)) > OFF_AFTER_S:
@@ -271,12 +271,12 @@ class Dispatch:
         self._batches.keep(batch)
         self._set_aside(outbox, batch, reason)
 
-    def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], reason: str, *, charged: bool = True) -> None:
-        """Try these again later, what was tried together at one time, or no more; nothing else of their incidents meanwhile."""
+    def _set_aside(self, outbox: Outbox, batch: Sequence[Delivery], why: str | None, *, charged: bool = True) -> None:
+        """Try these again later (``why`` is None: not taken while others were, as each says), what was tried together at one time, or no more; nothing else of their incidents meanwhile."""
         self._aside |= {delivery.incident_id for delivery in batch}
         spread = random.uniform(1.0, 1.2)
         for delivery in batch:
-            step = delivery.attempts if charged else 0
+            step, reason = delivery.attempts if charged else 0, why or delivery.reason or "not taken while others were"
             if step < len(LATER_S):
                 outbox.set_aside(delivery, now_ms() + int(LATER_S[step] * 1000 * spread), reason, charged=charged)
             else:

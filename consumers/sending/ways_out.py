@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -24,6 +26,8 @@ log = structlog.get_logger()
 ALERTS_ROUTE = "alerts of the system"
 """Stands where a route's name would: alerts about the system itself go to all sinks but those that reach real police."""
 ENDS_WITHIN_S = 5.0
+OPENED_SOON_S = 0.2
+"""So long are sinks of other routes waited for, each time; in between incidents are read on."""
 OPENS_AGAIN_S = 60.0
 """When routes with a sink that cannot be opened now are tried again."""
 
@@ -41,20 +45,14 @@ class WaysOut:
         self._threads: dict[str, threading.Thread] = {}
         self._left: set[str] = set()  # sinks that are gone and for which something waits
         self._again_s = float("-inf")
-        self._replace(routing)
+        self._opening: tuple[Routing, Future[dict[str, Sink]]] | None = None
+        self._replace(routing, _all_opened(self._changed(routing)))
 
-    def _replace(self, routing: Routing) -> None:
-        """``BadInput`` or ``Unavailable`` where a sink cannot be opened; then nothing has changed."""
-        changed = {name: config for name, config in routing.sinks.items() if name not in self._dispatches or self.routing.sinks[name] != config}
-        opened: dict[str, Sink] = {}
-        try:
-            for name, config in changed.items():
-                opened[name] = _opened(name, config)
-        except (BadInput, Unavailable):
-            for sink in opened.values():
-                sink.close()
-            raise
-        for name in [name for name in self._dispatches if name in changed or name not in routing.sinks]:
+    def _changed(self, routing: Routing) -> dict[str, SinkConfig]:
+        return {name: config for name, config in routing.sinks.items() if name not in self._dispatches or self.routing.sinks[name] != config}
+
+    def _replace(self, routing: Routing, opened: Mapping[str, Sink]) -> None:
+        for name in [name for name in self._dispatches if name in opened or name not in routing.sinks]:
             self._end(name)
         self.routing = routing
         for name, sink in opened.items():
@@ -81,11 +79,22 @@ class WaysOut:
             metric.remove(name)
 
     def follow(self, routing: Routing) -> bool:
-        """Go on by another routing; whether it is one. One with a sink that cannot be opened is told in the log, and the one before stays; it is tried again where that may pass."""
-        if routing is self._seen or time.monotonic() < self._again_s:
+        """Go on by another routing; whether it is one. One with a sink that cannot be opened is told in the log, and the one before stays; it is tried again where that may pass.
+
+        Sinks are opened in a thread of their own, since a name that is looked up for long, or a program that starts, is not to hold up incidents.
+        """
+        if self._opening is None:
+            if routing is self._seen or time.monotonic() < self._again_s:
+                return False
+            self._opening = routing, _in_a_thread(self._changed(routing))
+        routing, opening = self._opening
+        with suppress(TimeoutError):
+            opening.exception(OPENED_SOON_S)
+        if not opening.done():
             return False
+        self._opening = None
         try:
-            self._replace(routing)
+            self._replace(routing, opening.result())
         except BadInput as error:
             self._seen = routing
             log.error("the routes stay as they were", error=str(error))
@@ -159,6 +168,33 @@ class WaysOut:
         """Wait until every sink is closed."""
         for thread in list(self._threads.values()):
             thread.join(ENDS_WITHIN_S)
+
+
+def _in_a_thread(configs: Mapping[str, SinkConfig]) -> Future[dict[str, Sink]]:
+    """The sinks, once they are opened; the process need not wait for that to end."""
+    opening = Future[dict[str, Sink]]()
+
+    def run() -> None:
+        try:
+            opening.set_result(_all_opened(configs))
+        except Exception as error:  # noqa: BLE001 - told by the thread that waits
+            opening.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="opening sinks").start()
+    return opening
+
+
+def _all_opened(configs: Mapping[str, SinkConfig]) -> dict[str, Sink]:
+    """All of them or none; ``BadInput`` or ``Unavailable`` where one cannot be opened."""
+    opened: dict[str, Sink] = {}
+    try:
+        for name, config in configs.items():
+            opened[name] = _opened(name, config)
+    except (BadInput, Unavailable):
+        for sink in opened.values():
+            sink.close()
+        raise
+    return opened
 
 
 def _opened(name: str, config: SinkConfig) -> Sink:

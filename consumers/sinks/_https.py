@@ -13,11 +13,11 @@ from pathlib import Path
 import aiohttp
 import certifi
 import msgspec
-from cryptography import x509
 
 from consumers.sinks._addresses import NotPublic, PublicResolver, checked_host
 from consumers.sinks._options import Reach
 from streams.errors import AskedToWait, BadInput, NotTaken, Unavailable
+from streams.process.certificates import not_valid
 from streams.settings import address_shown
 
 TIMEOUT_S = 10.0
@@ -108,11 +108,11 @@ class HttpsClient:
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, connect=CONNECT_TIMEOUT_S), headers={"user-agent": "yicheng", "accept-encoding": "identity"}, read_bufsize=4_096,
         )  # fmt: skip
 
-    def check_taken(self, answer: Answer) -> None:
-        """Nothing where the status is 2xx; else it says whether to try again, as a sink's errors do."""
+    def check_taken(self, answer: Answer) -> str:
+        """The status for the delivery log where it is 2xx; else an error says whether to try again, as a sink's do."""
         status = answer.status
         if 200 <= status < 300:
-            return
+            return f"HTTP {status}"
         if status == 410:
             raise BadInput(f"{self.where} refused the message for good with 410")
         if status in NOT_TAKEN:
@@ -158,23 +158,9 @@ def trusting(name: str, ca_file: str | None) -> ssl.SSLContext:
         except (OSError, ValueError) as error:  # SSLError is an OSError
             cause = "holds no certificate in PEM" if isinstance(error, ssl.SSLError | ValueError) else str(error.strerror).lower()
             raise BadInput(f"sink {name}: ca_file {ca_file}: {cause}") from None
-        if not_valid := _not_valid(Path(ca_file).read_bytes(), datetime.now(UTC)):
-            raise BadInput(f"sink {name}: ca_file {ca_file}: {not_valid}, or this machine's clock is wrong")
+        if why := not_valid(Path(ca_file).read_bytes(), datetime.now(UTC)):
+            raise BadInput(f"sink {name}: ca_file {ca_file}: {why}")
     return context
-
-
-def _not_valid(pem: bytes, now: datetime) -> str | None:
-    """Why no certificate can be trusted now; None where one can, and where only OpenSSL knows how to read them."""
-    try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError:
-        return None
-    if any(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in certificates):
-        return None
-    last = max(each.not_valid_after_utc for each in certificates)
-    if last < now:
-        return f"expired on {last:%Y-%m-%d}"
-    return f"not valid before {min(each.not_valid_before_utc for each in certificates if each.not_valid_before_utc > now):%Y-%m-%d}"
 
 
 def wait_asked_s(retry_after: str | None, now: datetime) -> float | None:

@@ -85,16 +85,17 @@ class Robot:
         """The text, in which data that reads like the mention of a member is none."""
         return text
 
-    def deliver(self, message: Message) -> None:
-        """Post one message. ``AskedToWait`` where the robot's budget is used up, ``NotTaken`` where it does not take this one, else ``Unavailable``."""
+    def deliver(self, message: Message) -> str:
+        """Post one message; the status and the code. ``AskedToWait`` where the robot's budget is used up, ``NotTaken`` where it does not take this one, else ``Unavailable``."""
         now_s = time.time()
         answer = self._client.post(orjson.dumps(self.content(message, now_s)), _HEADERS, self.query(now_s), ANSWER_BYTES)
         code, said = self._answered(answer)
         if code is not None:
             self._check_code(code, said)
-        self._client.check_taken(answer)
+        status = self._client.check_taken(answer)
         if code != 0:
             raise Unavailable(f"{self._client.where} answered {answer.status}, but not as this platform's robots do")
+        return f"{status}, code {code}"
 
     def _answered(self, answer: Answer) -> tuple[int | None, str]:
         """The code and the words of an answer; no code where it is none of a robot."""

@@ -48,7 +48,7 @@ class AlertmanagerSink:
         self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {read.token}"} if read.token else {})}
         self._client = HttpsClient(name, read.url.rstrip("/") + "/api/v2/alerts", read)
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, message: Message) -> str:
         """Post one incident, or a trial. ``BadInput`` where the message is about something else."""
         now_s = time.time()
         if orjson.loads(message.body).get("type") == TRIAL:
@@ -58,7 +58,7 @@ class AlertmanagerSink:
                 sent = alert(read_event(message.body), message, now_s)
             except Malformed as error:
                 raise BadInput(f"{self._client.where} takes incidents only, and {shown(message.message_id)} is none: {error}") from None
-        self._client.check_taken(self._client.post(orjson.dumps([sent]), self._headers))
+        return self._client.check_taken(self._client.post(orjson.dumps([sent]), self._headers))
 
     def fits(self, message: Message) -> bool:
         """There is room for any."""

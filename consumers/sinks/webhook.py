@@ -48,8 +48,8 @@ class WebhookSink:
         self._signs = [_signer(name, secret) for secret in secrets]
         self._client = HttpsClient(name, read.url, read)
 
-    def deliver(self, message: Message) -> None:
-        """Post one message. ``Unavailable`` (also ``AskedToWait``, ``NotTaken``) where it is to be tried again, ``BadInput`` where it is refused for good."""
+    def deliver(self, message: Message) -> str:
+        """Post one message; the status. ``Unavailable`` (also ``AskedToWait``, ``NotTaken``) where it is to be tried again, ``BadInput`` where it is refused for good."""
         now = datetime.now(UTC)
         text = message.body.decode()
         headers = {
@@ -61,7 +61,7 @@ class WebhookSink:
         answer = self._client.post(message.body, headers)
         if answer.status >= 300 and answer.headers.get("webhook-delivery", "").strip() == "abort-message":
             raise BadInput(f"{self._client.where} refused the message for good with {answer.status} and abort-message")
-        self._client.check_taken(answer)
+        return self._client.check_taken(answer)
 
     def fits(self, message: Message) -> bool:
         """There is room for any."""

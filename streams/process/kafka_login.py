@@ -6,11 +6,13 @@ Set once, by the command line, before there is a client: who reads a topic need 
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from streams.errors import BadInput
 from streams.files.key_files import read_key_file
+from streams.process.certificates import not_valid
 from streams.settings import Settings
 
 MECHANISM = "SCRAM-SHA-512"
@@ -49,7 +51,11 @@ def options_of(settings: Settings) -> dict[str, Any]:
 
 def _context(authority: Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=authority)
+        context = ssl.create_default_context(cafile=authority)
+        why = not_valid(authority.read_bytes(), datetime.now(UTC)) if authority else None
     except (OSError, ValueError) as error:  # SSLError is the first, too
         said = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "no certificate in PEM form"
         raise BadInput(f"YICHENG_KAFKA_CA: {authority}: {said}") from None
+    if why:
+        raise BadInput(f"YICHENG_KAFKA_CA: {authority}: {why}")
+    return context

@@ -26,7 +26,7 @@ def outbox_with(path, *names):
     for name in names:
         outbox.put([(Entry(name, 1, b'{"data":{}}'), [Destination(sink, "day", 0, T, None, until_answered=False) for sink in ("police", "chat")])], T)
     (first,) = [one for one in outbox.due("police", T, 100) if one.incident_id == names[0]]
-    outbox.delivered([(first.no, 0.25)], T + 1_000)
+    outbox.delivered([(first.no, 0.25, None)], T + 1_000)
     (second,) = [one for one in outbox.due("chat", T, 100) if one.incident_id == names[0]]
     outbox.fail([second.no], T + 2_000, "answered 410 \u202egone")
     outbox.close()

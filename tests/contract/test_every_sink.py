@@ -496,8 +496,8 @@ def test_it_is_called_as_the_operator_says_and_is_real_only_if_told_so(end_of, o
 def test_messages_arrive_whole_and_in_order_and_a_repeat_has_the_same_id(end_of, opened, kind):
     end = end_of(kind)
     sink = opened(end.open())
-    for number in (1, 2, 3, 2):
-        sink.deliver(message(number))
+    answered = {sink.deliver(message(number)) for number in (1, 2, 3, 2)}
+    assert answered == {{"webhook": "HTTP 204", "alertmanager": "HTTP 200", "apprise": None, "file": None}.get(kind, "HTTP 200, code 0")}
     sink.flush()
     assert [arrived for arrived, _ in end.got()] == ["I1/1", "I2/1", "I3/1", "I2/1"]
     assert all(WORDS in said for _, said in end.got()) and end.got()[1][1].split() == end.got()[3][1].split()

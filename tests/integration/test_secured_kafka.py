@@ -3,11 +3,14 @@
 import re
 import ssl
 import time
+from datetime import datetime
 
 import pytest
 import trustme
 from conftest import get, wait_for
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 from kafka.errors import TopicAuthorizationFailedError
@@ -210,3 +213,14 @@ def test_without_settings_kafka_is_spoken_to_in_the_open_and_tls_alone_checks_th
     assert options_of(Settings()) == {}
     made = options_of(Settings(kafka_tls=True))
     assert made["security_protocol"] == "SSL" and made["ssl_context"].verify_mode is ssl.CERT_REQUIRED and made["ssl_context"].check_hostname
+
+
+@pytest.mark.parametrize(("begins", "ends", "says"), [("2019-01-01", "2020-01-31", "expired on 2020-01-31"), ("2990-01-01", "2999-01-01", "not valid before 2990-01-01")])
+def test_an_authority_that_is_not_valid_now_is_one_line_at_start_and_of_the_doctor(yicheng, tmp_path, begins, ends, says):
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime.fromisoformat(begins), datetime.fromisoformat(ends)).sign(key, hashes.SHA256())
+    (tmp_path / "authority.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    for command in ("doctor", "notifier"):
+        done = yicheng.run(command, YICHENG_KAFKA_TLS="1", YICHENG_KAFKA_CA=str(tmp_path / "authority.pem"), YICHENG_STATE_DIR=str(tmp_path))
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert f"YICHENG_KAFKA_CA: {tmp_path / 'authority.pem'}: {says}, or this machine's clock is wrong" in done.stderr

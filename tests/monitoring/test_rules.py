@@ -312,6 +312,7 @@ def test_one_cause_is_told_once(alertmanager):
         {"alertname": "SinkFails", "sink": "webhook"}, {"alertname": "OutboxGrows", "sink": "webhook"}, {"alertname": "OutboxGrows", "sink": "file"},
         {"alertname": "RateBelowTarget", "city": "150100"},
         {"alertname": "LagGrows", "namespace": "another", "topic": "a"}, {"alertname": "SinkOff", "sink": "wecom"}, {"alertname": "OutboxGrows", "sink": "wecom"},
+        {"alertname": "NotifierDown", "namespace": "third"}, {"alertname": "DeliveriesGivenUp", "namespace": "third", "sink": "wecom"}, {"alertname": "DeliveriesGivenUp", "sink": "wecom"},
     ]  # fmt: skip
     post_alerts(alertmanager, [{"labels": labels} for labels in raised])
 
@@ -319,7 +320,7 @@ def test_one_cause_is_told_once(alertmanager):
         found = json.loads(get(alertmanager) or "[]")
         return len(found) == len(raised) and [alert["labels"] for alert in found if not alert["status"]["inhibitedBy"]]
 
-    expected = [raised[number] for number in (0, 3, 4, 6, 7, 8, 9)]
+    expected = [raised[number] for number in (0, 3, 4, 6, 7, 8, 9, 11, 13)]
     wait_for("the others to be muted", lambda: (seen := told()) and sorted(map(str, seen)) == sorted(map(str, expected)))
 
 

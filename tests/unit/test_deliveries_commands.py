@@ -142,7 +142,7 @@ def test_without_an_outbox_it_is_said_where_one_would_be(tmp_path, monkeypatch):
 
 def test_the_log_says_what_went_where_and_when_it_is_not_all_of_it(site, three, monkeypatch):
     first, _, third = three
-    site.outbox.delivered([(third, 0.25)], site.began_ms)
+    site.outbox.delivered([(third, 0.25, None)], site.began_ms)
     rows = site.rows("log", "--sink", "duty")
     assert [(row["number"], row["state"], row["took ms"], row["answer"][:5]) for row in rows] == [(str(first), "failed", "", "answe"), (str(third), "delivered", "250", "taken")]
     assert [row["incident"] for row in site.rows("log", "--incident", "B")] == ["B/1"]
@@ -158,7 +158,7 @@ def test_of_one_incident_or_of_a_span_all_is_delivered_again_but_no_escalation(s
     other = site.put("B", "police")
 
     def deliver():
-        site.outbox.delivered([(number, 0.1) for number in (old, new, step, other)], site.began_ms)
+        site.outbox.delivered([(number, 0.1, None) for number in (old, new, step, other)], site.began_ms)
 
     deliver()
     assert site.run("replay", "--incident", "B") == "2 to be delivered again / 条将重新投递\n"

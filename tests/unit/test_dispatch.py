@@ -54,8 +54,9 @@ class Sink:
 
     def deliver(self, message):
         self.tries.append(message.message_id)
-        self.answer(message.message_id)
+        answered = self.answer(message.message_id)
         self.got.append(message.message_id)
+        return answered
 
     def fits(self, message):
         return len(message.message_id) <= self.most
@@ -575,3 +576,19 @@ def test_what_waits_is_counted_while_the_sink_pauses(end, monkeypatch):
     end.put("B/1", "C/1")
     wait_for("the count", lambda: end.dispatch.pending == 3, 20)
     assert end.sink.tries == ["A/1"], "nothing was tried meanwhile"
+
+
+def test_the_log_keeps_what_the_receiver_said_also_while_it_is_not_well(end):
+    well = threading.Event()
+
+    def answer(_):
+        if not well.is_set():
+            raise Unavailable("answered 503")
+        return "HTTP 202"
+
+    end.sink.answer = answer
+    end.start()
+    end.put("A/1")
+    wait_for("the error", lambda: [(d.state, d.outcome) for d in logged(end.path)] == [(0, "answered 503")], 10)
+    well.set()
+    wait_for("the answer", lambda: [(d.state, d.outcome) for d in logged(end.path)] == [(1, "HTTP 202; before that: answered 503")], 10)

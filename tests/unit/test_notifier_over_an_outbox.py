@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -22,10 +23,12 @@ from structlog.testing import capture_logs
 from consumers import notifier as module
 from consumers.answers.page import answer_pages
 from consumers.audit import verify
-from consumers.messages.facts import OBJECTION, REMINDER, marks
+from consumers.messages.facts import OBJECTION, OBJECTION_ESCALATES, REMINDER, marks
+from consumers.outbox.file import connect
 from consumers.outbox.log import drop_waiting, logged
 from consumers.outbox.owed import Owed
-from consumers.outbox.rows import Entry
+from consumers.outbox.rows import DROPPED, Entry
+from consumers.sending import ways_out
 from streams.clock import DAY_MS, now_ms
 from streams.process.os_users import user_named
 from streams.process.pages import PageServer
@@ -84,6 +87,7 @@ class Site:
         self.folder, self.monkeypatch, self.at_ms = folder, monkeypatch, now_ms()
         monkeypatch.setattr(module, "IncidentLog", Log)
         monkeypatch.setattr(module, "FORGET_EVERY_S", 0.0)
+        monkeypatch.setattr(ways_out, "OPENED_SOON_S", 10.0)
         monkeypatch.setattr(module, "now_ms", lambda: self.at_ms)
         self.write(routes)
         self.settings = Settings(routes=folder / "routes.yaml", state_dir=folder / "state", answers_url="http://127.0.0.1:1", answers_key="k" * 32, feedback_token="t" * 32)
@@ -262,6 +266,41 @@ def test_police_are_told_of_an_objection_once_and_nobody_of_an_old_one(site):
     site.notifier.log.put(FEEDBACK, record_of(made_answer("OLD", "objected", site.at_ms, by="e", reason="r", answer_id="objected2")), site.at_ms - 89 * DAY_MS)
     site.step()
     assert [each for each in logged(site.notifier.file, incident_id="OLD") if each.step == OBJECTION] == [] and site.got("duty") >= before
+
+
+@pytest.mark.parametrize("end", ["upheld", "rejected", "acknowledged", "retracted"])
+def test_an_objection_that_nobody_decides_escalates_as_incidents_do(site, end):
+    site.incident(at_ms=site.at_ms - 10 * DAY_MS)
+    site.incident("closed", 2, at_ms=site.at_ms - 10 * DAY_MS)
+    site.answer("acknowledged", at_ms=site.at_ms - 9 * DAY_MS)
+    site.step()
+    assert site.waiting() == [], "the incident is closed and has been answered"
+    site.answer("objected", reason="we hold a pass", answer_id="objection")
+    site.answer("noted", reason="asked the enterprise")
+    site.step()
+    assert site.waiting() == [("chief", OBJECTION_ESCALATES + 1)]
+    if end == "retracted":
+        site.incident("retracted", 3)
+    else:
+        site.answer(end, reason="why", answer_id="decision1", at_ms=site.at_ms + 60_000)
+    site.step()
+    assert site.waiting() == [], end
+    assert [each.state for each in logged(site.notifier.file, sink="chief") if each.step > OBJECTION_ESCALATES] == [DROPPED]
+
+
+def test_an_objection_that_has_waited_is_told_to_those_whom_it_escalates_to(site):
+    old_ms = site.at_ms - 10 * DAY_MS
+    site.write(ROUTES.replace("15m", "5s"))
+    site.incident("closed", 2, at_ms=old_ms)
+    site.step()
+    with closing(connect(site.notifier.file)) as db:  # it has been in the outbox for so long
+        db.execute("UPDATE events SET made_ms = ?", (old_ms,))
+    site.answer("objected", reason="we hold a pass", answer_id="objection")
+    site.step()
+    wait_for("its escalation", lambda: site.got("chief") == 1, 20)
+    told = json.loads(written_lines(site.folder / "chief.jsonl")[0])
+    assert (told["id"], told["yichengstep"]) == (f"INCIDENT1/2/step/{OBJECTION_ESCALATES + 1}", OBJECTION_ESCALATES + 1)
+    assert marks(event("closed").incident, "closed", told["yichengstep"], unanswered=True) == "[企业申诉 OBJECTION] [无人应答 UNANSWERED] "
 
 
 @pytest.mark.parametrize("kind", ["opened", "closed"])

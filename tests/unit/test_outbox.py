@@ -52,7 +52,7 @@ def test_what_was_put_in_is_due_once_in_order_and_as_it_was(outbox):
     assert outbox.put([(entry("A"), [to(), to("webhook")]), (entry("A", 2), [to()])], NOW_MS + 1) == [to()]
     due = outbox.due("file", NOW_MS, 10)
     assert names(due) == ["A/1", "B/1", "A/2"] and due[0].body == entry("A").body and names(outbox.due("webhook", NOW_MS, 10)) == ["A/1"]
-    outbox.delivered([(due[0].no, 0.25)], NOW_MS)
+    outbox.delivered([(due[0].no, 0.25, None)], NOW_MS)
     assert names(outbox.due("file", NOW_MS, 10)) == ["B/1", "A/2"] and outbox.pending("file") == 2 and outbox.pending("webhook") == 1
     assert outbox.put([(entry("A"), [to()])], NOW_MS + 2) == [], "what was delivered is not delivered again"
 
@@ -72,7 +72,7 @@ def test_what_is_set_aside_holds_up_its_own_incident_alone(outbox):
 
 def test_what_is_taken_back_while_it_is_held_is_never_said(outbox):
     outbox.put([(entry("A"), [to(due_ms=NOW_MS + 60_000), to("webhook")])], NOW_MS)
-    outbox.delivered([(outbox.due("webhook", NOW_MS, 1)[0].no, 0.1)], NOW_MS)
+    outbox.delivered([(outbox.due("webhook", NOW_MS, 1)[0].no, 0.1, None)], NOW_MS)
     new = outbox.put([(entry("A", 2, takes_back=True), [to(), to("webhook")])], NOW_MS + 1_000)
     assert new == [to("webhook")] and outbox.pending("file") == 0 and names(outbox.due("webhook", NOW_MS, 5)) == ["A/2"]
 
@@ -107,7 +107,7 @@ def test_a_step_is_entered_once_and_a_reminder_after_each_acknowledgement(outbox
         assert outbox.put([(entry("A"), [reminder._replace(due_ms=due_ms)])], NOW_MS + 3)
         due = outbox.due("file", due_ms, 5)
         assert [delivery.step for delivery in due] == [REMINDER]
-        outbox.delivered([(due[0].no, 0.1)], due_ms)
+        outbox.delivered([(due[0].no, 0.1, None)], due_ms)
 
 
 def test_what_belongs_together_is_due_when_the_first_of_it_is(outbox):
@@ -119,7 +119,7 @@ def test_what_belongs_together_is_due_when_the_first_of_it_is(outbox):
 def test_how_it_goes_on_is_told_to_those_who_were_told_of_it(outbox):
     later = Destination("chief", "all", 1, NOW_MS, None, until_answered=False, only_if_told=True)
     outbox.put([(entry("A"), [to(), to("chief", step=1)]), (entry("B"), [to()])], NOW_MS)
-    outbox.delivered([(outbox.due("chief", NOW_MS, 1)[0].no, 0.1)], NOW_MS)
+    outbox.delivered([(outbox.due("chief", NOW_MS, 1)[0].no, 0.1, None)], NOW_MS)
     assert outbox.put([(entry("A", 2), [later]), (entry("B", 2), [later])], NOW_MS) == [later]
     assert names(outbox.due("chief", NOW_MS, 5)) == ["A/2"]
 
@@ -130,7 +130,7 @@ def test_what_each_sink_has_still_to_take_is_known_by_partition_and_step(outbox,
     outbox.put([(entry("OLD", partition=0, offset=1, topic="before"), [to()]), (entry("alert"), [to()])], NOW_MS)
     chief = [(100, 100), (102, 102), (104, 104)]
     assert outbox.owed("t")[0] == {("file", 0): chief, ("chief", 1): chief}
-    outbox.delivered([(delivery.no, 0.1) for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS)
+    outbox.delivered([(delivery.no, 0.1, None) for delivery in outbox.due("file", NOW_MS, 3)], NOW_MS)
     assert outbox.owed("t")[0] == {("file", 0): [(104, 104)], ("chief", 1): chief} and outbox.owed("t")[1]["file", 0] == [(103, 103), (105, 105)]
     outbox.fail([delivery.no for delivery in outbox.due("file", NOW_MS, 1)], NOW_MS, "410")
     assert outbox.owed("t")[1]["file", 0] == [(103, 103), (105, 105)], "what was given up is owed"
@@ -167,7 +167,7 @@ def test_what_is_held_until_a_time_of_day_stays_where_the_clock_is_set_and_order
 
 def test_what_was_told_to_a_sink_that_is_only_escalated_to_is_found_by_its_name(outbox, path):
     outbox.put([(entry("A"), [to(), to("chief", step=1)]), (entry("B"), [to(), to("chief", step=1)])], NOW_MS)
-    outbox.delivered([(outbox.due("chief", NOW_MS, 1)[0].no, 0.1)], NOW_MS)
+    outbox.delivered([(outbox.due("chief", NOW_MS, 1)[0].no, 0.1, None)], NOW_MS)
     assert len(outbox_log.numbers(path, sink="chief")) == 1 and len(outbox_log.numbers(path)) == 2, "what the chief has still to hear is none of it"
 
 
@@ -185,7 +185,7 @@ def test_an_operator_sees_what_failed_and_has_it_again_or_drops_it(outbox, path)
     outbox.put([(entry(name), [to()]) for name in "ABC"], NOW_MS)
     a, b, c = outbox.due("file", NOW_MS, 3)
     outbox.fail([a.no, b.no], NOW_MS + 5, "answered 410")
-    outbox.delivered([(c.no, 0.1)], NOW_MS + 1)
+    outbox.delivered([(c.no, 0.1, None)], NOW_MS + 1)
     assert [(d.incident_id, d.reason) for d in outbox_log.failed(path)] == [("A", "answered 410"), ("B", "answered 410")]
     assert names(outbox_log.failed(path, incident_id="B")) == ["B/1"] and outbox_log.failed(path, sink="other") == []
     assert outbox_log.drop(path, [b.no], "by hand") == 1 and outbox_log.again(path, [a.no]) == (1, 0) and outbox_log.failed(path) == []
@@ -198,7 +198,7 @@ def test_an_operator_sees_what_failed_and_has_it_again_or_drops_it(outbox, path)
 def test_what_was_delivered_long_ago_is_forgotten_and_what_failed_is_not(outbox, path):
     outbox.put([(entry(name), [to()]) for name in "ABC"], NOW_MS)
     a, b, _ = outbox.due("file", NOW_MS, 3)
-    outbox.delivered([(a.no, 0.1)], NOW_MS)
+    outbox.delivered([(a.no, 0.1, None)], NOW_MS)
     outbox.fail([b.no], NOW_MS, "410")
     assert outbox.forget(NOW_MS, NOW_MS) == 0 and outbox.forget(NOW_MS + KEPT_MS, NOW_MS + 1) == 1 and outbox.forget(NOW_MS + KEPT_MS, NOW_MS + 1) == 1
     assert names(outbox_log.logged(path)) == ["B/1", "C/1"] and outbox.event("A") is None and outbox.event("C") == entry("C").body
@@ -207,7 +207,7 @@ def test_what_was_delivered_long_ago_is_forgotten_and_what_failed_is_not(outbox,
 def test_the_newest_revision_of_an_incident_is_kept_as_long_as_it_may_be_answered(outbox, path):
     outbox.put([(entry("A"), [to()]), (entry("A", 2), []), (entry("B"), [to()])], NOW_MS)
     outbox.put([(entry("A", 3), [to()])], NOW_MS + 1)
-    outbox.delivered([(delivery.no, 0.1) for delivery in outbox.due("file", NOW_MS, 9)], NOW_MS + 1)
+    outbox.delivered([(delivery.no, 0.1, None) for delivery in outbox.due("file", NOW_MS, 9)], NOW_MS + 1)
     while outbox.forget(NOW_MS + KEPT_MS, NOW_MS):
         pass
     assert outbox_log.logged(path) == [] and outbox.event("A") == entry("A", 3).body and outbox.event("B") == entry("B").body
@@ -351,7 +351,7 @@ def test_numbers_are_not_used_again(outbox):
     """What is known to be done is known by numbers."""
     outbox.put([(entry("A"), [to()])], NOW_MS)
     first = outbox.due("file", NOW_MS, 1)[0].no
-    outbox.delivered([(first, 0.1)], NOW_MS)
+    outbox.delivered([(first, 0.1, None)], NOW_MS)
     assert outbox.forget(NOW_MS + 1, NOW_MS + 1) == 1
     outbox.put([(entry("B"), [to()])], NOW_MS)
     assert outbox.due("file", NOW_MS, 1)[0].no > first

@@ -1,6 +1,7 @@
 """Sinks come and go with the routes: whole or not at all, each with its dispatch, and what waits for one that is gone stays."""
 
 import os
+import threading
 from contextlib import suppress
 
 import orjson
@@ -54,7 +55,8 @@ def open_files():
 
 
 @pytest.fixture
-def site(tmp_path):
+def site(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "OPENED_SOON_S", 10.0)
     made = Site(tmp_path)
     yield made
     made.ways.stop()
@@ -126,6 +128,28 @@ def test_routes_with_a_sink_that_cannot_be_opened_now_are_tried_again(site, monk
     monkeypatch.setattr(module, "OPENS_AGAIN_S", 0.0)
     ways._again_s = 0.0
     assert not ways.follow(other) and ways.follow(other) and ways.routing is other and site.is_opened("three")
+
+
+def test_a_sink_that_opens_slowly_holds_nobody_up(site, monkeypatch):
+    ways, opened, opens, began = site.open(site.routing("one")), module._opened, threading.Event(), []
+
+    def slowly(name, config):
+        began.append(name)
+        assert opens.wait(60)
+        return opened(name, config)
+
+    monkeypatch.setattr(module, "_opened", slowly)
+    monkeypatch.setattr(module, "OPENED_SOON_S", 0.01)
+    other = site.routing("one", "two")
+    for name in "AB":
+        assert not ways.follow(other) and ways.routing is not other
+        site.put(name, "one")
+        wait_for("the sink of before", lambda name=name: site.got("one")[-1:] == [f"{name}/1"], 10)
+    opens.set()
+    wait_for("the other routes", lambda: ways.follow(other), 10)
+    site.put("C", "two")
+    wait_for("the other sink", lambda: site.got("two") == ["C/1"], 10)
+    assert began == ["two"], "once, however often the routes are looked at"
 
 
 def test_a_sink_whose_options_change_is_opened_anew(site):
