@@ -3,7 +3,7 @@ import { $, el, keepFocus } from './dom.js';
 import { nameOf } from './filters.js';
 import { COLOURS, isPlaced, LEVELS, OutletsMap } from './outlets_map.js';
 import { ask, on, state, whyUnknown } from './store.js';
-import { number, say, t, zoneName } from './words.js';
+import { number, say, t } from './words.js';
 
 const TABS = ['outlets', 'facilities', 'lines'];
 const MOST_ROWS = 300;
@@ -11,7 +11,6 @@ const ASPECTS = { filed: 'onFile', camera: 'camera', recycling_container: 'conta
 const WORDS_OF = { filed: { yes: 'onFile', no: 'notFiled', unknown: 'filedUnknown' }, camera: { yes: 'withCamera', no: 'withoutCamera', unknown: 'cameraUnknown' }, recycling_container: { yes: 'withContainer', no: 'withoutContainer', unknown: 'containerUnknown' } };
 const markOf = (value) => (value === true ? 'yes' : value === false ? 'no' : 'unknown');
 const levelName = (one) => say(one.level_words) || t(one.level === 'township' ? 'township-level' : one.level);
-const zoneOf = (id) => { const zone = state.zones.find((known) => known.zone_id === id); return zone ? zoneName(zone) : id; };
 const ORDER = { no: 0, unknown: 1, yes: 2 };
 const byMark = (aspect) => (one, other) => ORDER[markOf(one[aspect])] - ORDER[markOf(other[aspect])] || one.id.localeCompare(other.id);
 
@@ -82,7 +81,7 @@ export class OutletsView {
     const left = {
       outlets: this.searched(outlets, named).sort(byMark(this.aspect)),
       facilities: this.searched(facilities, (one) => [...named(one), levelName(one)]).sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level) || one.id.localeCompare(other.id)),
-      lines: this.searched(lines, (one) => [one.id, ...one.zones, ...one.zones.map(zoneOf), ...one.vehicle_ids]),
+      lines: this.searched(lines, (one) => [one.id, ...one.zones, ...one.zones.map(nameOf.zone), ...one.vehicle_ids]),
     };
     const filed = (value) => outlets.filter((one) => one.filed === value).length;
     this.title.textContent = this.read ? t('outletsAre', number(outlets.length), number(filed(true)), number(filed(false))) : t('outlets');
@@ -112,7 +111,7 @@ export class OutletsView {
     return el('tr', {}, this.placed(one), el('td', {}, one.enterprise_id ? nameOf.enterprise_id(one.enterprise_id) : '–'), el('td', {}, one.township ?? '–'), el('td', {}, el(`span.chip.${filed}`, {}, t(filed))), has(one.camera), has(one.recycling_container));
   }
   facilitiesRow(one) { return el('tr', {}, this.placed(one), el('td', {}, levelName(one)), el('td', {}, one.township ?? '–'), el('td', {}, one.village ?? '–'), el('td', {}, one.enterprise_id ? nameOf.enterprise_id(one.enterprise_id) : '–')); }
-  linesRow(one) { return el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, one.zones.map(zoneOf).join(' → ')), el('td', {}, one.vehicle_ids.flatMap((id, place) => [place ? ' ' : '', el('button.link', { type: 'button', 'data-vehicle': id }, id)]))); }
+  linesRow(one) { return el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, one.zones.map(nameOf.zone).join(' → ')), el('td', {}, one.vehicle_ids.flatMap((id, place) => [place ? ' ' : '', el('button.link', { type: 'button', 'data-vehicle': id }, id)]))); }
 
   /** What somebody clicked on the map is shown in its table. */
   chosen(kind, id) {
