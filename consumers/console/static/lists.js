@@ -1,5 +1,5 @@
 // The lists beside the map: incidents with their filters, vehicles and zones as tables. What the map shows stands here in words.
-import { $, el, keepFocus } from './dom.js';
+import { $, el, keepFocus, nameCell } from './dom.js';
 import { filtered, nameOf, sayCount, searched } from './filters.js';
 import { fleet, look, STATES, vehicleCount } from './fleet.js';
 import { askFurther, askServer, found, olderRows } from './found.js';
@@ -55,7 +55,7 @@ function vehicles() {
   found.sort((a, b) => RANK_OF[fleet.state[a]] - RANK_OF[fleet.state[b]] || (fleet.rows[a][0] < fleet.rows[b][0] ? -1 : 1));
   const row = (n) => {
     const [id, plate, enterprise] = fleet.rows[n];
-    return el('tr', {}, el('th', { scope: 'row' }, el('button.link', { type: 'button', 'data-vehicle': id }, id), plate ? el('small', {}, plate) : null), el('td', {}, el('span.clamp', { title: enterprise && nameOf.enterprise_id(enterprise) }, enterprise ? nameOf.enterprise_id(enterprise) : '–')),
+    return el('tr', {}, el('th', { scope: 'row' }, el('button.link', { type: 'button', 'data-vehicle': id }, id), plate ? el('small', {}, plate) : null), nameCell(enterprise && nameOf.enterprise_id(enterprise)),
       el('td', {}, el(`span.chip.state-${STATES[fleet.state[n]]}`, {}, t(STATES[fleet.state[n]]))), el('td.num', {}, span(Math.max(0, (fleet.streamMs - fleet.timeMs[n]) / 1000))));
   };
   const heads = ['vehicle', 'enterprise', 'state', 'lastFix'].map((key) => el('th', { scope: 'col' }, t(key)));

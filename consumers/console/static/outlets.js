@@ -1,5 +1,5 @@
 // The Outlets view (网点备案电子地图): the register on the map, and beside it as tables: outlets, the facilities of the three-level network, delivery lines.
-import { $, el, keepFocus } from './dom.js';
+import { $, el, keepFocus, nameCell } from './dom.js';
 import { nameOf } from './filters.js';
 import { COLOURS, isPlaced, LEVELS, OutletsMap } from './outlets_map.js';
 import { ask, on, state, whyUnknown } from './store.js';
@@ -108,9 +108,9 @@ export class OutletsView {
   placed(one) { return el('th', { scope: 'row' }, this.map && isPlaced(one) ? el('button.link', { type: 'button', title: t('locate'), 'data-key': `place ${one.id}`, onclick: () => this.map.goTo(one) }, one.id) : one.id); }
   outletsRow(one) {
     const has = (value) => el(`td${value === false ? '.low' : ''}`, {}, value === null || value === undefined ? t('unknownYet') : t(value ? 'yes' : 'no')), filed = WORDS_OF.filed[markOf(one.filed)];
-    return el('tr', {}, this.placed(one), el('td', {}, one.enterprise_id ? nameOf.enterprise_id(one.enterprise_id) : '–'), el('td', {}, one.township ?? '–'), el('td', {}, el(`span.chip.${filed}`, {}, t(filed))), has(one.camera), has(one.recycling_container));
+    return el('tr', {}, this.placed(one), nameCell(one.enterprise_id && nameOf.enterprise_id(one.enterprise_id)), nameCell(one.township), el('td', {}, el(`span.chip.${filed}`, {}, t(filed))), has(one.camera), has(one.recycling_container));
   }
-  facilitiesRow(one) { return el('tr', {}, this.placed(one), el('td', {}, levelName(one)), el('td', {}, one.township ?? '–'), el('td', {}, one.village ?? '–'), el('td', {}, one.enterprise_id ? nameOf.enterprise_id(one.enterprise_id) : '–')); }
+  facilitiesRow(one) { return el('tr', {}, this.placed(one), el('td', {}, levelName(one)), nameCell(one.township), nameCell(one.village), nameCell(one.enterprise_id && nameOf.enterprise_id(one.enterprise_id))); }
   linesRow(one) { return el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, one.zones.map(nameOf.zone).join(' → ')), el('td', {}, one.vehicle_ids.flatMap((id, place) => [place ? ' ' : '', el('button.link', { type: 'button', 'data-vehicle': id }, id)]))); }
 
   /** What somebody clicked on the map is shown in its table. */

@@ -116,7 +116,7 @@ export async function vehiclePanel(id) {
     ]),
     record ? drivers(record.drivers) : null,
     el('section', {}, el('h3', {}, t('lastHour')), track.length > 1 ? curve(track) : el('p.empty', {}, t(earlier ? 'noTrack' : 'loading')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
-    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), ' ', el(`span.chip.${row.answer ?? 'waits'}`, {}, t(row.answer ?? 'unanswered'))))) : el('p.empty', {}, t('noneToday'))),
+    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), ' ', el('span.quiet', {}, row.clause), ' ', el(`span.chip.${row.answer ?? 'waits'}`, {}, t(row.answer ?? 'unanswered'))))) : el('p.empty', {}, t('noneToday'))),
   ];
   return { told, mark: { number: n >= 0 ? n : null, place: now && [now.lon, now.lat], track } };
 }

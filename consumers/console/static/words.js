@@ -6,7 +6,7 @@ const WORDS = {
   ...LIVE_WORDS,
   ...REPLAY_WORDS,
   skip: ['跳到正文', 'Skip to the content'], streamTime: ['数据时间', 'Stream time'], vehicles: ['车辆', 'Vehicles'], fixesPerS: ['定位/秒', 'Fixes/s'],
-  electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open'], unanswered: ['未回复', 'Unanswered'],
+  electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open incidents'], unanswered: ['未回复', 'Unanswered'],
   langLabel: ['Switch to English', '切换到中文'], themeLabel: ['切换明暗', 'Switch light and dark'], map: ['地图', 'Map'], legend: ['图例', 'Legend'],
   lists: ['列表', 'Lists'], incidents: ['事件', 'Incidents'], zones: ['区域', 'Zones'], filters: ['筛选', 'Filters'], search: ['编号或车牌', 'Number or plate'],
   rule: ['规则', 'Rule'], severity: ['程度', 'Severity'], basis: ['依据', 'Basis'], enterprise: ['企业', 'Enterprise'], onlyUnanswered: ['仅未回复', 'Unanswered only'],
