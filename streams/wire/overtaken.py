@@ -22,10 +22,15 @@ class Overtaken:
 
     def has(self, record: Any) -> bool:
         """Whether a later record of the same key, in another partition, has been ``taken``."""
-        timestamp, partition = self._counts.get((record.topic, record.key), (0, record.partition))
-        return bool(partition != record.partition and (record.timestamp, record.partition) < (timestamp, partition))
+        known = self._counts.get((record.topic, record.key))
+        return known is not None and known[1] != record.partition and _place(record) < known
 
     def taken(self, record: Any) -> None:
         """A record has been taken over."""
         if record.topic in _NAMES:
-            self._counts[record.topic, record.key] = record.timestamp, record.partition
+            self._counts[record.topic, record.key] = _place(record)
+
+
+def _place(record: Any) -> tuple[int, int]:
+    """When brokers took it down (ms; what does not say it came first), and where."""
+    return -1 if record.timestamp is None else record.timestamp, record.partition

@@ -30,6 +30,7 @@ BEFORE = [record(0, 7, T, "of before"), record(0, 8, T + 1, "of later")]
 AFTER = {
     "a newer version": ([record(2, 0, T + 9, "newest")], "newest"), "a deletion": ([record(2, 0, T + 9, None)], None),
     "two": ([record(2, 0, T + 8, "soon over"), record(2, 1, T + 9, "newest")], "newest"), "in the same millisecond": ([record(1, 0, T + 1, "newest")], "newest"),
+    "of an unknown time": ([record(2, 0, None, "of an unknown time"), record(1, 0, T + 9, "newest")], "newest"),
 }  # fmt: skip
 
 
