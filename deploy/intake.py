@@ -117,6 +117,8 @@ def account(summary: dict[str, Any], asked: AbstractSet[str] = frozenset({"fixes
         yield f"answers: {said['read']:,} read, {said['of_no_incident']:,} to no incident of these files"
     if number := summary["scans_of_other_cities"]:
         yield f"{number:,} 条扫描属于其他城市，只计数，不按本政策包判定 scans of other cities: counted as theirs, judged by no rule of this pack"
+    if number := summary["heartbeats_of_other_cities"]:
+        yield f"{number:,} 条心跳属于其他城市，只计数，不按本政策包判定 heartbeats of other cities: only counted, judged by no rule of this pack"
     if summary["passed_over"]:
         yield f"passed over in folders: {len(summary['passed_over'])} files, first {summary['passed_over'][0]}"
     if summary["first_refusal"]:

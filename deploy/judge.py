@@ -86,6 +86,7 @@ def judge_files(
         "first_refusal": intake.first_refusal,
         "passed_over": intake.passed_over,
         "scans_of_other_cities": judging.scans_of_other_cities,
+        "heartbeats_of_other_cities": judging.heartbeats_of_other_cities,
         "vehicles": len(judging.fixes.vehicles),
         "incidents": dict(Counter(data.rule_id for data in incidents)),
         "exemptions_withdrawn": withdrawn,
@@ -130,7 +131,7 @@ class _Judging:
         self.made_up: dict[str, set[int]] = {}
         self.scans.made_up = self.heartbeats.made_up = self.made_up
         self.of_others: list[Contribution] = []
-        self.scans_of_other_cities = 0
+        self.scans_of_other_cities = self.heartbeats_of_other_cities = 0
         self.known_incidents: AbstractSet[str] = frozenset()
         self.credit: dict[str, Standing] = {}
         self._begin({})
@@ -159,7 +160,9 @@ class _Judging:
 
     def take_heartbeats(self, chunk: Chunk) -> Taken:
         """Enter signs of life."""
-        rejects = take_heartbeats(self.heartbeats, chunk.records, self.policies)
+        taken = Counter[bool]()
+        rejects = take_heartbeats(self.heartbeats, chunk.records, self.policies, taken=taken)
+        self.heartbeats_of_other_cities += taken[False]
         return Counter({"accepted": len(chunk.records) - len(rejects)}) + Counter(reject.reason for reject in rejects), rejects
 
     def finish(self, gps: Sequence[str], intake: Intake) -> tuple[list[IncidentData], dict[str, Any] | None]:

@@ -20,6 +20,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each 
 
 CITY = Info("courier_city", "City that this worker judges: its names, its policy pack and, where the document has ended, who goes on judging by it (continued_by)", ["city"])
 FIXES = Counter("courier_fixes", "Position reports of vehicles (fixes) judged, by what became of them", ["city", "outcome"])
+HEARTBEATS = Counter("courier_heartbeats", "Signs of life (heartbeats) of cameras and feeds taken; of those of another city (other) nothing is judged", ["city"])
 SCANS = Counter("courier_scans", "Parcel scans counted, by kind and outcome", ["city", "kind", "outcome"])
 PARCELS_ACCEPTED = Counter("courier_parcels_accepted", "Parcels accepted, by kind of waybill", ["city", "enterprise", "waybill"])
 PARCELS_PACKAGED = Counter("courier_parcels_packaged", "Parcels accepted, by packaging", ["city", "enterprise", "packaging"])

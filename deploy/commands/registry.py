@@ -77,13 +77,14 @@ def registry_check(
 ) -> None:
     """Say what a file does not say, and for which key figures and rules of a pack it is missing; fails where it names records that it does not hold."""
     from streams.clock import now_ms
+    from streams.policy.claims import figure_clauses
     from streams.policy.reader import load_policy
     from streams.registry.files import load_registry
     from streams.registry.gaps import gaps
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    found = gaps(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack))
+    found = gaps(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack), figure_clauses(pack.pack))
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:

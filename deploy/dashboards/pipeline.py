@@ -201,12 +201,13 @@ def _dead() -> timeseries.Panel:
 
 def _not_accepted() -> timeseries.Panel:
     about = About(
-        ("迟到、重复与其他", "Late, repeated and others"), ("每秒未被接受的轨迹点与扫描：late 迟到，duplicate 重复，其余见参考手册。", "Fixes and scans per second that were not accepted: late, duplicate or otherwise."), PER_SECOND, ("全部被接受", "all were accepted"), 8, 9,
+        ("迟到、重复与其他", "Late, repeated and others"), ("每秒未被接受的轨迹点与扫描：late 迟到，duplicate 重复，其余见参考手册；以及其他城市的心跳，只计数。", "Fixes and scans per second that were not accepted: late, duplicate or otherwise; and heartbeats of other cities, which are only counted."), PER_SECOND, ("全部被接受", "all were accepted"), 8, 9,
     )  # fmt: skip
     return panels.lines(
         about,
         Query(f"sum by (outcome) ({chosen('city_outcome:courier_fixes:rate5m', CITY, NOT_TAKEN)})", "轨迹点 · fixes {{outcome}}"),
         Query(per_second(metrics.SCANS, CITY, NOT_TAKEN, by="outcome", over="5m"), "扫描 · scans {{outcome}}"),
+        Query(per_second(metrics.HEARTBEATS, 'city="other"', by="city", over="5m"), "其他城市的心跳 · heartbeats of other cities"),
     )
 
 

@@ -1,4 +1,4 @@
-"""``yicheng report draw``: vehicles, outlets and inspectors drawn at random (双随机、一公开), so that anyone can repeat it; the clauses are in ``figure_clauses``."""
+"""``yicheng report draw``: vehicles, outlets and inspectors drawn at random (双随机、一公开), so that anyone can repeat it; the clause is in the pack's ``figure_clauses``."""
 
 from __future__ import annotations
 

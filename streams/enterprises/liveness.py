@@ -6,6 +6,7 @@ arrival, repeats or partitions, and the gaps between them are exactly the silenc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -158,16 +159,22 @@ class HeartbeatPartition(msgspec.Struct):
 
 
 def take_heartbeats(
-    partition: HeartbeatPartition, records: Sequence[Record], policies: Policies, *, refuses_synthetic: bool = False
+    partition: HeartbeatPartition, records: Sequence[Record], policies: Policies, *, refuses_synthetic: bool = False, taken: Counter[bool] | None = None
 ) -> list[Reject]:
-    """Enter a chunk of heartbeats in offset order; the refused ones come back."""
+    """Enter a chunk of heartbeats in offset order; the refused ones come back.
+
+    ``taken`` counts the others: True those of the pack's city, False those of other cities, of which nothing is made.
+    """
     city = policies.newest.pack.city.adcode
     beats, rejects = read_new(partition, records, HEARTBEATS)
     for record, beat in beats:
         if reason := refuse_event(partition, record, beat, refuses_synthetic=refuses_synthetic):
             rejects.append(refused(record, beat, reason))
             continue
-        if belongs(beat.city, city):
+        is_own = belongs(beat.city, city)
+        if taken is not None:
+            taken[is_own] += 1
+        if is_own:
             partition.heartbeats.setdefault(beat.subject, []).append((beat.event_time_ms, beat.event_time_ms))
             if beat.synthetic and partition.made_up is not None:
                 partition.made_up.setdefault(beat.subject, set()).add(beat.event_time_ms)

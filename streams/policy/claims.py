@@ -10,7 +10,7 @@ from streams.clock import bound_ms
 from streams.policy.checks import SHARES, is_share
 from streams.policy.clauses import parts_of, plain, sections, stands_in
 from streams.policy.pack import CONDITIONS, Document, Exemption, Pack, Rule, Target
-from streams.registry.figure_clauses import SECTIONS, Clauses, clauses_of
+from streams.registry.figure_clauses import Clauses
 from streams.registry.key_figures import TITLES
 
 Path = tuple[str | int, ...]
@@ -61,9 +61,8 @@ def target_problem(measure: str, target: Target, document: Document) -> str | No
 
 
 def figure_clauses(pack: Pack) -> Clauses:
-    """Key figure, or section of the report → the clause that speaks of it, and its words: the pack's own, and what is known of the five cities' documents."""
-    city, title = pack.city.adcode, pack.document.title
-    return clauses_of(city, title) | clauses_of(city, title, SECTIONS) | {name: (spoken.clause, spoken.quote) for name, spoken in pack.figure_clauses.items()}
+    """Key figure, or section of the report → the clause that speaks of it, and its words."""
+    return {name: (spoken.clause, spoken.quote) for name, spoken in pack.figure_clauses.items()}
 
 
 def document_problem(pack: Pack, timezone: ZoneInfo) -> tuple[tuple[str, ...], str] | None:

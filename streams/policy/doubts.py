@@ -37,7 +37,7 @@ def doubts(pack: Pack) -> Iterator[str]:
     for measure in pack.targets:
         if measure not in TITLES:
             yield f"target {measure}: no key figure is called so, and nobody reports it{nearest(measure, TITLES)}"
-    for name in pack.figure_clauses.keys() - TITLES.keys() - SECTIONS.keys():
+    for name in pack.figure_clauses.keys() - TITLES.keys() - set(SECTIONS):
         yield f"figure_clauses: no key figure, and no section of the report, is called {name}{nearest(name, [*TITLES, *SECTIONS])}"
     for rule in pack.rules:
         yield from (f"rule {rule.id}: {words}" for words in _about(rule, pack))

@@ -9,7 +9,6 @@ from streams.clock import DAY_MS, local_date
 from streams.errors import closest
 from streams.registry.cities import belongs
 from streams.registry.doubts import Words, doubts, unknown_lines
-from streams.registry.figure_clauses import CLAUSES
 from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, served_townships, standardised_outlets
 from streams.registry.names import NAMES, numbered
 from streams.registry.records import Notice
@@ -113,15 +112,15 @@ class Gaps(NamedTuple):
         return [self.counts, *said] if said else [self.counts, ("没有缺项", "nothing is missing")]
 
 
-def gaps(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = ()) -> Gaps:
-    """What a registry says at an instant (ms), for these rules (what they and their exemptions are called) and delivery ``lines``, and the key figures of a city (adcode) and its targets."""
+def gaps(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = (), spoken: Collection[str] = ()) -> Gaps:
+    """What a registry says at an instant (ms), for these rules (what they and their exemptions are called) and delivery ``lines``, and the key figures of a city (adcode) of which its document has ``spoken`` and its targets."""
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
     counts = (
         "，".join(f"{NAMES[kind][0]} {number:,} {NAMES[kind][1]}" for kind, number in numbers.items() if number) or "没有记录",
         ", ".join(numbered(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
     unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
-    return Gaps(counts, list(missing(registry, at_ms, rules, figures_of(city, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
+    return Gaps(counts, list(missing(registry, at_ms, rules, figures_of(spoken, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
 
 
 def of_other_cities(registry: Registry, own: str) -> Iterator[Words]:
@@ -158,10 +157,9 @@ def _some(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMED])}{', …' if len(names) > MOST_NAMED else ''}"
 
 
-def figures_of(city: str, targets: Collection[str]) -> set[str]:
-    """The key figures that matter to a city (adcode): those that its document speaks of, or all where no document is known, and its targets."""
-    spoken = {measure for measure, by_city in CLAUSES.items() if city in by_city}
-    return (spoken or TITLES.keys() - {"subsidy_window_vehicles"}) | set(targets)
+def figures_of(spoken: Collection[str], targets: Collection[str]) -> set[str]:
+    """The key figures that matter to a city: those of which its document has ``spoken``, or all where it says of none where, and its targets."""
+    return (TITLES.keys() & set(spoken) or TITLES.keys() - {"subsidy_window_vehicles"}) | set(targets)
 
 
 def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures: Collection[str], city: str | None = None) -> Iterator[Words]:

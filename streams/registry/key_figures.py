@@ -100,7 +100,7 @@ _STANDARD = re.compile(r"(?:国|CHINA)? ?(?:(VI|6|六)|(V|5|五)|(IV|4|四)|(III
 def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str, float]:
     """Measure → value (shares from 0 to 1, or numbers) of the records valid at an instant (ms); what no record says is left out.
 
-    ``city``: adcode of the city that it is about, whose subsidy window counts; records of others do not. The clauses are in ``streams.registry.figure_clauses``.
+    ``city``: adcode of the city that it is about, whose subsidy window counts; records of others do not. The clauses are in the packs.
     """
     valid = registry.valid(at_ms, city)
     vehicles, outlets, townships = active_vehicles(valid), valid["outlet"], valid["township"]

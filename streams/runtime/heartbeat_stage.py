@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from streams import metrics
 from streams.city.contributions import encode_contribution, of_heartbeats
+from streams.counts import OTHER
 from streams.enterprises.liveness import HeartbeatPartition, take_heartbeats
 from streams.runtime.checkpoint import Checkpoint
 from streams.runtime.reference import Reference
@@ -26,7 +29,10 @@ class HeartbeatStage(StatefulStage[HeartbeatPartition]):
         assert self.reference.policies is not None
         partition = await self.partition(chunk[0].partition)
         registry = self.reference.registry
-        rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal)
+        taken = Counter[bool]()
+        rejects = take_heartbeats(partition, chunk, self.reference.policies, refuses_synthetic=not self.checkpoint.origin.rehearsal, taken=taken)
+        for is_own, count in taken.items():
+            metrics.HEARTBEATS.labels(self.city if is_own else OTHER).inc(count)
         partition.arrivals.read_until(chunk[-1].arrived_ms)
         for subject in [subject for subject in partition.heartbeats if registry is None or not registry.knows(*subject.split("/", 1))]:
             del partition.heartbeats[subject]  # nothing is expected of those

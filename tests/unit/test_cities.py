@@ -89,3 +89,11 @@ def test_scans_of_a_prefecture_are_judged_as_its_provinces_and_those_of_others_a
     assert {row["outlet_id"] for row in summary["outlets"]} == {"o530000", "o530100", "o530102"}
     assert summary["scans_of_other_cities"] == 1 and any(line.startswith("1 条扫描属于其他城市") for line in account(summary))
     assert not [line for line in account(summary | {"scans_of_other_cities": 0}) if "其他城市" in line]
+
+
+def test_heartbeats_of_other_cities_are_said(tmp_path):
+    beats = [{"event_time_ms": NOON_MS + number, "subject": "outlet/o", **of} for number, of in enumerate(({}, {"city": "530100"}, {"city": "520100"}, {"city": "150100"}))]
+    (tmp_path / "beats.jsonl").write_text("".join(f"{json.dumps(beat)}\n" for beat in beats), "utf-8")
+    policy = load_policy("yunnan-2018")
+    summary = judge_files(policy, registry_of(policy, placed("o", "530100", kind="outlet")), [], [], tmp_path / "out", heartbeats=[str(tmp_path / "beats.jsonl")])
+    assert summary["heartbeats_of_other_cities"] == 2 and any(line.startswith("2 条心跳属于其他城市") for line in account(summary))

@@ -19,7 +19,6 @@ from streams.policy.clauses import plain, stands_in
 from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy, packs, parse_policy
 from streams.policy.wording import demand_words
-from streams.registry.figure_clauses import SECTIONS, clauses_of
 from streams.registry.records import decode_entry
 from streams.registry.registry import Registry
 from streams.rules import RULES
@@ -524,6 +523,9 @@ def test_a_city_of_its_own_says_where_its_document_speaks_of_a_figure():
 
 
 @pytest.mark.parametrize("name", packs())
-def test_a_pack_of_ours_speaks_of_its_figures_as_before(name):
-    pack = load_policy(name).pack
-    assert figure_clauses(pack) == clauses_of(pack.city.adcode, pack.document.title) | clauses_of(pack.city.adcode, pack.document.title, SECTIONS)
+def test_what_a_document_says_of_figures_stands_in_its_pack_alone(name):
+    """No code knows a city: a pack of the same city and document that says nothing of figures has none."""
+    policy = load_policy(name)
+    said = "\nfigure_clauses:"
+    silent = parse_policy(policy.pack.source["yaml"].partition(said)[0], f"{name}.yaml", lambda _: policy.pack.source["geojson"]).pack
+    assert said in policy.pack.source["yaml"] and figure_clauses(policy.pack) and not figure_clauses(silent)

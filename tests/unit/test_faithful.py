@@ -6,7 +6,6 @@ import pytest
 
 from streams.policy.clauses import sections, stands_in
 from streams.policy.reader import load_policy, packs
-from streams.registry.figure_clauses import clauses_of
 from streams.registry.records import Vehicle
 from streams.registry.registry import Subject
 from streams.rules import RULES
@@ -58,7 +57,7 @@ ROWS = [
         lambda p: [each.id for each in rules(p, "restricted_hours")] == ["core-daytime"] and rule(p, "restricted_hours").basis == "illustrative"),
     Row("new energy is a preference, no exemption", H, "三（十）", "引导企业优先使用新能源全封闭轻型、微型配送车辆", lambda p: not any(a.energy or a.body for _, a in alternatives(p))),
     Row("the standards of packaging and tape are named; the rate keeps rising", H, "六（十七）", "快递绿色包材使用率不断提高",
-        lambda p: rule(p, "low_green_packaging_rate").parameters.rising and p.targets["green_packaging"].source == "operator" and "narrow_tape" in clauses_of("150100", p.document.title)),
+        lambda p: rule(p, "low_green_packaging_rate").parameters.rising and p.targets["green_packaging"].source == "operator" and "narrow_tape" in p.figure_clauses),
     Row("all standardised outlets of primary brands have boxes", H, "六（十七）", "主要品牌标准化网点全部配置可回收利用包装箱",
         lambda p: (p.targets["reusable_box_outlet_share"].value, p.targets["reusable_box_outlet_share"].scope) == (1.0, "primary_brands")),
     Row("authorities make the rules of numbers and marking, for which the pack stands in", H, "三（十）", "制定全市快递服务车辆规范管理办法",
@@ -81,7 +80,7 @@ ROWS = [
         lambda p: stated_by("authority", "unmonitored_outlet", "offline_camera")(p) and p.targets["camera_outlet_share"].value == 1.0),
     Row("marking eases access, and nobody is punished for lacking it", Y, "三（十一）", "对按要求喷涂统一专用标识的城区快递运输车辆放宽通行限制",
         lambda p: rule(p, "unmarked_vehicle").basis == "encouraged" and [(a.basis, a.figures) for _, a in alternatives(p) if a.marked] == [("stated", "illustrative")]),
-    Row("registered non-motor vehicles may deliver", Y, "三（十）", "已办理注册登记的非机动车收投快件", lambda p: "e_bikes" in clauses_of("530000", p.document.title) and not RULES["unrecognised_foreign_plate"].prepare(
+    Row("registered non-motor vehicles may deliver", Y, "三（十）", "已办理注册登记的非机动车收投快件", lambda p: "e_bikes" in p.figure_clauses and not RULES["unrecognised_foreign_plate"].prepare(
             rule(p, "unrecognised_foreign_plate").parameters, Subject("v", Vehicle(id="v", plate="临A0001", plate_kind="non_motor"), None, (), 0, 1), None)),
     Row("fairs and 双十一 are named here only", Y, "三（十一）", "举行大型展会、重大活动或“双十一”等快递旺季期间",
         lambda p: p.calendars and not any(load_policy(other).pack.calendars for other in (H, Z, S, W)) and any(a.calendars for _, a in alternatives(p))),

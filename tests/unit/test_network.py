@@ -14,9 +14,10 @@ from streams.clock import DAY_HOURS
 from streams.counts import MONTH_DAYS
 from streams.parcels.facts import NARROW_TAPE_MM
 from streams.policy.checks import is_share
+from streams.policy.claims import figure_clauses
 from streams.policy.policy import Policy
 from streams.policy.reader import load_policy, packs
-from streams.registry.figure_clauses import CLAUSES, SECTIONS, clauses_of
+from streams.registry.figure_clauses import SECTIONS
 from streams.registry.key_figures import LEVELS, READINGS, TITLES, network
 from streams.registry.records import decode_entry, decode_versions
 from streams.registry.registry import Registry
@@ -80,18 +81,18 @@ def test_every_clause_is_in_the_document_and_says_these_words(pack, shared):
         pytest.skip("no ../shared/seeds beside the checkout: the cities' documents are read from there")
     document = load_policy(pack).pack
     text = (shared / "seeds" / document.document.file).read_text("utf-8")
-    of_document = document.city.adcode, document.document.title
-    stated = clauses_of(*of_document) | clauses_of(*of_document, SECTIONS)
-    assert len(stated) > 12 and not clauses_of(document.city.adcode, "another document of the city")
+    stated = figure_clauses(document)
+    assert len(stated) > 12
     wrong = {measure: (clause, found) for measure, (clause, words) in stated.items() if clause not in (found := [clause_at(text, place) for place in places(text, words)])}
     assert not wrong
 
 
 def test_every_measure_has_two_titles_and_every_clause_a_measure():
     assert all(zh and en and re.search("[\u4e00-\u9fff]", zh) and en.isascii() for zh, en in TITLES.values())
-    assert CLAUSES.keys() <= TITLES.keys() and SECTIONS.keys().isdisjoint(CLAUSES) and {city for by_city in CLAUSES.values() for city in by_city} == {load_policy(pack).pack.city.adcode for pack in packs()}
+    spoken = {measure for pack in packs() for measure in figure_clauses(load_policy(pack).pack)}
+    assert spoken - set(SECTIONS) < TITLES.keys() and set(SECTIONS) <= spoken and TITLES.keys().isdisjoint(SECTIONS)
     unknown = {measure for measure in TITLES if measure.endswith("_unknown_share")}
-    assert len(unknown) == 5 and TITLES.keys() - CLAUSES.keys() == {"not_repackaged", "reusable_bag"} | unknown  # what no document speaks of
+    assert len(unknown) == 5 and TITLES.keys() - spoken == {"not_repackaged", "reusable_bag"} | unknown  # what no document speaks of
     assert {measure for measure in TITLES if is_share(measure)} >= {"camera_outlet_share", "village_coverage", "licensed_enterprise_share"}
     assert not any(is_share(measure) for measure in LEVELS.values())
 
@@ -372,8 +373,8 @@ def test_what_in_a_figure_is_our_own_is_said_in_both_languages():
     assert READINGS.keys() == OURS.keys() <= TITLES.keys()
     assert all(number in words for measure, numbers in OURS.items() for words in READINGS[measure] for number in numbers)
     assert {measure for measure, titles in TITLES.items() if re.search("[0-9]", titles[0])} <= OURS.keys()
-    spoken = {measure: {quote for _, quote in by_city.values()} for measure, by_city in CLAUSES.items()}
-    assert not [(measure, number) for measure, numbers in OURS.items() for number in numbers if any(number in quote for quote in spoken.get(measure, ()))], "a number of the document's is none of ours"
+    spoken = [(measure, quote) for pack in packs() for measure, (_, quote) in figure_clauses(load_policy(pack).pack).items()]
+    assert not [(measure, number) for measure, quote in spoken for number in OURS.get(measure, ()) if number in quote], "a number of the document's is none of ours"
 
 
 def test_dashboards_say_it_too():

@@ -29,12 +29,13 @@ from streams.counts import FEATURES, outlet_row
 from streams.errors import BadInput, YichengError
 from streams.geo import haversine_m
 from streams.lifecycle import MAX_EVIDENCE
+from streams.policy.claims import figure_clauses
 from streams.policy.conditions import exempt_words, title_words
 from streams.policy.pack import Target
 from streams.policy.reader import decode_policy, load_policy, packs
 from streams.policy.targets import status
 from streams.policy.wording import demand_words
-from streams.registry.figure_clauses import SECTIONS, clauses_of
+from streams.registry.figure_clauses import SECTIONS
 from streams.registry.files import load_registry
 from streams.registry.key_figures import READINGS, TITLES
 from streams.registry.records import decode_entry
@@ -143,14 +144,15 @@ def test_targets_name_their_clause_or_the_operator_and_of_whom_they_are(policy):
 @pytest.mark.parametrize("name", packs())
 def test_every_key_figure_and_section_names_the_clause_that_speaks_of_it(name, tmp_path):
     policy = load_policy(name)
-    document = policy.pack.city.adcode, policy.pack.document.title
-    row = {**rates_of(document[0], "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "delivered": 1, "transit_hours": {"5": 1}}
-    driven = driven_row(document[0], "2026-06-26", Millimetres(1_000, 2_000, 3_000, 4_000))
+    city = policy.pack.city.adcode
+    row = {**rates_of(city, "2026-06-26", "*", 9, **dict.fromkeys(FEATURES, 3)), "zone_id": "z", "stops": 2, "delivered": 1, "transit_hours": {"5": 1}}
+    driven = driven_row(city, "2026-06-26", Millimetres(1_000, 2_000, 3_000, 4_000))
     write_sample_registry(policy, 300, 1, tmp_path / "registry.jsonl")
     registry = load_registry(tmp_path / "registry.jsonl", policy.timezone)
     registry.add(decode_entry(json.dumps({"kind": "vehicle", "id": standard, "emission_standard": standard}).encode()) for standard in ("国三", "Euro 2"))
     report = gather(policy, registry, Published([row, driven], []), DAY, DAY)
-    clauses, sections = clauses_of(*document), clauses_of(*document, SECTIONS)
+    spoken = figure_clauses(policy.pack)
+    clauses, sections = ({name: said for name, said in spoken.items() if (name in SECTIONS) is is_section} for is_section in (False, True))
     assert {kpi["measure"]: (kpi["figure_clause"], kpi["figure_quote"]) for kpi in report["kpis"] if kpi["figure_clause"]} == clauses
     assert report["clauses"] == sections and {"transit", "draw"} <= sections.keys()
     page, table = text_of(as_html(report, "zh")), list(csv.DictReader(io.StringIO(as_csv(report))))

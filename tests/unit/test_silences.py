@@ -1,6 +1,7 @@
 """Silences of cameras and feeds, black lists: what is an offence, from when, and what late news changes."""
 
 import json
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -136,6 +137,14 @@ def test_heartbeats_that_cannot_be_read_or_placed_in_time_are_refused():
     assert [r.reason for r in take_heartbeats(partition, records, policies("offline_camera"))] == ["malformed", "malformed", "invalid_time", "future", "late"]
     assert partition.heartbeats == {"outlet/o": [(NOON, NOON)]}  # no rule waits for feeds
     assert take_heartbeats(partition, records, policies("offline_camera")) == []
+
+
+def test_heartbeats_of_other_cities_are_counted_and_nothing_is_made_of_them():
+    partition, taken = HeartbeatPartition(), Counter()
+    city = policies("offline_camera").newest.pack.city.adcode
+    beats = [f'{{"event_time_ms": {NOON}, "subject": "outlet/{name}"{said}}}'.encode() for name, said in (("o", ""), ("p", f', "city": "{city}"'), ("q", ', "city": "2"'))]
+    assert take_heartbeats(partition, [Record(value, n) for n, value in enumerate([*beats, b"{"])], policies("offline_camera"), taken=taken)[0].reason == "malformed"
+    assert taken == {True: 2, False: 1} and partition.heartbeats.keys() == {"outlet/o", "outlet/p"}
 
 
 def test_points_add_up_expire_and_are_published_once():
