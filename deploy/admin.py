@@ -24,6 +24,7 @@ from streams.registry.changes import Changes, changes_of
 from streams.registry.records import AnyEntry, decode_versions
 from streams.registry.registry import Registry
 from streams.wire import topics
+from streams.wire.overtaken import Overtaken
 from streams.words.shown import shown
 
 T = TypeVar("T")
@@ -130,11 +131,14 @@ def read_registry(bootstrap: str, only: str | None = None) -> Iterator[str]:
 
 
 def readable(bootstrap: str, topic: str, read: Callable[[Any], T]) -> Iterator[T]:
-    """What ``read`` makes of the records of a topic; those that it cannot read are left out, which one line on standard error says."""
-    first, number = "", 0
+    """What ``read`` makes of the records of a topic, without those that are ``Overtaken``; those that it cannot read are left out, which one line on standard error says."""
+    first, number, overtaken = "", 0, Overtaken()
     for record in read_records(bootstrap, topic):
+        if overtaken.has(record):
+            continue
         try:
             yield read(record)
+            overtaken.taken(record)
         except (BadInput, ValueError, RecursionError) as error:
             first = first or f"partition {record.partition}, offset {record.offset}: {shown(error)[:200]}"
             number += 1

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from consumers.outbox.file import FILE
 from deploy.broker import CACHE, answers, bundled_java, find_java, jars_are_there, java_version
-from deploy.topic_admin import lacking_topics
+from deploy.topic_admin import divided_topics, lacking_topics
 from streams import metrics
 from streams.errors import YichengError
 from streams.policy.reader import load_policy, packs
@@ -38,6 +38,7 @@ def examine(settings: Settings) -> int:
     return 0 if all(fine or not needed for _, needed, fine, _, _ in checks) else 1
 
 
+ANEW = "keep ./yicheng registry export, make the topic anew with one partition, import it (packs: policy publish) 导出登记，将该主题重建为一个分区，再重新导入或发布"
 Check = tuple[str, bool, bool, str, str]
 """Name, whether it is needed, whether it is fine, what was found, how to fix it."""
 
@@ -68,7 +69,7 @@ def _kafka(settings: Settings) -> list[Check]:
 def _topics(settings: Settings) -> list[Check]:
     """Whether brokers write down when records arrive (else a terminal whose clock is wrong can carry others along), and whether they keep what is needed."""
     try:
-        lacking = lacking_topics(settings.kafka_bootstrap)
+        lacking, divided = lacking_topics(settings.kafka_bootstrap), divided_topics(settings.kafka_bootstrap)
     except (YichengError, KafkaError) as error:
         return [("topics", False, False, f"cannot be looked up: {error}", "let this principal describe the configuration of topics")]
     remedy = "./yicheng topics create"
@@ -76,7 +77,9 @@ def _topics(settings: Settings) -> list[Check]:
     arrival = f"unknown on {', '.join(unstamped)}: they carry their producers' time" if unstamped else "written down by the brokers"
     short = {name: ", ".join(sorted(lacks - {TIMESTAMP_TYPE})) for name, lacks in lacking.items() if lacks != {TIMESTAMP_TYPE}}
     kept = f"too short or not by key: {'; '.join(f'{name} ({lacks})' for name, lacks in short.items())}" if short else "kept as they must be"
-    return [("times of arrival", False, not unstamped, arrival, remedy), ("topics", False, not short, kept, remedy)]
+    several = f"{', '.join(f'{name} has {count} partitions' for name, count in divided.items())}: what is deleted may come back 已删除的登记可能重新生效"
+    on_file = "on file 登记", False, not divided, several if divided else "each key in one partition", ANEW
+    return [("times of arrival", False, not unstamped, arrival, remedy), ("topics", False, not short, kept, remedy), on_file]
 
 
 def _disk(settings: Settings) -> Check:

@@ -81,6 +81,17 @@ def lacking_topics(bootstrap: str) -> dict[str, set[str]]:
         admin.close()
 
 
+def divided_topics(bootstrap: str) -> dict[str, int]:
+    """The topics of what is on file that somebody has given more partitions than the one they are made with, and how many they have."""
+    admin = administer(bootstrap)
+    try:
+        names = sorted({topic.name for topic in topics.STANDING if not topic.partitioned} & set(admin.list_topics()))
+        found = {described["name"]: len(described["partitions"]) for described in admin.describe_topics(names)} if names else {}
+        return {name: count for name, count in found.items() if count > 1}
+    finally:
+        admin.close()
+
+
 def rewind(bootstrap: str, group: str) -> list[str]:
     """Forget a group's committed offsets; what its state has seen is not judged twice. ``YichengError`` while its workers run.
 

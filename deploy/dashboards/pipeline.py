@@ -130,9 +130,9 @@ def _lag_by_partition() -> timeseries.Panel:
 
 def _held_back() -> timeseries.Panel:
     about = About(
-        ("未提交事务之后，与已丢失", "Behind open transactions, and lost"), ("位于生产者未提交事务之后、尚不可读的记录；以及判定之前已被 Kafka 删除的记录。", "Records behind a producer's open transaction, which can be read when it ends; and records that Kafka had deleted before they were judged."), NUMBER, NO_WORKER, 6, 9,
+        ("未提交事务之后，与已丢失", "Behind open transactions, and lost"), ("位于生产者未提交事务之后、尚不可读的记录；以及最近一小时判定之前已被 Kafka 删除的记录。", "Records behind a producer's open transaction, which can be read when it ends; and records that Kafka had deleted before they were judged, last hour."), NUMBER, NO_WORKER, 6, 9,
     )  # fmt: skip
-    lost = f"sum by (topic) ({latest(metrics.RECORDS_LOST, by=PARTITION)})"
+    lost = number_in("1h", metrics.RECORDS_LOST, by="topic")
     return panels.lines(about, Query(f"sum by (topic) ({latest(metrics.RECORDS_HELD_BACK, by=PARTITION)})", "{{topic}}"), Query(lost, "丢失 lost · {{topic}}"))
 
 

@@ -48,7 +48,10 @@ def head(pieces: Iterator[bytes], size_bytes: int) -> tuple[bytes, Iterator[byte
 
 
 def lines(pieces: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, bytes | None]]:
-    """The lines that are not blank, without their ends, and their numbers; None for one of more than so many bytes, which is never held as a whole."""
+    """The lines that are not blank, without their ends, and their numbers; None for one of more than so many bytes, which is never held as a whole.
+
+    Among other lines some may end as on old Macs, after files were put together: those have one number.
+    """
     number, rest, dropping = 0, b"", False
     for piece in pieces:
         found = (rest + piece).split(b"\n")
@@ -58,11 +61,15 @@ def lines(pieces: Iterable[bytes], most_bytes: int) -> Iterator[tuple[int, bytes
             if dropping or len(line) > most_bytes:
                 dropping = False
                 yield number, None
-            elif line := line.strip():
-                yield number, line
+            else:
+                yield from _parts(number, line)
         if len(rest) > most_bytes:
             rest, dropping = b"", True
     if dropping:
         yield number + 1, None
-    elif rest := rest.strip():
-        yield number + 1, rest
+    else:
+        yield from _parts(number + 1, rest)
+
+
+def _parts(number: int, line: bytes) -> Iterator[tuple[int, bytes]]:
+    return ((number, found) for part in line.split(b"\r") if (found := part.strip()))

@@ -181,7 +181,7 @@ class Columns:
         given = {path[0] for path, _ in self._values} | {path[0] for path, _, _ in self._cells}
         missing = sorted(required - given - ({"event_id"} if self.numbered else set()))
         if missing and for_all:
-            raise BadInput(f"{where}: the header lacks {', '.join(missing)}; its first line names the fields of a record, or --columns FILE maps them")
+            raise BadInput(f"{where}: the header lacks {', '.join(missing)}; its first line names the fields of a record, in small letters, or --columns FILE maps them")
 
     def record(self, cells: Sequence[str], number: str) -> dict[str, Any]:
         """The record of a row; ``number`` is its event id where the table has none."""

@@ -265,7 +265,7 @@ def _geolife(name: str, pieces: Pieces) -> Records:
             continue
         is_heading = False
         try:
-            lat, lon, _, _, _, day, moment = (line or b"").decode().split(",")
+            lat, lon, _, _, _, day, moment = (line or b"").decode().replace('"', "").split(",")
             utc = dt.datetime.strptime(f"{day} {moment}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=dt.UTC)
             position = float(lon), float(lat)
         except ValueError:

@@ -157,7 +157,7 @@ def _of_workbook(data: bytes, name: str) -> Rows:
 def _check_heading(names: list[str], where: str) -> None:
     missing = [name for name in ("kind", "id") if name not in names]
     if missing:
-        raise BadInput(f"{where}: the heading lacks {' and '.join(missing)}; its cells name the keys of registry records")
+        raise BadInput(f"{where}: the heading lacks {' and '.join(missing)}; its cells name the keys of registry records, in small letters")
 
 
 def _entry_of_cells(names: list[str], cells: list[str]) -> AnyEntry:

@@ -108,7 +108,11 @@ class Registry:
         return outlet if isinstance(outlet, Outlet) else None
 
     def enter_credit(self, enterprise_id: str, standing: Standing) -> bool:
-        """Take over what the ledger says of an enterprise; whether it changes which exemptions hold."""
+        """Take over what the ledger says of an enterprise; whether it changes which exemptions hold.
+
+        It says since when which standing counts, and a newer one adds to that: who catches up after being away judges a fix by the list as it was
+        at that fix's time, though the newest is read first. What the ledger had still to find out then is ``blacklisted_enterprise``'s affair.
+        """
         found = [(from_ms, credit) for from_ms, credit in standing.effective if credit in {"black", "normal", "red"}]
         changed = found != self._credit.get(enterprise_id, [])
         self._credit[enterprise_id] = found

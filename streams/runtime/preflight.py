@@ -93,7 +93,7 @@ async def refuse_made_anew(log: Log, input_topic: str, partition: int, next_offs
 def _tell_lost(topic: str, partition: int, records: int) -> None:
     """Say how many records Kafka deleted, by their age or because somebody had it do so, before they were judged."""
     if records > 0:
-        metrics.RECORDS_LOST.labels(topic, str(partition)).inc(records)
+        metrics.RECORDS_LOST.labels(topic).inc(records)
         logger.error(
             "records were deleted before they were judged", topic=topic, partition=partition, records=records,
             hint="have Kafka keep them for longer than workers may be away: set retention.ms of the topic",

@@ -30,6 +30,7 @@ from streams.runtime import patches
 from streams.watermark import CLOCK_KEY, decode_clock
 from streams.wire.events import LAST_MS
 from streams.wire.ids import UNSEEN
+from streams.wire.overtaken import Overtaken
 from streams.wire.topics import CLOCK, CREDIT, METADATA_MAX_AGE_MS, POLICY, REFERENCE, REGISTRY
 
 log = structlog.get_logger()
@@ -51,6 +52,7 @@ class Reference(Service):
         self._missing_logged = False
         self._measured_on = ""
         self._waiting: list[Any] = []
+        self._overtaken = Overtaken()
 
     @Service.task
     async def _tail(self) -> None:
@@ -85,8 +87,12 @@ class Reference(Service):
         if record.topic in {REGISTRY.name, CREDIT.name} and self.registry is None:
             self._waiting.append(record)
             return False
+        if self._overtaken.has(record):
+            return False
         try:
-            return self._take(record.topic, _key_of(record.key), record.value)
+            changed = self._take(record.topic, _key_of(record.key), record.value)
+            self._overtaken.taken(record)
+            return changed
         except Exception as error:  # noqa: BLE001 - whatever a record says, it ends nobody
             why = str(error) if isinstance(error, BadInput | ValueError) else type(error).__name__
             passed_over(record.topic, record.partition, record.offset, f"reference record refused: {why}")
@@ -163,7 +169,7 @@ class Reference(Service):
 
 
 def all_partitions(counts: Mapping[str, int]) -> set[TopicPartition]:
-    """What is read of topics of so many partitions: whoever writes, a key's records stand in one of them, in their order."""
+    """What is read of topics of so many partitions; a key's records stand in one of them, in their order, until there are more (``overtaken.py``)."""
     return {TopicPartition(topic.name, number) for topic in REFERENCE for number in range(counts.get(topic.name, 0))}
 
 

@@ -26,8 +26,8 @@ class Topic(NamedTuple):
 GPS = Topic("courier.gps.v1", stamped=True)
 SCAN = Topic("courier.scan.v1", stamped=True)
 HEARTBEAT = Topic("courier.heartbeat.v1", stamped=True)
-REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True)
-POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True)
+REGISTRY = Topic("courier.registry.v1", partitioned=False, compacted=True, stamped=True)
+POLICY = Topic("courier.policy.v1", partitioned=False, compacted=True, stamped=True)
 PARTIALS = Topic("courier.partials.v1", stamped=True)
 """Internal: what each input partition has come to (city/contributions.py), keyed by city so that one worker sums a city.
 
@@ -44,7 +44,7 @@ CLOCK = Topic("courier.clock.v1", partitioned=False, compacted=True)
 INCIDENTS = Topic("courier.incidents.v1", retention_ms=90 * DAY_MS)
 RATES = Topic("courier.rates.v1", compacted=True)
 FEEDBACK = Topic("courier.feedback.v1", retention_ms=90 * DAY_MS, stamped=True)
-CREDIT = Topic("courier.credit.v1", compacted=True)
+CREDIT = Topic("courier.credit.v1", compacted=True, stamped=True)
 DEAD = Topic("courier.dead.v1")
 LATE = Topic("courier.late.v1")
 """Letters about refused records, kept as long as those: they hold nothing of what the records say."""
@@ -59,6 +59,8 @@ DERIVED = (*STATE_OF.values(), PARTIALS, CLOCK)
 """What workers make again of what the other topics hold, should they have to begin anew."""
 REFERENCE = (POLICY, REGISTRY, CREDIT, CLOCK)
 """What workers read whole, every partition of it, before they judge anything; then they follow it."""
+STANDING = (POLICY, REGISTRY, CREDIT)
+"""Of these a key's newest record stands, and nothing in it but its arrival tells which that is (``overtaken.py``)."""
 CHUNKED = tuple(STATE_OF)
 """The topics whose records reach an agent in chunks."""
 

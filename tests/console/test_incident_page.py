@@ -107,9 +107,9 @@ def test_an_incident_is_printed_with_all_that_is_known_of_it(console, recorded_d
     page.click(".print")
     assert page.evaluate("window.printed") and page.evaluate("document.body.dataset.printed").startswith("Printed ")
     page.emulate_media(media="print")
-    seen = page.evaluate("document.body.innerText")
+    seen = page.evaluate("document.body.innerText").lower()
     evidence = [one["event_id"] for one in row["evidence"]]
-    assert [name for name in (row["incident_id"], row["vehicle_id"], row["reason_en"], row["document"], row["clause_text"], *evidence, "police", "answered 410") if name not in seen] == []
+    assert [name for name in (row["incident_id"], row["vehicle_id"], row["reason_en"], row["document"], row["clause_text"], *evidence, "police", "answered 410") if name.lower() not in seen] == []
     hidden = "[...document.querySelectorAll('header, #map-side, #filters, #list, button, textarea, [role=tab]')].filter((one) => one.checkVisibility() && !one.matches('.link')).length"
     assert page.evaluate(hidden) == 0
     page.emulate_media(media="screen")

@@ -107,6 +107,25 @@ def test_an_admin_reads_the_audit_log(site, watch):
     check(watched)
 
 
+def test_what_is_said_of_a_vehicle_meanwhile_does_not_take_the_reason_away(site, watch):
+    """The panel was asked for anew before the officer began to write, and the answer comes while they do."""
+    watched, asked = watch(site.url), []
+    page = watched.open("/?lang=en#vehicle=HH-1")
+    log_in(page, "olga")
+    page.wait_for_selector("#unmask")
+    page.route("**/api/vehicle?*", lambda route, request: asked.append(route))
+    wait_for("the panel is asked for again", lambda: page.wait_for_timeout(50) or asked, 30)
+    page.click("#unmask")
+    page.wait_for_selector("#unmask-reason:focus")
+    page.keyboard.type("an ")
+    with page.expect_response("**/api/vehicle?*"):
+        asked[0].continue_()
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    page.keyboard.type("accident")
+    assert page.evaluate("document.activeElement.id") == "unmask-reason" and page.input_value("#unmask-reason") == "an accident"
+    check(watched)
+
+
 def test_a_driver_who_was_unmasked_is_named_in_the_papers_and_in_an_incident(site, watch):
     site.city.registry.add([Driver(id=DRIVER, trained_until="2030-01-01")])
     site.city.enter_incident(incident("d", driver_id=DRIVER))

@@ -232,13 +232,13 @@ def test_the_rates_show_the_day_minute_by_minute_of_the_city_and_of_an_enterpris
     watched = watch(site.url)
     page = watched.open("/?lang=en#view=rates")
     page.wait_for_function("() => document.querySelectorAll('#view svg.course').length === 2")
-    assert page.text_content("#course") == "Minute by minute on 2026-06-26: The whole city" and page.get_attribute("#view svg.course", "aria-label") == "now 94.9%, forecast 97.0%"
+    assert page.text_content("#course") == "Minute by minute on 26 Jun 2026: The whole city" and page.get_attribute("#view svg.course", "aria-label") == "now 94.9%, forecast 97.0%"
     assert page.locator("#view svg.course path.ahead").count() == 1 and page.locator("#view svg.course rect.opened").count() >= 1
     page.screenshot(path=tmp_path / "course.png", full_page=True)
     figures = page.locator("#view .figures tbody tr").all_text_contents()
     assert any("electronic waybills" in line and "70.0%below, no date set90%" in line for line in figures), figures
     page.click("#view summary")
-    assert page.locator("#view details tbody th").all_text_contents() == ["2026-06-26", "2026-06-25"] and "75.0%" in page.text_content("#view details tbody")
+    assert page.locator("#view details tbody th").all_text_contents() == ["26 Jun 2026", "25 Jun 2026"] and "75.0%" in page.text_content("#view details tbody")
     page.click("#view tbody tr:not(.city) button")
     page.wait_for_function("() => document.querySelector('#course').textContent.endsWith('swift') && document.querySelector('#view button[aria-pressed=true]').textContent === 'swift'")
     assert page.get_attribute("#view svg.course", "aria-label").startswith("now 70.0%") and page.evaluate("location.hash") == "#view=rates&enterprise=swift"

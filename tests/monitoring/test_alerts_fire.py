@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 import pytest
 import yaml
 from conftest import wait_for
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from consumers.sending.dispatch import OFF_AFTER_S
@@ -106,6 +107,24 @@ def test_a_topic_that_keeps_the_producers_times(site, ordinary):
     site.until_firing("ArrivalUnknown")
     create_topics(site.bootstrap, 2)
     SEEN.update(["ArrivalUnknown"])
+
+
+@pytest.mark.long
+def test_records_that_kafka_has_deleted_before_they_are_judged(site, ordinary):
+    workers = "worker-1", "worker-2"
+    for name in workers:
+        site.kill(name)
+    for _ in range(50):
+        site.fix()
+    admin, consumer = KafkaAdminClient(bootstrap_servers=site.bootstrap), KafkaConsumer(bootstrap_servers=site.bootstrap)
+    partitions = [TopicPartition("courier.gps.v1", number) for number in consumer.partitions_for_topic("courier.gps.v1")]
+    admin.delete_records(consumer.end_offsets(partitions))
+    admin.close()
+    consumer.close()
+    site.start_again(*workers)
+    site.until_firing("RecordsLost")
+    site.until_told("RecordsLost")
+    SEEN.update(["RecordsLost"])
 
 
 @pytest.mark.long

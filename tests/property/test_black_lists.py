@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +17,12 @@ from streams.city.city_judge import CityJudge
 from streams.city.contributions import Contribution
 from streams.city.ledger import CityLedger
 from streams.clock import END_MS
-from streams.enterprises.credit import Charge, Cost, black_intervals, costs, terms_of
+from streams.enterprises.credit import Account, Charge, Cost, black_intervals, costs, standing, terms_of
 from streams.enterprises.intervals import Interval
+from streams.lifecycle import MAX_EVIDENCE
 from streams.policy.policy import Policies
 from streams.policy.reader import parse_policy
-from streams.registry.records import decode_entry
+from streams.registry.records import Enterprise, Standing, decode_entry
 from streams.registry.registry import Registry
 from streams.rules.blacklisted_enterprise import Terms
 
@@ -58,6 +61,22 @@ def cost(at_ms, lasts_ms, points, synthetic=False):
 def test_black_lists_are_those_of_every_turn_looked_at_anew(charged, now_ms):
     terms = Terms({}, 6.0)
     assert black_intervals(charged, terms, now_ms) == looked_at_anew(charged, terms, now_ms)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from([0.0, 2.0, 6.0])), max_size=MAX_EVIDENCE))
+def test_a_newer_standing_changes_nothing_of_before(found):
+    """Who was away reads the newest standing first; by it each day is what it was when all before was known."""
+    account, registry, terms, today, known = Account(), Registry(ZoneInfo("UTC")), Terms({}, 6.0), 0, {}
+    registry.add([Enterprise(id="e")])
+    for days, points in found:
+        today += days
+        row = standing(account, [cost(0, 1_000, points)] if points else [], terms, today, 0, today + 1)
+        if row is not None:
+            registry.enter_credit("e", Standing(msgspec.convert(row["effective"], list[tuple[int, str]])))
+        by_day = {day: registry.enterprise("e", day).credit for day in range(today + 1)}
+        assert by_day.items() >= known.items()
+        known = by_day
+        assert (registry.enterprise("e", today + 1).credit == "black") is (points >= terms.black_at)
 
 
 def test_ten_tenths_of_a_point_are_one_point():

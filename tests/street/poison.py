@@ -91,13 +91,13 @@ def kinds(seed):
     rng = random.Random(seed)
     found = {("anything", name): value for name, value in raw_kinds(rng).items()}
     for template, field, length in LONG_TEXTS:
-        found[template, f"{field} of {length}"] = _with(TEMPLATES[template], field, json.dumps("京" * (length // 3), ensure_ascii=False))
+        found[template, f"{field} of {length}"] = with_raw(TEMPLATES[template], field, json.dumps("京" * (length // 3), ensure_ascii=False))
     for template, record in TEMPLATES.items():
         text = json.dumps(record, ensure_ascii=False)
         fields = [*record, *(("data." + name) for name in record.get("data", ()))]
         chosen = [(field, name) for field in fields for name in ODD_VALUES]
         for field, name in rng.sample(chosen, min(len(chosen), max(45, 6 * len(fields)))):
-            found[template, f"{field} {name}"] = _with(record, field, ODD_VALUES[name])
+            found[template, f"{field} {name}"] = with_raw(record, field, ODD_VALUES[name])
         for field in fields:
             found[template, f"without {field}"] = json.dumps(_without(record, field)).encode()
         for number in range(3):
@@ -109,11 +109,11 @@ def kinds(seed):
     return found
 
 
-def _with(record, field, raw):
+def with_raw(record, field, raw):
     """The record with a field's JSON given as it is."""
     outer, _, inner = field.partition(".")
     if inner:
-        raw = _with(record[outer], inner, raw).decode("utf-8", "surrogatepass")
+        raw = with_raw(record[outer], inner, raw).decode("utf-8", "surrogatepass")
     rest = "".join(f", {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record.items() if key != outer)
     return f"{{{json.dumps(outer)}: {raw}{rest}}}".encode("utf-8", "surrogatepass")
 

@@ -241,7 +241,7 @@ def test_records_that_were_deleted_before_they_were_judged_are_told(street, work
     street.admin.delete_records({partition: end + len(gone)})
     street.worker = street.pipeline.start_ready("worker")
     wait_for("what is left to be judged", lambda: vehicle(left) in accused(street))
-    assert metric(street, "courier_records_lost", topic=GPS, partition="2") == len(gone)
+    assert metric(street, "courier_records_lost_total", topic=GPS) == len(gone)
     (line,) = [line for line in street.worker.log().splitlines() if "deleted before they were judged" in line]
     assert GPS in line and "retention.ms" in line and not {vehicle(value) for value in gone} & accused(street)
     wait_for("lag 0", lambda: drained(street))

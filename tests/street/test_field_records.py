@@ -196,10 +196,10 @@ def test_every_id_may_be_a_key_of_reference_data():
     reference = Reference("nowhere:1", "hohhot-2019")
     reference._publish("hohhot-2019", [load_policy("hohhot-2019")])
     for name in ("京\u3000A/1", "a\u00a0b", "\ue000", "\U0003fffd"):
-        record = SimpleNamespace(topic=REGISTRY.name, partition=0, offset=0, key=f"vehicle/{name}".encode(), value=json.dumps([{"kind": "vehicle", "id": name}]).encode())
+        record = SimpleNamespace(topic=REGISTRY.name, partition=0, offset=0, timestamp=0, key=f"vehicle/{name}".encode(), value=json.dumps([{"kind": "vehicle", "id": name}]).encode())
         assert is_id(name) and reference._apply(record) and reference.registry.at("vehicle", name, T) is not None
     for wrong in (b"", None, b"\xff", b"vehicle/a\n", "vehicle/\u202e".encode()):
-        assert not reference._apply(SimpleNamespace(topic=REGISTRY.name, partition=0, offset=0, key=wrong, value=None))
+        assert not reference._apply(SimpleNamespace(topic=REGISTRY.name, partition=0, offset=0, timestamp=0, key=wrong, value=None))
 
 
 def test_reference_data_that_cannot_be_taken_over_end_nobody(monkeypatch):

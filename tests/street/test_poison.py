@@ -12,16 +12,22 @@ from datetime import date
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
+import orjson
 import pipeline as pipeline_module
 import pytest
 from aiokafka import AIOKafkaProducer
+from as_published import events_of, standing
 from conftest import get, wait_for
 from pipeline import Pipeline, in_order, recorded_day, records_of
-from poison import LETTER, LETTERS, MARK, TOPICS, kinds, records
+from poison import KEYS, LETTER, LETTERS, MARK, ODD_VALUES, TEMPLATES, TOPICS, T, kinds, records, with_raw
 
+from consumers.console.city.city import City
+from consumers.console.sources.feed import TOPICS as FOLLOWED
+from consumers.console.sources.feed import KafkaFeed
 from consumers.incident_events import read_event
 from deploy.admin import read_topic
 from deploy.dead import _read
+from deploy.ports import free_port
 from deploy.published import _answer, _rate, incident_in, rate_in
 from deploy.report.content import Published, as_json, gather
 from deploy.report.page import as_html
@@ -29,11 +35,14 @@ from deploy.report.tables import as_csv
 from streams.city.contributions import decode_contribution
 from streams.enterprises.confirmations import answered
 from streams.errors import BadInput
+from streams.policy.policy import Policies
 from streams.policy.reader import decode_policy, load_policy
 from streams.registry.records import decode_versions
 from streams.registry.registry import Registry
+from streams.settings import Settings
 from streams.watermark import decode_clock
 from streams.wire.decode import FIXES, HEARTBEATS, SCANS
+from streams.wire.topics import BY_BROKER, POLICY, RATES
 
 SEED = int(os.environ.get("YICHENG_SEED", "1"))
 
@@ -57,6 +66,31 @@ def test_every_reader_reads_it_or_says_that_it_cannot(name):
         for value in kinds(seed).values():
             with suppress(ValueError, BadInput, RecursionError):
                 READERS[name](value or b"")
+
+
+def fed(topic, values, keys=(b"poison",)):
+    """A console's city that has read records of a topic: none of them has its feed begin anew."""
+    city = City("hohhot-2019")
+    city.policies = Policies([load_policy("hohhot-2019")])
+    city.history_is_read()
+    records = [SimpleNamespace(topic=topic, partition=0, offset=0, key=key, value=value, timestamp=T, timestamp_type=BY_BROKER) for value in values for key in keys]
+    KafkaFeed(Settings(kafka_bootstrap="127.0.0.1:9"), city)._enter(topic, records)
+    return city
+
+
+@pytest.mark.parametrize("topic", [topic.name for topic in FOLLOWED])
+def test_the_console_shows_a_city_whatever_it_reads(topic):
+    values = [value for seed in range(SEED, SEED + 3) for value in kinds(seed).values()]
+    city = fed(topic, values, KEYS if topic == POLICY.name else [b"vehicle/poison"])
+    city.tick()
+    assert orjson.dumps([city.state(), city.views(), city.views("poison"), city.vehicle_table(0), city.vehicle("poison"), [city.incident(name) for name in city.incidents.latest]])
+
+
+@pytest.mark.parametrize("name", ODD_VALUES)
+def test_no_share_in_a_row_of_rates_has_the_console_read_all_again(name):
+    day = {**TEMPLATES["day of rates"], "enterprise_id": "*"}
+    values = [with_raw(day, field, ODD_VALUES[name]) for field in ("electronic_rate", "electronic_forecast", "accepted")]
+    assert fed(RATES.name, [*values, json.dumps({**day, "date": "2026-06-26", "window": "2026-06-26"}).encode()]).header()["rates"]["electronic"]["rate"] == 1.0
 
 
 def test_a_report_can_be_made_of_whatever_is_read():
@@ -104,6 +138,11 @@ def pipeline(kafka, yicheng, tmp_path, monkeypatch):
     made.producer.close()
 
 
+def shown_by(page):
+    """The honest incidents that a console shows, with their revisions."""
+    return {(incident["incident_id"], incident["revision"]) for incident in json.loads(get(f"{page}/api/state"))["incidents"] if MARK not in incident["incident_id"]}
+
+
 def send_poison(pipeline, batch):
     for topic, partition, key, value, headers in batch:
         pipeline.producer.send(topic, value, key, partition=partition, headers=headers)
@@ -128,8 +167,9 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
     third = len(poison) // 3
     send_poison(pipeline, [record for record in poison[:third] if record[0] not in {"courier.gps.v1", "courier.scan.v1"}])
     pipeline.producer.flush()
-    worker, notifier = pipeline.start("worker"), pipeline.start("notifier")
-    for child in (worker, notifier):
+    page = f"http://127.0.0.1:{(console_port := free_port())}"
+    worker, notifier, console = pipeline.start("worker"), pipeline.start("notifier"), pipeline.start("console", YICHENG_CONSOLE_PORT=str(console_port))
+    for child in (worker, notifier, console):
         wait_for("readiness", lambda child=child: get(f"{child.url}/readyz"))
     send_poison(pipeline, [record for record in poison[:third] if record[0] in {"courier.gps.v1", "courier.scan.v1"}])
     asyncio.run(send_what_others_can(pipeline.bootstrap))
@@ -140,8 +180,9 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
     send_poison(pipeline, poison[2 * third :])
     pipeline.producer.flush()
     pipeline.drained()
-    for child in (worker, notifier):
+    for child in (worker, notifier, console):
         assert child.poll() is None and "Traceback" not in child.log(), child.log()[-3_000:]
+    assert "not followed" not in console.log(), "a record has had the console begin anew"
     sink = pipeline.sink
     pipeline.sink = sink.with_name("honest.jsonl")
     pipeline.sink.write_bytes(b"".join(line for line in sink.read_bytes().splitlines(keepends=True) if MARK.encode() not in line))
@@ -152,9 +193,13 @@ def test_poison_on_every_topic_ends_nothing_and_changes_nothing(pipeline):
     pipeline.check_rates([record.value for record in records_of(pipeline.bootstrap, "courier.scan.v1")])
     pipeline.check_revisions()
     assert pipeline.check_alarms_stood() > 5
+    honest_now = {(data["incident_id"], data["revision"]) for data in standing(events_of(pipeline.sink))}
+    wait_for("the console to show them", lambda: shown_by(page) == honest_now)
+    assert all(json.loads(get(f"{page}{path}")) for path in ("/api/views", "/api/vehicles?since=0", "/api/incidents"))
     for topic in ("registry", "policy", "credit", "partials", "clock"):
         assert f'courier_unreadable_total{{topic="courier.{topic}.v1"}}' in get(f"{worker.url}/metrics")
-    assert 'courier_unreadable_total{topic="courier.incidents.v1"}' in get(f"{notifier.url}/metrics")
+    for child in (notifier, console):
+        assert 'courier_unreadable_total{topic="courier.incidents.v1"}' in get(f"{child.url}/metrics")
     environment = {"YICHENG_KAFKA_BOOTSTRAP": pipeline.bootstrap}
     commands = (
         ["report", "--from", "2026-06-25", "--until", "2026-06-26", "--format", "csv"], ["incidents", "list"], ["dead", "list"], ["registry", "export"],

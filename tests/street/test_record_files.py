@@ -645,6 +645,29 @@ def test_a_geolife_file_may_lack_its_heading(header, tmp_path, judge):
     assert code == 2 and f"a.plt:{header + 1}: not a GeoLife line" in text
 
 
+def test_a_geolife_file_may_have_its_cells_in_quotes(tmp_path):
+    quoted = [",".join(f'"{cell}"' for cell in line.split(",")) if number > 5 else line for number, line in enumerate(GEOLIFE.splitlines())]
+    (tmp_path / "000_1.plt").write_text(GEOLIFE)
+    plain = read(tmp_path / "000_1.plt")
+    (tmp_path / "000_1.plt").write_text("\n".join(quoted))
+    assert read(tmp_path / "000_1.plt") == plain and len(plain) == 6
+
+
+def test_lines_that_end_in_three_ways_in_one_file_are_all_read(tmp_path, judge):
+    """A file of an old Mac among others, put together by ``cat``."""
+    lines = [json.dumps(fix) for fix in fixes(6)]
+    (tmp_path / "a.jsonl").write_text("".join(line + end for line, end in zip(lines, ["\r\n", "\n", "\r", "\r", "\n\r", ""], strict=True)), newline="")
+    assert read(tmp_path / "a.jsonl") == [json.loads(line) for line in lines]
+    assert judge("--gps", tmp_path / "a.jsonl")[0] == 0
+
+
+@pytest.mark.parametrize("heading", [HEADING.upper(), HEADING.title()])
+def test_a_heading_in_other_letters_is_told_which_letters(heading, tmp_path, judge):
+    (tmp_path / "a.csv").write_text(heading + ROW)
+    code, text, _ = judge("--gps", tmp_path / "a.csv")
+    assert code == 2 and "a.csv:1: the header lacks event_id" in text and "in small letters" in text
+
+
 def test_whatever_in_a_folder_is_not_read_is_mentioned(tmp_path, judge):
     """Links to folders are followed once, however they turn in circles."""
     home, other = tmp_path / "day", tmp_path / "other"

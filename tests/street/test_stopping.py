@@ -501,7 +501,7 @@ def test_up_says_which_of_its_ports_are_taken_and_stops_while_its_kafka_is_suspe
     os.kill(pids[0], signal.SIGSTOP)
     up.send_signal(signal.SIGINT)
     ended([up])
-    assert up.returncode == 130 and all(map(gone, pids)) and "Traceback" not in up.log()
+    assert up.returncode == 130 and all(map(gone, pids)) and "Traceback" not in up.log(), up.log()
     assert f"port {kafka_port} of Kafka is taken; it is at " in up.log() and "--kafka-port chooses another" in up.log()
     assert f"port {metrics_port} of worker-1 is taken; it is at " in up.log() and "YICHENG_METRICS_PORT chooses another" in up.log()
 

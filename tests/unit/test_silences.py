@@ -222,5 +222,5 @@ def test_what_is_said_of_a_driver_is_about_no_enterprise_of_the_same_id():
     reference._publish("p", policies("offline_camera").versions)
     reference.registry.add([decode_entry(json.dumps(ENTERPRISE).encode())])
     for kind, credit in (("driver", "normal"), ("enterprise", "black")):
-        said = SimpleNamespace(topic=CREDIT.name, partition=0, offset=0, key=f"{kind}/e".encode(), value=standing)
+        said = SimpleNamespace(topic=CREDIT.name, partition=0, offset=0, timestamp=0, key=f"{kind}/e".encode(), value=standing)
         assert reference._apply(said) is (kind == "enterprise") and reference.registry.enterprise("e", 200).credit == credit

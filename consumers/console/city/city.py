@@ -259,7 +259,7 @@ class City:
 
     def _course(self, enterprise_id: str) -> dict[str, Any] | None:
         policy = self._policy()
-        if policy is None:
+        if policy is None or self.replaying:
             return None
         opened = partial(self.incidents.opened, enterprise_id=None if enterprise_id == CITY_WIDE else enterprise_id)
         return self.course.of(enterprise_id, self.rates.rows.get((enterprise_id, self.course.date), {}), opened, policy.days)

@@ -19,6 +19,8 @@ from streams.wire.answers import Answer, Standing, read_answer, standing
 from streams.wire.decode import Malformed, decoded
 from streams.wire.events import LAST_MS
 from streams.wire.ids import is_id
+from streams.words.basis import in_language
+from streams.words.terms import LANGUAGES
 
 MOST_INCIDENTS = 200_000
 """So many are held: of those that are over the oldest are let go of. An open one is held as long as it is open."""
@@ -246,7 +248,8 @@ class Incidents:
     def details(self, held: Held) -> dict[str, Any]:
         """All that there is to say of one."""
         found: dict[str, Any] = orjson.loads(zlib.decompressobj(zdict=self._first).decompress(held.packed))
-        return {**found, "answer": held.answer, "objected": held.objected, "objection": self.said_of(held.incident_id).objection_id, "answers": msgspec.to_builtins(self.answers.get(held.incident_id, []))}
+        said = {name: {lang: in_language(found[name], lang) for lang in LANGUAGES} for name in ("reading", "continued_by") if found.get(name)}
+        return {**found, **said, "answer": held.answer, "objected": held.objected, "objection": self.said_of(held.incident_id).objection_id, "answers": msgspec.to_builtins(self.answers.get(held.incident_id, []))}
 
     def of_vehicle(self, vehicle_id: str, since_ms: int) -> list[dict[str, Any]]:
         """Rows of a vehicle's incidents, the newest first."""

@@ -18,7 +18,7 @@ from consumers.console.city.incidents import Incidents
 from consumers.console.fleet.replay import Hour, WayCollector
 from consumers.console.signs import REPLAYED
 from consumers.console.sources.past_fixes import Past
-from streams.clock import DAY_MS, HOUR_MS
+from streams.clock import DAY_MS, HOUR_MS, is_local_date
 from streams.errors import BadInput, YichengError
 from streams.wire.decode import Malformed
 from streams.wire.events import LATE, SYNTHETIC, TOO_MANY
@@ -35,7 +35,7 @@ INCIDENTS, RATES, SUMMARY, REJECTS = "incidents.jsonl", "rates.jsonl", "summary.
 
 
 class Happening(NamedTuple):
-    """Something that comes to pass at an instant (ms): a fix, or a revision of an incident."""
+    """Something that comes to pass at an instant (ms): a fix, a revision of an incident, or the beginning of a day whose results are known."""
 
     at_ms: int
     kind: str
@@ -182,8 +182,6 @@ class DemoFeed:
         self.prepare(self.city)
         self.city.replaying = True
         self.city.signs.not_counted(REPLAYED)
-        for row in self.rates:
-            self.city.enter_rate(row)
         self.city.say(None)
         self.city.history_is_read()
         reached_ms, began_s, due = 0, time.monotonic(), list[Happening]()
@@ -201,9 +199,16 @@ class DemoFeed:
             due.append(happening)
         self._enter(due)
 
+    def _results(self) -> Iterator[Happening]:
+        """The rows of each local day's rates as it begins: what is still to come is not shown."""
+        policies = self.city.policies
+        for row in self.rates:
+            day = read_row(row)["date"]
+            yield Happening(policies.newest.days.bounds_ms(day)[0] if policies and is_local_date(day) else 0, "rate", row)
+
     def _in_order(self) -> Iterator[Happening]:
         """Fixes and revisions by time; of an instant the fixes come first. Where a day and more is left out, what comes after the last of the day's hours is of a clock that was wrong."""
-        waiting = iter(self.revisions)
+        waiting = iter(sorted([*self._results(), *self.revisions], key=lambda happening: happening.at_ms))
         revision, before_ms = next(waiting, None), 0
         for at_ms, value in self.fixes():
             if before_ms and at_ms > before_ms + DAY_MS and at_ms >= self.span_ms()[1]:
@@ -222,7 +227,9 @@ class DemoFeed:
         if fixes:
             self.city.enter_fixes([fix.value for fix in fixes], [None] * len(fixes), max(fix.at_ms for fix in fixes))
         for happening in due:
-            if happening.kind == "incident":
+            if happening.kind == "rate":
+                self.city.enter_rate(happening.value)
+            elif happening.kind == "incident":
                 try:
                     self.city.enter_incident(happening.value)
                 except Malformed as error:

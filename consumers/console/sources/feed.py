@@ -35,6 +35,7 @@ from streams.process.kafka_login import client_options
 from streams.process.unreadable import passed_over
 from streams.settings import Settings
 from streams.wire.decode import Malformed
+from streams.wire.overtaken import Overtaken
 from streams.wire.topics import BY_BROKER, FEEDBACK, GPS, INCIDENTS, POLICY, RATES, REGISTRY
 
 log = structlog.get_logger()
@@ -66,6 +67,7 @@ class KafkaFeed:
         self.city = city
         self._answer_topic = AnswerTopic(self.bootstrap)
         self._backlog = Backlog(settings, city.signs)
+        self._overtaken = Overtaken()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="console-feed")
         self._enter_one: dict[str, Callable[[Any], None]] = {
@@ -166,6 +168,7 @@ class KafkaFeed:
 
     def _read(self, consumer: KafkaConsumer, partitions: list[TopicPartition], behind: dict[TopicPartition, int], since_ms: int) -> None:
         self.city.begin_anew()
+        self._overtaken = Overtaken()
         self.city.say(None)
         rates = [partition for partition in partitions if partition.topic == RATES.name]
         consumer.pause(*rates)  # to which minute of which day a row belongs is known once the pack is
@@ -199,10 +202,14 @@ class KafkaFeed:
                 self.city.signs.heard(records[-1].timestamp, now_ms())
             return
         for record in records:
+            if self._overtaken.has(record):
+                continue
             try:
                 self._enter_one[topic](record)
-            except (BadInput, ValueError, KeyError, TypeError, RecursionError) as error:
-                passed_over(topic, record.partition, record.offset, str(error))
+                self._overtaken.taken(record)
+            except Exception as error:  # noqa: BLE001 - whatever a record says, it ends nobody, and is not read again and again
+                why = str(error) if isinstance(error, BadInput | ValueError) else type(error).__name__
+                passed_over(topic, record.partition, record.offset, why)
 
 
 def _partitions(consumer: KafkaConsumer) -> list[TopicPartition]:

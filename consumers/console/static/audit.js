@@ -3,8 +3,9 @@ import { el } from './dom.js';
 import { ask } from './store.js';
 import { instant, number, t } from './words.js';
 
-const about = (entry) => Object.entries(entry.about).filter(([name, value]) => value !== null && name !== 'through').map(([name, value]) => `${name}: ${value}`).join(' · ');
-const row = (entry) => el('tr', {}, el('td.num', {}, String(entry.number)), el('td', {}, el('time', {}, instant(entry.time_ms))), el('th', { scope: 'row' }, t(`did-${entry.action}`) === `did-${entry.action}` ? entry.action : t(`did-${entry.action}`)), el('td', {}, entry.by ?? '–'), el('td.about', {}, about(entry)));
+const worded = (key, name) => (t(`${key}-${name}`) === `${key}-${name}` ? name : t(`${key}-${name}`));
+const about = (entry) => Object.entries(entry.about).filter(([name, value]) => value !== null && name !== 'through').map(([name, value]) => `${worded('about', name)}${t('colon')}${value}`).join(' · ');
+const row = (entry) => el('tr', {}, el('td.num', {}, String(entry.number)), el('td', {}, el('time', {}, instant(entry.time_ms))), el('th', { scope: 'row' }, worded('did', entry.action)), el('td', {}, entry.by ?? '–'), el('td.about', {}, about(entry)));
 
 function table(found) {
   const heads = ['line-number', 'time', 'action', 'who', 'about'].map((name) => el('th', { scope: 'col' }, t(name)));

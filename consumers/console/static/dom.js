@@ -35,3 +35,5 @@ export function keepFocus(root, draw) {
 }
 /** Names and values as a description list; those without a value are left out. */
 export const facts = (rows) => el('dl.facts', {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== '').map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
+/** A cell with a name; of a very long one the beginning, and all of it when pointed at. */
+export const nameCell = (name) => el('td', {}, el('span.clamp', { title: name }, name || '–'));

@@ -1,13 +1,13 @@
 // The filters of incidents: what they offer, what they leave, and the address that keeps them, so that a link shows the same.
 import { $, el } from './dom.js';
 import { state } from './store.js';
-import { lang, number, say, t } from './words.js';
+import { lang, number, say, t, zoneName } from './words.js';
 
 const SELECTS = { city: ['allCities', 'f-city'], rule: ['allRules', 'f-rule'], severity: ['allSeverities', 'f-severity'], basis: ['allBases', 'f-basis'], enterprise_id: ['allEnterprises', 'f-enterprise'] };
 const NAME_IN_ADDRESS = { enterprise_id: 'enterprise' };
 export const nameOf = {
   city: (adcode) => (adcode === state.city?.adcode ? say(state.city) : adcode), rule: (rule) => say(state.titles[rule]) || rule, severity: (severity) => t(severity), basis: (basis) => t(basis),
-  enterprise_id: (name) => say(state.enterprises[name]) || name,
+  enterprise_id: (name) => say(state.enterprises[name]) || name, zone: (id) => { const zone = state.zones.find((known) => known.zone_id === id); return zone ? zoneName(zone) : id; },
 };
 export const searched = () => $('search').value.trim().toLowerCase();
 export const asked = (name) => new URLSearchParams(location.search).get(name);

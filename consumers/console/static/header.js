@@ -7,7 +7,7 @@ import { clock, day, number, percent, say, t } from './words.js';
 function rate(found) {
   if (!found || found.rate === null || found.rate === undefined) return [unknown(t('noRateYet')), el('small', {}, found ? notesOn(found) : '')];
   const target = cityTarget(found), isLow = target !== null && found.rate < target;
-  const bar = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${isLow ? '.low' : ''}`), target === null ? null : el('b'));
+  const bar = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : isLow ? '.low' : ''}`), target === null ? null : el('b'));
   bar.firstChild.style.width = `${Math.min(100, found.rate * 100)}%`;
   if (target !== null) bar.lastChild.style.left = `${target * 100}%`;
   return [el(`span.value${isLow ? '.low' : ''}`, {}, percent(found.rate)), bar, el('small', {}, notesOn(found))];

@@ -2,7 +2,7 @@
 import { $, el, svg } from './dom.js';
 import { asked, keepInAddress, nameOf } from './filters.js';
 import { ask, state, whyUnknown } from './store.js';
-import { instant, number, t, zoneName } from './words.js';
+import { minutes, number, t } from './words.js';
 
 const ALL = -1;
 const MOST_ROWS = 200;
@@ -81,10 +81,9 @@ function legend(largest) {
 }
 
 function placeOf(cell) {
-  const zone = state.zones.find((known) => known.zone_id === cell.zone_id);
   const where = `${cell.lat.toFixed(4)}, ${cell.lon.toFixed(4)}`;
   const show = () => map?.easeTo({ center: [cell.lon, cell.lat], zoom: Math.max(15, map.getZoom()), duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 500 });
-  return el('button.link', { type: 'button', title: t('locate'), onclick: show }, zone ? zoneName(zone) : where, zone ? el('small', {}, where) : null);
+  return el('button.link', { type: 'button', title: t('locate'), onclick: show }, cell.zone_id ? nameOf.zone(cell.zone_id) : where, cell.zone_id ? el('small', {}, where) : null);
 }
 
 /** What the table's contents come from: as long as that is the same, rows are not taken from under a pointer. */
@@ -100,7 +99,7 @@ export function heatTable() {
   $('heat-hour').setAttribute('aria-valuetext', $('heat-when').textContent);
   $('heat-bars').replaceChildren(bars());
   $('heat-legend').replaceChildren(...(largest ? legend(largest) : []));
-  $('heat-note').textContent = [found.from_ms === null ? '' : `${instant(found.from_ms).slice(0, 16)} – ${instant(found.until_ms).slice(0, 16)}`, found.placeless ? t('placeless', number(found.placeless)) : ''].filter(Boolean).join(' · ');
+  $('heat-note').textContent = [found.from_ms === null ? '' : minutes(found.from_ms, found.until_ms), found.placeless ? t('placeless', number(found.placeless)) : ''].filter(Boolean).join(' · ');
   $('count').textContent = t('countedAt', number(total), number(cells.filter(({ counts }) => counts.length).length));
   $('clear').hidden = !$('f-rule').value;
   const rows = cells.flatMap(({ cell, counts }) => counts.map(([h, rule, n]) => ({ cell, h, rule, n }))).sort((a, b) => b.n - a.n || a.h - b.h || (a.rule < b.rule ? -1 : 1));

@@ -1,5 +1,5 @@
 // The lists beside the map: incidents with their filters, vehicles and zones as tables. What the map shows stands here in words.
-import { $, el, keepFocus } from './dom.js';
+import { $, el, keepFocus, nameCell } from './dom.js';
 import { filtered, nameOf, sayCount, searched } from './filters.js';
 import { fleet, look, STATES, vehicleCount } from './fleet.js';
 import { askFurther, askServer, found, olderRows } from './found.js';
@@ -15,12 +15,12 @@ export const subjectOf = (row) => row.plate || row.vehicle_id || row.line_id || 
 
 function incidentRow(row) {
   const enterprise = row.enterprise_id && nameOf.enterprise_id(row.enterprise_id);
-  const answer = row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null, objected = row.objected ? el('span.chip.objected', {}, t('objectedTo')) : null;
+  const answer = el(`span.chip.${row.answer ?? 'waits'}`, {}, t(row.answer ?? 'unanswered')), objected = row.objected ? el('span.chip.objected', {}, t('objectedTo')) : null;
   const isOpen = row.state === 'open';
   return el('li', {}, el(`button.row.${row.severity}${row.answer === 'dismissed' ? '.faded' : ''}${row.isNew ? '.new' : ''}`, { type: 'button', 'data-incident': row.incident_id, 'aria-current': lists.chosen === row.incident_id && 'true' },
     el('span.top', {}, el('b', { title: nameOf.rule(row.rule) }, nameOf.rule(row.rule)), el('time', {}, moment(row.opened_at_ms, nowMs()))),
-    el('span.mid', {}, el('span.id', {}, subjectOf(row)), row.plate && row.vehicle_id ? el('span.quiet', {}, row.vehicle_id) : null, enterprise && enterprise !== subjectOf(row) ? el('span.quiet.cut', {}, enterprise) : null),
-    el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), row.basis ? el('span.chip', {}, t(row.basis)) : null, answer, objected)));
+    el('span.mid', {}, el('span.id', {}, subjectOf(row)), row.plate && row.vehicle_id ? el('span.quiet', {}, row.vehicle_id) : null, enterprise && enterprise !== subjectOf(row) ? el('span.quiet.cut', { title: enterprise }, enterprise) : null),
+    el('span.low', {}, el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')), answer, objected, el('span.chip', {}, [row.clause, row.basis && t(row.basis)].filter(Boolean).join(' · ')), row.zone_id ? el('span.chip', {}, nameOf.zone(row.zone_id)) : null)));
 }
 
 function showMore() {
@@ -55,11 +55,11 @@ function vehicles() {
   found.sort((a, b) => RANK_OF[fleet.state[a]] - RANK_OF[fleet.state[b]] || (fleet.rows[a][0] < fleet.rows[b][0] ? -1 : 1));
   const row = (n) => {
     const [id, plate, enterprise] = fleet.rows[n];
-    return el('tr', {}, el('th', { scope: 'row' }, el('button.link', { type: 'button', 'data-vehicle': id }, id)), el('td', {}, plate ?? '–'), el('td.cut', { title: enterprise ? nameOf.enterprise_id(enterprise) : '' }, enterprise ? nameOf.enterprise_id(enterprise) : '–'),
+    return el('tr', {}, el('th', { scope: 'row' }, el('button.link', { type: 'button', 'data-vehicle': id }, id), plate ? el('small', {}, plate) : null), nameCell(enterprise && nameOf.enterprise_id(enterprise)),
       el('td', {}, el(`span.chip.state-${STATES[fleet.state[n]]}`, {}, t(STATES[fleet.state[n]]))), el('td.num', {}, span(Math.max(0, (fleet.streamMs - fleet.timeMs[n]) / 1000))));
   };
-  const heads = ['number', 'plate', 'enterprise', 'state', 'lastFix'].map((key) => el('th', { scope: 'col' }, t(key)));
-  return [el('table', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, found.slice(0, lists.shown).map(row))), more(found.length)];
+  const heads = ['vehicle', 'enterprise', 'state', 'lastFix'].map((key) => el('th', { scope: 'col' }, t(key)));
+  return [el('table.vehicles', {}, el('thead', {}, el('tr', {}, heads)), el('tbody', {}, found.slice(0, lists.shown).map(row))), more(found.length)];
 }
 
 function zones() {

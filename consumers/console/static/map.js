@@ -71,7 +71,7 @@ export class LiveMap {
     this.controls.forEach((control) => this.map.removeControl(control));
     Object.assign(this.map._locale, controlWords());
     this.map.getCanvas().setAttribute('aria-label', t('mapKeys'));
-    this.controls = [new window.maplibregl.NavigationControl({ showCompass: false }), new window.maplibregl.ScaleControl({ maxWidth: 120 })];
+    this.controls = [new window.maplibregl.NavigationControl({ showCompass: false }), new window.maplibregl.ScaleControl({ maxWidth: innerWidth < 900 ? 70 : 120 })];
     this.controls.forEach((control, place) => this.map.addControl(control, place ? 'bottom-right' : 'top-right'));
   }
 

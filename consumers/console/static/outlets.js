@@ -1,9 +1,9 @@
 // The Outlets view (网点备案电子地图): the register on the map, and beside it as tables: outlets, the facilities of the three-level network, delivery lines.
-import { $, el, keepFocus } from './dom.js';
+import { $, el, keepFocus, nameCell } from './dom.js';
 import { nameOf } from './filters.js';
 import { COLOURS, isPlaced, LEVELS, OutletsMap } from './outlets_map.js';
 import { ask, on, state, whyUnknown } from './store.js';
-import { number, say, t, zoneName } from './words.js';
+import { number, say, t } from './words.js';
 
 const TABS = ['outlets', 'facilities', 'lines'];
 const MOST_ROWS = 300;
@@ -11,7 +11,6 @@ const ASPECTS = { filed: 'onFile', camera: 'camera', recycling_container: 'conta
 const WORDS_OF = { filed: { yes: 'onFile', no: 'notFiled', unknown: 'filedUnknown' }, camera: { yes: 'withCamera', no: 'withoutCamera', unknown: 'cameraUnknown' }, recycling_container: { yes: 'withContainer', no: 'withoutContainer', unknown: 'containerUnknown' } };
 const markOf = (value) => (value === true ? 'yes' : value === false ? 'no' : 'unknown');
 const levelName = (one) => say(one.level_words) || t(one.level === 'township' ? 'township-level' : one.level);
-const zoneOf = (id) => { const zone = state.zones.find((known) => known.zone_id === id); return zone ? zoneName(zone) : id; };
 const ORDER = { no: 0, unknown: 1, yes: 2 };
 const byMark = (aspect) => (one, other) => ORDER[markOf(one[aspect])] - ORDER[markOf(other[aspect])] || one.id.localeCompare(other.id);
 
@@ -82,7 +81,7 @@ export class OutletsView {
     const left = {
       outlets: this.searched(outlets, named).sort(byMark(this.aspect)),
       facilities: this.searched(facilities, (one) => [...named(one), levelName(one)]).sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level) || one.id.localeCompare(other.id)),
-      lines: this.searched(lines, (one) => [one.id, ...one.zones, ...one.zones.map(zoneOf), ...one.vehicle_ids]),
+      lines: this.searched(lines, (one) => [one.id, ...one.zones, ...one.zones.map(nameOf.zone), ...one.vehicle_ids]),
     };
     const filed = (value) => outlets.filter((one) => one.filed === value).length;
     this.title.textContent = this.read ? t('outletsAre', number(outlets.length), number(filed(true)), number(filed(false))) : t('outlets');
@@ -109,10 +108,10 @@ export class OutletsView {
   placed(one) { return el('th', { scope: 'row' }, this.map && isPlaced(one) ? el('button.link', { type: 'button', title: t('locate'), 'data-key': `place ${one.id}`, onclick: () => this.map.goTo(one) }, one.id) : one.id); }
   outletsRow(one) {
     const has = (value) => el(`td${value === false ? '.low' : ''}`, {}, value === null || value === undefined ? t('unknownYet') : t(value ? 'yes' : 'no')), filed = WORDS_OF.filed[markOf(one.filed)];
-    return el('tr', {}, this.placed(one), el('td', {}, one.enterprise_id ? nameOf.enterprise_id(one.enterprise_id) : '–'), el('td', {}, one.township ?? '–'), el('td', {}, el(`span.chip.${filed}`, {}, t(filed))), has(one.camera), has(one.recycling_container));
+    return el('tr', {}, this.placed(one), nameCell(one.enterprise_id && nameOf.enterprise_id(one.enterprise_id)), nameCell(one.township), el('td', {}, el(`span.chip.${filed}`, {}, t(filed))), has(one.camera), has(one.recycling_container));
   }
-  facilitiesRow(one) { return el('tr', {}, this.placed(one), el('td', {}, levelName(one)), el('td', {}, one.township ?? '–'), el('td', {}, one.village ?? '–'), el('td', {}, one.enterprise_id ? nameOf.enterprise_id(one.enterprise_id) : '–')); }
-  linesRow(one) { return el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, one.zones.map(zoneOf).join(' → ')), el('td', {}, one.vehicle_ids.flatMap((id, place) => [place ? ' ' : '', el('button.link', { type: 'button', 'data-vehicle': id }, id)]))); }
+  facilitiesRow(one) { return el('tr', {}, this.placed(one), el('td', {}, levelName(one)), nameCell(one.township), nameCell(one.village), nameCell(one.enterprise_id && nameOf.enterprise_id(one.enterprise_id))); }
+  linesRow(one) { return el('tr', {}, el('th', { scope: 'row' }, one.id), el('td', {}, one.zones.map(nameOf.zone).join(' → ')), el('td', {}, one.vehicle_ids.flatMap((id, place) => [place ? ' ' : '', el('button.link', { type: 'button', 'data-vehicle': id }, id)]))); }
 
   /** What somebody clicked on the map is shown in its table. */
   chosen(kind, id) {

@@ -1,16 +1,18 @@
 // What there is to say of one incident or one vehicle, beside the map; and the form for answers.
 import { $, el, facts, keepFocus, svg } from './dom.js';
 import { earlierTrack } from './earlier_track.js';
+import { nameOf } from './filters.js';
 import { fleet, numberOf } from './fleet.js';
 import { cityMinute, replayHref } from './replay_link.js';
 import { evidenceList, notifiedSection, printButton } from './incident_parts.js';
 import { ask, state } from './store.js';
 import { driverOf, driversOf, unmasked } from './unmask.js';
-import { clock, instant, lang, moment, number, say, span, t, zoneName } from './words.js';
+import { calendarDay, clock, instant, lang, moment, number, say, span, t } from './words.js';
 
 const nowMs = () => state.header?.stream_ms || Date.now();
-const enterpriseOf = (name) => name && (say(state.enterprises[name]) || name);
-const zoneOf = (id) => { const zone = state.zones.find((known) => known.zone_id === id); return zone ? zoneName(zone) : id; };
+const enterpriseOf = (name) => name && nameOf.enterprise_id(name);
+/** Words of a sentence that stand alone here. */
+const said = (words) => words && el('span.said', {}, words);
 const vehicleLink = (id) => id && el('button.link', { type: 'button', 'data-vehicle': id }, id);
 const kept = (key) => { try { return localStorage.getItem(key) ?? ''; } catch { return ''; } };
 
@@ -27,16 +29,16 @@ export async function incidentPanel(id) {
   const told = [
     head(say(state.titles[found.rule]) || found.rule,
       el(`span.chip.${found.severity}`, {}, t(found.severity)), el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')),
-      found.answer ? el(`span.chip.${found.answer}`, {}, t(found.answer)) : null, found.objected ? el('span.chip.objected', {}, t('objectedTo')) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
+      el(`span.chip.${found.answer ?? 'waits'}`, {}, t(found.answer ?? 'unanswered')), found.objected ? el('span.chip.objected', {}, t('objectedTo')) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
     el('p.reason', {}, found[`reason_${lang()}`]),
     facts([
-      [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('driver'), driverOf(id, found.driver_id)], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), zoneOf(found.zone_id)],
+      [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('driver'), driverOf(id, found.driver_id)], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), found.zone_id && nameOf.zone(found.zone_id)],
       [t('from'), instant(found.opened_at_ms)], [t('lastSeen'), moment(found.last_seen_ms, found.opened_at_ms)], [t('ended'), found.closed_at_ms && moment(found.closed_at_ms, found.opened_at_ms)], [t('fixes'), number(found.fix_count)],
     ]),
-    el('section', {}, el('h3', {}, t('clause')), clause,
+    el('section', {}, el('h3', {}, t('clauseSays')), clause,
       facts([
-        [t('clause'), found.clause], [t('document'), found.document && [found.document, found.document_number].filter(Boolean).join(' · ')], [t('basis'), say(state.basis[found.basis]) + (found.figures && !found.reading ? `${lang() === 'zh' ? '；' : '; '}${say(state.figures)}` : '')],
-        [t('reading'), found.reading], [t('standsIn'), found.stands_in_for && `《${found.stands_in_for}》`], [t('duty'), say(state.duty[found.duty_of])], [t('lead'), found.lead], [t('responsible'), found.responsible.filter((name) => name !== found.lead).join('、') || (found.basis && !found.lead ? t('nobody') : null)], [t('continuedBy'), found.continued_by],
+        [t('clause'), found.clause], [t('document'), found.document && [found.document, found.document_number].filter(Boolean).join(' · ')], [t('basis'), said(say(state.basis[found.basis]) + (found.figures && !found.reading ? `${lang() === 'zh' ? '；' : '; '}${say(state.figures)}` : ''))],
+        [t('reading'), said(say(found.reading))], [t('standsIn'), found.stands_in_for && `《${found.stands_in_for}》`], [t('duty'), said(say(state.duty[found.duty_of]))], [t('lead'), found.lead], [t('responsible'), found.responsible.filter((name) => name !== found.lead).join('、') || (found.basis && !found.lead ? t('nobody') : null)], [t('continuedBy'), say(found.continued_by)],
       ])),
     found.evidence.length ? evidenceList(found.evidence) : null,
     notified,
@@ -108,22 +110,22 @@ export async function vehiclePanel(id) {
   const told = [
     head(id, current ? el(`span.chip.state-${current}`, {}, t(current)) : null, record ? null : el('span.chip.violation', {}, t('notOnFile'))),
     facts([
-      [t('plate'), record?.plate ?? now?.plate], [t('enterprise'), enterpriseOf(record?.enterprise_id)], [t('vehicleClass'), say(record?.class_words)], [t('energy'), say(record?.energy_words)],
+      [t('plate'), record?.plate ?? now?.plate], [t('enterprise'), enterpriseOf(record?.enterprise_id)], [t('vehicleClass'), said(say(record?.class_words))], [t('energy'), said(say(record?.energy_words))],
       [t('registered'), record && record.status !== 'active' && record.status ? el('span.chip.violation', {}, t(record.status)) : null], [t('insured'), record && goodUntil(record.insured_until, record.lapsed, 'insured_until')], [t('drivers'), driversOf(id, record)], [t('speed'), now && t('kmh', now.speed_kmh)],
       [t('lastFix'), now && `${clock(now.time_ms)} (${t('ago', span(Math.max(0, (nowMs() - now.time_ms) / 1000)))})`],
     ]),
     record ? drivers(record.drivers) : null,
     el('section', {}, el('h3', {}, t('lastHour')), track.length > 1 ? curve(track) : el('p.empty', {}, t(earlier ? 'noTrack' : 'loading')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
-    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), row.answer ? el(`span.chip.${row.answer}`, {}, t(row.answer)) : null))) : el('p.empty', {}, t('noneToday'))),
+    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), ' ', el('span.quiet', {}, row.clause), ' ', el(`span.chip.${row.answer ?? 'waits'}`, {}, t(row.answer ?? 'unanswered'))))) : el('p.empty', {}, t('noneToday'))),
   ];
   return { told, mark: { number: n >= 0 ? n : null, place: now && [now.lon, now.lat], track } };
 }
 
 /** A date until when something is good, and whether that is over. */
-const goodUntil = (until, lapsed, key) => until && el('span', {}, until, lapsed.includes(key) ? el('span.chip.violation', {}, t('lapsed')) : null);
+const goodUntil = (until, lapsed, key) => until && el('span', {}, calendarDay(until), lapsed.includes(key) ? el('span.chip.violation', {}, t('lapsed')) : null);
 
 function drivers(named) {
-  const paper = (papers, key, word, none) => el('span', {}, papers[key] ? t(word, papers[key]) : t(none), papers.lapsed.includes(key) ? el('span.chip.violation', {}, t('lapsed')) : null);
+  const paper = (papers, key, word, none) => el('span', {}, papers[key] ? t(word, calendarDay(papers[key])) : t(none), papers.lapsed.includes(key) ? el('span.chip.violation', {}, t('lapsed')) : null);
   const driver = ({ driver_id: id, papers }) => el('li', {}, el('b', {}, id), ' ', papers ? el('span.papers', {}, paper(papers, 'trained_until', 'trainedUntil', 'notTrained'), paper(papers, 'insured_until', 'insuredUntil', 'notInsured')) : el('span.chip.violation', {}, t('driverUnknown')));
   return el('section', {}, el('h3', {}, t('driverPapers')), named.length ? el('ul.plain.drivers', {}, named.map(driver)) : el('p.empty', {}, t('noDrivers')));
 }

@@ -19,10 +19,17 @@ export const driverOf = (incidentId, driverId) => named('incident_id', incidentI
 function named(kind, id, names) {
   const key = `${kind} ${id}`;
   if (!names || !me.masked.includes('driver') || me.role === 'viewer' || shown.has(key)) return names || null;
-  if (forms.has(key)) return forms.get(key);
+  if (forms.has(key)) return moved(forms.get(key));
   const begin = () => { forms.set(key, form(kind, id)); place.replaceChildren(forms.get(key)); };
   const place = el('span', {}, names, ' ', el('button.link', { type: 'button', id: 'unmask', onclick: begin }, t('unmask')));
   return place;
+}
+
+/** A form on its way into a panel that is drawn anew; whoever was writing in it goes on. */
+function moved(known) {
+  const at = document.activeElement;
+  if (known.contains(at)) setTimeout(() => at.focus());
+  return known;
 }
 
 function form(kind, id) {

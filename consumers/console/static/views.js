@@ -1,12 +1,12 @@
 // The views beside the map: rates by enterprise and day against their targets, the pack in sentences.
 import { $, el, keepFocus, svg } from './dom.js';
 import { ask, changed, state, whyUnknown } from './store.js';
-import { lang, number, percent, say, t } from './words.js';
+import { calendarDay, lang, number, percent, say, t } from './words.js';
 
 function bar(share, target) {
   if (share === null || share === undefined) return el('span.quiet', {}, '–');
   const isLow = target !== null && share < target;
-  const bullet = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${isLow ? '.low' : ''}`), target === null ? null : el('b'));
+  const bullet = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : isLow ? '.low' : ''}`), target === null ? null : el('b'));
   bullet.firstChild.style.width = `${Math.min(100, share * 100)}%`;
   if (target !== null) bullet.lastChild.style.left = `${target * 100}%`;
   return el('span.rated', {}, el(`span.value${isLow ? '.low' : ''}`, {}, percent(share)), bullet);
@@ -62,7 +62,7 @@ const nameOf = (id) => (id === '*' ? t('wholeCity') : say(state.enterprises[id])
 /** What the lines of the days say, as a table. */
 function daysTable(days, shown) {
   const head = el('tr', {}, el('th', { scope: 'col' }, t('date')), el('th.num', { scope: 'col' }, t('acceptedCount')), shown.map((measure) => el('th', { scope: 'col' }, say(measure))));
-  const row = (day) => el('tr', {}, el('th', { scope: 'row' }, day.date), el('td.num', {}, isKnown(day.accepted) ? number(day.accepted) : '–'), shown.map(({ feature, target }) => el(`td${isKnown(day.rates[feature]) && target !== null && day.rates[feature] < target ? '.low' : ''}`, {}, isKnown(day.rates[feature]) ? percent(day.rates[feature]) : '–')));
+  const row = (day) => el('tr', {}, el('th', { scope: 'row' }, calendarDay(day.date)), el('td.num', {}, isKnown(day.accepted) ? number(day.accepted) : '–'), shown.map(({ feature, target }) => el(`td${isKnown(day.rates[feature]) && target !== null && day.rates[feature] < target ? '.low' : ''}`, {}, isKnown(day.rates[feature]) ? percent(day.rates[feature]) : '–')));
   return el('details', { 'data-key': 'days' }, el('summary', { 'data-key': 'days summary' }, t('asTable')), el('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': t('byDay') }, el('table', {}, el('thead', {}, head), el('tbody', {}, [...days].reverse().map(row)))));
 }
 
@@ -76,7 +76,7 @@ function figuresTable(measures, figures) {
   if (!rows.length) return null;
   const said = (one, value) => (isKnown(value) ? (one.is_share ? percent(value, value === one.target ? 0 : 1) : number(value)) : '–');
   const row = (one) => el('tr', {}, el('th', { scope: 'row' }, say(one), one.words ? el('small', {}, say(one.words)) : null, one.reading ? el('small', {}, say(one.reading)) : null),
-    el(`td.num${one.status === 'missed' ? '.low' : ''}`, {}, said(one, one.value), isKnown(one.active) && isKnown(one.value) ? el('small', {}, t('inUse', number(one.active))) : null, one.status in MARKED ? el(`span.chip${MARKED[one.status]}`, {}, say(one.standing)) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ?? '–'),
+    el(`td.num${one.status === 'missed' ? '.low' : ''}`, {}, said(one, one.value), isKnown(one.active) && isKnown(one.value) ? el('small', {}, t('inUse', number(one.active))) : null, one.status in MARKED ? el(`span.chip${MARKED[one.status]}`, {}, say(one.standing)) : null), el('td.num', {}, said(one, one.target)), el('td', {}, one.by ? calendarDay(one.by) : '–'),
     el('td.clause', {}, [one.clause, one.source === 'operator' ? t('byOperator') : null].filter(Boolean).join(' · ') || '–', one.quote && !one.words ? el('q', { lang: 'zh-CN' }, one.quote) : null));
   return [el('h3', {}, t('figuresAre')), el('div.scroll', { tabIndex: 0, 'data-key': 'figures', role: 'region', 'aria-label': t('figuresAre') }, el('table.figures', {}, el('thead', {}, el('tr', {}, ['measure', 'value', 'targetHead', 'byDate', 'clause'].map((name) => el('th', { scope: 'col' }, t(name))))), el('tbody', {}, rows.map(row))))];
 }
@@ -88,12 +88,12 @@ function ratesView({ date, measures, rows, days, days_of: daysOf = '*', days_tar
   const held = (measure) => ({ ...measure, target: targets[measure.feature] ?? null }); // as whoever is drawn is held against it
   const head = el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), el('th.num', { scope: 'col' }, t('acceptedCount')),
     shown.map((measure) => el('th', { scope: 'col', title: say(measure.words) }, say(measure), measure.target === null ? null : el('small', {}, t('target', percent(measure.target, 0)), measure.scope_words ? el('span', {}, ' · ', say(measure.scope_words)) : null))));
-  const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, el('button.plain', { type: 'button', 'data-key': `of ${row.enterprise_id}`, 'aria-pressed': String(row.enterprise_id === ofEnterprise()), onclick: () => choose(row.enterprise_id) }, nameOf(row.enterprise_id))), el('td.num', {}, number(row.accepted ?? 0)),
+  const body = rows.map((row) => el(`tr${row.enterprise_id === '*' ? '.city' : ''}`, {}, el('th', { scope: 'row' }, el('button.plain', { type: 'button', 'data-key': `of ${row.enterprise_id}`, 'aria-pressed': String(row.enterprise_id === ofEnterprise()), title: nameOf(row.enterprise_id), onclick: () => choose(row.enterprise_id) }, el('span.clamp', {}, nameOf(row.enterprise_id)))), el('td.num', {}, number(row.accepted ?? 0)),
     shown.map(({ feature }) => el('td', {}, bar(row.rates[feature], row.targets?.[feature] ?? null)))));
   const drawn = shown.filter(({ feature }) => days.filter((day) => isKnown(day.rates[feature])).length > 1);
-  const graphs = drawn.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, held(measure)), el('p.quiet', {}, `${days[0].date} – ${days.at(-1).date}`)));
-  return [el('h2', {}, t('ratesOf', date)), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0, 'data-key': 'table', role: 'region', 'aria-label': t('ratesOf', date) }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
-    ofDay ? [el('h3', { id: 'course' }, t('courseOf', nameOf(ofDay.enterprise_id), ofDay.date)), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, held(measure)))))] : note ? el('p.empty', {}, say(note)) : null,
+  const graphs = drawn.map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), curve(days, held(measure)), el('p.quiet', {}, `${calendarDay(days[0].date)} – ${calendarDay(days.at(-1).date)}`)));
+  return [el('h2', {}, t('ratesOf', calendarDay(date))), el('p.quiet', {}, t('ofParcels')), el('div.scroll', { tabIndex: 0, 'data-key': 'table', role: 'region', 'aria-label': t('ratesOf', calendarDay(date)) }, el('table', {}, el('thead', {}, head), el('tbody', {}, body))),
+    ofDay ? [el('h3', { id: 'course' }, t('courseOf', nameOf(ofDay.enterprise_id), calendarDay(ofDay.date))), el('p.quiet', {}, t('courseSays')), el('div.courses', {}, measures.filter(({ feature }) => feature in ofDay.rates).map((measure) => el('figure', {}, el('figcaption', {}, say(measure)), course(ofDay, held(measure)))))] : note ? el('p.empty', {}, say(note)) : null,
     noted,
     el('h3', { id: 'days' }, t('byDayOf', nameOf(daysOf))), graphs.length ? el('div.graphs', {}, graphs) : el('p.empty', {}, t(days.length ? 'oneDayOnly' : 'noDays')), days.length ? daysTable(days, shown.map(held)) : null].flat().filter(Boolean);
 }

@@ -5,7 +5,7 @@ import { asked, nameOf } from './filters.js';
 import { standsStillSince } from './header.js';
 import { subjectOf } from './lists.js';
 import { ask, on, state } from './store.js';
-import { clock, lang, moment, number, percent, say, t } from './words.js';
+import { calendarDay, clock, lang, moment, number, percent, say, t } from './words.js';
 
 const PAGES = ['live', 'rates', 'outlets'];
 const EACH_S = 15, LONGEST_S = 3600;
@@ -40,7 +40,7 @@ function fit() {
 function tile(measure, found) {
   const share = found?.rate, { held: target } = measure; // what the city itself is held against
   const isLow = share !== null && share !== undefined && target !== null && share < target;
-  const bullet = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${isLow ? '.low' : ''}`), target === null ? null : el('b'));
+  const bullet = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : isLow ? '.low' : ''}`), target === null ? null : el('b'));
   bullet.firstChild.style.width = `${Math.min(100, (share ?? 0) * 100)}%`;
   if (target !== null) bullet.lastChild.style.left = `${target * 100}%`;
   const notes = [measure.target === null ? null : t('target', percent(measure.target, 0)), measure.scope_words ? say(measure.scope_words) : null, found?.forecast === null || found?.forecast === undefined ? null : t('forecast', percent(found.forecast))].filter(Boolean);
@@ -57,7 +57,7 @@ function rates() {
   const isLow = (row, measure) => targetOf(row, measure) !== null && typeof row.rates[measure.feature] === 'number' && row.rates[measure.feature] < targetOf(row, measure);
   const gap = (row) => Math.max(0, ...measures.map((measure) => (targetOf(row, measure) ?? 0) - (row.rates[measure.feature] ?? targetOf(row, measure) ?? 0)));
   const worst = found.rows.filter((row) => row.enterprise_id !== '*').sort((a, b) => gap(b) - gap(a) || (b.accepted ?? 0) - (a.accepted ?? 0)).slice(0, MOST_ENTERPRISES);
-  return [el('h2', {}, t('ratesOf', found.date)), el('div.tiles', {}, measures.map((measure) => tile({ ...measure, held: city.targets?.[measure.feature] ?? null }, { rate: city.rates[measure.feature], forecast: state.header?.rates[measure.feature]?.forecast }))),
+  return [el('h2', {}, t('ratesOf', calendarDay(found.date))), el('div.tiles', {}, measures.map((measure) => tile({ ...measure, held: city.targets?.[measure.feature] ?? null }, { rate: city.rates[measure.feature], forecast: state.header?.rates[measure.feature]?.forecast }))),
     el('table', {}, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, t('enterprise')), measures.map((measure) => el('th', { scope: 'col' }, say(measure))))),
       el('tbody', {}, worst.map((row) => el('tr', {}, el('th', { scope: 'row' }, nameOf.enterprise_id(row.enterprise_id)), measures.map((measure) => el(`td${isLow(row, measure) ? '.low' : ''}`, {}, rate(row, measure.feature)))))))];
 }

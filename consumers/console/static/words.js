@@ -6,7 +6,7 @@ const WORDS = {
   ...LIVE_WORDS,
   ...REPLAY_WORDS,
   skip: ['跳到正文', 'Skip to the content'], streamTime: ['数据时间', 'Stream time'], vehicles: ['车辆', 'Vehicles'], fixesPerS: ['定位/秒', 'Fixes/s'],
-  electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open'], unanswered: ['未回复', 'Unanswered'],
+  electronic: ['电子运单率', 'E-waybills'], green: ['绿色包装率', 'Green packaging'], open: ['未结事件', 'Open incidents'], unanswered: ['未回复', 'Unanswered'],
   langLabel: ['Switch to English', '切换到中文'], themeLabel: ['切换明暗', 'Switch light and dark'], map: ['地图', 'Map'], legend: ['图例', 'Legend'],
   lists: ['列表', 'Lists'], incidents: ['事件', 'Incidents'], zones: ['区域', 'Zones'], filters: ['筛选', 'Filters'], search: ['编号或车牌', 'Number or plate'],
   rule: ['规则', 'Rule'], severity: ['程度', 'Severity'], basis: ['依据', 'Basis'], enterprise: ['企业', 'Enterprise'], onlyUnanswered: ['仅未回复', 'Unanswered only'],
@@ -22,7 +22,7 @@ const WORDS = {
   noIncidents: ['过去一天没有事件。', 'No incidents in the last day.'], noMatch: ['没有符合筛选条件的事件。', 'No incident matches the filters.'], noVehicles: ['还没有车辆上报位置。', 'No vehicle has reported yet.'],
   noVehicleMatch: ['没有符合的车辆。', 'No vehicle matches.'], more: ['再显示 {0} 条', 'Show {0} more'],
   back: ['返回列表', 'Back to the list'], close: ['关闭', 'Close'], vehicle: ['车辆', 'Vehicle'], plate: ['车牌', 'Plate'], zone: ['区域', 'Zone'], outlet: ['网点', 'Outlet'], line: ['线路', 'Line'],
-  from: ['开始', 'Began'], lastSeen: ['最近', 'Last seen'], ended: ['结束', 'Ended'], fixes: ['证据数', 'Evidence'], clause: ['条款', 'Clause'], document: ['文件', 'Document'],
+  from: ['开始', 'Began'], lastSeen: ['最近', 'Last seen'], ended: ['结束', 'Ended'], fixes: ['证据数', 'Evidence'], clauseSays: ['文件依据', 'What the document says'], clause: ['条款', 'Clause'], document: ['文件', 'Document'],
   duty: ['条文对象', 'Addressed to'], lead: ['牵头单位', 'Lead authority'], reading: ['本包的理解', 'As read here'], standsIn: ['以示例规则代之，主管部门应另行制定', 'By way of example, in place of rules that the authorities are to make'], responsible: ['责任单位', 'Responsible'], nobody: ['文件未列明', 'the document names none'], continuedBy: ['文件期满后由其继续适用', 'Goes on after its end'],
   evidence: ['证据', 'Evidence'], answers: ['回复', 'Answers'], noAnswers: ['尚无回复。', 'Nobody has answered yet.'], link: ['此事件的链接', 'Link to this incident'], synthetic: ['演练数据', 'Test traffic'],
   state: ['状态', 'State'], speed: ['车速', 'Speed'], lastFix: ['最近定位', 'Last fix'], vehicleClass: ['车型', 'Class'], energy: ['能源', 'Energy'], insured: ['保险至', 'Insured until'], drivers: ['驾驶人', 'Drivers'], driver: ['驾驶人', 'Driver'],
@@ -50,7 +50,7 @@ const WORDS = {
   wrongLogin: ['用户名或密码不正确。', 'No such name, or another password.'], busyLogin: ['服务器暂时无法受理登录，请稍后再试。', 'The server cannot log you in now; try again in a moment.'], waitLogin: ['尝试次数过多，请在 {0} 秒后重试。', 'Too many attempts; try again in {0} s.'],
   failedLogin: ['登录未成功，请重新载入页面后再试。', 'That did not work; load the page anew and try again.'], noServer: ['无法连接控制台服务，请稍后再试。', 'The console does not answer; try again in a moment.'],
   auditLog: ['审计日志', 'Audit log'], auditFits: ['共 {0} 行，逐行吻合；最新的在前。', 'Lines: {0}; each fits the one before. The newest come first.'], auditBroken: ['第 {0} 行与前一行不符：日志被改动过。', 'Line {0} does not fit the one before: the log was changed.'], auditEmpty: ['还没有记录。', 'Nothing has been written down yet.'],
-  'line-number': ['行', 'Line'], who: ['操作人', 'By'], time: ['时间', 'Time'], action: ['操作', 'Action'], about: ['内容', 'About'],
+  'line-number': ['行', 'Line'], who: ['操作人', 'By'], time: ['时间', 'Time'], action: ['操作', 'Action'], about: ['内容', 'About'], colon: ['：', ': '], 'about-address': ['地址', 'from'], 'about-issuer': ['登录服务', 'issuer'], 'about-incident_id': ['事件', 'incident'], 'about-vehicle_id': ['车辆', 'vehicle'], 'about-reason': ['原因', 'reason'], 'about-what': ['内容', 'what'],
   'did-login': ['登录', 'Logged in'], 'did-login refused': ['登录被拒', 'Login refused'], 'did-logout': ['退出登录', 'Logged out'], 'did-unmasked': ['显示驾驶人', 'Unmasked'], 'did-exported': ['导出', 'Exported'], 'did-not published': ['未能写入 Kafka', 'Not published'],
   'did-acknowledged': ['确认', 'Acknowledged'], 'did-dismissed': ['驳回', 'Dismissed'], 'did-noted': ['备注', 'Noted'], 'did-fined': ['处罚', 'Fined'], 'did-objected': ['申诉', 'Objected'], 'did-upheld': ['申诉成立', 'Objection upheld'], 'did-rejected': ['申诉不成立', 'Objection rejected'],
   byProvider: ['使用单位账号登录', 'Log in with your organisation'], againLogin: ['登录已超时，或不是从本浏览器开始的，请重新登录。', 'That took too long, or was begun in another browser; log in again.'], refusedLogin: ['单位登录服务未予登录；原因见控制台日志。', 'Your organisation’s login did not let you in; the console’s log says why.'],
@@ -87,9 +87,14 @@ function format(name, options) {
 const HOUR = { hour: '2-digit', minute: '2-digit' };
 export const clock = (ms) => format('clock', { ...HOUR, second: '2-digit' }).format(ms);
 export const day = (ms) => format('day', { month: 'short', day: 'numeric', weekday: 'short' }).format(ms);
-const date = (ms) => format('date', { year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms);
+/** A day in the city, with its year: 2026/06/26, 26 Jun 2026. */
+const date = (ms) => format('date', { year: 'numeric', month: lang() === 'zh' ? '2-digit' : 'short', day: '2-digit' }).format(ms);
+/** The same of a day as records have it, YYYY-MM-DD. */
+export const calendarDay = (text) => { const ms = Date.parse(`${text}T12:00Z`); return Number.isNaN(ms) ? text : date(ms); };
 export const moment = (ms, nowMs) => (date(ms) === date(nowMs) ? clock(ms) : `${format('md', { month: 'short', day: 'numeric' }).format(ms)} ${clock(ms)}`);
 export const instant = (ms) => `${date(ms)} ${clock(ms)}`;
+/** From one minute to another; of one day its date is said once. */
+export const minutes = (from, to) => [from, to].map((ms, place) => `${place && date(from) === date(to) ? '' : `${date(ms)} `}${format('hm', HOUR).format(ms)}`).join(' – ');
 /** A local date and time as inputs have it: YYYY-MM-DDTHH:MM. */
 export const localInput = (ms) => new Intl.DateTimeFormat('sv-SE', { timeZone: timezone, dateStyle: 'short', timeStyle: 'short' }).format(ms).replace(' ', 'T');
 /** Until when something goes on, in words; null: no change is in sight. */

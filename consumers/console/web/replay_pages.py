@@ -66,7 +66,7 @@ class ReplayPages:
             first_ms, last_ms = await asyncio.to_thread(self.feed.span_ms)
         except YichengError as error:
             return _refusal(error)
-        offered_ms = max(first_ms, last_ms - HOUR_MS)
+        offered_ms = max(first_ms, min(last_ms, self.city.stream_ms or last_ms) - HOUR_MS)
         return json_reply(orjson.dumps({
             "first": self._local(first_ms), "last": self._local(last_ms), "offered": self._local(offered_ms), "most_vehicles": MOST_VEHICLES,
             "stop_radius_m": STOP_RADIUS_M, "stop_minutes": STOP_MS // MINUTE_MS,
