@@ -44,7 +44,8 @@ def changed(kept, number):
     [
         (lambda kept: changed(kept, 1), 2), (lambda kept: changed(kept, 3), 4), (lambda kept: kept[1:], 1), (lambda kept: kept[:2] + kept[3:], 3),
         (lambda kept: [kept[0], kept[2], kept[1], *kept[3:]], 2), (lambda kept: [*kept[:2], kept[1], *kept[2:]], 3), (lambda kept: [*kept[:2], b"\n", *kept[2:]], 3),
-        (lambda kept: [*kept[:2], b"\xff{}\n", *kept[2:]], 3), (lambda kept: [*kept, b"x" * (LONGEST_LINE_BYTES + 5)], 6), (lambda kept: [kept[0].replace(b'"number":1', b'"number":7'), *kept[1:]], 1),
+        (lambda kept: [*kept[:2], b"\xff{}\n", *kept[2:]], 3),
+        (lambda kept: [line.replace(b"\n", b"\r\n") for line in kept], 2), (lambda kept: [b"\xef\xbb\xbf", *kept], 1), (lambda kept: kept[::-1], 1), (lambda kept: [*kept[:2], kept[2].rstrip(b"\n"), *kept[3:]], 3), (lambda kept: [*kept, b"x" * (LONGEST_LINE_BYTES + 5)], 6), (lambda kept: [kept[0].replace(b'"number":1', b'"number":7'), *kept[1:]], 1),
     ],
 )  # fmt: skip
 def test_the_first_line_that_does_not_fit_is_named(log, change, broken):

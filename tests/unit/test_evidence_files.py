@@ -102,6 +102,21 @@ def test_the_first_file_that_does_not_fit_is_named(tmp_path, keys, made, name, c
     assert name in str(raised.value) or (name == "manifest.json" and "manifest.sig" in str(raised.value))
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda made: {n.replace("registry", "Registry"): c for n, c in made.items()}, "Registry.json"), (lambda made: {**made, "index.html": made["registry.json"], "registry.json": made["index.html"]}, "index.html"),
+        (lambda made: {**made, "records.jsonl": b"".join(made["records.jsonl"].splitlines(keepends=True)[::-1])}, "records.jsonl"),
+        (lambda made: {**made, "records.jsonl": made["records.jsonl"].replace(b"\n", b"\r\n")}, "records.jsonl"), (lambda made: {**made, "manifest.json": made["manifest.json"].replace(b"\n", b"\r\n")}, "manifest.sig"),
+        (lambda made: {**made, "index.html": b""}, "index.html"), (lambda made: {**made, "note.txt": b""}, "note.txt"),
+    ],
+)  # fmt: skip
+def test_what_was_renamed_swapped_put_in_or_set_otherwise_is_named_in_one_line(tmp_path, keys, made, change, named):
+    with pytest.raises(YichengError) as raised:
+        verify_evidence(zipped(tmp_path / "e.zip", change(made)), keys[1])
+    assert f": {named} does not fit: " in str(raised.value) and str(raised.value).isprintable()
+
+
 def test_a_file_that_was_sealed_again_is_not_that_of_the_key(tmp_path, keys, made):
     write_key_pair(tmp_path / "other.pem")
     forged = with_manifest({**FILES, "index.html": b"<p>another</p>"}, "I", 3, MADE, "警员", signing_key(tmp_path / "other.pem"))
