@@ -27,7 +27,7 @@ VIEWS = {
 """What leads to each: an address, what is clicked then, and what is there when it is shown."""
 CUT_SILENTLY = """() => [...document.querySelectorAll('td, th, dd, dt, li, p, b, h2, h3, span, button, time')].filter((one) => one.checkVisibility({ visibilityProperty: true }) && one.clientWidth && getComputedStyle(one).overflowX === 'hidden'
   && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 4) && !one.closest('[title]')).map((one) => one.outerHTML.slice(0, 200))"""
-WORDS = "() => [...document.querySelectorAll('button, th[scope=col], label, h2, h3, dt, .chip, .legend li, nav a, .empty, .quiet')].filter((one) => one.checkVisibility() && !one.closest('[data-incident], [data-vehicle], .link, .plain[data-key], .maplibregl-map, #me-menu p')).map((one) => one.innerText.trim())"
+WORDS = "() => [...document.querySelectorAll('button, th[scope=col], label, h2, h3, dt, .chip, .legend li, nav a, .empty, .quiet')].filter((one) => one.checkVisibility() && !one.closest('[data-incident], [data-vehicle], .link, .plain[data-key], #panel ul, .maplibregl-map, #me-menu p')).map((one) => one.innerText.trim())"
 """What the page itself says, without what comes from records."""
 OUTSIDE = "() => [...document.querySelectorAll('#wall *, #figures *')].filter((one) => one.checkVisibility() && one.getBoundingClientRect().width).filter((one) => { const { left, right, bottom } = one.getBoundingClientRect(); return left < -1 || right > innerWidth + 1 || bottom > innerHeight + 1; }).map((one) => one.outerHTML.slice(0, 120))"
 SMALLEST = "() => Math.min(...[...document.querySelectorAll('#figures dd, #wall .figure, #wall li, #wall td')].filter((one) => one.checkVisibility()).map((one) => parseFloat(getComputedStyle(one).fontSize)))"

@@ -46,7 +46,9 @@ export class AppliesPanel {
     this.pin?.remove();
     this.pin = null;
     if (!this.live || !this.lon.value || !this.lat.value || Math.abs(this.lat.value) > 90) return;
-    this.pin = new window.maplibregl.Marker({ element: el('i.pin', { 'aria-hidden': 'true' }), anchor: 'bottom' }).setLngLat([Number(this.lon.value), Number(this.lat.value)]).addTo(this.live.map);
+    const place = [Number(this.lon.value), Number(this.lat.value)], { map } = this.live;
+    this.pin = new window.maplibregl.Marker({ element: el('i.pin', { 'aria-hidden': 'true' }), anchor: 'bottom' }).setLngLat(place).addTo(map);
+    if (!map.getBounds().contains(place)) map.jumpTo({ center: place });
   }
 
   async ask() {
