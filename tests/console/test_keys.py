@@ -107,20 +107,23 @@ def test_zones_that_say_the_same_are_not_drawn_anew(site, watch):
     assert page.evaluate("window.drawn.open && document.contains(window.drawn) && window.drawn.contains(document.activeElement)")
 
 
+def scrolls(page, part):
+    """A panel that is drawn anew while a browser scrolls smoothly stays where it is: then the next press counts."""
+    wait_for(f"{part} to scroll", lambda: page.keyboard.press("ArrowDown") or page.evaluate(f"document.querySelector('{part}').scrollTop > 0"))
+
+
 def test_arrows_scroll_what_can_be_read(site, watch):
     watched = watch(site.url)
     page = watched.open("/?lang=en#view=rates")
     page.wait_for_selector("[data-key='of e07']")
-    page.keyboard.press("ArrowDown")
-    page.wait_for_function("() => document.querySelector('#view').scrollTop > 0")
+    scrolls(page, "#view")
     assert page.evaluate(FOCUSED) == "view"
     page.keyboard.press("/")
     assert page.evaluate(FOCUSED) == "view", "there is no search here"
     page.evaluate("location.hash = 'incident=i'")
     page.wait_for_selector("#panel .reason")
     page.wait_for_function("() => document.activeElement.id === 'panel'")
-    page.keyboard.press("ArrowDown")
-    page.wait_for_function("() => document.querySelector('#panel').scrollTop > 0")
+    scrolls(page, "#panel")
     assert page.evaluate(FOCUSED) == "panel"
     page.keyboard.press("/")
     assert page.evaluate(FOCUSED) == "search" and page.locator("#panel").is_hidden()
