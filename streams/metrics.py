@@ -106,21 +106,23 @@ def show_only(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
 
 
 def serve(host: str, port: int, ready: Callable[[], bool], metrics: Sequence[Collector] = OF_WORKER, posts: Mapping[str, Page] | None = None, gets: Mapping[str, Page] | None = None) -> int:
-    """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0).
+    """Serve the metrics and the two health pages from daemon threads; returns the port (useful for port 0). ``gets`` and ``posts``: further pages, the latter take a body.
 
-    ``/healthz`` answers 200 while the process lives, ``/readyz`` 200 or 503 by ``ready()``; ``metrics`` are on the page; ``gets`` and ``posts``: further pages, the latter take a body. Raises
-    ``Unavailable`` when the port is taken.
+    Raises ``Unavailable`` when the port is taken.
     """
-    pages: dict[str, Page] = {
-        **(gets or {}),
+    try:
+        return int(PageServer(host, port, {**(gets or {}), **process_pages(ready, metrics)}, posts).server_address[1])
+    except OSError as error:
+        raise Unavailable(f"port {port} on {host} cannot be used ({error.strerror}); set YICHENG_METRICS_PORT to a free one") from None
+
+
+def process_pages(ready: Callable[[], bool], metrics: Sequence[Collector]) -> dict[str, Page]:
+    """What each process has: ``/healthz`` answers 200 while it lives, ``/readyz`` 200 or 503 by ``ready()``; ``metrics`` are on the page of that name."""
+    return {
         "/metrics": _series(metrics),
         "/healthz": lambda _: (200, PLAIN, b"ok\n"),
         "/readyz": lambda _: (200, PLAIN, b"ready\n") if ready() else (503, PLAIN, b"not ready\n"),
     }
-    try:
-        return int(PageServer(host, port, pages, posts).server_address[1])
-    except OSError as error:
-        raise Unavailable(f"port {port} on {host} cannot be used ({error.strerror}); set YICHENG_METRICS_PORT to a free one") from None
 
 
 def _series(metrics: Sequence[Collector]) -> Page:

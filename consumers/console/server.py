@@ -25,6 +25,7 @@ from consumers.console.web.live_pages import LivePages
 from consumers.console.web.measured import measured
 from consumers.console.web.pages import Feed, Pages, add_headers
 from consumers.console.web.policy_pages import PolicyPages
+from consumers.console.web.process_pages import process_routes
 from consumers.console.web.replay_pages import ReplayPages
 from streams import metrics
 from streams.errors import Unavailable
@@ -60,7 +61,7 @@ def app_of(settings: Settings, access: Access, pages: Pages, sentences: Sentence
     app.on_response_prepare.extend([refuse_streams, add_headers, tiles.allow()])
     log_in, city, feed = LogIn(access), pages.city, pages.feed
     replay, policy = ReplayPages(city, feed, pages.stopping.is_set), PolicyPages(city, feed, sentences)
-    app.add_routes([*pages.routes(), *LivePages(city, settings).routes(), *replay.routes(), *policy.routes(), *tiles.routes(), *log_in.routes(), *Unmask(city).routes(), *audit_view.routes()])
+    app.add_routes([*pages.routes(), *process_routes(lambda: not city.reading_history), *LivePages(city, settings).routes(), *replay.routes(), *policy.routes(), *tiles.routes(), *log_in.routes(), *Unmask(city).routes(), *audit_view.routes()])
     if access.has_provider:
         app.add_routes(OidcLogIn(settings, access, log_in).routes())
     return app

@@ -45,6 +45,7 @@ def test_without_a_login_there_is_the_page_to_log_in_on_and_nothing_else(site):
         status, _, said = site.ask(path)
         assert status == 401 and "log in first" in json.loads(said)["error"], path
         assert site.ask(path, cookie="yicheng_session=" + "A" * 43)[0] == 401, path
+    assert site.ask("/metrics")[0] == 401 and [site.ask(path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
     assert site.ask("/api/answer", {"incident_id": "i", "action": "acknowledged"})[0] == 401 and site.ask("/api/unmask", {"vehicle_id": "HH-1", "reason": "x"})[0] == 401
     assert json.loads(site.ask("/api/me")[2]) == {"login": True, "password": True, "provider": False, "name": None, "role": None, "ended": False, "masked": []}
     assert json.loads(site.ask("/api/me", cookie="yicheng_session=old")[2])["ended"] is True

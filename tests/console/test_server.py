@@ -66,6 +66,13 @@ def test_every_answer_tells_browsers_what_may_be_done(console):
     assert [ask(f"{url}/", If_None_Match=said)[0] for said in (tag, f'"other", W/{tag}', '"other"')] == [304, 304, 200]
 
 
+def test_it_has_the_pages_of_every_process(console):
+    url = console(YICHENG_KAFKA_BOOTSTRAP=f"127.0.0.1:{free_port()}").url
+    assert [ask(f"{url}/{name}")[::2] for name in ("healthz", "readyz")] == [(200, b"ok\n"), (503, b"not ready\n")], "there is no Kafka"
+    status, headers, body = ask(f"{url}/metrics", Accept="application/openmetrics-text")
+    assert status == 200 and headers["Content-Type"].startswith("application/openmetrics-text") and b"courier_console_viewers 0.0" in body and body.endswith(b"# EOF\n")
+
+
 def test_the_page_is_small(console):
     url = console().url
     names = ["/", "/vendor/maplibre-gl.js", "/vendor/maplibre-gl.css", "/static/console.css", "/static/main.js"]

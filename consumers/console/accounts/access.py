@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 COOKIE = "yicheng_session"
 OPEN_PATHS = ("/static/", "/vendor/", "/oidc/")
-OPEN_PAGES = frozenset({"/", "/api/login", "/api/logout", "/api/me"})
+OPEN_PAGES = frozenset({"/", "/api/login", "/api/logout", "/api/me", "/healthz", "/readyz"})
 MASKED_STREAMS = frozenset({"/api/events"})
 LOG_IN = "log in first; a session ends after 12 hours, or 30 minutes after its page was closed / 请先登录；会话在12小时后、或页面关闭30分钟后结束"
 VIEWERS_LOOK = "your role is viewer, and viewers only look; an admin can give you another / 您的角色是查看者，只能查看；可请管理员更改角色"
