@@ -22,7 +22,9 @@ VERSIONS = ["1.30", "1.37"]
 """The oldest Kubernetes that the objects are meant for, and the newest that the validator knows."""
 IN_OVERLAYS = ["AlertmanagerConfig", "KafkaTopic", "PrometheusRule", "ScaledObject", "ServiceMonitor"]
 CUSTOM = [*IN_OVERLAYS, "KafkaUser"]
-PORTS = {"yicheng-worker": metrics.WORKER_PORT, "yicheng-notifier": metrics.NOTIFIER_PORT}
+PORTS = {"yicheng-worker": metrics.WORKER_PORT, "yicheng-notifier": metrics.NOTIFIER_PORT, "yicheng-console": metrics.CONSOLE_PORT}
+HTTP = {"yicheng-console": Settings.model_fields["console_port"].default}
+"""Of those that people look at."""
 KUSTOMIZE = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"] if shutil.which("kubectl") else None
 needs_kustomize = pytest.mark.skipif(KUSTOMIZE is None, reason="neither kustomize nor kubectl is installed: overlays are not built")
 
@@ -92,7 +94,7 @@ def test_every_file_is_used():
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda o: o["metadata"]["name"])
 class TestDeployment:
-    """What holds for the worker's and the notifier's."""
+    """What holds for the worker's, the notifier's and the console's."""
 
     def test_it_is_one_image_with_a_version_and_starts_a_command(self, deployment):
         pod = deployment["spec"]["template"]["spec"]
@@ -122,7 +124,9 @@ class TestDeployment:
 
     def test_its_probes_ask_for_pages_that_are_served(self, deployment):
         container = deployment["spec"]["template"]["spec"]["containers"][0]
-        assert container["ports"] == [{"name": "metrics", "containerPort": PORTS[deployment["metadata"]["name"]]}]
+        name = deployment["metadata"]["name"]
+        ports = {"metrics": PORTS[name], **({"http": HTTP[name]} if name in HTTP else {})}
+        assert container["ports"] == [{"name": port, "containerPort": number} for port, number in ports.items()]
         paths = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
         assert {name: get["path"] for name, get in paths.items()} == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
         assert all(get["port"] == "metrics" and is_served(get["path"]) for get in paths.values())
@@ -141,7 +145,8 @@ class TestDeployment:
         spread = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]
         selectors = [deployment["spec"]["selector"]["matchLabels"], service["spec"]["selector"], budget["spec"]["selector"]["matchLabels"], spread["matchLabels"]]
         assert selectors == [{"app.kubernetes.io/name": name}] * 4
-        assert service["spec"]["clusterIP"] == "None" and service["spec"]["ports"] == [{"name": "metrics", "port": PORTS[name], "targetPort": "metrics"}]
+        ports = {"metrics": PORTS[name], **({"http": HTTP[name]} if name in HTTP else {})}
+        assert service["spec"]["clusterIP"] == "None" and service["spec"]["ports"] == [{"name": port, "port": number, "targetPort": port} for port, number in ports.items()]
         assert budget["spec"]["maxUnavailable"] == 1, "one goes at a time, and one alone may go, too"
         monitored = only(OBJECTS, "ServiceMonitor")["spec"]
         assert monitored["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -154,7 +159,7 @@ class TestDeployment:
 
 def test_there_is_one_notifier_and_its_outbox_is_on_a_volume_that_stays():
     notifier, worker = (only(OBJECTS, "Deployment", f"yicheng-{name}")["spec"] for name in ("notifier", "worker"))
-    claim = only(OBJECTS, "PersistentVolumeClaim")
+    claim = only(OBJECTS, "PersistentVolumeClaim", "yicheng-notifier")
     states = [next(volume for volume in spec["template"]["spec"]["volumes"] if volume["name"] == "state") for spec in (notifier, worker)]
     assert states[0] == {"name": "state", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}} and "emptyDir" in states[1]
     assert (notifier["replicas"], notifier["strategy"]["type"], claim["spec"]["accessModes"]) == (1, "Recreate", ["ReadWriteOnce"])
@@ -194,6 +199,20 @@ def test_patches_are_of_objects_that_are_there(overlay):
         assert any(o["kind"] == "Deployment" and o["metadata"]["name"] == replicas["name"] for o in there.values())
     for generator in kustomization["configMapGenerator"]:
         assert (generator["name"], generator["behavior"]) == ("yicheng-settings", "merge")
+
+
+def test_the_console_has_its_settings_and_may_ask_the_notifier():
+    container = only(OBJECTS, "Deployment", "yicheng-console")["spec"]["template"]["spec"]["containers"][0]
+    settings = settings_of({entry["name"]: entry["value"] for entry in container["env"]})
+    notifier = only(OBJECTS, "Service", "yicheng-notifier")
+    assert settings.notifier_url == f"http://{notifier['metadata']['name']}:{notifier['spec']['ports'][0]['port']}"
+    assert settings.console_users.parent == parse(container["args"])["config"].parent and settings.console_url == f"http://127.0.0.1:{HTTP['yicheng-console']}"
+    out, into = (only(OBJECTS, "NetworkPolicy", name)["spec"] for name in ("yicheng-console", "yicheng-deliveries"))
+    assert out["egress"][0]["to"][0]["podSelector"] == into["podSelector"] and into["ingress"][0]["from"][0]["podSelector"] == out["podSelector"]
+    assert out["egress"][0]["ports"] == [{"protocol": "TCP", "port": PORTS["yicheng-notifier"]}] and into["ingress"][0]["ports"] == [{"protocol": "TCP", "port": "metrics"}]
+    for overlay in OVERLAYS:
+        components = documents(HERE / "overlays" / overlay / "kustomization.yaml")[0].get("components", [])
+        assert ("../../components/console" in components) == ("../../components/network" in components)
 
 
 def test_only_the_scaling_says_how_many_workers_there_are():
