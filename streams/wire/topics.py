@@ -89,7 +89,7 @@ def kafka_config(topic: Topic) -> dict[str, str]:
 def lacking(topic: Topic, found: Mapping[str, str]) -> dict[str, str]:
     """The settings of a topic, which others may have made, that do not do, and what they should be; an operator may keep records for longer.
 
-    >>> lacking(GPS, {"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}), lacking(CREDIT, {"cleanup.policy": "delete"})
+    >>> lacking(GPS, {"cleanup.policy": "delete", "retention.ms": "-1", "message.timestamp.type": "CreateTime"}), lacking(CLOCK, {"cleanup.policy": "delete"})
     ({'message.timestamp.type': 'LogAppendTime'}, {'cleanup.policy': 'compact'})
     """
     wanted = kafka_config(topic)

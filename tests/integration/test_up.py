@@ -40,7 +40,8 @@ def test_up_finds_every_injected_violation_and_nothing_else(embedded, yicheng):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "injected violations found and nothing else" in done.stdout
     page = yicheng.home / "up" / "report.html"
-    assert f"report 报告: {page}" in done.stdout and page.read_text("utf-8").count('class="rule"') == len({d["rule_id"] for d in incidents(yicheng.home)})
+    shown = {d["rule_id"] for d in incidents(yicheng.home)} | {rule.id for rule in load_policy("hohhot-2019").pack.rules if rule.zone_ids}  # one with zones is explained though nobody broke it, as by night
+    assert f"report 报告: {page}" in done.stdout and page.read_text("utf-8").count('class="rule"') == len(shown)
     assert {d["rule"] for d in incidents(yicheng.home)} >= {
         "unregistered_vehicle", "malformed_identifier", "unmarked_vehicle", "overstayed_stop", "low_electronic_waybill_rate", "low_green_packaging_rate",
     }  # fmt: skip

@@ -116,7 +116,7 @@ def test_a_state_topic_that_is_too_small_is_refused_at_start_in_one_line(street)
 
 def test_topics_of_others_are_brought_up_to_date_and_the_doctor_says_what_they_lack(street):
     settings = Settings(kafka_bootstrap=street.bootstrap)
-    (_, _, fine, found, remedy), (_, _, all_kept, kept, same) = _topics(settings)
+    (_, _, fine, found, remedy), (_, _, all_kept, kept, same), _ = _topics(settings)
     assert not fine and found.startswith("unknown on ") and all(f"{topic}, " in found for topic in (GPS, FEEDBACK)) and remedy == same == "./yicheng topics create"
     assert not all_kept and all(f"{topic} (cleanup.policy" in kept for topic in (*REFERENCE, STATE)) and f"{FEEDBACK} (retention.ms)" in kept and GPS not in kept
     done = street.yicheng.run("topics", "create", YICHENG_KAFKA_BOOTSTRAP=street.bootstrap, YICHENG_PARTITIONS="3").stdout.splitlines()
@@ -126,7 +126,9 @@ def test_topics_of_others_are_brought_up_to_date_and_the_doctor_says_what_they_l
     assert f"{FEEDBACK}: retention.ms=7776000000 (before: 604800000)" in done and f"{STATE}: min.compaction.lag.ms=300000 (before: 0)" in done
     street.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, GPS, {"retention.ms": "-1"})])  # an operator may keep them for longer
     assert create_topics(street.bootstrap, 3) == []
-    assert all(fine for _, _, fine, _, _ in _topics(settings))
+    arrival, kept, (_, _, in_one_place, where, _) = _topics(settings)
+    assert arrival[2] and kept[2] and not in_one_place, "partitions cannot be taken away"
+    assert where.startswith("courier.policy.v1 has 3 partitions, courier.registry.v1 has 3 partitions: ")
 
 
 def test_a_topic_that_forgets_what_is_on_file_is_refused_at_start_in_one_line(street):
