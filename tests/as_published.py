@@ -98,7 +98,7 @@ def black_lists(incidents):
     return {(d["rule_id"], d["enterprise_id"], d["opened_at_ms"], d["closed_at_ms"]) for d in incidents if d["rule"] == "blacklisted_enterprise"}
 
 
-def check_findings(incidents, expected, oracle, name=""):
+def check_violations(incidents, expected, oracle, name=""):
     """Incidents about scans are those expected, as ``Oracle.violations``; of one still open only the first scan is compared."""
     about = [data for data in incidents if data["rule"] in SCAN_RULES]
     found = {(d["rule_id"], subject_of(d), oracle.local(d["opened_at_ms"]).date().isoformat()): d for d in about}

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
 
-from as_published import black_lists, check_findings, events_of, low_days, newest, of_days, of_driving, silences, standing, taken_back
+from as_published import black_lists, check_violations, events_of, low_days, newest, of_days, of_driving, silences, standing, taken_back
 from conftest import get, wait_for, written_lines
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from make_day import SEED, VEHICLES
@@ -196,5 +196,5 @@ class Pipeline:
         assert silences(incidents) == oracle.intervals(oracle.heartbeats([lines])[0], watermark_ms) != set()
         assert black_lists(incidents) == oracle.black(incidents, watermark_ms, live=True)
         found = oracle.violations(lines)
-        check_findings(incidents, found, oracle)
+        check_violations(incidents, found, oracle)
         assert found

@@ -101,7 +101,7 @@ def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str,
         *_interval_differences(truth, standing),
         *_driver_differences(truth, credit),
         *_line_differences(truth, standing, timezone),
-        *finding_differences(truth.violations, standing, timezone),
+        *violation_differences(truth.violations, standing, timezone),
         *_rate_differences(truth, rates),
         *_handling_differences(truth, rates),
         *_driving_differences(truth, rates),
@@ -189,7 +189,7 @@ def _handled(row: dict[str, Any]) -> dict[str, int]:
     return {name: number for name, number in said.items() if number}
 
 
-def finding_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], timezone: ZoneInfo) -> list[str]:
+def violation_differences(expected: Mapping[str, tuple[int, ...]], standing: Iterable[dict[str, Any]], timezone: ZoneInfo) -> list[str]:
     """What incidents about scans say otherwise than ``expected``: ``rule id, subject, date`` → first and last scan, how many.
 
     Of one still open only the first scan is compared; all other incidents are passed over.

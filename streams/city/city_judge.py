@@ -136,7 +136,7 @@ class CityJudge:
         """Judge all that is due; what an incident costs its enterprise is entered at once."""
         result = CityResult()
         for key in dict.fromkeys(due.violations):
-            due.accounts += self._judge_finding(ledger, key, result)
+            due.accounts += self._judge_violation(ledger, key, result)
         for day in dict.fromkeys(due.days):
             due.accounts += self._judge_day(ledger, day, result)
             due.months += [day._replace(date=month_after(day.date[:7], number)) for number in (0, 1)]
@@ -168,7 +168,7 @@ class CityJudge:
         kind, _, name = subject.partition("/")
         return self.registry.knows(kind, name) if kind == "driver" else self.registry.names(kind, name)
 
-    def _judge_finding(self, ledger: CityLedger, key: ViolationKey, result: CityResult) -> list[str]:
+    def _judge_violation(self, ledger: CityLedger, key: ViolationKey, result: CityResult) -> list[str]:
         state = ledger.violations[key]
         summary = joined(latest.value for latest in state.contributions.values())
         state.incident, transitions = judge_violation(self.policies, self.identity_key, key, summary, state.incident, ledger.stream_time_ms)

@@ -1,6 +1,6 @@
 """State records that are too large for one message, in pieces. Pure.
 
-What grows is kept apart in bounded records where that can be foreseen (violating scans.py). A record that is large nevertheless, say of
+What grows is kept apart in bounded records where that can be foreseen (violating_scans.py). A record that is large nevertheless, say of
 a vehicle with thousands of incidents, is cut: under its key stands how many pieces there are, and each piece has a key of its own.
 All of them have one head, so that what counts of them is of one checkpoint. Pieces that are left over, since there are fewer now, are
 deleted by the checkpoint after the one that no longer needs them.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from as_published import PARCELS, black_lists, check_findings, low_days, of_outlets, of_parcels, silences, told_apart
+from as_published import PARCELS, black_lists, check_violations, low_days, of_outlets, of_parcels, silences, told_apart
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
@@ -94,7 +94,7 @@ def test_a_day_of_every_city_equals_oracle_and_expectation(day, tmp_path):
     heartbeats, _ = oracle.heartbeats([scanned], [list(open_lines(str(beats)))])
     rows = [orjson.loads(line) for line in (tmp_path / "incidents.jsonl").read_bytes().splitlines()]
     violations = oracle.violations(scanned)
-    check_findings(rows, violations, oracle)
+    check_violations(rows, violations, oracle)
     assert {row[0] for row in violations} == {rule.id for own in policy.scan_rules.values() for rule in own}
     assert silences(rows) == oracle.intervals(heartbeats, now_ms)
     assert {interval[0] for interval in silences(rows)} == {rule.id for rule in policy.silence_rules}

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from as_published import (
     black_lists,
-    check_findings,
+    check_violations,
     low_days,
     newest,
     of_days,
@@ -433,7 +433,7 @@ def check(world, name):
     names = {(d["rule_id"], d["vehicle_id"], d["zone_id"], d["opened_at_ms"]): d["incident_id"] for d in left}
     driven = oracle.driver_credit(driven_by, stream_time_ms, lambda *incident: answers[names[incident]])
     assert drivers == driven, f"{name}: drivers' credit {drivers}, not {driven}"
-    check_findings(left, oracle.violations(*scanned), oracle, name)
+    check_violations(left, oracle.violations(*scanned), oracle, name)
     world.confirmed = len(black) + len(driven) if world.kind == "answers" else 0
 
 

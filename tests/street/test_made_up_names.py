@@ -133,7 +133,7 @@ def test_a_whole_citys_day_is_kept_with_its_enterprises(monkeypatch):
     assert partition.days[DayKey(own, "*", "2023-11-15")].counts().accepted == 3_000
 
 
-def test_findings_of_before_are_read_and_rewritten_in_pages(monkeypatch):
+def test_violations_of_before_are_read_and_rewritten_in_pages(monkeypatch):
     reference, checkpoint, _, _ = world(monkeypatch)
     stage, key = ScanStage(checkpoint, reference), ViolationKey("outlets-on-file", "outlet/o", "2023-11-15")
     violating_scans = {f"s{n}": ViolatingScan(NOON_MS + n, f"s{n}", "e") for n in range(1_000)}

@@ -53,7 +53,7 @@ def scan(name, at_ms, **more):
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
-def test_findings_and_days_are_synthetic_by_their_own_scans(judge, seed):
+def test_violations_and_days_are_synthetic_by_their_own_scans(judge, seed):
     """Repeats, earlier acceptances and late scans among them."""
     rng = random.Random(seed)
     scans = [

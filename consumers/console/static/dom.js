@@ -37,3 +37,10 @@ export function keepFocus(root, draw) {
 export const facts = (rows) => el('dl.facts', {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== '').map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
 /** A cell with a name; of a very long one the beginning, and all of it when pointed at. */
 export const nameCell = (name) => el('td', {}, el('span.clamp', { title: name }, name || '–'));
+/** A share (0 to 1, or unknown) as a bar with a mark at its target; one that nothing is held against (null) is neither good nor low. */
+export function bullet(share, target) {
+  const made = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : (share ?? NaN) < target ? '.low' : ''}`), target === null ? null : el('b'));
+  made.firstChild.style.width = `${Math.min(100, (share ?? 0) * 100)}%`;
+  if (target !== null) made.lastChild.style.left = `${target * 100}%`;
+  return made;
+}

@@ -1,5 +1,5 @@
 // The figures above the page, and the line that says what is wrong.
-import { $, el } from './dom.js';
+import { $, bullet, el } from './dom.js';
 import { vehicleCount } from './fleet.js';
 import { state } from './store.js';
 import { clock, day, number, percent, say, t } from './words.js';
@@ -7,10 +7,7 @@ import { clock, day, number, percent, say, t } from './words.js';
 function rate(found) {
   if (!found || found.rate === null || found.rate === undefined) return [unknown(t('noRateYet')), el('small', {}, found ? notesOn(found) : '')];
   const target = cityTarget(found), isLow = target !== null && found.rate < target;
-  const bar = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : isLow ? '.low' : ''}`), target === null ? null : el('b'));
-  bar.firstChild.style.width = `${Math.min(100, found.rate * 100)}%`;
-  if (target !== null) bar.lastChild.style.left = `${target * 100}%`;
-  return [el(`span.value${isLow ? '.low' : ''}`, {}, percent(found.rate)), bar, el('small', {}, notesOn(found))];
+  return [el(`span.value${isLow ? '.low' : ''}`, {}, percent(found.rate)), bullet(found.rate, target), el('small', {}, notesOn(found))];
 }
 /** The target that the whole city is held against: none where it is one of the primary brands. */
 const cityTarget = ({ target, scope }) => (scope ? null : target);

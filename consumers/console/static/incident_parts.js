@@ -3,6 +3,9 @@ import { el } from './dom.js';
 import { ask } from './store.js';
 import { clock, instant, say, t } from './words.js';
 
+/** Whether somebody has answered an incident, and what. */
+export const answerChip = (answer) => el(`span.chip.${answer ?? 'waits'}`, {}, t(answer ?? 'unanswered'));
+
 /** Fixes and scans that an incident rests on, each with its time, place, speed and id. */
 export function evidenceList(evidence) {
   const place = (one) => (one.lon === null || one.lat === null ? null : el('span.quiet', {}, `${one.lat.toFixed(5)}, ${one.lon.toFixed(5)}`));

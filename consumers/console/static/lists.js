@@ -4,6 +4,7 @@ import { filtered, nameOf, sayCount, searched } from './filters.js';
 import { fleet, look, STATES, vehicleCount } from './fleet.js';
 import { askFurther, askServer, found, olderRows } from './found.js';
 import { heatContents, heatTable } from './heat.js';
+import { answerChip } from './incident_parts.js';
 import { state } from './store.js';
 import { day, lang, moment, number, say, span, t, until, zoneName } from './words.js';
 
@@ -15,7 +16,7 @@ export const subjectOf = (row) => row.plate || row.vehicle_id || row.line_id || 
 
 function incidentRow(row) {
   const enterprise = row.enterprise_id && nameOf.enterprise_id(row.enterprise_id);
-  const answer = el(`span.chip.${row.answer ?? 'waits'}`, {}, t(row.answer ?? 'unanswered')), objected = row.objected ? el('span.chip.objected', {}, t('objectedTo')) : null;
+  const answer = answerChip(row.answer), objected = row.objected ? el('span.chip.objected', {}, t('objectedTo')) : null;
   const isOpen = row.state === 'open';
   return el('li', {}, el(`button.row.${row.severity}${row.answer === 'dismissed' ? '.faded' : ''}${row.isNew ? '.new' : ''}`, { type: 'button', 'data-incident': row.incident_id, 'aria-current': lists.chosen === row.incident_id && 'true' },
     el('span.top', {}, el('b', { title: nameOf.rule(row.rule) }, nameOf.rule(row.rule)), el('time', {}, moment(row.opened_at_ms, nowMs()))),

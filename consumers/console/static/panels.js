@@ -4,7 +4,7 @@ import { earlierTrack } from './earlier_track.js';
 import { nameOf } from './filters.js';
 import { fleet, numberOf } from './fleet.js';
 import { cityMinute, replayHref } from './replay_link.js';
-import { evidenceList, notifiedSection, printButton } from './incident_parts.js';
+import { answerChip, evidenceList, notifiedSection, printButton } from './incident_parts.js';
 import { ask, state } from './store.js';
 import { driverOf, driversOf, unmasked } from './unmask.js';
 import { calendarDay, clock, instant, lang, moment, number, say, span, t } from './words.js';
@@ -29,7 +29,7 @@ export async function incidentPanel(id) {
   const told = [
     head(say(state.titles[found.rule]) || found.rule,
       el(`span.chip.${found.severity}`, {}, t(found.severity)), el(`span.chip.${isOpen ? 'open' : 'ended'}`, {}, t(isOpen ? 'stateOpen' : 'stateClosed')),
-      el(`span.chip.${found.answer ?? 'waits'}`, {}, t(found.answer ?? 'unanswered')), found.objected ? el('span.chip.objected', {}, t('objectedTo')) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
+      answerChip(found.answer), found.objected ? el('span.chip.objected', {}, t('objectedTo')) : null, found.synthetic ? el('span.chip', {}, t('synthetic')) : null),
     el('p.reason', {}, found[`reason_${lang()}`]),
     facts([
       [t('incidentNo'), el('span.incident-id', {}, id)], [t('vehicle'), vehicleLink(found.vehicle_id)], [t('plate'), found.plate], [t('driver'), driverOf(id, found.driver_id)], [t('enterprise'), enterpriseOf(found.enterprise_id)], [t('outlet'), found.outlet_id], [t('line'), found.line_id], [t('zone'), found.zone_id && nameOf.zone(found.zone_id)],
@@ -116,7 +116,7 @@ export async function vehiclePanel(id) {
     ]),
     record ? drivers(record.drivers) : null,
     el('section', {}, el('h3', {}, t('lastHour')), track.length > 1 ? curve(track) : el('p.empty', {}, t(earlier ? 'noTrack' : 'loading')), el('p', {}, el('a', { href: replayHref({ vehicles: [id] }) }, t('replayIt')))),
-    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), ' ', el('span.quiet', {}, row.clause), ' ', el(`span.chip.${row.answer ?? 'waits'}`, {}, t(row.answer ?? 'unanswered'))))) : el('p.empty', {}, t('noneToday'))),
+    el('section', {}, el('h3', {}, t('today')), found.incidents.length ? el('ul.plain', {}, found.incidents.map((row) => el('li', {}, el('button.link', { type: 'button', 'data-incident': row.incident_id }, `${say(state.titles[row.rule]) || row.rule}`), ' ', el('time.quiet', {}, moment(row.opened_at_ms, nowMs())), ' ', el('span.quiet', {}, row.clause), ' ', answerChip(row.answer)))) : el('p.empty', {}, t('noneToday'))),
   ];
   return { told, mark: { number: n >= 0 ? n : null, place: now && [now.lon, now.lat], track } };
 }

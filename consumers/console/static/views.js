@@ -1,15 +1,12 @@
 // The views beside the map: rates by enterprise and day against their targets, the pack in sentences.
-import { $, el, keepFocus, svg } from './dom.js';
+import { $, bullet, el, keepFocus, svg } from './dom.js';
 import { ask, changed, state, whyUnknown } from './store.js';
 import { calendarDay, lang, number, percent, say, t } from './words.js';
 
 function bar(share, target) {
   if (share === null || share === undefined) return el('span.quiet', {}, '–');
   const isLow = target !== null && share < target;
-  const bullet = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : isLow ? '.low' : ''}`), target === null ? null : el('b'));
-  bullet.firstChild.style.width = `${Math.min(100, share * 100)}%`;
-  if (target !== null) bullet.lastChild.style.left = `${target * 100}%`;
-  return el('span.rated', {}, el(`span.value${isLow ? '.low' : ''}`, {}, percent(share)), bullet);
+  return el('span.rated', {}, el(`span.value${isLow ? '.low' : ''}`, {}, percent(share)), bullet(share, target));
 }
 
 /** The days of one rate as a line, its target as a dashed one; the table below says the same. */

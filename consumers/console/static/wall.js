@@ -1,6 +1,6 @@
 // The wall: Live, Rates and Outlets in turn, in figures that can be read from 5 m; nobody touches it, so it asks nothing and never stops.
 import { me } from './access.js';
-import { $, el } from './dom.js';
+import { $, bullet, el } from './dom.js';
 import { asked, nameOf } from './filters.js';
 import { standsStillSince } from './header.js';
 import { subjectOf } from './lists.js';
@@ -40,11 +40,8 @@ function fit() {
 function tile(measure, found) {
   const share = found?.rate, { held: target } = measure; // what the city itself is held against
   const isLow = share !== null && share !== undefined && target !== null && share < target;
-  const bullet = el('span.bullet', { 'aria-hidden': 'true' }, el(`i${target === null ? '.free' : isLow ? '.low' : ''}`), target === null ? null : el('b'));
-  bullet.firstChild.style.width = `${Math.min(100, (share ?? 0) * 100)}%`;
-  if (target !== null) bullet.lastChild.style.left = `${target * 100}%`;
   const notes = [measure.target === null ? null : t('target', percent(measure.target, 0)), measure.scope_words ? say(measure.scope_words) : null, found?.forecast === null || found?.forecast === undefined ? null : t('forecast', percent(found.forecast))].filter(Boolean);
-  return el('div.tile', {}, el('h3', {}, say(measure)), el(`p.figure${isLow ? '.low' : ''}`, {}, share === null || share === undefined ? '–' : percent(share)), bullet, el('p', {}, notes.join(' · ')));
+  return el('div.tile', {}, el('h3', {}, say(measure)), el(`p.figure${isLow ? '.low' : ''}`, {}, share === null || share === undefined ? '–' : percent(share)), bullet(share, target), el('p', {}, notes.join(' · ')));
 }
 
 function rates() {
