@@ -4,6 +4,7 @@ import json
 
 from oracle import SCAN_RULES
 
+FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 SILENCES = ("offline_camera", "interrupted_feed")
 
 
@@ -25,6 +26,16 @@ def standing(events):
     """What is said last of each incident (``data``) that was not taken back."""
     latest = newest((event["data"]["incident_id"], event["data"]) for event in events)
     return [data for data in latest.values() if data["state"] != "retracted"]
+
+
+def of_vehicles(incidents):
+    """Vehicles' incidents as ``Oracle.fixes`` has them; see ``as_announced``."""
+    return as_announced(tuple(data[field] for field in FIELDS) for data in incidents if data["vehicle_id"])
+
+
+def as_announced(rows):
+    """Of an incident that is open only its opening: its end is announced when it closes."""
+    return {row[:5] if row[7] == "open" else row for row in rows}
 
 
 def taken_back(events):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from as_published import PARCELS, black_lists, check_violations, low_days, of_outlets, of_parcels, silences, told_apart
+from as_published import FIELDS, PARCELS, black_lists, check_violations, low_days, of_outlets, of_parcels, silences, told_apart
 from make_day import SEED, VEHICLES
 from oracle import Oracle
 
@@ -21,7 +21,6 @@ from streams.registry.registry import Registry
 from streams.vehicles.engine import Engine
 
 GOLDEN = Path(__file__).parent
-FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 
 
 def judged(out):

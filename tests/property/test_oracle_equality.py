@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 import yaml
+from as_published import FIELDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
@@ -160,7 +161,6 @@ registries = st.lists(
 
 COORDINATES = [0.0, 0.5, 1.0, 1.5, 1.6, 2.0, 2.001, 2.123456789, 2.5, 3.0, 4.0, 4.5, 5.0, 7.5, 9.0, -0.0001]
 SPEEDS = [None, 0.0, 0.0, 1.0, 1.01, 15.0, 15.1, 59.99, 60.123, 501.0]
-FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 STEPS_MS = [0, 0, 0, 1, 1_000, 10_000, 10_000, 10_000, 10_000, 30_000, 60_000, 120_000, 120_001, 400_000]
 
 

@@ -17,6 +17,7 @@ from unittest import mock
 from zoneinfo import ZoneInfo
 
 from as_published import (
+    as_announced,
     black_lists,
     check_violations,
     low_days,
@@ -25,6 +26,7 @@ from as_published import (
     of_driving,
     of_outlets,
     of_parcels,
+    of_vehicles,
     silences,
     standing,
     told_apart,
@@ -102,7 +104,6 @@ CONTROL = 0.1
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NEXT_DAY_MS = BASE_MS + DAY_MS
 DAY_HOURS_MS = 11 * HOUR_MS
-FIELDS = ("rule", "rule_id", "vehicle_id", "zone_id", "opened_at_ms", "last_seen_ms", "fix_count", "state")
 
 
 class CityOracle(Oracle):
@@ -400,9 +401,8 @@ def check(world, name):
         incidents, rejects = oracle.fixes(driven_by[number], stream_time_ms)
         expected |= incidents
         refused += rejects
-    found = {tuple(data[f] for f in FIELDS) for data in left if data["vehicle_id"]}
-    shorten = lambda rows: {row[:5] if row[7] == "open" else row for row in rows}  # noqa: E731
-    assert shorten(found) == shorten(expected), f"{name}: {shorten(found) ^ shorten(expected)}"
+    found, expected = of_vehicles(left), as_announced(expected)
+    assert found == expected, f"{name}: {found ^ expected}"
     refused.pop("duplicate", None)
     letters = {(h["topic"], h["partition"], h["offset"]): h["reason"].decode()
                for topic in (DEAD.name, LATE.name) for n in range(PARTITIONS) for h in (dict(r.headers) for r in world.logs[topic, n])

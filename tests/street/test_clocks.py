@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
+from as_published import as_announced, low_days, of_vehicles, silences, standing
 from simulation.history import city
 from time_passing import said
 
@@ -23,7 +25,7 @@ from streams.runtime.city_stage import CityStage
 from streams.runtime.fix_stage import FixStage
 from streams.runtime.heartbeat_stage import HeartbeatStage
 from streams.runtime.scan_stage import ScanStage
-from streams.watermark import DISORDER_MS, Arrivals, Mark, Watermark, rising
+from streams.watermark import DISORDER_MS, INPUTS, Arrivals, Mark, Watermark, rising
 from streams.wire.topics import DEAD, FEEDBACK, GPS, HEARTBEAT, INCIDENTS, LATE, PARTIALS, SCAN
 
 EVENING_MS = 1_700_062_800_000  # 2023-11-15 23:40 in Shanghai
@@ -68,10 +70,10 @@ def rogues(shift_ms):
 
 
 class City:
-    """A worker's stages over one partition each, with what they send kept; ``live``: the brokers say when records arrived."""
+    """A worker's stages with what they send kept; ``live``: the brokers say when records arrived; ``placed``: partition of a key, by default all in one."""
 
-    def __init__(self, *, live):
-        self.live, self.sent = live, []
+    def __init__(self, *, live, partitions=1, placed=lambda key: 0):
+        self.live, self.sent, self.numbers, self.placed = live, [], range(partitions), placed
         checkpoint = Checkpoint("")
         checkpoint.send, checkpoint.restore, checkpoint.ends, checkpoint.readable_ends = self._send, self._restore, self._ends, self._ends
         checkpoint.partition_counts = self._partition_counts
@@ -81,6 +83,7 @@ class City:
         self.stages = {GPS.name: self.fixes, SCAN.name: ScanStage(checkpoint, reference), HEARTBEAT.name: HeartbeatStage(checkpoint, reference), FEEDBACK.name: AnswerStage(checkpoint, reference)}
         self.sums = CityStage(checkpoint, reference, b"key")
         self.reference, self.offsets = reference, defaultdict(int)
+        self.taken = defaultdict(list)
 
     async def _send(self, topic, key, value, headers=(), partition=None):
         self.sent.append((topic, key, value))
@@ -89,18 +92,18 @@ class City:
         return {}
 
     async def _ends(self, topic, partitions):
-        return dict.fromkeys(partitions, self.offsets[topic])
+        return {number: self.offsets[topic, number] for number in partitions}
 
-    @staticmethod
-    async def _partition_counts():
-        return dict.fromkeys((GPS.name, SCAN.name, HEARTBEAT.name, FEEDBACK.name), 1)
+    async def _partition_counts(self):
+        return dict.fromkeys(INPUTS, len(self.numbers))
 
     async def run(self, rows):
         by_second = defaultdict(lambda: defaultdict(list))
         for arrival_ms, topic, event in sorted(rows, key=lambda row: row[0]):
-            by_second[arrival_ms // 1_000][topic].append(self._record(topic, arrival_ms, event))
-        for second, of_topic in sorted(by_second.items()):
-            for topic, records in of_topic.items():
+            record = self._record(topic, arrival_ms, event)
+            by_second[arrival_ms // 1_000][topic, record.partition].append(record)
+        for second, of_partition in sorted(by_second.items()):
+            for (topic, _), records in of_partition.items():
                 await self.stages[topic].process(records)
             await self._checkpoint((second + 1) * 1_000)
         for seconds in range(1, 12):  # nothing comes any more
@@ -108,35 +111,51 @@ class City:
         return self
 
     def _record(self, topic, arrival_ms, event):
-        self.offsets[topic] += 1
         event = event if self.live else {**event, "arrival_time_ms": arrival_ms}
         value, timestamp = json.dumps(event).encode(), arrival_ms if self.live else None
-        key = str(event.get("vehicle_id") or event.get("waybill_id") or event.get("subject")).encode()
-        return SimpleNamespace(topic=topic, partition=0, offset=self.offsets[topic] - 1, key=key, value=value, timestamp=timestamp, arrived_ms=timestamp)
+        key = str(event.get("vehicle_id") or event.get("waybill_id") or event.get("subject"))
+        number = self.placed(key)
+        self.offsets[topic, number] += 1
+        self.taken[topic, number].append(value)
+        return SimpleNamespace(topic=topic, partition=number, offset=self.offsets[topic, number] - 1, key=key.encode(), value=value, timestamp=timestamp, arrived_ms=timestamp)
 
     async def _checkpoint(self, now_ms):
         """As a checkpoint does: results, then how far all has been read, then what follows."""
-        newest = {}
-        for stage in self.stages.values():
-            await stage.partition(0)
-            for row in stage.emit(0):
+        newest, marks = {}, []
+        for (topic, stage), number in product(self.stages.items(), self.numbers):
+            partition = await stage.partition(number)
+            for row in stage.emit(number):
                 await self._send(*row)
-            for second, time_ms in stage.partitions[0].arrivals.take_newest(now_ms).items():
+            for second, time_ms in partition.arrivals.take_newest(now_ms).items():
                 newest[second] = max(newest.get(second, BEGINNING_MS), time_ms)
-            stage.changes(0)
-        marks = [Mark(topic, 0, 1, self.offsets[topic], now_ms - 1, stage.partitions[0].stream_time_ms) for topic, stage in self.stages.items()]
+            stage.changes(number)
+            marks.append(Mark(topic, number, len(self.numbers), self.offsets[topic, number], now_ms - 1, partition.stream_time_ms))
         rows = [decode_contribution(value) for topic, _, value in self.sent if topic == PARTIALS.name]
         self.sent = [row for row in self.sent if row[0] != PARTIALS.name]
         for row in [*rows, Contribution(marks=marks, newest=newest)]:
-            await self.sums.process([said(self.offsets[PARTIALS.name], row, now_ms)])
-            self.offsets[PARTIALS.name] += 1
+            await self.sums.process([said(self.offsets[PARTIALS.name, 0], row, now_ms)])
+            self.offsets[PARTIALS.name, 0] += 1
         self.reference.watermark_ms = self.sums.partitions[0].watermark.ms
-        await self.fixes.follow([0])
+        await self.fixes.follow(list(self.numbers))
 
     def announced(self):
         """What was said of everybody but the rogues, in order."""
         events = [json.loads(value) for topic, _, value in self.sent if topic == INCIDENTS.name]
         return [(event["type"], event["data"]) for event in events if event["subject"] not in {"vehicle/rogue", "enterprise/r", "outlet/r"}]
+
+    def told_of_each(self):
+        """The same by incident: what is said of one does not depend on what else is said in between."""
+        found = defaultdict(list)
+        for kind, data in self.announced():
+            found[data["incident_id"]].append((kind, data))
+        return found
+
+    def judged_by_the_oracle(self):
+        """Vehicles' incidents, silences and low days as the oracle has them of what was sent."""
+        oracle, (fixes, scans, beats) = city()[1], ([self.taken[topic.name, number] for number in self.numbers] for topic in (GPS, SCAN, HEARTBEAT))
+        end_ms = oracle.watermark(fixes, scans, beats)
+        vehicles = set().union(*(oracle.fixes(lines, end_ms)[0] for lines in fixes))
+        return vehicles, oracle.intervals(oracle.heartbeats(scans, beats)[0], end_ms), oracle.low_bounds(oracle.scans(*scans, stream_time=end_ms, live=True)[1])
 
     def letters(self):
         """Keys of the records that were refused."""
@@ -164,6 +183,39 @@ def test_a_wrong_clock_changes_nothing_of_anybody_else(undisturbed, clock, live)
     last_ms = EVENING_MS + 3_000_000 + DELAY_MS
     assert all(stage.partitions[0].stream_time_ms <= last_ms for stage in disturbed.stages.values())
     assert disturbed.reference.watermark_ms <= last_ms
+
+
+PLACES = {"v1": 0, "v2": 1, "outlet/o": 0, "outlet/q": 1}
+"""Partitions of honest keys; waybills go by their last digit."""
+
+
+def _in_two(*, live, rogues_in=0):
+    """A city whose inputs have two partitions; the rogues are in one of them."""
+
+    def placed(key):
+        return rogues_in if key.startswith(("r", "outlet/r")) else PLACES[key] if key in PLACES else int(key[-1]) % 2
+
+    return City(live=live, partitions=2, placed=placed)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_in_two():
+    return {live: asyncio.run(_in_two(live=live).run(honest())) for live in (True, False)}
+
+
+@pytest.mark.parametrize("rogues_in", [0, 1])
+@pytest.mark.parametrize("live", [True, False], ids=["live", "offline"])
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_a_wrong_clock_changes_nothing_across_partitions_and_the_oracle_agrees(undisturbed_in_two, clock, live, rogues_in):
+    undisturbed = undisturbed_in_two[live]
+    disturbed = asyncio.run(_in_two(live=live, rogues_in=rogues_in).run([*honest(), *rogues(CLOCKS[clock])]))
+    assert disturbed.told_of_each() == undisturbed.told_of_each()
+    assert disturbed.letters() == undisturbed.letters() == []
+    left = standing([{"type": kind, "data": data} for kind, data in disturbed.announced()])
+    vehicles, silent, low = undisturbed.judged_by_the_oracle()
+    assert of_vehicles(left) == as_announced(vehicles) != set()
+    assert silences(left) == silent != set()
+    assert low_days(left) == low
 
 
 def test_the_watermark_waits_for_all_and_for_as_long_as_records_may_be_late():
