@@ -5,6 +5,8 @@ import importlib.metadata
 import inspect
 from pathlib import Path
 
+import crc32c
+import kafka.record.util
 import pytest
 from aiokafka import AIOKafkaConsumer, codec
 from aiokafka.client import AIOKafkaClient
@@ -83,6 +85,11 @@ def test_lz4_still_has_a_level_and_no_setting_for_it():
     patches.compress_less()
     assert inspect.signature(codec.lz4_encode).parameters["level"].default == patches.LZ4_LEVEL
     assert codec.lz4_decode(codec.lz4_encode(b"fix " * 100)) == b"fix " * 100
+
+
+def test_kafka_pythons_checksums_are_made_by_compiled_code():
+    """Its own, in Python, take a second for a megabyte."""
+    assert kafka.record.util._crc32c is crc32c.crc32c
 
 
 def test_consumers_of_this_process_make_structs_of_what_they_fetch(monkeypatch):
