@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streams.files.mending import way_out
 from streams.files.record_columns import NAMES
 from streams.files.record_files import MOST_LINE_BYTES, How, open_records
 from streams.files.text_files import size_of
@@ -33,7 +34,7 @@ class Chunk(NamedTuple):
 
 
 class Intake:
-    """Reads files, writes ``rejects.jsonl`` and keeps count: ``outcomes`` by what was read, ``first_refusal`` in words. ``written``: files of ours, which folders may hold and nobody is to read."""
+    """Reads files, writes ``rejects.jsonl`` and keeps count: ``outcomes`` by what was read, ``first_refusal`` in words, with the way out where one is known. ``written``: files of ours, which folders may hold and nobody is to read."""
 
     def __init__(self, rejects: BinaryIO, progress: Progress, how: How, written: AbstractSet[Path] = frozenset()) -> None:
         self.outcomes: dict[str, Counter[str]] = {name: Counter() for name in NAMES.values()}
@@ -51,7 +52,8 @@ class Intake:
             self.outcomes[NAMES[kind]].update(outcomes)
             for reject in sorted(rejects, key=lambda reject: reject.record.offset):
                 line = chunk.lines[reject.record.offset - chunk.records[0].offset]
-                self._refuse(kind, chunk.file, line, reject.reason, reject.event_id, reject.error)
+                hint = way_out(kind, reject.reason, reject.record.value) if self.first_refusal is None else None
+                self._refuse(chunk.file, line, reject.reason, reject.event_id, reject.error, hint)
 
     def read_again(self, kind: str, files: Sequence[str], take: Callable[[Chunk], object]) -> None:
         """Hand the records of files to ``take`` once more; what is refused has been told."""
@@ -73,7 +75,7 @@ class Intake:
                         yield chunk
                         chunk = Chunk(file.name, [], [])
                     self.outcomes[NAMES[kind]][MALFORMED] += 1
-                    self._refuse(kind, file.name, line, MALFORMED, None, TOO_LONG)
+                    self._refuse(file.name, line, MALFORMED, None, TOO_LONG)
                     continue
                 chunk.records.append(Record(value, offset))
                 chunk.lines.append(line)
@@ -88,11 +90,11 @@ class Intake:
         task = self._progress.add_task(shown(Path(name).name), total=size_of(name))
         return lambda done: self._progress.update(task, completed=done)
 
-    def _refuse(self, kind: str, file: str, line: int, reason: str, event_id: str | None, error: str) -> None:
+    def _refuse(self, file: str, line: int, reason: str, event_id: str | None, error: str, hint: str | None = None) -> None:
         row = {"reason": reason, "event_id": event_id, "line": line, "file": file, "error": error}
         self._rejects.write(orjson.dumps(row) + b"\n")
         if self.first_refusal is None and reason not in {LATE, DUPLICATE}:
-            self.first_refusal = f"{file}:{line}: {reason}{f': {error}' if error else ''}"
+            self.first_refusal = f"{file}:{line}: {reason}{f': {error}' if error else ''}{f'; {hint}' if hint else ''}"
 
 
 def account(summary: dict[str, Any], asked: AbstractSet[str] = frozenset({"fixes"})) -> Iterator[str]:

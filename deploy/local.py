@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from deploy import published
 from deploy.admin import publish_policy, publish_registry, read_topic, unreachable
@@ -19,14 +17,15 @@ from deploy.children import python_environment
 from deploy.ports import free_port
 from deploy.report.page import write_report
 from deploy.topic_admin import create_topics, delete_topics
+from deploy.up.alone import alone
 from deploy.up.ending import Ending, committed_to, ends
 from deploy.up.monitoring import CONSOLES, NOTIFIERS, WORKERS, Prometheus, available
 from deploy.up.plan import UpPlan
-from deploy.up.progress import Progress
+from deploy.up.progress import Progress, is_delivered
 from deploy.up.screen import Screen, plain_console
-from deploy.up.summary import print_verdict, summary
+from deploy.up.summary import print_end, summary
 from deploy.up.supervisor import READY_TIMEOUT_S, Process, kill, stop
-from deploy.up.verdict import Produced, TruthComparison, compare, how_alarms_stood, latest_incidents, read_produced
+from deploy.up.verdict import Produced, TruthComparison, read_produced, verdict_on
 from deploy.waiting import until
 from streams import metrics
 from streams.errors import BadInput, Unavailable, YichengError
@@ -35,7 +34,6 @@ from streams.registry.files import load_registry
 from streams.registry.registry import Registry
 from streams.settings import Settings
 from streams.wire.topics import ALL, INCIDENTS
-from streams.words.shown import shown
 
 DRAIN_TIMEOUT_S = 60.0
 REFRESH_S = 0.25
@@ -73,7 +71,7 @@ class Local:
         """Run to the end; returns the exit code: 0, 1 where the truth was not met, 130 when interrupted."""
         verdict, interrupted = None, False
         stopping.when_asked(interrupt, GRACE_S, self._kill_all)
-        with self._alone():
+        with alone(self.home.parent):
             try:
                 verdict = self._run_to_the_end()
             except KeyboardInterrupt:
@@ -81,42 +79,37 @@ class Local:
                 self.console.print("stopping …")
             finally:
                 interrupted |= self._stop_all() and not self.stayed
-        self.console.print(summary(self.plan.policy, self.progress, self.truth_file, sum(worker.restarts for worker in self.workers)))
-        if self.report.exists() and not interrupted:
-            self.console.print(f"report 报告: {shown(self.report)}", soft_wrap=True)
-        if verdict is not None:
-            print_verdict(self.console, verdict)
+        if not self.stayed:
+            self._tell(verdict)
         return INTERRUPTED if interrupted else int(not (verdict is None or verdict.holds))
 
     def _run_to_the_end(self) -> TruthComparison | None:
         self._start()
         self._watch()
         produced = self._settle()
-        if self.plan.stay:
-            self._stay()
         self.progress.read(self.workers)
-        self._stop_processes(HURRIED_S if self.stayed else PATIENCE_S)
+        if not self.plan.stay:
+            self._stop_processes(PATIENCE_S)
+        verdict = self._conclude(produced)
+        if self.plan.stay:
+            self._tell(verdict)
+            self._stay()
+        return verdict
+
+    def _conclude(self, produced: Produced) -> TruthComparison | None:
+        """Write the report and compare with the truth, where one is known."""
         self.progress.read_sink()
         write_report(self.bootstrap, self.plan.policy, self.registry, self.report)
         if produced.truth is None or self.plan.keep:
             return None
-        sink = self.progress.sink
-        verdict = compare(produced.truth, latest_incidents(sink), published.rates(self.bootstrap), published.credit(self.bootstrap), self.plan.policy.timezone)
-        stood = how_alarms_stood(sink)
-        if not stood.holds(disturbed=bool(self.plan.faults)):
-            verdict.differences.append(f"taken back: {stood.count} of {stood.announced} announced incidents: {stood.taken_back}")
-        return verdict
+        rates, credit = published.rates(self.bootstrap), published.credit(self.bootstrap)
+        return verdict_on(produced.truth, self.progress.sink, rates, credit, self.plan.policy.timezone, disturbed=bool(self.plan.faults))
 
-    def _alone(self) -> IO[str]:
-        """A lock on the folder, held while it is open: a second ``up`` would delete what the first one runs on."""
-        self.home.parent.mkdir(parents=True, exist_ok=True)
-        lock = (self.home.parent / "up.lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise YichengError(f"another ./yicheng up runs in {self.home.parent}; stop it, or set YICHENG_STATE_DIR to another folder") from None
-        return lock
+    def _tell(self, verdict: TruthComparison | None) -> None:
+        """Say what was judged, where the report is, and whether it is what was injected."""
+        self.console.print(summary(self.plan.policy, self.progress, self.truth_file, sum(worker.restarts for worker in self.workers)))
+        report = None if stopping.asked.is_set() else self.report
+        print_end(self.console, report, verdict)
 
     def _start(self) -> None:
         plan = self.plan
@@ -226,7 +219,7 @@ class Local:
             raise YichengError(last) if self.producer.child.returncode != BadInput.exit_code else BadInput(last)
 
     def _stay(self) -> None:
-        """Keep everything up, to be looked at, until somebody asks to stop: then the run ends as any other."""
+        """Keep everything up, to be looked at, until somebody asks to stop."""
         self.console.print("all traffic is judged; everything stays up until Ctrl-C / 数据已全部处理；系统继续运行，按 Ctrl-C 停止", soft_wrap=True)
         try:
             self._show_while(lambda: True)
@@ -262,7 +255,8 @@ class Local:
     def _is_over(self, ending: Ending) -> bool:
         """In the order of the flow: the workers are done before it is asked where the incidents end."""
         self._restart_dead()
-        return ending.reached() and committed_to(self.bootstrap, f"{self.settings.group}-notifier", ends(self.bootstrap, INCIDENTS.name))
+        taken = ending.reached() and committed_to(self.bootstrap, f"{self.settings.group}-notifier", ends(self.bootstrap, INCIDENTS.name))
+        return taken and self.notifier is not None and is_delivered(self.notifier)
 
     def _restart_dead(self) -> None:
         """What died is started again; a worker or notifier replays from its last checkpoint."""

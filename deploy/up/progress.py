@@ -47,6 +47,13 @@ class Reading(msgspec.Struct):
             self.ratios[RATIOS[name]] = value
 
 
+def is_delivered(notifier: Process) -> bool:
+    """Whether nothing waits for the file of incidents any more."""
+    families = text_string_to_metric_families(notifier.get("metrics") or "")
+    waiting = [sample.value for family in families for sample in family.samples if sample.name == "courier_outbox_pending" and sample.labels["sink"] == "file"]
+    return waiting == [0.0]
+
+
 class Progress:
     """``reading``: the metrics as last read; ``latest``: the newest incidents in words; ``first_incident_s``: after the command."""
 

@@ -53,6 +53,14 @@ def _judged(policy: Policy, progress: Progress) -> Iterator[tuple[str, str]]:
             yield label, percent(reading.ratios[measure], target.value if target else None) + said
 
 
+def print_end(console: Console, report: Path | None, verdict: TruthComparison | None) -> None:
+    """Where the report is, if one was written, and what the comparison with the truth came to, if one is known."""
+    if report is not None and report.exists():
+        console.print(f"report 报告: {shown(report)}", soft_wrap=True)
+    if verdict is not None:
+        print_verdict(console, verdict)
+
+
 def print_verdict(console: Console, verdict: TruthComparison) -> None:
     """Whether what was found is the truth, and where it is not."""
     if verdict.holds:

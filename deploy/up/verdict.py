@@ -92,6 +92,15 @@ def how_alarms_stood(sink: Path) -> Stood:
     return Stood(len(rules), dict(sorted(Counter(rules[incident_id] for incident_id in taken_back).items())))
 
 
+def verdict_on(truth: Truth, sink: Path, rates: dict[str, dict[str, Any]], credit: dict[str, dict[str, Any]], timezone: ZoneInfo, *, disturbed: bool) -> TruthComparison:
+    """``compare`` with the incidents of a file sink, and whether they stood; ``disturbed``: faults were injected."""
+    verdict = compare(truth, latest_incidents(sink), rates, credit, timezone)
+    stood = how_alarms_stood(sink)
+    if not stood.holds(disturbed=disturbed):
+        verdict.differences.append(f"taken back: {stood.count} of {stood.announced} announced incidents: {stood.taken_back}")
+    return verdict
+
+
 def compare(truth: Truth, incidents: dict[str, dict[str, Any]], rates: dict[str, dict[str, Any]], credit: dict[str, dict[str, Any]], timezone: ZoneInfo) -> TruthComparison:
     """Compare field by field; an incident still open is compared by its opening. ``rates``, ``credit``: rows as published, by key."""
     standing = [data for data in incidents.values() if data["state"] != "retracted"]

@@ -38,7 +38,7 @@ Cell = Callable[[str], Any]
 
 
 class Source(msgspec.Struct, forbid_unknown_fields=True):
-    """Where a field comes from: a ``column`` or one ``value`` for all; times by ``format`` (ms, s, iso or strptime's) in a timezone; numbers ``times`` a factor."""
+    """Where a field comes from: a ``column`` or one ``value`` for all, or nowhere; times by ``format`` (ms, s, iso or strptime's) in a timezone; numbers ``times`` a factor."""
 
     column: str | None = None
     value: str | None = None
@@ -47,12 +47,13 @@ class Source(msgspec.Struct, forbid_unknown_fields=True):
     times: float | None = None
 
 
+NOWHERE = Source()
 Mapping_ = dict[str, Source]
-"""Field of a record to its source; ``packaging.green`` for a field within a field."""
+"""Field of a record to its source; ``packaging.green`` for a field within a field. A column that has a field's name, and stands for no other, is that field without being named here."""
 
 
 def read_mapping(path: Path) -> Mapping_:
-    """The mapping in a YAML file: ``field: column``, or ``field: {column: …, format: …}``; ``BadInput`` names line and nearest field."""
+    """The mapping in a YAML file: ``field: column``, ``field: {column: …, format: …}`` or ``field: null`` (left out); ``BadInput`` names line and nearest field."""
     try:
         text = read_small(path)
     except ValueError as error:
@@ -63,7 +64,7 @@ def read_mapping(path: Path) -> Mapping_:
     known = {name: typed for kind in KINDS.values() for name, typed in typed_fields(kind).items()}
     if not known.keys() & set(data) and all(isinstance(field, str) and field in known for field in data.values()):
         data, lines = _turned(data, lines, path)
-    found: Mapping_ = {}
+    found: Mapping_ = {path[0]: NOWHERE for path in lines if len(path) == 1 and path[0] in known and path[0] not in data}
     for field, given in data.items():
         where = f"{path}:{lines[field,]}"
         if field not in known:
@@ -166,9 +167,11 @@ class Columns:
         self._values: list[tuple[list[str], Any]] = []
         self._cells: list[tuple[list[str], int, Cell]] = []
         places = {name: number for number, name in enumerate(heading)}
-        sources = mapping or {name: Source(column=name) for name in heading if name in fields}
+        mapped = mapping or {}
+        elsewhere = mapped.keys() | {source.column for source in mapped.values()}
+        sources = {name: Source(column=name) for name in heading if name in fields and name not in elsewhere} | mapped
         for field, source in sources.items():
-            if field not in fields:
+            if field not in fields or source == NOWHERE:
                 continue
             if source.column is None:
                 self._values.append((field.split("."), _reader(fields[field], field, source)(source.value or "")))
@@ -177,8 +180,8 @@ class Columns:
             else:
                 raise BadInput(f"{where}: no column {source.column!r} for {field}{nearest(source.column, heading)}")
         required = {field.encode_name for field in msgspec.inspect.type_info(KINDS[kind]).fields if field.required}  # type: ignore[attr-defined]
-        self.numbered = bool(mapping) and "event_id" not in sources
         given = {path[0] for path, _ in self._values} | {path[0] for path, _, _ in self._cells}
+        self.numbered = bool(mapping) and "event_id" not in given
         missing = sorted(required - given - ({"event_id"} if self.numbered else set()))
         if missing and for_all:
             raise BadInput(f"{where}: the header lacks {', '.join(missing)}; its first line names the fields of a record, in small letters, or --columns FILE maps them")

@@ -160,7 +160,7 @@ def _known() -> set[str]:
 
 def _fields_in(heading: Sequence[str], how: How) -> bool:
     """Whether at least two cells of a line name fields, or columns that are mapped."""
-    known = {source.column for source in how.mapping.values()} if how.mapping else _known()
+    known = _known() | {source.column for source in (how.mapping or {}).values()}
     return len(known & set(heading)) >= 2
 
 

@@ -37,7 +37,7 @@ LATE = "late"
 EXPLAINED = {
     MALFORMED: "not JSON of the fields that are asked for",
     INVALID_POSITION: "lon and lat are no place on earth, or exactly 0, 0",
-    INVALID_TIME: "event_time_ms is before 2000-01-01 (are these seconds? milliseconds are expected) or beyond the year 6429",
+    INVALID_TIME: "event_time_ms is before 2000-01-01 (are these seconds?) or beyond the year 6429 (microseconds?); milliseconds are expected",
     FUTURE: "event_time_ms is more than 5 min after the record's arrival",
     INVALID_SPEED: "speed_kmh is negative or more than 500",
     SYNTHETIC: "a made-up record, and this worker judges for real (YICHENG_REHEARSAL)",

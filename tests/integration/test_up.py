@@ -157,9 +157,10 @@ def test_all_stays_up_after_the_traffic_until_ctrl_c_and_the_map_is_opened(embed
     wait_for("the end of the traffic", lambda: "everything stays up until Ctrl-C" in child.log() or child.poll() is not None, 180)
     state = orjson.loads(get(f"{url}/api/state"))
     assert state["incidents"] and state["header"]["vehicles"] > 0, "it can be looked at"
+    assert "injected violations found and nothing else" in child.log() and "report 报告" in child.log(), "it is told while all is up: a stop has no time for it"
     child.send_signal(signal.SIGINT)
     assert child.wait(30) == 0, child.log()
-    assert "injected violations found and nothing else" in child.log() and "report 报告" in child.log() and get(f"{url}/api/state") is None
+    assert child.log().count("summary 汇总") == 1 and get(f"{url}/api/state") is None
     assert subprocess.run(["pgrep", "-f", str(yicheng.home / "up")], capture_output=True, check=False).stdout == b""
 
 

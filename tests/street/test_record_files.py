@@ -510,6 +510,17 @@ def test_a_mapping_may_be_written_the_other_way_round(tmp_path):
     assert read(tmp_path / "a.csv", How(mapping=read_mapping(tmp_path / "c.yaml")))[0]["lon"] == 116.0
 
 
+def test_columns_with_names_of_fields_need_no_mapping_and_one_may_be_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text(f"车,lon,lat,event_time_ms,plate,load\nv,116,39,{NOON_MS},京A1,0.5\n")
+    (tmp_path / "b.jsonl").write_text(json.dumps({"车": "v", "lon": "116", "lat": 39, "event_time_ms": NOON_MS, "plate": "京A1", "load": 0.5}))
+    (tmp_path / "c.yaml").write_text("vehicle_id: 车\nload: null\n")
+    for name in ("a.csv", "b.jsonl"):
+        (record,) = read(tmp_path / name, How(mapping=read_mapping(tmp_path / "c.yaml")))
+        assert record.pop("event_id") and record == {"vehicle_id": "v", "lon": 116.0, "lat": 39.0, "event_time_ms": NOON_MS, "plate": "京A1"}
+    (tmp_path / "swap.yaml").write_text("lon: lat\nlat: lon\nvehicle_id: 车\nload: null\n")
+    assert read(tmp_path / "a.csv", How(mapping=read_mapping(tmp_path / "swap.yaml")))[0]["lat"] == 116.0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
