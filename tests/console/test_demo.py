@@ -220,6 +220,31 @@ def test_streets_that_the_server_cannot_give_say_why(demo, watch):
     watched.check(outage=True)
 
 
+ANIMATED = """() => {
+    const row = document.querySelector('#list .row');
+    row.classList.add('new');
+    return [getComputedStyle(row).animationName, getComputedStyle(row).transitionDuration];
+}"""
+
+
+@pytest.mark.parametrize(("preference", "moves", "animation"), [("reduce", False, "none"), ("no-preference", True, "arrive")])
+def test_nothing_moves_by_itself_for_who_asks_for_less_motion(demo, watch, preference, moves, animation):
+    """Vehicles jump from second to second, the map jumps to an incident, and no row fades."""
+    watched = watch(demo.url, reduced_motion=preference)
+    page = watched.open("/?lang=en&theme=light")
+    page.wait_for_function(READY)
+    page.wait_for_function("() => yicheng.map?.layer?.count > 0 && document.querySelector('#list .row')")
+    assert page.evaluate("yicheng.map.layer.moves") is moves
+    assert page.evaluate(ANIMATED) == [animation, "0s"]
+    page.evaluate("yicheng.map.map.jumpTo({ center: [0, 0], zoom: 3 })")
+    page.evaluate("window.moved = []; yicheng.map.map.on('move', () => moved.push(yicheng.map.map.getZoom()))")
+    page.locator("#list .row").first.click()
+    page.wait_for_function("() => yicheng.map.map.getZoom() > 10 && !yicheng.map.map.isMoving()")
+    between = page.evaluate("moved.filter((zoom) => zoom > 3.01 && zoom < yicheng.map.map.getZoom() - 0.01).length")
+    assert (between > 0) is moves
+    watched.check()
+
+
 @pytest.mark.parametrize("size", ["desk", "phone"])
 def test_nothing_is_wider_than_the_page(demo, watch, size):
     watched = watch(demo.url, size, reduced_motion="reduce")
