@@ -77,6 +77,10 @@ class Local:
             except KeyboardInterrupt:
                 interrupted = True
                 self.console.print("stopping …")
+            except YichengError:
+                if not stopping.asked.is_set():
+                    raise
+                interrupted = True  # what failed, failed while it was being stopped: with a Kafka that does not answer, say
             finally:
                 interrupted |= self._stop_all() and not self.stayed
         if not self.stayed:
