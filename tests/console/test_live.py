@@ -118,6 +118,9 @@ def test_from_a_fix_to_the_map_and_from_a_button_to_the_topic(site, console, wat
     wait_for("one less to wait", lambda: page.text_content("#unanswered") == str(page.evaluate("yicheng.state.incidents.size") - 1))
     done = site.yicheng.run("incidents", "list", YICHENG_KAFKA_BOOTSTRAP=site.bootstrap)
     assert "acknowledged" in next(line for line in done.stdout.splitlines() if line.startswith(row["incident_id"])), done.stderr
+    day = datetime.fromtimestamp(noon / 1000, policy.timezone).date().isoformat()
+    made = site.yicheng.run("report", "--policy", "hohhot-2019", "--from", day, "--until", day, "--format", "json", YICHENG_KAFKA_BOOTSTRAP=site.bootstrap)
+    assert json.loads(made.stdout)["response"]["answered"] == 1, "the next report tells it"
     watched.check()
 
 
