@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from streams.errors import BadInput, nearest
+from streams.errors import BadInput, closest
 from streams.policy.conditions import alternative_words, claim_words, exempt_words, title_words
 from streams.policy.pack import Exemption, Rule
 from streams.policy.policy import Policy
@@ -78,9 +78,13 @@ def _attribute(word: str) -> tuple[str, str, Words]:
             return name, found, Words(terms[found].zh, terms[found].en.removesuffix("s"))
     if re.search("[\u4e00-\u9fff]", word):
         known = [words.zh for terms in (CLASSES, ENERGIES, BODIES, PASSES, _FACTS) for words in terms.values()]
-        raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in 轻型货车,纯电动,厢式,绿色通行证 (one of {'、'.join(known)})")
-    known = [*CLASSES, *ENERGIES, *BODIES, *(f"pass:{kind}" for kind in PASSES), *_FACTS]
-    raise BadInput(f"--vehicle: {word!r} is not known{nearest(word, known)}; say it as in light_van,electric,box,pass:green (one of {', '.join(known)})")
+        raise _unknown(word, known, "轻型货车,纯电动,厢式,绿色通行证", "、")
+    raise _unknown(word, [*CLASSES, *ENERGIES, *BODIES, *(f"pass:{kind}" for kind in PASSES), *_FACTS], "light_van,electric,box,pass:green", ", ")
+
+
+def _unknown(word: str, known: Sequence[str], example: str, comma: str) -> BadInput:
+    meant = closest(word, known)
+    return BadInput(f"--vehicle: {word!r} is not known; {f'did you mean {meant!r}? ' if meant else ''}say it as in {example}; known: {comma.join(known)}")
 
 
 class _Finding(NamedTuple):
