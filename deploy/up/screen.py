@@ -20,6 +20,8 @@ from streams.words.shown import shown
 from streams.words.terms import SCOPES
 
 LINE_EVERY_S = 5.0
+QUIET_LINE_EVERY_S = 60.0
+"""The same, while nothing new is judged: with ``--stay``, say."""
 REDRAWN_HZ = 4
 TARGETS = {"electronic waybill 电子运单": "electronic_waybill", "green packaging 绿色包装": "green_packaging"}
 
@@ -42,6 +44,7 @@ class Screen:
     def __init__(self, console: Console, policy: Policy, progress: Progress) -> None:
         self.console, self.policy, self.progress = console, policy, progress
         self._line_s = 0.0
+        self._told = (0, 0)
 
     @contextmanager
     def live(self) -> Iterator[Callable[[str], None]]:
@@ -53,8 +56,10 @@ class Screen:
             yield lambda addresses: live.update(self.picture(addresses))
 
     def _print_line_when_due(self, _: str) -> None:
-        if time.monotonic() - self._line_s > LINE_EVERY_S:
-            self._line_s = time.monotonic()
+        now = (self.progress.reading.fixes.total(), self.progress.reading.opened.total())
+        is_quiet = now == self._told != (0, 0)
+        if time.monotonic() - self._line_s > (QUIET_LINE_EVERY_S if is_quiet else LINE_EVERY_S):
+            self._line_s, self._told = time.monotonic(), now
             self.console.print(self.line(), soft_wrap=True)
 
     def line(self) -> str:
