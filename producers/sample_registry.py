@@ -10,7 +10,7 @@ import msgspec
 
 from producers.sample_network import TOWNSHIPS, facilities, lines, townships
 from streams.policy.policy import Policy
-from streams.registry.key_figures import MOTOR, SUBSIDY_WINDOWS
+from streams.registry.key_figures import MOTOR
 from streams.registry.records import AnyEntry, Driver, Enterprise, Outlet, Pass, PassKind, Vehicle
 
 ENTERPRISES = (
@@ -99,7 +99,7 @@ def _equipped(vehicle: Vehicle, policy: Policy, more: random.Random) -> Vehicle:
         energy = "fuel_cell" if vehicle.vehicle_class == "truck" else "plug_in_hybrid"
     burns = motor and energy in {"fuel", "hybrid", "plug_in_hybrid"}
     standard = more.choice(("IV", "V", "V", "VI", "VI")) if burns and more.random() < 0.9 else None
-    since = date(2018, 3, 1) + timedelta(days=more.randrange(1_000)) if policy.pack.city.adcode in SUBSIDY_WINDOWS and more.random() < 0.8 else None
+    since = date(2018, 3, 1) + timedelta(days=more.randrange(1_000)) if policy.pack.subsidised and more.random() < 0.8 else None
     return msgspec.structs.replace(
         vehicle, energy=energy, plate_kind="motor" if motor else "non_motor", emission_standard=standard, valid_from=since.isoformat() if since else None
     )

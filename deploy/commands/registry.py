@@ -84,7 +84,7 @@ def registry_check(
 
     pack = load_policy(policy_name or current_settings().policy)
     records = load_registry(file, pack.timezone, pack.zone_kinds, encoding=encoding)
-    found = gaps(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack), figure_clauses(pack.pack))
+    found = gaps(records, now_ms(), _asking(pack.pack), pack.pack.city.adcode, pack.pack.targets, _lines(pack.pack), figure_clauses(pack.pack), pack.pack.subsidised)
     for words in found.words():
         say("\n".join(words) if lang is None else words[lang is Language.EN])
     if found.unknown:

@@ -91,7 +91,7 @@ def measured(policy: Policy, registry: Registry, rows: Sequence[dict[str, Any]],
     by_night = share(sum(row.get("night_run_m", 0) for row in driven), sum(row.get("run_m", 0) for row in driven))
     ever = summed((row for row in rows if is_of_day(row) and row["date"] <= period.last.isoformat()), lambda row: row["enterprise_id"])
     served = sum(getattr(ever[CITY_WIDE], name) for name in ("accepted", "delivered")) if CITY_WIDE in ever else None
-    return {**network(registry, at_ms, policy.pack.city.adcode), **scanned, "served_parcels": served, "empty_run_ratio": empty_run, **({} if by_night is None else {"night_run_ratio": by_night})}
+    return {**network(registry, at_ms, policy.pack.city.adcode, policy.pack.subsidised), **scanned, "served_parcels": served, "empty_run_ratio": empty_run, **({} if by_night is None else {"night_run_ratio": by_night})}
 
 
 def document_facts(policy: Policy, last: str) -> dict[str, Any]:

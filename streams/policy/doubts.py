@@ -13,7 +13,7 @@ from streams.errors import nearest
 from streams.policy.checks import KINDS, exempts_everybody
 from streams.policy.pack import Exemption, Pack, Rule
 from streams.registry.figure_clauses import SECTIONS
-from streams.registry.key_figures import TITLES
+from streams.registry.key_figures import SUBSIDISED, TITLES
 from streams.rules import judged
 from streams.windows import Window
 
@@ -39,6 +39,11 @@ def doubts(pack: Pack) -> Iterator[str]:
             yield f"target {measure}: no key figure is called so, and nobody reports it{nearest(measure, TITLES)}"
     for name in pack.figure_clauses.keys() - TITLES.keys() - set(SECTIONS):
         yield f"figure_clauses: no key figure, and no section of the report, is called {name}{nearest(name, [*TITLES, *SECTIONS])}"
+    for name, spoken in pack.figure_clauses.items():
+        if name == SUBSIDISED and pack.subsidised is None:
+            yield f"figure_clauses: {name} is counted where its window is given, such as  window: {{from: 2018-09-01, until: 2020-12-31}}"
+        if name != SUBSIDISED and spoken.window:
+            yield f"figure_clauses: nothing is made of the window of {name}; it is for {SUBSIDISED}"
     for rule in pack.rules:
         yield from (f"rule {rule.id}: {words}" for words in _about(rule, pack))
 

@@ -10,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from streams.clock import Duration
 from streams.policy.dates import Bound, DateRange, LocalDate, PublishedDate
+from streams.registry.key_figures import SUBSIDISED
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.registry.registry import Subject
 from streams.rules import RULES
@@ -170,10 +171,14 @@ class Target(Strict, kw_only=True):
 
 
 class FigureClause(Strict, kw_only=True):
-    """The clause of the document that speaks of a key figure, or of a section of the report, and its words."""
+    """The clause of the document that speaks of a key figure, or of a section of the report, and its words.
+
+    ``window``: of ``subsidy_window_vehicles``, the dates on which purchases are subsidised.
+    """
 
     clause: str
     quote: str
+    window: DateRange | None = None
 
 
 class ZoneKind(Strict, kw_only=True):
@@ -271,6 +276,12 @@ class Pack(WrittenPack, kw_only=True):
     def targets(self) -> dict[str, Target]:
         """Its targets by measure; a plain number is the operator's."""
         return {measure: target if isinstance(target, Target) else Target(value=target, source="operator") for measure, target in self.stated_targets.items()}
+
+    @property
+    def subsidised(self) -> tuple[str, str] | None:
+        """First and last local date on which the purchase of green vehicles is subsidised; None where the document names none."""
+        spoken = self.figure_clauses.get(SUBSIDISED)
+        return (spoken.window.from_, spoken.window.until) if spoken and spoken.window and spoken.window.from_ and spoken.window.until else None
 
     def target_of(self, measure: str) -> float | None:
         """The value that a measure is to reach; None where none is set."""

@@ -31,6 +31,7 @@ from streams.policy.policy import Policy
 from streams.policy.scalars import read_scalar
 from streams.policy.zone_file import LONGEST_TEXT_BYTES
 from streams.policy.zone_file import read_zones as read_zone_file
+from streams.registry.key_figures import SUBSIDISED
 from streams.registry.records import Body, Energy, PassKind, VehicleClass
 from streams.rules import RULES, judged
 from streams.wire.ids import NO_ID, is_id
@@ -193,6 +194,8 @@ class _Source(YamlSource):
         self._check_validity(pack)
         if pack.identifier:
             self._check_pattern(("identifier", "pattern"), pack.identifier.pattern)
+        if pack.subsidised and pack.subsidised[1] < pack.subsidised[0]:
+            raise self.bad(("figure_clauses", SUBSIDISED, "window"), f"window: until {pack.subsidised[1]} is before from {pack.subsidised[0]}")
         for name, ranges in pack.calendars.items():
             if not ranges:
                 raise self.bad(("calendars", name), f"calendar {name} has no days; leave it out")

@@ -9,7 +9,7 @@ from streams.clock import DAY_MS, local_date
 from streams.errors import closest
 from streams.registry.cities import belongs
 from streams.registry.doubts import Words, doubts, unknown_lines
-from streams.registry.key_figures import TITLES, active_vehicles, is_motor, network, served_townships, standardised_outlets
+from streams.registry.key_figures import SUBSIDISED, TITLES, active_vehicles, is_motor, network, served_townships, standardised_outlets
 from streams.registry.names import NAMES, numbered
 from streams.registry.records import Notice
 from streams.registry.registry import Registry
@@ -76,7 +76,7 @@ NEEDS = (
     Need("driver_ids", "驾驶人", "who drives them", active_vehicles, "vehicle", (), ("untrained_driver", "uninsured_driver")),
     Need("trained_until", "培训有效期", "until when they are trained", _all("driver"), "driver", (), ("untrained_driver",), offends=True),
     Need("emission_standard", "排放标准", "which emission standard they meet", _burning, "vehicle", _EMISSIONS),
-    Need("valid_from", "首次登记日期", "since when they are registered", _motor, "vehicle", ("subsidy_window_vehicles",)),
+    Need("valid_from", "首次登记日期", "since when they are registered", _motor, "vehicle", (SUBSIDISED,)),
     Need("joint_delivery", "是否从事共同配送", "whether they deliver jointly", active_vehicles, "vehicle", ("joint_delivery_share",)),
     Need("marked", "是否有统一标识", "whether they bear the unified marking", active_vehicles, "vehicle", (), ("unmarked_vehicle", "exempt:marked")),
     Need("plate", "号牌", "which plate they bear", _motor, "vehicle", (), ("unmarked_vehicle",)),
@@ -112,7 +112,7 @@ class Gaps(NamedTuple):
         return [self.counts, *said] if said else [self.counts, ("没有缺项", "nothing is missing")]
 
 
-def gaps(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = (), spoken: Collection[str] = ()) -> Gaps:
+def gaps(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, targets: Collection[str] = (), lines: Collection[str] = (), spoken: Collection[str] = (), subsidised: tuple[str, str] | None = None) -> Gaps:
     """What a registry says at an instant (ms), for these rules (what they and their exemptions are called) and delivery ``lines``, and the key figures of a city (adcode) of which its document has ``spoken`` and its targets."""
     numbers = {kind: sum(1 for _ in registry.each(kind)) for kind in NAMES}
     counts = (
@@ -120,7 +120,7 @@ def gaps(registry: Registry, at_ms: int, rules: Mapping[str, Words], city: str, 
         ", ".join(numbered(kind, number) for kind, number in numbers.items() if number) or "no records",
     )
     unknown = [*unknown_references(registry), *unknown_lines(registry, lines)]
-    return Gaps(counts, list(missing(registry, at_ms, rules, figures_of(spoken, targets), city)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
+    return Gaps(counts, list(missing(registry, at_ms, rules, figures_of(spoken, targets), city, subsidised)), unknown, list(late_notices(registry)), [*of_other_cities(registry, city), *doubts(registry), *_contradictions(registry.valid(at_ms, city))])
 
 
 def of_other_cities(registry: Registry, own: str) -> Iterator[Words]:
@@ -159,12 +159,12 @@ def _some(names: Sequence[str]) -> str:
 
 def figures_of(spoken: Collection[str], targets: Collection[str]) -> set[str]:
     """The key figures that matter to a city: those of which its document has ``spoken``, or all where it says of none where, and its targets."""
-    return (TITLES.keys() & set(spoken) or TITLES.keys() - {"subsidy_window_vehicles"}) | set(targets)
+    return (TITLES.keys() & set(spoken) or TITLES.keys() - {SUBSIDISED}) | set(targets)
 
 
-def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures: Collection[str], city: str | None = None) -> Iterator[Words]:
+def missing(registry: Registry, at_ms: int, rules: Mapping[str, Words], figures: Collection[str], city: str | None = None, subsidised: tuple[str, str] | None = None) -> Iterator[Words]:
     """What the records valid at an instant (ms) do not say, of what these figures and the ``rules`` of a pack need."""
-    valid, known = registry.valid(at_ms, city), network(registry, at_ms, city)
+    valid, known = registry.valid(at_ms, city), network(registry, at_ms, city, subsidised)
     for need in NEEDS:
         records = need.records(valid)
         silent = sum(getattr(record, need.key) in (None, []) for record in records)

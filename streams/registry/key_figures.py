@@ -23,6 +23,7 @@ from streams.counts import MONTH_DAYS, share
 from streams.registry.records import NEW_ENERGY, Facility, Outlet, Township, Vehicle
 from streams.registry.registry import Registry, validity_ms
 
+SUBSIDISED = "subsidy_window_vehicles"
 TITLES = {
     "nev_share": ("机动车中新能源车辆占比", "new-energy vehicles among motor vehicles"),
     "e_bikes": ("电动自行车", "e-bikes"),
@@ -92,15 +93,14 @@ READINGS = {
     "narrow_tape": ("45 mm 是胶带行业标准的数值，文件未写明", "45 mm is the figure of the tape standard; no document gives one"),
 }
 """What in a measure is our own, in Chinese and English: hours, days and whom it counts. It is said wherever the measure's clause is."""
-SUBSIDY_WINDOWS = {"451100": ("2018-09-01", "2020-12-31")}
-"""By city: first and last day of a subsidy for the purchase of green vehicles (Hezhou 二（六）17)."""
 _STANDARD = re.compile(r"(?:国|CHINA)? ?(?:(VI|6|六)|(V|5|五)|(IV|4|四)|(III|3|三)) ?[AB]?(?:排放)?(?:标准)?")
 
 
-def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str, float]:
+def network(registry: Registry, at_ms: int, city: str | None = None, subsidised: tuple[str, str] | None = None) -> dict[str, float]:
     """Measure → value (shares from 0 to 1, or numbers) of the records valid at an instant (ms); what no record says is left out.
 
-    ``city``: adcode of the city that it is about, whose subsidy window counts; records of others do not. The clauses are in the packs.
+    ``city``: adcode of the city that it is about, records of others do not count; ``subsidised``: first and last local date on which the
+    purchase of green vehicles is (its pack says so). The clauses are in the packs.
     """
     valid = registry.valid(at_ms, city)
     vehicles, outlets, townships = active_vehicles(valid), valid["outlet"], valid["township"]
@@ -110,7 +110,7 @@ def network(registry: Registry, at_ms: int, city: str | None = None) -> dict[str
         "nev_share": share(sum(v.energy in NEW_ENERGY for v in motor), len(motor)) if any(v.energy for v in motor) else None,
         **_numbers("e_bikes" if v.vehicle_class == "e_bike" else "e_tricycles" for v in vehicles if v.vehicle_class in {"e_bike", "e_tricycle"}),
         **_numbers(f"emission_{emission_standard(v.emission_standard)}" for v in vehicles if v.emission_standard),
-        "subsidy_window_vehicles": _in_subsidy_window(registry, motor, city),
+        SUBSIDISED: _in_subsidy_window(registry, motor, subsidised),
         "joint_delivery_share": _share(vehicles, "joint_delivery"),
         "joint_delivery_unknown_share": _unknown_share(vehicles, "joint_delivery"),
         "filed_outlet_share": _share(outlets, "filed", unknown_is_no=True),
@@ -220,11 +220,11 @@ def _pickup_point_coverage(townships: Sequence[Township], facilities: Sequence[F
     return share(sum(name in served for name in urban), len(urban)) if served else None
 
 
-def _in_subsidy_window(registry: Registry, vehicles: Iterable[Vehicle], city: str | None) -> int | None:
-    """How many of these vehicles are of new energy and have their first record from a day of the city's subsidy window on."""
-    if city not in SUBSIDY_WINDOWS:
+def _in_subsidy_window(registry: Registry, vehicles: Iterable[Vehicle], subsidised: tuple[str, str] | None) -> int | None:
+    """How many of these vehicles are of new energy and have their first record from a day on which their purchase was subsidised."""
+    if subsidised is None:
         return None
-    first, last = SUBSIDY_WINDOWS[city]
+    first, last = subsidised
     from_ms, until_ms = bound_ms(first, registry.timezone, end=False), bound_ms(last, registry.timezone, end=True)
     since = [min(validity_ms(version, registry.timezone)[0] for version in registry.versions("vehicle", v.id)) for v in vehicles if v.valid_from and v.energy in NEW_ENERGY]
     return sum(from_ms <= ms < until_ms for ms in since) if since else None

@@ -207,7 +207,7 @@ def measure_network(policy: Policy, registry: Registry, now_ms: int) -> None:
     metrics.CITY.labels(city).info({"name_zh": named.name_zh, "name_en": named.name_en, "policy": policy.name, "continued_by": policy.continued_by(now_ms) or ""})
     fleet = active_vehicles(registry.valid(now_ms, city))
     metrics.show_only(metrics.VEHICLES_ACTIVE, {(city, energy): sum(v.energy == energy for v in fleet) for energy in get_args(Energy)})
-    found = network(registry, now_ms, city)
+    found = network(registry, now_ms, city, policy.pack.subsidised)
     metrics.show_only(metrics.NETWORK, {(city, measure): found[measure] for measure in TITLES if measure in found})
     metrics.show_only(metrics.NEV_RATIO, {(city,): found["nev_share"]} if "nev_share" in found else {})
     targets = policy.pack.targets

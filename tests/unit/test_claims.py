@@ -522,6 +522,18 @@ def test_a_city_of_its_own_says_where_its_document_speaks_of_a_figure():
     assert parse(FRAME + SPEAKS.replace("nev_share", "nev_shar")).warnings == ("figure_clauses: no key figure, and no section of the report, is called nev_shar; did you mean 'nev_share'?",)
 
 
+def test_a_pack_says_when_purchases_are_subsidised():
+    """A window of dates, both included; without one nothing is counted, and other figures have none."""
+    said = "\nfigure_clauses:\n  subsidy_window_vehicles: {clause: 一, quote: 补贴, window: {from: 2024-01-01, until: 2024-06-30}}\n"
+    policy = parse(FRAME + said)
+    assert policy.pack.subsidised == ("2024-01-01", "2024-06-30") and not policy.warnings and parse(FRAME).pack.subsidised is None
+    assert "is counted where its window is given" in parse(FRAME + said.replace(", window: {from: 2024-01-01, until: 2024-06-30}", "")).warnings[0]
+    assert "nothing is made of the window of nev_share" in parse(FRAME + said.replace("subsidy_window_vehicles", "nev_share")).warnings[0]
+    with pytest.raises(BadInput, match=r"window: until 2023-06-30 is before from 2024-01-01"):
+        parse(FRAME + said.replace("2024-06-30", "2023-06-30"))
+
+
+
 @pytest.mark.parametrize("name", packs())
 def test_what_a_document_says_of_figures_stands_in_its_pack_alone(name):
     """No code knows a city: a pack of the same city and document that says nothing of figures has none."""

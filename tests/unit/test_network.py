@@ -35,8 +35,8 @@ def registry(*records):
     return known
 
 
-def figures(*records, at_ms=NOON_2026, city=None):
-    return network(registry(*records), at_ms, city)
+def figures(*records, at_ms=NOON_2026, city=None, subsidised=None):
+    return network(registry(*records), at_ms, city, subsidised)
 
 
 def vehicle(number, vehicle_class="light_van", **keys):
@@ -154,8 +154,10 @@ def recount(rows, today, window):
 def test_every_key_figure_of_a_sample_equals_a_plain_recount(sample):
     policy, known, rows = sample
     city = policy.pack.city.adcode
-    found = network(known, NOON_2026, city)
-    assert found == recount(rows, "2026-06-26", ("2018-09-01", "2020-12-31") if city == "451100" else None)
+    window = ("2018-09-01", "2020-12-31") if city == "451100" else None
+    assert policy.pack.subsidised == window
+    found = network(known, NOON_2026, city, window)
+    assert found == recount(rows, "2026-06-26", window)
     assert all(0 < value < 1 for measure, value in found.items() if is_share(measure) and not measure.endswith("_coverage"))
     assert found.keys() <= TITLES.keys()
 
@@ -263,8 +265,9 @@ def test_the_first_registration_decides_about_the_subsidy_window():
     cars = [vehicle(day, energy="electric", valid_from=day) for day in ("2018-08-31", "2018-09-01", "2020-12-31", "2021-01-01")]
     renewed = [vehicle("r", energy="fuel", valid_from="2018-01-01", valid_until="2018-12-31"), vehicle("r", energy="electric", valid_from="2019-01-01")]
     others = [vehicle("fuel", energy="fuel", valid_from="2019-01-01"), vehicle("bike", "e_bike", energy="electric", valid_from="2019-01-01"), vehicle("since ever", energy="electric")]
-    assert figures(*cars, *renewed, *others, city="451100")["subsidy_window_vehicles"] == 2
-    assert "subsidy_window_vehicles" not in figures(*cars, city="150100") and "subsidy_window_vehicles" not in figures(*others, city="451100")
+    window = ("2018-09-01", "2020-12-31")
+    assert figures(*cars, *renewed, *others, city="451100", subsidised=window)["subsidy_window_vehicles"] == 2
+    assert "subsidy_window_vehicles" not in figures(*cars, city="451100") and "subsidy_window_vehicles" not in figures(*others, city="451100", subsidised=window)
 
 
 def test_gauges_say_what_the_registry_says_and_nothing_that_it_does_not_say_any_more():

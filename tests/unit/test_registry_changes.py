@@ -166,7 +166,7 @@ def test_outlets_that_do_not_say_whether_they_have_a_camera():
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said_with_figure_and_rule(records, sentence):
-    found = said(missing(registry(*records), NOW, SAMPLE_RULES, TITLES, "451100"))
+    found = said(missing(registry(*records), NOW, SAMPLE_RULES, TITLES, "451100", ("2018-09-01", "2020-12-31")))
     assert sentence in found
 
 

@@ -25,6 +25,6 @@ class Network:
         basis = (id(registry), id(policy), records, now_ms // HOUR_MS)
         if self._basis != basis:
             now_and_here = now_ms, policy.pack.city.adcode if policy else None
-            self._basis, self._figures = basis, network(registry, *now_and_here)
+            self._basis, self._figures = basis, network(registry, *now_and_here, policy.pack.subsidised if policy else None)
             self._facilities = [entry for entry in registry.valid(*now_and_here)["facility"] if isinstance(entry, Facility)]
         return self._figures, active_facilities(self._facilities, scanned, policy.days.date_of(now_ms)) if policy else {}
