@@ -7,7 +7,8 @@ import threading
 from zoneinfo import ZoneInfo
 
 import pytest
-from simulation.history import BASE_MS, DAY_HOURS_MS, FIELDS, NEXT_DAY_MS, PACK, PRIVILEGE, REGISTRY, ZONES, CityOracle, day_events
+from as_published import FIELDS
+from simulation.history import BASE_MS, DAY_HOURS_MS, NEXT_DAY_MS, PACK, PRIVILEGE, REGISTRY, ZONES, CityOracle, day_events
 
 from deploy import judge as judge_module
 from deploy.intake import account
