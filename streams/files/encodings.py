@@ -14,12 +14,14 @@ _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _USUAL = re.compile("[\u2000-\u9fff\uac00-\ud7a3\uf900-\ufaff\ufe30-\uffef\U0001f000-\U0003ffff]")
 """What stands beyond ASCII in Chinese data: ideographs, their punctuation, full-width forms, signs."""
 
+SAY_ENCODING = "say --encoding NAME, such as gbk or utf-16, or save the file as UTF-8"
+
 
 def not_utf8(where: str, data: bytes) -> BadInput:
     """Why text is refused, with the way out."""
     if _fits(data, "gb18030"):
         return BadInput(f"{where}: not UTF-8 but GBK, it seems; say --encoding gbk, or save the file as UTF-8")
-    return BadInput(f"{where}: not UTF-8; say --encoding NAME, such as gbk or utf-16, or save the file as UTF-8")
+    return BadInput(f"{where}: not UTF-8; {SAY_ENCODING}")
 
 
 def encoding_of(name: str, sample: bytes, asked: str | None) -> str | None:

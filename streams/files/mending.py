@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from streams.files.record_columns import KEYS, KINDS, typed_fields
+from streams.files.encodings import SAY_ENCODING
+from streams.files.record_columns import KEYS, KINDS, NUMBER, typed_fields
 from streams.wire.events import INVALID_POSITION, MALFORMED
 
 _PER_LINE = "a record stands on one line, or the file is one array of records; jq -c '.[]' (or a path to them) makes lines of what lies deeper"
-_COMMA_NUMBER = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?|[+-]?\d+,\d+", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_COMMA_NUMBER = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?", re.ASCII)
 
 
 def way_out(kind: str, reason: str, value: bytes | None) -> str | None:
@@ -41,7 +41,7 @@ def _of_bytes(value: bytes) -> str | None:
     try:
         text.decode()
     except UnicodeDecodeError:
-        return "say --encoding NAME, such as gbk or latin-1, or save the file as UTF-8"
+        return SAY_ENCODING
     if text.startswith(b"<"):
         return "this is HTML or XML, and no record"
     if text in {b"{", b"[", b"}", b"]"} or re.match(rb'"[^"]+"\s*:', text):
@@ -102,7 +102,7 @@ def _of_text(field: str, text: str) -> str | None:
     """Of a text where a number is due."""
     if _COMMA_NUMBER.fullmatch(text):
         return f"{field} has a comma; numbers have a decimal point and nothing between thousands"
-    if _NUMBER.fullmatch(text):
+    if NUMBER.fullmatch(text):
         return f"{field} is a number in quotes, or with too few digits; write all of it, without quotes"
     if field.endswith("_time_ms") and _is_time(text):
         return f"{field} is milliseconds since 1970 UTC; --columns FILE reads other times:  {field}: {{column: {field}, format: iso}}"

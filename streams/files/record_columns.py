@@ -29,7 +29,7 @@ ABSENT = frozenset(NULLS | {form(word) for word in _NOTHING for form in (str, st
 """What stands for an absent value in a cell: nothing, and what databases and pandas write for it."""
 _TRUE, _FALSE = {"true", "1", "1.0", "yes", "y", "t", "是"}, {"false", "0", "0.0", "no", "n", "f", "否"}
 _WHOLE = re.compile(r"[+-]?\d{1,19}(\.0*)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _MOST_WHOLE = 2**62
 _LONGEST_DAY = len("2024-05-07")
 """Of a day in ISO forms without a time: 2024-05-07, 20240507, 2024-W19-2."""
@@ -138,7 +138,7 @@ def _number(cell: str) -> Any:
     """A finite number, nothing for ``nan``, or the text that it is: an infinite one would be no value in JSON."""
     if cell.lower() == "nan":
         return None
-    value = float(cell) if _NUMBER.fullmatch(cell) else math.inf
+    value = float(cell) if NUMBER.fullmatch(cell) else math.inf
     return value if math.isfinite(value) else cell
 
 
@@ -229,7 +229,7 @@ def _moment_ms(cell: str, source: Source) -> Any:
     """Milliseconds of a time as a table writes it; what is no such time stays text."""
     try:
         if source.format == "s":
-            return _whole(str(round(float(cell) * 1000))) if _NUMBER.fullmatch(cell) else cell
+            return _whole(str(round(float(cell) * 1000))) if NUMBER.fullmatch(cell) else cell
         if source.format == "iso" and len(cell) <= _LONGEST_DAY:
             return cell  # a day is no moment
         moment = dt.datetime.fromisoformat(cell) if source.format == "iso" else dt.datetime.strptime(cell, source.format)  # noqa: DTZ007
